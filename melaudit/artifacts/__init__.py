@@ -1,0 +1,1 @@
+"""Dermoscopy artifacts: find them in an image."""

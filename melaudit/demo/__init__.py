@@ -1,0 +1,1 @@
+"""A dermoscopy-like data set with a planted shortcut, and a small model that learns it."""

@@ -1,0 +1,129 @@
+"""What a detector is: `measure` inside the pass, `conclude` once on the table.
+
+Because the two halves share nothing but named columns, the same detector works on 50 images or
+400,000, in one process or many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from melaudit.findings import Check, Finding, NotFound, Skipped, Trust
+
+Array = NDArray[Any]
+
+GRID = 32
+"""Side of the low-resolution maps and masks kept for every image (divides 128, 224, 256, 384)."""
+
+Result = Finding | Check | NotFound | Skipped
+
+
+class Attributor(Protocol):
+    """The part of `melaudit.relevance.Explainer` that a detector may call on sampled images."""
+
+    def lrp(self, x: Tensor, target: Tensor) -> Tensor:
+        """Return maps (N, H, W) for the classes `target` (N,)."""
+        ...
+
+    def concepts(self, x: Tensor, target: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Return, per layer, the channels' relevance (N, channels)."""
+        ...
+
+    def crp(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
+        """Return conditional maps (N, len(channels), H, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the pass shows to a detector: N images and what the model made of them."""
+
+    ids: tuple[str, ...]
+    images: tuple[NDArray[np.uint8], ...]
+    """Each (h, w, 3) RGB, as read; shrunk to 1024 pixels on the longer side if larger."""
+    inputs: Tensor
+    """(N, C, H, W) preprocessed, on the model's device."""
+    labels: NDArray[np.int64]
+    """(N,) class index; -1 where unknown."""
+    predictions: NDArray[np.int64]
+    """(N,) class index."""
+    targets: NDArray[np.int64]
+    """(N,) the class that `relevance` explains."""
+    logits: NDArray[np.float32]
+    """(N, K)."""
+    relevance: NDArray[np.float32]
+    """(N, H, W) signed; positive speaks for the target."""
+    start: NDArray[np.float32]
+    """(N,) relevance put in at the output."""
+    absorbed: NDArray[np.float32] | None
+    """(N,) relevance that stayed in biases and stabilisers; None when the engine cannot tell."""
+    concepts: NDArray[np.float32]
+    """(N, channels) relevance of the concept layer's channels."""
+    layer: str
+    """The concept layer."""
+    sampled: NDArray[np.bool_]
+    """(N,) True for the seeded sample on which expensive probes may run."""
+    attributor: Attributor
+    project: Callable[[NDArray[Any], int], NDArray[np.float32]]
+    """project(mask (h, w), i) -> (H, W): where the pixels of image i end up in the model's input;
+    float coverage 0 to 1, exactly as preprocessing moved the pixels (resize, crop)."""
+    unknown: tuple[str, ...] = ()
+    """Operations the engine had no rule for."""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The whole data set as columns, one row per image that was read; what `conclude` works on."""
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    """(n,) class index; -1 where unknown."""
+    predictions: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    """(n, K)."""
+    classes: tuple[str, ...]
+    positive: int | None
+    """Index of the class that matters (malignant), if told."""
+    columns: Callable[[str], Array]
+    """columns("dark_ring.score") -> (n, ...): one detector's measurement; see `__getitem__`."""
+    layer: str
+    explanations: Trust
+    """TRUSTED while the checks themselves conclude; their joint outcome for all others."""
+    seed: int
+
+    def __getitem__(self, name: str) -> Array:
+        """Return a measured column, named "detector.measurement".
+
+        `relevance.positive` and `relevance.negative` (n, GRID, GRID) float32 always exist: the
+        positive and the negated negative part of each map, each pixel's share of the image's total
+        absolute relevance (both together sum to 1); so do `relevance.concepts` (n, channels), the
+        channels' relevance divided by the image's sum of absolute channel relevance.
+        Raises KeyError for a name that nothing measured.
+        """
+        return self.columns(name)
+
+
+class Detector(Protocol):
+    """One question, put to every image in the pass and answered once at the end."""
+
+    id: str
+    """Stable, snake_case; prefix of its columns and of its findings' ids."""
+    title: str
+    """What it looks for, in a few words."""
+    checks_explanations: bool
+    """True for checks of the maps themselves: they conclude first and give `Check`s only."""
+
+    def measure(self, batch: Batch) -> Mapping[str, Array]:
+        """Return named arrays, one row per image; NaN where something was not measured."""
+        ...
+
+    def conclude(self, measurements: Measurements) -> Sequence[Result]:
+        """Turn the columns into results; never an exception for too little data: `Skipped`."""
+        ...

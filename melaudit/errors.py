@@ -1,0 +1,36 @@
+"""The errors a user can cause, each saying what was given, what was expected and what to do."""
+
+
+class MelauditError(Exception):
+    """Anything melaudit cannot go on with; shown as one line, never as a traceback."""
+
+    exit_code = 2
+    """The process's exit code when this error ends a command (2: could not run)."""
+
+
+class ConfigurationError(MelauditError):
+    """An option, or a key of melaudit.toml, that makes no sense."""
+
+
+class CheckpointError(MelauditError):
+    """A checkpoint that cannot be read safely, or that does not fit its architecture."""
+
+
+class DatasetError(MelauditError):
+    """A folder or table of images that cannot be understood."""
+
+
+class PreprocessingError(MelauditError):
+    """A preprocessing that cannot be resolved or applied."""
+
+
+class RelevanceError(MelauditError):
+    """A model, layer or target for which relevance cannot be computed."""
+
+
+class DetectorError(MelauditError):
+    """A detector that cannot be loaded or that breaks its contract."""
+
+
+class StoreError(MelauditError):
+    """An output folder that cannot be written, read back or resumed."""

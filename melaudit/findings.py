@@ -1,0 +1,358 @@
+"""The vocabulary of an audit: what every detector says and every report reads.
+
+This is the ground floor: it imports nothing of melaudit. `Findings.to_dict` is the content of
+`findings.json`, whose JSON Schema is `melaudit/findings.schema.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+SCHEMA_VERSION = "1.0"
+
+
+class Severity(StrEnum):
+    """How bad a finding is, from the highest rung of evidence it reached."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info up to 4 for critical: for ordering and thresholds."""
+        return list(Severity).index(self)
+
+
+class Rung(StrEnum):
+    """The ladder of evidence; each rung has a statistic of its own."""
+
+    OPPORTUNITY = "opportunity"
+    """The data allow the shortcut: artifact and label are associated."""
+    ATTENTION = "attention"
+    """The model looks there: relevance in excess of a null."""
+    DEPENDENCE = "dependence"
+    """The model uses it: adding or removing the artifact changes the decision."""
+    HARM = "harm"
+    """It costs: sensitivity or specificity changes."""
+
+    @property
+    def rank(self) -> int:
+        """0 for opportunity up to 3 for harm."""
+        return list(Rung).index(self)
+
+
+class Verdict(StrEnum):
+    """The one word an audit ends with."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    WARN = "warn"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Trust(StrEnum):
+    """Whether the relevance maps of this run may be believed."""
+
+    TRUSTED = "trusted"
+    DEGRADED = "degraded"
+    UNUSABLE = "unusable"
+
+
+class CheckStatus(StrEnum):
+    """The outcome of one explanation check."""
+
+    PASS = "pass"  # noqa: S105 - an outcome, not a password
+    DEGRADED = "degraded"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One statistic on one rung of a finding."""
+
+    rung: Rung
+    name: str
+    """What was estimated, in the field's words: "odds ratio", "relevance excess on the ring"."""
+    estimate: float
+    ci_low: float
+    ci_high: float
+    """Ends of the 95 % interval."""
+    p_value: float | None
+    q_value: float | None
+    """The p-value after Benjamini-Hochberg over everything this run tested; None before that."""
+    n: int
+    """Images the estimate rests on."""
+    null: str
+    """The hypothesis it was tested against, in words."""
+    reached: bool
+    """Whether the statistic carries the rung (effect large enough, interval clear of the null)."""
+    statement: str
+    """The statistic as a sentence with counts a person can picture."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table that belongs to a finding, ready to show."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim about the model and the chain of evidence under it."""
+
+    id: str
+    """Stable between runs: names the claim, never a count."""
+    detector: str
+    title: str
+    severity: Severity
+    confidence: float
+    """0 to 1, from the statistics and the health of the maps."""
+    rung: Rung
+    """The highest rung reached."""
+    artifact: str | None
+    classes: tuple[str, ...]
+    statement: str
+    """The claim in one sentence, worded by the weakest evidence it rests on."""
+    evidence: tuple[Evidence, ...]
+    images: tuple[str, ...]
+    """Ids of the affected images, the most telling first."""
+    remedy: str
+    does_not_show: str
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A detector that could not be applied, and why: a result, never a silence."""
+
+    detector: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """Something that was looked for in vain, and how small an effect would have been seen."""
+
+    artifact: str
+    n: int
+    minimum_detectable_effect: float | None
+    """On the scale named by `effect`; None when the test has no such figure."""
+    effect: str
+    """What the figure measures, with its unit: "odds ratio"."""
+    statement: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question put to the explanations themselves."""
+
+    id: str
+    status: CheckStatus
+    value: float | None
+    threshold: float
+    statement: str
+    """What was asked, the figure and what it means, in a sentence or two."""
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Whether the maps can be trusted, and what made them."""
+
+    status: Trust
+    engine: str
+    """Engine, composite, canonizer and explained quantity in one line."""
+    layer: str
+    """The layer whose channels are the concepts."""
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class ClassPerformance:
+    """How one class fares."""
+
+    name: str
+    n: int
+    recall: float | None
+    recall_low: float | None
+    recall_high: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Performance:
+    """How the model does on the labelled images."""
+
+    n: int
+    accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+    auc: float | None
+    """Area under the ROC curve of the positive class (macro, one against the rest, if none)."""
+    chance: float | None
+    """Accuracy of always naming the most frequent class."""
+    per_class: tuple[ClassPerformance, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Counts, [label][prediction]."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Images of one predicted class that the model decides in a like manner."""
+
+    id: str
+    predicted: str
+    n: int
+    suspicion: float
+    """0 to 1: the mean of named parts, each 0 to 1, given in `parts`."""
+    parts: Mapping[str, float]
+    why: tuple[str, ...]
+    images: tuple[str, ...]
+    """Ids, the most typical first."""
+    class_mix: Mapping[str, int]
+    error_rate: float | None
+    border_share: float
+    """Mean share of absolute relevance in the border band."""
+    artifacts: Mapping[str, float]
+    """Share of the cluster's images that show the artifact."""
+    channels: tuple[int, ...]
+    """Channels of the concept layer that mark it, the strongest first."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What became of every image that was named."""
+
+    read: int
+    flagged: Mapping[str, int]
+    """Images used although something is odd about them, by reason."""
+    skipped: Mapping[str, int]
+    """Images not used, by reason."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What was audited, with what, and how to do it again."""
+
+    model: str
+    """File name of the checkpoint."""
+    model_sha256: str
+    architecture: str
+    data: str
+    data_fingerprint: str
+    classes: tuple[str, ...]
+    positive: str | None
+    preprocessing: str
+    config: Mapping[str, Any]
+    command: str
+    versions: Mapping[str, str]
+    seed: int
+    device: str
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything an audit says; every output derives from it."""
+
+    verdict: Verdict
+    reason: str
+    """The verdict as a sentence about the model."""
+    explanations: Explanations
+    performance: Performance
+    findings: tuple[Finding, ...]
+    """The most severe first."""
+    not_found: tuple[NotFound, ...]
+    clusters: tuple[Cluster, ...]
+    """The most suspicious first."""
+    skipped: tuple[Skipped, ...]
+    inputs: Inputs
+    provenance: Provenance
+    warnings: tuple[str, ...] = ()
+    """What a reader must know before believing the rest."""
+    schema_version: str = field(default=SCHEMA_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of findings.json: plain types; NaN and infinities become None."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        # The contract's name for a cluster's predicted class; a Python field cannot be `class`.
+        for cluster in plain["clusters"]:
+            cluster["class"] = cluster.pop("predicted")
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Findings:
+        """Rebuild the findings from the content of findings.json.
+
+        Raises ValueError when the file is of another schema version.
+        """
+        version = str(data.get("schema_version"))
+        if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+            raise ValueError(
+                f"findings.json has schema version {version}, this melaudit reads {SCHEMA_VERSION}"
+            )
+        clusters = [
+            {**{k: v for k, v in c.items() if k != "class"}, "predicted": c["class"]}
+            for c in data["clusters"]
+        ]
+        return _rebuild(cls, {**data, "clusters": clusters})
+
+
+def _plain(value: Any) -> Any:
+    """Turn dataclasses, tuples and enums into JSON's own types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, StrEnum):
+        return value.value
+    if hasattr(value, "item"):  # numpy scalars, which json refuses
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+T = TypeVar("T")
+
+
+def _rebuild(kind: type[T], data: Mapping[str, Any]) -> T:
+    """Build a dataclass of this module from plain types, following its annotations."""
+    hints = typing.get_type_hints(kind)
+    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{k: _convert(hints[k], v) for k, v in data.items() if k in known})
+
+
+def _convert(hint: Any, value: Any) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        inner = [a for a in typing.get_args(hint) if a is not type(None)]
+        return _convert(inner[0], value) if len(inner) == 1 else value
+    if origin is tuple:
+        return tuple(_convert(typing.get_args(hint)[0], v) for v in value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _rebuild(hint, value)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint(value)
+    if hint is float and value is None:  # was an infinity or NaN
+        return math.nan
+    return value

@@ -1,0 +1,1 @@
+"""LRP and CRP for any torch image model."""

@@ -1,0 +1,51 @@
+"""What an attribution engine takes and gives; engines are exchangeable behind `Explainer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The relevance of one batch; N images, K outputs, input (N, C, H, W)."""
+
+    logits: Tensor
+    """(N, K), as the model gave them."""
+    start: Tensor
+    """(N,) relevance put in at the output: the explained quantity itself (the target's logit)."""
+    maps: Tensor
+    """(N, H, W) relevance of the input, summed over its channels; sums to `start` when conserved."""
+    concepts: Mapping[str, Tensor]
+    """Layer -> (N, channels): relevance at the layer, summed over space."""
+    absorbed: Tensor | None = None
+    """(N,) relevance taken by biases, stabilisers and normalisation on the way, so that
+    maps.sum + absorbed = start; None when the engine does not keep these books."""
+    unknown: tuple[str, ...] = ()
+    """Operations met that the engine has no rule for."""
+    peaks: Mapping[str, Tensor] = field(default_factory=dict)
+    """Layer -> (N,) max|R| / |sum R| there; empty when the engine does not keep these books."""
+
+
+class Engine(Protocol):
+    """Computes relevance for one model; entered once per run, leaves the model as it was."""
+
+    name: str
+
+    def __enter__(self) -> Engine: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def attribute(self, x: Tensor, target: Tensor, layers: Sequence[str]) -> Attribution:
+        """Explain `target` (N,) int64 for x (N, C, H, W), with concepts at the named layers."""
+        ...
+
+    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
+        """Return (N, len(channels), H, W): the map of what reaches the input through each channel.
+
+        Each map sums to that channel's own relevance at the layer, where relevance is conserved.
+        """
+        ...

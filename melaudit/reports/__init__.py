@@ -1,0 +1,1 @@
+"""Findings -> HTML and JSON."""
