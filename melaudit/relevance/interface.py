@@ -18,7 +18,7 @@ class Attribution:
     start: Tensor
     """(N,) relevance put in at the output: the explained quantity itself (the target's logit)."""
     maps: Tensor
-    """(N, H, W) relevance of the input, summed over its channels; sums to `start` when conserved."""
+    """(N, H, W) relevance of the input, summed over channels; sums to `start` when conserved."""
     concepts: Mapping[str, Tensor]
     """Layer -> (N, channels): relevance at the layer, summed over space."""
     absorbed: Tensor | None = None

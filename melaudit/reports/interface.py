@@ -1,0 +1,66 @@
+"""What a report is made of: the findings, and the pictures that go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.findings import Findings
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One image as a report may show it."""
+
+    id: str
+    label: str | None
+    """Class name, None where unknown."""
+    prediction: str
+    probability: float
+    """Of the predicted class, 0 to 1."""
+    picture: bytes
+    """WebP of at most 256 x 256, re-encoded from pixels: no metadata of the file survives."""
+    relevance: NDArray[np.float16]
+    """(h, w) signed map of the predicted class at the resolution it has, scaled to max|.| = 1,
+    in the geometry of `picture`."""
+
+
+@dataclass(frozen=True)
+class ConceptStrip:
+    """The conditional maps (CRP) of one image, channel by channel."""
+
+    image: str
+    """Id of an exhibit."""
+    layer: str
+    channels: tuple[int, ...]
+    shares: tuple[float, ...]
+    """Each channel's own relevance at the layer over the explained quantity."""
+    maps: NDArray[np.float16]
+    """(channels, h, w), on one common scale: max|.| over all of them = 1."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A titled row of images."""
+
+    title: str
+    statement: str
+    images: tuple[str, ...]
+    """Ids of exhibits."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything a report shows; derived once, at the end of a run."""
+
+    findings: Findings
+    exhibits: Mapping[str, Exhibit]
+    """Image id -> exhibit; only the images a report shows."""
+    gallery: tuple[Group, ...]
+    """True and false positives and negatives (or right and wrong per class)."""
+    mean_maps: Mapping[str, NDArray[np.float16]]
+    """Cluster id -> (GRID, GRID) mean signed map, max|.| = 1."""
+    strips: tuple[ConceptStrip, ...]
