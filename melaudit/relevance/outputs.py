@@ -1,0 +1,73 @@
+"""The logits in whatever a model returns, found by shape, and what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from melaudit.errors import RelevanceError
+
+
+def find_logits(output: object, num_classes: int | None = None) -> Tensor:
+    """Return the logits (N, K) among the tensors a model returned.
+
+    A mapping or dataclass is searched at its key `logits` first, then in order, as tuples and
+    lists are. The first float tensor (N, K) wins, or with `num_classes` the first that has as
+    many columns (one column will do for two classes). Failing that, (N, K, 1, 1) becomes (N, K),
+    and the (N,) of a model with one logit becomes (N, 1).
+
+    Raises RelevanceError, listing the shapes met, when nothing fits.
+    """
+    met = list(_tensors(output))
+    floats = [t for t in met if t.is_floating_point()]
+    candidates = [t for t in floats if t.ndim == 2]
+    candidates += [t.flatten(1) for t in floats if t.ndim == 4 and t.shape[2:] == (1, 1)]
+    candidates += [t[:, None] for t in floats if t.ndim == 1]
+    if num_classes is None:
+        fitting = candidates
+    else:
+        widths = (2, 1) if num_classes == 2 else (num_classes,)
+        fitting = [t for width in widths for t in candidates if t.shape[1] == width]
+    if fitting:
+        return fitting[0]
+    wanted = "(N, K)" if num_classes is None else f"(N, {num_classes})"
+    shapes = ", ".join(str(tuple(t.shape)) for t in met) or f"no tensor but {type(output).__name__}"
+    raise RelevanceError(
+        f"the model returned {shapes}; expected float logits of shape {wanted}, N images by K "
+        "outputs: return the logits, or name the number of classes the model was trained on"
+    )
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Turn logits (N, K) into probabilities (N, C): softmax, or the pair of sigmoids of one logit.
+
+    C is K, but 2 for K = 1, where the logit speaks for class 1.
+    """
+    logits = logits.float()
+    if logits.shape[1] == 1:
+        logits = torch.cat((torch.zeros_like(logits), logits), 1)
+    return logits.softmax(1)
+
+
+def predictions(logits: Tensor) -> Tensor:
+    """Return the class (N,) int64 that the logits (N, K) decide for; one logit: 1 where above 0."""
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
+
+
+def _tensors(output: object) -> Iterator[Tensor]:
+    """Yield the tensors in nested containers, those under `logits` first."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for key in sorted(output, key=lambda key: key != "logits"):
+            yield from _tensors(output[key])
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        yield from _tensors({f.name: getattr(output, f.name) for f in dataclasses.fields(output)})
+    elif isinstance(output, tuple) and hasattr(output, "_fields"):
+        yield from _tensors(dict(zip(output._fields, output, strict=True)))
+    elif isinstance(output, tuple | list):
+        for part in output:
+            yield from _tensors(part)
