@@ -1,0 +1,208 @@
+"""Presets: the preprocessing that a set of weights declares for itself, in each dialect."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from melaudit.errors import PreprocessingError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_PIL_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+"""By Pillow's own numbers, which Hugging Face configs use."""
+
+_OWN_KEYS = {"image_size", "mean", "std", "interpolation", "crop"}
+_LARGEST_CONFIG = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The preprocessing that a set of weights declares for itself.
+
+    Without a crop the whole image is squashed to a square of `image_size`; with one, its shorter
+    side is resized to `image_size` and the centre of `crop` pixels is what the model sees, so that
+    torchvision's resize 256, crop 224 is `image_size=256, crop=224`.
+    """
+
+    origin: str
+    """Where the settings were read: "timm config of resnet50.a1_in1k"."""
+    image_size: int
+    """Pixels the image is resized to; also the side of the model's input if there is no crop."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Per channel, on a scale of 0 to 1."""
+    interpolation: str = "bilinear"
+    crop: int | None = None
+    """Side of the centre crop, which is then the side of the model's input; None for no crop."""
+
+    @property
+    def input_size(self) -> int:
+        """Side of the model's input in pixels."""
+        return self.image_size if self.crop is None else self.crop
+
+
+def preset_from_config(config: Mapping[str, Any], origin: str) -> Preset:
+    """Read a timm config, a Hugging Face preprocessor config or melaudit's own five keys.
+
+    melaudit's own: `{"image_size": 224, "mean": [...], "std": [...], "interpolation": "bilinear",
+    "crop": null}`, of which only `image_size` is required. `origin` names the config in messages.
+
+    Raises PreprocessingError for a config of another kind, or one that cannot be followed.
+    """
+    inner = config.get("pretrained_cfg")
+    timm = inner if isinstance(inner, Mapping) else config
+    try:
+        if "input_size" in timm:
+            return _from_timm(timm, origin)
+        if "image_mean" in config or "do_normalize" in config:
+            return _from_hugging_face(config, origin)
+        if "image_size" in config and set(config) <= _OWN_KEYS:
+            return _from_own(config, origin)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise PreprocessingError(
+            f"{origin} cannot be followed ({type(error).__name__}: {error}); give --image-size, "
+            "--mean and --std as in training"
+        ) from error
+    raise PreprocessingError(
+        f"{origin} is neither a timm config (input_size, mean, std, crop_pct) nor a Hugging Face "
+        "preprocessor config (size, image_mean, image_std) nor melaudit's own "
+        f"({', '.join(sorted(_OWN_KEYS))}); it has the keys {', '.join(map(str, config)) or 'none'}"
+    )
+
+
+def read_preset(path: Path) -> Preset:
+    """Read a preset from a JSON file; see `preset_from_config` for the dialects."""
+    try:
+        if path.stat().st_size > _LARGEST_CONFIG:
+            raise PreprocessingError(f"{path} is larger than 4 MiB: not a preprocessing config")
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PreprocessingError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise PreprocessingError(f"{path} is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise PreprocessingError(f"{path} holds no JSON object of settings")
+    return preset_from_config(config, path.name)
+
+
+def torchvision_preset(name: str) -> Preset:
+    """Return the preset of a torchvision weights enum: "ResNet50_Weights.IMAGENET1K_V2".
+
+    Nothing is downloaded. Raises PreprocessingError when torchvision knows no such weights, or
+    they are not of an image classifier.
+    """
+    from torchvision.models import get_weight
+
+    try:
+        transforms = get_weight(name).transforms()
+        return Preset(
+            origin=f"torchvision {name}",
+            image_size=int(transforms.resize_size[0]),
+            mean=_channels(transforms.mean),
+            std=_channels(transforms.std),
+            interpolation=_interpolation(transforms.interpolation.value),
+            crop=int(transforms.crop_size[0]),
+        )
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise PreprocessingError(
+            f"torchvision has no image classifier weights {name!r}; expected a name like "
+            "ResNet50_Weights.IMAGENET1K_V2"
+        ) from error
+
+
+def _from_timm(config: Mapping[str, Any], origin: str) -> Preset:
+    channels, height, width = config["input_size"]
+    if channels != 3:
+        raise ValueError(f"takes {channels} channels, not 3")
+    side = _square(height, width)
+    share = float(config.get("crop_pct") or 0.875)
+    # timm's other modes ("squash", "border") keep the whole image at the usual crop_pct of 1.
+    crops = config.get("crop_mode", "center") == "center"
+    return Preset(
+        origin=origin,
+        image_size=math.floor(side / share) if crops else side,
+        mean=_channels(config.get("mean", IMAGENET_MEAN)),
+        std=_channels(config.get("std", IMAGENET_STD)),
+        interpolation=_interpolation(config.get("interpolation", "bicubic")),
+        crop=side if crops else None,
+    )
+
+
+def _from_hugging_face(config: Mapping[str, Any], origin: str) -> Preset:
+    size = config.get("size", 224)
+    side: int
+    crop: int | None = None
+    if isinstance(size, Mapping) and "shortest_edge" in size:
+        side = int(size["shortest_edge"])
+        if "crop_pct" in config and side < 384:  # ConvNeXt's rule
+            side, crop = int(side / config["crop_pct"]), side
+    else:
+        side = _hugging_face_side(size)
+    if config.get("do_center_crop") and "crop_size" in config:
+        crop = _hugging_face_side(config["crop_size"])
+    # Pixels are multiplied by the factor, then normalised; a preset counts on a scale of 0 to 1.
+    factor = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
+    if config.get("rescale_offset"):
+        raise ValueError("rescale_offset is not supported")
+    normalises = config.get("do_normalize", True)
+    scale = 255 * factor
+    mean = _channels(config["image_mean"]) if normalises else (0.0, 0.0, 0.0)
+    std = _channels(config["image_std"]) if normalises else (1.0, 1.0, 1.0)
+    return Preset(
+        origin=origin,
+        image_size=side,
+        mean=tuple(m / scale for m in mean) if scale != 1 else mean,
+        std=tuple(s / scale for s in std) if scale != 1 else std,
+        interpolation=_interpolation(config.get("resample", 2)),
+        crop=crop,
+    )
+
+
+def _from_own(config: Mapping[str, Any], origin: str) -> Preset:
+    crop = config.get("crop")
+    return Preset(
+        origin=origin,
+        image_size=int(config["image_size"]),
+        mean=_channels(config.get("mean", IMAGENET_MEAN)),
+        std=_channels(config.get("std", IMAGENET_STD)),
+        interpolation=_interpolation(config.get("interpolation", "bilinear")),
+        crop=None if crop is None else int(crop),
+    )
+
+
+def _hugging_face_side(size: Any) -> int:
+    if isinstance(size, Mapping):
+        return _square(size["height"], size["width"])
+    if isinstance(size, list | tuple):
+        return _square(*size)
+    return int(size)
+
+
+def _square(height: int, width: int) -> int:
+    if height != width:
+        raise ValueError(f"asks for {height} x {width} pixels, and only squares are supported")
+    return int(height)
+
+
+def _channels(values: Any) -> tuple[float, ...]:
+    values = [values] * 3 if isinstance(values, int | float) else list(values)
+    if len(values) != 3:
+        raise ValueError(f"{len(values)} channels, expected 3")
+    return tuple(float(v) for v in values)
+
+
+def _interpolation(name: Any) -> str:
+    if isinstance(name, int):
+        return _PIL_FILTERS[name]
+    name = str(name).lower()
+    if name == "random":  # timm trains so, and evaluates with this
+        return "bilinear"
+    if name not in _PIL_FILTERS:
+        raise ValueError(f"unknown interpolation {name!r}")
+    return name
