@@ -28,6 +28,8 @@ class Attribution:
     """Operations met that the engine has no rule for."""
     peaks: Mapping[str, Tensor] = field(default_factory=dict)
     """Layer -> (N,) max|R| / |sum R| there; empty when the engine does not keep these books."""
+    target: Tensor | None = None
+    """(N,) int64, the classes explained: those asked for, or the predicted ones."""
 
 
 class Engine(Protocol):
@@ -39,8 +41,11 @@ class Engine(Protocol):
 
     def __exit__(self, *exc: object) -> None: ...
 
-    def attribute(self, x: Tensor, target: Tensor, layers: Sequence[str]) -> Attribution:
-        """Explain `target` (N,) int64 for x (N, C, H, W), with concepts at the named layers."""
+    def attribute(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Attribution:
+        """Explain `target` (N,) int64 for x (N, C, H, W), with concepts at the named layers.
+
+        None explains the predicted class of each image, without a forward pass of its own.
+        """
         ...
 
     def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
