@@ -10,7 +10,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -74,6 +74,20 @@ class CheckStatus(StrEnum):
     PASS = "pass"  # noqa: S105 - an outcome, not a password
     DEGRADED = "degraded"
     FAIL = "fail"
+
+
+def severity_of(reached: Collection[Rung]) -> Severity:
+    """Return how bad a finding is by the rungs it reached.
+
+    Use is worse than looking, looking at what the labels reward worse than looking alone.
+    """
+    if Rung.HARM in reached:
+        return Severity.CRITICAL
+    if Rung.DEPENDENCE in reached:
+        return Severity.HIGH
+    if Rung.ATTENTION in reached:
+        return Severity.HIGH if Rung.OPPORTUNITY in reached else Severity.MEDIUM
+    return Severity.LOW if reached else Severity.INFO
 
 
 @dataclass(frozen=True)
@@ -153,6 +167,8 @@ class NotFound:
     effect: str
     """What the figure measures, with its unit: "odds ratio"."""
     statement: str
+    p_value: float | None = None
+    """Of the test that found nothing: it counts when the run's false alarms are controlled."""
 
 
 @dataclass(frozen=True)
