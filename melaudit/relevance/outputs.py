@@ -57,6 +57,32 @@ def predictions(logits: Tensor) -> Tensor:
     return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
 
 
+def start_relevance(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the relevance (N, K) put in at the logits (N, K) to explain the classes target (N,).
+
+    The target's logit starts with its own value, so positive relevance is evidence for the class
+    whatever the logit's sign. One logit z speaks for class 1; class 0 is explained by -z.
+
+    Raises RelevanceError when the targets do not fit the logits.
+    """
+    n, k = logits.shape
+    if target.shape != (n,) or target.is_floating_point():
+        raise RelevanceError(
+            f"targets are {target.dtype} of shape {tuple(target.shape)} for {n} images; "
+            "expected one class index per image"
+        )
+    classes = max(k, 2)
+    if n and not 0 <= int(target.min()) <= int(target.max()) < classes:
+        raise RelevanceError(
+            f"targets lie in {int(target.min())} to {int(target.max())} but the model tells "
+            f"{classes} classes apart; expected 0 to {classes - 1}"
+        )
+    if k == 1:
+        return torch.where(target[:, None] == 1, logits, -logits)
+    column = target.long()[:, None]
+    return torch.zeros_like(logits).scatter(1, column, logits.gather(1, column))
+
+
 def _tensors(output: object) -> Iterator[Tensor]:
     """Yield the tensors in nested containers, those under `logits` first."""
     if isinstance(output, Tensor):

@@ -1,0 +1,65 @@
+"""A model is only lent to us: remember what it was like, and put it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+
+def remember_state(model: nn.Module) -> Callable[[], None]:
+    """Remember weights, buffers, gradients, modes and own `forward`s; return what restores them.
+
+    Values are not copied: nothing here writes into a weight, but zennit's canonizers put other
+    tensors in their place and zennit-crp drops gradients.
+    """
+    modules = [
+        (m, m.training, dict(m._parameters), dict(m._buffers), dict(m._modules), dict(m.__dict__))
+        for m in model.modules()
+    ]
+    parameters = [(p, p.data, p.requires_grad, p.grad) for p in model.parameters()]
+    buffers = [(b, b.data) for b in model.buffers()]
+
+    def restore() -> None:
+        for module, training, own, held, children, attributes in modules:
+            _refill(module._parameters, own)
+            _refill(module._buffers, held)
+            _refill(module._modules, children)
+            if "forward" in attributes:
+                module.__dict__["forward"] = attributes["forward"]
+            else:
+                module.__dict__.pop("forward", None)
+            module.training = training
+        for parameter, data, requires_grad, grad in parameters:
+            parameter.data = data
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = grad
+        for buffer, data in buffers:
+            buffer.data = data
+
+    return restore
+
+
+def remember_hooks(model: nn.Module) -> Callable[[], None]:
+    """Remember which hooks the modules carry; return what removes all that came since."""
+    registries = [
+        (registry, set(registry))
+        for module in model.modules()
+        for name, registry in module.__dict__.items()
+        if "_hooks" in name and isinstance(registry, dict)
+    ]
+
+    def restore() -> None:
+        for registry, known in registries:
+            for key in set(registry) - known:
+                del registry[key]
+
+    return restore
+
+
+def _refill(container: dict[str, Any], content: dict[str, Any]) -> None:
+    """Make a dict what it was without replacing it: others hold references to it."""
+    if list(container) != list(content) or any(container[k] is not content[k] for k in content):
+        container.clear()
+        container.update(content)
