@@ -200,9 +200,9 @@ def _channels(values: Any) -> tuple[float, ...]:
 def _interpolation(name: Any) -> str:
     if isinstance(name, int):
         return _PIL_FILTERS[name]
-    name = str(name).lower()
-    if name == "random":  # timm trains so, and evaluates with this
+    word = str(name).lower()
+    if word == "random":  # timm trains so, and evaluates with this
         return "bilinear"
-    if name not in _PIL_FILTERS:
-        raise ValueError(f"unknown interpolation {name!r}")
-    return name
+    if word not in _PIL_FILTERS:
+        raise ValueError(f"unknown interpolation {word!r}")
+    return word

@@ -1,0 +1,265 @@
+"""Decoding: a file of unknown quality becomes RGB pixels, or a reason why it does not.
+
+Pixels are those of `Image.open(path).convert("RGB")`, what training loaders such as ImageFolder
+use, because an audit must show the model what it was trained on. So alpha is dropped and the
+colours hidden under it come out, palettes are looked up, CMYK is converted without a profile,
+the first of several frames counts, colour profiles and EXIF orientation are ignored. Each of these
+is flagged. One thing differs on purpose: 16-bit grey is scaled to 8 bits, where `convert` would
+clip it to white.
+
+Reasons of a flag: alpha, blank (one colour), cmyk, exif_orientation, extension_mismatch, grayscale,
+multi_frame, palette, sixteen_bit, tiny (a side under 32 pixels).
+Reasons to skip: missing, no_permission, not_a_file (folder, pipe, device), unreadable, empty,
+not_an_image, unsupported_format (a known one that is not decoded), unsupported_mode (float, Lab),
+too_large, too_many_scans (a JPEG made to take hours), truncated, damaged, out_of_memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
+"""What is decoded; others have decoders too rarely used to be trusted with hostile files."""
+
+SUFFIXES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+}
+"""File name extensions of `FORMATS`, in lower case."""
+
+Status = Literal["ok", "flagged", "skipped"]
+
+_MAGIC = (
+    (0, b"\xff\xd8\xff"),
+    (0, b"\x89PNG"),
+    (0, b"II*\0"),
+    (0, b"MM\0*"),
+    (0, b"II+\0"),
+    (0, b"MM\0+"),
+    (0, b"BM"),
+    (8, b"WEBP"),
+    (0, b"GIF8"),
+)
+_FOREIGN_MAGIC = (
+    (4, b"ftyp"),  # HEIC, AVIF
+    (4, b"jP  "),  # JPEG 2000
+    (0, b"\xff\x4f\xff\x51"),
+    (0, b"8BPS"),
+    (0, b"%PDF"),
+    (0, b"%!PS"),
+    (0, b"\xc5\xd0\xd3\xc6"),  # EPS with a preview
+    (128, b"DICM"),
+    (0, b"<svg"),
+    (0, b"\x89HDF"),
+    (0, b"SIMPLE"),  # FITS
+)
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+_LARGEST_FILE = 2**30
+_MOST_SCANS = 100
+_TINY = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What became of one image file."""
+
+    image: NDArray[np.uint8] | None
+    """(h, w, 3) RGB; None when skipped."""
+    status: Status
+    reasons: tuple[str, ...]
+    """Stable codes, see the module's text; empty when ok."""
+    original_size: tuple[int, int] | None
+    """(width, height) in pixels, if the file got as far as to say so."""
+
+
+class _RefusedError(Exception):
+    """An image that will not be decoded, by reason."""
+
+    def __init__(self, reason: str, size: tuple[int, int] | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.size = reason, size
+
+
+def read_image(path: str | Path, *, max_pixels: int = 64_000_000) -> Decoded:
+    """Decode an image file completely; never raises for what is wrong with the file.
+
+    An image of more than `max_pixels` is refused from its header, before memory is taken.
+    """
+    try:
+        with _open_regular(path) as file:
+            return _decode(file, Path(path).suffix.lower(), max_pixels)
+    except _RefusedError as refused:
+        return Decoded(None, "skipped", (refused.reason,), refused.size)
+    except Exception as error:  # decoders raise anything: SyntaxError, TypeError, struct.error...
+        return Decoded(None, "skipped", (_reason(error),), None)
+
+
+def shrink(image: NDArray[np.uint8], longest: int = 1024) -> NDArray[np.uint8]:
+    """Return the image (h, w, 3) with its longer side at most `longest`; itself if it fits."""
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    picture = Image.fromarray(image)
+    return np.array(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def _open_regular(path: str | Path) -> IO[bytes]:
+    """Open a regular file; opening a pipe the usual way would wait for its writer forever."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _O_BINARY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _RefusedError("not_a_file")
+        if status.st_size == 0:
+            raise _RefusedError("empty")
+        if status.st_size > _LARGEST_FILE:
+            raise _RefusedError("too_large")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+_O_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _decode(file: IO[bytes], suffix: str, max_pixels: int) -> Decoded:
+    try:
+        picture = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        raise _RefusedError(_unidentified(file.read(256))) from None
+    if picture.width * picture.height > max_pixels:
+        raise _RefusedError("too_large", picture.size)
+    if "progressive" in picture.info and _scans(file) > _MOST_SCANS:
+        raise _RefusedError("too_many_scans", picture.size)
+    raw_mode = _raw_mode(picture)
+    try:
+        picture.load()
+    except Exception as error:
+        raise _RefusedError(_reason(error), picture.size) from error
+    if picture.mode in _SIXTEEN_BIT:
+        image = _scaled(np.asarray(picture), top=4095 if raw_mode.endswith("12") else 65535)
+    elif picture.mode in _EIGHT_BIT:
+        image = np.array(picture.convert("RGB"))
+    else:
+        raise _RefusedError("unsupported_mode", picture.size)
+    reasons = tuple(sorted(_oddities(picture, image, raw_mode, suffix)))
+    return Decoded(image, "flagged" if reasons else "ok", reasons, picture.size)
+
+
+def _oddities(
+    picture: ImageFile.ImageFile, image: NDArray[np.uint8], raw_mode: str, suffix: str
+) -> set[str]:
+    """Return what is unusual about an image that can be used nevertheless."""
+    mode = picture.mode
+    tests = {
+        "grayscale": mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT) or raw_mode == "LA;16B",
+        "alpha": _transparent(picture),
+        "palette": mode in ("P", "PA"),
+        "cmyk": mode == "CMYK",
+        "sixteen_bit": mode in _SIXTEEN_BIT or ";16" in raw_mode,
+        "tiny": min(picture.size) < _TINY,
+        # Most images differ already on this sparse grid.
+        "blank": _one_colour(image[::16, ::16]) and _one_colour(image),
+        "extension_mismatch": SUFFIXES.get(suffix, "")
+        != (picture.format or "").replace("MPO", "JPEG")
+        and bool(suffix),
+        "exif_orientation": _orientation(picture) in range(2, 9),
+        "multi_frame": _several_frames(picture),
+    }
+    return {reason for reason, seen in tests.items() if seen}
+
+
+def _raw_mode(picture: ImageFile.ImageFile) -> str:
+    """Return how the file stores its pixels, which `mode` does not tell for 16-bit colour."""
+    if not picture.tile:
+        return ""
+    args = picture.tile[0].args
+    return str(args[0] if isinstance(args, tuple) and args else args)
+
+
+def _scaled(values: NDArray[np.uint16], top: int) -> NDArray[np.uint8]:
+    """Scale grey values 0..top (h, w) to RGB (h, w, 3)."""
+    grey = (values.astype(np.uint32) * 255 + top // 2) // top
+    return np.repeat(grey.clip(max=255).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def _one_colour(image: NDArray[np.uint8]) -> bool:
+    return bool((image == image[0, 0]).all())
+
+
+def _transparent(picture: Image.Image) -> bool:
+    """Tell whether any pixel is not opaque; an alpha channel that hides nothing is no oddity."""
+    if "transparency" in picture.info:
+        return True
+    if picture.mode not in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return False
+    lowest, _ = picture.getchannel(picture.getbands()[-1]).getextrema()
+    return isinstance(lowest, int | float) and lowest < 255
+
+
+def _orientation(picture: Image.Image) -> object:
+    try:
+        return picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # broken metadata of a sound picture
+        return None
+
+
+def _several_frames(picture: ImageFile.ImageFile) -> bool:
+    # Not `n_frames`: that walks through all of them.
+    try:
+        return bool(getattr(picture, "is_animated", False))
+    except Exception:  # the second frame is broken, which tells that there is one
+        return True
+
+
+def _scans(file: IO[bytes]) -> int:
+    """Count a JPEG's scans: within coded data the marker's two bytes cannot occur."""
+    place = file.tell()
+    file.seek(0)
+    count = file.read().count(b"\xff\xda")
+    file.seek(place)
+    return count
+
+
+def _unidentified(head: bytes) -> str:
+    if any(head[at : at + len(magic)] == magic for at, magic in _MAGIC):
+        return "damaged"
+    if any(head[at : at + len(magic)] == magic for at, magic in _FOREIGN_MAGIC):
+        return "unsupported_format"
+    return "unsupported_format" if b"<svg" in head.lower() else "not_an_image"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out_of_memory"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "too_large"
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, PermissionError):
+        return "no_permission"
+    if isinstance(error, OSError) and error.errno is not None:
+        return "not_a_file" if error.errno in (errno.ENXIO, errno.EISDIR) else "unreadable"
+    return "truncated" if "truncated" in str(error).lower() else "damaged"
