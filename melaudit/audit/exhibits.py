@@ -1,0 +1,189 @@
+"""The pictures of a report: which images it shows, and their maps at full resolution.
+
+The pass keeps low-resolution maps only; the few images that are shown are explained once more.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from melaudit.audit.dataset import Dataset
+from melaudit.audit.imagefile import read_image
+from melaudit.audit.sweep import Observer, Sweep
+from melaudit.detectors.interface import Measurements
+from melaudit.errors import RelevanceError
+from melaudit.findings import Cluster, Finding
+from melaudit.relevance.outputs import predictions, probabilities
+from melaudit.reports.interface import ConceptStrip, Exhibit, Group
+
+PICTURE = 256
+"""Longest side of a picture in a report, in pixels."""
+
+PER_FINDING, PER_CLUSTER, CLUSTERS, PER_GROUP = 12, 8, 12, 8
+
+STRONG, WEAK = 6, 2
+"""Channels in a strip: the strongest, and those next to zero, so that the difference shows."""
+
+
+def gallery(measurements: Measurements) -> tuple[Group, ...]:
+    """Choose images to look at: true and false, positive and negative; or right and wrong.
+
+    The choice is random (seeded), so that a reader sees the usual, not the best.
+    """
+    rng = np.random.default_rng(measurements.seed)
+    labels, predicted = measurements.labels, measurements.predictions
+    known = labels >= 0
+    groups: list[tuple[str, str, NDArray[np.bool_]]] = []
+    if measurements.positive is not None and known.any():
+        name = measurements.classes[measurements.positive]
+        is_positive, called = labels == measurements.positive, predicted == measurements.positive
+        for title, said, mask in (
+            ("True positives", f"{name}, and called so", is_positive & called),
+            ("False positives", f"not {name}, but called so", ~is_positive & called),
+            ("True negatives", f"not {name}, and not called so", ~is_positive & ~called),
+            ("False negatives", f"{name}, but not called so", is_positive & ~called),
+        ):
+            groups.append((title, said, mask & known))
+    elif known.any():
+        groups.append(("Right", "predicted as labelled", known & (labels == predicted)))
+        groups.append(("Wrong", "predicted otherwise", known & (labels != predicted)))
+    else:
+        for index, name in enumerate(measurements.classes):
+            groups.append((f"Predicted {name}", "labels are not known", predicted == index))
+    chosen = []
+    for title, said, mask in groups:
+        rows = np.flatnonzero(mask)
+        some = np.sort(rng.permutation(rows)[:PER_GROUP])
+        chosen.append(
+            Group(
+                title,
+                f"{len(rows)} images: {said}; {len(some)} of them, chosen at random.",
+                tuple(measurements.ids[row] for row in some),
+            )
+        )
+    return tuple(chosen)
+
+
+def shown(
+    findings: Sequence[Finding], clusters: Sequence[Cluster], groups: Sequence[Group]
+) -> list[str]:
+    """Return the ids of the images a report shows, each once, the most telling first."""
+    parts: list[Iterable[str]] = [
+        *(finding.images[:PER_FINDING] for finding in findings),
+        *(cluster.images[:PER_CLUSTER] for cluster in clusters[:CLUSTERS]),
+        *(g.images for g in groups),
+    ]
+    return list(dict.fromkeys(identity for part in parts for identity in part))
+
+
+def exhibits(
+    ids: Sequence[str],
+    dataset: Dataset,
+    classes: Sequence[str],
+    plan: Sweep,
+    observer: Observer,
+) -> dict[str, Exhibit]:
+    """Explain the named images again and make them ready to show; unreadable ones are left out."""
+    made: dict[str, Exhibit] = {}
+    for some, x, pictures in _read(ids, dataset, plan):
+        attribution = plan.explainer.attribute(x, None, [plan.layer])
+        predicted = predictions(attribution.logits).tolist()
+        sure = probabilities(attribution.logits).cpu().numpy()
+        for i, (identity, row) in enumerate(some):
+            label = int(dataset.labels[row])
+            made[identity] = Exhibit(
+                id=identity,
+                label=classes[label] if label >= 0 else None,
+                prediction=classes[predicted[i]],
+                probability=float(sure[i, predicted[i]]),
+                picture=pictures[i],
+                relevance=_scaled(attribution.maps[i]),
+            )
+        observer.advance(len(some))
+    return made
+
+
+def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptStrip, ...]:
+    """Make conditional maps (CRP) of the named images: strongest channels and some next to zero."""
+    made = []
+    for some, x, _ in _read(ids, dataset, plan):
+        for i, (identity, _row) in enumerate(some):
+            one = x[i : i + 1]
+            attribution = plan.explainer.attribute(one, None, [plan.layer])
+            relevance = attribution.concepts[plan.layer][0]
+            order = relevance.abs().argsort(descending=True).tolist()
+            channels = [*order[:STRONG], *order[-WEAK:]] if len(order) > STRONG + WEAK else order
+            target = predictions(attribution.logits)
+            try:
+                maps = plan.explainer.crp(one, target, plan.layer, channels)[0]
+            except RelevanceError:  # the check `channel_uniformity` says why
+                return ()
+            made.append(
+                ConceptStrip(
+                    image=identity,
+                    layer=plan.layer,
+                    channels=tuple(channels),
+                    shares=tuple((relevance[channels] / attribution.start[0]).tolist()),
+                    maps=_scaled(maps),
+                )
+            )
+    return tuple(made)
+
+
+def mean_maps(
+    clusters: Sequence[Cluster], measurements: Measurements
+) -> dict[str, NDArray[np.float16]]:
+    """Return cluster id -> mean signed map (GRID, GRID), scaled to max|.| = 1."""
+    row_of = {identity: row for row, identity in enumerate(measurements.ids)}
+    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
+    means = {}
+    for cluster in clusters[:CLUSTERS]:
+        rows = [row_of[identity] for identity in cluster.images]
+        mean = positive[rows].mean(0, dtype=float) - negative[rows].mean(0, dtype=float)
+        means[cluster.id] = _scaled(torch.as_tensor(mean))
+    return means
+
+
+def _read(
+    ids: Sequence[str], dataset: Dataset, plan: Sweep
+) -> Iterator[tuple[list[tuple[str, int]], Tensor, list[bytes]]]:
+    """Yield batches of readable images: (id, row) pairs, inputs (N, C, H, W), pictures."""
+    row_of = {identity: row for row, identity in enumerate(dataset.ids)}
+    for start in range(0, len(ids), plan.batch_size):
+        some, inputs, pictures = [], [], []
+        for identity in ids[start : start + plan.batch_size]:
+            decoded = read_image(dataset.paths[row_of[identity]])
+            if decoded.image is None:  # readable in the pass, gone since
+                continue
+            some.append((identity, row_of[identity]))
+            inputs.append(plan.preprocessing.apply(decoded.image))
+            # Without a crop the picture keeps its own shape and the map stretches over it.
+            cropped = plan.preprocessing.crop is not None
+            seen = plan.preprocessing.frame(decoded.image) if cropped else decoded.image
+            pictures.append(_picture(seen))
+        if some:
+            yield some, torch.stack(inputs).to(plan.device), pictures
+
+
+def _picture(image: NDArray[np.uint8]) -> bytes:
+    """Re-encode pixels as WebP: whatever else the file carried (GPS, names) is gone."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((PICTURE, PICTURE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=80, method=4)
+    return buffer.getvalue()
+
+
+def _scaled(values: Tensor) -> NDArray[np.float16]:
+    """Scale to max|.| = 1; all-zero and non-finite maps stay as they are."""
+    peak = values.abs().max()
+    scaled = values / peak if torch.isfinite(peak) and peak > 0 else values
+    array: NDArray[np.float16] = scaled.detach().to(torch.float16).cpu().numpy()
+    return array

@@ -1,0 +1,57 @@
+"""images.parquet: one row per image that was named, with all that is known of it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from melaudit.audit.outcome import Outcome, class_probabilities
+from melaudit.audit.preparation import Prepared
+from melaudit.audit.store import Store, write_atomically
+
+_KEPT_ELSEWHERE = ("row", "logits", "prediction", "target", "status", "reasons")
+
+
+def image_table(result: Outcome, prepared: Prepared, store: Store) -> pd.DataFrame:
+    """Return the table: label, prediction, probabilities, scalars of all detectors, cluster.
+
+    Maps and masks stay in the shards. Images that were not read keep their row, with empty cells.
+    """
+    dataset, table = prepared.dataset, result.measurements
+    n, rows = len(dataset.ids), store.column("row")
+    names = np.array([*prepared.classes, None], object)
+    columns: dict[str, Any] = {
+        "id": list(dataset.ids),
+        "status": store.column("status"),
+        "reasons": store.column("reasons"),
+        "label": names[dataset.labels],
+        "prediction": _spread(names[table.predictions], rows, n),
+    }
+    for i, name in enumerate(prepared.classes):
+        columns[f"probability_{name}"] = _spread(class_probabilities(table)[:, i], rows, n)
+    for name in store.names():
+        if name not in _KEPT_ELSEWHERE:
+            values = store.column(name)
+            if values.ndim == 1:
+                columns[name] = _spread(values, rows, n)
+    cluster_of = {i: cluster.id for cluster in result.clusters for i in cluster.images}
+    columns["cluster"] = [cluster_of.get(identity) for identity in dataset.ids]
+    for name, known in dataset.metadata.items():
+        columns[f"meta_{name}"] = list(known)
+    return pd.DataFrame(columns)
+
+
+def write_images(path: Path, result: Outcome, prepared: Prepared, store: Store) -> None:
+    """Write images.parquet, whole or not at all."""
+    buffer = io.BytesIO()
+    image_table(result, prepared, store).to_parquet(buffer, index=False)
+    write_atomically(path, buffer.getvalue())
+
+
+def _spread(values: Any, rows: Any, n: int) -> pd.Series[Any]:
+    """Put the values of the images that were read into their rows among all n."""
+    return pd.Series(values, index=rows).reindex(range(n))

@@ -1,0 +1,102 @@
+"""From the store to conclusions: the second half of a run, which needs no model."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from melaudit.audit.conclusions import Conclusions, conclude
+from melaudit.audit.performance import performance
+from melaudit.audit.preparation import Prepared
+from melaudit.audit.store import Store
+from melaudit.audit.suspicion import suspicious_clusters
+from melaudit.detectors.interface import Detector, Measurements
+from melaudit.errors import DatasetError
+from melaudit.findings import Cluster, Performance, Skipped, Trust
+from melaudit.relevance.outputs import probabilities
+
+PRESENT = ".present"
+"""Columns that end so are boolean and say whether an image shows an artifact."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that follows from the measurements."""
+
+    measurements: Measurements
+    conclusions: Conclusions
+    clusters: tuple[Cluster, ...]
+    performance: Performance
+    skipped: tuple[Skipped, ...]
+
+
+def outcome(
+    store: Store, prepared: Prepared, detectors: tuple[Detector, ...], layer: str, seed: int
+) -> Outcome:
+    """Conclude everything from the store's columns.
+
+    Raises DatasetError when not a single image could be read.
+    """
+    table = measured(store, prepared, layer, seed)
+    conclusions = conclude(detectors, table)
+    clusters: tuple[Cluster, ...] = ()
+    apart: tuple[Skipped, ...] = (Skipped("clusters", "withheld: the maps are unusable"),)
+    if conclusions.trust is not Trust.UNUSABLE:
+        clusters, apart = suspicious_clusters(table, artifacts(store))
+    return Outcome(
+        measurements=table,
+        conclusions=conclusions,
+        clusters=clusters,
+        performance=performance(
+            table.labels,
+            table.predictions,
+            class_probabilities(table),
+            prepared.classes,
+            prepared.positive,
+        ),
+        skipped=(*conclusions.skipped, *apart),
+    )
+
+
+def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measurements:
+    """Return the measurements of all images that were read."""
+    try:
+        rows = store.column("row")
+    except KeyError:
+        reasons = sorted({r for r in store.column("reasons") if r})
+        raise DatasetError(
+            f"none of the {len(store.ids)} images could be read ({', '.join(reasons)}); "
+            "check that the folder holds JPEG, PNG, TIFF, BMP, WEBP or GIF files"
+        ) from None
+    return Measurements(
+        ids=tuple(prepared.dataset.ids[row] for row in rows),
+        labels=prepared.dataset.labels[rows],
+        predictions=store.column("prediction"),
+        targets=store.column("target"),
+        logits=store.column("logits"),
+        classes=prepared.classes,
+        positive=prepared.positive,
+        columns=functools.cache(store.column),
+        layer=layer,
+        explanations=Trust.TRUSTED,
+        seed=seed,
+    )
+
+
+def artifacts(store: Store) -> dict[str, NDArray[np.bool_]]:
+    """Return artifact -> (n,) whether an image shows it, for all artifacts that were looked for."""
+    return {
+        name.removesuffix(PRESENT): store.column(name).astype(bool)
+        for name in store.names()
+        if name.endswith(PRESENT)
+    }
+
+
+def class_probabilities(measurements: Measurements) -> NDArray[np.float32]:
+    """Return (n, classes) probabilities, two columns also for models with one logit."""
+    found: NDArray[np.float32] = probabilities(torch.from_numpy(measurements.logits)).numpy()
+    return found

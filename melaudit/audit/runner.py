@@ -1,0 +1,184 @@
+"""The run as one sentence: prepare, pass over the data, conclude, report."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from melaudit.audit.architectures import LoadedModel
+from melaudit.audit.assembly import Clock, assemble
+from melaudit.audit.configuration import Configuration, as_plain
+from melaudit.audit.exhibits import exhibits, gallery, mean_maps, shown, strips
+from melaudit.audit.imagefile import read_image
+from melaudit.audit.imagetable import write_images
+from melaudit.audit.outcome import Outcome, outcome
+from melaudit.audit.preparation import Prepared, prepare
+from melaudit.audit.provenance import run_id
+from melaudit.audit.store import Store, write_atomically
+from melaudit.audit.sweep import Observer, Sweep, sample, sweep
+from melaudit.detectors.registry import detectors as all_detectors
+from melaudit.errors import DatasetError, StoreError
+from melaudit.findings import Findings
+from melaudit.relevance import Explainer
+from melaudit.reports import write_findings, write_report
+from melaudit.reports.interface import Record
+
+_RESULT_ONLY = ("out", "fail_on", "max_skipped", "workers", "data", "model", "positive")
+"""Settings that cannot change a measurement; data and model count by their content."""
+
+
+def run(
+    configuration: Configuration,
+    observer: Observer,
+    *,
+    command: str = "",
+    model: LoadedModel | None = None,
+) -> Findings:
+    """Audit a model and write report.html, findings.json, images.parquet and manifest.json.
+
+    `model` stands in for the checkpoint when the caller has the module at hand. Raises a
+    MelauditError for everything a user can mend. The same call after an interruption goes on
+    where it stopped.
+    """
+    clock = Clock.start()
+    observer.stage("Loading")
+    prepared = prepare(configuration, model)
+    introduce(prepared, observer)
+    with _locked(configuration.out), explain(configuration, prepared) as explainer:
+        plan = _plan(configuration, prepared, explainer)
+        store = _store(configuration, prepared, plan)
+        sweep(plan, prepared.dataset, store, observer)
+        observer.stage("Concluding")
+        result = outcome(store, prepared, plan.detectors, plan.layer, configuration.seed)
+        findings = assemble(
+            configuration, prepared, result, store, explainer.describe(), clock, command
+        )
+        record = _record(findings, result, prepared, plan, observer)
+        observer.stage("Writing the report")
+        _write(configuration.out, record, result, prepared, store)
+    return findings
+
+
+def introduce(prepared: Prepared, observer: Observer) -> None:
+    """Tell the user what was understood, before time is spent on it."""
+    dataset = prepared.dataset
+    observer.note(f"model: {prepared.loaded.name} is {prepared.loaded.architecture}")
+    observer.note(f"data: {len(dataset.ids)} images, {dataset.kind}")
+    outputs = ", ".join(f"{i} = {name}" for i, name in enumerate(prepared.classes))
+    observer.note(f"outputs: {outputs}")
+    observer.note(f"preprocessing: {prepared.preprocessing.describe()}")
+    for note in prepared.notes:
+        observer.note(f"note: {note}")
+
+
+def explain(configuration: Configuration, prepared: Prepared) -> Explainer:
+    """Return the explainer that the configuration asks for, on the prepared device."""
+    return Explainer(
+        prepared.loaded.model.to(prepared.device),
+        composite=configuration.composite,
+        engine=configuration.engine,
+        canonizer=configuration.canonizer,
+        num_classes=prepared.loaded.outputs,
+    )
+
+
+def first_input(prepared: Prepared) -> Tensor:
+    """Return the first readable image as the model's input (1, 3, H, W), for a dry run."""
+    for path in prepared.dataset.paths:
+        image = read_image(path).image
+        if image is not None:
+            return prepared.preprocessing.apply(image)[None].to(prepared.device)
+    raise DatasetError(
+        f"none of the {len(prepared.dataset.paths)} images can be read; check that they are "
+        "JPEG, PNG, TIFF, BMP, WEBP or GIF files"
+    )
+
+
+def _plan(configuration: Configuration, prepared: Prepared, explainer: Explainer) -> Sweep:
+    return Sweep(
+        explainer=explainer,
+        detectors=all_detectors(),
+        preprocessing=prepared.preprocessing,
+        device=prepared.device,
+        layer=configuration.layer or explainer.choose_layer(first_input(prepared)),
+        batch_size=configuration.batch_size,
+        workers=configuration.workers,
+        sampled=sample(prepared.dataset.labels, configuration.probes, configuration.seed),
+    )
+
+
+def _store(configuration: Configuration, prepared: Prepared, plan: Sweep) -> Store:
+    """Open the store of exactly this run: any change of input or setting is another folder."""
+    settings = {k: v for k, v in as_plain(configuration).items() if k not in _RESULT_ONLY}
+    settings |= {
+        "engine": plan.explainer.describe(),
+        "layer": plan.layer,
+        "preprocessing": prepared.preprocessing.describe(),
+        "device": prepared.device.type,
+    }
+    name = run_id(
+        prepared.loaded.sha256,
+        prepared.dataset.fingerprint,
+        settings,
+        [detector.id for detector in plan.detectors],
+    )
+    return Store(configuration.out / "shards" / name[:16], name, prepared.dataset.ids)
+
+
+def _record(
+    findings: Findings, result: Outcome, prepared: Prepared, plan: Sweep, observer: Observer
+) -> Record:
+    groups = gallery(result.measurements)
+    ids = shown(findings.findings, result.clusters, groups)
+    observer.stage("Explaining the images that are shown", len(ids))
+    pictures = exhibits(ids, prepared.dataset, prepared.classes, plan, observer)
+    # One image that a finding shows and one picked at random: the same layer at work on both.
+    usual = next((identity for group in groups for identity in group.images), None)
+    pair = dict.fromkeys([i for i in (ids[0] if ids else None, usual) if i])
+    return Record(
+        findings=findings,
+        exhibits=pictures,
+        gallery=groups,
+        mean_maps=mean_maps(result.clusters, result.measurements),
+        strips=strips([i for i in pair if i in pictures], prepared.dataset, plan),
+    )
+
+
+def _write(out: Path, record: Record, result: Outcome, prepared: Prepared, store: Store) -> None:
+    write_images(out / "images.parquet", result, prepared, store)
+    write_findings(record.findings, out / "findings.json")
+    write_report(record, out / "report.html")
+    names = ("report.html", "findings.json", "images.parquet")
+    manifest = {
+        "run": store.run_id,
+        "shards": f"shards/{store.folder.name}",
+        "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names},
+    }
+    write_atomically(out / "manifest.json", json.dumps(manifest, indent=2).encode() + b"\n")
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Hold the output folder for one run; a second one is told so instead of mixing in."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("w")
+    except OSError as error:
+        raise StoreError(f"the output folder {out} cannot be used: {error.strerror}") from error
+    with lock:
+        try:
+            # Imported here: Windows has none, and there nobody guards the folder.
+            with contextlib.suppress(ImportError):
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(
+                f"another run writes to {out}; wait for it or choose another --out"
+            ) from error
+        yield

@@ -1,0 +1,183 @@
+"""The store of a run: one parquet shard per 512 images, written whole or not at all.
+
+A shard carries the run's id and its rows' ids, so a shard of another model, data set or
+configuration can never be taken for one of this run, and a killed run resumes at the first
+shard that is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from melaudit.detectors.interface import Array
+from melaudit.errors import StoreError
+
+SHARD = 512
+"""Images in a shard: some tens of seconds of work, a commit of some milliseconds."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it, so that nobody ever sees half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+class Store:
+    """The shards of one run in `folder`; `ids` are all rows of the plan, in order."""
+
+    def __init__(self, folder: Path, run_id: str, ids: Sequence[str]) -> None:
+        self.folder = folder
+        self.run_id = run_id
+        self.ids = ids
+        self._found: dict[int, Path] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be made: {error.strerror}") from error
+        for leftover in folder.glob(".*.parquet.*"):  # of a run that was killed while writing
+            leftover.unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        """Return how many shards the plan has."""
+        return -(-len(self.ids) // SHARD)
+
+    def rows(self, shard: int) -> range:
+        """Return the rows of the plan that make up a shard."""
+        return range(shard * SHARD, min((shard + 1) * SHARD, len(self.ids)))
+
+    def done(self, shard: int) -> bool:
+        """Tell whether a shard is there, whole and of this very run."""
+        return self._find(shard) is not None
+
+    def _find(self, shard: int) -> Path | None:
+        """Return the file of a shard whose content is what its name says; damaged ones go.
+
+        Parquet's own checksums do not cover the footer, so the name carries a hash of the file.
+        """
+        if shard not in self._found:
+            for path in sorted(self.folder.glob(f"{shard:06d}-*.parquet")):
+                content = path.read_bytes()
+                if path.name != _name(shard, content):
+                    path.unlink(missing_ok=True)
+                elif pq.read_schema(pa.BufferReader(content)).metadata[b"run"] == self._stamp(
+                    shard
+                ):
+                    self._found[shard] = path
+        return self._found.get(shard)
+
+    def write(
+        self, shard: int, every: Mapping[str, Array], measured: Mapping[str, Array], read: Array
+    ) -> None:
+        """Write a shard atomically.
+
+        `every` has a value for every row of the shard; `measured` only for those rows where
+        `read` (rows,) is True, and the others become nulls. Arrays of more than one dimension
+        become fixed-size lists that remember their shape.
+        """
+        take = pa.array(np.where(read, np.cumsum(read) - 1, -1), mask=~np.asarray(read, bool))
+        arrays = {name: (values, _to_arrow(values)) for name, values in every.items()}
+        if read.any():
+            for name, values in measured.items():
+                if len(values) != read.sum():
+                    raise StoreError(f"{name} has {len(values)} rows, {read.sum()} were read")
+                arrays[name] = (values, _to_arrow(values).take(take))
+        schema = pa.schema(
+            [
+                pa.field(name, array.type, metadata={"shape": json.dumps(values.shape[1:])})
+                for name, (values, array) in arrays.items()
+            ],
+            metadata={b"run": self._stamp(shard), b"read": b"%d" % read.sum()},
+        )
+        buffer = pa.BufferOutputStream()
+        pq.write_table(
+            pa.Table.from_arrays([array for _, array in arrays.values()], schema=schema),
+            buffer,
+            compression="zstd",
+        )
+        content = buffer.getvalue().to_pybytes()
+        path = self.folder / _name(shard, content)
+        write_atomically(path, content)
+        self._found[shard] = path
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all columns, in the order of their first appearance."""
+        found: dict[str, None] = {}
+        for shard in range(len(self)):
+            found.update(dict.fromkeys(pq.read_schema(self._path(shard)).names))
+        return tuple(found)
+
+    def column(self, name: str) -> Array:
+        """Read one column over all shards: (n, ...), rows of unread images left out.
+
+        Raises KeyError when no shard has it, StoreError when a shard is missing or damaged.
+        """
+        found = (self._part(shard, name) for shard in range(len(self)))
+        parts = [part for part in found if part is not None]
+        if not parts:
+            raise KeyError(name)
+        return np.concatenate(parts)
+
+    def _part(self, shard: int, name: str) -> Array | None:
+        """Read a column of one shard; None where the shard has none (no image could be read)."""
+        schema = pq.read_schema(self._path(shard))
+        if name not in schema.names:
+            if schema.metadata[b"read"] != b"0":
+                raise KeyError(name)
+            return None
+        column = pq.read_table(self._path(shard), columns=[name], partitioning=None).column(0)
+        return _from_arrow(column.combine_chunks().drop_null(), schema.field(name))
+
+    def _path(self, shard: int) -> Path:
+        path = self._find(shard)
+        if path is None:
+            raise StoreError(
+                f"shard {shard} of {self.folder} is missing, damaged or of another run; "
+                "run the same command again to mend it"
+            )
+        return path
+
+    def _stamp(self, shard: int) -> bytes:
+        digest = hashlib.sha256(self.run_id.encode())
+        for row in self.rows(shard):
+            digest.update(self.ids[row].encode("utf-8", "surrogatepass") + b"\0")
+        return digest.hexdigest().encode()
+
+
+def _name(shard: int, content: bytes) -> str:
+    return f"{shard:06d}-{hashlib.sha256(content).hexdigest()[:24]}.parquet"
+
+
+def _to_arrow(values: Array) -> pa.Array:
+    if values.dtype.kind in "OUS":
+        return pa.array([str(v) for v in values], pa.string())
+    if values.ndim == 1:
+        return pa.array(values)
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
+
+
+def _from_arrow(array: pa.Array, field: pa.Field) -> Array:
+    shape = tuple(json.loads((field.metadata or {}).get(b"shape", b"[]")))
+    if not shape:
+        values: NDArray[np.generic] = array.to_numpy(zero_copy_only=False)
+        return values
+    flat: NDArray[np.generic] = array.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(array), *shape)

@@ -1,0 +1,216 @@
+"""The pass over the data: the only thing that touches every image.
+
+decode -> forward -> relevance -> every detector's `measure` -> a shard of 512 rows. Memory holds
+one shard, whatever the size of the data set; batches never cross a shard, so a shard is the same
+whoever computes it and whenever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from melaudit.audit.dataset import Dataset
+from melaudit.audit.decoding import ImageStream, Loaded
+from melaudit.audit.preprocessing import Preprocessing
+from melaudit.audit.store import Store
+from melaudit.detectors.interface import GRID, Array, Batch, Detector
+from melaudit.errors import DetectorError, MelauditError
+from melaudit.relevance import Attribution, Explainer
+from melaudit.relevance.outputs import predictions
+
+
+class Observer(Protocol):
+    """Whoever watches a run: a progress bar, a log, nobody."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Begin a stage of `total` images, or of unknown length."""
+        ...
+
+    def advance(self, images: int, computed: bool = True) -> None:
+        """Count finished images; `computed` is False for those an earlier run had finished."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something the user must know."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the pass needs, besides the images."""
+
+    explainer: Explainer
+    detectors: tuple[Detector, ...]
+    preprocessing: Preprocessing
+    device: torch.device
+    layer: str
+    batch_size: int
+    workers: int
+    sampled: NDArray[np.bool_]
+    """(n,) rows of the data set on which expensive probes run."""
+
+
+def sample(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.bool_]:
+    """Choose about `size` rows, spread evenly over the labels: (n,) mask, the same for a seed."""
+    rng = np.random.default_rng(seed)
+    chosen = np.zeros(len(labels), bool)
+    queues = [list(rng.permutation(np.flatnonzero(labels == label))) for label in np.unique(labels)]
+    for turn in range(min(size, len(labels))):
+        queues = [queue for queue in queues if queue]
+        chosen[queues[turn % len(queues)].pop()] = True
+    return chosen
+
+
+def sweep(plan: Sweep, dataset: Dataset, store: Store, observer: Observer) -> None:
+    """Measure every image of the data set into the store, skipping shards that are there."""
+    observer.stage("Measuring", len(dataset.ids))
+    todo = [shard for shard in range(len(store)) if not store.done(shard)]
+    there = len(dataset.ids) - sum(len(store.rows(shard)) for shard in todo)
+    if there:
+        observer.note(f"resuming: {there} of {len(dataset.ids)} images are done already")
+        observer.advance(there, computed=False)
+    batches = [batch for shard in todo for batch in _batches(store.rows(shard), plan.batch_size)]
+    failed: set[str] = set()
+    with ImageStream(dataset.paths, plan.preprocessing, workers=plan.workers) as stream:
+        loaded = stream.read(batches)
+        for shard in todo:
+            parts: list[dict[str, Array]] = []
+            statuses: list[tuple[str, tuple[str, ...]]] = []
+            for _ in _batches(store.rows(shard), plan.batch_size):
+                batch = next(loaded)
+                statuses += batch.statuses
+                if batch.positions:
+                    parts.append(_measure(plan, dataset, batch, failed, observer))
+                observer.advance(len(batch.statuses))
+            every, read = _statuses(statuses)
+            store.write(shard, every, _join(parts), read)
+
+
+def _batches(rows: range, size: int) -> list[range]:
+    """Cut a shard's rows into batches; they never cross shards, so a shard is reproducible."""
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def _statuses(
+    statuses: Sequence[tuple[str, tuple[str, ...]]],
+) -> tuple[dict[str, Array], NDArray[np.bool_]]:
+    every = {
+        "status": np.array([status for status, _ in statuses], object),
+        "reasons": np.array([",".join(reasons) for _, reasons in statuses], object),
+    }
+    return every, every["status"] != "skipped"
+
+
+def _join(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Concatenate batches, keeping the columns that all have (a detector may have failed)."""
+    if not parts:
+        return {}
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _measure(
+    plan: Sweep, dataset: Dataset, loaded: Loaded, failed: set[str], observer: Observer
+) -> dict[str, Array]:
+    """Measure one batch of readable images: named columns, one row per image."""
+    x = loaded.inputs.to(plan.device)
+    attribution = plan.explainer.attribute(x, None, [plan.layer])
+    rows = list(loaded.positions)
+    batch = _batch(plan, dataset, loaded, attribution, x)
+    columns: dict[str, Array] = {
+        "row": np.asarray(rows, np.int64),
+        "logits": batch.logits,
+        "prediction": batch.predictions,
+        "target": batch.targets,
+        **relevance_columns(attribution.maps, attribution.concepts[plan.layer]),
+    }
+    for detector in plan.detectors:
+        if detector.id in failed:
+            continue
+        try:
+            columns |= _checked(detector, batch)
+        except MelauditError:
+            raise
+        except Exception as error:  # a detector may be anybody's: the run goes on without it
+            failed.add(detector.id)
+            observer.note(f"detector {detector.id} failed and is left out: {error!r}")
+    return columns
+
+
+def relevance_columns(maps: Tensor, concepts: Tensor) -> dict[str, Array]:
+    """Return what is kept of the maps (N, H, W) and concepts (N, channels) of every image.
+
+    The positive and the negative part are pooled apart to (N, GRID, GRID), so that no evidence
+    cancels within a cell, and divided by the image's total: both together sum to 1.
+    """
+    parts = torch.stack([maps.clamp(min=0), -maps.clamp(max=0)], 1)
+    pooled = functional.adaptive_avg_pool2d(parts.double(), GRID)
+    pooled = pooled / pooled.sum((1, 2, 3), keepdim=True).clamp_min(torch.finfo(torch.double).tiny)
+    total = concepts.double().abs().sum(1, keepdim=True)
+    shares = concepts.double() / total.clamp_min(torch.finfo(torch.double).tiny)
+    half = torch.float16
+    return {
+        "relevance.positive": pooled[:, 0].to(half).cpu().numpy(),
+        "relevance.negative": pooled[:, 1].to(half).cpu().numpy(),
+        "relevance.concepts": shares.to(half).cpu().numpy(),
+    }
+
+
+def _batch(
+    plan: Sweep, dataset: Dataset, loaded: Loaded, attribution: Attribution, x: Tensor
+) -> Batch:
+    rows = list(loaded.positions)
+    predicted = predictions(attribution.logits).cpu().numpy()
+
+    sizes = [loaded.sizes[i] for i, row in enumerate(loaded.indices) if row in set(rows)]
+
+    def project(mask: Array, index: int) -> NDArray[np.float32]:
+        size = sizes[index]
+        return plan.preprocessing.project(mask, (size[1], size[0]) if size else None)
+
+    absorbed = attribution.absorbed
+    return Batch(
+        ids=tuple(dataset.ids[row] for row in rows),
+        images=loaded.views,
+        inputs=x,
+        labels=dataset.labels[rows],
+        predictions=predicted,
+        targets=predicted,
+        logits=_float(attribution.logits),
+        relevance=_float(attribution.maps),
+        start=_float(attribution.start),
+        absorbed=None if absorbed is None else _float(absorbed),
+        concepts=_float(attribution.concepts[plan.layer]),
+        layer=plan.layer,
+        sampled=plan.sampled[rows],
+        attributor=plan.explainer,
+        project=project,
+        unknown=attribution.unknown,
+    )
+
+
+def _float(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
+    return array
+
+
+def _checked(detector: Detector, batch: Batch) -> dict[str, Array]:
+    """Measure a batch with one detector and hold it to its contract: one row per image."""
+    measured = {
+        f"{detector.id}.{name}": np.asarray(v) for name, v in detector.measure(batch).items()
+    }
+    for name, values in measured.items():
+        if values.ndim == 0 or len(values) != len(batch.ids):
+            raise DetectorError(
+                f"{name} has shape {values.shape} for a batch of {len(batch.ids)} images; "
+                "a detector measures one row per image"
+            )
+    return measured
