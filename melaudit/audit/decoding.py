@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ class ImageStream:
         self._loader: DataLoader[_Payload] | None = None
         self._reading = False
 
-    def read(self, batches: Iterable[Sequence[int]]) -> Iterator[Loaded]:
+    def read(self, batches: Iterable[Sequence[int]]) -> Generator[Loaded, None, None]:
         """Yield one `Loaded` per batch of indices into the paths, in the order given.
 
         The workers read a few batches ahead, so `batches` is consumed faster than this yields.
@@ -244,9 +244,6 @@ def _has_room(size: int) -> bool:
 
 
 def _unpack(payload: _Payload) -> Loaded:
-    pixels = np.asarray(payload.pixels)
-    ends = np.cumsum([height * width * 3 for height, width in payload.shapes], dtype=np.int64)
-    starts = [0, *ends[:-1]]
     return Loaded(
         indices=payload.indices,
         positions=tuple(
@@ -255,13 +252,20 @@ def _unpack(payload: _Payload) -> Loaded:
             if status != "skipped"
         ),
         inputs=torch.as_tensor(payload.inputs),
-        views=tuple(
-            pixels[start:end].reshape(*shape, 3)
-            for start, end, shape in zip(starts, ends, payload.shapes, strict=True)
-        ),
+        views=tuple(_views(np.asarray(payload.pixels), payload.shapes)),
         statuses=payload.statuses,
         sizes=payload.sizes,
     )
+
+
+def _views(
+    pixels: NDArray[np.uint8], shapes: Iterable[tuple[int, int]]
+) -> Iterator[NDArray[np.uint8]]:
+    start = 0
+    for height, width in shapes:
+        end = start + height * width * 3
+        yield pixels[start:end].reshape(height, width, 3)
+        start = end
 
 
 def _unchanged(payload: Any) -> Any:
