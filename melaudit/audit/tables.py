@@ -144,7 +144,7 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
         raise DatasetError(f"{path} holds NUL characters: it is not a text table")
     if not text.strip():
         raise DatasetError(f"{path} is empty")
-    return text, notes
+    return text.lstrip("\r\n"), notes
 
 
 def _delimiter(text: str) -> str:
@@ -154,7 +154,7 @@ def _delimiter(text: str) -> str:
 
 def _first_record(text: str, delimiter: str) -> list[str]:
     # A header longer than this is not one.
-    lines = io.StringIO(text.lstrip()[:_LONGEST_CELL], newline=None)
+    lines = io.StringIO(text[:_LONGEST_CELL], newline=None)
     return next(csv.reader(lines, delimiter=delimiter), [])
 
 
