@@ -18,6 +18,9 @@ from melaudit.audit.store import Store
 from melaudit.audit.verdict import coverage_doubt, judge
 from melaudit.findings import Explanations, Findings, Inputs, Provenance
 
+NO_LOSS = frozenset({"not_an_image_extension", "apple_double", "repeated_row"})
+"""Reasons to leave out a file or row that take no image away from the audit."""
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -57,6 +60,7 @@ def assemble(
                 store.column("status") == "skipped",
                 prepared.classes,
                 configuration.max_skipped,
+                sum(n for reason, n in prepared.dataset.skipped.items() if reason not in NO_LOSS),
             ),
         )
         if doubt

@@ -66,11 +66,8 @@ def run(
 
 def introduce(prepared: Prepared, observer: Observer) -> None:
     """Tell the user what was understood, before time is spent on it."""
-    dataset = prepared.dataset
     observer.note(f"model: {prepared.loaded.name} is {prepared.loaded.architecture}")
-    observer.note(f"data: {len(dataset.ids)} images, {dataset.kind}")
-    outputs = ", ".join(f"{i} = {name}" for i, name in enumerate(prepared.classes))
-    observer.note(f"outputs: {outputs}")
+    observer.note(f"data: {prepared.dataset.describe()}")
     observer.note(f"preprocessing: {prepared.preprocessing.describe()}")
     for note in prepared.notes:
         observer.note(f"note: {note}")

@@ -22,7 +22,7 @@ from melaudit.audit.decoding import ImageStream, Loaded
 from melaudit.audit.preprocessing import Preprocessing
 from melaudit.audit.store import Store
 from melaudit.detectors.interface import GRID, Array, Batch, Detector
-from melaudit.errors import DetectorError, MelauditError
+from melaudit.errors import DetectorError
 from melaudit.relevance import Attribution, Explainer
 from melaudit.relevance.outputs import predictions
 
@@ -137,8 +137,6 @@ def _measure(
             continue
         try:
             columns |= _checked(detector, batch)
-        except MelauditError:
-            raise
         except Exception as error:  # a detector may be anybody's: the run goes on without it
             failed.add(detector.id)
             observer.note(f"detector {detector.id} failed and is left out: {error!r}")

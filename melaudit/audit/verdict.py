@@ -18,18 +18,18 @@ def coverage_doubt(
     skipped: NDArray[np.bool_],
     classes: Sequence[str],
     max_skipped: float,
+    unopened: int = 0,
 ) -> str | None:
     """Say where too many images could not be used, or None.
 
-    labels, skipped: (n,) over every image that was named. One class may be hit harder than the
-    whole: unreadable files can hide the very group a shortcut lives in.
+    labels, skipped: (n,) over every image of the data set; unopened: further images that were
+    named but not even there. One class may be hit harder than the whole: unreadable files can hide
+    the very group a shortcut lives in.
     """
-    if len(labels) == 0:
-        return None
-    lost = int(skipped.sum())
+    lost, named = int(skipped.sum()) + unopened, len(labels) + unopened
     advice = "mend or remove these files and run again, or raise --max-skipped"
-    if lost > max_skipped * len(labels):
-        return f"{lost} of {len(labels)} images could not be used; {advice}."
+    if lost > max_skipped * named:
+        return f"{lost} of {named} images could not be used; {advice}."
     for index, name in enumerate(classes):
         of_class = labels == index
         gone, n = int(skipped[of_class].sum()), int(of_class.sum())
@@ -60,12 +60,17 @@ def judge(
         )
     worst = findings[0] if findings else None
     if worst and worst.severity.rank >= fail_on.rank:
-        return Verdict.FAIL, worst.statement
+        return Verdict.FAIL, sentence(worst)
     if worst and worst.severity.rank >= Severity.MEDIUM.rank:
-        return Verdict.WARN, worst.statement
+        return Verdict.WARN, sentence(worst)
     names = ", ".join(f"{name.replace('_', ' ')} (n {n})" for name, n in looked_for.items())
     return (
         Verdict.PASS,
         "No finding reached the level at which this audit warns."
         + (f" Looked for in vain: {names}." if names else ""),
     )
+
+
+def sentence(finding: Finding) -> str:
+    """Return a finding's title as a sentence: what it claims, before any figure."""
+    return finding.title.rstrip(".") + "."

@@ -47,7 +47,7 @@ def test_noise_falls_into_no_two_clusters(seed: int) -> None:
 def test_too_few_images_and_broken_rows_are_outliers() -> None:
     concepts, maps, _ = planted(12, 4, 0)
     assert not group(concepts, maps, 0).members
-    concepts, maps, inside = planted(200, 60, 0)
+    concepts, maps, _ = planted(200, 60, 0)
     concepts[5] = np.nan
     grouping = group(concepts, maps, 0)
     assert 5 in grouping.outliers

@@ -11,7 +11,7 @@ CLASSES = ("benign", "malignant")
 
 def finding(severity: Severity) -> Finding:
     return Finding(
-        "f", "d", "t", severity, 0.9, Rung.ATTENTION, None, (), "It looks there.", (), (), "", ""
+        "f", "d", "It looks there", severity, 0.9, Rung.ATTENTION, None, (), "s", (), (), "", ""
     )
 
 
@@ -63,3 +63,8 @@ def test_lost_images_are_counted_overall_and_per_class() -> None:
     assert "8 of 100 images of class malignant" in (
         coverage_doubt(labels, skipped, CLASSES, 0.01) or ""
     )
+
+
+def test_images_that_a_table_names_and_nobody_has_count_as_lost() -> None:
+    labels, skipped = np.zeros(98, np.int64), np.zeros(98, bool)
+    assert "2 of 100" in (coverage_doubt(labels, skipped, CLASSES, 0.01, unopened=2) or "")

@@ -1,0 +1,229 @@
+"""The whole run on a tiny model: its files, its resumption, its refusals."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from melaudit.audit import runner, store
+from melaudit.audit.architectures import LoadedModel, from_module
+from melaudit.audit.configuration import Configuration
+from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.errors import DatasetError, StoreError
+from melaudit.findings import Verdict
+from melaudit.reports import schema
+
+
+class Watcher:
+    """An observer that remembers, and interrupts after so many computed images."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stages: list[str] = []
+        self.notes: list[str] = []
+        self.computed = self.resumed = 0
+        self.stop_after = stop_after
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        self.stages.append(name)
+
+    def advance(self, images: int, computed: bool = True) -> None:
+        if self.stages[-1] != "Measuring":
+            return
+        self.computed += images if computed else 0
+        self.resumed += 0 if computed else images
+        if self.stop_after is not None and self.computed >= self.stop_after:
+            raise KeyboardInterrupt
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def brightness_model() -> nn.Module:
+    """Return a small CNN whose logits follow the mean brightness: right on `folder`'s classes."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 2),
+    )
+    for parameter in net.parameters():
+        parameter.data.abs_()
+    net[6].weight.data[1].mul_(-1)
+    with torch.no_grad():
+        middle = net(torch.full((1, 3, 32, 32), 0.1))
+        net[6].bias.data -= middle[0]
+    return net
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "SHARD", 8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """40 images: bright ones in class `bright`, dark ones in class `dim`."""
+    rng = np.random.default_rng(0)
+    for name, low in (("bright", 150), ("dim", 60)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(low, low + 60, (40, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i:02d}.png")
+    return tmp_path
+
+
+def configuration(folder: Path, out: str = "out", **changes: object) -> Configuration:
+    settings = {"image_size": 32, "workers": 0, "batch_size": 4, "probes": 4, **changes}
+    return Configuration(Path("net"), folder / "data", folder / out, **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def model() -> LoadedModel:
+    return from_module(brightness_model())
+
+
+def numbers(folder: Path, out: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / out / "images.parquet")
+
+
+def test_a_run_writes_its_four_files_and_they_agree(folder: Path, model: LoadedModel) -> None:
+    watcher = Watcher()
+    findings = runner.run(configuration(folder), watcher, model=model)
+    out = folder / "out"
+    document = json.loads((out / "findings.json").read_text())
+    jsonschema.validate(document, schema())
+    assert document == json.loads(json.dumps(findings.to_dict()))
+    assert findings.inputs.read == 40
+    assert findings.performance.accuracy is not None and findings.performance.accuracy > 0.9
+    table = numbers(folder, "out")
+    assert len(table) == 40
+    assert (table["prediction"] == table["label"]).mean() == findings.performance.accuracy
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert set(manifest["files"]) == {"report.html", "findings.json", "images.parquet"}
+    assert findings.verdict.value in (out / "report.html").read_text().lower()
+    assert watcher.stages[0] == "Loading" and watcher.computed == 40
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped_and_ends_the_same(
+    folder: Path, model: LoadedModel
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(configuration(folder), Watcher(stop_after=18), model=model)
+    assert not (folder / "out" / "report.html").exists()
+    second = Watcher()
+    resumed = runner.run(configuration(folder), second, model=model)
+    assert (second.resumed, second.computed) == (16, 24)  # two whole shards of 8 were kept
+    whole = runner.run(configuration(folder, "whole"), Watcher(), model=model)
+    pd.testing.assert_frame_equal(numbers(folder, "out"), numbers(folder, "whole"))
+    assert (resumed.findings, resumed.clusters) == (whole.findings, whole.clusters)
+
+
+def test_another_model_or_setting_never_takes_over_old_measurements(
+    folder: Path, model: LoadedModel
+) -> None:
+    runner.run(configuration(folder), Watcher(), model=model)
+    for other, change in (
+        (model, {"image_size": 40}),
+        (model, {"composite": "epsilon_plus"}),
+        (from_module(nn.Sequential(*brightness_model(), nn.Linear(2, 2))), {}),
+    ):
+        watcher = Watcher()
+        runner.run(configuration(folder, **change), watcher, model=other)
+        assert watcher.resumed == 0
+    watcher = Watcher()
+    runner.run(configuration(folder, fail_on="low"), watcher, model=model)
+    assert watcher.resumed == 40  # what only judges the measurements does not redo them
+
+
+def test_unreadable_images_are_counted_and_make_the_verdict_inconclusive(
+    folder: Path, model: LoadedModel
+) -> None:
+    for path in sorted((folder / "data" / "dim").iterdir())[:10]:
+        path.write_bytes(path.read_bytes()[:100])
+    findings = runner.run(configuration(folder), Watcher(), model=model)
+    assert findings.verdict is Verdict.INCONCLUSIVE
+    assert "10 of 40 images could not be used" in findings.reason
+    assert (findings.inputs.read, sum(findings.inputs.skipped.values())) == (30, 10)
+    table = numbers(folder, "out")
+    assert (table["status"] == "skipped").sum() == 10
+    assert table.loc[table["status"] == "skipped", "prediction"].isna().all()
+
+
+def test_no_readable_image_is_an_error_that_says_so(folder: Path, model: LoadedModel) -> None:
+    for path in (folder / "data").rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(DatasetError, match="none of the 40 images"):
+        runner.run(configuration(folder), Watcher(), model=model)
+
+
+def test_swapped_classes_are_noticed(folder: Path, model: LoadedModel) -> None:
+    findings = runner.run(configuration(folder, classes=("dim", "bright")), Watcher(), model=model)
+    assert findings.verdict is Verdict.INCONCLUSIVE
+    assert "class order" in findings.reason
+
+
+def test_too_many_classes_are_refused_with_what_to_do(folder: Path, model: LoadedModel) -> None:
+    (folder / "data" / "third").mkdir()
+    Image.new("RGB", (32, 32)).save(folder / "data" / "third" / "x.png")
+    with pytest.raises(DatasetError, match=r"2 classes apart but the data has 3.*--classes"):
+        runner.run(configuration(folder), Watcher(), model=model)
+
+
+def test_two_runs_never_write_into_one_folder(folder: Path, model: LoadedModel) -> None:
+    with (
+        runner._locked(folder / "out"),
+        pytest.raises(StoreError, match="another run writes"),
+    ):
+        runner.run(configuration(folder), Watcher(), model=model)
+
+
+class Broken:
+    """A third party's detector that fails while it measures."""
+
+    id, title, checks_explanations = "broken", "always fails", False
+
+    def measure(self, batch: Batch) -> dict[str, Array]:
+        raise ZeroDivisionError("oh")
+
+    def conclude(self, measurements: Measurements) -> list[Result]:
+        measurements["broken.score"]
+        return []
+
+
+class Crooked(Broken):
+    """One that gives a row too few."""
+
+    id = "crooked"
+
+    def measure(self, batch: Batch) -> dict[str, Array]:
+        return {"score": np.zeros(len(batch.ids) - 1)}
+
+
+def test_a_detector_that_fails_is_left_out_and_reported(
+    folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = runner.all_detectors()
+    monkeypatch.setattr(runner, "all_detectors", lambda: (*usual, Broken(), Crooked()))
+    watcher = Watcher()
+    findings = runner.run(configuration(folder), watcher, model=model)
+    assert {"broken", "crooked"} <= {s.detector for s in findings.skipped}
+    assert any("broken failed" in note for note in watcher.notes)
+    assert findings.inputs.read == 40
+
+
+def test_the_sample_is_even_over_labels_and_the_same_for_a_seed() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    chosen = runner.sample(labels, 8, 3)
+    assert np.bincount(labels[chosen]).tolist() == [4, 4]
+    np.testing.assert_array_equal(chosen, runner.sample(labels, 8, 3))
+    assert runner.sample(labels, 500, 0).all()

@@ -1,0 +1,139 @@
+"""The command line: every mistake is one line and a code, and the README says what is so."""
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from melaudit.cli import cli, main
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for name in ("benign", "malignant"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (40, 40), (i * 20, 90, 90)).save(
+                tmp_path / "images" / name / f"{i}.png"
+            )
+    return tmp_path / "images"
+
+
+class Payload:
+    """A pickle that leaves a file behind when it is loaded."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.mark}",)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was said on stderr as an error: its last line, and no traceback."""
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    line = err.strip().splitlines()[-1]
+    assert line.startswith("melaudit: ")
+    return line
+
+
+def test_a_missing_checkpoint_is_one_line(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "none.pt"
+    assert main(["run", "--model", str(missing), "--data", str(images)]) == 2
+    assert "none.pt" in said(capsys)
+
+
+def test_a_text_file_named_pt_is_one_line(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.pt").write_text("404 Not Found")
+    assert main(["run", "--model", str(tmp_path / "a.pt"), "--data", str(images)]) == 2
+    assert "text" in said(capsys)
+
+
+def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Payload(mark)))
+    assert main(["run", "--model", str(tmp_path / "evil.pt"), "--data", str(images)]) == 2
+    assert "system" in said(capsys)
+    assert not mark.exists()
+
+
+def test_convert_needs_to_be_told_that_the_file_is_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", str(tmp_path / "a.pt"), str(tmp_path / "b.safetensors")]) == 2
+    assert "--i-trust-this-file" in said(capsys)
+
+
+def test_without_data_the_error_says_what_to_add(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--model", "ckpt.pt"]) == 2
+    assert 'data = "path/to/images"' in said(capsys)
+    assert main(["run"]) == 2
+    assert "--model" in said(capsys)
+
+
+def test_an_unknown_option_is_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--nonsense"]) == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_is_code_4_and_says_how_to_see_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from melaudit.detectors import registry
+
+    def broken() -> None:
+        raise ZeroDivisionError("oh \x1b[31mred")
+
+    monkeypatch.setattr(registry, "detectors", broken)
+    assert main(["detectors"]) == 4
+    err = capsys.readouterr().err
+    assert "MELAUDIT_TRACEBACK" in err
+    assert "\x1b" not in err
+
+
+def test_detectors_are_listed_and_the_readme_names_each_of_ours() -> None:
+    from melaudit.detectors.registry import OURS
+
+    listed = CliRunner().invoke(cli, ["detectors"]).output
+    readme = (ROOT / "README.md").read_text()
+    for detector in OURS:
+        assert detector.id in listed
+        assert f"| `{detector.id}` |" in readme
+
+
+def test_every_command_and_option_the_readme_shows_exists() -> None:
+    readme = (ROOT / "README.md").read_text()
+    commands = set(re.findall(r"melaudit (\w+) --", readme)) - {"audit"}
+    assert commands >= {"run", "convert"}
+    for name in commands:
+        assert name in cli.commands
+    options = set(re.findall(r"`(--[a-z-]+)", readme)) - {"--i-trust-this-file"}
+    help_text = CliRunner().invoke(cli, ["run", "--help"]).output
+    for option in options:
+        assert option in help_text
+
+
+def test_help_is_quick_because_it_loads_no_torch() -> None:
+    code = (
+        "import sys; from melaudit.cli import main; main(['--help']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("False")
