@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,7 +49,8 @@ class Annotations:
     """(n,) class names; None where a cell is empty, and altogether if nothing is labelled."""
     classes: tuple[str, ...]
     """The names that occur, in the table's own order."""
-    metadata: Mapping[str, tuple[str | float | None, ...]]
+    metadata: Mapping[str, str]
+    """Our key -> the table's column; `cells` reads it."""
     refused: Mapping[int, str] = field(default_factory=dict)
     """Row -> why its label makes no sense."""
     notes: tuple[str, ...] = ()
@@ -283,22 +284,22 @@ def _metadata_names(columns: Sequence[str]) -> dict[str, str]:
     return {key: names[0] for key, names in found.items() if names}
 
 
-def _metadata(table: Table, used: set[str]) -> dict[str, tuple[str | float | None, ...]]:
-    rest = [column for column in table.columns if column not in used]
-    known = _metadata_names(rest)
-    ours = set(known.values())
-    metadata = {key: _cells(table, key, column) for key, column in known.items()}
-    for column in rest:
-        if column not in ours:
-            name = visible(column) or "unnamed"
-            while name in metadata:
-                name += "_"
-            metadata[name] = table.values(column)
-    return metadata
-
-
-def _cells(table: Table, key: str, column: str) -> tuple[str | float | None, ...]:
-    read: Callable[[str], tuple[str | float | None, ...]] = table.values
+def cells(table: Table, key: str, column: str) -> tuple[str | float | None, ...]:
+    """Return a column of metadata (n,), as numbers where that makes sense for the key."""
     if key in _IDENTIFIERS:  # "12" and "012" are two patients
         return tuple(None if cell is None else visible(cell) for cell in table.text(column))
-    return read(column)
+    return table.values(column)
+
+
+def _metadata(table: Table, used: set[str]) -> dict[str, str]:
+    """Return key -> column for all columns not used for anything else."""
+    rest = [column for column in table.columns if column not in used]
+    keys = _metadata_names(rest)
+    known = set(keys.values())
+    for column in rest:
+        if column not in known:
+            name = visible(column) or "unnamed"
+            while name in keys:
+                name += "_"
+            keys[name] = column
+    return keys

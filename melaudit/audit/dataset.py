@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.annotations import interpret
+from melaudit.audit.annotations import Annotations, cells, interpret
 from melaudit.audit.classes import encode
 from melaudit.audit.files import Finder, Omissions, image_files, visible
 from melaudit.audit.imagefile import SUFFIXES
@@ -185,8 +186,11 @@ def _open_folder(path: Path, classes: Sequence[str] | None, image_root: Path | N
             )
         labels = [visible(name.partition("/")[0]) for name in files]
         kind, found = "image folder", [visible(name) for name in sorted([*full, *empty])]
-    rows = [(name, size, label) for (name, size), label in zip(files.items(), labels, strict=True)]
-    return _dataset(root, kind, rows, found, classes, {}, omitted, notes)
+    rows = [
+        _Row(visible(name), name, size, label)
+        for (name, size), label in zip(files.items(), labels, strict=True)
+    ]
+    return _dataset(root, kind, sorted(rows), found, classes, {}, omitted, notes)
 
 
 def _empty_folders(root: str) -> list[str]:
@@ -209,8 +213,9 @@ def _refuse_other_folders(path: Path, folders: Sequence[str], beside: str) -> No
     names = [name.casefold() for name in folders]
     shown = ", ".join(visible(name) for name in folders[:6])
     if all(_SPLITS.fullmatch(name) for name in names):
+        example = path / visible(folders[0])
         raise DatasetError(
-            f"{path} holds splits ({shown}), not classes; name one of them: {path / folders[0]}"
+            f"{path} holds splits ({shown}), not classes; name one of them: {example}"
         )
     if all(_PARTS.fullmatch(name) for name in names):
         raise DatasetError(
@@ -236,60 +241,74 @@ def _open_table(
     table = read_table(path, omitted)
     told = interpret(table, image_column, label_column)
     root = path.parent if image_root is None else image_root
-    finder = Finder(root, (path.parent,))
-    first: dict[str, int] = {}
-    conflicting: set[str] = set()
-    sizes: dict[str, int] = {}
-    for row, name in enumerate(told.names):
-        shown = name or f"row {row + 1}"
-        if row in told.refused:
-            omitted.add(told.refused[row], shown)
-            continue
-        hit = finder.find(name) if name else "no_image_named"
-        if isinstance(hit, str):
-            omitted.add(hit, shown)
-        elif hit[0] not in first:
-            first[hit[0]], sizes[hit[0]] = row, hit[1]
-        elif told.labels and told.labels[row] != told.labels[first[hit[0]]]:
-            conflicting.add(hit[0])
-            omitted.add("conflicting_labels", shown)
-        else:
-            omitted.add("repeated_row", shown)
-    for name in conflicting:  # neither label is to be believed
-        omitted.add("conflicting_labels", name)
-        del first[name]
-    if not first:
+    matched = _match(told, Finder(root, (path.parent,)), omitted)
+    if not matched:
         raise DatasetError(
             f"{path} has {len(table)} rows, none of which leads to an image below {root} "
-            f"({omitted or 'it has no rows'}). Name the folder of the images with --image-root"
+            f"({omitted}). Name the folder of the images with --image-root"
         )
-    order = list(first.values())
-    labels = [told.labels[row] if told.labels else None for row in order]
-    metadata = {key: tuple(cells[row] for row in order) for key, cells in told.metadata.items()}
-    rows = [(name, sizes[name], label) for name, label in zip(first, labels, strict=True)]
-    real = os.path.realpath(root)
+    order = [place for _, place in matched]
+    metadata = {}
+    for key, column in told.metadata.items():
+        whole = cells(table, key, column)  # one at a time: of 50 columns, all would be a gigabyte
+        metadata[key] = tuple(whole[place] for place in order)
+    rows, real = [row for row, _ in matched], os.path.realpath(root)
     return _dataset(real, told.kind, rows, told.classes, classes, metadata, omitted, told.notes)
+
+
+def _match(told: Annotations, finder: Finder, omitted: Omissions) -> list[tuple[_Row, int]]:
+    """Return the images that a table names, sorted by id, each with its place in the table."""
+    matched: dict[str, tuple[_Row, int]] = {}
+    conflicting: set[str] = set()
+    for place, name in enumerate(told.names):
+        shown = name or f"row {place + 1}"
+        hit = told.refused.get(place) or (finder.find(name) if name else "no_image_named")
+        if isinstance(hit, str):
+            omitted.add(hit, shown)
+            continue
+        file, size = hit
+        label = told.labels[place] if told.labels else None
+        if file not in matched:
+            matched[file] = _Row(visible(file), file, size, label), place
+        elif label == matched[file][0].label:
+            omitted.add("repeated_row", shown)
+        else:
+            omitted.add("conflicting_labels", shown)
+            conflicting.add(file)
+    for file in conflicting:  # neither label is to be believed
+        omitted.add("conflicting_labels", file)
+        del matched[file]
+    return sorted(matched.values())
+
+
+class _Row(NamedTuple):
+    """One image; sorts by id."""
+
+    id: str
+    name: str
+    size: int
+    label: str | None
 
 
 def _dataset(
     root: str,
     kind: str,
-    rows: Sequence[tuple[str, int, str | None]],
+    rows: Sequence[_Row],
     found: Sequence[str],
     classes: Sequence[str] | None,
     metadata: Mapping[str, tuple[str | float | None, ...]],
     omitted: Omissions,
     notes: Iterable[str],
 ) -> Dataset:
-    """Put rows of (relative path, size, label) into columns, sorted by id."""
-    ids = tuple(visible(name) for name, _, _ in rows)
-    codes, names, remarks = encode([label for _, _, label in rows], found, classes)
-    dataset = Dataset(
+    """Put sorted rows into columns."""
+    ids = tuple(row.id for row in rows)
+    codes, names, remarks = encode([row.label for row in rows], found, classes)
+    return Dataset(
         root=Path(root),
         kind=kind,
         ids=ids,
-        paths=tuple(f"{root}/{name}" for name, _, _ in rows),
-        sizes=np.array([size for _, size, _ in rows], np.int64),
+        paths=tuple(f"{root}/{row.name}" for row in rows),
+        sizes=np.array([row.size for row in rows], np.int64),
         labels=codes,
         classes=names,
         metadata=metadata,
@@ -297,7 +316,6 @@ def _dataset(
         examples=omitted.examples,
         notes=(*notes, *remarks, *_twins(ids), *_one_class(codes, names)),
     )
-    return dataset.take(sorted(range(len(ids)), key=ids.__getitem__))
 
 
 def _quotas(counts: NDArray[np.int64], limit: int) -> NDArray[np.int64]:

@@ -188,7 +188,7 @@ class Finder:
         if self._index is None:
             self._sizes = image_files(self._root, Omissions())
             self._index = _index(self._sizes)
-        key = _key(name)
+        key = "".join(_stem(name))
         if key not in self._index:
             return "missing"
         hit = self._index[key]
@@ -199,15 +199,17 @@ def _index(files: Iterable[str]) -> dict[str, str | None]:
     """Map every way to name a file to it, or to None where it would name several."""
     index: dict[str, str | None] = {}
     for file in files:
-        key = _key(file)
-        keys = {key, key.rpartition("/")[2]}
-        for way in keys | {os.path.splitext(way)[0] for way in keys}:
-            index[way] = None if way in index else file
+        stem, suffix = _stem(file)
+        stems = [stem, stem.rpartition("/")[2]] if "/" in stem else [stem]
+        for way in stems:
+            for key in (way, way + suffix):
+                index[key] = None if key in index else file
     return index
 
 
-def _key(name: str) -> str:
+def _stem(name: str) -> tuple[str, str]:
+    """Split a name, as it is compared, into its stem and the extension of an image, if any."""
     stem, suffix = os.path.splitext(name.casefold())
     if suffix not in SUFFIXES:  # "nevus.v2" has no extension
         stem, suffix = stem + suffix, ""
-    return stem.removesuffix("_downsampled") + suffix
+    return stem.removesuffix("_downsampled"), suffix

@@ -5,8 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import math
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ _MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +61,8 @@ class Table:
         """
         pool, places = self._pooled(column)
         words = [word for word in pool if word is not None]
-        cells: list[str | float | None]
-        if words and all(map(_is_number, words)):
-            cells = [None if word is None else float(word) for word in pool]
-        else:
-            cells = [None if word is None else visible(word) for word in pool]
+        read: Iterator[str | float] = iter(_numbers(words) or map(visible, words))
+        cells: list[str | float | None] = [None if word is None else next(read) for word in pool]
         return tuple(cells[place] for place in places)
 
     def _pooled(self, column: str) -> tuple[list[str | None], list[int]]:
@@ -102,9 +97,10 @@ def read_table(path: Path, omitted: Omissions) -> Table:
 
 
 def _read_text(path: Path, omitted: Omissions) -> Table:
-    text, notes = _decoded(path)
-    delimiter = _delimiter(text)
-    header = _first_record(text, delimiter)
+    content, notes = _as_utf8(path)
+    head = content[:_LONGEST_CELL].decode("utf-8", errors="ignore")  # ends within a character
+    delimiter = _delimiter(head)
+    header = _first_record(head, delimiter)
     if any(Path(cell.strip().lower()).suffix in SUFFIXES for cell in header):
         raise DatasetError(
             f"{path} has no header: its first line names an image. Add a line with the names of "
@@ -117,7 +113,7 @@ def _read_text(path: Path, omitted: Omissions) -> Table:
         return "skip"
 
     data = pacsv.read_csv(
-        io.BytesIO(text.encode("utf-8")),
+        io.BytesIO(content),
         read_options=pacsv.ReadOptions(
             column_names=list(names), skip_rows_after_names=1, use_threads=False
         ),
@@ -129,7 +125,7 @@ def _read_text(path: Path, omitted: Omissions) -> Table:
     return Table(path, names, data, notes)
 
 
-def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
+def _as_utf8(path: Path) -> tuple[bytes, tuple[str, ...]]:
     content = path.read_bytes()
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     notes: tuple[str, ...] = ()
@@ -140,22 +136,22 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
             raise DatasetError(f"{path} begins as {encoding} but is not: {error}") from error
         text = content.decode("cp1252", errors="replace")
         notes = (f"{path.name} is not UTF-8; it was read as Windows-1252.",)
-    if "\0" in text:
+    if encoding != "utf-8" or notes:
+        content = text.encode("utf-8")
+    if b"\0" in content:
         raise DatasetError(f"{path} holds NUL characters: it is not a text table")
-    if not text.strip():
+    if not content.strip():
         raise DatasetError(f"{path} is empty")
-    return text.lstrip("\r\n"), notes
+    return content.lstrip(b"\r\n"), notes
 
 
-def _delimiter(text: str) -> str:
+def _delimiter(head: str) -> str:
     """Return the delimiter that finds most columns in the header; a comma if none finds two."""
-    return max(_DELIMITERS, key=lambda d: (len(_first_record(text, d)), d == ","))
+    return max(_DELIMITERS, key=lambda d: (len(_first_record(head, d)), d == ","))
 
 
-def _first_record(text: str, delimiter: str) -> list[str]:
-    # A header longer than this is not one.
-    lines = io.StringIO(text[:_LONGEST_CELL], newline=None)
-    return next(csv.reader(lines, delimiter=delimiter), [])
+def _first_record(head: str, delimiter: str) -> list[str]:
+    return next(csv.reader(io.StringIO(head, newline=None), delimiter=delimiter), [])
 
 
 def _read_parquet(path: Path) -> Table:
@@ -210,12 +206,13 @@ def _unique(names: list[str]) -> tuple[str, ...]:
     return tuple(unique)
 
 
-def _is_number(word: str) -> bool:
-    return bool(_NUMBER.fullmatch(word)) and _finite(word)
-
-
-def _finite(word: str) -> bool:
+def _numbers(words: list[str]) -> list[float] | None:
+    """Return words as finite numbers if all of them are."""
+    array = pa.array(words, pa.string())
+    if pc.any(pc.match_substring_regex(array, r"^[+-]?0\d")).as_py():
+        return None
     try:
-        return math.isfinite(float(word))
-    except ValueError:  # a lone sign or point
-        return False
+        numbers = pc.cast(array, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    return list(numbers.to_pylist()) if pc.all(pc.is_finite(numbers)).as_py() else None
