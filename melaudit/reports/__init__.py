@@ -1,1 +1,17 @@
 """Findings -> HTML and JSON."""
+
+from melaudit.reports.html import render_report, write_report
+from melaudit.reports.json_file import read_findings, schema, to_json, write_findings
+from melaudit.reports.page import build_page
+from melaudit.reports.text import summary
+
+__all__ = [
+    "build_page",
+    "read_findings",
+    "render_report",
+    "schema",
+    "summary",
+    "to_json",
+    "write_findings",
+    "write_report",
+]

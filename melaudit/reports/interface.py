@@ -53,6 +53,58 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Version:
+    """One edit of an image, and what the model made of it."""
+
+    title: str
+    """What was done: "as it is", "black ring painted on", "placebo: ring of skin colour"."""
+    picture: bytes
+    """WebP, as in `Exhibit`."""
+    probability: float
+    """Of the class named by the edit, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One image with and without an artifact, side by side."""
+
+    finding: str
+    """Id of the finding it belongs to."""
+    image: str
+    """Name of the image."""
+    target: str
+    """Class whose probability each version gives."""
+    versions: tuple[Version, ...]
+    """The image as it is first."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a dose curve."""
+
+    title: str
+    """What was varied: "black ring", "placebo: skin colour"."""
+    x: tuple[float, ...]
+    """The dose, rising."""
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    """Ends of the 95 % interval at each dose, if known."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How the decision follows the dose of an artifact, with its placebo beside it."""
+
+    finding: str
+    """Id of the finding it belongs to."""
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True)
 class Record:
     """Everything a report shows; derived once, at the end of a run."""
 
@@ -64,3 +116,6 @@ class Record:
     mean_maps: Mapping[str, NDArray[np.float16]]
     """Cluster id -> (GRID, GRID) mean signed map, max|.| = 1."""
     strips: tuple[ConceptStrip, ...]
+    edits: tuple[Edit, ...] = ()
+    """Images with and without an artifact, the most telling first."""
+    curves: tuple[Curve, ...] = ()

@@ -1,1 +1,66 @@
-"""The report's templates and styles."""
+"""The report's templates, style and script.
+
+Everything is escaped; there is no way round it in a template. Style and script stand in the page
+and are named by their hash in its content security policy, so nothing else in it can run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+
+@cache
+def environment(visible: Callable[[str], str]) -> jinja2.Environment:
+    """Return the Jinja2 environment: escapes everything, and a missing value is an error.
+
+    `visible` is applied to every text that a template prints, so that none can be forgotten.
+    """
+
+    def shown(value: object) -> object:
+        # Our own style and script pass as they are.
+        return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("melaudit", "templates"),
+        # Not select_autoescape: it judges by suffix and leaves `.html.j2` unescaped.
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _asset(name: str) -> Markup:
+    text = resources.files("melaudit.templates").joinpath(name).read_text("utf-8")
+    assert "</" not in text, f"{name} would end its own element"
+    return Markup(text)  # noqa: S704 - our own file, with nothing of a user's in it
+
+
+def csp_hash(text: str) -> str:
+    """Return the source expression that allows exactly this inline style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}"
+
+
+@cache
+def _assets() -> dict[str, Markup | str]:
+    style, script = _asset("report.css"), _asset("report.js")
+    return {
+        "style": style,
+        "script": script,
+        "style_hash": csp_hash(style),
+        "script_hash": csp_hash(script),
+    }
+
+
+def render(template: str, *, visible: Callable[[str], str], **context: object) -> str:
+    """Return a template as text, with the style, the script and their hashes at hand."""
+    return environment(visible).get_template(template).render(**_assets(), **context)

@@ -1,0 +1,204 @@
+"""The method in plain words: what each check asks, what each rung means, what the terms mean.
+
+Everything here is the same for every run; what a run found comes from its findings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from melaudit.findings import CheckStatus, Rung, Severity, Trust, Verdict
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a check of the explanations asks, and why its limit is where it is."""
+
+    asks: str
+    why: str
+
+
+CHECKS = {
+    "conservation": Question(
+        "Does the relevance that reaches the picture add up to the model's output?",
+        "A sum that is far off means that relevance was made up or lost on the way; "
+        "each residual block counted twice doubles it.",
+    ),
+    "channel_uniformity": Question(
+        "Do the model's channels give different maps?",
+        "When the maps of all channels are one and the same picture, relevance has leaked around "
+        "the channel through a skip connection and says nothing about it.",
+    ),
+    "channel_conservation": Question(
+        "Does each channel's map add up to that channel's own share?",
+        "A channel that carries a thousandth of the relevance but whose map sums to nearly all of "
+        "it was by-passed.",
+    ),
+    "class_sensitivity": Question(
+        "Does the map change when another class is explained?",
+        "A map that looks the same for every class shows edges of the picture, not reasons.",
+    ),
+    "randomisation": Question(
+        "Does the map change when the model's weights are replaced by random ones?",
+        "A map that survives this does not depend on what the model has learned.",
+    ),
+    "faithfulness": Question(
+        "Does the output fall when what the map marks is taken away?",
+        "If covering the marked places changes the output no more than covering random ones, "
+        "the map does not mark what the model uses.",
+    ),
+    "output_equivalence": Question(
+        "Are the explained model's outputs those of the model itself?",
+        "Explaining may not alter the model; beyond rounding, nothing may differ.",
+    ),
+    "stability": Question(
+        "Does the map stay the same when the picture changes invisibly?",
+        "A map that jumps under invisible changes shows chance.",
+    ),
+    "coverage": Question(
+        "Had every operation of the model a rule?",
+        "An operation without a rule passes relevance on in an arbitrary way.",
+    ),
+}
+"""By check id; checks of other detectors are shown with their own statement."""
+
+RUNGS = {
+    Rung.OPPORTUNITY: "the data allow it",
+    Rung.ATTENTION: "the model looks there",
+    Rung.DEPENDENCE: "the model uses it",
+    Rung.HARM: "it costs",
+}
+
+STATES = {"reached": "reached", "open": "not reached", "untested": "not tested"}
+
+SEVERITIES = {
+    Severity.CRITICAL: "Do not deploy: the model decides by this and it changes diagnoses.",
+    Severity.HIGH: "Mend before deployment: the model depends on this.",
+    Severity.MEDIUM: "Look into it: there is evidence short of proof.",
+    Severity.LOW: "Know about it: weak or small.",
+    Severity.INFO: "For the record.",
+}
+
+VERDICTS = {
+    Verdict.PASS: "Pass",
+    Verdict.WARN: "Warning",
+    Verdict.FAIL: "Fail",
+    Verdict.INCONCLUSIVE: "Inconclusive",
+}
+
+OUTCOMES = {
+    CheckStatus.PASS: "pass",
+    CheckStatus.DEGRADED: "degraded",
+    CheckStatus.FAIL: "fail",
+}
+
+TRUST = {
+    Trust.TRUSTED: "The maps passed every check that could be made; findings may rest on them.",
+    Trust.DEGRADED: "Some checks were not fully passed: findings that rest on maps are marked "
+    "down, those that rest on changed images are not affected.",
+    Trust.UNUSABLE: "The maps failed a check that no map may fail. Nothing on this page rests on "
+    "them, and they are not shown as explanations.",
+}
+
+PARTS = {
+    "border": "more of its relevance lies at the border than in the rest of its class",
+    "artifact": "its images show an artifact more often than the rest of its class",
+    "errors": "the model is wrong on it more, or less, often than on the rest of its class",
+}
+"""Named parts of a cluster's suspicion, in words."""
+
+ALWAYS = (
+    "That the model is right for the right reasons. An audit finds certain wrong reasons; "
+    "the absence of a finding is no proof of sound reasoning.",
+    "Anything about shortcuts that were not looked for, or whose effect is smaller than the "
+    "figures given under \u201cLooked for and not found\u201d.",
+    "Anything about images unlike these: another clinic, camera, skin type or year.",
+    "That a cause lies in the world. \u201cThe model uses it\u201d means that changing the "
+    "artifact in the picture changes the output of this model, no more.",
+    "What a place marked on a map means. A map says where the relevance lies, not what the model "
+    "sees there.",
+)
+"""What no audit of this kind shows."""
+
+GLOSSARY = (
+    (
+        "Artifact",
+        "Something in the picture that is not the lesion: a ring, a ruler, ink, hair, a bubble.",
+    ),
+    (
+        "Shortcut",
+        "A feature that goes with the label in these data but not for a medical reason, and by "
+        "which the model decides.",
+    ),
+    (
+        "Rung",
+        "A step of the ladder of evidence: opportunity (the data allow it), attention (the model "
+        "looks there), dependence (the model uses it), harm (it costs). A claim is worded by the "
+        "highest rung that was reached.",
+    ),
+    (
+        "Placebo",
+        "A change to the picture of the same size and place but without the artifact's look. An "
+        "effect counts only as far as it exceeds the placebo's.",
+    ),
+    (
+        "Relevance",
+        "The share of the model's output that is put down to a place in the picture. Positive "
+        "relevance speaks for the explained class, negative against it.",
+    ),
+    (
+        "LRP",
+        "Layer-wise relevance propagation: the output is handed back layer by layer, in "
+        "proportion to what each unit contributed, until it reaches the pixels.",
+    ),
+    (
+        "Concept, channel",
+        "A channel is one of the model's internal pictures. What makes it respond is called its "
+        "concept; channels of a late layer answer to ring, pigment, skin and the like.",
+    ),
+    (
+        "CRP",
+        "Concept relevance propagation: LRP that follows one channel at a time, so that a map "
+        "shows where that channel's contribution comes from.",
+    ),
+    (
+        "Conservation",
+        "What is handed back must add up to the output: nothing gained, nothing lost beyond what "
+        "biases are known to absorb.",
+    ),
+    (
+        "95 % interval",
+        "Values that agree with the data; a method that gives such intervals misses the truth in "
+        "one of twenty cases.",
+    ),
+    (
+        "p, q",
+        "p: how often chance alone would give a result at least this strong. q: p after allowing "
+        "for everything that this run tested; among results with q below 0.05, about one in twenty "
+        "is expected to be false.",
+    ),
+    (
+        "Odds ratio",
+        "How many times higher the odds of the label are with the artifact than without; "
+        "1 means no association.",
+    ),
+    (
+        "Minimum detectable effect",
+        "The smallest effect that this many images would have shown. Smaller ones may exist.",
+    ),
+    (
+        "Suspicion",
+        "Mean of named parts, each from 0 to 1, that says how much a cluster looks like a "
+        "shortcut; a reason to look, not a finding.",
+    ),
+    (
+        "Recall, precision",
+        "Recall: of the images of a class, the share the model calls so (for malignant: "
+        "sensitivity). Precision: of the images it calls so, the share that are.",
+    ),
+    (
+        "AUC",
+        "The chance that a random positive image gets a higher score than a random negative one; "
+        "0.5 is guessing.",
+    ),
+)

@@ -1,0 +1,163 @@
+"""The page as data: every string, length and picture id a template needs, and nothing to work out.
+
+`build_page` gathers the sections in the order of their claim to the pictures' budget, findings
+first; the templates only loop and branch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from melaudit.findings import Trust
+from melaudit.reports import explain, heatmap, wording
+from melaudit.reports.interface import Record
+from melaudit.reports.plates import MAX_BYTES, MAX_TILES, Plate, Plates
+from melaudit.reports.sections.cards import CardSection, cards
+from melaudit.reports.sections.clusters import ClusterSection, clusters
+from melaudit.reports.sections.concepts import ConceptSection, GroupView, concepts, gallery
+from melaudit.reports.sections.limits import (
+    InputsSection,
+    NotFoundRow,
+    ProvenanceSection,
+    does_not_show,
+    inputs,
+    not_found,
+    provenance,
+)
+from melaudit.reports.sections.performance import PerformanceSection, performance
+from melaudit.reports.sections.summary import Summary, summary
+from melaudit.reports.sections.trust import TrustSection, trust
+
+SECTIONS = (
+    ("summary", "Verdict"),
+    ("trust", "Can the maps be trusted?"),
+    ("findings", "Findings"),
+    ("clusters", "Clusters"),
+    ("concepts", "Channels"),
+    ("gallery", "Examples"),
+    ("performance", "Performance"),
+    ("not-found", "Not found"),
+    ("inputs", "Skipped and flagged"),
+    ("limits", "What this does not show"),
+    ("glossary", "Glossary"),
+    ("provenance", "Provenance"),
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of the contents."""
+
+    anchor: str
+    title: str
+    count: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything the templates show."""
+
+    title: str
+    model: str
+    images: str
+    date: str
+    contents: tuple[Link, ...]
+    summary: Summary
+    trust: TrustSection
+    cards: CardSection
+    clusters: ClusterSection
+    concepts: ConceptSection
+    gallery: tuple[GroupView, ...]
+    performance: PerformanceSection
+    not_found: tuple[NotFoundRow, ...]
+    not_found_note: str
+    inputs: InputsSection
+    limits: tuple[str, ...]
+    glossary: tuple[tuple[str, str], ...]
+    provenance: ProvenanceSection
+    maps_shown: bool
+    """Whether maps are shown as explanations; False when they cannot be used."""
+    maps_note: str
+    """At what resolution the maps are drawn."""
+    plates: tuple[Plate, ...]
+    left_out: str
+    """How many pictures did not fit, in words; empty when all did."""
+    legend: tuple[tuple[str, str, str], ...]
+    version: str
+
+
+def build_page(record: Record) -> Page:
+    """Gather what the report of a record shows.
+
+    Raises ValueError when a picture of the record is no WebP image.
+    """
+    findings = record.findings
+    maps = findings.explanations.status is not Trust.UNUSABLE
+    plates = Plates(record.exhibits, max_tiles=MAX_TILES, max_bytes=MAX_BYTES)
+    card_section = cards(record, plates, maps=maps)
+    cluster_section = clusters(record, plates, maps=maps)
+    concept_section = concepts(record, plates, maps=maps)
+    groups = gallery(record, plates, maps=maps)
+    trust_section = trust(record, plates)
+    missing, missing_note = not_found(findings)
+    counts = {
+        "findings": len(findings.findings),
+        "clusters": len(findings.clusters),
+        "not-found": len(findings.not_found),
+    }
+    there = {
+        "clusters": bool(cluster_section.rows),
+        "concepts": bool(concept_section.strips),
+        "gallery": bool(groups),
+    }
+    model = wording.name(findings.provenance.model, 48)
+    return Page(
+        title=f"melaudit: {explain.VERDICTS[findings.verdict]}, {model}",
+        model=model,
+        images=wording.plural(findings.inputs.read, "image"),
+        date=wording.date(findings.provenance.started),
+        contents=tuple(
+            Link(anchor, title, wording.count(counts[anchor]) if counts.get(anchor) else "")
+            for anchor, title in SECTIONS
+            if there.get(anchor, True)
+        ),
+        summary=summary(findings),
+        trust=trust_section,
+        cards=card_section,
+        clusters=cluster_section,
+        concepts=concept_section,
+        gallery=groups,
+        performance=performance(findings),
+        not_found=missing,
+        not_found_note=missing_note,
+        inputs=inputs(findings),
+        limits=does_not_show(findings),
+        glossary=explain.GLOSSARY,
+        provenance=provenance(findings),
+        maps_shown=maps,
+        maps_note=_resolution(record),
+        plates=plates.all,
+        left_out=f"{wording.plural(plates.left_out, 'picture or map', 'pictures and maps')} left "
+        "out to keep this file small enough to open anywhere."
+        if plates.left_out
+        else "",
+        legend=heatmap.legend_stops(),
+        version=wording.name(findings.provenance.versions.get("melaudit", "")),
+    )
+
+
+def _resolution(record: Record) -> str:
+    shapes = sorted({e.relevance.shape for e in record.exhibits.values()})
+    if not shapes:
+        return ""
+    height, width = shapes[-1]
+    coarse = max(height, width) <= heatmap.COARSE
+    drawn = (
+        "in blocks, one per value, not smoothed"
+        if coarse
+        else "like the photographs, scaled smoothly to the size shown"
+    )
+    return (
+        f"Maps have {width} \u00d7 {height} values and are drawn {drawn}. Colours are full at the "
+        f"strongest {wording.percent(1 - heatmap.SATURATION, 1)} of each map's values."
+    )

@@ -1,0 +1,1 @@
+"""One module per section of the page: what it shows, as ready strings and picture ids."""

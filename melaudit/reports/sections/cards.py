@@ -1,0 +1,262 @@
+"""Findings as cards: the claim, the evidence rung by rung, examples, and what it does not show."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from melaudit.findings import Evidence, Finding, Rung, Severity, Table
+from melaudit.reports import charts, explain, wording
+from melaudit.reports.interface import Edit, Record
+from melaudit.reports.plates import Plates
+from melaudit.reports.sections.ladder import Step, ladder
+from melaudit.reports.sections.tiles import Tiles, tiles
+
+EXAMPLES = {Severity.CRITICAL: 9, Severity.HIGH: 9, Severity.MEDIUM: 6}
+FEWER_EXAMPLES = 3
+"""Tiles of a finding, by severity; all after the first `IN_FULL` findings get the fewer."""
+IN_FULL = 4
+MAX_CARDS = 12
+MAX_ROWS = 100
+"""Findings told as cards; as many more as rows of a table."""
+MAX_EDITS = 4
+MAX_NAMES = 1000
+MAX_TABLE_ROWS = 40
+
+_RATIO = re.compile(r"\b(ratio|over|times|fold)\b", re.IGNORECASE)
+_DIFFERENCE = re.compile(
+    r"\b(difference|excess|change|rise|fall|drop|gain|loss|lost|shift|more|fewer)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One piece of evidence."""
+
+    name: str
+    statement: str
+    figure: str
+    interval: str
+    small_print: tuple[str, ...]
+    """n, p, q: what a reader checks."""
+    null: str
+    chart: charts.Interval | None
+
+
+@dataclass(frozen=True)
+class RungRow:
+    """A rung with the statistics on it."""
+
+    step: Step
+    statistics: tuple[Statistic, ...]
+
+
+@dataclass(frozen=True)
+class VersionView:
+    """One edit of an image as shown."""
+
+    picture: str
+    title: str
+    chance: str
+    bar: str
+    """The chance as a length, 0 to 100."""
+    alt: str
+
+
+@dataclass(frozen=True)
+class EditView:
+    """An image with and without the artifact."""
+
+    name: str
+    target: str
+    versions: tuple[VersionView, ...]
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A small table."""
+
+    title: str
+    columns: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    """Per column, whether it holds figures and is set flush right."""
+    rows: tuple[tuple[str, ...], ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A finding as shown."""
+
+    number: int
+    anchor: str
+    id: str
+    title: str
+    severity: str
+    advice: str
+    """What the severity asks of the reader."""
+    reached: str
+    """The highest rung in words: "the model uses it"."""
+    confidence: str
+    classes: tuple[str, ...]
+    claim: str
+    rungs: tuple[RungRow, ...]
+    edits: tuple[EditView, ...]
+    plots: tuple[charts.Plot, ...]
+    examples: Tiles
+    tables: tuple[TableView, ...]
+    remedy: str
+    does_not_show: str
+    affected: str
+    names: tuple[str, ...]
+    names_note: str
+
+
+@dataclass(frozen=True)
+class FurtherRow:
+    """A finding that has no card of its own."""
+
+    title: str
+    severity: str
+    reached: str
+    affected: str
+
+
+@dataclass(frozen=True)
+class CardSection:
+    """All findings."""
+
+    cards: tuple[Card, ...]
+    further: tuple[FurtherRow, ...]
+    more: str
+    severities: tuple[tuple[str, str], ...]
+    """(severity, "2 medium") of those present, the worst first."""
+
+
+def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
+    """Return the findings as cards, in the order the audit gave them."""
+    findings = record.findings.findings
+    shown, rest = findings[:MAX_CARDS], findings[MAX_CARDS : MAX_CARDS + MAX_ROWS]
+    left = len(findings) - len(shown) - len(rest)
+    present = sorted({f.severity for f in shown}, key=lambda s: -s.rank)
+    return CardSection(
+        cards=tuple(_card(n, f, record, plates, maps) for n, f in enumerate(shown, 1)),
+        further=tuple(
+            FurtherRow(
+                f.title,
+                f.severity.value,
+                explain.RUNGS[f.rung],
+                wording.count(len(f.images)),
+            )
+            for f in rest
+        ),
+        more=f"{wording.plural(left, 'more finding')} in findings.json." if left else "",
+        severities=tuple(
+            (s.value, f"{sum(f.severity is s for f in shown)} {s.value}") for s in present
+        ),
+    )
+
+
+def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: bool) -> Card:
+    edits = [e for e in record.edits if e.finding == finding.id][:MAX_EDITS]
+    curves = [charts.plot(c) for c in record.curves if c.finding == finding.id]
+    many = EXAMPLES.get(finding.severity, FEWER_EXAMPLES)
+    limit = many if number <= IN_FULL else FEWER_EXAMPLES
+    left = len(finding.images) - MAX_NAMES
+    return Card(
+        number=number,
+        anchor=f"finding-{number}",
+        id=finding.id,
+        title=finding.title,
+        severity=finding.severity.value,
+        advice=explain.SEVERITIES[finding.severity],
+        reached=explain.RUNGS[finding.rung],
+        confidence=wording.percent(finding.confidence),
+        classes=tuple(wording.name(c) for c in finding.classes),
+        claim=finding.statement,
+        rungs=tuple(_rung(finding, s) for s in ladder(finding)),
+        edits=tuple(v for e in edits if (v := _edit(e, plates)) is not None),
+        plots=tuple(p for p in curves if p is not None),
+        examples=tiles(plates, finding.images, limit, maps=maps),
+        tables=tuple(table(t) for t in finding.tables),
+        remedy=finding.remedy,
+        does_not_show=finding.does_not_show,
+        affected=wording.plural(len(finding.images), "image") if finding.images else "",
+        names=tuple(wording.name(i, 120) for i in finding.images[:MAX_NAMES]),
+        names_note=f"and {wording.count(left)} more in findings.json" if left > 0 else "",
+    )
+
+
+def _rung(finding: Finding, step: Step) -> RungRow:
+    rung = Rung(step.rung)
+    return RungRow(step, tuple(_statistic(e) for e in finding.evidence if e.rung is rung))
+
+
+def _statistic(evidence: Evidence) -> Statistic:
+    is_ratio = _RATIO.search(evidence.name) is not None
+    is_difference = _DIFFERENCE.search(evidence.name) is not None
+    small_print = (
+        f"n{wording.NBSP}={wording.NBSP}{wording.count(evidence.n)}",
+        wording.chance("p", evidence.p_value),
+        wording.chance("q", evidence.q_value),
+    )
+    return Statistic(
+        name=wording.sentence(evidence.name),
+        statement=evidence.statement,
+        figure=wording.figure(evidence.estimate),
+        interval=wording.interval(evidence.ci_low, evidence.ci_high),
+        small_print=tuple(s for s in small_print if s),
+        null=evidence.null,
+        # A ratio of 1 and a difference of 0 mean: no effect. Of other figures nobody can tell.
+        chart=charts.interval(
+            evidence.estimate,
+            evidence.ci_low,
+            evidence.ci_high,
+            reference=1.0 if is_ratio else 0.0 if is_difference else None,
+            log=is_ratio,
+        ),
+    )
+
+
+def _edit(edit: Edit, plates: Plates) -> EditView | None:
+    """Return an edited image, all its versions or none: half a comparison shows nothing."""
+    target = wording.name(edit.target, 32)
+    versions = []
+    for k, version in enumerate(edit.versions):
+        plate = plates.picture(version.picture, f"edit:{edit.finding}:{edit.image}:{k}")
+        if plate is None:
+            return None
+        chance = wording.percent(version.probability)
+        versions.append(
+            VersionView(
+                picture=plate.id,
+                title=wording.sentence(version.title),
+                chance=chance,
+                bar=f"{100 * min(1.0, max(0.0, version.probability)):.1f}",
+                alt=f"{version.title}: {target} {chance}",
+            )
+        )
+    return EditView(wording.name(edit.image, 40), target, tuple(versions))
+
+
+def table(source: Table) -> TableView:
+    """Return a finding's table with its figures written out."""
+    rows = source.rows[:MAX_TABLE_ROWS]
+    left = len(source.rows) - len(rows)
+    numeric = tuple(
+        bool(rows) and all(not isinstance(r[k], str) for r in rows if k < len(r))
+        for k in range(len(source.columns))
+    )
+    return TableView(
+        source.title,
+        source.columns,
+        numeric,
+        tuple(tuple(_cell(c) for c in row) for row in rows),
+        f"{wording.plural(left, 'more row')} in findings.json." if left else "",
+    )
+
+
+def _cell(value: str | int | float) -> str:
+    if isinstance(value, str):
+        return wording.name(value, 120)
+    return wording.count(value) if isinstance(value, int) else wording.figure(value)

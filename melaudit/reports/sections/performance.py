@@ -1,0 +1,141 @@
+"""How the model does on the labelled images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from melaudit.findings import ClassPerformance, Findings
+from melaudit.reports import charts, wording
+
+MAX_CONFUSION = 12
+MAX_CLASSES = 40
+SHADES = 5
+"""Steps of shading in the confusion table."""
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """How one class fares."""
+
+    name: str
+    n: str
+    recall: str
+    interval: str
+    precision: str
+    chart: charts.Interval | None
+
+
+@dataclass(frozen=True)
+class ConfusionCell:
+    """How many images of a class were called so."""
+
+    n: str
+    share: str
+    shade: int
+    right: bool
+
+
+@dataclass(frozen=True)
+class ConfusionRow:
+    """One label and what its images were called."""
+
+    label: str
+    cells: tuple[ConfusionCell, ...]
+
+
+@dataclass(frozen=True)
+class PerformanceSection:
+    """Accuracy, the confusion table and each class."""
+
+    labelled: bool
+    figures: tuple[tuple[str, str, str], ...]
+    """(what, figure, note)."""
+    classes: tuple[ClassRow, ...]
+    classes_note: str
+    predicted: tuple[str, ...]
+    confusion: tuple[ConfusionRow, ...]
+    confusion_note: str
+
+
+def performance(findings: Findings) -> PerformanceSection:
+    """Return the section on performance; bare when nothing is labelled."""
+    p = findings.performance
+    if not p.n or p.accuracy is None:
+        return PerformanceSection(False, (), (), "", (), (), "")
+    names = tuple(wording.name(c.name, 24) for c in p.per_class)
+    square = len(p.confusion) <= MAX_CONFUSION
+    worst = sorted(p.per_class, key=lambda c: (1.0 if c.recall is None else c.recall, c.name))
+    many = len(p.per_class) > MAX_CLASSES
+    return PerformanceSection(
+        labelled=True,
+        figures=_figures(findings),
+        classes=tuple(_class(c) for c in (worst[:MAX_CLASSES] if many else p.per_class)),
+        classes_note=f"The {MAX_CLASSES} classes with the lowest recall of {len(p.per_class)}; "
+        "all are in findings.json."
+        if many
+        else "",
+        predicted=names if square else (),
+        confusion=_confusion(names, p.confusion) if square else (),
+        confusion_note=""
+        if square
+        else f"The confusion table of {len(p.confusion)} classes is in findings.json.",
+    )
+
+
+def _figures(findings: Findings) -> tuple[tuple[str, str, str], ...]:
+    p = findings.performance
+    span = wording.percent_interval(p.accuracy_low, p.accuracy_high, 1)
+    positive = findings.provenance.positive
+    rows = [
+        (
+            "Accuracy",
+            wording.percent(p.accuracy, 1),
+            f"95 % interval {span}; {wording.plural(p.n, 'labelled image')}"
+            if span
+            else wording.plural(p.n, "labelled image"),
+        )
+    ]
+    if p.chance is not None:
+        rows.append(
+            ("By chance", wording.percent(p.chance, 1), "always naming the most frequent class")
+        )
+    if p.auc is not None:
+        of = f"for {wording.name(positive, 32)}" if positive else "mean of one against the rest"
+        rows.append(("AUC", wording.figure(p.auc), of))
+    return tuple(rows)
+
+
+def _class(c: ClassPerformance) -> ClassRow:
+    chart = None
+    if c.recall is not None and c.recall_low is not None and c.recall_high is not None:
+        chart = charts.interval(
+            c.recall, c.recall_low, c.recall_high, reference=None, ends=(0.0, 1.0)
+        )
+    return ClassRow(
+        name=wording.name(c.name, 32),
+        n=wording.count(c.n),
+        recall=wording.percent(c.recall, 1),
+        interval=wording.percent_interval(c.recall_low, c.recall_high, 1),
+        precision=wording.percent(c.precision, 1),
+        chart=chart,
+    )
+
+
+def _confusion(
+    names: tuple[str, ...], counts: tuple[tuple[int, ...], ...]
+) -> tuple[ConfusionRow, ...]:
+    rows = []
+    for i, (label, row) in enumerate(zip(names, counts, strict=False)):
+        total = sum(row)
+        shares = [n / total if total else 0.0 for n in row]
+        cells = tuple(
+            ConfusionCell(
+                wording.count(n),
+                wording.percent(s) if total else "",
+                round(s * SHADES),
+                i == j,
+            )
+            for j, (n, s) in enumerate(zip(row, shares, strict=True))
+        )
+        rows.append(ConfusionRow(label, cells))
+    return tuple(rows)
