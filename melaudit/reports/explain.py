@@ -72,10 +72,10 @@ RUNGS = {
 STATES = {"reached": "reached", "open": "not reached", "untested": "not tested"}
 
 SEVERITIES = {
-    Severity.CRITICAL: "Do not deploy: the model decides by this and it changes diagnoses.",
-    Severity.HIGH: "Mend before deployment: the model depends on this.",
-    Severity.MEDIUM: "Look into it: there is evidence short of proof.",
-    Severity.LOW: "Know about it: weak or small.",
+    Severity.CRITICAL: "Do not deploy: the model uses this and it costs.",
+    Severity.HIGH: "Settle this before deployment.",
+    Severity.MEDIUM: "Look into it before relying on the model.",
+    Severity.LOW: "Know about it: an opportunity, no more was shown.",
     Severity.INFO: "For the record.",
 }
 

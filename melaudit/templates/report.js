@@ -69,11 +69,17 @@
       card.hidden = wanted !== "" && card.dataset.card !== wanted;
     });
   }));
-  // A link to a hidden card shows it.
-  addEventListener("hashchange", () => {
+  // A link to what is hidden or folded away shows it.
+  const reveal = () => {
     const target = document.getElementById(location.hash.slice(1));
-    if (target && target.hidden) { buttons[0].click(); target.scrollIntoView(); }
-  });
+    const fold = target?.closest("details:not([open])");
+    if (target?.hidden) buttons[0].click();
+    else if (fold) fold.open = true;
+    else return;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
 
   // A larger view of any picture
   const dialog = document.createElement("dialog");

@@ -1,7 +1,8 @@
-"""Tests of the page as HTML: nothing of a user's acts, links resolve, nothing comes from outside."""
+"""Tests of the page as HTML: no name acts, links resolve, nothing comes from outside."""
 
 import base64
 import hashlib
+import itertools
 import re
 import shutil
 import subprocess
@@ -194,7 +195,7 @@ def test_headings_do_not_skip_a_level(readers: dict[str, Reader]) -> None:
     levels = [int(t[1]) for t, _ in readers["ring"].elements if re.fullmatch("h[1-6]", t)]
 
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
 
 
 def test_a_template_that_lacks_a_value_fails_instead_of_leaving_a_gap(
