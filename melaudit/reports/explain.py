@@ -25,14 +25,10 @@ CHECKS = {
         "each residual block counted twice doubles it.",
     ),
     "channel_uniformity": Question(
-        "Do the model's channels give different maps?",
-        "When the maps of all channels are one and the same picture, relevance has leaked around "
-        "the channel through a skip connection and says nothing about it.",
-    ),
-    "channel_conservation": Question(
-        "Does each channel's map add up to that channel's own share?",
-        "A channel that carries a thousandth of the relevance but whose map sums to nearly all of "
-        "it was by-passed.",
+        "Does each channel's map show its own channel?",
+        "A channel's map must hold that channel's share and no more. When relevance leaks round "
+        "the channel through a skip connection, every map holds nearly everything, and all of "
+        "them are one and the same picture.",
     ),
     "class_sensitivity": Question(
         "Does the map change when another class is explained?",
@@ -50,14 +46,6 @@ CHECKS = {
     "output_equivalence": Question(
         "Are the explained model's outputs those of the model itself?",
         "Explaining may not alter the model; beyond rounding, nothing may differ.",
-    ),
-    "stability": Question(
-        "Does the map stay the same when the picture changes invisibly?",
-        "A map that jumps under invisible changes shows chance.",
-    ),
-    "coverage": Question(
-        "Had every operation of the model a rule?",
-        "An operation without a rule passes relevance on in an arbitrary way.",
     ),
 }
 """By check id; checks of other detectors are shown with their own statement."""

@@ -205,7 +205,7 @@ def test_channels_share_one_scale_and_faint_ones_are_called_so(pages: dict[str, 
         ("channel 411", "0.1\u00a0%", True),
     ]
     assert [c.asks for c in pages["ring"].concepts.checks] == [
-        "Do the model's channels give different maps?"
+        "Does each channel's map show its own channel?"
     ]
 
 
