@@ -87,6 +87,8 @@ def channels(model: nn.Module, x: Tensor, layer: str, num_classes: int | None = 
             f"layer {layer} gave no differentiable tensor when the model ran; "
             f"name a layer the model uses, for instance {_examples(seen)}"
         )
+    if len(shapes[-1]) not in (2, 4):
+        raise _no_channels(layer, shapes[-1])
     return shapes[-1][1]
 
 
@@ -105,9 +107,12 @@ def channel_sums(relevance: Tensor, layer: str) -> Tensor:
         return relevance.sum((2, 3))
     if relevance.ndim == 2:
         return relevance
-    raise RelevanceError(
-        f"layer {layer} gives {tuple(relevance.shape)}; concepts need channels: name a layer that "
-        "gives (N, C, h, w)"
+    raise _no_channels(layer, tuple(relevance.shape))
+
+
+def _no_channels(layer: str, shape: tuple[int, ...]) -> RelevanceError:
+    return RelevanceError(
+        f"layer {layer} gives {shape}; concepts need channels: name a layer that gives (N, C, h, w)"
     )
 
 

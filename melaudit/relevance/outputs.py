@@ -26,6 +26,8 @@ def find_logits(output: object, num_classes: int | None = None) -> Tensor:
     candidates = [t for t in floats if t.ndim == 2]
     candidates += [t.flatten(1) for t in floats if t.ndim == 4 and t.shape[2:] == (1, 1)]
     candidates += [t[:, None] for t in floats if t.ndim == 1]
+    if len(met) == 1:  # the single logit of a single image, squeezed; among others, a loss
+        candidates += [t.reshape(1, 1) for t in floats if t.ndim == 0]
     if num_classes is None:
         fitting = candidates
     else:

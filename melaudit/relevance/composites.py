@@ -1,0 +1,60 @@
+"""Which rule goes to which layer, by name: composites are zennit's, whichever engine runs them."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from zennit.composites import (
+    EpsilonAlpha2Beta1,
+    EpsilonAlpha2Beta1Flat,
+    EpsilonGammaBox,
+    EpsilonPlus,
+    EpsilonPlusFlat,
+)
+from zennit.core import Composite
+
+from melaudit.errors import ConfigurationError
+
+Bound = float | Tensor
+"""A pixel value after preprocessing: one for all channels, or a tensor (1, C, 1, 1)."""
+
+PIXEL_BOUNDS: tuple[Bound, Bound] = (-3.0, 3.0)
+"""Holds every pixel under the usual preprocessings: [0, 1], [-1, 1], ImageNet's [-2.12, 2.64]."""
+
+NAMES = (
+    "epsilon_plus",
+    "epsilon_plus_flat",
+    "epsilon_gamma_box",
+    "epsilon_alpha2_beta1",
+    "epsilon_alpha2_beta1_flat",
+)
+
+
+def find_composite(
+    composite: str | Composite, bounds: tuple[Bound, Bound] = PIXEL_BOUNDS
+) -> Composite:
+    """Return the composite of that name, without canonizers; a Composite is returned as it is.
+
+    `bounds` are the lowest and highest possible pixel after preprocessing, which only the box rule
+    of `epsilon_gamma_box` asks for. Raises ConfigurationError, listing the names, for others.
+    """
+    if isinstance(composite, Composite):
+        return composite
+    plain = {
+        "epsilon_plus": EpsilonPlus,
+        "epsilon_plus_flat": EpsilonPlusFlat,
+        "epsilon_alpha2_beta1": EpsilonAlpha2Beta1,
+        "epsilon_alpha2_beta1_flat": EpsilonAlpha2Beta1Flat,
+    }
+    if composite in plain:
+        return plain[composite]()
+    if composite == "epsilon_gamma_box":
+        return EpsilonGammaBox(*bounds)
+    raise ConfigurationError(
+        f"there is no composite {composite!r}; choose one of {', '.join(NAMES)}, "
+        "or give a zennit Composite"
+    )
+
+
+def composite_name(composite: str | Composite) -> str:
+    """Return the name a report gives to a composite: its own, or its class."""
+    return composite if isinstance(composite, str) else type(composite).__name__

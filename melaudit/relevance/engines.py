@@ -1,0 +1,86 @@
+"""Which engine computes relevance, and the arithmetic all of them compute in."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from zennit.core import Composite
+
+from melaudit.errors import ConfigurationError
+from melaudit.relevance.canonizers import find_canonizer
+from melaudit.relevance.interface import Engine
+
+ENGINES = ("auto", "dataflow", "zennit")
+
+
+def choose_engine(engine: str, canonizer: str = "auto") -> str:
+    """Return the engine meant: "auto" is dataflow, or zennit where a canonizer is named.
+
+    Only zennit has canonizers; and zennit stands in where dataflow is not installed.
+    Raises ConfigurationError for a name that is none.
+    """
+    if engine not in ENGINES:
+        raise ConfigurationError(
+            f"there is no engine {engine!r}; choose one of {', '.join(ENGINES)}"
+        )
+    if engine != "auto":
+        return engine
+    there = importlib.util.find_spec("melaudit.relevance.dataflow_engine") is not None
+    return "dataflow" if there and canonizer == "auto" else "zennit"
+
+
+def build_engine(
+    engine: str, model: nn.Module, rules: Composite, canonizer: str, num_classes: int | None
+) -> Engine:
+    """Make the engine of that name for the model; see `canonizers` for the names of those.
+
+    Raises ConfigurationError or RelevanceError for a canonizer that is unknown or does not fit.
+    """
+    # Imported here: zennit-crp brings matplotlib along and takes a second to load.
+    if engine == "zennit":
+        from melaudit.relevance.zennit_engine import ZennitEngine
+
+        return ZennitEngine(model, rules, canonizer, num_classes)
+    if canonizer != "auto":
+        find_canonizer(canonizer, model)  # needs none, but says so if the name is wrong
+    from melaudit.relevance.dataflow_engine import DataflowEngine
+
+    return DataflowEngine(model, rules, num_classes=num_classes)
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Multiply float32 as float32: no TF32 on a GPU, whose 10 bits would show in the maps.
+
+    Torch has two sets of switches for this and refuses to read the old one where they disagree, so
+    both are turned and both are put back.
+    """
+    backends: Any = torch.backends
+    operations = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
+    precisions = [operation.fp32_precision for operation in operations]
+    switches = [(b, _allows(b)) for b in (backends.cudnn, backends.cuda.matmul)]
+    try:
+        for switch, _ in switches:
+            switch.allow_tf32 = False
+        for operation in operations:
+            operation.fp32_precision = "ieee"
+        yield
+    finally:
+        for switch, allowed in switches:
+            if allowed is not None:
+                switch.allow_tf32 = allowed
+        for operation, precision in zip(operations, precisions, strict=True):
+            operation.fp32_precision = precision
+
+
+def _allows(switch: Any) -> bool | None:
+    """Read the old switch; None where the user's own settings already disagree."""
+    try:
+        return bool(switch.allow_tf32)
+    except RuntimeError:
+        return None

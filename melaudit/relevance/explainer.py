@@ -1,0 +1,262 @@
+"""Explain what a model decides: one face for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from zennit.core import Composite
+
+from melaudit.errors import MelauditError, RelevanceError
+from melaudit.relevance.composites import PIXEL_BOUNDS, Bound, composite_name, find_composite
+from melaudit.relevance.engines import build_engine, choose_engine, exact
+from melaudit.relevance.intact import remember_hooks, remember_state
+from melaudit.relevance.interface import Attribution
+from melaudit.relevance.layers import channels as count_channels
+from melaudit.relevance.layers import concept_layer, find_layer
+from melaudit.relevance.outputs import find_logits, predictions
+from melaudit.relevance.parts import Parts, join
+
+OUTPUTS_MAY_DIFFER = 0.05
+"""Share of the largest logit by which an engine's forward pass may differ from the model's own;
+folding a BatchNorm rounds at 1e-5, merging the wrong one is off by far more."""
+
+
+class Explainer:
+    """Compute relevance (LRP) and concept relevance (CRP) of one model's decisions.
+
+    The explained quantity is the target's logit, and relevance starts with that value: positive
+    relevance is evidence for the target. One logit z is explained as z for class 1, -z for class 0.
+
+        with Explainer(model) as explainer:
+            attribution = explainer.attribute(x, None, [explainer.choose_layer(x)])
+
+    Hooks and canonizers go on the model once, at the first use, and come off at the end of the
+    `with` or by `close()`. Until then the model is in evaluation mode and frozen; afterwards it is
+    what it was. Without `with` it works the same and is closed by `close()`.
+
+    Parameters
+    ----------
+    model
+        Any torch module that maps images (N, C, H, W) to something with logits in it
+        (see `outputs.find_logits`), in float32 or float64.
+    composite
+        Name of a composite (`composites.NAMES`) or a zennit Composite.
+    engine
+        "dataflow", "zennit", or "auto": see `engines.choose_engine`.
+    canonizer
+        For zennit only: "auto", "none", or a name from `canonizers.CANONIZERS`.
+    num_classes
+        Number of outputs, where a model returns several matrices.
+    bounds
+        Lowest and highest pixel after preprocessing, for `epsilon_gamma_box`.
+    """
+
+    target_default = "the predicted class"
+    """What is explained where no target is given."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        composite: str | Composite = "epsilon_plus_flat",
+        engine: str = "auto",
+        canonizer: str = "auto",
+        num_classes: int | None = None,
+        bounds: tuple[Bound, Bound] = PIXEL_BOUNDS,
+    ) -> None:
+        self.model = _explainable(model)
+        self.num_classes = num_classes
+        self.output_difference: float | None = None
+        """Largest difference between the engine's logits of the first image and the model's own,
+        over the largest of the latter; None before the first use."""
+        self._composite = composite_name(composite)
+        rules = find_composite(composite, bounds)
+        engine = choose_engine(engine, canonizer)
+        self._engine = build_engine(engine, self.model, rules, canonizer, num_classes)
+        self._layer: str | None = None
+        self._first: Tensor | None = None
+        self._undo: ExitStack | None = None
+        self._channels: dict[str, int] = {}
+        self._parts = Parts()
+
+    def __enter__(self) -> Explainer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take everything off the model; the explainer may be used again."""
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo.close()
+
+    def attribute(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Attribution:
+        """Explain the images x (N, C, H, W) for the classes target (N,), with concepts at `layers`.
+
+        One forward and one backward pass give everything; None explains the predicted classes.
+        A batch that does not fit into memory is taken in parts, and so are those after it.
+        """
+        x = self._images(x)
+        target = None if target is None else torch.as_tensor(target).to(x.device)
+        for layer in layers:
+            find_layer(self.model, layer)
+        with self._entered(x):
+            parts = self._parts(x, target, lambda x, t: self._engine.attribute(x, t, layers))
+        return join(parts)
+
+    def lrp(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+        """Return the maps (N, H, W): the relevance of the input, summed over its channels."""
+        return self.attribute(x, target, ()).maps
+
+    def concepts(
+        self, x: Tensor, target: Tensor | None, layers: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """Return, per layer, the relevance (N, channels) of its channels, summed over space."""
+        return dict(self.attribute(x, target, layers).concepts)
+
+    def crp(self, x: Tensor, target: Tensor | None, layer: str, channels: Sequence[int]) -> Tensor:
+        """Return the conditional maps (N, len(channels), H, W): what passes through each channel.
+
+        The pass starts at the layer, so nothing goes round it. Take a layer that every path to the
+        logits passes (as `choose_layer` does), else the maps show only part of the evidence.
+        """
+        x = self._images(x)
+        target = None if target is None else torch.as_tensor(target).to(x.device)
+        find_layer(self.model, layer)
+        if layer not in self._channels:
+            self._channels[layer] = count_channels(self.model, x, layer, self.num_classes)
+        beyond = [c for c in channels if not 0 <= c < self._channels[layer]]
+        if beyond:
+            raise RelevanceError(
+                f"layer {layer} has the channels 0 to {self._channels[layer] - 1}, not {beyond[0]}"
+            )
+        if not channels:
+            return x.new_empty(len(x), 0, *x.shape[2:])
+        with self._entered(x):
+            if target is None:
+                with torch.no_grad():
+                    target = predictions(find_logits(self.model(x), self.num_classes))
+            return torch.cat(self._parts(x, target, self._through(layer, channels)))
+
+    @property
+    def layer(self) -> str:
+        """The concept layer, chosen by a dry run on the first image seen (see `choose_layer`)."""
+        if self._layer is None and self._first is not None:
+            self.choose_layer(self._first)
+        if self._layer is None:
+            raise RelevanceError(
+                "the concept layer is found by running the model once, and it has seen no image "
+                "yet; call choose_layer(x) first"
+            )
+        return self._layer
+
+    def choose_layer(self, x: Tensor) -> str:
+        """Return the concept layer, found by a dry run on the first image of x (N, C, H, W).
+
+        Raises RelevanceError when the model has none (see `layers.concept_layer`).
+        """
+        x = self._images(x)[:1]
+        with _model_errors(x):
+            self._layer = concept_layer(self.model, x, self.num_classes)
+        return self._layer
+
+    def describe(self) -> str:
+        """Return engine, composite, canonizer and explained quantity in one line."""
+        return (
+            f"LRP {self._composite} by {self._engine.name}; explains the logit of "
+            f"{self.target_default}, started with its own value"
+        )
+
+    def _through(
+        self, layer: str, channels: Sequence[int]
+    ) -> Callable[[Tensor, Tensor | None], Tensor]:
+        def conditional(x: Tensor, target: Tensor | None) -> Tensor:
+            assert target is not None
+            return self._engine.conditional(x, target, layer, channels).detach()
+
+        return conditional
+
+    @contextmanager
+    def _entered(self, x: Tensor) -> Iterator[None]:
+        """Put the engine on the model, if it is not there, and compute exactly meanwhile."""
+        with torch.inference_mode(False), torch.autocast(x.device.type, enabled=False), exact():
+            if self._undo is None:
+                self._undo = self._enter(x[:1])
+            yield
+
+    def _enter(self, image: Tensor) -> ExitStack:
+        """Put the engine on the model; what comes back takes it off again.
+
+        On the way the engine's logits of one image are held against the model's own.
+        """
+        with ExitStack() as undo:
+            undo.callback(remember_state(self.model))
+            restore_hooks = remember_hooks(self.model)
+            self.model.eval()
+            self.model.requires_grad_(False)
+            with _model_errors(image), torch.no_grad():
+                own = find_logits(self.model(image), self.num_classes)
+            if len(own) != 1:
+                raise RelevanceError(
+                    f"for one image the model gave {tuple(own.shape)}; expected logits (1, K), "
+                    "without the axis of images squeezed away"
+                )
+            undo.push(lambda failure, *_: restore_hooks() if failure else None)
+            undo.enter_context(self._engine)
+            logits = self._engine.attribute(image, None, ()).logits
+            difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-12))
+            if difference > OUTPUTS_MAY_DIFFER:
+                raise RelevanceError(
+                    f"under {self._engine.name} the logits differ by {difference:.0%} from the "
+                    "model's own, so the maps would explain another model; use the canonizer none "
+                    "or the engine dataflow"
+                )
+            self._first, self.output_difference = image, difference
+            return undo.pop_all()
+
+    def _images(self, x: Tensor) -> Tensor:
+        """Return x on the model's device in the model's precision."""
+        if not isinstance(x, Tensor) or x.ndim != 4 or not len(x):
+            given = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            raise RelevanceError(
+                f"images are {given}; expected a tensor (N, C, H, W), N at least 1"
+            )
+        parameter = next(self.model.parameters(), x)
+        dtype = torch.float64 if parameter.dtype == torch.float64 else torch.float32
+        return x.detach().to(parameter.device, dtype)
+
+
+def _explainable(model: nn.Module) -> nn.Module:
+    """Return the module to work on, the inside of a compiled one; refuse what cannot be hooked."""
+    if not isinstance(model, nn.Module):
+        raise RelevanceError(f"the model is {type(model).__name__}; expected a torch.nn.Module")
+    model = getattr(model, "_orig_mod", model)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise RelevanceError(
+            "the model is a TorchScript module, whose operations cannot be followed; "
+            "give the model it was made from"
+        )
+    for name, parameter in model.named_parameters():
+        if parameter.dtype not in (torch.float32, torch.float64):
+            raise RelevanceError(
+                f"the weight {name} is {parameter.dtype}; relevance needs float32: call "
+                "model.float() first"
+            )
+    return model
+
+
+@contextmanager
+def _model_errors(x: Tensor) -> Iterator[None]:
+    """Say what the model was run on when it fails by itself."""
+    try:
+        yield
+    except (MelauditError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise RelevanceError(
+            f"the model fails on an input of shape {tuple(x.shape)}: {type(error).__name__}: "
+            f"{error}; check the image size and the preprocessing"
+        ) from error
