@@ -1,0 +1,27 @@
+"""How the checks of the explanations grade what they measured, and write it down."""
+
+from __future__ import annotations
+
+import math
+
+from melaudit.findings import CheckStatus
+
+
+def grade(passes: bool, degraded: bool) -> CheckStatus:
+    """Return PASS if the first holds, DEGRADED if only the second does, else FAIL."""
+    if passes:
+        return CheckStatus.PASS
+    return CheckStatus.DEGRADED if degraded else CheckStatus.FAIL
+
+
+def worse(a: CheckStatus, b: CheckStatus) -> CheckStatus:
+    """Return the worse of two outcomes."""
+    return max(a, b, key=list(CheckStatus).index)
+
+
+def amount(value: float) -> str:
+    """Write a quantity as a reader takes it in: 6,200 or 0.36 or 0.0000003."""
+    if not 0 < abs(value) < 1e15:
+        return f"{value:.2g}"
+    places = 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(places, 0)}f}"
