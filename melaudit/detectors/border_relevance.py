@@ -1,0 +1,321 @@
+"""Relevance at the border: does the model look at the edge of some images, unlike of their like?
+
+Looks for: a group of images of one predicted class that carry far more relevance in the outer
+tenth, in the corners or in one corner than the rest of the class, with no black ring to explain it:
+white frames, vignettes, rulers, labels, ink at the edge.
+Why: nothing diagnostic is at the edge; what is there comes from the instrument or the clinic.
+How scored: each image's share of relevance, on the logit scale, in robust units (median, MAD) of
+the ring-free images of its predicted class. Padding puts relevance on the edge of all of them, so
+no fixed threshold is right. Images beyond 3 units are counted against those as far below: the
+mirror image of the distribution is the null, and a sign test compares the counts. The mirror is
+not fooled by a class that merely varies much.
+Do instead: look at the images that are named; crop what does not belong there.
+Reference: the count of the far side as an estimate of false alarms follows Barber and Candes 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from melaudit.detectors.confidence import confidence
+from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.statistics import proportion
+from melaudit.detectors.words import interval, many, percent
+from melaudit.findings import (
+    Evidence,
+    Finding,
+    NotFound,
+    Rung,
+    Severity,
+    Skipped,
+    Table,
+    Trust,
+    severity_of,
+)
+
+BAND = 0.1
+"""Width of the border band, in parts of the side."""
+CORNER = 0.19
+"""Side of a corner square, in parts of the side."""
+REGIONS = {"band": "the outer tenth", "corners": "the corners", "corner": "one corner"}
+
+FAR = 3.0
+"""Robust units beyond which an image stands out."""
+FEWEST = 30
+"""Images of a predicted class that a distribution needs."""
+LEAST, LEAST_SHARE = 5, 0.01
+"""Images that stand out before they are a group: this many, and this share of their class."""
+SOFT = 0.005
+"""Added to shares so that their logit stays finite."""
+ALPHA = 0.05
+
+Rows = NDArray[np.bool_]
+
+
+class BorderRelevance:
+    """Images that carry far more relevance at their border than others of their class."""
+
+    id = "border_relevance"
+    title = "Relevance at the border"
+    checks_explanations = False
+
+    def measure(self, batch: Batch) -> Mapping[str, Array]:
+        """Add up each map's relevance in the band and in the corners; NaN for a map of nothing."""
+        signed = batch.relevance
+        absolute = np.abs(signed)
+        total = absolute.sum((1, 2), dtype=np.float64)
+        total = np.where(np.isfinite(total) & (total > 0), total, np.nan)
+        height, width = signed.shape[1:]
+        inside = _inside(height, width)
+        corners = np.stack(
+            [absolute[:, y, x].sum((1, 2), dtype=np.float64) for y, x in _corners(height, width)], 1
+        )
+        on_band = total - absolute[:, *inside].sum((1, 2), dtype=np.float64)
+        net = signed.sum((1, 2), dtype=np.float64) - signed[:, *inside].sum(
+            (1, 2), dtype=np.float64
+        )
+        columns = {
+            "band": on_band,
+            "band_signed": net,
+            "corners": corners.sum(1),
+            "corner": corners.max(1),
+        }
+        return {name: (part / total).astype(np.float32) for name, part in columns.items()}
+
+    def conclude(self, measurements: Measurements) -> Sequence[Result]:
+        """Look for images of one predicted class that stand out from the rest of it."""
+        if measurements.explanations is Trust.UNUSABLE:
+            return [Skipped(self.id, "the maps are unusable")]
+        ringed = _ringed(measurements)
+        tested = [
+            group
+            for kind in range(len(measurements.classes))
+            if (group := _group(measurements, kind, ringed)) is not None
+        ]
+        if not tested:
+            reason = f"no predicted class has {FEWEST} images (ring-free, where rings were sought)"
+            return [Skipped(self.id, reason)]
+        found = [group for group in tested if group.reached]
+        if not found:
+            return [_missed(self.id, tested)]
+        return [_finding(self.id, measurements, tested, found)]
+
+
+def _inside(height: int, width: int) -> tuple[slice, slice]:
+    """Return rows and columns of what the band encloses."""
+    y, x = max(1, round(BAND * height)), max(1, round(BAND * width))
+    return slice(y, height - y), slice(x, width - x)
+
+
+def _corners(height: int, width: int) -> list[tuple[slice, slice]]:
+    """Return rows and columns of the four corner squares."""
+    y, x = max(1, round(CORNER * height)), max(1, round(CORNER * width))
+    return [
+        (rows, columns)
+        for rows in (slice(y), slice(height - y, None))
+        for columns in (slice(x), slice(width - x, None))
+    ]
+
+
+def _ringed(measurements: Measurements) -> Rows | None:
+    """Return which images have a ring, None when nobody looked."""
+    try:
+        return measurements["dark_ring.present"].astype(bool)
+    except KeyError:
+        return None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The images of one predicted class that stand out in one region."""
+
+    kind: int
+    region: str
+    rows: NDArray[np.int64]
+    """Those without a ring, the farthest out first; with a ring when rings account for all."""
+    ringed: int
+    """Images with a ring that stand out besides."""
+    below: int
+    """Images as far below the rest."""
+    of: int
+    """Images that were looked at, of the same kind (with or without a ring)."""
+    share: float
+    """Mean share of relevance in the region, of those that stand out."""
+    usual: float
+    """Median of the reference."""
+    line: float
+    """Share from which an image stands out."""
+    p_value: float
+    by_rings: bool
+    """Whether all that stands out is accounted for by rings."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether more stand out than the mirrored distribution explains, and enough of them."""
+        return self.p_value < ALPHA and len(self.rows) >= max(LEAST, LEAST_SHARE * self.of)
+
+
+def _group(measurements: Measurements, kind: int, ringed: Rows | None) -> Group | None:
+    """Return the clearest group of a predicted class; None when the class is too small."""
+    of = (measurements.targets == kind) & np.isfinite(measurements["border_relevance.band"])
+    free = of if ringed is None else of & ~ringed
+    if free.sum() < FEWEST:
+        return None
+    plain = [_standing_out(measurements, kind, region, free, of & ~free) for region in REGIONS]
+    best = min(plain, key=lambda group: group.p_value)
+    if best.reached or free.sum() == of.sum():
+        return best
+    # No group among ring-free images; do ringed ones stand out from them?
+    rings = [
+        _standing_out(measurements, kind, region, free, of & ~free, True) for region in REGIONS
+    ]
+    accounted = min(rings, key=lambda group: group.p_value)
+    return accounted if accounted.reached else best
+
+
+def _standing_out(
+    measurements: Measurements,
+    kind: int,
+    region: str,
+    free: Rows,
+    others: Rows,
+    rings: bool = False,
+) -> Group:
+    """Count who stands out in a region, in units of the ring-free images of the class."""
+    share = measurements[f"border_relevance.{region}"].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        logit = np.log((share + SOFT) / (1 - share + SOFT))
+    middle = float(np.median(logit[free]))
+    unit = 1.4826 * float(np.median(np.abs(logit[free] - middle)))
+    # Half of a class may be alike to the last digit; then nothing can be said to stand out.
+    away = (logit - middle) / unit if unit > 1e-9 else np.zeros_like(logit)
+    chosen = others if rings else free
+    up = np.flatnonzero(chosen & (away > FAR))
+    down = int((chosen & (away < -FAR)).sum())
+    p = 1.0
+    if len(up):
+        p = float(stats.binomtest(len(up), len(up) + down, 0.5, alternative="greater").pvalue)
+    odds = np.exp(middle + FAR * unit)
+    return Group(
+        kind=kind,
+        region=region,
+        rows=up[np.argsort(-away[up], kind="stable")],
+        ringed=0 if rings else int((others & (away > FAR)).sum()),
+        below=down,
+        of=int(chosen.sum()),
+        share=float(share[up].mean()) if len(up) else float("nan"),
+        usual=float(np.median(share[free])),
+        line=float(np.clip((odds * (1 + SOFT) - SOFT) / (1 + odds), 0, 1)),
+        p_value=min(1.0, p * len(REGIONS)),
+        by_rings=rings,
+    )
+
+
+def _evidence(group: Group, classes: tuple[str, ...]) -> Evidence:
+    k = len(group.rows)
+    part = proportion(k, group.of)
+    place, kind = REGIONS[group.region], classes[group.kind]
+    who = "images with a black ring" if group.by_rings else "images"
+    shown = f" ({percent(group.share)} on average)" if k else ""
+    return Evidence(
+        rung=Rung.ATTENTION,
+        name=f"{kind}: share of images that stand out",
+        estimate=part.value,
+        ci_low=part.low,
+        ci_high=part.high,
+        p_value=group.p_value,
+        q_value=None,
+        n=group.of,
+        null="as many images stand out upwards as downwards",
+        reached=group.reached,
+        statement=f"{k:,} of {group.of:,} {who} called {kind} ({percent(part.value)}, "
+        f"{interval(part, percent)}) hold {percent(group.line)} or more of their relevance in "
+        f"{place}{shown}, where {percent(group.usual)} is usual; {group.below:,} lie as far below.",
+    )
+
+
+def _finding(
+    identity: str, measurements: Measurements, tested: Sequence[Group], found: Sequence[Group]
+) -> Finding:
+    classes = measurements.classes
+    plain = [group for group in found if not group.by_rings] or list(found)
+    rows = np.concatenate([group.rows for group in plain])
+    by_rings = plain[0].by_rings
+    named = " and ".join(
+        f"{many(len(g.rows), 'image')} called {classes[g.kind]} ({percent(g.share)} of the "
+        f"relevance in {REGIONS[g.region]}, {percent(g.usual)} is usual)"
+        for g in plain
+    )
+    statement = f"The model looks at the border of {named}"
+    if by_rings:
+        statement += "; all of them show a black ring, which accounts for it."
+    else:
+        besides = sum(group.ringed for group in plain)
+        rings = f"; {many(besides, 'ringed image')} besides" if besides else ""
+        statement += f"; none of these shows a black ring{rings}."
+        if _ringed(measurements) is None:
+            statement = f"The model looks at the border of {named}; nobody looked for black rings."
+    evidence = tuple(_evidence(group, classes) for group in tested)
+    return Finding(
+        id=identity,
+        detector=identity,
+        title="The model looks at the border of ringed images"
+        if by_rings
+        else "The model looks at the border of some images",
+        severity=Severity.INFO if by_rings else severity_of({Rung.ATTENTION}),
+        confidence=confidence(evidence, measurements.explanations),
+        rung=Rung.ATTENTION,
+        artifact="dark_ring" if by_rings else None,
+        classes=tuple(classes[group.kind] for group in plain),
+        statement=statement,
+        evidence=evidence,
+        images=tuple(measurements.ids[row] for row in rows),
+        remedy="See the finding on black rings."
+        if by_rings
+        else "Look at the images listed: crop frames, rulers, labels or ink off their edges, or "
+        "see that images of every class have them; then audit again.",
+        does_not_show="What is at the border, nor that the decision depends on it: only editing it "
+        "away tells. A mark that most images of a class share does not stand out and is not seen "
+        "here.",
+        tables=(_table(tested, classes),),
+    )
+
+
+def _table(tested: Sequence[Group], classes: tuple[str, ...]) -> Table:
+    return Table(
+        "Images that stand out at the border",
+        ("called", "where", "images", "stand out", "as far below", "usual share", "from"),
+        tuple(
+            (
+                classes[g.kind],
+                REGIONS[g.region],
+                g.of,
+                len(g.rows),
+                g.below,
+                round(g.usual, 3),
+                round(g.line, 3),
+            )
+            for g in tested
+        ),
+    )
+
+
+def _missed(identity: str, tested: Sequence[Group]) -> NotFound:
+    """Say that nothing stands out, and from which share on an image would have."""
+    line = max(group.line for group in tested)
+    n = sum(group.of for group in tested)
+    return NotFound(
+        artifact=identity,
+        n=n,
+        minimum_detectable_effect=line,
+        effect="share of relevance at the border",
+        statement=f"No group among {many(n, 'image')} holds far more relevance at the border than "
+        f"others of its class; {LEAST + 2} images that hold {percent(line)} or more would have "
+        "been seen.",
+        p_value=min(1.0, min(group.p_value for group in tested) * len(tested)),
+    )
