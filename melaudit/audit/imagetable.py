@@ -11,7 +11,8 @@ import pandas as pd
 
 from melaudit.audit.outcome import Outcome, class_probabilities
 from melaudit.audit.preparation import Prepared
-from melaudit.audit.store import Store, write_atomically
+from melaudit.audit.store import Store
+from melaudit.publish import publish
 
 _KEPT_ELSEWHERE = ("row", "logits", "prediction", "target", "status", "reasons")
 
@@ -49,7 +50,7 @@ def write_images(path: Path, result: Outcome, prepared: Prepared, store: Store) 
     """Write images.parquet, whole or not at all."""
     buffer = io.BytesIO()
     image_table(result, prepared, store).to_parquet(buffer, index=False)
-    write_atomically(path, buffer.getvalue())
+    publish(path, buffer.getvalue())
 
 
 def _spread(values: Any, rows: Any, n: int) -> pd.Series[Any]:

@@ -19,11 +19,12 @@ from melaudit.audit.imagetable import write_images
 from melaudit.audit.outcome import Outcome, outcome
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
-from melaudit.audit.store import Store, write_atomically
+from melaudit.audit.store import Store
 from melaudit.audit.sweep import Observer, Sweep, sample, sweep
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import Findings
+from melaudit.publish import publish
 from melaudit.relevance import Explainer
 from melaudit.reports import write_findings, write_report
 from melaudit.reports.interface import Record
@@ -156,7 +157,7 @@ def _write(out: Path, record: Record, result: Outcome, prepared: Prepared, store
         "shards": f"shards/{store.folder.name}",
         "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names},
     }
-    write_atomically(out / "manifest.json", json.dumps(manifest, indent=2).encode() + b"\n")
+    publish(out / "manifest.json", json.dumps(manifest, indent=2).encode() + b"\n")
 
 
 @contextlib.contextmanager

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,23 +19,10 @@ from numpy.typing import NDArray
 
 from melaudit.detectors.interface import Array
 from melaudit.errors import StoreError
+from melaudit.publish import publish
 
 SHARD = 512
 """Images in a shard: some tens of seconds of work, a commit of some milliseconds."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that nobody ever sees half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 class Store:
@@ -52,7 +37,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{folder} cannot be made: {error.strerror}") from error
-        for leftover in folder.glob(".*.parquet.*"):  # of a run that was killed while writing
+        for leftover in folder.glob(".*.parquet.*.tmp"):  # of a run that was killed while writing
             leftover.unlink(missing_ok=True)
 
     def __len__(self) -> int:
@@ -114,7 +99,7 @@ class Store:
         )
         content = buffer.getvalue().to_pybytes()
         path = self.folder / _name(shard, content)
-        write_atomically(path, content)
+        publish(path, content)
         self._found[shard] = path
 
     def names(self) -> tuple[str, ...]:

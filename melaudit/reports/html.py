@@ -7,7 +7,7 @@ from pathlib import Path
 from melaudit import templates
 from melaudit.reports.interface import Record
 from melaudit.reports.page import Page, build_page
-from melaudit.reports.publish import publish
+from melaudit.publish import publish
 from melaudit.reports.wording import visible
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from melaudit.errors import StoreError
 from melaudit.findings import Findings
-from melaudit.reports.publish import publish
+from melaudit.publish import publish
 
 
 @cache

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from melaudit.errors import StoreError
-from melaudit.reports.publish import publish
+from melaudit.publish import publish
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
