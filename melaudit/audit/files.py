@@ -1,7 +1,7 @@
 """Files under a root: which are images, what to call them, how a table's names find them."""
 
 # A Path object for each of 400,000 names would cost seconds and hundreds of megabytes.
-# ruff: noqa: PTH116, PTH120, PTH122
+# ruff: noqa: PTH116, PTH122
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class Finder:
     def __init__(self, root: Path, bases: Iterable[Path]) -> None:
         self._root = os.path.realpath(root)
         self._bases = tuple(dict.fromkeys([self._root, *map(os.path.realpath, bases)]))
-        self._inside: dict[str, bool] = {}
+        self._real: dict[str, str] = {}
         self._index: dict[str, str | None] | None = None
         self._sizes: dict[str, int] = {}
 
@@ -163,15 +163,16 @@ class Finder:
 
     def _probe(self, path: str) -> tuple[str, int] | str:
         """Look at one absolute path, which nobody has checked."""
-        if not contained(path, (self._root,)):
-            return "outside_root"
+        folder, name = os.path.split(path)
         try:
+            if folder not in self._real:
+                self._real[folder] = os.path.realpath(folder)
+            within = contained(path, (self._root,))
+            if not contained(f"{self._real[folder]}/{name}", (self._root,)):
+                return "symlink_outside_root" if within else "outside_root"
+            if not within:  # an absolute path that reaches the root through a link
+                path = f"{self._real[folder]}/{name}"
             status = os.lstat(path)
-            folder = os.path.dirname(path)
-            if folder not in self._inside:
-                self._inside[folder] = contained(os.path.realpath(folder), (self._root,))
-            if not self._inside[folder]:
-                return "symlink_outside_root"
             if stat.S_ISLNK(status.st_mode):
                 if not contained(os.path.realpath(path), (self._root,)):
                     return "symlink_outside_root"

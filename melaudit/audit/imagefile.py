@@ -260,6 +260,7 @@ def _reason(error: Exception) -> str:
         return "missing"
     if isinstance(error, PermissionError):
         return "no_permission"
-    if isinstance(error, OSError) and error.errno is not None:
+    # EINVAL is a decoder sent to a place before the file's beginning.
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         return "not_a_file" if error.errno in (errno.ENXIO, errno.EISDIR) else "unreadable"
     return "truncated" if "truncated" in str(error).lower() else "damaged"

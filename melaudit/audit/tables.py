@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +93,10 @@ def read_table(path: Path, omitted: Omissions) -> Table:
         return _read_text(path, omitted)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read as a table: {error}") from error
-    except pa.ArrowInvalid as error:
-        raise DatasetError(f"{path} is no readable table: {error}") from error
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"{path} is no readable table: damaged, or a quotation mark left open ({error})"
+        ) from error
 
 
 def _read_text(path: Path, omitted: Omissions) -> Table:
@@ -155,7 +158,7 @@ def _first_record(head: str, delimiter: str) -> list[str]:
 
 
 def _read_parquet(path: Path) -> Table:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         described = file.metadata
         size = sum(described.row_group(i).total_byte_size for i in range(described.num_row_groups))
         kept = [field for field in file.schema_arrow if _is_plain(field.type)]
@@ -168,6 +171,7 @@ def _read_parquet(path: Path) -> Table:
                 "a table are not read: write them to files and name those"
             )
         read = file.read(columns=[field.name for field in kept])
+        read.validate(full=True)  # text that is not UTF-8 would fail much later
     names = _unique([str(field.name).strip() for field in kept])
     arrays = [_as_text(read.column(i)) for i in range(len(names))]
     notes = (f"Columns of {path.name} that were not read: {', '.join(left)}.",) if left else ()
@@ -198,11 +202,10 @@ def _as_text(column: Any) -> Any:
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
-    taken: dict[str, int] = {}
-    unique = []
+    unique: list[str] = []
     for name in names:
-        taken[name] = taken.get(name, 0) + 1
-        unique.append(name if taken[name] == 1 else f"{name}_{taken[name]}")
+        ways = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(2)))
+        unique.append(next(way for way in ways if way not in unique))
     return tuple(unique)
 
 

@@ -417,6 +417,13 @@ def test_a_table_whose_images_are_elsewhere_says_how_to_name_the_place(tmp_path:
     assert (dataset.ids, dataset.root) == (("1.jpg",), (tmp_path / "images").resolve())
 
 
+def test_absolute_paths_through_a_link_to_the_root_are_below_it(tmp_path: Path) -> None:
+    root = put(tmp_path / "real", "a/1.jpg")
+    (tmp_path / "link").symlink_to(root)
+    table(root, f"image,label\n{tmp_path}/link/a/1.jpg,x\n")
+    assert open_dataset(tmp_path / "link" / "table.csv").ids == ("a/1.jpg",)
+
+
 def test_paths_relative_to_the_table_are_found_below_another_root(tmp_path: Path) -> None:
     put(tmp_path, "images/a/1.jpg")
     path = table(tmp_path, "image,label\nimages/a/1.jpg,x\n")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -104,8 +105,8 @@ def test_cells_are_numbers_only_if_all_are(
 
 
 def test_columns_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    table = read(written(tmp_path, "image,x,x,\na.jpg,1,2,3\n"))
-    assert table.columns == ("image", "x", "x_2", "")
+    table = read(written(tmp_path, "image,x,x,,x_2\na.jpg,1,2,3,4\n"))
+    assert table.columns == ("image", "x", "x_2", "", "x_2_2")
     assert table.values("x_2") == (2.0,)
 
 
@@ -172,3 +173,17 @@ def test_a_broken_parquet_file_is_an_error(cut: int, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(DatasetError, match=r"table\.parquet"):
         read(path)
+
+
+def test_damage_anywhere_in_a_parquet_file_is_an_error_or_harmless(tmp_path: Path) -> None:
+    path = parquet(tmp_path, image=[f"{i}.jpg" for i in range(50)], label=["a", "b"] * 25)
+    sound, random = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for place in random.integers(0, len(sound), 300):
+        path.write_bytes(sound[:place] + b"\xc7" + sound[place + 1 :])
+        try:
+            table = read(path)
+            assert all(len(table.values(column)) == len(table) for column in table.columns)
+        except DatasetError:
+            refused += 1
+    assert refused > 50
