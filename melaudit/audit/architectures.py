@@ -1,0 +1,364 @@
+"""Architectures: from a checkpoint to a model that runs, with nothing but the file to go by."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from melaudit.audit.builders import (
+    Builder,
+    Shapes,
+    configured_builder,
+    named_builder,
+    timm_candidates,
+    torchvision_candidates,
+)
+from melaudit.audit.checkpoint import Weights, read_weights
+from melaudit.audit.factories import build_from_factory, outputs_at, probe
+from melaudit.audit.files import visible
+from melaudit.audit.fitting import Fit, compare, fit, install, load_into
+from melaudit.audit.presets import Preset, preset_from_config
+from melaudit.audit.wrappers import spellings
+from melaudit.errors import CheckpointError, PreprocessingError
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model ready to be audited, and what is known about it."""
+
+    model: nn.Module
+    """float32, on the CPU, in eval mode."""
+    name: str
+    """The checkpoint's file name, safe to show."""
+    architecture: str
+    """"torchvision resnet50", "timm vit_tiny_patch16_224", "factory module:function"."""
+    outputs: int
+    """Logits of the head; one logit speaks for class 1 of two."""
+    input_size: int | None
+    """Side of the images in pixels, when the architecture is bound to one."""
+    preset: Preset | None
+    """The preprocessing that came with the weights, if any did."""
+    class_names: tuple[str, ...] | None
+    """In the order of the outputs, if they came with the weights."""
+    sha256: str
+    """Of the file, as loaded."""
+    notes: tuple[str, ...] = ()
+    """What was assumed or noticed, each a sentence for the reader."""
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the outputs tell apart."""
+        return max(self.outputs, 2)
+
+
+def load_model(path: Path, *, arch: str | None = None, factory: str | None = None) -> LoadedModel:
+    """Load a checkpoint into the architecture it belongs to; every weight must find its place.
+
+    `arch` names a classifier of torchvision ("resnet50") or timm ("timm:vit_tiny_patch16_224"),
+    `factory` a function of the user's own ("module:function", "path/to/file.py:function") that
+    builds the model. Without either the architecture is that of the folder's config, or the one
+    whose names and shapes are the weights'. Nothing is downloaded, and no code runs that the
+    checkpoint brings along.
+
+    Raises CheckpointError when the file cannot be read safely, or fits no architecture.
+    """
+    if arch and factory:
+        raise CheckpointError(
+            f"--arch {arch} and --factory {factory} were both given; expected one of them"
+        )
+    weights = read_weights(path)
+    if factory:
+        return _from_factory(path, weights, factory)
+    if arch:
+        matches = _matches(weights, lambda shapes: [named_builder(arch, shapes)])
+    elif weights.config:
+        configured = configured_builder(weights.config, path)
+        matches = _matches(weights, lambda _: [configured])
+    else:
+        matches = _matches(weights, torchvision_candidates)
+        if not any(match.fit.fits for match in matches):
+            matches += _matches(weights, timm_candidates)
+    return _build(path, weights, _chosen(path, matches, weights, sought=arch))
+
+
+def from_module(module: nn.Module) -> LoadedModel:
+    """Describe a model at hand; what is audited is a copy, and the module stays as it is.
+
+    Raises CheckpointError if it cannot be copied, or if it returns no logits.
+    """
+    try:
+        model = copy.deepcopy(module).to("cpu", torch.float32).eval()
+    except Exception as error:  # a model of the user's own can fail to be copied in any way
+        raise CheckpointError(
+            f"the module cannot be copied ({type(error).__name__}: {_first_line(error)}); expected "
+            "a torch.nn.Module whose tensors are parameters or buffers: save its state_dict and "
+            "give --factory"
+        ) from error
+    outputs, side, notes = probe(model)
+    kind = type(module)
+    return LoadedModel(
+        model=model,
+        name=visible(kind.__name__),
+        architecture=f"module {visible(kind.__module__)}.{visible(kind.__qualname__)}",
+        outputs=outputs,
+        input_size=side,
+        preset=None,
+        class_names=None,
+        sha256=_digest(module.state_dict()),
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True)
+class _Match:
+    """An architecture and how the weights compare with it."""
+
+    builder: Builder
+    prefix: str
+    """What every name of the weights begins with, put there by a wrapper."""
+    fit: Fit
+
+
+def _matches(weights: Weights, candidates: Callable[[Shapes], list[Builder]]) -> list[_Match]:
+    """Compare the weights, under each spelling of their names, with the candidates for it.
+
+    What fits under the first spelling that fits anything ends the search.
+    """
+    found: list[_Match] = []
+    for prefix in spellings(weights.tensors):
+        shapes = _shapes(_without(weights.tensors, prefix))
+        here = [_Match(builder, prefix, fit(builder, shapes)) for builder in candidates(shapes)]
+        if any(match.fit.fits for match in here):
+            return here
+        found += here
+    return found
+
+
+def _chosen(
+    path: Path, matches: list[_Match], weights: Weights, sought: str | None
+) -> tuple[_Match, tuple[str, ...]]:
+    """Return the match to use, and a note when several fit; CheckpointError when none does."""
+    shown = visible(str(path))
+    fitting = [match for match in matches if match.fit.fits]
+    own = [match for match in fitting if not match.fit.replaced] or fitting
+    if own:
+        if len(own) == 1:
+            return own[0], ()
+        others = ", ".join(str(match.builder) for match in own[1:9])
+        more = f" and {len(own) - 9} more" if len(own) > 9 else ""
+        note = (
+            f"The weights fit several architectures alike; {own[0].builder} was taken, and {others}"
+            f"{more} would fit too. --arch says which it is."
+        )
+        return own[0], (note,)
+    if not matches:
+        keys = ", ".join(visible(key) for key in list(weights.tensors)[:4])
+        raise CheckpointError(
+            f"{shown} is of no architecture known here (its {len(weights.tensors)} tensors are "
+            f"{keys} ...); give --arch NAME for a model of torchvision or timm, or --factory "
+            "module:function for one of your own"
+        )
+    closest = max(matches, key=lambda match: match.fit.likeness)
+    channels = closest.fit.channels
+    if channels is not None:
+        raise CheckpointError(
+            f"{shown} is a {closest.builder} for images of {channels} channels; expected 3 (RGB), "
+            "the only ones melaudit reads"
+        )
+    if sought is not None:
+        raise CheckpointError(
+            f"{shown} does not fit {closest.builder}: {closest.fit.differences()}; leave --arch "
+            "out to have it recognised, or give --factory module:function for a model of your own"
+        )
+    raise CheckpointError(
+        f"{shown} fits no architecture of torchvision or timm; the closest is {closest.builder}, "
+        f"but {closest.fit.differences()}. Give --factory module:function, the function that "
+        "builds your model"
+    )
+
+
+def _build(path: Path, weights: Weights, chosen: tuple[_Match, tuple[str, ...]]) -> LoadedModel:
+    match, notes = chosen
+    builder, found = match.builder, match.fit
+    if found.head is None:
+        raise CheckpointError(
+            f"{visible(str(path))} is a {builder} without a layer that classifies; expected the "
+            "weights of a trained classifier, not of a feature extractor"
+        )
+    model = builder.build(found.head.outputs)
+    if found.replaced:
+        install(model, found.head)
+    model = model.to(torch.float32).eval()
+    tensors = _without(weights.tensors, match.prefix)
+    tensors = {key: tensors[key] for key in tensors if key not in found.auxiliary}
+    notes += load_into(model, tensors)
+    side = builder.bound_size()
+    if found.replaced:
+        notes += (_try_head(model, path, match, side),)
+    names, more = _class_names(weights.config, max(found.head.outputs, 2))
+    preset, doubts = _preset(weights, path)
+    return LoadedModel(
+        model=model,
+        name=visible(path.name),
+        architecture=str(builder),
+        outputs=found.head.outputs,
+        input_size=side,
+        preset=preset,
+        class_names=names,
+        sha256=weights.sha256,
+        notes=(
+            *weights.notes,
+            *_prefix_note(match.prefix),
+            *notes,
+            *builder.notes(),
+            *_auxiliary_note(found),
+            *_dead_head(model),
+            *more,
+            *doubts,
+        ),
+    )
+
+
+def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
+    model = build_from_factory(spec).to("cpu", torch.float32).eval()
+    expected = _shapes(model.state_dict())
+    tried = [
+        (prefix, compare(_shapes(_without(weights.tensors, prefix)), expected))
+        for prefix in spellings(weights.tensors)
+    ]
+    prefix, found = max(tried, key=lambda each: (each[1].fits, each[1].likeness))
+    if not found.fits:
+        raise CheckpointError(
+            f"{visible(str(path))} does not fit the model of --factory {visible(spec)}: "
+            f"{found.differences()}"
+        )
+    notes = load_into(model, _without(weights.tensors, prefix))
+    outputs, side, learnt = probe(model)
+    names, more = _class_names(weights.config, max(outputs, 2))
+    preset, doubts = _preset(weights, path)
+    return LoadedModel(
+        model=model,
+        name=visible(path.name),
+        architecture=f"factory {visible(_shareable(spec))}",
+        outputs=outputs,
+        input_size=side,
+        preset=preset,
+        class_names=names,
+        sha256=weights.sha256,
+        notes=(
+            *weights.notes,
+            *_prefix_note(prefix),
+            *notes,
+            *learnt,
+            *_dead_head(model),
+            *more,
+            *doubts,
+        ),
+    )
+
+
+def _try_head(model: nn.Module, path: Path, match: _Match, side: int | None) -> str:
+    """Run a model whose head was rebuilt from its names, and say what it was taken to be."""
+    head = match.fit.head
+    assert head is not None
+    if outputs_at(model, side or 224) != head.outputs:
+        raise CheckpointError(
+            f"{visible(str(path))} is a {match.builder} whose {head.place} was replaced by "
+            "something that cannot be rebuilt from its names alone; give --factory "
+            "module:function, the function that builds your model"
+        )
+    return (
+        f"The head ({head.place}) is not the architecture's own: it was taken to be one linear "
+        "layer, with nothing beside it but layers that do nothing after training, such as Dropout."
+    )
+
+
+def _preset(weights: Weights, path: Path) -> tuple[Preset | None, tuple[str, ...]]:
+    """Read the preprocessing that a folder declares, if it declares any that can be followed."""
+    for config, name in (
+        (weights.preprocessor, "preprocessor_config.json"),
+        (weights.config, "config.json"),
+    ):
+        if not ({"image_mean", "do_normalize", "input_size", "pretrained_cfg"} & set(config)):
+            continue
+        try:
+            return preset_from_config(config, f"{name} of {visible(path.name)}"), ()
+        except PreprocessingError as error:
+            return None, (f"The preprocessing that came with the weights was not used: {error}.",)
+    return None, ()
+
+
+def _class_names(
+    config: Mapping[str, Any], classes: int
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Return the class names of a folder's config, or none and a note if they do not fit."""
+    inner = config.get("pretrained_cfg")
+    inner = inner if isinstance(inner, Mapping) else {}
+    found = config.get("id2label") or config.get("label_names") or inner.get("label_names")
+    if not found:
+        return None, ()
+    if isinstance(found, Mapping):
+        by_place = {str(place): str(name) for place, name in found.items()}
+        names = [by_place.get(str(place), "") for place in range(len(by_place))]
+    else:
+        names = [str(name) for name in found] if isinstance(found, list) else []
+    if len(names) != classes or not all(names) or len(set(names)) < len(names):
+        return None, (
+            f"The {len(names)} class names that came with the weights do not fit their {classes} "
+            "classes and were not used.",
+        )
+    return tuple(map(visible, names)), ()
+
+
+def _dead_head(model: nn.Module) -> tuple[str, ...]:
+    last = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1:]
+    if not last or last[0].weight.count_nonzero():
+        return ()
+    return ("The weights of the last layer are all zero: the model says the same of any image.",)
+
+
+def _prefix_note(prefix: str) -> tuple[str, ...]:
+    return (f"All names began with {prefix!r}, which was taken off.",) if prefix else ()
+
+
+def _auxiliary_note(found: Fit) -> tuple[str, ...]:
+    if not found.auxiliary:
+        return ()
+    return ("The auxiliary heads, which only training uses, were left out.",)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+def _without(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+
+
+def _shareable(spec: str) -> str:
+    """Leave the folders out of a factory's file: a report must be safe to share."""
+    source, colon, name = spec.rpartition(":")
+    return f"{Path(source).name if source.endswith('.py') else source}{colon}{name}"
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    """Return the sha256 of names, types, shapes and numbers of a state_dict."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        value = state[key]
+        if isinstance(value, Tensor):
+            plain = value.detach().cpu().contiguous()
+            digest.update(f"{key} {plain.dtype} {tuple(plain.shape)}\n".encode())
+            digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return visible((str(error).splitlines() or [""])[0])[:160]

@@ -1,0 +1,186 @@
+"""Pickles: what one would import and call, read off its opcodes without executing any."""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import torch
+
+LARGEST_PICKLE = 64 * 2**20
+"""Bytes; the pickle in a checkpoint names its tensors but does not hold their numbers."""
+
+_MOST_OPCODES = 5_000_000
+_LARGEST_EXPANSION = 1_000_000
+"""Nodes that a tuple may have when what it repeats is written out: hashing it visits them all."""
+
+_STORAGES = {
+    f"{module}.{kind}Storage"
+    for module in ("torch", "torch.cuda", "torch.storage")
+    for kind in (
+        *("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool"),
+        *("Untyped", "_Untyped", "Typed", "_Typed", "ComplexFloat", "ComplexDouble"),
+    )
+}
+_REBUILDERS = {
+    f"torch._utils._rebuild_{what}"
+    for what in (
+        *("tensor", "tensor_v2", "tensor_v3", "parameter", "parameter_with_state"),
+        *("sparse_tensor", "qtensor", "meta_tensor_no_storage", "device_tensor_from_numpy"),
+    )
+}
+_DTYPES = {str(value) for value in vars(torch).values() if isinstance(value, torch.dtype)}
+NUMPY_SCALARS = frozenset(
+    {
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+        "numpy.dtype",
+        *(f"numpy.dtypes.{kind}DType" for kind in ("Float64", "Float32", "Int64", "Int32", "Bool")),
+    }
+)
+"""What a best accuracy or a mean loss kept as a numpy number consists of."""
+
+ALLOWED = frozenset(
+    {
+        *("collections.OrderedDict", "collections.Counter", "collections.defaultdict"),
+        *("builtins.set", "builtins.dict", "builtins.bytearray", "builtins.complex"),
+        *("_codecs.encode", "torch.Size", "torch.device", "torch.Tensor"),
+        *("torch.nn.parameter.Parameter", "torch._tensor._rebuild_from_type_v2"),
+        *("torch.serialization._get_layout",),
+        *_STORAGES,
+        *_REBUILDERS,
+        *_DTYPES,
+        *NUMPY_SCALARS,
+    }
+)
+"""Globals that only describe tensors and plain containers; anything else is foreign."""
+
+_PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_BY_NAME = {"PUT", "BINPUT", "LONG_BINPUT"}
+_FROM_MEMO = {"GET", "BINGET", "LONG_BINGET"}
+
+
+class MalformedPickleError(ValueError):
+    """A pickle that breaks off, or whose opcodes make no sense."""
+
+
+@dataclass(frozen=True)
+class Disassembly:
+    """What the opcodes of one pickle say."""
+
+    globals: frozenset[str]
+    """Everything it would import: "module.name"."""
+    protocol: int
+    """The highest protocol whose opcodes it uses."""
+    first_integer: int | None
+    """The first number in it: torch.save begins files of the old format with a magic one."""
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """The globals that a file of tensors has no need of, in alphabetical order."""
+        return tuple(sorted(self.globals - ALLOWED))
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A stand-in for an object on the unpickler's stack."""
+
+    nodes: int
+    """How many objects it is made of, what it repeats counted each time."""
+    text: str | None = None
+
+
+def disassemble(stream: IO[bytes]) -> Disassembly:
+    """Read one pickle from where the stream stands to its end, executing nothing.
+
+    Raises MalformedPickleError if it is broken, or built to exhaust time or memory.
+    """
+    globals_: set[str] = set()
+    protocol, first = 0, None
+    stack: list[_Item | None] = []  # None is a mark
+    memo: dict[int, _Item] = {}
+    for opcode, argument in _opcodes(stream):
+        name = opcode.name
+        protocol = max(protocol, opcode.proto, argument if name == "PROTO" else 0)
+        if (
+            first is None
+            and isinstance(argument, int)
+            and name.startswith(("INT", "LONG", "BININ"))
+        ):
+            first = argument
+        if name in {"GLOBAL", "INST"}:
+            globals_.add(_global(*argument.split(" ", 1)))
+        elif name == "STACK_GLOBAL":
+            globals_.add(_global(*(_text(stack, place) for place in (-2, -1))))
+        elif name.startswith("EXT"):
+            globals_.add(f"copyreg extension {argument}")
+        if name == "MARK":
+            stack.append(None)
+        elif name in _BY_NAME:
+            memo[int(argument)] = _top(stack)
+        elif name == "MEMOIZE":
+            memo[len(memo)] = _top(stack)
+        elif name in _FROM_MEMO:
+            if int(argument) not in memo:
+                raise MalformedPickleError(f"it refers to object {argument}, which it never stored")
+            stack.append(memo[int(argument)])
+        elif name == "DUP":
+            stack.append(_top(stack))
+        else:
+            _apply(opcode, argument, stack)
+    return Disassembly(frozenset(globals_), protocol, first)
+
+
+def _opcodes(stream: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
+    count = 0
+    try:
+        for opcode, argument, _ in pickletools.genops(stream):
+            count += 1
+            if count > _MOST_OPCODES:
+                raise MalformedPickleError(f"it has more than {_MOST_OPCODES:,} opcodes")
+            yield opcode, argument
+    except (ValueError, IndexError, OverflowError, UnicodeDecodeError) as error:
+        raise MalformedPickleError(str(error)) from error
+
+
+def _apply(opcode: pickletools.OpcodeInfo, argument: object, stack: list[_Item | None]) -> None:
+    """Take from the stack what an opcode takes, and put back an item of their joint size."""
+    nodes = 0
+    for needed in reversed(opcode.stack_before):
+        if needed is pickletools.stackslice:
+            while stack and stack[-1] is not None:
+                nodes += _pop(stack).nodes
+        elif needed is pickletools.markobject:
+            if not stack or stack.pop() is not None:
+                raise MalformedPickleError(f"{opcode.name} finds no mark")
+        elif opcode.name == "POP" and stack and stack[-1] is None:
+            stack.pop()
+        else:
+            nodes += _pop(stack).nodes
+    if nodes > _LARGEST_EXPANSION and "TUPLE" in opcode.name:
+        raise MalformedPickleError("it repeats tuples within tuples beyond all measure")
+    text = argument if isinstance(argument, str) else None
+    stack.extend(_Item(nodes + 1, text) for _ in opcode.stack_after)
+
+
+def _pop(stack: list[_Item | None]) -> _Item:
+    item = _top(stack)
+    stack.pop()
+    return item
+
+
+def _top(stack: list[_Item | None]) -> _Item:
+    if not stack or stack[-1] is None:
+        raise MalformedPickleError("it takes an object from an empty stack")
+    return stack[-1]
+
+
+def _text(stack: list[_Item | None], place: int) -> str:
+    item = stack[place] if len(stack) >= -place else None
+    return "?" if item is None or item.text is None else item.text
+
+
+def _global(module: str, name: str) -> str:
+    return f"{_PYTHON_2.get(module, module)}.{name}"

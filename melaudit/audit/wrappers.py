@@ -1,0 +1,176 @@
+"""Wrappers: where in what was saved the weights are, and whether they are fit to use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from melaudit.audit.files import visible
+from melaudit.errors import CheckpointError
+
+RAW = (
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "net_state_dict"),
+    *("weights", "module", "params", "model_weights", "classifier", "student", "generator"),
+)
+"""Keys under which training scripts keep the weights, the most telling first."""
+AVERAGED = (
+    *("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema_model", "ema"),
+    *("params_ema", "swa_state_dict", "swa_model", "averaged_model", "teacher"),
+)
+"""Keys of weights averaged over the course of training."""
+PREFIXES = (
+    *("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "_model."),
+    *("base_model.", "classifier.", "student.", "ema_model.", "model_ema."),
+)
+"""What wrappers put before every key: DataParallel, torch.compile, Lightning, own modules."""
+
+_LOSS = re.compile(r"(\w*loss\w*|criterion|\w*_criterion|ce)(\.\w+)*\.(weight|pos_weight|alpha)")
+_DEEPEST = 4
+
+
+def unwrap(loaded: object, name: str) -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
+    """Return the state_dict in what was loaded, the path of keys to it, and notes.
+
+    `name` is that of the file, for messages. Raises CheckpointError when there are no weights.
+    """
+    found = _search(loaded, _DEEPEST)
+    if found is None:
+        raise CheckpointError(f"{name} holds no weights of a model: {_contents(loaded)}")
+    path, inner = found
+    tensors = {str(k): v for k, v in inner.items() if isinstance(v, Tensor)}
+    notes = []
+    if path:
+        notes.append(
+            f"The weights were found under {visible('.'.join(path))!r}{_others(loaded, path)}."
+        )
+    dropped = [key for key in tensors if _LOSS.fullmatch(key) and tensors[key].ndim <= 1]
+    if dropped and len(dropped) < len(tensors):
+        notes.append(f"Left out, as weights of a loss: {', '.join(map(visible, dropped))}.")
+        tensors = {key: value for key, value in tensors.items() if key not in dropped}
+    rest = [visible(str(k)) for k, v in inner.items() if not isinstance(v, Tensor)]
+    if rest:
+        notes.append(f"Left out, as no tensors: {', '.join(rest[:5])}{' ...' * (len(rest) > 5)}.")
+    return tensors, ".".join(path), tuple(notes)
+
+
+def _search(loaded: object, depth: int) -> tuple[tuple[str, ...], Mapping[object, object]] | None:
+    if not isinstance(loaded, Mapping) or depth == 0:
+        return None
+    if _is_state_dict(loaded):
+        return (), loaded
+    known = [key for key in (*RAW, *AVERAGED) if key in loaded]
+    unknown = [
+        key
+        for key, value in loaded.items()
+        if isinstance(key, str)
+        and key not in known
+        and "optim" not in key.lower()
+        and isinstance(value, Mapping)
+        and _is_state_dict(value)
+    ]
+    # A single mapping full of weights is meant whatever it is called; of several, nobody knows.
+    for key in known or (unknown if len(unknown) == 1 else ()):
+        found = _search(loaded[key], depth - 1)
+        if found is not None:
+            return (key, *found[0]), found[1]
+    return None
+
+
+def _is_state_dict(candidate: Mapping[object, object]) -> bool:
+    """Tell whether a mapping is names to tensors, give or take a few entries of another kind."""
+    tensors = [k for k, v in candidate.items() if isinstance(k, str) and isinstance(v, Tensor)]
+    named = [key for key in tensors if key.endswith(("weight", "bias"))]
+    return bool(named) and len(tensors) * 2 > len(candidate)
+
+
+def _others(loaded: object, path: tuple[str, ...]) -> str:
+    """Say which further weights stood beside the chosen ones."""
+    if not isinstance(loaded, Mapping):
+        return ""
+    others = [
+        str(key)
+        for key, value in loaded.items()
+        if key != path[0] and "optim" not in str(key).lower() and _search(value, _DEEPEST - 1)
+    ]
+    if not others:
+        return ""
+    shown = ", ".join(map(visible, others[:5]))
+    averaged = [key for key in others if key in AVERAGED]
+    if averaged and path[0] not in AVERAGED:
+        return f"; averaged weights were there too ({shown}) and not used"
+    return f"; others were there too ({shown}) and not used"
+
+
+def _contents(loaded: object) -> str:
+    if not isinstance(loaded, Mapping):
+        return f"it is a {type(loaded).__name__}; expected a mapping from names to tensors"
+    keys = [str(key) for key in loaded]
+    shown = ", ".join(map(visible, keys[:8])) + (" ..." if len(keys) > 8 else "")
+    if {"state", "param_groups"} <= set(keys) or (
+        keys and all(re.search("optim|sched|scaler|epoch|step", key, re.I) for key in keys)
+    ):
+        return f"it is the state of an optimizer ({shown}); save model.state_dict() as well"
+    return (
+        f"it has the keys {shown or 'none'}; expected names to tensors, or one of "
+        f"{', '.join(RAW[:6])} that holds them"
+    )
+
+
+def sound_tensors(
+    found: Mapping[str, Tensor], name: str, largest: int
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the tensors as float32 (whole numbers as they are), and notes on what was converted.
+
+    `largest` bounds their bytes. Raises CheckpointError for tensors of a kind no classifier has,
+    for numbers that are not finite, and for negative variances.
+    """
+    if sum(t.numel() * t.element_size() for t in found.values()) > largest:
+        raise CheckpointError(
+            f"{name} declares tensors far larger than the file itself; it is damaged or hostile"
+        )
+    tensors: dict[str, Tensor] = {}
+    kinds: set[str] = set()
+    for key, tensor in found.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_complex():
+            kind = "quantized" if tensor.is_quantized else f"{tensor.layout} {tensor.dtype}"
+            raise CheckpointError(
+                f"{name} has the {kind} tensor {visible(key)}; expected plain floats: save the "
+                "model before quantizing, pruning or converting it"
+            )
+        if tensor.device.type != "cpu":
+            raise CheckpointError(f"{name} has no numbers for {visible(key)} ({tensor.device})")
+        plain = tensor.detach()
+        if plain.is_floating_point() and plain.dtype is not torch.float32:
+            kinds.add(str(plain.dtype).removeprefix("torch."))
+            plain = plain.to(torch.float32)
+        plain = plain.contiguous()
+        if plain.is_floating_point() and not torch.isfinite(plain).all():
+            raise CheckpointError(
+                f"{name} has NaN or infinite numbers in {visible(key)}: its training diverged, or "
+                "the file is damaged"
+            )
+        if key.endswith("running_var") and plain.numel() and plain.min() < 0:
+            raise CheckpointError(
+                f"{name} has a negative variance in {visible(key)}: the file is damaged"
+            )
+        tensors[key] = plain
+    if not kinds:
+        return tensors, ()
+    return tensors, (f"Weights were converted from {', '.join(sorted(kinds))} to float32.",)
+
+
+def spellings(keys: Mapping[str, object]) -> Iterator[str]:
+    """Yield the prefixes that all keys share and that a wrapper may have put there, "" first."""
+    prefix = ""
+    yield prefix
+    while True:
+        for candidate in PREFIXES:
+            if all(key.startswith(prefix + candidate) for key in keys):
+                prefix += candidate
+                yield prefix
+                break
+        else:
+            return
