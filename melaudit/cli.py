@@ -93,7 +93,7 @@ run_options = _options(
     click.option("--out", type=_PATH, help="Output folder (default: audit)."),
     click.option("--device", help="auto, cpu, cuda, cuda:1, ..."),
     click.option("--seed", type=int, help="Of every random choice (default: 0)."),
-    click.option("--workers", type=int, help="Processes that decode images (default: 2)."),
+    click.option("--workers", type=int, help="Processes that decode images (default: 1)."),
     click.option("--batch-size", type=int, help="Images at a time (default: 16)."),
     click.option("--probes", type=int, help="Images for the expensive checks (default: 16)."),
     click.option(

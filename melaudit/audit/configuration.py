@@ -54,7 +54,7 @@ class Configuration:
     limit: int | None = None
     """Audit a seeded sample of this many images, balanced over classes."""
     seed: int = 0
-    workers: int = 2
+    workers: int = 1
     """Processes that decode images."""
     batch_size: int = 16
     probes: int = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import platform
@@ -19,6 +20,7 @@ def versions() -> dict[str, str]:
     return found | {name: _version(name) for name in PACKAGES}
 
 
+@functools.cache
 def code_fingerprint() -> str:
     """Hash melaudit's own source: another version of the code never resumes a run of this one."""
     root = Path(__file__).resolve().parent.parent

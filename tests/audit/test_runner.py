@@ -14,7 +14,9 @@ from torch import nn
 from melaudit.audit import runner, store
 from melaudit.audit.architectures import LoadedModel, from_module
 from melaudit.audit.configuration import Configuration
+from melaudit.audit.sweep import sample
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import Verdict
 from melaudit.reports import schema
@@ -44,7 +46,7 @@ class Watcher:
         self.notes.append(text)
 
 
-def brightness_model() -> nn.Module:
+def brightness_model() -> nn.Sequential:
     """Return a small CNN whose logits follow the mean brightness: right on `folder`'s classes."""
     torch.manual_seed(0)
     net = nn.Sequential(
@@ -56,12 +58,13 @@ def brightness_model() -> nn.Module:
         nn.Flatten(),
         nn.Linear(6, 2),
     )
-    for parameter in net.parameters():
-        parameter.data.abs_()
-    net[6].weight.data[1].mul_(-1)
+    head = net[6]
+    assert isinstance(head, nn.Linear)
     with torch.no_grad():
-        middle = net(torch.full((1, 3, 32, 32), 0.1))
-        net[6].bias.data -= middle[0]
+        for parameter in net.parameters():
+            parameter.abs_()
+        head.weight[1].mul_(-1)
+        head.bias.sub_(net(torch.full((1, 3, 32, 32), 0.1))[0])
     return net
 
 
@@ -212,7 +215,7 @@ class Crooked(Broken):
 def test_a_detector_that_fails_is_left_out_and_reported(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = runner.all_detectors()
+    usual = all_detectors()
     monkeypatch.setattr(runner, "all_detectors", lambda: (*usual, Broken(), Crooked()))
     watcher = Watcher()
     findings = runner.run(configuration(folder), watcher, model=model)
@@ -223,7 +226,7 @@ def test_a_detector_that_fails_is_left_out_and_reported(
 
 def test_the_sample_is_even_over_labels_and_the_same_for_a_seed() -> None:
     labels = np.array([0] * 90 + [1] * 10)
-    chosen = runner.sample(labels, 8, 3)
+    chosen = sample(labels, 8, 3)
     assert np.bincount(labels[chosen]).tolist() == [4, 4]
-    np.testing.assert_array_equal(chosen, runner.sample(labels, 8, 3))
-    assert runner.sample(labels, 500, 0).all()
+    np.testing.assert_array_equal(chosen, sample(labels, 8, 3))
+    assert sample(labels, 500, 0).all()
