@@ -15,6 +15,7 @@ Reference: the count of the far side as an estimate of false alarms follows Barb
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -309,13 +310,15 @@ def _missed(identity: str, tested: Sequence[Group]) -> NotFound:
     """Say that nothing stands out, and from which share on an image would have."""
     line = max(group.line for group in tested)
     n = sum(group.of for group in tested)
+    # Seven above and none below is the least that the sign test, three regions counted, can tell.
+    group = max(LEAST + 2, math.ceil(LEAST_SHARE * max(group.of for group in tested)))
     return NotFound(
         artifact=identity,
         n=n,
         minimum_detectable_effect=line,
         effect="share of relevance at the border",
         statement=f"No group among {many(n, 'image')} holds far more relevance at the border than "
-        f"others of its class; {LEAST + 2} images that hold {percent(line)} or more would have "
+        f"others of its class; {group:,} images that hold {percent(line)} or more would have "
         "been seen.",
         p_value=min(1.0, min(group.p_value for group in tested) * len(tested)),
     )
