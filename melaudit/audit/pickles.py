@@ -18,12 +18,12 @@ _LARGEST_EXPANSION = 1_000_000
 
 _STORAGES = {
     f"{module}.{kind}Storage"
-    for module in ("torch", "torch.cuda", "torch.storage")
+    for module in ("torch", "torch.cuda")
     for kind in (
         *("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool"),
-        *("Untyped", "_Untyped", "Typed", "_Typed", "ComplexFloat", "ComplexDouble"),
+        *("ComplexFloat", "ComplexDouble", "QInt8", "QUInt8", "QInt32"),
     )
-}
+} | {"torch.storage.UntypedStorage", "torch.storage.TypedStorage"}
 _REBUILDERS = {
     f"torch._utils._rebuild_{what}"
     for what in (
@@ -42,13 +42,13 @@ NUMPY_SCALARS = frozenset(
 )
 """What a best accuracy or a mean loss kept as a numpy number consists of."""
 
-ALLOWED = frozenset(
+DESCRIPTIVE = frozenset(
     {
-        *("collections.OrderedDict", "collections.Counter", "collections.defaultdict"),
-        *("builtins.set", "builtins.dict", "builtins.bytearray", "builtins.complex"),
+        *("collections.OrderedDict", "collections.Counter", "builtins.set"),
+        *("builtins.bytearray", "builtins.complex"),
         *("_codecs.encode", "torch.Size", "torch.device", "torch.Tensor"),
         *("torch.nn.parameter.Parameter", "torch._tensor._rebuild_from_type_v2"),
-        *("torch.serialization._get_layout",),
+        *("torch.serialization._get_layout", "torch.per_tensor_affine", "torch.per_channel_affine"),
         *_STORAGES,
         *_REBUILDERS,
         *_DTYPES,
@@ -57,9 +57,19 @@ ALLOWED = frozenset(
 )
 """Globals that only describe tensors and plain containers; anything else is foreign."""
 
+CONTAINERS = frozenset(
+    {"collections.defaultdict", "builtins.dict", "builtins.list", "builtins.frozenset"}
+)
+"""Further harmless globals, which torch does not load with weights_only."""
+
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _BY_NAME = {"PUT", "BINPUT", "LONG_BINPUT"}
 _FROM_MEMO = {"GET", "BINGET", "LONG_BINGET"}
+
+
+def global_name(module: str, name: str) -> str:
+    """Return what a pickle calls a global under its name of today: "builtins.set"."""
+    return f"{_PYTHON_2.get(module, module)}.{name}"
 
 
 class MalformedPickleError(ValueError):
@@ -80,7 +90,7 @@ class Disassembly:
     @property
     def foreign(self) -> tuple[str, ...]:
         """The globals that a file of tensors has no need of, in alphabetical order."""
-        return tuple(sorted(self.globals - ALLOWED))
+        return tuple(sorted(self.globals - DESCRIPTIVE))
 
 
 @dataclass(frozen=True)
@@ -111,9 +121,9 @@ def disassemble(stream: IO[bytes]) -> Disassembly:
         ):
             first = argument
         if name in {"GLOBAL", "INST"}:
-            globals_.add(_global(*argument.split(" ", 1)))
+            globals_.add(global_name(*argument.split(" ", 1)))
         elif name == "STACK_GLOBAL":
-            globals_.add(_global(*(_text(stack, place) for place in (-2, -1))))
+            globals_.add(global_name(*(_text(stack, place) for place in (-2, -1))))
         elif name.startswith("EXT"):
             globals_.add(f"copyreg extension {argument}")
         if name == "MARK":
@@ -180,7 +190,3 @@ def _top(stack: list[_Item | None]) -> _Item:
 def _text(stack: list[_Item | None], place: int) -> str:
     item = stack[place] if len(stack) >= -place else None
     return "?" if item is None or item.text is None else item.text
-
-
-def _global(module: str, name: str) -> str:
-    return f"{_PYTHON_2.get(module, module)}.{name}"
