@@ -195,7 +195,6 @@ def _build(path: Path, weights: Weights, chosen: tuple[_Match, tuple[str, ...]])
     model = builder.build(found.head.outputs)
     if found.replaced:
         install(model, found.head)
-    model = model.to(torch.float32).eval()
     tensors = _without(weights.tensors, match.prefix)
     tensors = {key: tensors[key] for key in tensors if key not in found.auxiliary}
     notes += load_into(model, tensors)

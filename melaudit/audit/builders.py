@@ -75,6 +75,62 @@ _UNCHANGEABLE = {
     *("num_classes", "in_chans", "features_only", "scriptable", "exportable", "no_jit"),
 }
 _RANDOM = {
+    *(torch.Tensor.normal_, torch.Tensor.uniform_),
+    *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_normal_, nn.init.kaiming_uniform_),
+}
+"""What initialises most parameters; on the meta device it does nothing, but takes its time."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What tells an architecture from others: the names and shapes of its tensors."""
+
+    shapes: Shapes
+    """Those of the head begin with PROBE."""
+
+    @functools.cached_property
+    def heads(self) -> tuple[str, ...]:
+        """The modules whose weight has one row per class, in the model's order; the first counts.
+
+        A head that only training uses (inception's second one) is not among them.
+        """
+        return tuple(
+            key.removesuffix(".weight")
+            for key, shape in self.shapes.items()
+            if key.endswith(".weight") and shape[0] == PROBE
+        )
+
+
+_FAMILIES = (
+    (r"alexnet", r"features\.10\.weight"),
+    (r"vgg", r"features\.0\.weight"),
+    (r"squeezenet", r"features\.3\.squeeze\.weight"),
+    (r"resnet|resnext|wide_resnet", r"layer1\.0\.conv1\.weight"),
+    (r"densenet", r"features\.denseblock1\.denselayer1\.norm1\.weight"),
+    (r"googlenet", r"inception3a\.branch1\.conv\.weight"),
+    (r"inception_v3", r"Mixed_5b\.branch1x1\.conv\.weight"),
+    (r"shufflenet", r"stage2\.0\.branch1\.0\.weight"),
+    (r"mobilenet_v2", r"features\.1\.conv\.0\.0\.weight"),
+    (r"mobilenet_v3", r"features\.1\.block\.0\.0\.weight"),
+    (r"mnasnet", r"layers\.8\.0\.layers\.0\.weight"),
+    (r"efficientnet", r"features\.1\.0\.block\.0\.0\.weight"),
+    (r"regnet", r"trunk_output\.block1\.block1-0\.f\.a\.0\.weight"),
+    (r"convnext", r"features\.1\.0\.layer_scale"),
+    (r"swin", r"features\.1\.0\.attn\.qkv\.weight"),
+    (r"vit", r"conv_proj\.weight"),
+    (r"maxvit", r"stem\.0\.0\.weight"),
+)
+"""Names of torchvision's builders -> a key that only their models have: building costs time."""
+
+_TRANSFORMING = ("googlenet", "inception_v3")
+
+_UNCHANGEABLE = {
+    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
+    *("num_classes", "in_chans", "features_only", "scriptable", "exportable", "no_jit"),
+}
+_RANDOM = {
     *(torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.erfinv_),
     *(function for name, function in vars(nn.init).items() if re.fullmatch(r"[a-z]\w*_", name)),
 }
@@ -93,10 +149,15 @@ class Builder:
         return f"{self.library} {self.name}"
 
     def build(self, num_classes: int) -> nn.Module:
-        """Build the model on the CPU with meaningless weights; nothing is ever downloaded."""
-        with _Uninitialised(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return self._make(num_classes).eval()
+        """Build the model without any weights: its parameters are on the meta device.
+
+        Nothing is ever downloaded.
+        """
+        with _Weightless():
+            model = self._make(num_classes)
+        state = model.state_dict()
+        loose = [t for name, t in model.named_buffers() if t.is_meta and name not in state]
+        return (self._make(num_classes) if loose else model).eval()
 
     def signature(self) -> Signature:
         """Return the names and shapes of the model's tensors when it has PROBE classes."""
@@ -120,6 +181,11 @@ class Builder:
         return ()
 
     def _make(self, num_classes: int) -> nn.Module:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._call(num_classes)
+
+    def _call(self, num_classes: int) -> nn.Module:
         options = dict(self.options)
         if self.library == "timm":
             return _timm().create_model(  # type: ignore[no-any-return]
@@ -137,31 +203,28 @@ class Builder:
 
 @functools.lru_cache(maxsize=4096)
 def _signature(builder: Builder) -> Signature:
-    with _Uninitialised(weightless=True), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _Weightless():
         model = builder._make(PROBE)
     return Signature({key: tuple(value.shape) for key, value in model.state_dict().items()})
 
 
-class _Uninitialised(TorchFunctionMode):
-    """Leave parameters as they were allocated, which saves seconds and the random state.
+class _Weightless(TorchFunctionMode):
+    """Allocate and draw no parameters, which saves seconds and leaves the random state alone.
 
-    If `weightless`, do not even allocate them. This is not torch.device("meta"): buffers, and
-    widths that a constructor computes with tensors, as RegNet's does, keep their values.
+    This is not torch.device("meta"): buffers, and widths that a constructor computes with tensors,
+    as RegNet's does, keep their values.
     """
-
-    def __init__(self, weightless: bool = False) -> None:
-        super().__init__()
-        self._weightless = weightless
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if function in _RANDOM:
-            return args[0] if args else kwargs["tensor"]
-        if self._weightless and function is torch.empty:
+        if function is torch.empty:
             kwargs = {**kwargs, "device": "meta"}
+        elif function in _RANDOM:
+            tensor = args[0] if args else kwargs["tensor"]
+            if tensor.is_meta:
+                return tensor
         return function(*args, **kwargs)
 
 

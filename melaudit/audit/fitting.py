@@ -190,12 +190,14 @@ def install(model: nn.Module, head: Head) -> None:
 
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Copy weights that fit into a model, and return notes; what does not fit is an error."""
+    """Give a model its weights, which must fit, and return notes."""
     own = model.state_dict()
     lacking = [key for key in own if key not in tensors]
     assert all(key.endswith(_COUNTER) for key in lacking)
-    zeros = {key: torch.zeros_like(own[key]) for key in lacking}
-    model.load_state_dict({**tensors, **zeros}, strict=True)
+    zeros = {key: torch.zeros(own[key].shape, dtype=own[key].dtype) for key in lacking}
+    # What was built without weights has nothing to copy them into.
+    weightless = any(tensor.is_meta for tensor in own.values())
+    model.load_state_dict({**tensors, **zeros}, strict=True, assign=weightless)
     if lacking:
         return (f"The counters of batches ({_COUNTER}) are missing, which changes nothing.",)
     return ()
