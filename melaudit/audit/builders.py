@@ -80,61 +80,6 @@ _RANDOM = {
 }
 """What initialises most parameters; on the meta device it does nothing, but takes its time."""
 
-Shapes = Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What tells an architecture from others: the names and shapes of its tensors."""
-
-    shapes: Shapes
-    """Those of the head begin with PROBE."""
-
-    @functools.cached_property
-    def heads(self) -> tuple[str, ...]:
-        """The modules whose weight has one row per class, in the model's order; the first counts.
-
-        A head that only training uses (inception's second one) is not among them.
-        """
-        return tuple(
-            key.removesuffix(".weight")
-            for key, shape in self.shapes.items()
-            if key.endswith(".weight") and shape[0] == PROBE
-        )
-
-
-_FAMILIES = (
-    (r"alexnet", r"features\.10\.weight"),
-    (r"vgg", r"features\.0\.weight"),
-    (r"squeezenet", r"features\.3\.squeeze\.weight"),
-    (r"resnet|resnext|wide_resnet", r"layer1\.0\.conv1\.weight"),
-    (r"densenet", r"features\.denseblock1\.denselayer1\.norm1\.weight"),
-    (r"googlenet", r"inception3a\.branch1\.conv\.weight"),
-    (r"inception_v3", r"Mixed_5b\.branch1x1\.conv\.weight"),
-    (r"shufflenet", r"stage2\.0\.branch1\.0\.weight"),
-    (r"mobilenet_v2", r"features\.1\.conv\.0\.0\.weight"),
-    (r"mobilenet_v3", r"features\.1\.block\.0\.0\.weight"),
-    (r"mnasnet", r"layers\.8\.0\.layers\.0\.weight"),
-    (r"efficientnet", r"features\.1\.0\.block\.0\.0\.weight"),
-    (r"regnet", r"trunk_output\.block1\.block1-0\.f\.a\.0\.weight"),
-    (r"convnext", r"features\.1\.0\.layer_scale"),
-    (r"swin", r"features\.1\.0\.attn\.qkv\.weight"),
-    (r"vit", r"conv_proj\.weight"),
-    (r"maxvit", r"stem\.0\.0\.weight"),
-)
-"""Names of torchvision's builders -> a key that only their models have: building costs time."""
-
-_TRANSFORMING = ("googlenet", "inception_v3")
-
-_UNCHANGEABLE = {
-    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
-    *("num_classes", "in_chans", "features_only", "scriptable", "exportable", "no_jit"),
-}
-_RANDOM = {
-    *(torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.erfinv_),
-    *(function for name, function in vars(nn.init).items() if re.fullmatch(r"[a-z]\w*_", name)),
-}
-
 
 @dataclass(frozen=True)
 class Builder:

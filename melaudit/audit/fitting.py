@@ -197,7 +197,10 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, ...
     zeros = {key: torch.zeros(own[key].shape, dtype=own[key].dtype) for key in lacking}
     # What was built without weights has nothing to copy them into.
     weightless = any(tensor.is_meta for tensor in own.values())
-    model.load_state_dict({**tensors, **zeros}, strict=True, assign=weightless)
+    state = OrderedDict({**tensors, **zeros})
+    # Shapes that fit are of the present version, and some models insist on being told it.
+    vars(state)["_metadata"] = getattr(own, "_metadata", None)
+    model.load_state_dict(state, strict=True, assign=weightless)
     if lacking:
         return (f"The counters of batches ({_COUNTER}) are missing, which changes nothing.",)
     return ()
