@@ -165,6 +165,34 @@ def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
 
 
 @cli.command()
+@click.argument("image", type=_PATH)
+@model_options
+@picture_options
+@relevance_options
+@click.option("--classes", callback=_names, help="Names in the order of the model's outputs.")
+@click.option("--target", help="Class to explain, by name or index (default: the predicted one).")
+@click.option("--channels", type=click.IntRange(1, 64), default=6, show_default=True)
+@click.option("--device", help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--out", type=_PATH, help="PNG to write (default: IMAGE-explained.png here).")
+def explain(
+    image: Path, target: str | None, channels: int, out: Path | None, **options: Any
+) -> None:
+    """Show one image beside its LRP map and the maps of its strongest channels (CRP), as a PNG."""
+    from melaudit.audit.configuration import configure
+    from melaudit.audit.explanation import explain_image
+    from melaudit.publish import publish
+
+    configuration = configure({"data": image.parent, **options})
+    place = out or Path(f"{image.stem}-explained.png")
+    with Terminal() as terminal:
+        png, notes = explain_image(configuration, image, target=target, channels=channels)
+        for note in notes:
+            terminal.note(note)
+        publish(place, png)
+        terminal.note(f"Picture: {place}")
+
+
+@cli.command()
 @click.argument("file", type=_PATH)
 @click.argument("out", type=_PATH)
 @click.option(

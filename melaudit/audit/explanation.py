@@ -1,0 +1,112 @@
+"""One image explained: what the model says, where it looks, and which channels carry it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from melaudit.audit.architectures import load_model
+from melaudit.audit.configuration import Configuration
+from melaudit.audit.imagefile import read_image
+from melaudit.audit.preparation import choose_device
+from melaudit.audit.preprocessing import resolve
+from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
+from melaudit.relevance import Explainer
+from melaudit.relevance.outputs import predictions, probabilities
+from melaudit.reports.panel import Tile, panel
+
+
+def explain_image(
+    configuration: Configuration, image: Path, *, target: str | None = None, channels: int = 6
+) -> tuple[bytes, list[str]]:
+    """Return a PNG with the photograph, its LRP map and its strongest channels' maps, and notes.
+
+    `configuration.data` is not used. `target` is a class name or index; None takes the predicted
+    class. Raises a MelauditError for everything a user can mend.
+    """
+    device = choose_device(configuration.device)
+    loaded = load_model(configuration.model, arch=configuration.arch, factory=configuration.factory)
+    preprocessing = resolve(
+        loaded.preset,
+        image_size=configuration.image_size,
+        mean=configuration.mean,
+        std=configuration.std,
+        crop=configuration.crop,
+        bound_size=loaded.input_size,
+        spec=configuration.preprocess,
+    )
+    decoded = read_image(image)
+    if decoded.image is None:
+        raise DatasetError(f"{image} cannot be read ({', '.join(decoded.reasons)})")
+    names = configuration.classes or loaded.class_names
+    classes = names or tuple(f"class {i}" for i in range(loaded.num_classes))
+    x = preprocessing.apply(decoded.image)[None].to(device)
+    notes = [
+        f"{loaded.name} is {loaded.architecture}",
+        preprocessing.describe(),
+        *loaded.notes,
+        *preprocessing.warnings,
+    ]
+    with Explainer(
+        loaded.model.to(device),
+        composite=configuration.composite,
+        engine=configuration.engine,
+        canonizer=configuration.canonizer,
+        num_classes=loaded.outputs,
+    ) as explainer:
+        asked = None if target is None else torch.tensor([_class(target, classes)])
+        tiles = [Tile("photograph", "as the model's input shows it" if preprocessing.crop else "")]
+        layer = _layer(configuration, explainer, x, notes)
+        attribution = explainer.attribute(x, asked, [layer] if layer else [])
+        explained = predictions(attribution.logits) if asked is None else asked
+        index = int(explained[0])
+        sure = float(probabilities(attribution.logits)[0, index])
+        total, start = float(attribution.maps.sum()), float(attribution.start[0])
+        notes.append(f"{classes[index]}: probability {sure:.3f}, logit {start:+.3f}")
+        notes.append(explainer.describe())
+        held = f"map holds {total / start:.2f} of the logit" if start else "the logit is zero"
+        tiles.append(
+            Tile(f"LRP for {classes[index]} ({sure:.0%})", held, _array(attribution.maps[0]))
+        )
+        if layer:
+            relevance = attribution.concepts[layer][0]
+            strongest = relevance.abs().argsort(descending=True)[:channels].tolist()
+            maps = explainer.crp(x, explained.to(device), layer, strongest)[0]
+            for channel, values in zip(strongest, maps, strict=True):
+                share = float(relevance[channel]) / start if start else float("nan")
+                tiles.append(
+                    Tile(f"{layer} channel {channel}", f"{share:.1%} of the logit", _array(values))
+                )
+    seen = preprocessing.frame(decoded.image) if preprocessing.crop else decoded.image
+    return panel(seen, tiles), notes
+
+
+def _layer(
+    configuration: Configuration, explainer: Explainer, x: torch.Tensor, notes: list[str]
+) -> str | None:
+    """Return the concept layer, or None with a note when the model has no such layer."""
+    if configuration.layer:
+        return configuration.layer
+    try:
+        return explainer.choose_layer(x)
+    except RelevanceError as error:
+        notes.append(f"no channels are shown: {error}")
+        return None
+
+
+def _class(target: str, classes: tuple[str, ...]) -> int:
+    if target in classes:
+        return classes.index(target)
+    if target.isdecimal() and int(target) < len(classes):
+        return int(target)
+    raise ConfigurationError(
+        f"there is no class {target!r}; choose one of {', '.join(classes[:12])} or an index"
+    )
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
+    return array
