@@ -58,8 +58,10 @@ class Conservation:
         """Return what each map sums to, what it started with and what was absorbed, each (N,)."""
         n = len(batch.ids)
         absorbed = np.full(n, np.nan) if batch.absorbed is None else batch.absorbed
+        with np.errstate(invalid="ignore"):  # infinities of both signs: NaN says it
+            total = batch.relevance.sum((1, 2), dtype=np.float64)
         return {
-            "sum": batch.relevance.sum((1, 2), dtype=np.float64),
+            "sum": total,
             "start": batch.start.astype(np.float64),
             "absorbed": absorbed.astype(np.float64),
             "unknown": np.full(n, len(batch.unknown), np.int64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 from melaudit.findings import CheckStatus
 
@@ -20,8 +21,8 @@ def worse(a: CheckStatus, b: CheckStatus) -> CheckStatus:
 
 
 def amount(value: float) -> str:
-    """Write a quantity as a reader takes it in: 6,200 or 0.36 or 0.0000003."""
-    if not 0 < abs(value) < 1e15:
-        return f"{value:.2g}"
-    places = 1 - math.floor(math.log10(abs(value)))
-    return f"{round(value, places):,.{max(places, 0)}f}"
+    """Write a quantity to two digits, as a reader takes it in: 6,200 or 0.36 or 0.0000003."""
+    short = f"{value:.2g}"
+    if not math.isfinite(value) or abs(value) >= 1e15:
+        return short
+    return format(Decimal(short), ",f")
