@@ -13,14 +13,15 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from melaudit.audit.configuration import SETTINGS_NAME
+from melaudit.audit.provenance import versions
 from melaudit.demo.dataset import CLASSES, TRUTH_NAME, DemoData, generate
 from melaudit.demo.training import TrainingReport, train
 from melaudit.errors import StoreError
+from melaudit.publish import publish
 
 MARKER_NAME = "demo.json"
 CHECKPOINT_NAME = "ckpt.pt"
@@ -68,17 +69,16 @@ def build(
     out: Path, recipe: Recipe, *, seed: int, progress: Callable[[str], None] = lambda text: None
 ) -> DemoResult:
     """Make a demo of any sizes; see `build_demo`."""
-    made = {"melaudit": version("melaudit"), "seed": seed, "recipe": dataclasses.asdict(recipe)}
+    made = {"melaudit": versions()["melaudit"], "seed": seed, "recipe": dataclasses.asdict(recipe)}
     try:
         marker = _marker(out)
         if marker is not None and _is_whole(out, marker, made):
             progress(f"{out} already holds this demo; it is used again")
             return _result(out, TrainingReport(**marker["training"]))
         _clear(out)
-        _write_atomically(out / MARKER_NAME, {"complete": False, **made})
+        _mark(out, {"complete": False, **made})
         training = _make(out, recipe, seed, progress)
-        done = {"complete": True, **made, "training": dataclasses.asdict(training)}
-        _write_atomically(out / MARKER_NAME, done)
+        _mark(out, {"complete": True, **made, "training": dataclasses.asdict(training)})
     except OSError as error:
         raise StoreError(
             f"the demo cannot be made in {out}: {error}; give another --out"
@@ -98,7 +98,8 @@ def write_settings(out: Path, *, image_size: int) -> Path:
     # A JSON value of these kinds is a TOML value too.
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
     path = out / SETTINGS_NAME
-    path.write_text("# Read by: melaudit run --model ckpt.pt\n" + "".join(lines), encoding="utf-8")
+    text = "# Read by: melaudit run --model ckpt.pt\n" + "".join(lines)
+    publish(path, text.encode())
     return path
 
 
@@ -162,6 +163,8 @@ def _is_whole(out: Path, marker: dict[str, Any], made: dict[str, Any]) -> bool:
     """Tell whether a demo was made with these parameters and still has all its files."""
     if not marker.get("complete") or any(marker.get(key) != made[key] for key in made):
         return False
+    if set(marker.get("training", ())) != {f.name for f in dataclasses.fields(TrainingReport)}:
+        return False
     recipe = made["recipe"]
     counts = (recipe["n_train"] // 2 * 2, recipe["n_test"] // 2 * 2)
     found = tuple(sum(1 for _ in (out / half).rglob("*.jpg")) for half in ("train", "test"))
@@ -178,7 +181,5 @@ def _clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _write_atomically(path: Path, content: dict[str, Any]) -> None:
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
+def _mark(out: Path, made: dict[str, Any]) -> None:
+    publish(out / MARKER_NAME, (json.dumps(made, indent=2) + "\n").encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from torchvision.models import resnet18
 
 from melaudit.audit.preprocessing import resolve
 from melaudit.demo.dataset import CLASSES, DemoData
+from melaudit.publish import publish
 
 BATCH = 32
 RATE = 2e-3
@@ -48,7 +50,7 @@ def train(
 
     `progress(epoch, loss)` is told after every epoch, counted from 1. Random state and thread
     count of torch are left as they were. The same seed gives the same weights on the same machine
-    with the same number of threads.
+    with the same number of threads. Raises StoreError when `out_ckpt` cannot be written.
     """
     started = time.perf_counter()
     x, y = load_half(data.train, image_size)
@@ -59,7 +61,9 @@ def train(
         accuracy_train = _accuracy(model, x, y)
         accuracy_test = _accuracy(model, *load_half(data.test, image_size))
     weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    torch.save(weights, out_ckpt)
+    file = io.BytesIO()
+    torch.save(weights, file)
+    publish(out_ckpt, file.getvalue())
     return TrainingReport(accuracy_train, accuracy_test, time.perf_counter() - started, epochs)
 
 
@@ -101,7 +105,7 @@ def _fit(
             batch = _turned(x[rows], draws).to(device)
             loss = nn.functional.cross_entropy(model(batch), y[rows].to(device))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
             total += loss.item()
