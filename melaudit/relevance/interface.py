@@ -30,6 +30,8 @@ class Attribution:
     """Layer -> (N,) max|R| / |sum R| there; empty when the engine does not keep these books."""
     target: Tensor | None = None
     """(N,) int64, the classes explained: those asked for, or the predicted ones."""
+    absorbed_by: Mapping[str, Tensor] = field(default_factory=dict)
+    """Layer -> (N,) its part of `absorbed`; empty when the engine does not keep these books."""
 
 
 class Engine(Protocol):

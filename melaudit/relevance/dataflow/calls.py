@@ -1,0 +1,146 @@
+"""Calls of torch functions, named alike however they were spelled."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Operation = Callable[..., Any]
+"""What to do with a call: from the flow, the call and the call's own arguments, its result."""
+
+SAME = {
+    "absolute": "abs",
+    "clip": "clamp",
+    "concat": "cat",
+    "concatenate": "cat",
+    "divide": "div",
+    "mm": "matmul",
+    "moveaxis": "movedim",
+    "multiply": "mul",
+    "mv": "matmul",
+    "bmm": "matmul",
+    "negative": "neg",
+    "radd": "add",
+    "rmul": "mul",
+    "subtract": "sub",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+    "true_divide": "div",
+    "truediv": "div",
+    "itruediv": "div",
+}
+"""Other names of an operation."""
+
+VIEWS = ("T", "mT", "H", "mH", "real", "imag")
+"""Attributes of a tensor that are tensors of the same values."""
+
+
+@dataclass
+class Call:
+    """One call of a torch function, with the tensors among its arguments that depend on x."""
+
+    function: Callable[..., Any]
+    name: str
+    """Canonical: `relu` for F.relu, torch.relu, Tensor.relu_."""
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    signals: list[Tensor] = field(default_factory=list)
+    inplace: bool = False
+
+    def run(self) -> Any:
+        """Make the call as it stands."""
+        return self.function(*self.args, **self.kwargs)
+
+    @property
+    def plain(self) -> Callable[..., Any]:
+        """The function, or its twin that leaves its arguments alone."""
+        return out_of_place(self.name) if self.inplace else self.function
+
+    def without_grad(self) -> Any:
+        """Return the values of the call, made out of place and outside autograd's graph."""
+        function, kwargs, args = self.function, dict(self.kwargs), self.args
+        if self.inplace:
+            place = inplace_argument(function)
+            if place is None:
+                function = out_of_place(self.name)
+            elif len(args) > place:
+                args = (*args[:place], False, *args[place + 1 :])
+            else:
+                kwargs["inplace"] = False
+        with torch.no_grad():
+            return function(*args, **kwargs)
+
+
+@cache
+def canonical(function: Callable[..., Any]) -> tuple[str, bool]:
+    """Return a torch function's canonical name, and whether it ends in the underscore of in-place.
+
+    The name is empty for reading an attribute that is no tensor of the same values.
+    """
+    name = str(getattr(function, "__name__", type(function).__name__))
+    if name == "__get__":
+        name = str(getattr(getattr(function, "__self__", None), "__name__", ""))
+        return (name if name in VIEWS else ""), False
+    name = name.partition(".")[0]
+    dunder = name.startswith("__")
+    inplace = (name.endswith("_") and not dunder) or name == "__setitem__"
+    name = name.strip("_")
+    return SAME.get(name, name), inplace
+
+
+@cache
+def inplace_argument(function: Callable[..., Any]) -> int | None:
+    """Return the position of a function's `inplace` argument, None if it has none."""
+    if not inspect.isfunction(function):
+        return None
+    names = list(inspect.signature(function).parameters)
+    return names.index("inplace") if "inplace" in names else None
+
+
+@cache
+def out_of_place(name: str) -> Callable[..., Any]:
+    """Return the function of that name that leaves its arguments alone."""
+    for place in (torch.Tensor, functional, torch, torch.special):
+        if callable(function := getattr(place, name, None)):
+            return function  # type: ignore[no-any-return]
+    raise AttributeError(f"torch has {name}_ but no {name}")
+
+
+def asks_inplace(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> bool:
+    """Whether a call sets its function's `inplace` argument."""
+    place = inplace_argument(function)
+    if place is None:
+        return False
+    return bool(args[place] if len(args) > place else kwargs.get("inplace", False))
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from tensors(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from tensors(part)
+
+
+def replaced(value: Any, change: Callable[[Tensor], Any]) -> Any:
+    """Return nested tuples, lists and dicts with each tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(replaced(part, change) for part in value))
+    if isinstance(value, tuple | list):
+        return type(value)(replaced(part, change) for part in value)
+    if isinstance(value, dict):
+        return {key: replaced(part, change) for key, part in value.items()}
+    return value

@@ -1,0 +1,56 @@
+"""What the engine knows about a tensor that depends on the input: a note kept on the tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from torch import Tensor
+
+from melaudit.relevance.dataflow.axes import Axis
+
+
+class Gate(IntEnum):
+    """Whether a tensor, once it multiplies another, only weighs it.
+
+    Of two factors the stronger gate is a constant of the explanation and the other the signal that
+    carries all relevance; equals share.
+    """
+
+    SIGNAL = 0
+    WEAK = 1
+    """Bounded or normalising, and as often a feature: tanh, ReLU6, a norm."""
+    STRONG = 2
+    """Made to weigh: sigmoid, softmax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The note on one tensor."""
+
+    images: Axis | None
+    """None where an operation mixed the images' axis up beyond following."""
+    channels: Axis | None
+    gate: Gate = Gate.SIGNAL
+    pixels: bool = False
+    """Whether each element is a function of one value of the input, and no other, or constant."""
+    support: Tensor | None = None
+    """Of pixels: 1 where an element comes from the input and 0 on padding; None without padding."""
+    step: Any = None
+    """The step that made the tensor, while a BatchNorm may still be folded into it."""
+
+
+def mark_of(tensor: Tensor) -> Mark | None:
+    """Return the mark on a tensor, None if it has none."""
+    mark = tensor.__dict__.get(_KEY)
+    assert mark is None or isinstance(mark, Mark)
+    return mark
+
+
+def put_mark(tensor: Tensor, mark: Mark) -> None:
+    """Mark a tensor, in place of what stood there before."""
+    tensor.__dict__[_KEY] = mark
+
+
+_KEY = "_melaudit_mark"

@@ -1,0 +1,148 @@
+"""Products: a gate that weighs a signal is held constant, two signals share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from melaudit.relevance.dataflow.books import scaled_gradient
+from melaudit.relevance.dataflow.calls import Call, Operation
+from melaudit.relevance.dataflow.marks import Gate
+
+if TYPE_CHECKING:
+    from melaudit.relevance.dataflow.flow import Flow
+
+
+def shares(flow: Flow, factors: Sequence[Any]) -> list[Any]:
+    """Return the factors of a product, each letting through its share of the relevance.
+
+    Of the signals among them the weakest gates carry all: one alone is what the others weigh, and
+    k of them get a k-th each, for the gradient gives all of the relevance to each. Stronger gates
+    and parameters let none through.
+    Sources: Arras et al., Explaining recurrent neural network predictions in sentiment analysis,
+    WASSA 2017 (gates take none); Achtibat et al., AttnLRP, ICML 2024 (equal factors share).
+    """
+    gates = {
+        i: flow.mark(f).gate
+        for i, f in enumerate(factors)
+        if isinstance(f, Tensor) and flow.is_signal(f)
+    }
+    weakest = min(gates.values())
+    carriers = sum(gate == weakest for gate in gates.values())
+    shared: list[Any] = []
+    for i, factor in enumerate(factors):
+        if i in gates and gates[i] == weakest:
+            shared.append(factor if carriers == 1 else scaled_gradient(factor, 1 / carriers))
+        else:
+            shared.append(factor.detach() if isinstance(factor, Tensor) else factor)
+    return shared
+
+
+def multiply(flow: Flow, call: Call, input: Any, other: Any, **kwargs: Any) -> Any:
+    """torch.mul."""
+    if _only_pixels(flow, call):
+        return flow.elementwise(call, call.signals[0])
+    return flow.follow(call, call.plain(*shares(flow, (input, other)), **kwargs))
+
+
+def divide(flow: Flow, call: Call, input: Any, other: Any, **kwargs: Any) -> Any:
+    """torch.div: the divisor is held constant, as the deviation of a normalisation is."""
+    if not (isinstance(input, Tensor) and flow.is_signal(input)):
+        return _inverse(flow, call, input, other)
+    if _only_pixels(flow, call):
+        return flow.elementwise(call, input)
+    other = other.detach() if isinstance(other, Tensor) else other
+    divided = call.plain(input, other, **kwargs)
+    return flow.follow(call, divided, gate=flow.mark(input).gate)
+
+
+def reversed_divide(flow: Flow, call: Call, input: Tensor, other: Any) -> Any:
+    """`other / input`."""
+    with flow:
+        return torch.div(torch.as_tensor(other, dtype=input.dtype, device=input.device), input)
+
+
+def matmul(flow: Flow, call: Call, input: Tensor, other: Tensor, **kwargs: Any) -> Any:
+    """torch.matmul; by a constant matrix from the right it is a linear layer without a bias."""
+    if not flow.is_signal(other) and other.ndim == 2 and input.ndim > 1:
+        with flow:
+            return functional.linear(input, other.t())
+    return flow.follow(call, call.function(*shares(flow, (input, other)), **kwargs))
+
+
+def reversed_matmul(flow: Flow, call: Call, input: Tensor, other: Tensor) -> Any:
+    """`other @ input`."""
+    with flow:
+        return torch.matmul(other, input)
+
+
+def einsum(flow: Flow, call: Call, equation: Any, *operands: Any) -> Any:
+    """torch.einsum, its operands given one by one or as a list."""
+    if not isinstance(equation, str):
+        return flow.metered(call)
+    if len(operands) == 1 and isinstance(operands[0], tuple | list):
+        operands = tuple(operands[0])
+    return flow.follow(call, call.function(equation, *shares(flow, operands)))
+
+
+def pairwise(flow: Flow, call: Call, input: Tensor, other: Tensor, *args: Any) -> Any:
+    """Operations that are linear in each of their two first arguments."""
+    return flow.follow(call, call.function(*shares(flow, (input, other)), *args, **call.kwargs))
+
+
+def gated_linear_unit(flow: Flow, call: Call, input: Tensor, dim: int = -1) -> Any:
+    """F.glu: a sigmoid(b), where b is the gate."""
+    with flow:
+        signal, gate = input.chunk(2, dim)
+        return signal * gate.sigmoid()
+
+
+def power(flow: Flow, call: Call, input: Any, exponent: Any) -> Any:
+    """torch.pow with a constant exponent; a negative one makes a factor that normalises."""
+    if not isinstance(input, Tensor) or not flow.is_signal(input) or len(call.signals) > 1:
+        return flow.metered(call)
+    gate = flow.mark(input).gate
+    if isinstance(exponent, int | float) and exponent < 0:
+        gate = max(gate, Gate.WEAK)
+    return flow.elementwise(call, input, gate=gate)
+
+
+def _inverse(flow: Flow, call: Call, input: Any, other: Tensor) -> Any:
+    """A constant over a signal: it normalises what it multiplies."""
+    if isinstance(input, Tensor) and input.shape != other.shape:
+        with flow:
+            return torch.div(*torch.broadcast_tensors(input, other))
+    return flow.elementwise(call, other, gate=Gate.WEAK)
+
+
+def _only_pixels(flow: Flow, call: Call) -> bool:
+    """Whether pixels are scaled by a constant: they keep their relevance, zeros among them too."""
+    if len(call.signals) > 1 or not flow.mark(call.signals[0]).pixels:
+        return False
+    others = [a for a in call.args if isinstance(a, Tensor) and a is not call.signals[0]]
+    shape = call.signals[0].shape
+    return all(torch.broadcast_shapes(a.shape, shape) == shape for a in others)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "mul": multiply,
+    "div": divide,
+    "rdiv": reversed_divide,
+    "rtruediv": reversed_divide,
+    "matmul": matmul,
+    "rmatmul": reversed_matmul,
+    "einsum": einsum,
+    "kron": pairwise,
+    "outer": pairwise,
+    "inner": pairwise,
+    "dot": pairwise,
+    "vdot": pairwise,
+    "tensordot": pairwise,
+    "bilinear": pairwise,
+    "glu": gated_linear_unit,
+    "pow": power,
+}

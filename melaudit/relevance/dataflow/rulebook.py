@@ -1,0 +1,139 @@
+"""Which rule holds for which layer: a zennit composite, read as the language it is.
+
+A composite maps each module to a hook; the hooks' kinds and parameters are read, and none of their
+code runs. Parameters that zennit keeps in closures are found by asking the hook's own functions at
+points where the answer is the parameter. Canonizers are not needed and not applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from zennit import rules as zennit_rules
+from zennit.core import BasicHook, Composite, Hook
+from zennit.types import Linear as LinearLayer
+
+from melaudit.errors import RelevanceError
+from melaudit.relevance.dataflow.rules import (
+    AlphaBeta,
+    Epsilon,
+    Flat,
+    Gamma,
+    Rule,
+    WSquare,
+    ZBox,
+    ZPlus,
+)
+
+LRP0 = Epsilon(0.0)
+"""What holds where a composite says nothing: the gradient, which for ReLU networks is LRP-0."""
+
+NO_PROPAGATION = (zennit_rules.ReLUDeconvNet, zennit_rules.ReLUGuidedBackprop)
+"""Hooks that change gradients and propagate no relevance."""
+
+
+class Rulebook:
+    """The rules a composite has for the linear layers of a model, and for those without a module.
+
+    Raises RelevanceError for a composite that asks for what is not a rule of relevance.
+    """
+
+    def __init__(self, composite: Composite, model: nn.Module, biased: bool = False) -> None:
+        self._composite, self._biased = composite, biased
+        self._context: dict[Any, Any] = {}
+        self._rules: dict[nn.Module, Rule] = {}
+        for name, module in model.named_modules():
+            hook = composite.module_map(self._context, name, module)
+            if hook is None:
+                continue
+            if isinstance(module, LinearLayer):
+                self._rules[module] = translated(hook, biased)
+            elif isinstance(hook, NO_PROPAGATION):
+                raise _no_rule(hook)
+        self._nameless: dict[type[nn.Module], tuple[Rule, Rule]] = {}
+
+    def rule(self, module: nn.Module | None, kind: type[nn.Module], reads_pixels: bool) -> Rule:
+        """Return the rule for a linear operation of the `kind` of nn.Conv2d inside `module`.
+
+        Functional layers, which no module stands for, get what the composite has for a module of
+        their kind, and its first-layer rule if they read the input and no module has taken it.
+        """
+        if module is not None and module in self._rules:
+            return self._rules[module]
+        first, rest = self._for_nameless(kind)
+        return first if reads_pixels else rest
+
+    def _for_nameless(self, kind: type[nn.Module]) -> tuple[Rule, Rule]:
+        if kind not in self._nameless:
+            sizes = (1, 1) if kind is nn.Linear else (1, 1, 1)
+            module = kind(*sizes, device="meta")
+            context = dict(self._context)
+            hooks = [self._composite.module_map(context, "", module) for _ in range(2)]
+            first, rest = (
+                LRP0 if hook is None else translated(hook, self._biased) for hook in hooks
+            )
+            self._nameless[kind] = first, rest
+        return self._nameless[kind]
+
+
+def translated(hook: Hook, biased: bool = False) -> Rule:
+    """Return the rule that a zennit hook stands for; RelevanceError where there is none.
+
+    `biased` says whether a bias takes its share under the rules of one sign, as it does in zennit.
+    """
+    for kind, rule in _RULES.items():
+        if isinstance(hook, kind):
+            found = rule(hook)
+            if isinstance(found, ZPlus | AlphaBeta):
+                return replace(found, biased=biased)
+            return found
+    raise _no_rule(hook)
+
+
+def _epsilon(hook: BasicHook) -> Rule:
+    inverse = hook.gradient_mapper(_number(1), [_number(0)])
+    return Epsilon(round(1 / float(inverse), 15))
+
+
+def _gamma(hook: BasicHook) -> Rule:
+    return Gamma(round(float(hook.param_modifiers[0](_number(1), "weight")) - 1, 12))
+
+
+def _alpha_beta(hook: BasicHook) -> Rule:
+    units = [_number(i) for i in (1, 0, 0, 0)], [_number(i) for i in (0, 0, 1, 0)]
+    alpha, beta = (float(hook.reducer(unit, unit)) for unit in units)
+    return AlphaBeta(alpha, -beta)
+
+
+def _z_box(hook: BasicHook) -> Rule:
+    low: Callable[[Tensor], Tensor] = hook.input_modifiers[1]
+    high: Callable[[Tensor], Tensor] = hook.input_modifiers[2]
+    return ZBox(low, high)
+
+
+_RULES: dict[type[Hook], Callable[[Any], Rule]] = {
+    zennit_rules.Epsilon: _epsilon,
+    zennit_rules.Gamma: _gamma,
+    zennit_rules.ZPlus: lambda hook: ZPlus(),
+    zennit_rules.AlphaBeta: _alpha_beta,
+    zennit_rules.WSquare: lambda hook: WSquare(),
+    zennit_rules.Flat: lambda hook: Flat(),
+    zennit_rules.ZBox: _z_box,
+    # On a layer with weights, dividing by the output is the epsilon rule.
+    zennit_rules.Norm: lambda hook: Epsilon(),
+}
+
+
+def _number(value: float) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def _no_rule(hook: Hook) -> RelevanceError:
+    return RelevanceError(
+        f"the composite asks for {type(hook).__name__}, which the dataflow engine has no rule for; "
+        "use Epsilon, ZPlus, Gamma, AlphaBeta, Flat, WSquare or ZBox, or --engine zennit"
+    )

@@ -1,0 +1,84 @@
+"""Taps on layers: where a layer's relevance is read, and where conditional maps start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from melaudit.errors import RelevanceError
+from melaudit.relevance.dataflow.axes import Axis
+from melaudit.relevance.dataflow.marks import Mark
+
+
+@dataclass
+class Tap:
+    """The output of a layer as it was when the layer gave it."""
+
+    layer: str
+    edge: GradientEdge
+    value: Tensor
+    mark: Mark
+    images: int
+
+    @classmethod
+    def on(cls, layer: str, tensor: Tensor, mark: Mark, images: int) -> Tap:
+        """Tap a tensor; what is later written into it does not reach the tap."""
+        return cls(layer, get_gradient_edge(tensor), tensor.detach().clone(), mark, images)
+
+    @cached_property
+    def channel_dim(self) -> int:
+        """The dimension that counts channels: the one the last layer with weights made so.
+
+        Where that is lost, the second; of (N, tokens, channels) the last.
+        """
+        shape, axis = self.value.shape, self.mark.channels
+        dim = _dimension(axis, shape)
+        if dim is not None and dim != self.image_dim:
+            return dim
+        if len(shape) < 2 or self.image_dim != 0:
+            raise RelevanceError(
+                f"layer {self.layer} gives {tuple(shape)}, in which its channels cannot be told; "
+                "name another layer, such as one that gives (N, C, h, w)"
+            )
+        return 2 if len(shape) == 3 else 1
+
+    @cached_property
+    def image_dim(self) -> int:
+        """The dimension that counts images."""
+        shape = self.value.shape
+        dim = 0 if shape and shape[0] == self.images else _dimension(self.mark.images, shape)
+        if dim is None:
+            raise RelevanceError(
+                f"layer {self.layer} gives {tuple(shape)}, in which the {self.images} images "
+                "cannot be told apart; name another layer"
+            )
+        return dim
+
+    @property
+    def channels(self) -> int:
+        """How many channels the layer has."""
+        return self.value.shape[self.channel_dim]
+
+    def along_channels(self, values: Tensor) -> Tensor:
+        """Shape (channels,) to broadcast over the layer's output."""
+        shape = [1] * self.value.ndim
+        shape[self.channel_dim] = -1
+        return values.reshape(shape)
+
+    def by_image(self, relevance: Tensor) -> Tensor:
+        """View the layer's relevance as (N, rest)."""
+        return relevance.movedim(self.image_dim, 0).flatten(1)
+
+    def by_channel(self, relevance: Tensor) -> Tensor:
+        """Sum the layer's relevance over all but images and channels: (N, channels)."""
+        both = relevance.movedim((self.image_dim, self.channel_dim), (0, 1))
+        return both.flatten(2).sum(2) if both.ndim > 2 else both
+
+
+def _dimension(axis: Axis | None, shape: tuple[int, ...]) -> int | None:
+    """Return the dimension that is an axis and nothing else."""
+    place = None if axis is None else axis.locate(shape)
+    return place[0] if place and axis and shape[place[0]] == axis.size else None
