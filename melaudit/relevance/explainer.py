@@ -245,6 +245,11 @@ def _explainable(model: nn.Module) -> nn.Module:
                 f"the weight {name} is {parameter.dtype}; relevance needs float32: call "
                 "model.float() first"
             )
+        if parameter.is_inference():
+            raise RelevanceError(
+                "the model was made inside torch.inference_mode, where gradients cannot follow; "
+                "load it outside"
+            )
     return model
 
 

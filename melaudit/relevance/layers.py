@@ -56,11 +56,12 @@ def concept_layer(model: nn.Module, x: Tensor, num_classes: int | None = None) -
     gates = _gates(logits, image)
     passed = [s for s in seen if calls[s.name] == 1 and s.edge in gates]
     after_weights = list(itertools.dropwhile(lambda s: not s.learned, passed))
-    tokens = [s for s in after_weights if s.learned and _is_tokens(s)]
-    maps = [s for s in after_weights if _is_map(s)]
-    if maps and tokens and passed.index(tokens[-1]) > passed.index(maps[-1]):
+    tokens = [i for i, s in enumerate(after_weights) if s.learned and _is_tokens(s)]
+    maps = [s for s in after_weights[tokens[-1] if tokens else 0 :] if _is_map(s)]
+    if tokens and not maps:
+        seen_last = after_weights[tokens[-1]]
         raise RelevanceError(
-            f"the model's features are tokens {tokens[-1].shape} (at {tokens[-1].name}), not a map "
+            f"the model's features are tokens {seen_last.shape} (at {seen_last.name}), not a map "
             "with channels; name a layer that gives (N, C, h, w) with --layer"
         )
     maps = [s for s in maps if s.shape[1] != logits.shape[1]] or maps
@@ -94,8 +95,8 @@ def channels(model: nn.Module, x: Tensor, layer: str, num_classes: int | None = 
 
 def find_layer(model: nn.Module, layer: str) -> nn.Module:
     """Return the module called `layer`; RelevanceError with the nearest names if there is none."""
-    modules: dict[str, nn.Module] = dict(model.named_modules())
-    if layer and layer in modules:
+    modules: dict[str, nn.Module] = {name: m for name, m in model.named_modules() if name}
+    if layer in modules:
         return modules[layer]
     near = difflib.get_close_matches(layer, modules, 3, 0.5) or list(model._modules)[-3:]
     raise RelevanceError(f"the model has no layer {layer!r}; did you mean {' or '.join(near)}?")

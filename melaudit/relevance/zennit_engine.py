@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from crp.attribution import CondAttribution
@@ -159,9 +160,9 @@ class ZennitEngine:
             self._asked = frozenset()
 
     def _follow(self, layer: str, module: nn.Module, inputs: object, output: object) -> None:
-        tensor = first_tensor(output)
+        tensor: Any = first_tensor(output)  # torch has no type for register_hook
         if layer in self._asked and tensor is not None:
-            tensor.register_hook(partial(self._take, layer))  # type: ignore[no-untyped-call]
+            tensor.register_hook(partial(self._take, layer))
 
     def _take(self, layer: str, relevance: Tensor) -> None:
         """Sum over space and, for a module called more than once, over its calls."""

@@ -8,7 +8,12 @@ import torch
 from torch import Tensor
 
 from melaudit.errors import RelevanceError
-from melaudit.relevance.outputs import find_logits, predictions, probabilities
+from melaudit.relevance.outputs import (
+    find_logits,
+    predictions,
+    probabilities,
+    start_relevance,
+)
 
 LOGITS = torch.tensor([[1.0, -2.0, 0.5], [0.1, 0.2, 0.3]])
 FEATURES = torch.zeros(2, 16)
@@ -52,6 +57,9 @@ def test_a_vector_of_single_logits_becomes_a_column() -> None:
     assert find_logits(torch.tensor([1.0, -1.0, 2.0])).shape == (3, 1)
     assert find_logits(torch.tensor([1.0, -1.0, 2.0]), num_classes=2).shape == (3, 1)
     assert find_logits((torch.ones(3, 1), torch.ones(3, 2)), num_classes=2).shape == (3, 2)
+    assert find_logits(torch.tensor(0.7)).shape == (1, 1)
+    with pytest.raises(RelevanceError):  # here the scalar is a loss
+        find_logits((torch.tensor(0.7), torch.zeros(2, 3, 4, 4)))
 
 
 def test_the_error_lists_the_shapes_met() -> None:
@@ -79,3 +87,16 @@ def test_probabilities_sum_to_one_and_one_logit_becomes_a_pair() -> None:
 def test_predictions_follow_the_largest_logit_or_the_sign_of_the_only_one() -> None:
     assert predictions(LOGITS).tolist() == [0, 2]
     assert predictions(torch.tensor([[-0.1], [0.1]])).tolist() == [0, 1]
+
+
+def test_relevance_starts_at_the_targets_logit_with_its_own_value() -> None:
+    start = start_relevance(LOGITS, torch.tensor([1, 2]))
+    assert torch.equal(start, torch.tensor([[0.0, -2.0, 0.0], [0.0, 0.0, 0.3]]))
+    poisoned = torch.tensor([[float("nan"), 1.0], [2.0, 3.0]])
+    assert start_relevance(poisoned, torch.tensor([1, 0])).tolist() == [[0.0, 1.0], [2.0, 0.0]]
+
+
+def test_one_logit_starts_as_itself_for_class_1_and_negated_for_class_0() -> None:
+    z = torch.tensor([[0.5], [-2.0]])
+    assert start_relevance(z, torch.tensor([1, 1])).tolist() == [[0.5], [-2.0]]
+    assert start_relevance(z, torch.tensor([0, 0])).tolist() == [[-0.5], [2.0]]
