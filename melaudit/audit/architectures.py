@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from melaudit.audit.builders import (
     Shapes,
     configured_builder,
     named_builder,
+    resized,
     timm_candidates,
     torchvision_candidates,
 )
@@ -77,13 +79,14 @@ def load_model(path: Path, *, arch: str | None = None, factory: str | None = Non
     if factory:
         return _from_factory(path, weights, factory)
     if arch:
-        matches = _matches(weights, lambda shapes: [named_builder(arch, shapes)])
+        named = named_builder(arch)
+        matches = _matches(weights, lambda _: [named])
     elif weights.config:
         configured = configured_builder(weights.config, path)
         matches = _matches(weights, lambda _: [configured])
     else:
         matches = _matches(weights, torchvision_candidates)
-        if not any(match.fit.fits for match in matches):
+        if not any(match.fit.fits or match.fit.channels for match in matches):
             matches += _matches(weights, timm_candidates)
     return _build(path, weights, _chosen(path, matches, weights, sought=arch))
 
@@ -134,18 +137,22 @@ def _matches(weights: Weights, candidates: Callable[[Shapes], list[Builder]]) ->
     found: list[_Match] = []
     for prefix in spellings(weights.tensors):
         shapes = _shapes(_without(weights.tensors, prefix))
-        here = [_Match(builder, prefix, fit(builder, shapes)) for builder in candidates(shapes)]
+        here = [_match(builder, prefix, shapes) for builder in candidates(shapes)]
         if any(match.fit.fits for match in here):
             return here
         found += here
     return found
 
 
+def _match(builder: Builder, prefix: str, shapes: Shapes) -> _Match:
+    builder = resized(builder, shapes)
+    return _Match(builder, prefix, fit(builder, shapes))
+
+
 def _chosen(
     path: Path, matches: list[_Match], weights: Weights, sought: str | None
 ) -> tuple[_Match, tuple[str, ...]]:
     """Return the match to use, and a note when several fit; CheckpointError when none does."""
-    shown = visible(str(path))
     fitting = [match for match in matches if match.fit.fits]
     own = [match for match in fitting if not match.fit.replaced] or fitting
     if own:
@@ -158,30 +165,45 @@ def _chosen(
             f"{more} would fit too. --arch says which it is."
         )
         return own[0], (note,)
+    raise CheckpointError(
+        f"{visible(str(path))} {_misfit(matches or _partly(weights), weights, sought)}"
+    )
+
+
+def _misfit(matches: list[_Match], weights: Weights, sought: str | None) -> str:
+    """Say why the weights fit nothing, what they come closest to, and what to do."""
+    own = "--factory module:function, the function that builds your model"
     if not matches:
         keys = ", ".join(visible(key) for key in list(weights.tensors)[:4])
-        raise CheckpointError(
-            f"{shown} is of no architecture known here (its {len(weights.tensors)} tensors are "
-            f"{keys} ...); give --arch NAME for a model of torchvision or timm, or --factory "
-            "module:function for one of your own"
+        return (
+            f"is of no architecture known here (its {len(weights.tensors)} tensors are {keys} "
+            f"...); give --arch NAME for a model of torchvision or timm, or {own}"
         )
     closest = max(matches, key=lambda match: match.fit.likeness)
     channels = closest.fit.channels
     if channels is not None:
-        raise CheckpointError(
-            f"{shown} is a {closest.builder} for images of {channels} channels; expected 3 (RGB), "
-            "the only ones melaudit reads"
+        return (
+            f"is a {closest.builder} for images of {channels} channels; expected 3 (RGB), the only "
+            "ones that are read here"
         )
-    if sought is not None:
-        raise CheckpointError(
-            f"{shown} does not fit {closest.builder}: {closest.fit.differences()}; leave --arch "
-            "out to have it recognised, or give --factory module:function for a model of your own"
+    under = f" under {closest.prefix!r}" if closest.prefix else ""
+    if sought is None:
+        return (
+            "fits no architecture of torchvision or timm; the closest is "
+            f"{closest.builder}{under}, but {closest.fit.differences()}. Give {own}"
         )
-    raise CheckpointError(
-        f"{shown} fits no architecture of torchvision or timm; the closest is {closest.builder}, "
-        f"but {closest.fit.differences()}. Give --factory module:function, the function that "
-        "builds your model"
-    )
+    fitting = [match for match in _matches(weights, torchvision_candidates) if match.fit.fits]
+    advice = f"--arch {fitting[0].builder.name}, which fits" if fitting else own
+    return f"does not fit {closest.builder}: {closest.fit.differences()}; give {advice}"
+
+
+def _partly(weights: Weights) -> list[_Match]:
+    """Compare weights of which only a part, under one name, is of a known architecture."""
+    firsts = Counter(key.split(".")[0] for key in weights.tensors)
+    prefix = f"{firsts.most_common(1)[0][0]}."
+    shapes = _shapes(_without(weights.tensors, prefix))
+    candidates = torchvision_candidates(shapes)
+    return [_Match(builder, prefix, fit(builder, shapes)) for builder in candidates]
 
 
 def _build(path: Path, weights: Weights, chosen: tuple[_Match, tuple[str, ...]]) -> LoadedModel:
@@ -218,7 +240,7 @@ def _build(path: Path, weights: Weights, chosen: tuple[_Match, tuple[str, ...]])
             *notes,
             *builder.notes(),
             *_auxiliary_note(found),
-            *_dead_head(model),
+            *_dead_head(model, found.head.outputs),
             *more,
             *doubts,
         ),
@@ -256,7 +278,7 @@ def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
             *_prefix_note(prefix),
             *notes,
             *learnt,
-            *_dead_head(model),
+            *_dead_head(model, outputs),
             *more,
             *doubts,
         ),
@@ -316,9 +338,13 @@ def _class_names(
     return tuple(map(visible, names)), ()
 
 
-def _dead_head(model: nn.Module) -> tuple[str, ...]:
-    last = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1:]
-    if not last or last[0].weight.count_nonzero():
+def _dead_head(model: nn.Module, outputs: int) -> tuple[str, ...]:
+    heads = [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, nn.Linear | nn.Conv2d) and len(module.weight) == outputs
+    ]
+    if not heads or heads[-1].count_nonzero():
         return ()
     return ("The weights of the last layer are all zero: the model says the same of any image.",)
 

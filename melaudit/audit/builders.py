@@ -9,13 +9,14 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from melaudit.audit.files import visible
@@ -68,6 +69,9 @@ _FAMILIES = (
 )
 """Names of torchvision's builders -> a key that only their models have: building costs time."""
 
+_MOST_OTHERS = 8
+"""Parameters of other shapes that a builder may make and throw away again, to try a layer out."""
+
 _TRANSFORMING = ("googlenet", "inception_v3")
 
 _UNCHANGEABLE = {
@@ -102,7 +106,10 @@ class Builder:
             model = self._make(num_classes)
         state = model.state_dict()
         loose = [t for name, t in model.named_buffers() if t.is_meta and name not in state]
-        return (self._make(num_classes) if loose else model).eval()
+        if loose:  # they were to be filled in, and no checkpoint holds them
+            with torch.random.fork_rng(devices=[]):
+                model = self._make(num_classes)
+        return model.eval()
 
     def signature(self) -> Signature:
         """Return the names and shapes of the model's tensors when it has PROBE classes."""
@@ -182,7 +189,7 @@ def torchvision_candidates(shapes: Shapes) -> list[Builder]:
     for name in torchvision_names():
         telltale = [key for names, key in _FAMILIES if re.fullmatch(rf"({names})[\d_a-z]*", name)]
         if not telltale or any(re.fullmatch(key, k) for key in telltale for k in shapes):
-            found.append(torchvision_builder(name, shapes))
+            found.append(Builder("torchvision", name))
     return found
 
 
@@ -194,18 +201,27 @@ def torchvision_names() -> tuple[str, ...]:
     return tuple(models.list_models(module=models))
 
 
-def torchvision_builder(name: str, shapes: Shapes) -> Builder:
-    """Return a builder of torchvision, its image size set to what the position embedding needs."""
-    position = shapes.get("encoder.pos_embedding", ())
-    patch = shapes.get("conv_proj.weight", ())
-    if name.startswith("vit_") and len(position) == 3 and len(patch) == 4:
-        side = math.isqrt(max(position[1] - 1, 0))
-        if side > 0 and side * side == position[1] - 1:
-            return Builder("torchvision", name, (("image_size", side * patch[3]),))
-    return Builder("torchvision", name)
+def resized(builder: Builder, shapes: Shapes) -> Builder:
+    """Return the builder for the image size that the position embedding of the weights has."""
+    for position, patch, option in (
+        ("encoder.pos_embedding", "conv_proj.weight", "image_size"),
+        ("pos_embed", "patch_embed.proj.weight", "img_size"),
+    ):
+        found, kernel = shapes.get(position, ()), shapes.get(patch, ())
+        own = builder.signature().shapes.get(position, ())
+        side = builder.bound_size()
+        if not len(found) == len(own) == 3 or len(kernel) != 4 or found == own or not side:
+            continue
+        # Tokens that stand for no patch, such as the class token, stay as many as they are.
+        patches = found[1] - own[1] + (side // kernel[3]) ** 2
+        across = math.isqrt(max(patches, 0))
+        if across > 0 and across**2 == patches:
+            options = {**dict(builder.options), option: across * kernel[3]}
+            return Builder(builder.library, builder.name, tuple(options.items()))
+    return builder
 
 
-def named_builder(arch: str, shapes: Shapes) -> Builder:
+def named_builder(arch: str) -> Builder:
     """Return the builder that --arch names: resnet50, torchvision:resnet50 or timm:resnet50.
 
     Raises CheckpointError for an unknown name, with names that are close to it.
@@ -219,9 +235,9 @@ def named_builder(arch: str, shapes: Shapes) -> Builder:
         )
     known = torchvision_names()
     if library != "timm" and name in known:
-        return torchvision_builder(name, shapes)
+        return Builder("torchvision", name)
     if library != "timm" and name.lower() in known:
-        return torchvision_builder(name.lower(), shapes)
+        return Builder("torchvision", name.lower())
     if library != "torchvision":
         names = timm_names()
         if name in names:
@@ -247,18 +263,49 @@ def timm_names() -> tuple[str, ...]:
 
 
 def timm_candidates(shapes: Shapes) -> list[Builder]:
-    """Return the classifiers of timm that may have the tensors named, the plainest names first."""
+    """Return timm's classifiers that consist of the shapes given, the plainest names first."""
     found = []
+    among = frozenset(shapes.values())
     for name in sorted(timm_names(), key=lambda name: (len(name), name)):
         config = _timm().get_pretrained_cfg(name, allow_unregistered=True)
         first = getattr(config, "first_conv", None)
-        first = first[0] if isinstance(first, list | tuple) and first else first
-        if isinstance(first, str) and len(shapes.get(f"{first}.weight", ())) == 4:
-            kernel = shapes[f"{first}.weight"]
-            patch = re.search(r"_patch(\d+)_", f"{name}_")
-            if patch is None or kernel[-1] in (int(patch[1]), 7, 3):
-                found.append(Builder("timm", name))
+        names = first if isinstance(first, list | tuple) else [first]
+        if any(f"{name}.weight" in shapes for name in names):
+            builder = Builder("timm", name)
+            if _consists_of(builder, among):
+                found.append(builder)
     return found
+
+
+class _OtherShapesError(Exception):
+    """A model has parameters of shapes that the weights do not have."""
+
+
+def _consists_of(builder: Builder, shapes: Collection[tuple[int, ...]]) -> bool:
+    """Build a model until too many of its parameters have shapes other than these.
+
+    Most architectures are told apart by their first few layers, and there are over a thousand.
+    """
+    others = 0
+
+    def check(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal others
+        # What follows the number of classes or the size of the image may have another shape.
+        if parameter is None or parameter.ndim == 0 or parameter.shape[0] in (1, PROBE):
+            return
+        others += tuple(parameter.shape) not in shapes
+        if others > _MOST_OTHERS:
+            raise _OtherShapesError
+
+    hook = register_module_parameter_registration_hook(check)
+    try:
+        with _Weightless():
+            builder._make(PROBE)
+    except _OtherShapesError:
+        return False
+    finally:
+        hook.remove()
+    return True
 
 
 def configured_builder(config: Mapping[str, Any], path: Path) -> Builder:

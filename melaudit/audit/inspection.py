@@ -100,9 +100,7 @@ def kind_of(content: bytes, path: Path) -> Kind:
     if content.startswith(b"PK\x03\x04"):
         return _kind_of_archive(content, path)
     if content.startswith(b"\x80"):
-        first = _disassembled(io.BytesIO(content), path)
-        legacy = first.first_integer == _MAGIC_NUMBER and not first.globals
-        return Kind.TORCH if legacy else Kind.PICKLE
+        return _kind_of_pickle(_disassembled(io.BytesIO(content), path))
     if content[8:9] == b"{":
         length = int.from_bytes(content[:8], "little")
         if length > _LARGEST_HEADER:
@@ -110,7 +108,19 @@ def kind_of(content: bytes, path: Path) -> Kind:
         if 8 + length > len(content):
             refuse(path, "a safetensors file that breaks off in its header; get it again")
         return Kind.SAFETENSORS
+    try:  # the first protocols of pickles have no mark to know them by
+        found = disassemble(io.BytesIO(content[:LARGEST_PICKLE]))
+    except MalformedPickleError:
+        found = None
+    if found and (found.globals or found.first_integer == _MAGIC_NUMBER):
+        return _kind_of_pickle(found)
     _refuse_unknown(content, path)
+
+
+def _kind_of_pickle(first: Disassembly) -> Kind:
+    """Tell an old file of torch.save by its first pickle, the magic number."""
+    plain = first.first_integer == _MAGIC_NUMBER and not first.globals
+    return Kind.TORCH if plain else Kind.PICKLE
 
 
 def require_weights_only(content: bytes, kind: Kind, path: Path) -> None:
@@ -121,8 +131,7 @@ def require_weights_only(content: bytes, kind: Kind, path: Path) -> None:
     if kind is Kind.SAFETENSORS:
         _inspect_header(content, path)
     elif kind is Kind.TORCH:
-        for stream in _pickles(content, path):
-            _require_plain(_disassembled(stream, path), path)
+        _require_plain([_disassembled(stream, path) for stream in _pickles(content, path)], path)
     elif kind is Kind.PICKLE:
         foreign = _disassembled(io.BytesIO(content), path).foreign
         what = f" that would import {_listed(foreign)}" if foreign else ""
@@ -167,11 +176,11 @@ def _kind_of_archive(content: bytes, path: Path) -> Kind:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
-            _check_members(members, len(content), path)
-            for member in members:
-                archive.open(member).close()  # compares the two headers that each member has
             kind = _kind_by_names([member.filename for member in members], path)
             if kind is Kind.TORCH:
+                _check_members(members, len(content), path)
+                for member in members:
+                    archive.open(member).close()  # compares the two headers that each member has
                 _check_sums(archive, members, path)
             return kind
     except (zipfile.BadZipFile, EOFError, struct.error) as error:
@@ -210,7 +219,7 @@ def _check_members(members: Sequence[zipfile.ZipInfo], size: int, path: Path) ->
         refuse(path, "a zip archive in which two members have the same name; expected one of each")
     for name in names:
         pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name:
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
             refuse(path, f"a zip archive with a member outside itself ({visible(name)[:60]})")
     if any(member.flag_bits & _ENCRYPTED for member in members):
         refuse(path, "an encrypted zip archive: decrypt it first")
@@ -272,17 +281,19 @@ def _disassembled(stream: io.BytesIO, path: Path) -> Disassembly:
         ) from error
 
 
-def _require_plain(found: Disassembly, path: Path) -> None:
-    if found.foreign:
+def _require_plain(found: Sequence[Disassembly], path: Path) -> None:
+    foreign = sorted({name for pickle in found for name in pickle.foreign})
+    if foreign:
         refuse(
             path,
-            f"a pickle of more than tensors: it would import {_listed(found.foreign)}; expected a "
+            f"a pickle of more than tensors: it would import {_listed(foreign)}; expected a "
             f"state_dict: save model.state_dict() instead, or, {trusting(path)}",
         )
-    if found.protocol > 3:
+    protocol = max(pickle.protocol for pickle in found)
+    if protocol > 3:
         refuse(
             path,
-            f"a pickle of protocol {found.protocol}, which torch does not load safely; expected "
+            f"a pickle of protocol {protocol}, which torch does not load safely; expected "
             f"protocol 2, torch.save's own: {trusting(path)}",
         )
 
@@ -316,14 +327,6 @@ def _refuse_unknown(content: bytes, path: Path) -> NoReturn:
         refuse(path, "a tar archive: unpack it first, or save again what torch 0.1 saved")
     if re.match(rb"\s*<(!doctype|html|\?xml|head|body)", start, re.IGNORECASE):
         refuse(path, "a web page, perhaps of a login or an error, saved under this name")
-    try:
-        found = disassemble(io.BytesIO(content[:LARGEST_PICKLE]))
-    except MalformedPickleError:
-        pass
-    else:
-        if found.globals:
-            names = _listed(sorted(found.globals))
-            refuse(path, f"a pickle of text that would import {names}; expected a checkpoint")
     text = start.decode("utf-8", errors="replace")
     plain = sum(character.isprintable() or character.isspace() for character in text)
     if plain > 0.95 * len(text) and "\0" not in text:
