@@ -98,7 +98,7 @@ def _load(content: bytes, path: Path) -> object:
         if kind is Kind.SAFETENSORS:
             from safetensors.torch import load
 
-            return load(content)
+            return dict(sorted(load(content).items()))  # they come in another order each time
         with torch.serialization.safe_globals([*_NUMPY_NUMBERS]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -130,6 +130,8 @@ def _without_foreign_objects(content: bytes, kind: Kind) -> tuple[object, list[s
             whole = global_name(module, name)
             if whole in DESCRIPTIVE | CONTAINERS:
                 return super().find_class(module, name)
+            if whole == "torch.storage._load_from_bytes":  # it would unpickle them freely
+                return _numbers
             return foreign.setdefault(whole, type("StandIn", (_StandIn,), {}))
 
     def load(file: IO[bytes], **options: Any) -> Any:
@@ -153,21 +155,36 @@ def _without_foreign_objects(content: bytes, kind: Kind) -> tuple[object, list[s
     shown = ", ".join(visible(name)[:80] for name in names[:6])
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     message = f"Foreign objects were left out, and their code was not run: {shown}{more}."
-    return _plain(loaded, _DEEPEST), [message]
+    return _plain(loaded, _DEEPEST, {}), [message]
 
 
-def _plain(value: Any, depth: int) -> Any:
-    """Turn stand-ins into mappings: of modules the state_dict, of others the attributes."""
-    if depth == 0:
+def _numbers(content: bytes) -> object:
+    """Read the storage of a tensor that was pickled without torch.save."""
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _plain(value: Any, depth: int, done: dict[int, tuple[int, Any]]) -> Any:
+    """Turn stand-ins into mappings: of modules the state_dict, of others the attributes.
+
+    `done` keeps what was turned before, and how deep: objects refer to each other in circles.
+    """
+    if depth == 0 or not isinstance(value, Mapping):
         return value
+    known = done.get(id(value))
+    if known is not None and known[0] >= depth:
+        return known[1]
+    plain: dict[Any, Any] = {}
+    done[id(value)] = depth, plain
+    contents: Mapping[Any, Any] = value
     if isinstance(value, _StandIn):
         attributes = _attributes(value)
         if _is_module(attributes):
-            return dict(_state_dict(attributes, "", _DEEPEST * 10))
-        value = dict(value) or attributes
-    if isinstance(value, Mapping):
-        return {key: _plain(inner, depth - 1) for key, inner in value.items()}
-    return value
+            plain.update(_state_dict(attributes, "", _DEEPEST * 10))
+            return plain
+        contents = dict(value) or attributes
+    for key, inner in contents.items():
+        plain[key] = _plain(inner, depth - 1, done)
+    return plain
 
 
 def _attributes(stand_in: _StandIn) -> Mapping[Any, Any]:

@@ -56,27 +56,32 @@ def unwrap(loaded: object, name: str) -> tuple[dict[str, Tensor], str, tuple[str
     return tensors, ".".join(path), tuple(notes)
 
 
-def _search(loaded: object, depth: int) -> tuple[tuple[str, ...], Mapping[object, object]] | None:
-    if not isinstance(loaded, Mapping) or depth == 0:
+def _search(
+    loaded: object, depth: int, seen: set[int] | None = None
+) -> tuple[tuple[str, ...], Mapping[object, object]] | None:
+    """Return the path to a state_dict and the state_dict, or None; never look anywhere twice."""
+    seen = set() if seen is None else seen
+    if not isinstance(loaded, Mapping) or depth == 0 or id(loaded) in seen:
         return None
+    seen.add(id(loaded))
     if _is_state_dict(loaded):
         return (), loaded
-    known = [key for key in (*RAW, *AVERAGED) if key in loaded]
-    unknown = [
-        key
-        for key, value in loaded.items()
-        if isinstance(key, str)
-        and key not in known
-        and "optim" not in key.lower()
-        and isinstance(value, Mapping)
-        and _is_state_dict(value)
-    ]
-    # A single mapping full of weights is meant whatever it is called; of several, nobody knows.
-    for key in known or (unknown if len(unknown) == 1 else ()):
-        found = _search(loaded[key], depth - 1)
+    for key in (*RAW, *AVERAGED):
+        found = _search(loaded.get(key), depth - 1, seen)
         if found is not None:
             return (key, *found[0]), found[1]
-    return None
+    # A single mapping full of weights is meant whatever it is called; of several, nobody knows.
+    others = [
+        (key, found)
+        for key, value in loaded.items()
+        if isinstance(key, str)
+        and "optim" not in key.lower()
+        and (found := _search(value, depth - 1, seen)) is not None
+    ]
+    if len(others) != 1:
+        return None
+    ((name, (path, inner)),) = others
+    return (name, *path), inner
 
 
 def _is_state_dict(candidate: Mapping[object, object]) -> bool:
