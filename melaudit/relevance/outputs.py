@@ -21,7 +21,7 @@ def find_logits(output: object, num_classes: int | None = None) -> Tensor:
 
     Raises RelevanceError, listing the shapes met, when nothing fits.
     """
-    met = list(_tensors(output))
+    met = list(tensors(output))
     floats = [t for t in met if t.is_floating_point()]
     candidates = [t for t in floats if t.ndim == 2]
     candidates += [t.flatten(1) for t in floats if t.ndim == 4 and t.shape[2:] == (1, 1)]
@@ -85,17 +85,17 @@ def start_relevance(logits: Tensor, target: Tensor) -> Tensor:
     return torch.zeros_like(logits).scatter(1, column, logits.gather(1, column))
 
 
-def _tensors(output: object) -> Iterator[Tensor]:
+def tensors(output: object) -> Iterator[Tensor]:
     """Yield the tensors in nested containers, those under `logits` first."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, Mapping):
         for key in sorted(output, key=lambda key: key != "logits"):
-            yield from _tensors(output[key])
+            yield from tensors(output[key])
     elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        yield from _tensors({f.name: getattr(output, f.name) for f in dataclasses.fields(output)})
+        yield from tensors({f.name: getattr(output, f.name) for f in dataclasses.fields(output)})
     elif isinstance(output, tuple) and hasattr(output, "_fields"):
-        yield from _tensors(dict(zip(output._fields, output, strict=True)))
+        yield from tensors(dict(zip(output._fields, output, strict=True)))
     elif isinstance(output, tuple | list):
         for part in output:
-            yield from _tensors(part)
+            yield from tensors(part)
