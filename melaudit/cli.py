@@ -6,6 +6,7 @@ Exit codes: 0 pass (or warn), 1 findings at or above --fail-on, 2 could not run,
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -162,6 +163,29 @@ def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
         )
         terminal.print(f"Audit it again:  melaudit run --model {shlex.quote(str(made.checkpoint))}")
     context.exit(0 if found else INTERNAL)
+
+
+@cli.command()
+@model_options
+@data_options
+@picture_options
+@relevance_options
+@click.option("--device", help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--probes", type=int, help="Images for the expensive checks (default: 16).")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON to stdout.")
+def doctor(as_json: bool, **options: Any) -> None:
+    """Say what a model is, check its maps on a few images, and predict the cost of an audit."""
+    from melaudit.audit.configuration import configure
+    from melaudit.audit.doctor import described, examine
+
+    configuration = configure(options)
+    with Terminal(quiet=as_json) as terminal:
+        found = examine(configuration, terminal)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=True))
+        return
+    for line in described(found):
+        click.echo(printable(line))
 
 
 @cli.command()

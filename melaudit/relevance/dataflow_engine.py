@@ -100,6 +100,11 @@ class DataflowEngine:
         """Return (N, m, H, W): the maps of m mixtures of channels, `weights` (m, channels)."""
         return self.run(x, target, [layer]).through(layer, weights).maps
 
+    def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
+        """Return (operation, what holds for it, calls) of one forward pass, most calls first."""
+        met = self.run(x, None, ()).flow.met
+        return tuple((name, rule, calls) for (name, rule), calls in met.most_common())
+
     def run(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Pass:
         """Run the model on x (N, C, H, W), watched; ask the pass for relevance as often as needed.
 

@@ -163,6 +163,12 @@ class Explainer:
             self._layer = concept_layer(self.model, x, self.num_classes)
         return self._layer
 
+    def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
+        """Return (operation, rule, calls): what the engine does with each part of the model."""
+        x = self._images(x)[:1]
+        with self._entered(x):
+            return self._engine.operations(x)
+
     def describe(self) -> str:
         """Return engine, composite, canonizer and explained quantity in one line."""
         return (

@@ -56,3 +56,7 @@ class Engine(Protocol):
         Each map sums to that channel's own relevance at the layer, where relevance is conserved.
         """
         ...
+
+    def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
+        """Return (operation, the rule that holds for it, calls) of one forward pass of x."""
+        ...

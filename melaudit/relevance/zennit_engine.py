@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -110,6 +111,17 @@ class ZennitEngine:
             concepts={layer: self._taken[layer] for layer in layers},
             target=target,
         )
+
+    def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
+        """Return (kind of module, zennit's rule for it, modules); what is no module is not seen."""
+        met: Counter[tuple[str, str]] = Counter()
+        context: dict[Any, Any] = {}
+        for name, module in self.model.named_modules():
+            hook = self.composite.module_map(context, name, module)
+            if hook is not None or not list(module.children()):
+                rule = f"rule {type(hook).__name__}" if hook is not None else "plain gradient"
+                met[type(module).__name__, rule] += 1
+        return tuple((name, rule, count) for (name, rule), count in met.most_common())
 
     def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
         """Return (N, len(channels), H, W): zennit-crp's map for each channel of the layer.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from melaudit.reports import heatmap
 
@@ -34,8 +34,7 @@ class Tile:
 def panel(photograph: NDArray[np.uint8], tiles: Sequence[Tile], columns: int = 4) -> bytes:
     """Return a PNG with the tiles in rows of `columns`; photograph (h, w, 3)."""
     font = ImageFont.load_default(13)
-    picture = Image.fromarray(photograph)
-    picture.thumbnail((TILE, TILE), Image.Resampling.LANCZOS)
+    picture = ImageOps.contain(Image.fromarray(photograph), (TILE, TILE), Image.Resampling.LANCZOS)
     width, height = picture.size
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
@@ -46,7 +45,7 @@ def panel(photograph: NDArray[np.uint8], tiles: Sequence[Tile], columns: int = 4
         left, top = GAP + i % columns * cell_w, GAP + i // columns * cell_h
         sheet.paste(_drawn(picture, tile), (left, top))
         for line, (text, ink) in enumerate(((tile.title, "black"), (tile.note, "dimgray"))):
-            shown = _fitting(text, font, width)
+            shown = _fitting(text, font, TILE)
             draw.text((left, top + height + 4 + line * LINE), shown, ink, font)
     out = io.BytesIO()
     sheet.save(out, "PNG")

@@ -20,6 +20,7 @@ stands in the books.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -56,6 +57,8 @@ class Flow(TorchFunctionMode):
         self.leaf = x.detach().requires_grad_()
         """The input as a leaf of the graph; the model gets a copy, which it may write into."""
         self.books = Books(len(x), x)
+        self.met: Counter[tuple[str, str]] = Counter()
+        """(operation, what holds for it) -> calls."""
         self.unknown: dict[str, None] = {}
         """Names of operations without a rule, in the order met."""
         self.modules: list[tuple[str, nn.Module]] = []
@@ -90,6 +93,8 @@ class Flow(TorchFunctionMode):
         if target is not None:
             self.before_writing(target)
         operation: Operation = operations.OPERATIONS.get(name, operations.unknown)
+        if operation.__module__ != operations.LINEAR:
+            self.met[name, operations.FAMILIES[operation.__module__]] += 1
         result = operation(self, call, *args, **kwargs)
         if target is not None and isinstance(result, Tensor) and result is not target:
             self.before_writing(target)
@@ -180,6 +185,7 @@ class Flow(TorchFunctionMode):
         mark = self.mark(signal)
         module = self.modules[-1][1] if self.modules else None
         rule = self.rulebook.rule(module, kind, mark.pixels)
+        self.met[kind.__name__, f"rule {rule}"] += 1
         moves = range(signal.ndim)
         images = mark.images and mark.images.carried(signal.shape, y.shape, moves)
         step = LinearStep(linear, kernel, rule, signal, mark, y, self.books, images)

@@ -19,7 +19,7 @@ from melaudit.relevance.dataflow.operations import (
 from melaudit.relevance.dataflow.operations.gradients import ARRANGEMENTS, moves
 from melaudit.relevance.dataflow.operations.unknown import PASSIVE, unknown
 
-__all__ = ["ARRANGEMENTS", "OPERATIONS", "PASSIVE", "moves", "unknown"]
+__all__ = ["ARRANGEMENTS", "FAMILIES", "LINEAR", "OPERATIONS", "PASSIVE", "moves", "unknown"]
 
 OPERATIONS: dict[str, Operation] = {
     **gradients.OPERATIONS,
@@ -30,3 +30,18 @@ OPERATIONS: dict[str, Operation] = {
     **elementwise.OPERATIONS,
     **attention.OPERATIONS,
 }
+
+LINEAR = linear.__name__
+"""The module of the operations for which the composite has the rules."""
+
+FAMILIES = {
+    gradients.__name__: "gradient: of degree one, conserves",
+    sums.__name__: "gradient; a constant that is added keeps its share",
+    products.__name__: "gates held constant, two signals get half each",
+    linear.__name__: "the composite's rule",
+    normalisation.__name__: "statistics held constant",
+    elementwise.__name__: "relevance passed on unchanged",
+    attention.__name__: "attention weights held constant",
+    unknown.__module__: "NO RULE: plain gradient, named in the result",
+}
+"""What holds for the operations of each module, in words."""

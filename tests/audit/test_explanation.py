@@ -1,0 +1,120 @@
+"""One image explained, and the doctor's visit: on a tiny model with known evidence."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from melaudit.audit.configuration import Configuration
+from melaudit.audit.doctor import described, examine
+from melaudit.audit.explanation import explain_image
+from melaudit.errors import ConfigurationError, DatasetError
+from melaudit.findings import Trust
+
+FACTORY = """
+import torch
+from torch import nn
+
+def build():
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2),
+    )
+"""
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Configuration:
+    """Return settings for a model whose class 1 is fed by brightness, and nine images."""
+    (tmp_path / "net.py").write_text(FACTORY)
+    scope: dict[str, object] = {}
+    exec(FACTORY, scope)
+    build = scope["build"]
+    assert callable(build)
+    torch.manual_seed(0)
+    net = build()
+    assert isinstance(net, nn.Module)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.abs_()
+        net.get_parameter("6.weight")[0].mul_(-1)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    rng = np.random.default_rng(0)
+    for i in range(9):
+        pixels = np.full((48, 64, 3), 20, np.uint8)
+        pixels[:, :32] = rng.integers(200, 256, (48, 32, 3), dtype=np.uint8)
+        (tmp_path / "data" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "data" / str(i % 2) / f"{i}.png")
+    return Configuration(
+        tmp_path / "net.pt",
+        tmp_path / "data",
+        factory=f"{tmp_path / 'net.py'}:build",
+        image_size=32,
+        probes=4,
+        workers=0,
+    )
+
+
+def test_the_picture_has_a_tile_for_the_photograph_the_map_and_each_channel(
+    configuration: Configuration,
+) -> None:
+    image = configuration.data / "0" / "0.png"
+    png, notes = explain_image(configuration, image, channels=2)
+    picture = Image.open(io.BytesIO(png))
+    assert picture.format == "PNG"
+    assert picture.width > 4 * 256  # four tiles in one row
+    assert any(note.startswith("class 1: probability") for note in notes)
+
+
+def test_the_bright_half_is_where_the_map_is_red(configuration: Configuration) -> None:
+    png, _ = explain_image(configuration, configuration.data / "0" / "0.png", channels=1)
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), float)
+    tile = pixels[12 : 12 + 192, 12 + 268 : 12 + 268 + 256]  # the second tile, 256 x 192
+    redness = tile[..., 0] - tile[..., 2]
+    assert redness[:, :120].mean() > redness[:, 136:].mean() + 20
+
+
+def test_a_class_may_be_named_or_counted_and_a_wrong_one_is_refused(
+    configuration: Configuration,
+) -> None:
+    image = configuration.data / "0" / "0.png"
+    _, notes = explain_image(configuration, image, target="0", channels=1)
+    assert any(note.startswith("class 0: probability") for note in notes)
+    with pytest.raises(ConfigurationError, match="choose one of class 0, class 1"):
+        explain_image(configuration, image, target="melanoma")
+
+
+def test_an_unreadable_image_is_an_error(configuration: Configuration, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"nothing")
+    with pytest.raises(DatasetError, match=r"x\.png cannot be read"):
+        explain_image(configuration, tmp_path / "x.png")
+
+
+class Silence:
+    """An observer that says nothing."""
+
+    def stage(self, name: str, total: int | None = None) -> None: ...
+
+    def advance(self, images: int, computed: bool = True) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+def test_the_doctor_names_the_model_judges_the_maps_and_predicts_the_cost(
+    configuration: Configuration,
+) -> None:
+    found = examine(configuration, Silence())
+    assert (found.outputs, found.images) == (2, 9)
+    assert {c.id for c in found.checks} >= {"conservation"}
+    assert found.trust in Trust
+    assert found.images_per_second > 0
+    assert found.seconds >= found.images / found.images_per_second
+    assert ("Conv2d", "rule Flat()", 1) in found.operations  # the first layer's
+    assert any(name == "Conv2d" and "ZPlus" in rule for name, rule, _ in found.operations)
+    assert sum(calls for name, _, calls in found.operations if name == "relu") == 2
+    text = "\n".join(described(found))
+    assert "conservation" in text and "a full audit   9 images" in text
