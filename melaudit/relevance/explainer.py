@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from zennit.core import Composite
 
 from melaudit.errors import MelauditError, RelevanceError
+from melaudit.relevance import gradcam
+from melaudit.relevance.attention import Attention, attention
 from melaudit.relevance.composites import PIXEL_BOUNDS, Bound, composite_name, find_composite
 from melaudit.relevance.engines import build_engine, choose_engine, exact
 from melaudit.relevance.intact import remember_hooks, remember_state
@@ -141,6 +143,35 @@ class Explainer:
                     target = predictions(find_logits(self.model(x), self.num_classes))
             return torch.cat(self._parts(x, target, self._through(layer, channels)))
 
+    def grad_cam(self, x: Tensor, target: Tensor | None, layer: str) -> gradcam.GradCam:
+        """Explain x (N, C, H, W) by Grad-CAM at the layer; None explains the predicted classes.
+
+        The model is run as it is, without rules or canonizers; no engine has a part in it.
+        """
+        x = self._images(x)
+        target = None if target is None else torch.as_tensor(target).to(x.device)
+        with self._bare(x):
+            parts = self._parts(
+                x, target, lambda x, t: gradcam.grad_cam(self.model, x, t, layer, self.num_classes)
+            )
+        return gradcam.join(parts)
+
+    def attention(self, x: Tensor, layer: str | None = None) -> Attention | None:
+        """Return the model's own attention over the channels of the layer, None if it has none.
+
+        Without a layer the concept layer is meant (see `choose_layer`).
+        """
+        x = self._images(x)
+        layer = self.choose_layer(x) if layer is None else layer
+        with self._bare(x):
+            parts = self._parts(
+                x, None, lambda x, _: attention(self.model, x, layer, self.num_classes)
+            )
+        found = [part for part in parts if part is not None]
+        if len(found) < len(parts):
+            return None
+        return Attention(torch.cat([part.weights for part in found]), found[0].where)
+
     @property
     def layer(self) -> str:
         """The concept layer, chosen by a dry run on the first image seen (see `choose_layer`)."""
@@ -191,6 +222,13 @@ class Explainer:
         with torch.inference_mode(False), torch.autocast(x.device.type, enabled=False), exact():
             if self._undo is None:
                 self._undo = self._enter(x[:1])
+            yield
+
+    @contextmanager
+    def _bare(self, x: Tensor) -> Iterator[None]:
+        """Take the engine off, whose hooks change gradients; its next use puts it on again."""
+        self.close()
+        with torch.autocast(x.device.type, enabled=False), exact(), _model_errors(x):
             yield
 
     def _enter(self, image: Tensor) -> ExitStack:

@@ -1,0 +1,247 @@
+"""A model's own attention over channels, found by what the model does when it runs.
+
+Either the model returns the weights beside its logits, or they are a gate inside it: a number in
+0..1 for each channel, made from the image, that multiplies a feature map (squeeze-and-excitation,
+gated attention). Both are told by shape, values and by the operation that made them, so that no
+class name need be known; a learned scale, the same for every image, is no attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+from melaudit.errors import RelevanceError
+from melaudit.relevance.intact import remember_state
+from melaudit.relevance.layers import Edge, find_layer, first_tensor
+from melaudit.relevance.outputs import find_logits, tensors
+
+PRODUCTS = ("mul", "mul_", "multiply", "multiply_", "__mul__", "__rmul__", "__imul__")
+"""Names of torch's functions that multiply element by element."""
+
+SQUASHING = ("Sigmoid", "Hardsigmoid", "Softmax", "Hardtanh", "Clamp")
+"""Operations that make a gate, as autograd names them; ReLU6 is a Hardtanh."""
+
+RESHAPING = (
+    *("View", "UnsafeView", "ReshapeAlias", "Unsqueeze", "Squeeze", "Expand", "Permute"),
+    *("Transpose", "T", "Clone", "Alias", "ToCopy", "Slice", "Select"),
+)
+"""Operations that move values and do not change them."""
+
+SUMS_TO_ONE = 1e-3
+"""How far from 1 the sum of softmax weights may be (float16 models round)."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The weights a model gives to the channels of a layer."""
+
+    weights: Tensor
+    """(N, C) in 0..1."""
+    where: str
+    """Where they were found, in words."""
+
+
+def attention(
+    model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None
+) -> Attention | None:
+    """Return the model's attention over the channels of a layer for x (N, C, H, W), if it has any.
+
+    Weights among the model's outputs come first; then a gate that multiplies the layer's output;
+    then the last gate before it on as many channels, as in the last squeeze-and-excitation block.
+    The model is run once, in evaluation mode, and left as it was.
+    """
+    find_layer(model, layer)
+    watch = _Watch(layer, len(x))
+    restore = remember_state(model)
+    handles = watch.hooks(model)
+    try:
+        model.eval()
+        model.requires_grad_(False)  # so that what requires a gradient was made from the image
+        with torch.inference_mode(False), torch.enable_grad():
+            image = x.detach().clone().requires_grad_()
+            with watch:
+                output = model(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+        restore()
+    if watch.channels < 2:
+        return None
+    returned = _returned(output, len(x), watch.channels, num_classes)
+    return returned or watch.gate()
+
+
+def choose_channels(relevance: Tensor, attention: Tensor | None, count: int) -> list[int]:
+    """Return the `count` channels to look at, by |relevance| (C,) times attention (C,) if any.
+
+    The strongest comes first; of equals, the one with the lower number.
+    """
+    strength = relevance.abs()
+    if attention is not None:
+        if attention.shape != relevance.shape:
+            raise RelevanceError(
+                f"attention is {tuple(attention.shape)} for relevance {tuple(relevance.shape)}; "
+                "expected one weight per channel"
+            )
+        strength = strength * attention.to(strength)
+    chosen: list[int] = strength.argsort(descending=True, stable=True)[:count].tolist()
+    return chosen
+
+
+def _returned(output: object, n: int, channels: int, num_classes: int | None) -> Attention | None:
+    """Return the attention among a model's outputs."""
+    met = list(tensors(output))
+    if len(met) < 2:
+        return None
+    logits = find_logits(output, num_classes)
+    for tensor in met:
+        weights = _per_channel(tensor, n, channels)
+        if tensor is logits or weights is None or not _in_range(weights):
+            continue
+        sums = weights.sum(1)
+        softmax = bool(((sums - 1).abs() < SUMS_TO_ONE).all())
+        # Features after a ReLU may happen to lie in 0..1: so a gate must also be made as one.
+        if softmax or _squashed(tensor):
+            kind = "weights that sum to 1" if softmax else "gates between 0 and 1"
+            return Attention(weights, f"returned beside the logits: {kind}, {channels} channels")
+    return None
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A gate times a feature map."""
+
+    weights: Tensor
+    """(N, C)."""
+    signal: Edge
+    """Where the feature map was made."""
+    module: str
+    early: bool
+    """Whether the layer had not given its output yet."""
+
+
+@dataclass(eq=False)
+class _Watch(TorchFunctionMode):
+    """Notes every product of a gate and a feature map while a model runs."""
+
+    layer: str
+    n: int
+    channels: int = 0
+    output: Edge | None = None
+    """Where the layer's output was made, once it was."""
+    products: list[_Product] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
+    """The modules running now, the innermost last."""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def hooks(self, model: nn.Module) -> list[RemovableHandle]:
+        """Follow which modules run."""
+        handles = []
+        for name, module in model.named_modules():
+
+            def enter(module: nn.Module, inputs: object, name: str = name) -> None:
+                self.running.append(name)
+
+            def leave(module: nn.Module, inputs: object, output: object, name: str = name) -> None:
+                self.running.pop()
+                tensor = first_tensor(output)
+                if name == self.layer and tensor is not None and tensor.ndim == 4:
+                    self.channels, self.output = tensor.shape[1], _origin(tensor)
+
+            handles.append(module.register_forward_pre_hook(enter))
+            handles.append(module.register_forward_hook(leave))
+        return handles
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: object,
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        factors = args[:2]
+        if (
+            getattr(func, "__name__", "") in PRODUCTS
+            and len(factors) == 2
+            and all(isinstance(f, Tensor) for f in factors)
+        ):
+            for gate, signal in (factors, factors[::-1]):
+                self._note(gate, signal)
+        return func(*args, **(kwargs or {}))
+
+    def _note(self, gate: Tensor, signal: Tensor) -> None:
+        if signal.ndim not in (3, 4) or gate.ndim != signal.ndim or not signal.requires_grad:
+            return
+        n, channels, *space = signal.shape
+        weights = _per_channel(gate, n, channels)
+        if n != self.n or torch.Size(space).numel() < 2 or weights is None:
+            return
+        if gate.requires_grad and _squashed(gate) and _in_range(weights):
+            name = self.running[-1] if self.running else ""
+            self.products.append(_Product(weights, _origin(signal), name, self.output is None))
+
+    def gate(self) -> Attention | None:
+        """Return the gate that acts on the layer's channels."""
+        fitting = [p for p in self.products if p.weights.shape[1] == self.channels]
+        behind = [p for p in fitting if not p.early and p.signal == self.output]
+        for found, place in ((behind[:1], "behind"), ([p for p in fitting if p.early], "before")):
+            if found:
+                name = found[-1].module or "the model's own forward"
+                where = f"a gate in {name}, {place} the output of {self.layer}"
+                return Attention(found[-1].weights, f"{where}: {self.channels} channels")
+        return None
+
+
+def _per_channel(tensor: Tensor, n: int, channels: int) -> Tensor | None:
+    """Return (N, C), (N, C, 1[, 1]) or what was expanded from it as (N, C); None for the rest."""
+    if tensor.ndim not in (2, 3, 4) or tensor.shape[:2] != (n, channels):
+        return None
+    if not tensor.is_floating_point():
+        return None
+    if any(tensor.shape[i] > 1 and tensor.stride(i) != 0 for i in range(2, tensor.ndim)):
+        return None
+    weights = tensor.detach()
+    while weights.ndim > 2:
+        weights = weights[..., 0]
+    return weights
+
+
+def _in_range(weights: Tensor) -> bool:
+    """Whether all weights are in 0..1; NaN is not."""
+    return bool(((weights >= 0) & (weights <= 1)).all())
+
+
+def _origin(tensor: Tensor) -> Edge:
+    """Return where the tensor's values were made, past what only gives them another shape."""
+    node, output = tensor.grad_fn, tensor.output_nr
+    while node is not None and _operation(node) in RESHAPING:
+        node, output = node.next_functions[0]
+    return node, output
+
+
+def _squashed(tensor: Tensor) -> bool:
+    """Whether the last that happened to the tensor's values is an operation that makes a gate.
+
+    A constant factor may follow it: hard sigmoids are also written as relu6(x + 3) / 6.
+    """
+    node = _origin(tensor)[0]
+    while node is not None and _operation(node) in (*RESHAPING, "Div", "Mul"):
+        signals = [n for n, _ in getattr(node, "next_functions", ()) if n is not None]
+        if len(signals) != 1:
+            return False
+        node = signals[0]
+    return _operation(node) in SQUASHING
+
+
+def _operation(node: object) -> str:
+    """Return the name of a graph node's operation: "Sigmoid" for SigmoidBackward0."""
+    return type(node).__name__.partition("Backward")[0]
