@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from melaudit import templates
+from melaudit.publish import publish
 from melaudit.reports.interface import Record
 from melaudit.reports.page import Page, build_page
-from melaudit.publish import publish
 from melaudit.reports.wording import visible
 
 

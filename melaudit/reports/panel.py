@@ -35,7 +35,7 @@ def panel(photograph: NDArray[np.uint8], tiles: Sequence[Tile], columns: int = 4
     """Return a PNG with the tiles in rows of `columns`; photograph (h, w, 3)."""
     font = ImageFont.load_default(13)
     picture = ImageOps.contain(Image.fromarray(photograph), (TILE, TILE), Image.Resampling.LANCZOS)
-    width, height = picture.size
+    _, height = picture.size
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     cell_w, cell_h = TILE + GAP, height + 2 * LINE + GAP + 6
