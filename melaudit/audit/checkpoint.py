@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 import re
 import warnings
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import torch
 from numpy._core.multiarray import scalar
 from torch import Tensor
 
+from melaudit.audit.files import visible
 from melaudit.audit.inspection import (
     Kind,
     first_line,
@@ -103,12 +105,17 @@ def _load(content: bytes, path: Path) -> object:
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # hostile bytes can make torch and safetensors raise anything
-        advice = (
-            "get it again" if kind is Kind.SAFETENSORS else f"get it again, or {trusting(path)}"
-        )
         raise CheckpointError(
-            f"{shown(path)} cannot be loaded as weights ({first_line(error)}); {advice}"
+            f"{shown(path)} cannot be loaded as weights {_reason(error, path)}"
         ) from error
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Say what torch or safetensors did not like, and what to do."""
+    if isinstance(error, pickle.UnpicklingError):  # an opcode that only other writers use
+        inner = re.search(r"WeightsUnpickler error: (.*)", str(error))
+        return f"({visible(inner[1])[:160] if inner else first_line(error)}); {trusting(path)}"
+    return f"({first_line(error)}): it is damaged, get it again"
 
 
 def _read_folder(folder: Path) -> Weights:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from melaudit.audit.checkpoint import read_weights, require_safe_torch
 from melaudit.audit.files import visible
-from melaudit.audit.inspection import Kind, first_line, kind_of, read_bytes, shown
+from melaudit.audit.inspection import Kind, disassemblies, first_line, kind_of, read_bytes, shown
 from melaudit.audit.pickles import CONTAINERS, DESCRIPTIVE, global_name
 from melaudit.audit.wrappers import sound_tensors, unwrap
 from melaudit.errors import CheckpointError
@@ -70,6 +70,7 @@ def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], l
             elif kind is Kind.SAFETENSORS:
                 raise refusal
             else:
+                disassemblies(content, kind, path)  # refuses those built to exhaust memory
                 loaded, messages = _without_foreign_objects(content, kind)
     except CheckpointError:
         raise

@@ -78,7 +78,9 @@ def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
                 refuse(path, "not a regular file (a pipe, device or socket); expected a checkpoint")
             if status.st_size > largest:
                 refuse(path, f"larger than {largest / 2**20:,.0f} MiB; expected less")
-            content = file.read(largest + 1)
+            content = file.read(status.st_size + 1)
+            if len(content) != status.st_size:
+                refuse(path, "being written to; expected a file that is complete")
     except FileNotFoundError as error:
         raise CheckpointError(f"{shown(path)} does not exist; expected a checkpoint") from error
     except IsADirectoryError as error:
@@ -131,9 +133,9 @@ def require_weights_only(content: bytes, kind: Kind, path: Path) -> None:
     if kind is Kind.SAFETENSORS:
         _inspect_header(content, path)
     elif kind is Kind.TORCH:
-        _require_plain([_disassembled(stream, path) for stream in _pickles(content, path)], path)
+        _require_plain(disassemblies(content, kind, path), path)
     elif kind is Kind.PICKLE:
-        foreign = _disassembled(io.BytesIO(content), path).foreign
+        foreign = disassemblies(content, kind, path)[0].foreign
         what = f" that would import {_listed(foreign)}" if foreign else ""
         refuse(path, f"a plain pickle{what}; expected a file of torch.save: {trusting(path)}")
     else:
@@ -142,6 +144,15 @@ def require_weights_only(content: bytes, kind: Kind, path: Path) -> None:
             f"a program ({kind.value}), which would run code; expected weights: save "
             f"model.state_dict() instead, or, {trusting(path)}",
         )
+
+
+def disassemblies(content: bytes, kind: Kind, path: Path) -> list[Disassembly]:
+    """Disassemble the pickles in a file of torch.save, or the plain pickle that a file is.
+
+    Raises CheckpointError if one is broken, or built to exhaust time or memory.
+    """
+    streams = [io.BytesIO(content)] if kind is Kind.PICKLE else _pickles(content, path)
+    return [_disassembled(stream, path) for stream in streams]
 
 
 def trusting(path: Path) -> str:

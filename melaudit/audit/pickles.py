@@ -129,6 +129,8 @@ def disassemble(stream: IO[bytes]) -> Disassembly:
         if name == "MARK":
             stack.append(None)
         elif name in _BY_NAME:
+            if int(argument) > _MOST_OPCODES:  # Python's own unpickler makes room for all before
+                raise MalformedPickleError(f"it stores its object number {argument}")
             memo[int(argument)] = _top(stack)
         elif name == "MEMOIZE":
             memo[len(memo)] = _top(stack)

@@ -482,6 +482,47 @@ def test_a_pickle_made_by_hand_is_looked_through(tmp_path: Path, content: bytes,
     assert said in refusal(with_pickle(tmp_path, content))
 
 
+class Misshapen:
+    """A tensor of four numbers that claims another size, stride or place in its storage."""
+
+    def __init__(self, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> None:
+        self.claims = (torch.ones(4)._typed_storage(), offset, size, stride, False)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return torch._utils._rebuild_tensor_v2, (*self.claims, collections.OrderedDict())
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(
+    ("size", "stride", "offset"),
+    [
+        ((4000, 3), (3, 1), 0),
+        ((2,), (1,), 3),
+        ((2,), (-1,), 0),
+        ((4,), (1,), -1),
+        ((2**62, 4), (4, 1), 0),
+        ((2, 2), (2**62, 1), 0),
+        ((2,), (1, 2), 0),
+    ],
+)
+def test_a_tensor_that_reaches_beyond_its_storage_is_refused(
+    tmp_path: Path, old: bool, size: tuple[int, ...], stride: tuple[int, ...], offset: int
+) -> None:
+    path = saved(
+        tmp_path,
+        {"weight": Misshapen(size, stride, offset)},
+        _use_new_zipfile_serialization=not old,
+    )
+    assert "damaged" in refusal(path)
+
+
+def test_a_file_that_asks_for_more_memory_than_it_has_is_refused(tmp_path: Path) -> None:
+    memo = b"\x80\x02Nr\xff\xff\xff\xff."
+    assert "stores its object number" in refusal(with_pickle(tmp_path, memo))
+    (tmp_path / "ckpt.pkl").write_bytes(b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.")
+    assert "broken pickle" in refusal(tmp_path / "ckpt.pkl")
+
+
 @pytest.mark.timeout(60)
 def test_lists_nested_twenty_thousand_deep_do_no_harm(tmp_path: Path) -> None:
     refusal(with_pickle(tmp_path, b"\x80\x02" + b"]" * 20_000 + b"a" * 19_999 + b"."))
