@@ -26,6 +26,9 @@ from melaudit.errors import DetectorError
 from melaudit.relevance import Attribution, Explainer
 from melaudit.relevance.outputs import predictions
 
+FEW = 4
+"""Images of a run on which the most expensive probes run."""
+
 
 class Observer(Protocol):
     """Whoever watches a run: a progress bar, a log, nobody."""
@@ -56,6 +59,16 @@ class Sweep:
     workers: int
     sampled: NDArray[np.bool_]
     """(n,) rows of the data set on which expensive probes run."""
+
+    @property
+    def few(self) -> NDArray[np.bool_]:
+        """(n,) the rows among them, `FEW` at most, for probes that cost many passes each."""
+        rows = np.flatnonzero(self.sampled)
+        # Spread over the rows, which stand class by class in most data sets.
+        spread = np.linspace(0, len(rows) - 1, min(FEW, len(rows))).round().astype(np.intp)
+        few = np.zeros_like(self.sampled)
+        few[rows[spread]] = True
+        return few
 
 
 def sample(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.bool_]:
@@ -192,6 +205,7 @@ def _batch(
         attributor=plan.explainer,
         project=project,
         unknown=attribution.unknown,
+        few=plan.few[rows],
     )
 
 

@@ -7,6 +7,7 @@ Because the two halves share nothing but named columns, the same detector works 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,6 +38,18 @@ class Attributor(Protocol):
 
     def crp(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
         """Return conditional maps (N, len(channels), H, W)."""
+        ...
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits (N, K) of the model as it was given, with no engine on it."""
+        ...
+
+    def randomised(self, depth: float, seed: int) -> AbstractContextManager[Attributor]:
+        """Give the same for a copy of the model, its weights shuffled from the output down."""
+        ...
+
+    def other(self) -> AbstractContextManager[Attributor] | None:
+        """Return the same by another engine on a copy of the model; None where there is none."""
         ...
 
 
@@ -75,6 +88,14 @@ class Batch:
     float coverage 0 to 1, exactly as preprocessing moved the pixels (resize, crop)."""
     unknown: tuple[str, ...] = ()
     """Operations the engine had no rule for."""
+    few: NDArray[np.bool_] | None = None
+    """(N,) True for the handful of the run's sampled images on which probes may run that cost many
+    passes each; None allows them on all sampled."""
+
+    @property
+    def fewest(self) -> NDArray[np.intp]:
+        """Rows of this batch on which the most expensive probes may run."""
+        return np.flatnonzero(self.sampled if self.few is None else self.few)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from melaudit.detectors.class_sensitivity import ClassSensitivity
 from melaudit.detectors.conservation import Conservation
 from melaudit.detectors.dark_ring import DarkRing
 from melaudit.detectors.interface import Detector
+from melaudit.detectors.output_equivalence import OutputEquivalence
 from melaudit.errors import DetectorError
 
 GROUP = "melaudit.detectors"
@@ -24,6 +25,7 @@ OURS: tuple[Detector, ...] = (
     Conservation(),
     ChannelUniformity(),
     ClassSensitivity(),
+    OutputEquivalence(),
     DarkRing(),
     BorderRelevance(),
 )

@@ -30,8 +30,18 @@ def choose_engine(engine: str, canonizer: str = "auto") -> str:
         )
     if engine != "auto":
         return engine
-    there = importlib.util.find_spec("melaudit.relevance.dataflow_engine") is not None
-    return "dataflow" if there and canonizer == "auto" else "zennit"
+    return "dataflow" if _has_dataflow() and canonizer == "auto" else "zennit"
+
+
+def other_engine(engine: str) -> str | None:
+    """Return the engine that can check on this one; None where it is not installed."""
+    if engine == "dataflow":
+        return "zennit"
+    return "dataflow" if _has_dataflow() else None
+
+
+def _has_dataflow() -> bool:
+    return importlib.util.find_spec("melaudit.relevance.dataflow_engine") is not None
 
 
 def build_engine(

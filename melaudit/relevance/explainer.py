@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +14,14 @@ from melaudit.errors import MelauditError, RelevanceError
 from melaudit.relevance import gradcam
 from melaudit.relevance.attention import Attention, attention
 from melaudit.relevance.composites import PIXEL_BOUNDS, Bound, composite_name, find_composite
-from melaudit.relevance.engines import build_engine, choose_engine, exact
+from melaudit.relevance.engines import build_engine, choose_engine, exact, other_engine
 from melaudit.relevance.intact import remember_hooks, remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import channels as count_channels
 from melaudit.relevance.layers import concept_layer, find_layer
 from melaudit.relevance.outputs import find_logits, predictions
 from melaudit.relevance.parts import Parts, join
+from melaudit.relevance.randomisation import randomise
 
 OUTPUTS_MAY_DIFFER = 0.05
 """Share of the largest logit by which an engine's forward pass may differ from the model's own;
@@ -76,6 +78,8 @@ class Explainer:
         self._composite = composite_name(composite)
         rules = find_composite(composite, bounds)
         engine = choose_engine(engine, canonizer)
+        self._settings = engine, canonizer, bounds
+        self._rules = composite
         self._engine = build_engine(engine, self.model, rules, canonizer, num_classes)
         self._layer: str | None = None
         self._first: Tensor | None = None
@@ -200,12 +204,81 @@ class Explainer:
         with self._entered(x):
             return self._engine.operations(x)
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits (N, K) of the model as it was given, with no engine on it.
+
+        What is on the model is taken off first and put back at the next use, so that these are the
+        model's own outputs and those of `attribute` can be held against them.
+        """
+        x = self._images(x)
+        self.close()
+        restore = remember_state(self.model)
+
+        def forward(x: Tensor, target: Tensor | None) -> Tensor:
+            return find_logits(self.model(x), self.num_classes)
+
+        try:
+            self.model.eval()
+            with (
+                torch.inference_mode(False),
+                torch.autocast(x.device.type, enabled=False),
+                exact(),
+                _model_errors(x),
+                torch.no_grad(),
+            ):
+                return torch.cat(self._parts(x, None, forward))
+        finally:
+            restore()
+
+    @contextmanager
+    def randomised(self, depth: float, seed: int) -> Iterator[Explainer]:
+        """Give an explainer, alike but of a copy of the model with weights shuffled to a depth.
+
+        `depth` in (0, 1] is the share of the layers, from the output down (see
+        `randomisation.randomise`). Raises RelevanceError for a model that cannot be copied.
+        """
+        model = self._copied_model()
+        randomise(model, depth, seed)
+        engine, canonizer, _ = self._settings
+        with self._alike(model, engine, canonizer) as explainer:
+            yield explainer
+
+    def other(self) -> AbstractContextManager[Explainer] | None:
+        """Return an explainer alike but with the other engine, on a copy of the model.
+
+        None where there is no other engine. Raises ConfigurationError or RelevanceError when it
+        cannot take this composite or model.
+        """
+        engine = other_engine(self._settings[0])
+        return None if engine is None else self._alike(self._copied_model(), engine, "auto")
+
     def describe(self) -> str:
         """Return engine, composite, canonizer and explained quantity in one line."""
         return (
             f"LRP {self._composite} by {self._engine.name}; explains the logit of "
             f"{self.target_default}, started with its own value"
         )
+
+    def _copied_model(self) -> nn.Module:
+        """Return a copy of the model as it was given: hooks and merged weights come off first."""
+        self.close()
+        try:
+            return copy.deepcopy(self.model)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever a model holds may refuse to be copied
+            raise RelevanceError(
+                f"the model cannot be copied: {type(error).__name__}: {error}; give one whose "
+                "attributes copy.deepcopy can copy"
+            ) from error
+
+    def _alike(self, model: nn.Module, engine: str, canonizer: str) -> Explainer:
+        """Return an explainer of another model with the same rules and outputs."""
+        rules = copy.copy(self._rules)
+        if isinstance(rules, Composite):  # a composite goes on one model at a time
+            rules.handles = type(rules.handles)()
+        bounds = self._settings[2]
+        return Explainer(model, rules, engine, canonizer, self.num_classes, bounds)
 
     def _through(
         self, layer: str, channels: Sequence[int]
