@@ -7,7 +7,7 @@ images. The columns:
     books      largest |input relevance + absorbed - start| / |start|
     sum        input relevance / start: what the input explains; the rest was absorbed
     peak       largest max|R| / |sum R| at the layer of the conditional maps
-    classes    cosine between the maps of two classes; 1.00 means maps that do not care
+    classes    mean |cosine| between the maps of two classes; 1.00 means maps that do not care
     channels   mean |cosine| between the conditional maps of six channels, as above
     closed     largest |map + absorbed - the channel's own relevance|, relative to the largest
     zennit     zennit's own sum with the canonizers that fit, or how it fails
@@ -109,7 +109,7 @@ def examine(name: str, model: nn.Module, options: argparse.Namespace) -> str:
         float(((sums + absorbed - first.start) / first.start).abs().max()),
         float((sums / first.start).mean()),
         max((float(p.max()) for p in first.peaks.values()), default=float("nan")),
-        float(_cosines(first.maps, other).mean()),
+        float(_cosines(first.maps, other).abs().mean()),
         channels,
         closed,
         seconds,
@@ -140,7 +140,10 @@ def build(name: str, classes: int) -> nn.Module:
 
 
 def randomise_norms(model: nn.Module) -> None:
-    """Give every BatchNorm statistics and weights that are neither 0 nor 1."""
+    """Give every BatchNorm statistics that are neither 0 nor 1, and weights to what has none."""
+    for parameter in model.parameters():
+        if not parameter.any() and parameter.ndim > 1:
+            parameter.data.normal_(0, 0.05)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
             for mean, spread, tensor in (
@@ -171,7 +174,10 @@ def _conditional(run: Pass, layer: str) -> tuple[float, float]:
 
 def _cosines(a: Tensor, b: Tensor) -> Tensor:
     """Return the cosines between maps (..., H, W), however small they are."""
-    a, b = (normalize(m.flatten(-2) / m.abs().amax((-2, -1))[..., None], dim=-1) for m in (a, b))
+    a, b = (
+        normalize(m.flatten(-2) / m.abs().amax((-2, -1))[..., None].clamp_min(1e-30), dim=-1)
+        for m in (a, b)
+    )
     return (a * b).sum(-1)
 
 

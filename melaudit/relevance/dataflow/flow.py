@@ -47,6 +47,9 @@ from melaudit.relevance.dataflow.rulebook import Rulebook
 from melaudit.relevance.dataflow.steps import ElementwiseStep, LinearStep, Step
 from melaudit.relevance.dataflow.taps import Tap
 
+WITHOUT_RULE = "NO RULE: plain gradient, named in the result"
+"""What holds for an operation that no table has."""
+
 
 class Flow(TorchFunctionMode):
     """One forward pass over N images."""
@@ -93,8 +96,8 @@ class Flow(TorchFunctionMode):
         if target is not None:
             self.before_writing(target)
         operation: Operation = operations.OPERATIONS.get(name, operations.unknown)
-        if operation.__module__ != operations.LINEAR:
-            self.met[name, operations.FAMILIES[operation.__module__]] += 1
+        if name not in operations.BY_COMPOSITE:
+            self.met[name, operations.IN_WORDS.get(name, WITHOUT_RULE)] += 1
         result = operation(self, call, *args, **kwargs)
         if target is not None and isinstance(result, Tensor) and result is not target:
             self.before_writing(target)

@@ -19,29 +19,23 @@ from melaudit.relevance.dataflow.operations import (
 from melaudit.relevance.dataflow.operations.gradients import ARRANGEMENTS, moves
 from melaudit.relevance.dataflow.operations.unknown import PASSIVE, unknown
 
-__all__ = ["ARRANGEMENTS", "FAMILIES", "LINEAR", "OPERATIONS", "PASSIVE", "moves", "unknown"]
+__all__ = ["ARRANGEMENTS", "BY_COMPOSITE", "IN_WORDS", "OPERATIONS", "PASSIVE", "moves", "unknown"]
 
-OPERATIONS: dict[str, Operation] = {
-    **gradients.OPERATIONS,
-    **sums.OPERATIONS,
-    **products.OPERATIONS,
-    **linear.OPERATIONS,
-    **normalisation.OPERATIONS,
-    **elementwise.OPERATIONS,
-    **attention.OPERATIONS,
-}
+OPERATIONS: dict[str, Operation] = {}
+IN_WORDS: dict[str, str] = {}
+"""What holds for the operation of a name, for a reader."""
 
-LINEAR = linear.__name__
-"""The module of the operations for which the composite has the rules."""
+for _words, _table in {
+    "gradient: of degree one, conserves": gradients.OPERATIONS,
+    "gradient; a constant that is added keeps its share": sums.OPERATIONS,
+    "gates held constant, two signals get half each": products.OPERATIONS,
+    "the composite's rule": linear.OPERATIONS,
+    "statistics held constant": normalisation.OPERATIONS,
+    "relevance passed on unchanged": elementwise.OPERATIONS,
+    "attention weights held constant": attention.OPERATIONS,
+}.items():
+    OPERATIONS.update(_table)
+    IN_WORDS.update(dict.fromkeys(_table, _words))
 
-FAMILIES = {
-    gradients.__name__: "gradient: of degree one, conserves",
-    sums.__name__: "gradient; a constant that is added keeps its share",
-    products.__name__: "gates held constant, two signals get half each",
-    linear.__name__: "the composite's rule",
-    normalisation.__name__: "statistics held constant",
-    elementwise.__name__: "relevance passed on unchanged",
-    attention.__name__: "attention weights held constant",
-    unknown.__module__: "NO RULE: plain gradient, named in the result",
-}
-"""What holds for the operations of each module, in words."""
+BY_COMPOSITE = frozenset(linear.OPERATIONS)
+"""The operations for which the composite has the rules."""
