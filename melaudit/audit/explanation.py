@@ -1,7 +1,11 @@
-"""One image explained: what the model says, where it looks, and which channels carry it."""
+"""One image explained: what the model says, where it looks, and which channels carry it.
+
+Grad-CAM, which shares nothing with LRP but the model, stands beside it as a second opinion.
+"""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,8 @@ from melaudit.audit.preparation import choose_device
 from melaudit.audit.preprocessing import resolve
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
 from melaudit.relevance import Explainer
+from melaudit.relevance.agreement import agreement
+from melaudit.relevance.attention import SUMS_TO_ONE, Attention, choose_channels
 from melaudit.relevance.outputs import predictions, probabilities
 from melaudit.reports.panel import Tile, panel
 
@@ -22,8 +28,10 @@ from melaudit.reports.panel import Tile, panel
 def explain_image(
     configuration: Configuration, image: Path, *, target: str | None = None, channels: int = 6
 ) -> tuple[bytes, list[str]]:
-    """Return a PNG with the photograph, its LRP map and its strongest channels' maps, and notes.
+    """Return a PNG with the photograph and its maps side by side, and notes.
 
+    The maps: LRP, Grad-CAM, Grad-CAM with the model's own attention over channels where it has
+    any, and the strongest channels' (CRP), chosen by relevance, or by relevance times attention.
     `configuration.data` is not used. `target` is a class name or index; None takes the predicted
     class. Raises a MelauditError for everything a user can mend.
     """
@@ -72,16 +80,70 @@ def explain_image(
             Tile(f"LRP for {classes[index]} ({sure:.0%})", held, _array(attribution.maps[0]))
         )
         if layer:
+            attention = explainer.attention(x, layer)
+            tiles += _grad_cams(explainer, x, explained, layer, attention, attribution.maps, notes)
             relevance = attribution.concepts[layer][0]
-            strongest = relevance.abs().argsort(descending=True)[:channels].tolist()
+            weights = None if attention is None else attention.weights[0]
+            strongest = choose_channels(relevance, weights, channels)
             maps = explainer.crp(x, explained.to(device), layer, strongest)[0]
             for channel, values in zip(strongest, maps, strict=True):
                 share = float(relevance[channel]) / start if start else float("nan")
-                tiles.append(
-                    Tile(f"{layer} channel {channel}", f"{share:.1%} of the logit", _array(values))
-                )
+                note = f"{share:.1%} of the logit"
+                if weights is not None:
+                    note += f", attention {float(weights[channel]):.2g}"
+                tiles.append(Tile(f"{layer} channel {channel}", note, _array(values)))
     seen = preprocessing.frame(decoded.image) if preprocessing.crop else decoded.image
     return panel(seen, tiles), notes
+
+
+def _grad_cams(
+    explainer: Explainer,
+    x: torch.Tensor,
+    explained: torch.Tensor,
+    layer: str,
+    attention: Attention | None,
+    lrp: torch.Tensor,
+    notes: list[str],
+) -> list[Tile]:
+    """Return the tiles of Grad-CAM without and with attention, and note how far they agree."""
+    try:
+        cam = explainer.grad_cam(x, explained, layer)
+    except RelevanceError as error:
+        notes.append(f"no Grad-CAM: {error}")
+        return []
+    plain = cam.maps()
+    with_lrp = _agreement(plain, lrp)
+    height, width = plain.shape[1:]
+    notes.append(
+        f"Grad-CAM at {layer}: agreement with LRP {with_lrp} (rank correlation of what speaks for "
+        f"the class, on {height} x {width} places)"
+    )
+    tiles = [Tile("Grad-CAM", f"agreement with LRP {with_lrp}", _array(plain[0]))]
+    if attention is None:
+        return tiles
+    weighted = cam.maps(attention.weights)
+    with_plain = _agreement(weighted, plain)
+    evenness = 1 / float(attention.weights[0].square().sum()) if _is_softmax(attention) else None
+    spread = "" if evenness is None else f"; it spreads as if over {evenness:.0f} equal channels"
+    notes.append(
+        f"attention over channels: {attention.where}{spread}; channels are chosen by relevance "
+        "times attention"
+    )
+    notes.append(
+        f"Grad-CAM with attention: agreement with plain Grad-CAM {with_plain}, "
+        f"with LRP {_agreement(weighted, lrp)}"
+    )
+    note = f"agreement with Grad-CAM {with_plain}"
+    return [*tiles, Tile("Grad-CAM with attention", note, _array(weighted[0]))]
+
+
+def _agreement(a: torch.Tensor, b: torch.Tensor) -> str:
+    value = float(agreement(a, b)[0])
+    return "unknown (an empty map)" if math.isnan(value) else f"{value:.2f}"
+
+
+def _is_softmax(attention: Attention) -> bool:
+    return abs(float(attention.weights[0].sum()) - 1) < SUMS_TO_ONE
 
 
 def _layer(

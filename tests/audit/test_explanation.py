@@ -1,11 +1,17 @@
 """One image explained, and the doctor's visit: on a tiny model with known evidence."""
 
 import io
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
@@ -14,6 +20,7 @@ from melaudit.audit.doctor import described, examine
 from melaudit.audit.explanation import explain_image
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.findings import Trust
+from melaudit.reports.panel import Tile, panel
 
 FACTORY = """
 import torch
@@ -24,6 +31,26 @@ def build():
         nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2),
     )
+"""
+
+WITH_ATTENTION = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 6, 3, stride=4, padding=1), nn.ReLU())
+        self.score = nn.Linear(64, 1)
+        self.fc = nn.Linear(6, 2)
+
+    def forward(self, x):
+        features = self.features(x)
+        weights = torch.softmax(self.score(features.flatten(2)), 1)
+        return self.fc((weights[..., None] * features).mean((2, 3))), weights
+
+def build():
+    return Net()
 """
 
 
@@ -76,6 +103,54 @@ def test_the_bright_half_is_where_the_map_is_red(configuration: Configuration) -
     tile = pixels[12 : 12 + 192, 12 + 268 : 12 + 268 + 256]  # the second tile, 256 x 192
     redness = tile[..., 0] - tile[..., 2]
     assert redness[:, :120].mean() > redness[:, 136:].mean() + 20
+
+
+def test_grad_cam_stands_beside_lrp_and_says_how_far_both_agree(
+    configuration: Configuration,
+) -> None:
+    png, notes = explain_image(configuration, configuration.data / "0" / "0.png", channels=1)
+    (note,) = [n for n in notes if n.startswith("Grad-CAM")]
+    found = re.search(r"agreement with LRP (-?\d\.\d\d) .* on 32 x 32 places", note)
+    assert found and float(found[1]) > 0.3  # both on the bright half
+    assert Image.open(io.BytesIO(png)).height < 2 * 192 + 100  # photograph, two maps, a channel
+    assert not any("attention" in n for n in notes)
+
+
+def test_attention_is_found_shown_and_chooses_the_channels(
+    configuration: Configuration, tmp_path: Path
+) -> None:
+    (tmp_path / "att.py").write_text(WITH_ATTENTION)
+    scope: dict[str, Any] = {}
+    exec(WITH_ATTENTION, scope)
+    torch.manual_seed(0)
+    net = scope["build"]()
+    with torch.no_grad():
+        net.score.weight.abs_()
+        net.fc.weight[0].zero_()
+        net.fc.weight[1] = torch.tensor([1.0, 5, 1, 20, 1, 9])
+    torch.save(net.state_dict(), tmp_path / "att.pt")
+    asked = replace(
+        configuration, model=tmp_path / "att.pt", factory=f"{tmp_path / 'att.py'}:build"
+    )
+    panels: list[Sequence[Tile]] = []
+
+    def noting(photograph: NDArray[np.uint8], tiles: Sequence[Tile], columns: int = 4) -> bytes:
+        panels.append(tiles)
+        return panel(photograph, tiles, columns)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[explain_image.__module__], "panel", noting)
+        _, notes = explain_image(asked, configuration.data / "0" / "0.png", channels=6)
+    cams, channels = panels[0][2:4], panels[0][4:]
+    assert [tile.title for tile in cams] == ["Grad-CAM", "Grad-CAM with attention"]
+    assert re.fullmatch(r"agreement with Grad-CAM -?\d\.\d\d", cams[1].note)
+    pairs = [re.findall(r"-?\d\S*\b", tile.note) for tile in channels]
+    shares = [abs(float(share)) for share, _ in pairs]
+    products = [abs(float(share)) * float(weight) for share, weight in pairs]
+    assert products == sorted(products, reverse=True)
+    assert shares != sorted(shares, reverse=True)
+    assert any("returned beside the logits: weights that sum to 1" in n for n in notes)
+    assert any("chosen by relevance times attention" in n for n in notes)
 
 
 def test_a_class_may_be_named_or_counted_and_a_wrong_one_is_refused(
