@@ -20,8 +20,9 @@ from melaudit.audit.sweep import Observer, Sweep
 from melaudit.detectors.interface import Measurements
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Finding
+from melaudit.relevance.agreement import agreement
 from melaudit.relevance.outputs import predictions, probabilities
-from melaudit.reports.interface import ConceptStrip, Exhibit, Group
+from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpinion
 
 PICTURE = 256
 """Longest side of a picture in a report, in pixels."""
@@ -135,6 +136,41 @@ def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptSt
                 )
             )
     return tuple(made)
+
+
+def second_opinions(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[SecondOpinion, ...]:
+    """Explain the named images by Grad-CAM too, with the model's attention where it has any."""
+    made = []
+    for some, x, _ in _read(ids, dataset, plan):
+        attribution = plan.explainer.attribute(x, None, ())
+        target = predictions(attribution.logits)
+        try:
+            cam = plan.explainer.grad_cam(x, target, plan.layer)
+            attention = plan.explainer.attention(x, plan.layer)
+        except RelevanceError:  # a layer that gives no map
+            return ()
+        plain = cam.maps()
+        attended = None if attention is None else cam.maps(attention.weights)
+        with_lrp = agreement(plain, attribution.maps)
+        with_plain = None if attended is None else agreement(attended, plain)
+        for i, (identity, _row) in enumerate(some):
+            made.append(
+                SecondOpinion(
+                    image=identity,
+                    layer=plan.layer,
+                    grad_cam=_scaled(plain[i]),
+                    agreement=_known(with_lrp[i]),
+                    attended=None if attended is None else _scaled(attended[i]),
+                    attended_agreement=None if with_plain is None else _known(with_plain[i]),
+                    attention="" if attention is None else attention.where,
+                )
+            )
+    return tuple(made)
+
+
+def _known(value: Tensor) -> float | None:
+    """Return a number, None for NaN."""
+    return None if bool(value.isnan()) else float(value)
 
 
 def mean_maps(

@@ -13,7 +13,14 @@ from torch import Tensor
 from melaudit.audit.architectures import LoadedModel
 from melaudit.audit.assembly import Clock, assemble
 from melaudit.audit.configuration import Configuration, as_plain
-from melaudit.audit.exhibits import exhibits, gallery, mean_maps, shown, strips
+from melaudit.audit.exhibits import (
+    exhibits,
+    gallery,
+    mean_maps,
+    second_opinions,
+    shown,
+    strips,
+)
 from melaudit.audit.imagefile import read_image
 from melaudit.audit.imagetable import write_images
 from melaudit.audit.outcome import Outcome, outcome
@@ -138,12 +145,14 @@ def _record(
     # One image that a finding shows and one picked at random: the same layer at work on both.
     usual = next((identity for group in groups for identity in group.images), None)
     pair = dict.fromkeys([i for i in (ids[0] if ids else None, usual) if i])
+    both = [i for i in pair if i in pictures]
     return Record(
         findings=findings,
         exhibits=pictures,
         gallery=groups,
         mean_maps=mean_maps(result.clusters, result.measurements),
-        strips=strips([i for i in pair if i in pictures], prepared.dataset, plan),
+        strips=strips(both, prepared.dataset, plan),
+        opinions=second_opinions(both, prepared.dataset, plan),
     )
 
 

@@ -43,6 +43,26 @@ class ConceptStrip:
 
 
 @dataclass(frozen=True)
+class SecondOpinion:
+    """What Grad-CAM says of one image that a strip shows."""
+
+    image: str
+    """Id of an exhibit."""
+    layer: str
+    grad_cam: NDArray[np.float16]
+    """(h, w) >= 0 at the layer's resolution, scaled to max = 1; all zero when nothing speaks for
+    the class there."""
+    agreement: float | None
+    """With LRP, -1 to 1 (see `relevance.agreement`); None where one of both is empty."""
+    attended: NDArray[np.float16] | None = None
+    """The same, each channel multiplied by the model's own attention; None for models without."""
+    attended_agreement: float | None = None
+    """Of Grad-CAM with and without attention."""
+    attention: str = ""
+    """Where the model's attention was found, in words."""
+
+
+@dataclass(frozen=True)
 class Group:
     """A titled row of images."""
 
@@ -119,3 +139,5 @@ class Record:
     edits: tuple[Edit, ...] = ()
     """Images with and without an artifact, the most telling first."""
     curves: tuple[Curve, ...] = ()
+    opinions: tuple[SecondOpinion, ...] = ()
+    """Grad-CAM of the images of the strips."""

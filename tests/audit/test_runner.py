@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -20,6 +21,7 @@ from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import Verdict
 from melaudit.reports import schema
+from melaudit.reports.interface import Record
 
 
 class Watcher:
@@ -115,6 +117,26 @@ def test_a_run_writes_its_four_files_and_they_agree(folder: Path, model: LoadedM
     assert set(manifest["files"]) == {"report.html", "findings.json", "images.parquet"}
     assert findings.verdict.value in (out / "report.html").read_text().lower()
     assert watcher.stages[0] == "Loading" and watcher.computed == 40
+
+
+def test_the_images_of_the_strips_get_a_second_opinion(
+    folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records: list[Record] = []
+    record = runner._record
+
+    def keeping(*given: Any) -> Record:
+        records.append(record(*given))
+        return records[0]
+
+    monkeypatch.setattr(runner, "_record", keeping)
+    runner.run(configuration(folder), Watcher(), model=model)
+    strips, opinions = records[0].strips, records[0].opinions
+    assert opinions and [o.image for o in opinions] == [s.image for s in strips]
+    for opinion in opinions:
+        assert opinion.grad_cam.shape == (32, 32) and opinion.attended is None
+        assert 0 <= opinion.grad_cam.min() <= opinion.grad_cam.max() <= 1
+        assert opinion.agreement is None or -1 <= opinion.agreement <= 1
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped_and_ends_the_same(

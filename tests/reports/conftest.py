@@ -40,6 +40,7 @@ from melaudit.reports.interface import (
     Exhibit,
     Group,
     Record,
+    SecondOpinion,
     Series,
     Version,
 )
@@ -315,6 +316,7 @@ def record() -> Record:
         i: exhibit(i, 40 + k, "benign", "malignant" if k % 4 == 3 else "benign")
         for k, i in enumerate(BENIGN)
     }
+    coarse = np.linspace(0, 1, 16, dtype=np.float16).reshape(4, 4)
     maps = np.stack([relevance(k, ring=k % 2 == 0) * s for k, s in enumerate((1, 0.4, 0.02))])
     dose = (0.0, 0.25, 0.5, 0.75, 1.0)
     return Record(
@@ -326,6 +328,17 @@ def record() -> Record:
         ),
         mean_maps={"M-1": relevance(1, ring=True, side=32), "B-1": relevance(2, side=32)},
         strips=(ConceptStrip(RINGED[0], "layer4.2", (1203, 88, 411), (0.082, 0.041, 0.001), maps),),
+        opinions=(
+            SecondOpinion(
+                RINGED[0],
+                "layer4.2",
+                coarse,
+                0.514,
+                coarse**2,
+                0.976,
+                "returned beside the logits: weights that sum to 1, 2048 channels",
+            ),
+        ),
         edits=(
             Edit(
                 "dark_ring.malignant",
@@ -430,6 +443,9 @@ def hostile() -> Record:
         exhibits=named,
         gallery=tuple(Group(n, n, HOSTILE) for n in HOSTILE[:3]),
         strips=tuple(replace(plain.strips[0], image=n, layer=n) for n in HOSTILE[:2]),
+        opinions=tuple(
+            replace(plain.opinions[0], image=n, layer=n, attention=evil) for n in HOSTILE[:2]
+        ),
         edits=tuple(
             replace(e, finding=HOSTILE[0], image=HOSTILE[1], target=HOSTILE[2]) for e in plain.edits
         ),

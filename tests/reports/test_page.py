@@ -209,6 +209,42 @@ def test_channels_share_one_scale_and_faint_ones_are_called_so(pages: dict[str, 
     ]
 
 
+def test_grad_cam_stands_beside_lrp_with_how_far_both_agree(
+    records: dict[str, Record], pages: dict[str, Page]
+) -> None:
+    (strip,) = pages["ring"].concepts.strips
+
+    assert strip.opinion is not None
+    assert [(m.title, m.agrees) for m in strip.opinion.maps] == [
+        ("LRP", ""),
+        ("Grad-CAM", "agreement with LRP 0.51"),
+        ("Grad-CAM with attention", "agreement with Grad-CAM 0.98"),
+    ]
+    assert strip.opinion.maps[0].map == strip.tile.map
+    blocks = {plate.id: plate.blocks for plate in pages["ring"].plates}
+    assert blocks[strip.opinion.maps[1].map]
+    assert "only 4 \u00d7 4 values" in strip.opinion.statement
+    assert "2048 channels); counting that in hardly changes" in strip.opinion.statement
+
+    (opinion,) = records["ring"].opinions
+    other = replace(opinion, agreement=None, attended=None, attended_agreement=None)
+    (strip,) = build_page(replace(records["ring"], opinions=(other,))).concepts.strips
+    assert strip.opinion is not None
+    assert [m.title for m in strip.opinion.maps] == ["LRP", "Grad-CAM"]
+    assert "agreement with LRP unknown (an empty map)" in strip.opinion.statement
+    assert "weighs its channels" not in strip.opinion.statement
+
+    moved = replace(opinion, attended_agreement=-0.3)
+    (strip,) = build_page(replace(records["ring"], opinions=(moved,))).concepts.strips
+    assert strip.opinion is not None
+    assert "counting that in changes the Grad-CAM picture: agreement \u22120.30." in (
+        strip.opinion.statement
+    )
+
+    (strip,) = build_page(replace(records["ring"], opinions=())).concepts.strips
+    assert strip.opinion is None
+
+
 def test_performance_gives_counts_and_shares_of_each_label(pages: dict[str, Page]) -> None:
     p = pages["ring"].performance
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melaudit.reports import heatmap, wording
-from melaudit.reports.interface import ConceptStrip, Record
+from melaudit.reports.interface import ConceptStrip, Record, SecondOpinion
 from melaudit.reports.plates import Plates
 from melaudit.reports.sections.tiles import Tile, Tiles, tile, tiles
 from melaudit.reports.sections.trust import CheckRow, check_row
@@ -19,6 +19,9 @@ PER_GROUP = 6
 
 NEAR_ZERO = 0.05
 """A channel whose strongest relevance is below this share of the strip's is called near zero."""
+
+HARDLY = 0.9
+"""From this agreement on, attention hardly changes the picture."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,25 @@ class ChannelView:
 
 
 @dataclass(frozen=True)
+class OpinionMap:
+    """One method's map of the image, over its photograph."""
+
+    map: str
+    title: str
+    agrees: str
+    """With which other map, and how far."""
+    alt: str
+
+
+@dataclass(frozen=True)
+class OpinionView:
+    """The image by LRP and by Grad-CAM."""
+
+    maps: tuple[OpinionMap, ...]
+    statement: str
+
+
+@dataclass(frozen=True)
 class StripView:
     """One image and the maps of its channels on one scale."""
 
@@ -41,6 +63,7 @@ class StripView:
     layer: str
     channels: tuple[ChannelView, ...]
     note: str
+    opinion: OpinionView | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +86,11 @@ class GroupView:
 
 def concepts(record: Record, plates: Plates, *, maps: bool) -> ConceptSection:
     """Return the concept strips."""
-    shown = [_strip(s, plates, maps) for s in record.strips[:MAX_STRIPS]]
+    opinions = {(o.image, o.layer): o for o in record.opinions}
+    shown = [
+        _strip(s, opinions.get((s.image, s.layer)), plates, maps)
+        for s in record.strips[:MAX_STRIPS]
+    ]
     own = [c for c in record.findings.explanations.checks if c.id.startswith("channel_")]
     return ConceptSection(
         tuple(s for s in shown if s is not None), tuple(check_row(c) for c in own)
@@ -78,7 +105,9 @@ def gallery(record: Record, plates: Plates, *, maps: bool) -> tuple[GroupView, .
     )
 
 
-def _strip(strip: ConceptStrip, plates: Plates, maps: bool) -> StripView | None:
+def _strip(
+    strip: ConceptStrip, opinion: SecondOpinion | None, plates: Plates, maps: bool
+) -> StripView | None:
     whole = tile(plates, strip.image, maps=maps)
     if whole is None or not len(strip.maps):
         return None
@@ -108,4 +137,41 @@ def _strip(strip: ConceptStrip, plates: Plates, maps: bool) -> StripView | None:
         return None
     left = len(strip.channels) - len(views)
     note = f"{wording.plural(left, 'more channel')} not shown." if left > 0 else ""
-    return StripView(whole, strip.layer, tuple(views), note)
+    second = None if opinion is None else _opinion(opinion, whole, plates)
+    return StripView(whole, strip.layer, tuple(views), note, second)
+
+
+def _opinion(opinion: SecondOpinion, whole: Tile, plates: Plates) -> OpinionView | None:
+    """Return Grad-CAM's maps beside that of LRP, and a sentence on how far they agree."""
+    found = plates.exhibit(opinion.image)
+    like = found[1] if found else None
+    views = [OpinionMap(whole.map, "LRP", "", whole.map_alt)] if whole.map else []
+    for title, values, other, value in (
+        ("Grad-CAM", opinion.grad_cam, "LRP", opinion.agreement),
+        ("Grad-CAM with attention", opinion.attended, "Grad-CAM", opinion.attended_agreement),
+    ):
+        if values is None:
+            continue
+        plate = plates.map(values, f"{title}:{opinion.image}:{opinion.layer}", like=like)
+        if plate is None:
+            return None
+        agrees = f"agreement with {other} {_number(value)}"
+        views.append(OpinionMap(plate.id, title, agrees, f"{title} map, {agrees}"))
+    sentences = [
+        "The same decision by Grad-CAM, which shares nothing with LRP but the model and has only "
+        f"{opinion.grad_cam.shape[1]} \u00d7 {opinion.grad_cam.shape[0]} values: agreement with "
+        f"LRP {_number(opinion.agreement)}, where 1 means that both rank the places alike and 0 "
+        "that they have nothing to do with each other."
+    ]
+    if opinion.attended is not None:
+        value = opinion.attended_agreement
+        changes = "hardly changes" if value is not None and value >= HARDLY else "changes"
+        sentences.append(
+            f"The model weighs its channels itself ({wording.visible(opinion.attention)}); "
+            f"counting that in {changes} the Grad-CAM picture: agreement {_number(value)}."
+        )
+    return OpinionView(tuple(views), " ".join(sentences))
+
+
+def _number(value: float | None) -> str:
+    return "unknown (an empty map)" if value is None else f"{value:.2f}".replace("-", "\u2212")
