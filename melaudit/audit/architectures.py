@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from melaudit.audit.builders import (
-    Builder,
-    Shapes,
-    configured_builder,
-    named_builder,
-    resized,
-    timm_candidates,
-    torchvision_candidates,
-)
 from melaudit.audit.checkpoint import Weights, read_weights
 from melaudit.audit.factories import build_from_factory, outputs_at, probe
 from melaudit.audit.files import visible
-from melaudit.audit.fitting import Fit, compare, fit, install, load_into
+from melaudit.audit.fitting import Fit, compare, install, load_into
 from melaudit.audit.presets import Preset, preset_from_config
+from melaudit.audit.recognition import Match, recognise, shapes_of, without
 from melaudit.audit.wrappers import spellings
 from melaudit.errors import CheckpointError, PreprocessingError
 
@@ -78,17 +69,7 @@ def load_model(path: Path, *, arch: str | None = None, factory: str | None = Non
     weights = read_weights(path)
     if factory:
         return _from_factory(path, weights, factory)
-    if arch:
-        named = named_builder(arch)
-        matches = _matches(weights, lambda _: [named])
-    elif weights.config:
-        configured = configured_builder(weights.config, path)
-        matches = _matches(weights, lambda _: [configured])
-    else:
-        matches = _matches(weights, torchvision_candidates)
-        if not any(match.fit.fits or match.fit.channels for match in matches):
-            matches += _matches(weights, timm_candidates)
-    return _build(path, weights, _chosen(path, matches, weights, sought=arch))
+    return _build(path, weights, *recognise(path, weights, arch))
 
 
 def from_module(module: nn.Module) -> LoadedModel:
@@ -119,95 +100,7 @@ def from_module(module: nn.Module) -> LoadedModel:
     )
 
 
-@dataclass(frozen=True)
-class _Match:
-    """An architecture and how the weights compare with it."""
-
-    builder: Builder
-    prefix: str
-    """What every name of the weights begins with, put there by a wrapper."""
-    fit: Fit
-
-
-def _matches(weights: Weights, candidates: Callable[[Shapes], list[Builder]]) -> list[_Match]:
-    """Compare the weights, under each spelling of their names, with the candidates for it.
-
-    What fits under the first spelling that fits anything ends the search.
-    """
-    found: list[_Match] = []
-    for prefix in spellings(weights.tensors):
-        shapes = _shapes(_without(weights.tensors, prefix))
-        here = [_match(builder, prefix, shapes) for builder in candidates(shapes)]
-        if any(match.fit.fits for match in here):
-            return here
-        found += here
-    return found
-
-
-def _match(builder: Builder, prefix: str, shapes: Shapes) -> _Match:
-    builder = resized(builder, shapes)
-    return _Match(builder, prefix, fit(builder, shapes))
-
-
-def _chosen(
-    path: Path, matches: list[_Match], weights: Weights, sought: str | None
-) -> tuple[_Match, tuple[str, ...]]:
-    """Return the match to use, and a note when several fit; CheckpointError when none does."""
-    fitting = [match for match in matches if match.fit.fits]
-    own = [match for match in fitting if not match.fit.replaced] or fitting
-    if own:
-        if len(own) == 1:
-            return own[0], ()
-        others = ", ".join(str(match.builder) for match in own[1:9])
-        more = f" and {len(own) - 9} more" if len(own) > 9 else ""
-        note = (
-            f"The weights fit several architectures alike; {own[0].builder} was taken, and {others}"
-            f"{more} would fit too. --arch says which it is."
-        )
-        return own[0], (note,)
-    raise CheckpointError(
-        f"{visible(str(path))} {_misfit(matches or _partly(weights), weights, sought)}"
-    )
-
-
-def _misfit(matches: list[_Match], weights: Weights, sought: str | None) -> str:
-    """Say why the weights fit nothing, what they come closest to, and what to do."""
-    own = "--factory module:function, the function that builds your model"
-    if not matches:
-        keys = ", ".join(visible(key) for key in list(weights.tensors)[:4])
-        return (
-            f"is of no architecture known here (its {len(weights.tensors)} tensors are {keys} "
-            f"...); give --arch NAME for a model of torchvision or timm, or {own}"
-        )
-    closest = max(matches, key=lambda match: match.fit.likeness)
-    channels = closest.fit.channels
-    if channels is not None:
-        return (
-            f"is a {closest.builder} for images of {channels} channels; expected 3 (RGB), the only "
-            "ones that are read here"
-        )
-    under = f" under {closest.prefix!r}" if closest.prefix else ""
-    if sought is None:
-        return (
-            "fits no architecture of torchvision or timm; the closest is "
-            f"{closest.builder}{under}, but {closest.fit.differences()}. Give {own}"
-        )
-    fitting = [match for match in _matches(weights, torchvision_candidates) if match.fit.fits]
-    advice = f"--arch {fitting[0].builder.name}, which fits" if fitting else own
-    return f"does not fit {closest.builder}: {closest.fit.differences()}; give {advice}"
-
-
-def _partly(weights: Weights) -> list[_Match]:
-    """Compare weights of which only a part, under one name, is of a known architecture."""
-    firsts = Counter(key.split(".")[0] for key in weights.tensors)
-    prefix = f"{firsts.most_common(1)[0][0]}."
-    shapes = _shapes(_without(weights.tensors, prefix))
-    candidates = torchvision_candidates(shapes)
-    return [_Match(builder, prefix, fit(builder, shapes)) for builder in candidates]
-
-
-def _build(path: Path, weights: Weights, chosen: tuple[_Match, tuple[str, ...]]) -> LoadedModel:
-    match, notes = chosen
+def _build(path: Path, weights: Weights, match: Match, notes: tuple[str, ...]) -> LoadedModel:
     builder, found = match.builder, match.fit
     if found.head is None:
         raise CheckpointError(
@@ -217,7 +110,7 @@ def _build(path: Path, weights: Weights, chosen: tuple[_Match, tuple[str, ...]])
     model = builder.build(found.head.outputs)
     if found.replaced:
         install(model, found.head)
-    tensors = _without(weights.tensors, match.prefix)
+    tensors = without(weights.tensors, match.prefix)
     tensors = {key: tensors[key] for key in tensors if key not in found.auxiliary}
     notes += load_into(model, tensors)
     side = builder.bound_size()
@@ -249,9 +142,9 @@ def _build(path: Path, weights: Weights, chosen: tuple[_Match, tuple[str, ...]])
 
 def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
     model = build_from_factory(spec).to("cpu", torch.float32).eval()
-    expected = _shapes(model.state_dict())
+    expected = shapes_of(model.state_dict())
     tried = [
-        (prefix, compare(_shapes(_without(weights.tensors, prefix)), expected))
+        (prefix, compare(shapes_of(without(weights.tensors, prefix)), expected))
         for prefix in spellings(weights.tensors)
     ]
     prefix, found = max(tried, key=lambda each: (each[1].fits, each[1].likeness))
@@ -260,7 +153,7 @@ def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
             f"{visible(str(path))} does not fit the model of --factory {visible(spec)}: "
             f"{found.differences()}"
         )
-    notes = load_into(model, _without(weights.tensors, prefix))
+    notes = load_into(model, without(weights.tensors, prefix))
     outputs, side, learnt = probe(model)
     names, more = _class_names(weights.config, max(outputs, 2))
     preset, doubts = _preset(weights, path)
@@ -285,7 +178,7 @@ def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
     )
 
 
-def _try_head(model: nn.Module, path: Path, match: _Match, side: int | None) -> str:
+def _try_head(model: nn.Module, path: Path, match: Match, side: int | None) -> str:
     """Run a model whose head was rebuilt from its names, and say what it was taken to be."""
     head = match.fit.head
     assert head is not None
@@ -357,14 +250,6 @@ def _auxiliary_note(found: Fit) -> tuple[str, ...]:
     if not found.auxiliary:
         return ()
     return ("The auxiliary heads, which only training uses, were left out.",)
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-
-
-def _without(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
 
 
 def _shareable(spec: str) -> str:

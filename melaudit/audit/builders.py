@@ -9,21 +9,17 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.overrides import TorchFunctionMode
 
 from melaudit.audit.files import visible
+from melaudit.audit.weightless import PROBE, Weightless, consists_of
 from melaudit.errors import CheckpointError
-
-PROBE = 1009
-"""A number of classes, prime and like no width, by which the head's tensors are told apart."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -69,20 +65,12 @@ _FAMILIES = (
 )
 """Names of torchvision's builders -> a key that only their models have: building costs time."""
 
-_MOST_OTHERS = 8
-"""Parameters of other shapes that a builder may make and throw away again, to try a layer out."""
-
 _TRANSFORMING = ("googlenet", "inception_v3")
 
 _UNCHANGEABLE = {
     *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
     *("num_classes", "in_chans", "features_only", "scriptable", "exportable", "no_jit"),
 }
-_RANDOM = {
-    *(torch.Tensor.normal_, torch.Tensor.uniform_),
-    *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_normal_, nn.init.kaiming_uniform_),
-}
-"""What initialises most parameters; on the meta device it does nothing, but takes its time."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +90,10 @@ class Builder:
 
         Nothing is ever downloaded.
         """
-        with _Weightless():
-            model = self._make(num_classes)
+        model = self._make_weightless(num_classes)
         state = model.state_dict()
-        loose = [t for name, t in model.named_buffers() if t.is_meta and name not in state]
-        if loose:  # they were to be filled in, and no checkpoint holds them
-            with torch.random.fork_rng(devices=[]):
-                model = self._make(num_classes)
+        if any(t.is_meta for name, t in model.named_buffers() if name not in state):
+            model = self._make_apart(num_classes)  # no checkpoint holds what they are filled with
         return model.eval()
 
     def signature(self) -> Signature:
@@ -131,6 +116,18 @@ class Builder:
                 "pretrained weights; for one trained from scratch give --factory.",
             )
         return ()
+
+    def _make_weightless(self, num_classes: int) -> nn.Module:
+        try:
+            with Weightless():
+                return self._make(num_classes)
+        except (RuntimeError, NotImplementedError):  # it is run while it is built
+            return self._make_apart(num_classes)
+
+    def _make_apart(self, num_classes: int) -> nn.Module:
+        """Build the model with random weights, but leave the random state as it was."""
+        with torch.random.fork_rng(devices=[]):
+            return self._make(num_classes)
 
     def _make(self, num_classes: int) -> nn.Module:
         with warnings.catch_warnings():
@@ -155,29 +152,15 @@ class Builder:
 
 @functools.lru_cache(maxsize=4096)
 def _signature(builder: Builder) -> Signature:
-    with _Weightless():
-        model = builder._make(PROBE)
+    try:
+        model = builder._make_weightless(PROBE)
+    except Exception as error:  # a config can ask a library for anything
+        reason = visible((str(error).splitlines() or [""])[0])[:160]
+        raise CheckpointError(
+            f"{builder} cannot be built ({type(error).__name__}: {reason}); expected an image "
+            "classifier: give --arch or --factory"
+        ) from error
     return Signature({key: tuple(value.shape) for key, value in model.state_dict().items()})
-
-
-class _Weightless(TorchFunctionMode):
-    """Allocate and draw no parameters, which saves seconds and leaves the random state alone.
-
-    This is not torch.device("meta"): buffers, and widths that a constructor computes with tensors,
-    as RegNet's does, keep their values.
-    """
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if function is torch.empty:
-            kwargs = {**kwargs, "device": "meta"}
-        elif function in _RANDOM:
-            tensor = args[0] if args else kwargs["tensor"]
-            if tensor.is_meta:
-                return tensor
-        return function(*args, **kwargs)
 
 
 def torchvision_candidates(shapes: Shapes) -> list[Builder]:
@@ -272,39 +255,17 @@ def timm_candidates(shapes: Shapes) -> list[Builder]:
         names = first if isinstance(first, list | tuple) else [first]
         if any(f"{name}.weight" in shapes for name in names):
             builder = Builder("timm", name)
-            if _consists_of(builder, among):
+            build = functools.partial(builder._make, PROBE)
+            if consists_of(build, among) and _buildable(builder):
                 found.append(builder)
     return found
 
 
-class _OtherShapesError(Exception):
-    """A model has parameters of shapes that the weights do not have."""
-
-
-def _consists_of(builder: Builder, shapes: Collection[tuple[int, ...]]) -> bool:
-    """Build a model until too many of its parameters have shapes other than these.
-
-    Most architectures are told apart by their first few layers, and there are over a thousand.
-    """
-    others = 0
-
-    def check(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal others
-        # What follows the number of classes or the size of the image may have another shape.
-        if parameter is None or parameter.ndim == 0 or parameter.shape[0] in (1, PROBE):
-            return
-        others += tuple(parameter.shape) not in shapes
-        if others > _MOST_OTHERS:
-            raise _OtherShapesError
-
-    hook = register_module_parameter_registration_hook(check)
+def _buildable(builder: Builder) -> bool:
     try:
-        with _Weightless():
-            builder._make(PROBE)
-    except _OtherShapesError:
+        builder.signature()
+    except CheckpointError:
         return False
-    finally:
-        hook.remove()
     return True
 
 

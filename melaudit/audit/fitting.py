@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from melaudit.audit.builders import PROBE, Builder, Shapes
+from melaudit.audit.builders import Builder, Shapes
 from melaudit.audit.files import visible
+from melaudit.audit.weightless import PROBE
 
 _AUXILIARY = re.compile(r"(AuxLogits|aux1|aux2)\.")
 _HAVE_AUXILIARY = ("googlenet", "inception_v3")

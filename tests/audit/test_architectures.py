@@ -14,13 +14,13 @@ from torchvision import models
 
 from melaudit.audit.architectures import LoadedModel, from_module, load_model
 from melaudit.audit.builders import (
-    PROBE,
     Builder,
     resized,
     torchvision_candidates,
     torchvision_names,
 )
 from melaudit.audit.fitting import fit
+from melaudit.audit.weightless import PROBE
 from melaudit.errors import CheckpointError
 
 
