@@ -150,6 +150,16 @@ GLOSSARY = (
         "shows where that channel's contribution comes from.",
     ),
     (
+        "Grad-CAM",
+        "An older method: the maps of a late layer, weighted by how much each raises the output. "
+        "Coarse, and shows only what speaks for the class; a second opinion.",
+    ),
+    (
+        "Agreement",
+        "Rank correlation of two maps, each reduced to what speaks for the class and averaged on "
+        "the coarser one's grid: 1 alike, 0 unrelated.",
+    ),
+    (
         "Conservation",
         "What is handed back must add up to the output: nothing gained, nothing lost beyond what "
         "biases are known to absorb.",
