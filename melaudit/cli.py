@@ -222,20 +222,21 @@ def explain(
 @click.option(
     "--i-trust-this-file",
     is_flag=True,
-    help="Loading FILE may run code that is stored in it.",
+    help="Opening FILE may run code that is stored in it.",
 )
 def convert(file: Path, out: Path, i_trust_this_file: bool) -> None:
     """Write the weights of FILE (a pickle with foreign objects, TorchScript) as safetensors.
 
-    A pickle can run any code when it is loaded, so this is the only command that unpickles freely,
-    and only with --i-trust-this-file. Do it where the file can do no harm.
+    Foreign classes in a pickle become inert stand-ins, so nothing of them runs; TorchScript and .pt2
+    go through torch's own loaders, which can run what is stored in them. That is why the command
+    wants --i-trust-this-file.
     """
     from melaudit.audit.convert import convert as convert_file
     from melaudit.errors import CheckpointError
 
     if not i_trust_this_file:
         raise CheckpointError(
-            f"{file} may run code when it is unpickled; if you trust where it comes from, add "
+            f"{file} may run code when it is opened; if you trust where it comes from, add "
             "--i-trust-this-file"
         )
     with Terminal() as terminal:
