@@ -185,7 +185,7 @@ class _Watch(TorchFunctionMode):
         weights = _per_channel(gate, n, channels)
         if n != self.n or torch.Size(space).numel() < 2 or weights is None:
             return
-        if gate.requires_grad and _squashed(gate) and _in_range(weights):
+        if _squashed(gate) and _in_range(weights):
             name = self.running[-1] if self.running else ""
             self.products.append(_Product(weights, _origin(signal), name, self.output is None))
 

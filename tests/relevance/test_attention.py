@@ -159,6 +159,12 @@ def test_plain_resnets_and_look_alikes_have_no_attention() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x * x.mean(1, keepdim=True).sigmoid()
 
+    class Normalised(nn.Module):
+        """Divides each channel by its size, which makes a factor in 0..1 for each image."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * (1 + x.square().mean((2, 3), keepdim=True)).rsqrt()
+
     class Features(Net):
         """Returns its features too, which lie in 0..1 by chance."""
 
@@ -167,7 +173,8 @@ def test_plain_resnets_and_look_alikes_have_no_attention() -> None:
             return self.fc(features), features / features.max() * 0.9
 
     one = images(1)  # a single image makes (1, C, 1, 1) look like a gate
-    for model in (Net(), Net(Scale()), Net(Spatial()), Net(nn.SiLU()), Features()):
+    plain = (Net(), *map(Net, (Scale(), Spatial(), Normalised(), nn.SiLU())))
+    for model in (*plain, Features()):
         assert attention(model, one, "features", 2) is None
         if not isinstance(model, Features):
             assert attention(model, one, "tail", 2) is None
