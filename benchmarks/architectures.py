@@ -88,7 +88,8 @@ def main() -> None:
 
 def examine(name: str, model: nn.Module, options: argparse.Namespace) -> str:
     """Return the row of one model, without its name."""
-    size = FIXED_SIZES.get(name, options.size)
+    own = getattr(model, "default_cfg", {}).get("input_size", (3, options.size))[-1]
+    size = FIXED_SIZES.get(name, own)
     x = torch.randn(2, 3, size, size)
     target = torch.tensor([1, 2])
     with torch.no_grad():

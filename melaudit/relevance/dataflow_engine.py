@@ -20,10 +20,12 @@ from torch.utils.hooks import RemovableHandle
 from zennit.core import Composite
 
 from melaudit.errors import RelevanceError
+from melaudit.relevance.dataflow.custom_functions import seen_through
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.linear_maps import Kernels
 from melaudit.relevance.dataflow.passes import Pass
 from melaudit.relevance.dataflow.rulebook import Rulebook
+from melaudit.relevance.engines import exact
 from melaudit.relevance.intact import remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import find_layer, first_tensor
@@ -117,9 +119,9 @@ class DataflowEngine:
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)  # up to twice as fast
         flow = Flow(self._rulebook, self._kernels, x)
-        with self._watching(flow, layers), _full_precision(x.device), torch.enable_grad():
+        with self._watched(flow, layers), torch.enable_grad():
             image = flow.input()
-            with flow:
+            with flow, seen_through(flow):
                 output = self.model(image)
             logits = find_logits(output, self.num_classes)
         for layer in layers:
@@ -132,12 +134,13 @@ class DataflowEngine:
         return Pass(flow, logits, target)
 
     @contextmanager
-    def _watching(self, flow: Flow, layers: Sequence[str]) -> Iterator[None]:
-        """Have the modules' hooks report to this flow meanwhile."""
+    def _watched(self, flow: Flow, layers: Sequence[str]) -> Iterator[None]:
+        """Have the modules' hooks report to this flow meanwhile, and compute exactly."""
         self._flow, self._tapped = flow, tuple(layers)
         self._calls.clear()
         try:
-            yield
+            with torch.autocast(flow.leaf.device.type, enabled=False), exact():
+                yield
         finally:
             self._flow, self._tapped = None, ()
 
@@ -165,16 +168,3 @@ class DataflowEngine:
             raise RelevanceError(
                 f"layer {layer} gives no tensor that gradients reach; name another layer"
             )
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Compute without TF32 and autocast, which would cost relevance its sums."""
-    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = matmul
-        torch.backends.cudnn.allow_tf32 = cudnn

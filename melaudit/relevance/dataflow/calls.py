@@ -98,7 +98,7 @@ def canonical(function: Callable[..., Any]) -> tuple[str, bool]:
 @cache
 def inplace_argument(function: Callable[..., Any]) -> int | None:
     """Return the position of a function's `inplace` argument, None if it has none."""
-    if not inspect.isfunction(function):
+    if not inspect.isfunction(function) or hasattr(function, "__wrapped__"):
         return None
     names = list(inspect.signature(function).parameters)
     return names.index("inplace") if "inplace" in names else None

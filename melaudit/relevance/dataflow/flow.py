@@ -42,7 +42,7 @@ from melaudit.relevance.dataflow.calls import (
     tensors,
 )
 from melaudit.relevance.dataflow.linear_maps import Kernel, Kernels, LinearMap
-from melaudit.relevance.dataflow.marks import Gate, Mark, mark_of, put_mark
+from melaudit.relevance.dataflow.marks import Gate, Leg, Mark, mark_of, put_mark
 from melaudit.relevance.dataflow.rulebook import Rulebook
 from melaudit.relevance.dataflow.steps import ElementwiseStep, LinearStep, Step
 from melaudit.relevance.dataflow.taps import Tap
@@ -152,7 +152,13 @@ class Flow(TorchFunctionMode):
                     else axis.carried(source.shape, tensor.shape, moves)
                     for axis in (mark.images, mark.channels)
                 )
-                put_mark(tensor, Mark(images, channels, weakest, pixels))
+                if images is not None and images.size != len(self.leaf):
+                    images = None  # images were cut up, or put together with others
+                new = Mark(images, channels, weakest, pixels)
+                if mark.step is not None and call.name in operations.REARRANGEMENTS:
+                    leg = Leg(source.shape, tensor.shape, moves)
+                    new = replace(new, step=mark.step, route=(*mark.route, leg))
+                put_mark(tensor, new)
         return result
 
     def connect(self, step: Step, signal: Tensor, y: Tensor, mark: Mark) -> Tensor:
@@ -200,15 +206,23 @@ class Flow(TorchFunctionMode):
     def fold(self, step: LinearStep, kernel: Kernel, mark: Mark, y: Tensor) -> Tensor:
         """Return y as the output of a linear layer with what follows it folded in.
 
-        A tap on the layer moves with it: the layer's relevance is that of the folded output.
+        Rearrangements that stood between the two come after. A tap on the layer moves with the
+        fold: the layer's relevance is that of the folded output.
         """
+        for leg in reversed(mark.route):
+            y = leg.back(y)
         folded = LinearStep(
             step.linear, kernel, step.rule, step.signal, step.mark, y, self.books, step.images
         )
-        y = self.connect(folded, step.signal, y, replace(mark, step=folded))
+        channels = Axis.at(y.shape, step.linear.channel_dim)
+        here = Mark(step.images, channels, step=folded)
+        y = self.connect(folded, step.signal, y, here)
         for name, tap in self.taps.items():
             if tap.mark.step is step:
                 self.tap(name, y)
+        with self:
+            for leg in mark.route:
+                y = leg.forth(y)
         return y
 
     def tap(self, name: str, tensor: Tensor) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from melaudit.relevance.dataflow.axes import Axis
+from melaudit.relevance.dataflow.axes import Axis, Moves
 
 
 class Gate(IntEnum):
@@ -26,6 +27,32 @@ class Gate(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """A rearrangement of all of a tensor's elements."""
+
+    before: torch.Size
+    after: torch.Size
+    moves: Moves | None
+    """Where each dimension went; None for a reshape."""
+
+    def back(self, tensor: Tensor) -> Tensor:
+        """Undo it."""
+        return tensor.reshape(self.before) if self.moves is None else tensor.permute(self.order)
+
+    def forth(self, tensor: Tensor) -> Tensor:
+        """Do it again."""
+        if self.moves is None:
+            return tensor.reshape(self.after)
+        return tensor.permute([self.order.index(d) for d in range(len(self.order))])
+
+    @property
+    def order(self) -> list[int]:
+        """The moves of a permutation, which lose no dimension."""
+        assert self.moves is not None
+        return [d for d in self.moves if d is not None]
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """The note on one tensor."""
 
@@ -38,7 +65,9 @@ class Mark:
     support: Tensor | None = None
     """Of pixels: 1 where an element comes from the input and 0 on padding; None without padding."""
     step: Any = None
-    """The step that made the tensor, while a BatchNorm may still be folded into it."""
+    """The linear layer that made the tensor, while a BatchNorm may still be folded into it."""
+    route: tuple[Leg, ...] = ()
+    """How the tensor has been rearranged since."""
 
 
 def mark_of(tensor: Tensor) -> Mark | None:

@@ -12,6 +12,7 @@ from torch.autograd.graph import GradientEdge
 from melaudit.errors import RelevanceError
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.steps import nonzero
+from melaudit.relevance.engines import exact
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.outputs import predictions, start_relevance
 
@@ -127,7 +128,16 @@ def _backward(
 ) -> tuple[Tensor | None, ...]:
     """Send c down from one place in the graph to several others; None where none arrives."""
     grad: Callable[..., tuple[Tensor | None, ...]] = torch.autograd.grad
-    return grad([start], into, [seed], retain_graph=keep, allow_unused=True)
+    try:
+        with exact():
+            return grad([start], into, [seed], retain_graph=keep, allow_unused=True)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise RelevanceError(
+            f"relevance cannot go back through the model ({str(error).splitlines()[0]}); if it "
+            "uses gradient checkpointing, switch that off"
+        ) from error
 
 
 def _peaks(relevance: Tensor) -> Tensor:

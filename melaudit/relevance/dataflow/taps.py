@@ -28,6 +28,13 @@ class Tap:
         """Tap a tensor; what is later written into it does not reach the tap."""
         return cls(layer, get_gradient_edge(tensor), tensor.detach().clone(), mark, images)
 
+    @property
+    def _merged(self) -> bool:
+        """Whether the first dimension is (images * something), as windows of tokens are."""
+        first = self.value.shape[:1]
+        whole = self.mark.images == Axis(1, self.images) and first != (self.images,)
+        return whole and self.mark.images is not None and self.mark.images.fits(first)
+
     @cached_property
     def channel_dim(self) -> int:
         """The dimension that counts channels: the one the last layer with weights made so.
@@ -49,7 +56,8 @@ class Tap:
     def image_dim(self) -> int:
         """The dimension that counts images."""
         shape = self.value.shape
-        dim = 0 if shape and shape[0] == self.images else _dimension(self.mark.images, shape)
+        alone = bool(shape) and (shape[0] == self.images or self._merged)
+        dim = 0 if alone else _dimension(self.mark.images, shape)
         if dim is None:
             raise RelevanceError(
                 f"layer {self.layer} gives {tuple(shape)}, in which the {self.images} images "
@@ -70,12 +78,12 @@ class Tap:
 
     def by_image(self, relevance: Tensor) -> Tensor:
         """View the layer's relevance as (N, rest)."""
-        return relevance.movedim(self.image_dim, 0).flatten(1)
+        return relevance.movedim(self.image_dim, 0).reshape(self.images, -1)
 
     def by_channel(self, relevance: Tensor) -> Tensor:
         """Sum the layer's relevance over all but images and channels: (N, channels)."""
-        both = relevance.movedim((self.image_dim, self.channel_dim), (0, 1))
-        return both.flatten(2).sum(2) if both.ndim > 2 else both
+        last = relevance.movedim((self.image_dim, self.channel_dim), (0, -1))
+        return last.reshape(self.images, -1, self.channels).sum(1)
 
 
 def _dimension(axis: Axis | None, shape: tuple[int, ...]) -> int | None:

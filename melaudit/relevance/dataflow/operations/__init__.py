@@ -16,10 +16,19 @@ from melaudit.relevance.dataflow.operations import (
     products,
     sums,
 )
-from melaudit.relevance.dataflow.operations.gradients import ARRANGEMENTS, moves
+from melaudit.relevance.dataflow.operations.gradients import ARRANGEMENTS, REARRANGEMENTS, moves
 from melaudit.relevance.dataflow.operations.unknown import PASSIVE, unknown
 
-__all__ = ["ARRANGEMENTS", "BY_COMPOSITE", "IN_WORDS", "OPERATIONS", "PASSIVE", "moves", "unknown"]
+__all__ = [
+    "ARRANGEMENTS",
+    "BY_COMPOSITE",
+    "IN_WORDS",
+    "OPERATIONS",
+    "PASSIVE",
+    "REARRANGEMENTS",
+    "moves",
+    "unknown",
+]
 
 OPERATIONS: dict[str, Operation] = {}
 IN_WORDS: dict[str, str] = {}

@@ -40,6 +40,12 @@ RESHAPES = frozenset(
 )
 """These keep the elements in row-major order."""
 
+REARRANGEMENTS = RESHAPES | {"T", "mT", "movedim", "permute", "t", "transpose"}
+"""These keep all of the elements, once each."""
+
+LEADING = frozenset(("fold", "unfold", "diag_embed", "col2im", "im2col", "view_as_real"))
+"""These add or take dimensions at the end and leave the first ones alone."""
+
 REDUCTIONS = frozenset(
     "amax amin aminmax kthvalue logsumexp max mean median min mode nanmean nanmedian nanquantile "
     "nansum norm quantile std sum topk var linalg_norm linalg_vector_norm vector_norm".split()
@@ -76,6 +82,14 @@ NORMALISERS = frozenset("norm linalg_norm linalg_vector_norm vector_norm std".sp
 
 def gradient(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
     """Make a call whose gradient is its rule."""
+    return flow.native(call)
+
+
+def shaped_like(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
+    """Make a call whose other tensors only lend their shape or type."""
+    if not flow.is_signal(args[0]):
+        return call.run()
+    call.signals = [args[0]]
     return flow.native(call)
 
 
@@ -147,8 +161,9 @@ def moves(call: Call, source: Shape, result: Shape) -> Moves | None:
         return axes.dropped(ndim, _reduced(call, ndim, len(result)))
     if name == "einsum":
         return _einsum_moves(call, ndim)
-    if len(result) < ndim:
-        return [None] * ndim
+    if len(result) < ndim or name in LEADING:
+        kept = [a == b for a, b in zip(source, result, strict=False)]
+        return [d if all(kept[: d + 1]) and d < len(kept) else None for d in range(ndim)]
     return axes.aligned(source, result)
 
 
@@ -193,6 +208,7 @@ def _einsum_moves(call: Call, ndim: int) -> Moves:
 
 OPERATIONS: dict[str, Operation] = {
     **dict.fromkeys((*ARRANGEMENTS, *HOMOGENEOUS), gradient),
+    **dict.fromkeys(("expand_as", "reshape_as", "type_as", "view_as"), shaped_like),
     **dict.fromkeys(DROPOUTS, dropout),
     **dict.fromkeys(NORMALISERS, normaliser),
     "var": squared,

@@ -98,7 +98,7 @@ def batch_norm(
             return functional.batch_norm(input, *statistics, *affine_pair, training, momentum, eps)
     mark = flow.mark(input)
     step = mark.step
-    if not isinstance(step, LinearStep) or training or not _fits(step, input, running_var):
+    if not isinstance(step, LinearStep) or training or not _fits(mark, input, running_var):
         return flow.elementwise(call, input)
     assert running_mean is not None and running_var is not None
     mean, variance = running_mean, running_var
@@ -240,11 +240,12 @@ def _normalised(
     return flow.connect(step, input, y, Mark(mark.images, channels, Gate.SIGNAL))
 
 
-def _fits(step: LinearStep, input: Tensor, variance: Tensor | None) -> bool:
+def _fits(mark: Mark, input: Tensor, variance: Tensor | None) -> bool:
     """Whether the channels a BatchNorm scales are the outputs of the linear layer before it."""
-    if variance is None or not step.intact() or step.kernel.folded:
+    if variance is None or not mark.step.intact() or mark.step.kernel.folded:
         return False
-    return input.shape[1] == len(variance) and step.linear.channel_dim % input.ndim == 1
+    place = None if mark.channels is None else mark.channels.locate(input.shape)
+    return place == (1, 1) and mark.channels == Axis.at(input.shape, 1)
 
 
 def _per_channel(values: Tensor | None, input: Tensor) -> Tensor | None:

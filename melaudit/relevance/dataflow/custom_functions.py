@@ -1,0 +1,82 @@
+"""Looking inside a model's own autograd Functions, as memory-saving activations are written.
+
+`Function.apply` is no torch function, so a mode does not see it, and its hand-written backward
+pass is a gradient, not a rule. But its forward pass is made of torch operations: run as plain
+code, each of them is seen and has its rule. While a model is watched, `apply` does that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from melaudit.relevance.dataflow.calls import Call, tensors
+from melaudit.relevance.dataflow.operations import unknown
+
+if TYPE_CHECKING:
+    from melaudit.relevance.dataflow.flow import Flow
+
+
+@contextmanager
+def seen_through(flow: Flow) -> Iterator[None]:
+    """Run the forward passes of custom Functions as plain code meanwhile, in this thread."""
+    original = vars(Function)["apply"]
+    thread = threading.get_ident()
+
+    def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
+        def own() -> Any:
+            return original.__get__(None, cls)(*args, **kwargs)
+
+        if threading.get_ident() != thread or cls.__module__.startswith(_OURS):
+            return own()
+        signals = [t for t in tensors((args, kwargs)) if flow.is_signal(t)]
+        if not signals or not torch.is_grad_enabled():
+            return own()
+        result = _inside(cls, args, kwargs)
+        if any(t.requires_grad for t in tensors(result)):
+            return result
+        # It detaches, or calls what is not torch: its own gradient is all there is.
+        function: Callable[..., Any] = original.__get__(None, cls)
+        with torch._C.DisableTorchFunction():
+            return unknown(flow, Call(function, cls.__name__, args, kwargs, signals), *args)
+
+    Function.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        Function.apply = original  # type: ignore[method-assign]
+
+
+_OURS = __name__.rpartition(".")[0]
+
+
+class _Context:
+    """Stands in for the context of a forward pass; what is put there is not needed again."""
+
+    def __init__(self, args: tuple[Any, ...]) -> None:
+        self.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
+        self.saved_tensors: tuple[Tensor, ...] = ()
+
+    def save_for_backward(self, *saved: Tensor) -> None:
+        self.saved_tensors = saved
+
+    save_for_forward = save_for_backward
+
+    def mark_dirty(self, *args: Tensor) -> None: ...
+
+    def mark_non_differentiable(self, *args: Tensor) -> None: ...
+
+    def set_materialize_grads(self, value: bool) -> None: ...
+
+
+def _inside(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a Function's forward pass as plain code."""
+    if cls.setup_context is not Function.setup_context:  # it takes no context of its own
+        return cls.forward(*args, **kwargs)
+    return cls.forward(_Context(args), *args, **kwargs)
