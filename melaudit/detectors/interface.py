@@ -48,8 +48,11 @@ class Attributor(Protocol):
         """Give the same for a copy of the model, its weights shuffled from the output down."""
         ...
 
-    def other(self) -> AbstractContextManager[Attributor] | None:
-        """Return the same by another engine on a copy of the model; None where there is none."""
+    def both_engines(self) -> AbstractContextManager[tuple[Attributor, Attributor]] | None:
+        """Give this engine and another, on copies of the model, with biases treated alike.
+
+        None where there is no other.
+        """
         ...
 
 

@@ -8,10 +8,11 @@ Why: a map of another network may be perfectly conserved and is still not this m
 
 How: on the sampled images, the logits that came with the maps, from the engine's own forward pass,
 are held against those of the model as it was given, with everything taken off it. The largest
-difference is divided by the image's largest logit; the worst image counts. Rounding alone gives
-1e-7 to 1e-5 (another memory layout, a BatchNorm folded in; at most 3e-6 on trained ResNets), so up
-to 1e-4 passes. Up to 1e-2 no decision but the closest changes: degraded. Beyond that it is another
-model. Images whose logits all but vanish are measured by the median image's largest logit.
+difference is divided by the image's largest logit; the worst image counts. Rounding alone gives up
+to 9e-6 (trained ResNets, engine dataflow). Merging as zennit does it leaves each BatchNorm's own
+stabiliser in place, 5e-6 for each of them: 9e-5 on a ResNet18, 5e-4 on a ResNet50, which no map
+shows. So up to 1e-3 passes. Up to 1e-2 no decision but the closest changes: degraded. Beyond that
+it is another model. Images whose logits all but vanish are measured by the median image's.
 
 Costs one forward pass of the sampled images, and puts the engine on the model anew.
 
@@ -40,7 +41,7 @@ class OutputEquivalence:
     title = "The explained model is the model"
     checks_explanations = True
 
-    limits: tuple[float, float] = (1e-4, 1e-2)
+    limits: tuple[float, float] = (1e-3, 1e-2)
     """Largest relative difference of the worst image that passes, and that is merely degraded."""
     faint: float = 0.1
     """An image's scale is at least this share of the median image's largest logit."""

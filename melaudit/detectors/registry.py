@@ -15,8 +15,11 @@ from melaudit.detectors.channel_uniformity import ChannelUniformity
 from melaudit.detectors.class_sensitivity import ClassSensitivity
 from melaudit.detectors.conservation import Conservation
 from melaudit.detectors.dark_ring import DarkRing
+from melaudit.detectors.engine_agreement import EngineAgreement
+from melaudit.detectors.faithfulness import Faithfulness
 from melaudit.detectors.interface import Detector
 from melaudit.detectors.output_equivalence import OutputEquivalence
+from melaudit.detectors.randomisation import Randomisation
 from melaudit.errors import DetectorError
 
 GROUP = "melaudit.detectors"
@@ -26,6 +29,9 @@ OURS: tuple[Detector, ...] = (
     ChannelUniformity(),
     ClassSensitivity(),
     OutputEquivalence(),
+    Randomisation(),
+    Faithfulness(),
+    EngineAgreement(),
     DarkRing(),
     BorderRelevance(),
 )

@@ -45,9 +45,16 @@ def _has_dataflow() -> bool:
 
 
 def build_engine(
-    engine: str, model: nn.Module, rules: Composite, canonizer: str, num_classes: int | None
+    engine: str,
+    model: nn.Module,
+    rules: Composite,
+    canonizer: str,
+    num_classes: int | None,
+    biased: bool = False,
 ) -> Engine:
     """Make the engine of that name for the model; see `canonizers` for the names of those.
+
+    `biased` lets biases take their share in dataflow as well, as they always do in zennit.
 
     Raises ConfigurationError or RelevanceError for a canonizer that is unknown or does not fit.
     """
@@ -60,7 +67,7 @@ def build_engine(
         find_canonizer(canonizer, model)  # needs none, but says so if the name is wrong
     from melaudit.relevance.dataflow_engine import DataflowEngine
 
-    return DataflowEngine(model, rules, num_classes=num_classes)
+    return DataflowEngine(model, rules, num_classes=num_classes, biased=biased)
 
 
 @contextmanager

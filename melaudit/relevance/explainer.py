@@ -56,6 +56,9 @@ class Explainer:
         Number of outputs, where a model returns several matrices.
     bounds
         Lowest and highest pixel after preprocessing, for `epsilon_gamma_box`.
+    biased
+        For dataflow: let biases take their share of relevance under rules of one sign, as they do
+        in zennit, instead of handing it on.
     """
 
     target_default = "the predicted class"
@@ -69,6 +72,7 @@ class Explainer:
         canonizer: str = "auto",
         num_classes: int | None = None,
         bounds: tuple[Bound, Bound] = PIXEL_BOUNDS,
+        biased: bool = False,
     ) -> None:
         self.model = _explainable(model)
         self.num_classes = num_classes
@@ -78,9 +82,9 @@ class Explainer:
         self._composite = composite_name(composite)
         rules = find_composite(composite, bounds)
         engine = choose_engine(engine, canonizer)
-        self._settings = engine, canonizer, bounds
+        self._settings = engine, canonizer, bounds, biased
         self._rules = composite
-        self._engine = build_engine(engine, self.model, rules, canonizer, num_classes)
+        self._engine = build_engine(engine, self.model, rules, canonizer, num_classes, biased)
         self._layer: str | None = None
         self._first: Tensor | None = None
         self._undo: ExitStack | None = None
@@ -239,18 +243,19 @@ class Explainer:
         """
         model = self._copied_model()
         randomise(model, depth, seed)
-        engine, canonizer, _ = self._settings
-        with self._alike(model, engine, canonizer) as explainer:
+        engine, canonizer, _, biased = self._settings
+        with self._alike(model, engine, canonizer, biased) as explainer:
             yield explainer
 
-    def other(self) -> AbstractContextManager[Explainer] | None:
-        """Return an explainer alike but with the other engine, on a copy of the model.
+    def both_engines(self) -> AbstractContextManager[tuple[Explainer, Explainer]] | None:
+        """Return explainers with this engine and with the other, each on a copy of the model.
 
-        None where there is no other engine. Raises ConfigurationError or RelevanceError when it
-        cannot take this composite or model.
+        Biases take their share in both, so the two must give the same maps. None where there is no
+        other engine. On entering, raises ConfigurationError or RelevanceError when the other cannot
+        take this composite or model.
         """
-        engine = other_engine(self._settings[0])
-        return None if engine is None else self._alike(self._copied_model(), engine, "auto")
+        other = other_engine(self._settings[0])
+        return None if other is None else self._side_by_side(other)
 
     def describe(self) -> str:
         """Return engine, composite, canonizer and explained quantity in one line."""
@@ -272,13 +277,22 @@ class Explainer:
                 "attributes copy.deepcopy can copy"
             ) from error
 
-    def _alike(self, model: nn.Module, engine: str, canonizer: str) -> Explainer:
+    @contextmanager
+    def _side_by_side(self, other: str) -> Iterator[tuple[Explainer, Explainer]]:
+        engine, canonizer, _, _ = self._settings
+        with (
+            self._alike(self._copied_model(), engine, canonizer, biased=True) as first,
+            self._alike(self._copied_model(), other, "auto", biased=True) as second,
+        ):
+            yield first, second
+
+    def _alike(self, model: nn.Module, engine: str, canonizer: str, biased: bool) -> Explainer:
         """Return an explainer of another model with the same rules and outputs."""
         rules = copy.copy(self._rules)
         if isinstance(rules, Composite):  # a composite goes on one model at a time
             rules.handles = type(rules.handles)()
         bounds = self._settings[2]
-        return Explainer(model, rules, engine, canonizer, self.num_classes, bounds)
+        return type(self)(model, rules, engine, canonizer, self.num_classes, bounds, biased)
 
     def _through(
         self, layer: str, channels: Sequence[int]

@@ -35,7 +35,7 @@ CHECKS = {
         "A map that looks the same for every class shows edges of the picture, not reasons.",
     ),
     "randomisation": Question(
-        "Does the map change when the model's weights are replaced by random ones?",
+        "Does the map change when the model's weights are shuffled?",
         "A map that survives this does not depend on what the model has learned.",
     ),
     "faithfulness": Question(
@@ -46,6 +46,11 @@ CHECKS = {
     "output_equivalence": Question(
         "Are the explained model's outputs those of the model itself?",
         "Explaining may not alter the model; beyond rounding, nothing may differ.",
+    ),
+    "engine_agreement": Question(
+        "Do two engines that share no code draw the same map?",
+        "Where both conserve relevance they must. Which of two different maps is wrong this check "
+        "cannot tell, so it marks down and never rejects.",
     ),
 }
 """By check id; checks of other detectors are shown with their own statement."""

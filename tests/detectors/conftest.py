@@ -92,6 +92,12 @@ def _examine(
     return detector.conclude(table)
 
 
+@pytest.fixture
+def show() -> Callable[[Explainer, Tensor, str], Batch]:
+    """Return `show(explainer, x, layer)`: the batch that a pass would show to a detector."""
+    return explained
+
+
 def explained(explainer: Explainer, x: Tensor, layer: str) -> Batch:
     """Explain x (N, C, H, W) as a pass would and show it as one batch, every image sampled."""
     a = explainer.attribute(x, None, [layer])

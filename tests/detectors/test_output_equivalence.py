@@ -46,7 +46,7 @@ def conclude(measurements: Make, difference: Any, scale: Any) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("off", "status"), [(0.0, "pass"), (9e-5, "pass"), (2e-3, "degraded"), (0.03, "fail")]
+    ("off", "status"), [(0.0, "pass"), (9e-4, "pass"), (2e-3, "degraded"), (0.03, "fail")]
 )
 def test_the_worst_image_decides(measurements: Make, off: float, status: str) -> None:
     check = conclude(measurements, [1e-6, 4 * off, np.nan], [4.0, 4.0, np.nan])
@@ -113,7 +113,7 @@ class Restless(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.body(x)
-        return logits * (1 + 0.02 * torch.rand(()))
+        return logits * (1 + 0.04 * torch.rand(len(x), 1))
 
 
 def test_a_model_that_answers_differently_every_time_is_found(examine: Examine) -> None:
@@ -154,6 +154,6 @@ def test_on_a_trained_resnet50_both_engines_pass(
     model, x = rings
     for engine in ("dataflow", "zennit"):
         with Explainer(model, engine=engine) as explainer:
-            (check,) = examine(OutputEquivalence(), explainer, x[1:3])
+            (check,) = examine(OutputEquivalence(), explainer, x[1:3, :, ::2, ::2])
         assert isinstance(check, Check)
         assert check.status == CheckStatus.PASS
