@@ -11,7 +11,7 @@ without the random ones, averaged over the three shares, is the image's advantag
 units of the median image's logit. The mean advantage has a bootstrap 95 % interval: above zero it
 passes, below zero the maps point away from what the model uses and it fails, and where zero is
 inside nothing was shown: degraded. Measured on 16 images: sound maps of two trained ResNets +0.71
-(0.35 to 1.16) and +0.23 (0.02 to 0.43), the same maps negated -0.09 (-0.27 to 0.12) and -0.16
+(0.36 to 1.16) and +0.27 (0.04 to 0.48), the same maps negated -0.09 (-0.27 to 0.12) and -0.16
 (-0.27 to -0.05), a blob in the middle of the image +0.07 and -0.06 (both around zero). A map with
 no truth in it passes by chance in one of forty audits, on few images somewhat more often. Filling
 with a blurred image gives the same order but a third to a half of the effect, and leaves dark

@@ -12,9 +12,9 @@ half of the layers, to all; each image has a shuffle of its own. Both signed map
 random weights the logit's sign, and the map's with it, is a matter of chance. With all weights
 shuffled a map that never asked the weights stays exactly what it was, 1.00; maps of two trained
 ResNets had 0.00 to 0.86 (24 images and shuffles each of epsilon_plus_flat and epsilon_gamma_box,
-medians 0.53 and 0.02). A median above 0.9 is degraded, above 0.98 a failure. The shallower depths
+medians 0.52 and 0.01). A median above 0.9 is degraded, above 0.98 a failure. The shallower depths
 are told but not judged: rules that only pass positive parts send much the same relevance to the
-same places from any head (0.04 to 1.00 measured), as Sixt et al. explain.
+same places from any head (0.02 to 1.00 measured), as Sixt et al. explain.
 
 What it does not see: maps that ask the lower weights but not the decision. Guided backpropagation
 has 0.21 to 0.86 here; `class_sensitivity` is the check that convicts it.
