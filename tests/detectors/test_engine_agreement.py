@@ -52,15 +52,24 @@ def images(n: int = 3) -> Tensor:
 
 
 def conclude(
-    measurements: Make, cosine: Any, ratio: Any = 0.5, other: Any = 0.5, applied: Any = 1
+    measurements: Make,
+    cosine: Any,
+    ratio: Any = 0.5,
+    other: Any = 0.5,
+    applied: Any = 1,
+    books: Any = 1,
 ) -> Result:
     cosine = np.asarray(cosine, float)
     columns = {
         f"engine_agreement.{name}": np.broadcast_to(np.asarray(values, float), cosine.shape)
         for name, values in (
-            ("applied", applied), ("cosine", cosine), ("ratio", ratio), ("other_ratio", other)
+            ("applied", applied),
+            ("cosine", cosine),
+            ("ratio", ratio),
+            ("other_ratio", other),
+            ("books", books),
         )
-    }  # fmt: skip
+    }
     (result,) = EngineAgreement().conclude(measurements(columns))
     return result
 
@@ -84,12 +93,19 @@ def test_the_median_decides_and_it_never_fails(
 
 
 def test_images_on_which_one_engine_does_not_conserve_do_not_count(measurements: Make) -> None:
-    check = conclude(measurements, [1.0, 1.0, 0.1], other=[0.5, 0.4, 40.0])
+    check = conclude(measurements, [1.0, 1.0, 0.1], other=[0.5, 0.48, 40.0])
     assert isinstance(check, Check) and check.status == CheckStatus.PASS
     assert "2 images" in check.statement
     skipped = conclude(measurements, [0.1, 0.1, 1.0], other=[40.0, 60.0, 0.5])
     assert isinstance(skipped, Skipped)
     assert "hold 0.5 and another's 40" in skipped.reason
+
+
+def test_books_that_close_outweigh_an_engine_that_holds_another_amount(measurements: Make) -> None:
+    with_books = conclude(measurements, [0.6, 0.7], other=[1.2, 0.3])
+    assert isinstance(with_books, Skipped)
+    without = conclude(measurements, [0.6, 0.7], other=[1.2, 0.3], books=0)
+    assert isinstance(without, Check) and without.status == CheckStatus.DEGRADED
 
 
 def test_no_other_engine_and_no_sample_are_skipped(measurements: Make) -> None:
