@@ -227,9 +227,9 @@ def explain(
 def convert(file: Path, out: Path, i_trust_this_file: bool) -> None:
     """Write the weights of FILE (a pickle with foreign objects, TorchScript) as safetensors.
 
-    Foreign classes in a pickle become inert stand-ins, so nothing of them runs; TorchScript and .pt2
-    go through torch's own loaders, which can run what is stored in them. That is why the command
-    wants --i-trust-this-file.
+    Foreign classes in a pickle become inert stand-ins, so nothing of them runs; TorchScript and
+    .pt2 go through torch's own loaders, which can run what is stored in them. That is why the
+    command wants --i-trust-this-file.
     """
     from melaudit.audit.convert import convert as convert_file
     from melaudit.errors import CheckpointError

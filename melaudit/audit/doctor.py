@@ -22,9 +22,6 @@ from melaudit.audit.sweep import Observer, Sweep, sweep
 from melaudit.detectors.registry import detectors
 from melaudit.findings import Check, Skipped, Trust
 
-EXAMINED = 8
-"""Images on which the checks run."""
-
 
 @dataclass(frozen=True)
 class Examination:
@@ -56,7 +53,7 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     """
     observer.stage("Loading")
     whole = prepare(configuration)
-    few = whole.dataset.with_limit(EXAMINED, configuration.seed)
+    few = whole.dataset.with_limit(configuration.probes, configuration.seed)
     prepared = dataclasses.replace(whole, dataset=few)
     with explain(configuration, prepared) as explainer:
         plan = Sweep(
@@ -78,7 +75,6 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
         rate = _rate(plan, prepared)
         engine = explainer.describe()
         operations = explainer.operations(first_input(prepared))
-    probes = min(configuration.probes, len(whole.dataset))
     return Examination(
         architecture=whole.loaded.architecture,
         outputs=whole.loaded.outputs,
@@ -92,7 +88,7 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
         operations=operations,
         images=len(whole.dataset),
         images_per_second=rate,
-        seconds=len(whole.dataset) / rate + probes * checked / len(few),
+        seconds=len(whole.dataset) / rate + checked,
         notes=whole.notes,
     )
 

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from melaudit.audit.performance import doubts, performance
+from melaudit.detectors.interface import Array
 
 CLASSES = ("benign", "malignant")
 
 
-def simulate(n: int, right: float, prevalence: float = 0.5, seed: int = 0) -> tuple:
+def simulate(
+    n: int, right: float, prevalence: float = 0.5, seed: int = 0
+) -> tuple[Array, Array, Array]:
     rng = np.random.default_rng(seed)
     labels = (rng.random(n) < prevalence).astype(np.int64)
     predictions = np.where(rng.random(n) < right, labels, 1 - labels)

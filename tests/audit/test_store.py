@@ -7,6 +7,7 @@ import pytest
 
 from melaudit.audit import store as store_module
 from melaudit.audit.store import Store
+from melaudit.detectors.interface import Array
 from melaudit.errors import StoreError
 
 
@@ -15,16 +16,16 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "SHARD", 4)
 
 
-def fill(store: Store, shard: int, read: list[bool]) -> dict[str, np.ndarray]:
+def fill(store: Store, shard: int, read: list[bool]) -> dict[str, Array]:
     rows = store.rows(shard)
     n = sum(read)
     rng = np.random.default_rng(shard)
-    measured = {
+    measured: dict[str, Array] = {
         "score": rng.random(n).astype(np.float32),
         "map": rng.random((n, 3, 2)).astype(np.float16),
         "present": rng.random(n) > 0.5,
     }
-    every = {"status": np.array(["ok" if r else "skipped" for r in read], object)}
+    every: dict[str, Array] = {"status": np.array(["ok" if r else "skipped" for r in read], object)}
     assert len(rows) == len(read)
     store.write(shard, every, measured, np.array(read))
     return measured

@@ -302,6 +302,9 @@ class Scarce:
             raise torch.OutOfMemoryError("too much")
         return x[:, :1].expand(-1, len(channels), -1, -1) * target[:, None, None, None]
 
+    def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
+        return ()
+
 
 def test_a_batch_that_does_not_fit_is_taken_in_parts_and_so_are_those_after_it() -> None:
     e, engine, x = explainer(), Scarce(), images(7)

@@ -46,11 +46,11 @@ def seen_through(flow: Flow) -> Iterator[None]:
         with torch._C.DisableTorchFunction():
             return unknown(flow, Call(function, cls.__name__, args, kwargs, signals), *args)
 
-    Function.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
+    Function.apply = classmethod(apply)
     try:
         yield
     finally:
-        Function.apply = original  # type: ignore[method-assign]
+        Function.apply = original
 
 
 _OURS = __name__.rpartition(".")[0]
