@@ -32,12 +32,18 @@ class Books:
             self.pages[layer] = self.nothing.clone().requires_grad_()
         return self.pages[layer]
 
-    def per_image(self, taken: Tensor, images: Axis | None) -> Tensor:
-        """Sum what was taken for each image: (N,)."""
+    def per_image(self, s: Tensor, took: Tensor, images: Axis | None) -> Tensor:
+        """Sum s * took, what was taken, for each image: (N,); `took` broadcasts to s."""
         if images is None or images.size != len(self.nothing):
             self.kept = False
             return self.nothing
-        return images.sums(taken)
+        if images != Axis.at(s.shape, 0):
+            return images.sums(s * took)
+        # Where all of a dimension has one `took`, as a channel has one bias, s is summed first.
+        took = took.reshape((1,) * (s.ndim - took.ndim) + took.shape)
+        alike = [dim for dim in range(1, s.ndim) if took.shape[dim] == 1]
+        taken = (s.sum(alike, keepdim=True) if alike else s) * took
+        return taken.sum(list(range(1, s.ndim))) if s.ndim > 1 else taken
 
     def meter(self, tensor: Tensor, layer: str, images: Axis | None, sign: float = 1.0) -> Tensor:
         """Return the tensor; the relevance that reaches it is entered, `sign` times, on the page.
@@ -60,7 +66,7 @@ class _Metered(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
         passed = c if ctx.needs_input_grad[0] else None
-        taken = ctx.books.per_image(c * ctx.value, ctx.images)
+        taken = ctx.books.per_image(c, ctx.value, ctx.images)
         return passed, ctx.sign * taken, None, None, None
 
 

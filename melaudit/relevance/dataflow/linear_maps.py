@@ -32,6 +32,10 @@ class LinearMap(Protocol):
         """Return the weight that makes the output `scale` (channels,) times as large."""
         ...
 
+    def one_output(self, weight: Tensor) -> Tensor:
+        """Return the weight of the first output channel alone; of several groups, all of it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -51,6 +55,10 @@ class Dense:
     def scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
         """Scale the rows."""
         return weight * scale[:, None]
+
+    def one_output(self, weight: Tensor) -> Tensor:
+        """Return the first row."""
+        return weight[:1]
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,12 @@ class Convolution:
         per_group = scale.reshape(self.groups, 1, -1, *[1] * (weight.ndim - 2))
         scaled: Tensor = (grouped * per_group).flatten(0, 1)
         return scaled
+
+    def one_output(self, weight: Tensor) -> Tensor:
+        """Return the first filter."""
+        if self.groups > 1:
+            return weight
+        return weight[:, :1] if self.transposed else weight[:1]
 
     def _convolve(
         self,
@@ -139,6 +153,11 @@ class Kernel:
             bias = shift.detach() if bias is None else bias + shift.detach()
         self.bias = bias
         """(channels,), or None."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the weight."""
+        return self._raw.shape
 
     @cached_property
     def weight(self) -> Tensor:

@@ -86,6 +86,8 @@ class Part:
     took: Tensor
     """What bias and stabiliser take of each unit of s; broadcasts to the output."""
     branches: tuple[Branch, ...]
+    alike: bool = False
+    """Whether all output channels have the same weights, and the branches those of one alone."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,8 @@ class Flat:
 
     def split(self, layer: Application) -> Split:
         """Divide by the number of inputs seen."""
-        return _valueless(layer, layer.kernel.make("ones", torch.ones_like), None)
+        ones = layer.kernel.make("ones", lambda w: torch.ones_like(layer.linear.one_output(w)))
+        return _valueless(layer, ones, None, alike=ones.shape != layer.kernel.shape)
 
 
 @dataclass(frozen=True)
@@ -260,7 +263,9 @@ def _one_sided(
     return Part(ratio, layer.per_channel(took), branches)
 
 
-def _valueless(layer: Application, weight: Tensor, bias: Tensor | None) -> Split:
+def _valueless(
+    layer: Application, weight: Tensor, bias: Tensor | None, alike: bool = False
+) -> Split:
     """Return the split of a rule that looks at weights alone, as if every input were one."""
     ones = torch.ones_like(layer.x[:1]) if layer.support is None else layer.support
     z = layer.z(ones.expand(1, *layer.x.shape[1:]), weight, bias)
@@ -271,7 +276,7 @@ def _valueless(layer: Application, weight: Tensor, bias: Tensor | None) -> Split
         took = z + delta
     else:
         took = delta if bias is None else layer.per_channel(bias) + delta
-    return Split((Part(layer.y / (z + delta), took, (Branch(weight, factor),)),), given)
+    return Split((Part(layer.y / (z + delta), took, (Branch(weight, factor),), alike),), given)
 
 
 def _inverse(layer: Application) -> tuple[Tensor, Tensor | None]:

@@ -102,16 +102,18 @@ class LinearStep(Step):
         absorbed: Tensor | None = None
         for part in self._split.parts:
             s = c if part.ratio is None else c * part.ratio
+            taken = self.books.per_image(s, part.took, self.images)
+            absorbed = taken if absorbed is None else absorbed + taken
+            if part.alike:
+                s = s.sum(self.linear.channel_dim, keepdim=True)
             for branch in part.branches:
                 down = self.linear.adjoint(s, branch.weight, self.shape)
                 if branch.factor is not None:
                     down = down * branch.factor
                 below = down if below is None else below + down
-            taken = self.books.per_image(s * part.took, self.images)
-            absorbed = taken if absorbed is None else absorbed + taken
         assert below is not None and absorbed is not None
         if self._split.given is not None:
-            absorbed = absorbed - self.books.per_image(below * self._split.given, self.mark.images)
+            absorbed = absorbed - self.books.per_image(below, self._split.given, self.mark.images)
         return below, absorbed
 
 
@@ -157,7 +159,7 @@ class ElementwiseStep(Step):
         assert self._ratio is not None
         if self._took is None:
             return c * self._ratio, self.books.nothing
-        return c * self._ratio, self.books.per_image(c * self._took, self.images)
+        return c * self._ratio, self.books.per_image(c, self._took, self.images)
 
 
 def nonzero(x: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class NormStep(Step):
         assert self._inverse is not None
         absorbed = self.books.nothing
         if self.bias is not None:
-            absorbed = self.books.per_image(c * self.bias, self.images)
+            absorbed = self.books.per_image(c, self.bias, self.images)
         below = c if self.weight is None else c * self.weight
         below = below.reshape(self.grouped) * self._inverse
         if self.centred:
