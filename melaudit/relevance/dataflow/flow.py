@@ -183,9 +183,16 @@ class Flow(TorchFunctionMode):
     ) -> Tensor:
         """Make a call on single values, through which relevance passes unchanged."""
         mark = self.mark(signal)
+        after = replace(mark, gate=gate, step=None, route=())
+        if call.inplace and factor is not None and not mark.pixels:
+            step = ElementwiseStep(signal, None, self.books, mark, factor)
+            step.settle()
+            written = step.overwrite(signal, call.run, self.books.page(self.layer))
+            put_mark(written, after)
+            return written
         y = call.without_grad()
         step = ElementwiseStep(signal, y, self.books, mark, factor)
-        return self.connect(step, signal, y, replace(mark, gate=gate, step=None))
+        return self.connect(step, signal, y, after)
 
     def linear(
         self, linear: LinearMap, kind: type[nn.Module], signal: Tensor, kernel: Kernel, y: Tensor

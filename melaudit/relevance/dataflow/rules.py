@@ -86,6 +86,8 @@ class Part:
     took: Tensor
     """What bias and stabiliser take of each unit of s; broadcasts to the output."""
     branches: tuple[Branch, ...]
+    split_at: Tensor | None = None
+    """Where it is true the first of two branches goes down, elsewhere the second; None adds."""
     alike: bool = False
     """Whether all output channels have the same weights, and the branches those of one alone."""
 
@@ -254,13 +256,15 @@ def _one_sided(
     if bool(x.amin() >= 0):
         z = layer.z(x, upper, bias)
         branches: tuple[Branch, ...] = (Branch(upper),)
+        positive = None
     else:
         z = layer.z(x.clamp(min=0), upper, bias) + layer.z(x.clamp(max=0), lower)
-        branches = (Branch(upper, x > 0), Branch(lower, x < 0))
+        branches = (Branch(upper), Branch(lower))
+        positive = x > 0
     ratio = torch.div(layer.y, z, out=z)
     if coefficient != 1:
         ratio *= coefficient
-    return Part(ratio, layer.per_channel(took), branches)
+    return Part(ratio, layer.per_channel(took), branches, positive)
 
 
 def _valueless(
@@ -276,7 +280,9 @@ def _valueless(
         took = z + delta
     else:
         took = delta if bias is None else layer.per_channel(bias) + delta
-    return Split((Part(layer.y / (z + delta), took, (Branch(weight, factor),), alike),), given)
+    return Split(
+        (Part(layer.y / (z + delta), took, (Branch(weight, factor),), alike=alike),), given
+    )
 
 
 def _inverse(layer: Application) -> tuple[Tensor, Tensor | None]:

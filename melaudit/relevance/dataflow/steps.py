@@ -18,7 +18,14 @@ from melaudit.relevance.dataflow.axes import Axis
 from melaudit.relevance.dataflow.books import Books
 from melaudit.relevance.dataflow.linear_maps import Kernel, LinearMap
 from melaudit.relevance.dataflow.marks import Mark
-from melaudit.relevance.dataflow.rules import STABILISER, Application, Rule, Split, stabiliser
+from melaudit.relevance.dataflow.rules import (
+    STABILISER,
+    Application,
+    Branch,
+    Rule,
+    Split,
+    stabiliser,
+)
 
 
 class Step:
@@ -44,12 +51,32 @@ class Step:
         assert isinstance(connected, Tensor)
         return connected
 
+    def overwrite(self, x: Tensor, write: Callable[[], Any], page: Tensor) -> Tensor:
+        """Return x, which `write` writes the output into, as the output of this settled step."""
+        connected = _Overwriting.apply(x, page, self, write)
+        assert isinstance(connected, Tensor)
+        return connected
+
 
 class _Ruled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, page: Tensor, step: Step, made: list[Tensor]) -> Tensor:
         ctx.step = step
         return made.pop()
+
+    @staticmethod
+    def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
+        c_x, absorbed = ctx.step.hand_down(c)
+        return c_x, absorbed, None, None
+
+
+class _Overwriting(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, page: Tensor, step: Step, write: Callable[[], Any]) -> Tensor:
+        ctx.step = step
+        write()
+        ctx.mark_dirty(x)
+        return x
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
@@ -106,15 +133,19 @@ class LinearStep(Step):
             absorbed = taken if absorbed is None else absorbed + taken
             if part.alike:
                 s = s.sum(self.linear.channel_dim, keepdim=True)
-            for branch in part.branches:
-                down = self.linear.adjoint(s, branch.weight, self.shape)
-                if branch.factor is not None:
-                    down = down * branch.factor
+            branches = [self._down(branch, s) for branch in part.branches]
+            if part.split_at is not None:
+                branches = [torch.where(part.split_at, *branches)]
+            for down in branches:
                 below = down if below is None else below + down
         assert below is not None and absorbed is not None
         if self._split.given is not None:
             absorbed = absorbed - self.books.per_image(below, self._split.given, self.mark.images)
         return below, absorbed
+
+    def _down(self, branch: Branch, s: Tensor) -> Tensor:
+        down = self.linear.adjoint(s, branch.weight, self.shape)
+        return down if branch.factor is None else down * branch.factor
 
 
 class ElementwiseStep(Step):
@@ -127,12 +158,13 @@ class ElementwiseStep(Step):
     def __init__(
         self,
         x: Tensor,
-        y: Tensor,
+        y: Tensor | None,
         books: Books,
         mark: Mark,
         factor: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__(x, y, books, mark.images)
+        super().__init__(x, x if y is None else y, books, mark.images)
+        assert y is not None or factor is not None
         self.factor = factor
         """The function as x times a factor of x, where it is one: x * sigmoid(x) is."""
         self.pixels = mark.pixels

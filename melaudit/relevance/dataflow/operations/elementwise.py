@@ -21,9 +21,6 @@ STRONG = ("sigmoid", "hardsigmoid", "expit", "softmax", "softmin", "gumbel_softm
 
 WEAK = (
     "tanh",
-    "hardtanh",
-    "relu6",
-    "clamp",
     "clamp_max",
     "erf",
     "exp",
@@ -89,6 +86,11 @@ def mish_factor(x: Tensor) -> Tensor:
     return functional.softplus(x).tanh_()
 
 
+def capped_factor(x: Tensor, cap: float) -> Tensor:
+    """min(max(x, 0), cap) over x; where x <= 0 the first is zero whatever it is divided by."""
+    return x.clamp(0, cap).div_(x.clamp(min=1e-20))
+
+
 def gelu_factor(x: Tensor) -> Tensor:
     """gelu(x) = x Phi(x), Phi the normal distribution function."""
     phi: Tensor = torch.special.ndtr(x)
@@ -128,10 +130,31 @@ def gelu(flow: Flow, call: Call, input: Tensor, approximate: str = "none") -> An
 def clamp(
     flow: Flow, call: Call, input: Tensor, min: Any = None, max: Any = None, **kwargs: Any
 ) -> Any:
-    """torch.clamp and clamp_min; at zero from below it is ReLU, whose gradient is its rule."""
-    if isinstance(min, int | float) and min == 0 and max is None:
+    """torch.clamp and clamp_min; from zero upwards it is ReLU, whose gradient is its rule."""
+    numbers = all(bound is None or isinstance(bound, int | float) for bound in (min, max))
+    if len(call.signals) > 1 or not numbers or min != 0:
+        return activation(flow, call, gate=Gate.SIGNAL if max is None else Gate.WEAK)
+    if max is None:
         return flow.native(call)
-    return activation(flow, call, gate=Gate.SIGNAL if max is None else Gate.WEAK)
+    return flow.elementwise(call, input, partial(capped_factor, cap=max), Gate.WEAK)
+
+
+def hardtanh(
+    flow: Flow,
+    call: Call,
+    input: Tensor,
+    min_val: float = -1.0,
+    max_val: float = 1.0,
+    inplace: bool = False,
+) -> Any:
+    """F.hardtanh, which torch's modules also make ReLU6 of."""
+    factor = partial(capped_factor, cap=max_val) if min_val == 0 else None
+    return flow.elementwise(call, input, factor, Gate.WEAK)
+
+
+def relu6(flow: Flow, call: Call, input: Tensor, inplace: bool = False) -> Any:
+    """F.relu6."""
+    return flow.elementwise(call, input, partial(capped_factor, cap=6.0), Gate.WEAK)
 
 
 def log_softmax(flow: Flow, call: Call, input: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -147,6 +170,8 @@ OPERATIONS: dict[str, Operation] = {
     **{name: partial(activation, gate=Gate.WEAK) for name in WEAK},
     **dict.fromkeys((*PLAIN, *FACTORS), activation),
     "gelu": gelu,
+    "hardtanh": hardtanh,
+    "relu6": relu6,
     "clamp": clamp,
     "clamp_min": clamp,
     "log_softmax": log_softmax,

@@ -46,7 +46,7 @@ def multiply(flow: Flow, call: Call, input: Any, other: Any, **kwargs: Any) -> A
     """torch.mul."""
     if _only_pixels(flow, call):
         return flow.elementwise(call, call.signals[0])
-    return flow.follow(call, call.plain(*shares(flow, (input, other)), **kwargs))
+    return flow.follow(call, call.anew(*shares(flow, (input, other)), **kwargs))
 
 
 def divide(flow: Flow, call: Call, input: Any, other: Any, **kwargs: Any) -> Any:
@@ -56,7 +56,7 @@ def divide(flow: Flow, call: Call, input: Any, other: Any, **kwargs: Any) -> Any
     if _only_pixels(flow, call):
         return flow.elementwise(call, input)
     other = other.detach() if isinstance(other, Tensor) else other
-    divided = call.plain(input, other, **kwargs)
+    divided = call.anew(input, other, **kwargs)
     return flow.follow(call, divided, gate=flow.mark(input).gate)
 
 

@@ -42,7 +42,7 @@ def add(flow: Flow, call: Call, input: Any, other: Any, *, alpha: float = 1) -> 
     kept = flow.constant(constant.to(signal.dtype), signal.shape, flow.mark(signal).images)
     terms = (signal, kept) if input is call.signals[0] else (kept, signal)
     call.signals = [signal]
-    return flow.follow(call, call.plain(*terms, alpha=alpha))
+    return flow.follow(call, call.anew(*terms, alpha=alpha))
 
 
 def reversed_subtract(flow: Flow, call: Call, input: Tensor, other: Any, alpha: float = 1) -> Any:
