@@ -98,8 +98,9 @@ def percent(share: float | None, digits: int = 0) -> str:
     assert share is not None
     shown = f"{100 * share:.{digits}f}"
     least = 10.0**-digits
-    if share > 0 and float(shown) == 0:
-        return f"<{NBSP}{least:.{digits}f}{NBSP}%"
+    if share and float(shown) == 0:
+        bound = f"<{NBSP}{least:.{digits}f}" if share > 0 else f">{NBSP}{MINUS}{least:.{digits}f}"
+        return f"{bound}{NBSP}%"
     if share < 1 and float(shown) == 100:
         return f">{NBSP}{100 - least:.{digits}f}{NBSP}%"
     return f"{shown.replace('-', MINUS)}{NBSP}%"

@@ -44,6 +44,7 @@ def test_a_figure_keeps_its_value_to_three_digits(value: float) -> None:
 def test_a_share_is_called_all_or_nothing_only_when_it_is() -> None:
     assert wording.percent(0.9996) == ">\u00a099\u00a0%"
     assert wording.percent(0.0004) == "<\u00a01\u00a0%"
+    assert wording.percent(-0.0004) == ">\u00a0\u22121\u00a0%"
     assert wording.percent(1.0) == "100\u00a0%"
     assert wording.percent(0.0) == "0\u00a0%"
     assert wording.percent(0.99996, 1) == ">\u00a099.9\u00a0%"

@@ -89,7 +89,7 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
     return ClusterSection(
         cards=cards[:apart],
         ordinary=cards[apart:],
-        ordinary_title=f"{wording.plural(len(cards) - apart, 'cluster')} that look ordinary",
+        ordinary_title=f"{wording.plural(len(cards) - apart, 'cluster')} of ordinary looks",
         parts=tuple(
             (wording.sentence(wording.human(p)), explain.PARTS[p])
             for p in parts
