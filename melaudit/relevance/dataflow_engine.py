@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -139,7 +139,8 @@ class DataflowEngine:
         self._flow, self._tapped = flow, tuple(layers)
         self._calls.clear()
         try:
-            with torch.autocast(flow.leaf.device.type, enabled=False), exact():
+            device = flow.leaf.device.type
+            with torch.autocast(device, enabled=False), exact(), _eager(self.model):
                 yield
         finally:
             self._flow, self._tapped = None, ()
@@ -168,3 +169,11 @@ class DataflowEngine:
             raise RelevanceError(
                 f"layer {layer} gives no tensor that gradients reach; name another layer"
             )
+
+
+def _eager(model: nn.Module) -> AbstractContextManager[object]:
+    """Run parts of the model that were compiled as they were written, so that they are seen."""
+    if any(type(module).__name__ == "OptimizedModule" for module in model.modules()):
+        eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+        return eager
+    return nullcontext()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import runpy
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 from zennit.attribution import Gradient
@@ -243,6 +247,46 @@ def test_of_a_linear_model_relevance_is_gradient_times_input() -> None:
     assert torch.allclose(found.maps, (x * gradient).sum(1).detach(), rtol=1e-12, atol=1e-15)
     assert found.absorbed is not None and found.absorbed.abs().max() == 0
     assert torch.allclose(found.maps.sum((1, 2)), found.start, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["resnet50_rings", "resnet18_attention_rings", "resnet18_clean"])
+def test_trained_models_are_explained_whole_on_real_images(shared: Path, name: str) -> None:
+    files = sorted((shared / "data" / "isic-rings").rglob("*.jpg"))[::300]
+    if not files or not (shared / "models" / f"{name}.pt").exists():
+        pytest.skip("needs the images and the models of the folder `shared`")
+    x = torch.stack([pixels(file) for file in files])
+    attention = name == "resnet18_attention_rings"
+    if attention:
+        scope = runpy.run_path(str(shared / "models" / "resnet18_attention.py"))
+        model: nn.Module = scope["build"]()
+    else:
+        model = torchvision.models.get_model(name.split("_")[0], num_classes=2)
+    model.load_state_dict(torch.load(shared / "models" / f"{name}.pt", weights_only=True))
+    layer = "backbone.layer4" if attention else "layer4"
+    with DataflowEngine(model, EpsilonPlusFlat(), 2) as engine:
+        run = engine.run(x, None, [layer])
+        found = run.attribution(keep=True)
+        strongest = found.concepts[layer].abs().sum(0).topk(8).indices
+        through = run.through(layer, torch.eye(found.concepts[layer].shape[1])[strongest])
+    assert found.unknown == ()
+    assert closure(found).max() < 1e-3
+    sums = found.maps.sum((1, 2)) / found.start
+    assert 0.95 < sums.median() < 1.05
+    assert through.absorbed is not None
+    left = through.maps.sum((2, 3)) + through.absorbed - through.relevance
+    assert left.abs().max() < 1e-4 * through.relevance.abs().max()
+    # The maps of different channels differ: they do not all go round the layer by the skip.
+    flat = functional.normalize(through.maps.flatten(2), dim=2)
+    alike = (flat @ flat.mT).abs()[:, ~torch.eye(8, dtype=torch.bool)]
+    assert alike.mean() < 0.98
+
+
+def pixels(file: Path) -> Tensor:
+    """Read an image as the shared models want it."""
+    image = Image.open(file).convert("RGB").resize((128, 128))
+    x = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    return (x - mean[:, None, None]) / std[:, None, None]
 
 
 def test_the_model_is_left_as_it_was() -> None:

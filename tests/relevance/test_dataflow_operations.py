@@ -493,6 +493,48 @@ def test_pixels_keep_their_relevance_through_preprocessing_and_padding(x: Tensor
     assert (inside.maps[:, 0, ::2] != 0).all()  # zeros are pixels like others
 
 
+# --- where the images are ---------------------------------------------------------------------
+
+LAYOUTS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "sequence first": (lambda x: x.flatten(2).permute(2, 0, 1), 1),
+    "transposed": (lambda x: x.transpose(0, 1), 1),
+    "swapped twice": (lambda x: x.swapaxes(0, 2).swapdims(0, 1), 2),
+    "moved": (lambda x: x.movedim(0, -1), 3),
+    "moved several": (lambda x: x.movedim((0, 1), (2, 3)), 2),
+    "windows": (lambda x: x.unflatten(2, (2, 3)).permute(0, 2, 1, 3, 4).flatten(0, 1), 0),
+    "a new axis": (lambda x: x.unsqueeze(0)[:, :, None], 1),
+    "picked": (lambda x: x.permute(1, 2, 0, 3)[1, :, :, ::2], 1),
+    "selected": (lambda x: x.permute(1, 2, 0, 3).select(1, 3).select(0, 2), 0),
+    "unbound": (lambda x: x.permute(1, 0, 2, 3).unbind(0)[2], 0),
+    "stacked": (lambda x: torch.stack((x, 2 * x), 0), 1),
+    "summed": (lambda x: x.permute(1, 2, 0, 3).sum(0).mean(dim=-1, keepdim=True), 1),
+    "maximum": (lambda x: x.permute(1, 2, 0, 3).amax((0, 1)), 0),
+    "einsum": (lambda x: torch.einsum("nchw->hcn", x), 2),
+    "matrix": (lambda x: x[:, 0, 0].t(), 1),
+    "unfolded": (lambda x: functional.unfold(x, 2), 0),
+    "indexed by a list": (lambda x: x.permute(2, 0, 1, 3)[[0, 5, 1]], 1),
+    "heads": (lambda x: x.flatten(2).permute(2, 0, 1).reshape(36, 2 * 2, 2).transpose(0, 1), 0),
+    "broadcast": (lambda x: x.mean((1, 2, 3))[:, None] * torch.ones(3, 1, 4, dtype=x.dtype), 1),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_books_know_which_image_is_which(name: str, x: Tensor) -> None:
+    move, dim = LAYOUTS[name]
+    x = x + torch.tensor([1.0, 3.0])[:, None, None, None]
+
+    def model(x: Tensor) -> Tensor:
+        moved = move(x + x.roll(1, 3))
+        y = (moved + 0.7) * moved.detach()
+        return y.movedim(dim, 0).reshape(2, -1).sum(1, keepdim=True).expand(-1, 2)
+
+    found = explained(model, x)
+    moved = move(x + x.roll(1, 3)).movedim(dim, 0).reshape(2, -1)
+    assert found.absorbed is not None
+    assert torch.allclose(found.absorbed, 0.7 * moved.sum(1))
+    assert_closed(found)
+
+
 # --- strange models ---------------------------------------------------------------------------
 
 
@@ -539,6 +581,24 @@ def test_an_operation_without_a_rule_is_named_and_what_it_loses_is_in_the_books(
     for result in (found, opaque):
         assert torch.isfinite(result.maps).all()
         assert_closed(result)
+
+
+def test_what_is_hidden_from_torch_functions_is_named_and_closes_the_books(x: Tensor) -> None:
+    swish = torch.jit.trace(lambda x: x * torch.sigmoid(x), x)
+    found = explained(lambda x: (swish(x.cumsum(3)) * 2).mean((2, 3)), x)
+    assert found.absorbed is None and found.absorbed_by == {}
+    assert any("hidden" in name for name in found.unknown)
+
+
+def test_a_compiled_part_is_run_as_it_was_written(x: Tensor) -> None:
+    torch.manual_seed(0)
+    part = nn.Sequential(nn.Conv2d(4, 3, 3), nn.ReLU())
+    plain = explained(lambda m, x: m.part(x).mean((2, 3)), x, EpsilonPlus(), part=part)
+    compiled = torch.compile(part, backend="eager")
+    assert isinstance(compiled, nn.Module)
+    found = explained(lambda m, x: m.part(x).mean((2, 3)), x, EpsilonPlus(), part=compiled)
+    assert_same(found, plain)
+    assert found.unknown == ()
 
 
 class Ordinary(nn.Module):

@@ -120,6 +120,7 @@ class Flow(TorchFunctionMode):
         if mark is None:
             node = type(signal.grad_fn).__name__
             self.report(f"{node.removesuffix('Backward')} (hidden from torch functions)")
+            self.books.kept = False  # what it loses or invents cannot be told
             size = len(self.books.nothing)
             images = Axis(1, size) if signal.ndim and signal.shape[0] % size == 0 else None
             mark = Mark(images, None)

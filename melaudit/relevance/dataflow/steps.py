@@ -135,7 +135,7 @@ class LinearStep(Step):
                 s = s.sum(self.linear.channel_dim, keepdim=True)
             branches = [self._down(branch, s) for branch in part.branches]
             if part.split_at is not None:
-                branches = [torch.where(part.split_at, *branches)]
+                branches = [torch.where(part.split_at, branches[0], branches[1])]
             for down in branches:
                 below = down if below is None else below + down
         assert below is not None and absorbed is not None
