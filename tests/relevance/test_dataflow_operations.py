@@ -122,6 +122,8 @@ HOMOGENEOUS: dict[str, Callable[[Tensor], Tensor]] = {
     "matmul of two": lambda x: x @ x.mT,
     "einsum of three": lambda x: torch.einsum("nchw,nchw,nchw->nc", x, x.roll(1, 2), x.roll(2, 3)),
     "in place": lambda x: x.clone().mul_(2).add_(x).relu_(),
+    "product in place": lambda x: x.clone().mul_(x.roll(1, 2)),
+    "square in place": lambda x: _squared(x.clone()),
     "written into a buffer": lambda x: _written(x),
     "dropout": lambda x: functional.dropout(x, 0.5, training=False),
     "division by a norm": lambda x: functional.normalize(x.flatten(2), dim=2),
@@ -135,6 +137,11 @@ HOMOGENEOUS: dict[str, Callable[[Tensor], Tensor]] = {
         align_corners=False,
     ),
 }
+
+
+def _squared(x: Tensor) -> Tensor:
+    x *= x
+    return x
 
 
 def _written(x: Tensor) -> Tensor:
@@ -578,7 +585,9 @@ def test_an_operation_without_a_rule_is_named_and_what_it_loses_is_in_the_books(
     assert any("cumprod" in name and "odd" in name for name in found.unknown)
     opaque = explained(lambda x: Opaque.apply(x.cumsum(3)).mean((2, 3)), x)
     assert opaque.unknown == ("Opaque",)
-    for result in (found, opaque):
+    inplace = explained(lambda x: x.cumsum(3).tan().erfinv_().nan_to_num().mean((2, 3)), x / 40)
+    assert any("erfinv" in name for name in inplace.unknown)
+    for result in (found, opaque, inplace):
         assert torch.isfinite(result.maps).all()
         assert_closed(result)
 

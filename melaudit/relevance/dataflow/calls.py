@@ -58,10 +58,10 @@ class Call:
         """Make the call as it stands."""
         return self.function(*self.args, **self.kwargs)
 
-    def anew(self, first: Any, *args: Any, **kwargs: Any) -> Any:
+    def anew(self, *args: Any, **kwargs: Any) -> Any:
         """Make the call with other arguments: in place only if the first is the one it had."""
-        written = self.inplace and first is not self.args[0]
-        return (out_of_place(self.name) if written else self.function)(first, *args, **kwargs)
+        kept = not self.inplace or args[0] is self.args[0]
+        return (self.function if kept else out_of_place(self.name))(*args, **kwargs)
 
     def without_grad(self) -> Any:
         """Return the values of the call, made out of place and outside autograd's graph."""

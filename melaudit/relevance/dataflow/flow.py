@@ -247,7 +247,9 @@ class Flow(TorchFunctionMode):
         def enter(tensor: Tensor) -> Tensor:
             if not any(tensor is s for s in call.signals):
                 return tensor.detach() if tensor.requires_grad else tensor
-            return self.books.meter(tensor, self.layer, self.mark(tensor).images, -1.0)
+            images = self.mark(tensor).images
+            tensor = tensor.clone() if call.inplace else tensor
+            return self.books.meter(tensor, self.layer, images, -1.0)
 
         def leave(tensor: Tensor) -> Tensor:
             if not tensor.requires_grad:
@@ -259,9 +261,7 @@ class Flow(TorchFunctionMode):
             return metered
 
         args, kwargs = replaced(call.args, enter), replaced(call.kwargs, enter)
-        if call.inplace:
-            return self.follow(call, call.run())
-        return replaced(self.follow(call, call.function(*args, **kwargs)), leave)
+        return replaced(self.follow(call, call.anew(*args, **kwargs)), leave)
 
     def native(self, call: Call) -> Any:
         """Make a call whose gradient is its rule."""

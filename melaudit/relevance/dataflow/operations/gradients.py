@@ -67,7 +67,7 @@ HOMOGENEOUS = frozenset(
     "scatter_reduce segment_reduce sort sum topk trapezoid trapz upsample upsample_bicubic2d "
     "upsample_bilinear upsample_bilinear2d upsample_linear1d upsample_nearest upsample_nearest1d "
     "upsample_nearest2d upsample_nearest3d upsample_trilinear3d view_as_complex "
-    "view_as_real".split()
+    "view_as_real zero".split()
 )
 
 DROPOUTS = frozenset(

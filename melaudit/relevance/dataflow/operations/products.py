@@ -46,6 +46,10 @@ def multiply(flow: Flow, call: Call, input: Any, other: Any, **kwargs: Any) -> A
     """torch.mul."""
     if _only_pixels(flow, call):
         return flow.elementwise(call, call.signals[0])
+    if call.inplace and len(call.signals) > 1 and flow.mark(input).gate >= flow.mark(other).gate:
+        with flow:  # what is written over is still needed, to weigh the other factor
+            kept = input.clone()
+            return torch.mul(kept, kept if other is input else other)
     return flow.follow(call, call.anew(*shares(flow, (input, other)), **kwargs))
 
 
