@@ -15,7 +15,7 @@ forward pass of that one image:
     CRP condition         dataflow.conditional, its forward pass shared by the channels
     CRP by zennit-crp     CondAttribution.generate
 
-Peak memory is that of a fresh process, less what it took before the first pass.
+Peak memory is that of a fresh process, less what it took before the first pass (Linux, or CUDA).
 
 Run it as `python -m benchmarks.relevance --help`.
 """
@@ -24,10 +24,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torchvision
@@ -196,9 +196,16 @@ def _measure_peak(name: str, options: argparse.Namespace) -> float:
         before = torch.cuda.memory_allocated()
         task()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before = _resident("VmRSS")
     task()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    return _resident("VmHWM") - before
+
+
+def _resident(field: str) -> float:
+    """Return the resident memory of this process, or its peak, in MiB (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith(field))
 
 
 def _model_and_images(options: argparse.Namespace) -> tuple[nn.Module, Tensor]:

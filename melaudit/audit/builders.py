@@ -298,15 +298,18 @@ def configured_builder(config: Mapping[str, Any], path: Path) -> Builder:
         )
     arguments = config.get("model_args")
     options = arguments.items() if isinstance(arguments, Mapping) else ()
-    return Builder(
-        "timm",
-        name,
-        tuple((str(key), _hashable(v)) for key, v in options if key not in _UNCHANGEABLE),
-    )
+    plain = {str(key): _plain(v, shown) for key, v in options if key not in _UNCHANGEABLE}
+    return Builder("timm", name, tuple(plain.items()))
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+def _plain(value: Any, shown: str) -> Any:
+    """Return an option as numbers, texts and tuples of these, which builders are compared by."""
+    if isinstance(value, Mapping):
+        raise CheckpointError(
+            f"{shown}/config.json has an option in model_args that is a mapping; expected numbers, "
+            "texts or lists: give --factory module:function"
+        )
+    return tuple(_plain(each, shown) for each in value) if isinstance(value, list) else value
 
 
 def _timm_bound_size(builder: Builder) -> int | None:

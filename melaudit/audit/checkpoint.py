@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy._core.multiarray import scalar
 from torch import Tensor
 
 from melaudit.audit.files import visible
@@ -29,6 +27,7 @@ from melaudit.audit.inspection import (
     shown,
     trusting,
 )
+from melaudit.audit.pickles import NUMPY_SCALARS
 from melaudit.audit.wrappers import sound_tensors, unwrap
 from melaudit.errors import CheckpointError
 
@@ -39,14 +38,19 @@ _SLACK = 64 * 2**20
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _INDEX_FILES = tuple(f"{name}.index.json" for name in _WEIGHT_FILES)
-_NUMPY_NUMBERS = (
-    np.dtype,
-    (scalar, "numpy.core.multiarray.scalar"),
-    (scalar, "numpy._core.multiarray.scalar"),
-    *(getattr(np.dtypes, f"{kind}DType") for kind in ("Float64", "Float32", "Int64", "Int32")),
-    np.dtypes.BoolDType,
-)
-"""What rebuilds a best accuracy kept as a numpy number; none of it can do anything else."""
+
+
+class _NumpyNumber:
+    """Takes the place of a best accuracy kept as a numpy number, which is no weight.
+
+    numpy itself would believe what a file says of the size and the flags of a number.
+    """
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,8 @@ def _load(content: bytes, path: Path) -> object:
             from safetensors.torch import load
 
             return dict(sorted(load(content).items()))  # they come in another order each time
-        with torch.serialization.safe_globals([*_NUMPY_NUMBERS]), warnings.catch_warnings():
+        inert: list[Any] = [(_NumpyNumber, name) for name in sorted(NUMPY_SCALARS)]
+        with torch.serialization.safe_globals(inert), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # hostile bytes can make torch and safetensors raise anything

@@ -211,7 +211,7 @@ def _kind_by_names(names: Sequence[str], path: Path) -> Kind:
         return Kind.EXPORTED
     if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
         return Kind.TORCHSCRIPT
-    pickles = [name for name in names if PurePosixPath(name).name == "data.pkl"]
+    pickles = [name for name in names if _holds_the_pickle(name)]
     if not pickles:
         what = "of numpy arrays" if names and names[0].endswith(".npy") else "of something else"
         held = ", ".join(visible(name)[:60] for name in names[:3]) or "nothing"
@@ -219,6 +219,10 @@ def _kind_by_names(names: Sequence[str], path: Path) -> Kind:
     if len(pickles) > 1:
         refuse(path, f"a zip archive with {len(pickles)} members data.pkl; expected one")
     return Kind.TORCH
+
+
+def _holds_the_pickle(name: str) -> bool:
+    return PurePosixPath(name).name == "data.pkl"
 
 
 def _check_members(members: Sequence[zipfile.ZipInfo], size: int, path: Path) -> None:
@@ -269,7 +273,7 @@ def _pickles(content: bytes, path: Path) -> list[io.BytesIO]:
     """Return streams that stand before each pickle in a file of torch.save, old format or new."""
     if content.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            (member,) = (m for m in archive.infolist() if m.filename.endswith("data.pkl"))
+            (member,) = (m for m in archive.infolist() if _holds_the_pickle(m.filename))
             if member.file_size > LARGEST_PICKLE:
                 refuse(path, "a torch archive whose pickle is larger than 64 MiB; expected less")
             # Not archive.read: there may be no checksum, and torch does not look at it either.

@@ -37,7 +37,6 @@ NUMPY_SCALARS = frozenset(
         "numpy.core.multiarray.scalar",
         "numpy._core.multiarray.scalar",
         "numpy.dtype",
-        *(f"numpy.dtypes.{kind}DType" for kind in ("Float64", "Float32", "Int64", "Int32", "Bool")),
     }
 )
 """What a best accuracy or a mean loss kept as a numpy number consists of."""
@@ -45,14 +44,13 @@ NUMPY_SCALARS = frozenset(
 DESCRIPTIVE = frozenset(
     {
         *("collections.OrderedDict", "collections.Counter", "builtins.set"),
-        *("builtins.bytearray", "builtins.complex"),
-        *("_codecs.encode", "torch.Size", "torch.device", "torch.Tensor"),
+        *("builtins.complex", "_codecs.encode"),
+        *("torch.Size", "torch.device", "torch.Tensor"),
         *("torch.nn.parameter.Parameter", "torch._tensor._rebuild_from_type_v2"),
         *("torch.serialization._get_layout", "torch.per_tensor_affine", "torch.per_channel_affine"),
         *_STORAGES,
         *_REBUILDERS,
         *_DTYPES,
-        *NUMPY_SCALARS,
     }
 )
 """Globals that only describe tensors and plain containers; anything else is foreign."""
@@ -61,6 +59,9 @@ CONTAINERS = frozenset(
     {"collections.defaultdict", "builtins.dict", "builtins.list", "builtins.frozenset"}
 )
 """Further harmless globals, which torch does not load with weights_only."""
+
+_ENCODE = "_codecs.encode"
+_ENCODINGS = {"latin1", "latin-1"}
 
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _BY_NAME = {"PUT", "BINPUT", "LONG_BINPUT"}
@@ -90,7 +91,7 @@ class Disassembly:
     @property
     def foreign(self) -> tuple[str, ...]:
         """The globals that a file of tensors has no need of, in alphabetical order."""
-        return tuple(sorted(self.globals - DESCRIPTIVE))
+        return tuple(sorted(self.globals - DESCRIPTIVE - NUMPY_SCALARS))
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ class _Item:
     nodes: int
     """How many objects it is made of, what it repeats counted each time."""
     text: str | None = None
+    """What a string says, or a global is called."""
+    last: str | None = None
+    """The text of the last object in a tuple."""
 
 
 def disassemble(stream: IO[bytes]) -> Disassembly:
@@ -120,10 +124,15 @@ def disassemble(stream: IO[bytes]) -> Disassembly:
             and name.startswith(("INT", "LONG", "BININ"))
         ):
             first = argument
+        called = None
         if name in {"GLOBAL", "INST"}:
-            globals_.add(global_name(*argument.split(" ", 1)))
+            called = global_name(*argument.split(" ", 1))
+            globals_.add(called)
         elif name == "STACK_GLOBAL":
-            globals_.add(global_name(*(_text(stack, place) for place in (-2, -1))))
+            called = global_name(*(_text(stack, place) for place in (-2, -1)))
+            globals_.add(called)
+        elif name in {"REDUCE", "OBJ"}:
+            _check_encoding(name, stack)
         elif name.startswith("EXT"):
             globals_.add(f"copyreg extension {argument}")
         if name == "MARK":
@@ -141,7 +150,7 @@ def disassemble(stream: IO[bytes]) -> Disassembly:
         elif name == "DUP":
             stack.append(_top(stack))
         else:
-            _apply(opcode, argument, stack)
+            _apply(opcode, called or argument, stack)
     return Disassembly(frozenset(globals_), protocol, first)
 
 
@@ -159,7 +168,9 @@ def _opcodes(stream: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
 
 def _apply(opcode: pickletools.OpcodeInfo, argument: object, stack: list[_Item | None]) -> None:
     """Take from the stack what an opcode takes, and put back an item of their joint size."""
-    nodes = 0
+    nodes, last = 0, None
+    if stack and (top := stack[-1]) is not None and "TUPLE" in opcode.name:
+        last = top.text
     for needed in reversed(opcode.stack_before):
         if needed is pickletools.stackslice:
             while stack and stack[-1] is not None:
@@ -174,7 +185,20 @@ def _apply(opcode: pickletools.OpcodeInfo, argument: object, stack: list[_Item |
     if nodes > _LARGEST_EXPANSION and "TUPLE" in opcode.name:
         raise MalformedPickleError("it repeats tuples within tuples beyond all measure")
     text = argument if isinstance(argument, str) else None
-    stack.extend(_Item(nodes + 1, text) for _ in opcode.stack_after)
+    stack.extend(_Item(nodes + 1, text, last) for _ in opcode.stack_after)
+
+
+def _check_encoding(opcode: str, stack: list[_Item | None]) -> None:
+    """Refuse texts that are encoded for any end but pickle's own, which is to hold bytes.
+
+    Encoded as hex again and again, a few letters fill the memory.
+    """
+    if opcode == "REDUCE":
+        amiss = _text(stack, -2) == _ENCODE and (_top(stack).last not in _ENCODINGS)
+    else:  # calls, too, but pickle makes instances of old classes with it
+        amiss = any(item is not None and item.text == _ENCODE for item in stack)
+    if amiss:
+        raise MalformedPickleError("it encodes a text otherwise than bytes are kept, as latin1")
 
 
 def _pop(stack: list[_Item | None]) -> _Item:

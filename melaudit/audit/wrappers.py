@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -21,14 +21,11 @@ AVERAGED = (
     *("params_ema", "swa_state_dict", "swa_model", "averaged_model", "teacher"),
 )
 """Keys of weights averaged over the course of training."""
-PREFIXES = (
-    *("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "_model."),
-    *("base_model.", "classifier.", "student.", "ema_model.", "model_ema."),
-)
-"""What wrappers put before every key: DataParallel, torch.compile, Lightning, own modules."""
 
-_LOSS = re.compile(r"(\w*loss\w*|criterion|\w*_criterion|ce)(\.\w+)*\.(weight|pos_weight|alpha)")
+_LOSS_TENSORS = ("weight", "pos_weight", "alpha")
+_COUNT_OF_AVERAGES = "n_averaged"
 _DEEPEST = 4
+_MOST_PREFIXES = 6
 
 
 def unwrap(loaded: object, name: str) -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
@@ -46,7 +43,10 @@ def unwrap(loaded: object, name: str) -> tuple[dict[str, Tensor], str, tuple[str
         notes.append(
             f"The weights were found under {visible('.'.join(path))!r}{_others(loaded, path)}."
         )
-    dropped = [key for key in tensors if _LOSS.fullmatch(key) and tensors[key].ndim <= 1]
+    if tensors.get(_COUNT_OF_AVERAGES, torch.ones(2)).numel() == 1 < len(tensors):
+        del tensors[_COUNT_OF_AVERAGES]
+        notes.append("These are averaged weights, of torch's AveragedModel.")
+    dropped = [key for key in tensors if _weighs_a_loss(key) and tensors[key].ndim <= 1]
     if dropped and len(dropped) < len(tensors):
         notes.append(f"Left out, as weights of a loss: {', '.join(map(visible, dropped))}.")
         tensors = {key: value for key, value in tensors.items() if key not in dropped}
@@ -54,6 +54,12 @@ def unwrap(loaded: object, name: str) -> tuple[dict[str, Tensor], str, tuple[str
     if rest:
         notes.append(f"Left out, as no tensors: {', '.join(rest[:5])}{' ...' * (len(rest) > 5)}.")
     return tensors, ".".join(path), tuple(notes)
+
+
+def _weighs_a_loss(key: str) -> bool:
+    first, last = key.partition(".")[0], key.rpartition(".")[2]
+    of_a_loss = "loss" in first or first in ("criterion", "ce") or first.endswith("_criterion")
+    return of_a_loss and last in _LOSS_TENSORS and "." in key
 
 
 def _search(
@@ -167,15 +173,20 @@ def sound_tensors(
     return tensors, (f"Weights were converted from {', '.join(sorted(kinds))} to float32.",)
 
 
-def spellings(keys: Mapping[str, object]) -> Iterator[str]:
-    """Yield the prefixes that all keys share and that a wrapper may have put there, "" first."""
+def spellings(keys: Collection[str]) -> Iterator[str]:
+    """Yield the prefixes that all keys share and that a wrapper may have put there, "" first.
+
+    They are what DataParallel (module.), torch.compile (_orig_mod.), Lightning and a user's own
+    modules (model., backbone., cnn.) put before every name of the model they hold.
+    """
     prefix = ""
     yield prefix
-    while True:
-        for candidate in PREFIXES:
-            if all(key.startswith(prefix + candidate) for key in keys):
-                prefix += candidate
-                yield prefix
-                break
-        else:
+    for _ in range(_MOST_PREFIXES):
+        parts = {key[len(prefix) :].partition(".")[:2] for key in keys}
+        if len(parts) != 1:
             return
+        ((first, dot),) = parts
+        if not dot:
+            return
+        prefix += first + dot
+        yield prefix

@@ -136,7 +136,7 @@ def test_auxiliary_heads_do_not_matter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.backbone."]
+    "prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.backbone.", "cnn."]
 )
 def test_prefixes_that_all_names_carry_are_taken_off(tmp_path: Path, prefix: str) -> None:
     tensors = {prefix + key: value for key, value in state(resnet18()).items()}
@@ -362,6 +362,7 @@ def test_class_names_that_do_not_fit_are_noted_and_not_used(tmp_path: Path) -> N
         ({"architecture": "hf-hub:evil/model"}, "does not know"),
         ({"architecture": "local-dir:/etc"}, "does not know"),
         ({}, "no architecture"),
+        ({"architecture": "resnet18", "model_args": {"norm_layer": {"a": 1}}}, "a mapping"),
     ],
 )
 def test_a_config_of_another_kind_is_refused(

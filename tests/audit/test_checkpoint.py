@@ -154,6 +154,38 @@ def test_a_best_accuracy_of_numpy_is_no_foreign_object(tmp_path: Path) -> None:
     assert same(read_weights(path).tensors, small())
 
 
+class Number:
+    """A numpy number of a type that there is not: numpy would refuse to make it."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return np.float64(1).__reduce__()[0], (NoType(),)  # type: ignore[return-value]
+
+
+class NoType:
+    """The type of such a number."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return np.dtype, ("no such type",)
+
+
+def test_numpy_does_not_get_to_see_the_numbers_of_a_checkpoint(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"state_dict": small(), "best": Number()})
+    assert same(read_weights(path).tensors, small())
+
+
+def test_the_count_of_averaged_weights_is_no_weight(tmp_path: Path) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(nn.Linear(3, 2))
+    weights = read_weights(saved(tmp_path, averaged.state_dict()))
+    assert list(weights.tensors) == ["module.weight", "module.bias"]
+    assert any("averaged" in note for note in weights.notes)
+
+
+@pytest.mark.timeout(20)
+def test_a_long_name_takes_no_time(tmp_path: Path) -> None:
+    name = "loss" * 100_000
+    assert name in read_weights(saved(tmp_path, {**small(), name: torch.ones(1)})).tensors
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32_and_that_is_said(
     tmp_path: Path, kind: torch.dtype
@@ -312,6 +344,11 @@ def test_a_payload_before_a_broken_end_does_not_run(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
+def test_bytes_in_a_checkpoint_are_no_foreign_objects(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"state_dict": small(), "digest": bytes(range(256))})
+    assert same(read_weights(path).tensors, small())
+
+
 def test_foreign_objects_are_named(tmp_path: Path) -> None:
     message = refusal(saved(tmp_path, {"state_dict": small(), "config": Foreign()}))
     assert "Foreign" in message
@@ -421,6 +458,11 @@ def test_a_member_that_torch_would_not_write_is_refused(
     assert said in refusal(path)
 
 
+def test_a_member_whose_name_ends_like_that_of_the_pickle_does_no_harm(tmp_path: Path) -> None:
+    path = rewritten(saved(tmp_path, small()), lambda _, n: n.writestr("ckpt/xdata.pkl", b"x"))
+    assert same(read_weights(path).tensors, small())
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_pickles_of_one_name_are_refused(tmp_path: Path) -> None:
     path = rewritten(saved(tmp_path, small()), lambda _, n: n.writestr("ckpt/data.pkl", b"N."))
@@ -461,6 +503,11 @@ def with_pickle(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
+ENCODE = b"c_codecs\nencode\n"
+A_IN_HEX = b"X\x01\x00\x00\x00aX\x03\x00\x00\x00hex"
+"""Each encoding as hex doubles a text; of a few hundred bytes that makes any number."""
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("content", "said"),
@@ -476,6 +523,12 @@ def with_pickle(tmp_path: Path, content: bytes) -> Path:
         (b"\x80\x04\x8c\x05posixq\x000\x8c\x06systemq\x010h\x00h\x01\x93.", "posix.system"),
         (b"\x80\x02\x82\x01.", "extension"),
         (b"\x80\x02c__builtin__\neval\n.", "builtins.eval"),
+        (b"\x80\x02c__builtin__\nbytearray\n\x8a\x05\x00\x00\x00\x00\x02\x85R.", "bytearray"),
+        (b"\x80\x02" + ENCODE + A_IN_HEX + b"\x86R.", "latin1"),
+        (b"\x80\x02" + ENCODE + b"q\x000" + A_IN_HEX + b"\x86q\x010h\x00h\x01R.", "latin1"),
+        (b"\x80\x02" + ENCODE + b"](" + A_IN_HEX + b"eR.", "latin1"),
+        (b"\x80\x04\x8c\x07_codecs\x8c\x06encode\x93" + A_IN_HEX + b"\x86R.", "latin1"),
+        (b"\x80\x02(" + ENCODE + A_IN_HEX + b"o.", "latin1"),
     ],
 )
 def test_a_pickle_made_by_hand_is_looked_through(tmp_path: Path, content: bytes, said: str) -> None:
