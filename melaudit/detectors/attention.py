@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.artifacts.interface import Words
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.regions import OTHERS, SHOWN, Excess, Stratum, excess
 from melaudit.detectors.statistics import minimum_detectable_difference
@@ -22,18 +23,6 @@ LEAST_RATIO = 1.25
 LEAST_AREA = 0.001
 """Part of the model's input that an artifact covers before it can be looked at."""
 ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Words:
-    """How sentences name an artifact."""
-
-    thing: str
-    """"ring"."""
-    having: str
-    """"ringed"."""
-    lacking: str
-    """"ring-free"."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.dark_ring import DarkRing as Finder
 from melaudit.artifacts.dark_ring import seed_rule
+from melaudit.artifacts.interface import Words
 from melaudit.detectors import association
 from melaudit.detectors.association import Association, associate
-from melaudit.detectors.attention import Attention, Words, attend
+from melaudit.detectors.attention import Attention, attend
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
 from melaudit.detectors.regions import pooled, shares
@@ -31,7 +32,7 @@ from melaudit.detectors.words import many, ratio
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Skipped, Trust, severity_of
 
 SHOWS = "a black ring or dark corners"
-WORDS = Words(thing="ring", having="ringed", lacking="ring-free")
+WORDS = Words("ring", "ringed", "ring-free", SHOWS, "black rings")
 
 FEWEST = 5
 """Images with a ring, and without, below which nothing is concluded."""
