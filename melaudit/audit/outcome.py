@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from melaudit.errors import DatasetError
 from melaudit.findings import Cluster, Performance, Skipped, Trust
 from melaudit.relevance.outputs import probabilities
 
+GROUPS = ("patient_id", "lesion_id")
+"""Columns that tell which images are not independent, the wider group first."""
 PRESENT = ".present"
 """Columns that end so are boolean and say whether an image shows an artifact."""
 
@@ -72,8 +75,13 @@ def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measure
             f"none of the {len(store.ids)} images could be read ({', '.join(reasons)}); "
             "check that the folder holds JPEG, PNG, TIFF, BMP, WEBP or GIF files"
         ) from None
+    ids = tuple(prepared.dataset.ids[row] for row in rows)
+    metadata = {
+        name: np.array([cells[row] for row in rows], np.object_)
+        for name, cells in prepared.dataset.metadata.items()
+    }
     return Measurements(
-        ids=tuple(prepared.dataset.ids[row] for row in rows),
+        ids=ids,
         labels=prepared.dataset.labels[rows],
         predictions=store.column("prediction"),
         targets=store.column("target"),
@@ -84,7 +92,28 @@ def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measure
         layer=layer,
         explanations=Trust.TRUSTED,
         seed=seed,
+        metadata=metadata,
+        groups=groups(metadata, ids),
     )
+
+
+def groups(
+    metadata: Mapping[str, NDArray[np.object_]], ids: Sequence[str]
+) -> NDArray[np.object_] | None:
+    """Return the patient, else the lesion, that each image (n,) shows; None when none is known.
+
+    An image without one is a group of its own. A column in which all are alike groups nothing.
+    """
+    for name in GROUPS:
+        cells = metadata.get(name, np.empty(0, np.object_))
+        known = [cell is not None and cell != "" for cell in cells]
+        if len({str(cell) for cell, there in zip(cells, known, strict=True) if there}) > 1:
+            named = [
+                f"{name} {cell}" if there else f"image {identity}"
+                for cell, there, identity in zip(cells, known, ids, strict=True)
+            ]
+            return np.array(named, np.object_)
+    return None
 
 
 def artifacts(store: Store) -> dict[str, NDArray[np.bool_]]:

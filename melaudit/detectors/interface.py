@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,6 +121,12 @@ class Measurements:
     explanations: Trust
     """TRUSTED while the checks themselves conclude; their joint outcome for all others."""
     seed: int
+    metadata: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    """Column of the data table -> (n,) cells: text, numbers, None or "" where nothing is known.
+    patient_id, lesion_id, site, sex, age and source go by these names."""
+    groups: NDArray[np.object_] | None = None
+    """(n,) text: rows with the same one show the same patient (or lesion) and are resampled
+    together; an image of unknown patient is a group of its own. None when nothing is known."""
 
     def __getitem__(self, name: str) -> Array:
         """Return a measured column, named "detector.measurement".
