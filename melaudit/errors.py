@@ -32,5 +32,9 @@ class DetectorError(MelauditError):
     """A detector that cannot be loaded or that breaks its contract."""
 
 
+class ArtifactError(MelauditError):
+    """An artifact that cannot be loaded or that breaks its contract."""
+
+
 class StoreError(MelauditError):
     """An output folder that cannot be written, read back or resumed."""

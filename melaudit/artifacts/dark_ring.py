@@ -9,6 +9,7 @@ convex hull of the bright field: a lesion or a marker in a corner bulges into it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +18,9 @@ from PIL import Image
 from scipy import ndimage
 
 from melaudit.artifacts.field import Outline, outline
-from melaudit.artifacts.interface import Found
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.picture import checked, checked_dose, checked_mask
+from melaudit.artifacts.ring_edits import ring_placebos, with_ring, without_ring
 
 SIDE = 96
 """Side of the reduced copy that is searched, in pixels."""
@@ -59,18 +62,20 @@ class DarkRing:
 
     id = "dark_ring"
     title = "Black ring of the dermatoscope"
+    words = Words("ring", "ringed", "ring-free", "a black ring or dark corners", "black rings")
+    remedy = (
+        "Crop every image to the field of view, or give images of every class rings while training."
+    )
+    overall = False
     threshold = THRESHOLD
+    doses = "depth of the ring"
 
     def find(self, image: NDArray[np.uint8]) -> Found:
         """Look for a ring in an RGB image (h, w, 3) of any size; the mask is the dark outside.
 
         Raises ValueError when the array is no 8-bit RGB image.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise ValueError(
-                f"got an array of shape {image.shape} and type {image.dtype}; "
-                "a ring is looked for in an RGB image (h, w, 3) of type uint8"
-            )
+        checked(image, "a ring")
         height, width = image.shape[:2]
         red = _reduced(image)
         contrast, level = _corners(red)
@@ -84,6 +89,18 @@ class DarkRing:
             if score >= self.threshold:
                 return Found(score, True, _mask(outside, edge, height, width))
         return Found(score, False, np.zeros((height, width), np.bool_))
+
+    def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
+        """Paint a ring; the dose is how far it reaches into the picture."""
+        return with_ring(checked(image, "a ring"), rng, checked_dose(dose))
+
+    def remove(self, image: RGB, mask: Mask) -> Edited:
+        """Continue the skin over a ring and its soft rim."""
+        return without_ring(checked(image, "a ring"), checked_mask(mask, image))
+
+    def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
+        """Return rings of skin and of texture (neutral), a white one and a black square frame."""
+        return ring_placebos(checked(image, "a ring"), edited, rng)
 
 
 def _reduced(image: NDArray[np.uint8]) -> Grid:

@@ -1,0 +1,71 @@
+"""The picture's own skin: its colour, and noise as mottled as it is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import RGB, Mask
+from melaudit.artifacts.picture import Layer, reduced
+
+SAMPLE = 64
+"""Side of the reduced copy that the colour of skin is read from."""
+LARGEST = 256
+"""Side of the middle part of the picture that the mottle is measured on."""
+MOTTLE = (1 / 200, 1 / 60)
+"""Size of the fine and the coarse spots of skin, in sides of the picture."""
+
+
+def skin_colour(image: RGB, avoid: Mask | None = None) -> NDArray[np.float32]:
+    """Return the picture's own skin colour (3,): the median of its lighter half.
+
+    What lies in `avoid` is left out, and so are glints, the lightest twentieth.
+    """
+    small = reduced(image, SAMPLE)
+    pixels = small.reshape(-1, 3).astype(np.float32)
+    if avoid is not None:
+        size = small.shape[1], small.shape[0]
+        away = cv2.resize(avoid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).ravel()
+        pixels = pixels[away == 0] if (away == 0).any() else pixels
+    light = pixels.mean(1)
+    low, high = np.percentile(light, [50, 95])
+    colour: NDArray[np.float32] = np.median(pixels[(light >= low) & (light <= high)], 0)
+    return colour.astype(np.float32)
+
+
+def smooth_noise(height: int, width: int, grain: float, rng: np.random.Generator) -> Layer:
+    """Return smooth noise (h, w) of mean 0 and root mean square 1, spots `grain` pixels wide."""
+    step = max(grain, 1.0)
+    rows, columns = (int(np.ceil(n / step)) + 3 for n in (height, width))
+    coarse = rng.standard_normal((rows, columns), np.float32)
+    size = max(width, round(columns * step)), max(height, round(rows * step))
+    fine = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)[:height, :width]
+    noise = np.asarray(fine - fine.mean(), np.float32)
+    layer: Layer = noise / max(float(np.sqrt((noise**2).mean())), 1e-6)
+    return layer
+
+
+def mottle(image: RGB, avoid: Mask, rng: np.random.Generator) -> Layer:
+    """Return noise (h, w, 1) in levels of 255, as strong as the skin's own outside `avoid`.
+
+    The skin's own is read robustly (median of the absolute values), at two sizes of spots, so that
+    neither hairs nor lesions count.
+    """
+    height, width = avoid.shape
+    rows, columns = (
+        slice((n - LARGEST) // 2, (n + LARGEST) // 2) if n > LARGEST else slice(None)
+        for n in (height, width)
+    )
+    grey = cv2.cvtColor(np.ascontiguousarray(image[rows, columns]), cv2.COLOR_RGB2GRAY)
+    kept = ~avoid[rows, columns]
+    noise = np.zeros((height, width), np.float32)
+    side = max(height, width)
+    finer = grey.astype(np.float32)
+    for size in (1.0, *(max(part * side, 1.5) for part in MOTTLE)):
+        coarser = cv2.GaussianBlur(finer, (0, 0), size)
+        band = np.abs(finer - coarser)[kept]
+        strength = 1.48 * float(np.median(band)) if band.size else 2.0
+        noise += min(strength, 6.0) * smooth_noise(height, width, 1.5 * size, rng)
+        finer = coarser
+    return noise[..., None]
