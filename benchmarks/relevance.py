@@ -197,9 +197,9 @@ def _measure_peak(name: str, options: argparse.Namespace) -> float:
         task()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    before = _resident("VmRSS")
+    resident = _resident("VmRSS")
     task()
-    return _resident("VmHWM") - before
+    return _resident("VmHWM") - resident
 
 
 def _resident(field: str) -> float:

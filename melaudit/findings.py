@@ -76,17 +76,19 @@ class CheckStatus(StrEnum):
     FAIL = "fail"
 
 
-def severity_of(reached: Collection[Rung]) -> Severity:
-    """Return how bad a finding is by the rungs it reached.
+def severity_of(reached: Collection[Rung], tested: Collection[Rung] = ()) -> Severity:
+    """Return how bad a finding is by the rungs it reached, among those that were tested.
 
-    Use is worse than looking, looking at what the labels reward worse than looking alone.
+    A model that uses what the labels reward has learned a shortcut; one that uses it although they
+    do not may have other reasons. Looking counts less where use was tested and not seen.
     """
+    rewarded = Rung.OPPORTUNITY in reached
     if Rung.HARM in reached:
-        return Severity.CRITICAL
+        return Severity.CRITICAL if rewarded else Severity.HIGH
     if Rung.DEPENDENCE in reached:
-        return Severity.HIGH
+        return Severity.HIGH if rewarded else Severity.MEDIUM
     if Rung.ATTENTION in reached:
-        return Severity.HIGH if Rung.OPPORTUNITY in reached else Severity.MEDIUM
+        return Severity.LOW if Rung.DEPENDENCE in tested else Severity.MEDIUM
     return Severity.LOW if reached else Severity.INFO
 
 
@@ -196,6 +198,22 @@ class Explanations:
 
 
 @dataclass(frozen=True)
+class Control:
+    """A test of the audit itself on this model and these data."""
+
+    id: str
+    title: str
+    kind: str
+    """"negative": nothing was there to be found; "positive": something was planted."""
+    statement: str
+    value: float | None
+    """Share of false alarms; or the share of decisions moved by the weakest plant that is found."""
+    n: int
+    """How often it was tried; or images it rests on."""
+    passed: bool
+
+
+@dataclass(frozen=True)
 class ClassPerformance:
     """How one class fares."""
 
@@ -300,6 +318,8 @@ class Findings:
     provenance: Provenance
     warnings: tuple[str, ...] = ()
     """What a reader must know before believing the rest."""
+    controls: tuple[Control, ...] = ()
+    """What the audit's own tests say where nothing is, and where something was planted."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

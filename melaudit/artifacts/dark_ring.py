@@ -69,6 +69,11 @@ class DarkRing:
     overall = False
     threshold = THRESHOLD
     doses = "depth of the ring"
+    rule_title = "all four corners black"
+
+    def rule(self, image: RGB) -> bool:
+        """Tell whether `seed_rule` holds."""
+        return seed_rule(image)
 
     def find(self, image: NDArray[np.uint8]) -> Found:
         """Look for a ring in an RGB image (h, w, 3) of any size; the mask is the dark outside.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,4 +119,16 @@ class Artifact(Protocol):
         At least one has no `look_alike`: it changes the same place by about as much (root mean
         square of the pixel differences), and shows nothing that anybody would name.
         """
+        ...
+
+
+@runtime_checkable
+class Ruled(Protocol):
+    """An artifact that published counts found by a plain rule of their own."""
+
+    rule_title: str
+    """The rule in a few words, heading a column: "all four corners black"."""
+
+    def rule(self, image: RGB) -> bool:
+        """Tell whether the rule holds for an RGB image (h, w, 3)."""
         ...

@@ -102,6 +102,7 @@ def assemble(
             seconds=clock.seconds(),
         ),
         warnings=tuple(dict.fromkeys([*uncertain, *warnings])),
+        controls=outcome.controls,
     )
 
 

@@ -93,7 +93,11 @@ def control_false_alarms(
                     finding,
                     evidence=evidence,
                     rung=max(reached, key=lambda r: r.rank),
-                    severity=min(finding.severity, severity_of(reached), key=lambda s: s.rank),
+                    severity=min(
+                        finding.severity,
+                        severity_of(reached, {e.rung for e in evidence}),
+                        key=lambda s: s.rank,
+                    ),
                 )
             )
         else:

@@ -59,6 +59,8 @@ class Configuration:
     batch_size: int = 16
     probes: int = 16
     """Images on which the expensive checks of the maps run."""
+    edits: int = 40
+    """Images of each class that artifacts are put into and taken out of; 0 edits none."""
     fail_on: Severity = Severity.HIGH
     """The verdict is fail from this severity on."""
     max_skipped: float = 0.01
@@ -70,8 +72,9 @@ class Configuration:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ConfigurationError(f"{name} is {value}; it must be at least {low}")
-        if self.workers < 0:
-            raise ConfigurationError(f"workers is {self.workers}; it must be 0 or more")
+        for name in ("workers", "edits"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         if not 0 <= self.max_skipped <= 1:
             raise ConfigurationError(f"max_skipped is {self.max_skipped}; it is a share, 0 to 1")
         if self.arch and self.factory:

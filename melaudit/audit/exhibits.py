@@ -203,12 +203,12 @@ def _read(
             # Without a crop the picture keeps its own shape and the map stretches over it.
             cropped = plan.preprocessing.crop is not None
             seen = plan.preprocessing.frame(decoded.image) if cropped else decoded.image
-            pictures.append(_picture(seen))
+            pictures.append(webp(seen))
         if some:
             yield some, torch.stack(inputs).to(plan.device), pictures
 
 
-def _picture(image: NDArray[np.uint8]) -> bytes:
+def webp(image: NDArray[np.uint8]) -> bytes:
     """Re-encode pixels as WebP: whatever else the file carried (GPS, names) is gone."""
     picture = Image.fromarray(image)
     picture.thumbnail((PICTURE, PICTURE), Image.Resampling.LANCZOS)

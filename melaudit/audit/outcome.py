@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from melaudit.audit.conclusions import Conclusions, conclude
-from melaudit.audit.performance import performance
+from melaudit.audit.controls import controls
+from melaudit.audit.performance import doubts, performance
 from melaudit.audit.preparation import Prepared
 from melaudit.audit.store import Store
 from melaudit.audit.suspicion import suspicious_clusters
 from melaudit.detectors.interface import Detector, Measurements
 from melaudit.errors import DatasetError
-from melaudit.findings import Cluster, Performance, Skipped, Trust
+from melaudit.findings import Cluster, Control, Performance, Skipped, Trust
 from melaudit.relevance.outputs import probabilities
 
 GROUPS = ("patient_id", "lesion_id")
@@ -35,16 +37,13 @@ class Outcome:
     clusters: tuple[Cluster, ...]
     performance: Performance
     skipped: tuple[Skipped, ...]
+    controls: tuple[Control, ...]
 
 
 def outcome(
-    store: Store, prepared: Prepared, detectors: tuple[Detector, ...], layer: str, seed: int
+    table: Measurements, store: Store, prepared: Prepared, detectors: tuple[Detector, ...]
 ) -> Outcome:
-    """Conclude everything from the store's columns.
-
-    Raises DatasetError when not a single image could be read.
-    """
-    table = measured(store, prepared, layer, seed)
+    """Conclude everything from the measurements, and what edits of images showed."""
     conclusions = conclude(detectors, table)
     clusters: tuple[Cluster, ...] = ()
     apart: tuple[Skipped, ...] = (Skipped("clusters", "withheld: the maps are unusable"),)
@@ -54,19 +53,26 @@ def outcome(
         measurements=table,
         conclusions=conclusions,
         clusters=clusters,
-        performance=performance(
-            table.labels,
-            table.predictions,
-            class_probabilities(table),
-            prepared.classes,
-            prepared.positive,
-        ),
+        performance=performed(table),
         skipped=(*conclusions.skipped, *apart),
+        controls=controls(
+            dataclasses.replace(table, explanations=conclusions.trust), artifacts(store)
+        ),
+    )
+
+
+def performed(table: Measurements) -> Performance:
+    """Return how the model does on the labelled images."""
+    return performance(
+        table.labels, table.predictions, class_probabilities(table), table.classes, table.positive
     )
 
 
 def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measurements:
-    """Return the measurements of all images that were read."""
+    """Return the measurements of all images that were read.
+
+    Raises DatasetError when not a single image could be read.
+    """
     try:
         rows = store.column("row")
     except KeyError:
@@ -80,7 +86,7 @@ def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measure
         name: np.array([cells[row] for row in rows], np.object_)
         for name, cells in prepared.dataset.metadata.items()
     }
-    return Measurements(
+    table = Measurements(
         ids=ids,
         labels=prepared.dataset.labels[rows],
         predictions=store.column("prediction"),
@@ -95,6 +101,7 @@ def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measure
         metadata=metadata,
         groups=groups(metadata, ids),
     )
+    return dataclasses.replace(table, skilled=doubts(performed(table)) is None)
 
 
 def groups(

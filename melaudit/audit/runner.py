@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from melaudit.audit.architectures import LoadedModel
 from melaudit.audit.assembly import Clock, assemble
 from melaudit.audit.configuration import Configuration, as_plain
+from melaudit.audit.edit_exhibits import edit_exhibits
 from melaudit.audit.exhibits import (
     exhibits,
     gallery,
@@ -23,11 +25,15 @@ from melaudit.audit.exhibits import (
 )
 from melaudit.audit.imagefile import read_image
 from melaudit.audit.imagetable import write_images
-from melaudit.audit.outcome import Outcome, outcome
+from melaudit.audit.interventions import intervene
+from melaudit.audit.laboratory import Laboratory
+from melaudit.audit.outcome import Outcome, measured, outcome
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
 from melaudit.audit.store import Store
 from melaudit.audit.sweep import Observer, Sweep, sample, sweep
+from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Measurements
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import Findings
@@ -61,12 +67,15 @@ def run(
         plan = _plan(configuration, prepared, explainer)
         store = _store(configuration, prepared, plan)
         sweep(plan, prepared.dataset, store, observer)
+        table = measured(store, prepared, plan.layer, configuration.seed)
+        laboratory = _laboratory(prepared, plan, table.ids)
+        table = _intervened(configuration, table, plan, laboratory, observer)
         observer.stage("Concluding")
-        result = outcome(store, prepared, plan.detectors, plan.layer, configuration.seed)
+        result = outcome(table, store, prepared, plan.detectors)
         findings = assemble(
             configuration, prepared, result, store, explainer.describe(), clock, command
         )
-        record = _record(findings, result, prepared, plan, observer)
+        record = _record(findings, result, prepared, plan, laboratory, observer)
         observer.stage("Writing the report")
         _write(configuration.out, record, result, prepared, store)
     return findings
@@ -135,8 +144,49 @@ def _store(configuration: Configuration, prepared: Prepared, plan: Sweep) -> Sto
     return Store(configuration.out / "shards" / name[:16], name, prepared.dataset.ids)
 
 
+def _laboratory(prepared: Prepared, plan: Sweep, ids: Sequence[str]) -> Laboratory:
+    return Laboratory(
+        explainer=plan.explainer,
+        layer=plan.layer,
+        preprocessing=plan.preprocessing,
+        device=plan.device,
+        batch_size=plan.batch_size,
+        dataset=prepared.dataset,
+        ids=ids,
+    )
+
+
+def _intervened(
+    configuration: Configuration,
+    table: Measurements,
+    plan: Sweep,
+    laboratory: Laboratory,
+    observer: Observer,
+) -> Measurements:
+    """Add what edits of images show, for every artifact that was looked for."""
+    wanted = [d.artifact for d in plan.detectors if isinstance(d, ArtifactDetector)]
+    measured = [artifact for artifact in wanted if _has(table, f"{artifact.id}.present")]
+    if not measured or configuration.edits == 0:
+        return table
+    trials = intervene(measured, table, laboratory, observer, configuration.edits)
+    return dataclasses.replace(table, trials=trials)
+
+
+def _has(table: Measurements, column: str) -> bool:
+    try:
+        table[column]
+    except KeyError:  # the detector failed in the pass
+        return False
+    return True
+
+
 def _record(
-    findings: Findings, result: Outcome, prepared: Prepared, plan: Sweep, observer: Observer
+    findings: Findings,
+    result: Outcome,
+    prepared: Prepared,
+    plan: Sweep,
+    laboratory: Laboratory,
+    observer: Observer,
 ) -> Record:
     groups = gallery(result.measurements)
     ids = shown(findings.findings, result.clusters, groups)
@@ -146,12 +196,17 @@ def _record(
     usual = next((identity for group in groups for identity in group.images), None)
     pair = dict.fromkeys([i for i in (ids[0] if ids else None, usual) if i])
     both = [i for i in pair if i in pictures]
+    edits, curves = edit_exhibits(
+        findings.findings, plan.detectors, result.measurements, laboratory
+    )
     return Record(
         findings=findings,
         exhibits=pictures,
         gallery=groups,
         mean_maps=mean_maps(result.clusters, result.measurements),
         strips=strips(both, prepared.dataset, plan),
+        edits=edits,
+        curves=curves,
         opinions=second_opinions(both, prepared.dataset, plan),
     )
 

@@ -87,16 +87,19 @@ def evidence(
     predictions: Indices,
     classes: tuple[str, ...],
     shows: str,
+    *,
+    in_training: bool = False,
 ) -> tuple[Evidence, ...]:
     """Return the association with the label, and with the prediction among images of one label.
 
-    The second (Mantel and Haenszel, by label) never carries the rung alone: images with the
-    artifact may be clearer cases.
+    `in_training` says that the first is about the images the model was trained on. The second
+    (Mantel and Haenszel, by label) never carries the rung alone: images with the artifact may be
+    clearer cases.
     """
     odds, kind = association.odds, classes[association.kind]
     first = Evidence(
         rung=Rung.OPPORTUNITY,
-        name="odds ratio of the label",
+        name=f"odds ratio of the label{' in the training data' if in_training else ''}",
         estimate=odds.value,
         ci_low=odds.low,
         ci_high=odds.high,
@@ -105,7 +108,8 @@ def evidence(
         n=association.counts[1] + association.counts[3],
         null=f"{kind} is as frequent among images with it as among images without",
         reached=association.reached,
-        statement=f"{association.counted(classes, shows)} "
+        statement=f"{'Of the training data, ' if in_training else ''}"
+        f"{association.counted(classes, shows)} "
         f"(odds ratio {ratio(odds.value)}, {interval(odds, ratio)}).",
     )
     known = labels >= 0
@@ -139,13 +143,12 @@ def evidence(
 
 
 def missed(
-    association: Association, present: Rows, labels: Indices, artifact: str, shows: str
+    association: Association, artifact: str, shows: str, *, in_training: bool = False
 ) -> NotFound:
     """Say that no class goes with the artifact, and what would have been seen."""
-    known = labels >= 0
-    n = int(known.sum())
-    exposed = int((present & known).sum())
-    share = association.counts[1] / n
+    with_it, of, others_with, others = association.counts
+    n, exposed = of + others, with_it + others_with
+    share = of / n
     least = minimum_detectable_odds_ratio(n, exposed / n, share)
     seen = (
         f"an odds ratio of {ratio(least)} or more would have been seen"
@@ -157,7 +160,8 @@ def missed(
         n=n,
         minimum_detectable_effect=least,
         effect="odds ratio",
-        statement=f"{many(exposed, 'labelled image')} of {n:,} show {shows}, and no class has more "
+        statement=f"{many(exposed, 'labelled image')} of {n:,}{' used in training' * in_training} "
+        f"show {shows}, and no class has more "
         f"of them than chance explains; {seen}.",
         p_value=association.odds.p_value,
     )

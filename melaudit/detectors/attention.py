@@ -43,13 +43,7 @@ class Attention:
     @property
     def reached(self) -> bool:
         """Whether the model looks at it clearly more than at the same place without it."""
-        difference, factor = self.excess.difference, self.excess.ratio
-        return (
-            difference.low > 0
-            and factor.value >= LEAST_RATIO
-            and factor.low > 1
-            and (difference.p_value or 0.0) < ALPHA
-        )
+        return looks(self.excess)
 
     def counted(self) -> str:
         """Return the comparison in a clause."""
@@ -137,6 +131,16 @@ class Attention:
             statement=f"{self.counted()}: no clear excess{seen}.",
             p_value=result.difference.p_value,
         )
+
+
+def looks(found: Excess) -> bool:
+    """Tell whether an excess is large enough, and clear enough of chance, to be called looking."""
+    return (
+        found.difference.low > 0
+        and found.ratio.value >= LEAST_RATIO
+        and found.ratio.low > 1
+        and (found.difference.p_value or 0.0) < ALPHA
+    )
 
 
 def attend(measurements: Measurements, artifact: str, words: Words) -> Attention | str:

@@ -102,6 +102,47 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """One way in which images were edited."""
+
+    id: str
+    """"add", "remove", "bare" (the artifact on skin without a lesion), or a placebo's id."""
+    title: str
+    """What was done, in words: "a black ring painted on"."""
+    placebo_for: str | None = None
+    """"add" or "remove" for a placebo of that edit, which should mean nothing."""
+    look_alike: str | None = None
+    """For a placebo that shares a property with the artifact: what the cue is if it acts alike."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What the model said of images with and without one artifact: m trials, each one edit."""
+
+    edits: tuple[Edit, ...]
+    edit: NDArray[np.int64]
+    """(m,) index into `edits`."""
+    rows: NDArray[np.int64]
+    """(m,) row of the `Measurements` that was edited."""
+    dose: NDArray[np.float64]
+    """(m,) 0 to 1."""
+    before: NDArray[np.float32]
+    """(m, K) logits of the picture as it was, by the same path as the edited one."""
+    after: NDArray[np.float32]
+    """(m, K) logits of the edited picture."""
+    distance: NDArray[np.float64]
+    """(m,) how far the edited picture lies from natural ones in the model's own features, in units
+    of the usual distance between natural ones; NaN where it was not measured."""
+
+    def of(self, identity: str, dose: float = 1.0) -> NDArray[np.int64]:
+        """Return the trials of one edit at one dose, in the order of the rows edited."""
+        chosen = [i for i, edit in enumerate(self.edits) if edit.id == identity]
+        found = np.flatnonzero(np.isin(self.edit, chosen) & np.isclose(self.dose, dose))
+        ordered: NDArray[np.int64] = found[np.argsort(self.rows[found], kind="stable")]
+        return ordered
+
+
+@dataclass(frozen=True)
 class Measurements:
     """The whole data set as columns, one row per image that was read; what `conclude` works on."""
 
@@ -127,6 +168,15 @@ class Measurements:
     groups: NDArray[np.object_] | None = None
     """(n,) text: rows with the same one show the same patient (or lesion) and are resampled
     together; an image of unknown patient is a group of its own. None when nothing is known."""
+    trials: Mapping[str, Trials] = field(default_factory=dict)
+    """Artifact id -> what became of decisions when it was added, removed or imitated."""
+    training: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+    """Artifact id -> (t,) whether the images the model was trained on show it, and their labels."""
+    skilled: bool = True
+    """False where the predictions do not follow the labels: then nothing the model does is a
+    shortcut to them, and something is wrong with the model or the data."""
 
     def __getitem__(self, name: str) -> Array:
         """Return a measured column, named "detector.measurement".

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from melaudit.artifacts.registry import artifacts
+from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.border_relevance import BorderRelevance
 from melaudit.detectors.channel_uniformity import ChannelUniformity
 from melaudit.detectors.class_sensitivity import ClassSensitivity
 from melaudit.detectors.conservation import Conservation
-from melaudit.detectors.dark_ring import DarkRing
 from melaudit.detectors.engine_agreement import EngineAgreement
 from melaudit.detectors.faithfulness import Faithfulness
 from melaudit.detectors.interface import Detector
@@ -32,17 +33,16 @@ OURS: tuple[Detector, ...] = (
     Randomisation(),
     Faithfulness(),
     EngineAgreement(),
-    DarkRing(),
     BorderRelevance(),
 )
 
 
 def detectors() -> tuple[Detector, ...]:
-    """Return our detectors and then the registered ones, by name.
+    """Return our detectors, one for every artifact, and then the registered ones by name.
 
     Raises DetectorError for one that cannot be loaded, breaks the contract or takes another's id.
     """
-    found = list(OURS)
+    found: list[Detector] = [*OURS, *map(ArtifactDetector, artifacts())]
     for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
         try:
             detector = entry.load()()

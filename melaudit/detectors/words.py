@@ -29,6 +29,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def points(share: float) -> str:
+    """Return a share of images, or a change of one, in images of a hundred: "34 of 100"."""
+    size = 100 * abs(share)
+    digits = 0 if size >= 9.95 or size == 0 else 1
+    return f"{100 * share:.{digits}f} of 100"
+
+
 def interval(estimate: Estimate, write: Callable[[float], str]) -> str:
     """Return "95 % interval 61 to 14,000"; an open end is said in words."""
     if math.isinf(estimate.high):

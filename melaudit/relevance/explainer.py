@@ -15,6 +15,7 @@ from melaudit.relevance import gradcam
 from melaudit.relevance.attention import Attention, attention
 from melaudit.relevance.composites import PIXEL_BOUNDS, Bound, composite_name, find_composite
 from melaudit.relevance.engines import build_engine, choose_engine, exact, other_engine
+from melaudit.relevance.features import features
 from melaudit.relevance.intact import remember_hooks, remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import channels as count_channels
@@ -215,24 +216,26 @@ class Explainer:
         model's own outputs and those of `attribute` can be held against them.
         """
         x = self._images(x)
-        self.close()
-        restore = remember_state(self.model)
 
         def forward(x: Tensor, target: Tensor | None) -> Tensor:
             return find_logits(self.model(x), self.num_classes)
 
-        try:
-            self.model.eval()
-            with (
-                torch.inference_mode(False),
-                torch.autocast(x.device.type, enabled=False),
-                exact(),
-                _model_errors(x),
-                torch.no_grad(),
-            ):
-                return torch.cat(self._parts(x, None, forward))
-        finally:
-            restore()
+        with self._given(x), torch.no_grad():
+            return torch.cat(self._parts(x, None, forward))
+
+    def features(self, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        """Return the logits (N, K), as `logits` does, and the layer's mean channels (N, channels).
+
+        The latter place an image among others as the model sees them; see `features.features`.
+        """
+        x = self._images(x)
+
+        def forward(x: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+            return features(self.model, x, layer, self.num_classes)
+
+        with self._given(x):
+            parts = self._parts(x, None, forward)
+        return torch.cat([logits for logits, _ in parts]), torch.cat([means for _, means in parts])
 
     @contextmanager
     def randomised(self, depth: float, seed: int) -> Iterator[Explainer]:
@@ -310,6 +313,23 @@ class Explainer:
             if self._undo is None:
                 self._undo = self._enter(x[:1])
             yield
+
+    @contextmanager
+    def _given(self, x: Tensor) -> Iterator[None]:
+        """Have the model as it was given, in evaluation mode, computing exactly."""
+        self.close()
+        restore = remember_state(self.model)
+        try:
+            self.model.eval()
+            with (
+                torch.inference_mode(False),
+                torch.autocast(x.device.type, enabled=False),
+                exact(),
+                _model_errors(x),
+            ):
+                yield
+        finally:
+            restore()
 
     @contextmanager
     def _bare(self, x: Tensor) -> Iterator[None]:

@@ -1,95 +1,42 @@
-"""A table of measurements made up for a test."""
+"""Batches as a pass shows them to a detector."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision import models
 from torchvision.transforms import v2
 
-from melaudit.detectors.interface import GRID, Batch, Detector, Measurements, Result
-from melaudit.findings import Trust
+from melaudit.detectors.interface import Batch, Detector, Measurements, Result
 from melaudit.relevance import Explainer
 
-MakeMeasurements = Callable[..., Measurements]
 Examine = Callable[..., Sequence[Result]]
+MakeMeasurements = Callable[..., Measurements]
 
 
 @pytest.fixture
-def measurements() -> MakeMeasurements:
-    """Return `make(columns, **what differs)`: labels, predictions, logits, classes, positive, ...
-
-    Targets are the predictions, logits favour them by 2, ids are "image-0000.jpg" and so on, and
-    maps are uniform unless `columns` has others.
-    """
-    return make
-
-
-def make(
-    columns: Mapping[str, NDArray[Any]],
-    *,
-    labels: Any = None,
-    predictions: Any = None,
-    logits: Any = None,
-    classes: tuple[str, ...] = ("benign", "malignant"),
-    positive: int | None = 1,
-    explanations: Trust = Trust.TRUSTED,
-    layer: str = "layer4",
-    seed: int = 0,
-) -> Measurements:
-    """Build measurements of as many rows as the columns (or labels) have."""
-    given = [*columns.values(), *(v for v in (labels, predictions, logits) if v is not None)]
-    n = len(given[0])
-    label = np.full(n, -1) if labels is None else np.asarray(labels, np.int64)
-    predicted = label.clip(0) if predictions is None else np.asarray(predictions, np.int64)
-    uniform = np.full((n, GRID, GRID), 1 / GRID**2, np.float32)
-    table: dict[str, NDArray[Any]] = {
-        "relevance.positive": uniform,
-        "relevance.negative": np.zeros_like(uniform),
-        "relevance.concepts": np.full((n, 4), 0.25, np.float32),
-        **columns,
-    }
-    assert all(len(column) == n for column in table.values())
-    return Measurements(
-        ids=tuple(f"image-{i:04d}.jpg" for i in range(n)),
-        labels=label,
-        predictions=predicted,
-        targets=predicted,
-        logits=(
-            2 * np.eye(len(classes), dtype=np.float32)[predicted]
-            if logits is None
-            else np.asarray(logits, np.float32)
-        ),
-        classes=classes,
-        positive=positive,
-        columns=table.__getitem__,
-        layer=layer,
-        explanations=explanations,
-        seed=seed,
-    )
-
-
-@pytest.fixture
-def examine() -> Examine:
+def examine(measurements: MakeMeasurements) -> Examine:
     """Return `examine(detector, explainer, x, layer)`: measure one batch and conclude from it."""
-    return _examine
 
+    def examined(
+        detector: Detector, explainer: Explainer, x: Tensor, layer: str | None = None
+    ) -> Sequence[Result]:
+        batch = explained(explainer, x, layer or explainer.choose_layer(x))
+        columns = {f"{detector.id}.{k}": np.asarray(v) for k, v in detector.measure(batch).items()}
+        assert all(len(column) == len(x) for column in columns.values())
+        return detector.conclude(
+            measurements(
+                columns, predictions=batch.predictions, logits=batch.logits, layer=batch.layer
+            )
+        )
 
-def _examine(
-    detector: Detector, explainer: Explainer, x: Tensor, layer: str | None = None
-) -> Sequence[Result]:
-    batch = explained(explainer, x, layer or explainer.choose_layer(x))
-    columns = {f"{detector.id}.{k}": np.asarray(v) for k, v in detector.measure(batch).items()}
-    assert all(len(column) == len(x) for column in columns.values())
-    table = make(columns, predictions=batch.predictions, logits=batch.logits, layer=batch.layer)
-    return detector.conclude(table)
+    return examined
 
 
 @pytest.fixture

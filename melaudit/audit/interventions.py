@@ -1,0 +1,249 @@
+"""Interventions: images with an artifact put in, taken out or imitated, shown to the model again.
+
+Forward passes only, on a seeded sample matched over the classes. Every artifact is screened: put
+in, taken out, and against the placebos that should mean nothing. Where decisions move, more is
+asked: what resembles it, smaller doses, and the artifact on skin without a lesion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import RGB, Artifact, Mask
+from melaudit.artifacts.lesion import without_lesion
+from melaudit.audit.laboratory import Laboratory, Seen, natural_distances
+from melaudit.audit.sweep import Observer
+from melaudit.detectors.dependence import Dependence, depend
+from melaudit.detectors.interface import Edit, Measurements, Trials
+
+PER_CLASS = 40
+"""Images of each class that are edited, with the artifact and without."""
+MOST = 160
+"""Images of all classes together."""
+FEWEST_PER_CLASS = 8
+DOSES = (0.25, 0.5, 0.75)
+PER_DOSE = 16
+"""Images of each class that are given smaller doses, and skin without a lesion."""
+PROMISING = 0.03
+"""Change of decisions beyond the placebo from which more is asked."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One edited picture, before the model has seen it."""
+
+    edit: Edit
+    row: int
+    dose: float
+    picture: RGB
+    before: RGB | None = None
+    """What the edited picture is held against; None for the image as it is."""
+
+
+@dataclass
+class _Results:
+    """What the model said of the attempts at one artifact, as they come in."""
+
+    edits: dict[str, Edit] = field(default_factory=dict)
+    kept: list[tuple[str, int, float]] = field(default_factory=list)
+    before: list[NDArray[np.float32]] = field(default_factory=list)
+    after: list[NDArray[np.float32]] = field(default_factory=list)
+    features: list[NDArray[np.float32] | None] = field(default_factory=list)
+
+
+def intervene(
+    artifacts: Sequence[Artifact],
+    table: Measurements,
+    laboratory: Laboratory,
+    observer: Observer,
+    per_class: int = PER_CLASS,
+) -> dict[str, Trials]:
+    """Edit images for every artifact and return what the model said of them, by artifact.
+
+    Artifacts may be anybody's: one that fails is left out, and the user is told.
+    """
+    observer.stage("Editing images", len(artifacts))
+    results: dict[str, _Results] = {}
+    for artifact in artifacts:
+        try:
+            results[artifact.id] = _try(artifact, table, laboratory, per_class)
+        except Exception as error:  # whatever a foreign artifact raises: the run goes on
+            observer.note(f"{artifact.id} cannot be put in or taken out: {error!r}")
+        observer.advance(1)
+    reference = laboratory.reference()
+    return {name: _trials(found, reference) for name, found in results.items() if found.kept}
+
+
+def chosen(rows: NDArray[np.bool_], kinds: Rows, per_class: int, seed: int) -> Rows:
+    """Choose rows (k,), as many of each kind as there are, up to `per_class`, at random.
+
+    rows, kinds: (n,). The same images are chosen for every artifact, as far as they will do, so
+    that they are read once.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows))
+    present = np.unique(kinds)
+    each = max(FEWEST_PER_CLASS, min(per_class, MOST // max(len(present), 1)))
+    picked = [order[rows[order] & (kinds[order] == kind)][:each] for kind in present]
+    out: Rows = np.sort(np.concatenate(picked)) if picked else np.empty(0, np.int64)
+    return out
+
+
+def _try(
+    artifact: Artifact, table: Measurements, laboratory: Laboratory, per_class: int
+) -> _Results:
+    present = table[f"{artifact.id}.present"].astype(bool)
+    kinds = np.where(table.labels >= 0, table.labels, table.predictions)
+    lacking = chosen(~present, kinds, per_class, table.seed)
+    having = chosen(present, kinds, per_class, table.seed)
+    results = _Results()
+    _show(results, laboratory, _put_in(artifact, lacking, laboratory, table.seed), features=True)
+    taken = _taken_out(artifact, having, lacking, kinds, laboratory)
+    _show(results, laboratory, taken)
+    if _promising(artifact, table, results):
+        few = chosen(~present, kinds, min(PER_DOSE, per_class), table.seed)
+        _show(results, laboratory, _resembling(artifact, lacking, laboratory, table.seed))
+        _show(results, laboratory, _doses(artifact, few, laboratory, table.seed))
+        _show(results, laboratory, _on_bare_skin(artifact, few, laboratory, table.seed))
+    return results
+
+
+def _put_in(
+    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
+) -> Iterator[Attempt]:
+    """Yield each image with the artifact put in, and with the placebos that mean nothing."""
+    edit = Edit("add", f"{artifact.words.shows} put in")
+    for row, image in laboratory.pictures(rows):
+        edited = artifact.add(image, draws(artifact, row, seed), dose)
+        yield Attempt(edit, row, dose, edited.image)
+        for placebo in artifact.placebos(image, edited, draws(artifact, row, seed + 1)):
+            if placebo.look_alike is None:
+                yield Attempt(Edit(placebo.id, placebo.title, "add"), row, dose, placebo.image)
+
+
+def _resembling(
+    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
+) -> Iterator[Attempt]:
+    """Yield each image with what shares a property with the artifact."""
+    for row, image in laboratory.pictures(rows):
+        edited = artifact.add(image, draws(artifact, row, seed))
+        for placebo in artifact.placebos(image, edited, draws(artifact, row, seed + 1)):
+            if placebo.look_alike is not None:
+                edit = Edit(placebo.id, placebo.title, "add", placebo.look_alike)
+                yield Attempt(edit, row, 1.0, placebo.image)
+
+
+def _doses(artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int) -> Iterator[Attempt]:
+    for dose in DOSES:
+        yield from _put_in(artifact, rows, laboratory, seed, dose)
+
+
+def _on_bare_skin(
+    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
+) -> Iterator[Attempt]:
+    """Yield the artifact on skin without a lesion, held against that skin."""
+    edit = Edit("bare", f"{artifact.words.shows} on skin without a lesion")
+    for row, image in laboratory.pictures(rows):
+        bare = without_lesion(image, draws(artifact, row, seed + 2))
+        edited = artifact.add(bare, draws(artifact, row, seed))
+        yield Attempt(edit, row, 1.0, edited.image, before=bare)
+
+
+def _taken_out(
+    artifact: Artifact, rows: Rows, others: Rows, kinds: Rows, laboratory: Laboratory
+) -> Iterator[Attempt]:
+    """Yield each image with its artifact taken out, and the same place filled on another image.
+
+    The other image shows no artifact and is of the same kind; what filling does to its decision is
+    not due to the artifact.
+    """
+    taken = Edit("remove", f"the {artifact.words.thing} taken out")
+    filled = Edit(
+        "elsewhere", f"the same place filled on {artifact.words.lacking} images", "remove"
+    )
+    partners = {kind: list(others[kinds[others] == kind]) for kind in np.unique(kinds)}
+    for row, image in laboratory.pictures(rows):
+        found = artifact.find(image)
+        if not found.present:  # present at full size only
+            continue
+        yield Attempt(taken, row, 1.0, artifact.remove(image, found.mask).image)
+        if partners[kinds[row]]:
+            partner = int(partners[kinds[row]].pop())
+            for _, other in laboratory.pictures([partner]):
+                mask = _moved(found.mask, other)
+                yield Attempt(filled, partner, 1.0, artifact.remove(other, mask).image)
+
+
+def _moved(mask: Mask, image: RGB) -> Mask:
+    height, width = image.shape[:2]
+    resized = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    moved: Mask = resized > 0
+    return moved
+
+
+def draws(artifact: Artifact, row: int, seed: int) -> np.random.Generator:
+    """Return the random numbers of an edit: the same for the same artifact, image and seed."""
+    return np.random.default_rng([seed, row, zlib.crc32(artifact.id.encode())])
+
+
+def _show(
+    results: _Results,
+    laboratory: Laboratory,
+    attempts: Iterable[Attempt],
+    features: bool = False,
+) -> None:
+    """Show the attempts to the model, a batch at a time, and keep what it said."""
+    for batch in laboratory.batches(attempts):
+        seen = laboratory.look([attempt.picture for attempt in batch])
+        bare = [attempt.before for attempt in batch if attempt.before is not None]
+        bare_seen = iter(laboratory.look(bare).logits if bare else ())
+        for i, attempt in enumerate(batch):
+            if attempt.before is None:
+                before = laboratory.known(attempt.row).logits[0]
+            else:
+                before = next(bare_seen)
+            results.edits.setdefault(attempt.edit.id, attempt.edit)
+            results.kept.append((attempt.edit.id, attempt.row, attempt.dose))
+            results.before.append(before)
+            results.after.append(seen.logits[i])
+            keep = features and attempt.edit.id == "add"
+            results.features.append(seen.features[i] if keep else None)
+
+
+def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bool:
+    """Tell whether decisions move enough to ask more."""
+    if not results.kept:
+        return False
+    trials = _trials(results, None)
+    judged = dataclasses.replace(table, trials={artifact.id: trials}, skilled=True)
+    found = depend(judged, artifact.id, artifact.words)
+    if not isinstance(found, Dependence):
+        return False
+    return any(e.share.value * e.sign >= PROMISING for e in found.effects)
+
+
+def _trials(results: _Results, reference: Seen | None) -> Trials:
+    names = list(results.edits)
+    ids, rows, doses = zip(*results.kept, strict=True)
+    distance = np.full(len(rows), np.nan)
+    measured = [i for i, values in enumerate(results.features) if values is not None]
+    if reference is not None and measured:
+        edited = np.stack([results.features[i] for i in measured])  # type: ignore[misc]
+        distance[measured] = natural_distances(edited, np.array(rows)[measured], reference)
+    return Trials(
+        edits=tuple(results.edits.values()),
+        edit=np.array([names.index(identity) for identity in ids], np.int64),
+        rows=np.array(rows, np.int64),
+        dose=np.array(doses, np.float64),
+        before=np.stack(results.before),
+        after=np.stack(results.after),
+        distance=distance,
+    )

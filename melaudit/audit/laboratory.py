@@ -1,0 +1,136 @@
+"""The laboratory: pictures read once, edited by others, and shown to the model forward only."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from melaudit.artifacts.interface import RGB
+from melaudit.audit.dataset import Dataset
+from melaudit.audit.imagefile import read_image, shrink
+from melaudit.audit.preprocessing import Preprocessing
+from melaudit.relevance import Explainer
+
+VIEW = 512
+"""Longer side of the pictures that are edited, in pixels."""
+HELD = 512
+"""Pictures held in memory, 400 MB at most."""
+FEWEST_NATURAL = 20
+"""Natural pictures that a distance from them needs."""
+
+T = TypeVar("T")
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the model made of pictures."""
+
+    logits: NDArray[np.float32]
+    """(m, K)."""
+    features: Features
+    """(m, channels) mean of each channel of the concept layer."""
+    rows: NDArray[np.int64]
+    """(m,) the images they are of; -1 where they are of none."""
+
+
+class Laboratory:
+    """Reads the images named by `ids`, row by row, and shows pictures to the model.
+
+    Pictures are shrunk to `VIEW` pixels before they are edited, and the unedited ones that edits
+    are held against have come the same way.
+    """
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        layer: str,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        batch_size: int,
+        dataset: Dataset,
+        ids: Sequence[str],
+    ) -> None:
+        self._explainer, self._layer = explainer, layer
+        self._preprocessing, self._device, self._size = preprocessing, device, batch_size
+        row_of = {identity: row for row, identity in enumerate(dataset.ids)}
+        self._paths = [dataset.paths[row_of[identity]] for identity in ids]
+        self._pictures: dict[int, RGB] = {}
+        self._known: dict[int, Seen] = {}
+
+    def pictures(self, rows: Iterable[int] | NDArray[np.int64]) -> Iterator[tuple[int, RGB]]:
+        """Yield (row, picture) of those rows that can still be read."""
+        for row in map(int, rows):
+            if row not in self._pictures:
+                image = read_image(self._paths[row]).image
+                if image is None:  # readable in the pass, gone since
+                    continue
+                while len(self._pictures) >= HELD:
+                    del self._pictures[next(iter(self._pictures))]
+                self._pictures[row] = shrink(image, VIEW)
+            yield row, self._pictures[row]
+
+    def batches(self, items: Iterable[T]) -> Iterator[list[T]]:
+        """Yield the items in lists of as many as the model is shown at a time."""
+        iterator = iter(items)
+        while batch := list(itertools.islice(iterator, self._size)):
+            yield batch
+
+    def look(self, pictures: Sequence[RGB]) -> Seen:
+        """Return what the model makes of pictures (h, w, 3) of any size."""
+        x = torch.stack([self._preprocessing.apply(picture) for picture in pictures])
+        logits, means = self._explainer.features(x.to(self._device), self._layer)
+        return Seen(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
+
+    def known(self, row: int) -> Seen:
+        """Return what the model makes of one image as it is; computed once."""
+        if row not in self._known:
+            ((_, picture),) = self.pictures([row])
+            self._known[row] = self.look([picture])
+        return self._known[row]
+
+    def reference(self) -> Seen | None:
+        """Return what the model made of all unedited images so far; None for none."""
+        if not self._known:
+            return None
+        rows = sorted(self._known)
+        known = [self._known[row] for row in rows]
+        return Seen(
+            np.concatenate([seen.logits for seen in known]),
+            np.concatenate([seen.features for seen in known]),
+            np.array(rows),
+        )
+
+
+def natural_distances(
+    edited: Features, rows: NDArray[np.int64], natural: Seen
+) -> NDArray[np.float64]:
+    """Return how far edited pictures (m, c) of images (m,) lie from natural ones, relatively: (m,).
+
+    Distance to the nearest natural picture of another image, over the median distance of natural
+    pictures to their nearest other, both in features scaled to unit variance. NaN where fewer than
+    `FEWEST_NATURAL` natural pictures are known.
+    """
+    if len(natural.rows) < FEWEST_NATURAL:
+        return np.full(len(edited), np.nan)
+    spread = natural.features.std(0)
+    scale = np.where(spread > 0, spread, 1.0)
+    neighbours = NearestNeighbors(n_neighbors=2).fit(natural.features / scale)
+    between = float(np.median(neighbours.kneighbors(natural.features / scale)[0][:, 1]))
+    away, which = neighbours.kneighbors(edited / scale)
+    own = natural.rows[which[:, 0]] == rows
+    nearest = np.where(own, away[:, 1], away[:, 0])
+    distances: NDArray[np.float64] = np.full(len(edited), np.nan)
+    return nearest / between if between > 0 else distances
+
+
+def _numbers(values: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
+    return array

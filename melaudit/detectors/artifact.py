@@ -1,0 +1,213 @@
+"""An artifact as a chain of evidence: one detector for every artifact there is.
+
+Looks for: a kind of thing that is not the lesion, found in the picture itself (or marked by hand).
+Why: where it goes with a class, a model can tell the class by it, and fails where it does not.
+How scored: opportunity by the odds ratio of the label given the artifact (exact interval, Fisher's
+test), in the model's own training data where they are given; attention by the relevance on each
+image's own artifact against the relevance that other images of the same predicted class have in the
+same place (bootstrap interval, permutation test), since padding alone puts relevance on corners;
+dependence by putting the artifact in and taking it out, image by image, against placebo edits
+(bootstrap interval, sign-flip test); harm by the right decisions that this costs.
+Do instead: what the artifact's own remedy says.
+Reference: Sies et al. 2021, "Dark corner artefact and diagnostic performance of a market-approved
+neural network for skin cancer classification"; Winkler et al. 2019 on surgical ink; Sun et al. 2023
+on attribution's false alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from melaudit.artifacts.interface import Artifact, Found, Ruled
+from melaudit.detectors import association, claims, harm
+from melaudit.detectors.association import associate
+from melaudit.detectors.attention import Attention, attend
+from melaudit.detectors.claims import Climb
+from melaudit.detectors.confidence import confidence
+from melaudit.detectors.dependence import Dependence, depend
+from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
+from melaudit.detectors.regions import pooled, shares
+from melaudit.detectors.words import many
+from melaudit.findings import Evidence, Finding, NotFound, Skipped, Table, Trust, severity_of
+
+FEWEST = 5
+"""Images with an artifact, and without, below which nothing is concluded from them."""
+
+
+class ArtifactDetector:
+    """One artifact: its association with the label, the relevance on it, and what it does."""
+
+    checks_explanations = False
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.id = artifact.id
+        self.title = artifact.title
+
+    def measure(self, batch: Batch) -> Mapping[str, Array]:
+        """Find the artifact in every image and add up the relevance that lies on it."""
+        found = self._found(batch)
+        nowhere = np.zeros(batch.relevance.shape[1:], np.float32)
+        masks = np.zeros((len(found), GRID, GRID), np.uint8)
+        on_it = np.full((3, len(found)), np.nan, np.float32)
+        for i, seen in enumerate(found):
+            coverage = nowhere
+            if seen.present and not self.artifact.overall:
+                coverage = batch.project(seen.mask, i)
+                masks[i] = pooled(coverage)
+            share = shares(batch.relevance[i], coverage)
+            on_it[:, i] = share.absolute, share.signed, share.area
+        columns: dict[str, Array] = {
+            "score": np.array([seen.score for seen in found], np.float32),
+            "present": np.array([seen.present for seen in found], np.bool_),
+        }
+        if not self.artifact.overall:
+            columns |= {"mask": masks, "share": on_it[0], "signed": on_it[1], "area": on_it[2]}
+        if isinstance(self.artifact, Ruled):
+            rule = [self.artifact.rule(image) for image in batch.images]
+            columns["rule"] = np.array(rule, np.bool_)
+        return columns
+
+    def _found(self, batch: Batch) -> list[Found]:
+        return [self.artifact.find(image) for image in batch.images]
+
+    def conclude(self, measurements: Measurements) -> Sequence[Result]:
+        """Climb the rungs: opportunity, attention, dependence, harm."""
+        climb = self._climb(measurements)
+        n, shown = len(climb.present), int(climb.present.sum())
+        words = self.artifact.words
+        if not climb.met:
+            few = f"{shown or 'None'} of {many(n, 'image')} {claims.verb(shown)} {words.shows}"
+            if isinstance(climb.use, Dependence):
+                return [self._reaction(climb.use, few)]
+            if shown == 0:
+                statement = f"{few}, so nothing is known of how the model treats them."
+                return [NotFound(self.id, n, None, "odds ratio", statement)]
+            return [
+                Skipped(self.id, f"{few}; a comparison needs {FEWEST} with and {FEWEST} without")
+            ]
+        if climb.data is None and isinstance(climb.look, str) and isinstance(climb.use, str):
+            return [Skipped(self.id, f"the labels cannot tell, {climb.look}, and {climb.use}")]
+        finding = self._finding(measurements, climb)
+        return [finding] if finding is not None else list(self._missed(measurements, climb))
+
+    def _climb(self, measurements: Measurements) -> Climb:
+        present = measurements[f"{self.id}.present"].astype(bool)
+        enough = FEWEST <= present.sum() <= len(present) - FEWEST
+        data = associate(present, measurements.labels, measurements.classes) if enough else None
+        training = measurements.training.get(self.id)
+        if training is not None:
+            data = associate(*training, measurements.classes)
+            enough = enough or training[0].sum() >= FEWEST
+        look: Attention | str = "it has no place of its own to look at"
+        if not self.artifact.overall:
+            look = attend(measurements, self.id, self.artifact.words)
+        use = depend(measurements, self.id, self.artifact.words)
+        costs = harm.harm(measurements, self.id, use) if isinstance(use, Dependence) else ()
+        return Climb(present, data, training is not None, look, use, costs, enough)
+
+    def _finding(self, measurements: Measurements, climb: Climb) -> Finding | None:
+        chain = self._chain(measurements, climb)
+        reached = {e.rung for e in chain if e.reached}
+        if not reached:
+            return None
+        classes, words = measurements.classes, self.artifact.words
+        title, statement = claims.claim(climb, reached, classes, words)
+        goes_with = climb.data is not None and climb.data.reached
+        kind = climb.data.kind if goes_with and climb.data is not None else None
+        if kind is None and isinstance(climb.use, Dependence) and climb.use.reached:
+            kind = climb.use.kind
+        return Finding(
+            id=self.id,
+            detector=self.id,
+            title=title,
+            severity=severity_of(reached, {e.rung for e in chain}),
+            confidence=confidence(chain, measurements.explanations),
+            rung=max(reached, key=lambda rung: rung.rank),
+            artifact=self.id,
+            classes=() if kind is None else (classes[kind],),
+            statement=statement,
+            evidence=chain,
+            images=self._affected(measurements, climb),
+            remedy=self.artifact.remedy,
+            does_not_show=claims.does_not_show(climb, measurements.explanations, reached, words),
+            tables=self._tables(measurements, climb),
+        )
+
+    def _chain(self, measurements: Measurements, climb: Climb) -> tuple[Evidence, ...]:
+        """Return the evidence of every rung that was tried."""
+        words = self.artifact.words
+        chain: tuple[Evidence, ...] = ()
+        if climb.data is not None:
+            chain = association.evidence(
+                climb.data,
+                climb.present,
+                measurements.labels,
+                measurements.predictions,
+                measurements.classes,
+                words.shows,
+                in_training=climb.in_training,
+            )
+        if isinstance(climb.look, Attention):
+            chain += climb.look.evidence()
+        if isinstance(climb.use, Dependence):
+            chain += climb.use.evidence(climb.met)
+            chain += harm.evidence(climb.costs, words, climb.met and climb.use.reached)
+        return chain
+
+    def _affected(self, measurements: Measurements, climb: Climb) -> tuple[str, ...]:
+        """Return the images that show it, those with the most relevance on it first."""
+        affected = np.flatnonzero(climb.present)
+        order = measurements[f"{self.id}.score"][affected]
+        if not self.artifact.overall and measurements.explanations is not Trust.UNUSABLE:
+            order = np.nan_to_num(measurements[f"{self.id}.share"][affected], nan=-1.0)
+        return tuple(measurements.ids[i] for i in affected[np.argsort(-order, kind="stable")])
+
+    def _tables(self, measurements: Measurements, climb: Climb) -> tuple[Table, ...]:
+        words, classes = self.artifact.words, measurements.classes
+        strict = None
+        if isinstance(self.artifact, Ruled):
+            rule = measurements[f"{self.id}.rule"].astype(bool)
+            strict = (self.artifact.rule_title, rule)
+        tables = association.tables(
+            climb.present,
+            measurements.labels,
+            measurements.predictions,
+            classes,
+            self.artifact.id.replace("_", " "),
+            strict,
+        )
+        if isinstance(climb.look, Attention):
+            tables += (climb.look.table(),)
+        if climb.costs:
+            tables += (harm.table(climb.costs, words, classes),)
+        return tables
+
+    def _reaction(self, use: Dependence, few: str) -> NotFound:
+        """Say what the artifact would do, where no picture shows that it could be learned."""
+        effect = use.effects[0]
+        clearly = "would react" if use.reached else "does not clearly react"
+        notes = "".join(f" {note}" for note in (use.resembles(), *use.notes()) if note)
+        return NotFound(
+            artifact=self.id,
+            n=effect.n,
+            minimum_detectable_effect=effect.least,
+            effect="change of decisions beyond placebo (share)",
+            statement=f"{few}, so these data cannot have taught it. The model {clearly} to it all "
+            f"the same: {use.counted()}.{notes}"
+            if use.reached
+            else f"{few}, and the model {clearly} to it: {use.counted()}.",
+            p_value=effect.share.p_value,
+        )
+
+    def _missed(self, measurements: Measurements, climb: Climb) -> Iterator[NotFound]:
+        if climb.data is not None:
+            yield association.missed(
+                climb.data, self.id, self.artifact.words.shows, in_training=climb.in_training
+            )
+        if isinstance(climb.look, Attention):
+            yield climb.look.missed(self.id)
+        if isinstance(climb.use, Dependence):
+            yield from climb.use.missed(self.id)

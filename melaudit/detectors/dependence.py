@@ -1,0 +1,413 @@
+"""Dependence: does the decision change when an artifact is put into a picture or taken out?
+
+Every edit stands against a placebo: the same place changed by as much and showing nothing. What is
+claimed is the change beyond the placebo that moves decisions the most, image by image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from melaudit.artifacts.interface import Words
+from melaudit.detectors.interface import Edit, Measurements, Trials
+from melaudit.detectors.statistics import (
+    Estimate,
+    minimum_detectable_paired_share,
+    paired_mean,
+    two_samples,
+)
+from melaudit.detectors.words import interval, many, points
+from melaudit.findings import Evidence, NotFound, Rung
+
+FEWEST = 8
+"""Edited images below which nothing is concluded."""
+LEAST_SHARE = 0.1
+"""Decisions that must change beyond the placebo before the model is said to use an artifact."""
+ALPHA = 0.05
+LIKE = 0.4
+"""Part of the artifact's own effect from which an edit that resembles it is named beside it."""
+SAME = 0.8
+"""Part from which the claim is about what both share, and no longer about the artifact."""
+FAR = 2.0
+"""Distance from natural pictures, in units of theirs, from which an edit is called unnatural."""
+
+Logits = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+def log_odds(logits: Logits, kind: int) -> Values:
+    """Return the log-odds (m,) of a class from logits (m, K); one logit speaks for class 1."""
+    values = logits.astype(np.float64)
+    if values.shape[1] == 1:
+        return values[:, 0] if kind == 1 else -values[:, 0]
+    others = np.delete(values, kind, axis=1)
+    out: Values = values[:, kind] - logsumexp(others, axis=1)
+    return out
+
+
+def called(logits: Logits, kind: int) -> NDArray[np.bool_]:
+    """Tell (m,) whether logits (m, K) decide for a class."""
+    chosen: NDArray[np.bool_] = logits.argmax(1) == kind
+    if logits.shape[1] == 1:
+        chosen = (logits[:, 0] > 0) == (kind == 1)
+    return chosen
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one edit does to the decision for one class, beyond its strongest placebo."""
+
+    edit: Edit
+    placebo: Edit
+    margin: Estimate
+    """Change of the log-odds of the class, beyond the placebo's."""
+    share: Estimate
+    """Change of the share of images called so, beyond the placebo's."""
+    n: int
+    """Images edited."""
+    before: int
+    after: int
+    """Images called so before and after the edit."""
+    with_placebo: float
+    """Share of images called so after the placebo."""
+    from_placebo: float
+    """Share of the placebo's images called so before it."""
+    least: float | None
+    """Smallest change of the share that would have been seen."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether decisions change clearly, and enough to matter."""
+        significant = (self.share.p_value or 0.0) < ALPHA and (self.margin.p_value or 0.0) < ALPHA
+        low, high = sorted((self.share.low * self.sign, self.share.high * self.sign))
+        return (
+            significant
+            and self.share.value * self.sign >= LEAST_SHARE
+            and self.margin.value * self.sign > 0
+            and low > 0
+            and high > 0
+        )
+
+    @property
+    def sign(self) -> int:
+        """+1 where the edit adds the artifact, -1 where it takes it away."""
+        return -1 if self.edit.id == "remove" else 1
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What an edit that resembles the artifact does."""
+
+    edit: Edit
+    called: int
+    n: int
+    part: float
+    """Of the artifact's own change of the share called so, beyond the placebo."""
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """How decisions depend on one artifact."""
+
+    kind: int
+    """The class it pushes to."""
+    add: Effect | None
+    remove: Effect | None
+    alike: tuple[Alike, ...]
+    """Edits that resemble it, the most alike first."""
+    bare: tuple[int, int, int] | None
+    """Pictures of skin without a lesion: called so without the artifact, with it, and how many."""
+    distance: float | None
+    """Median distance of pictures with the artifact put in, see `Trials.distance`."""
+    classes: tuple[str, ...]
+    words: Words
+
+    @property
+    def reached(self) -> bool:
+        """Whether adding or removing it changes decisions clearly and enough to matter."""
+        return any(effect.reached for effect in self.effects)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What was tried."""
+        return tuple(effect for effect in (self.add, self.remove) if effect is not None)
+
+    @property
+    def same_as(self) -> str | None:
+        """What the cue is called when something that resembles the artifact acts just like it."""
+        return next((a.edit.look_alike for a in self.alike if a.part >= SAME), None)
+
+    def counted(self) -> str:
+        """Return what was done and seen, in counts."""
+        kind = self.classes[self.kind]
+        parts = []
+        if self.add is not None:
+            e = self.add
+            parts.append(
+                f"with {e.edit.title} the model calls {e.after:,} of "
+                f"{many(e.n, f'{self.words.lacking} image')} {kind}, without it {e.before:,}, with "
+                f"{e.placebo.title} {round(e.with_placebo * e.n):,}"
+            )
+        if self.remove is not None:
+            e = self.remove
+            parts.append(
+                f"of {many(e.n, f'{self.words.having} image')} it calls {e.before:,} {kind} as "
+                f"they are and {e.after:,} with the {self.words.thing} taken out"
+            )
+        return "; ".join(parts)
+
+    def resembles(self) -> str:
+        """Return a sentence on what resembles the artifact and acts alike; empty if nothing."""
+        kind = self.classes[self.kind]
+        named = [a for a in self.alike if a.part >= LIKE]
+        if not named:
+            return ""
+        each = "; ".join(f"{a.edit.title} does it to {a.called:,} of {a.n:,}" for a in named)
+        return f"Not only this makes it say {kind}: {each}."
+
+    def evidence(self, counts: bool) -> tuple[Evidence, ...]:
+        """Return the changes of the decision and of the margin, of every edit tried.
+
+        `counts` is False where the artifact is in none of the pictures the model is known to have
+        met: what it does to them was not learned from them, whatever its size.
+        """
+        out: list[Evidence] = []
+        for effect in self.effects:
+            out += _evidence(effect, self, counts)
+        return tuple(out)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader must know to weigh this: naturalness, bare skin, resemblance."""
+        kind = self.classes[self.kind]
+        out = []
+        if self.bare is not None:
+            without, with_it, n = self.bare
+            out.append(
+                f"On {many(n, 'picture')} of skin without a lesion it says {kind} {without:,} "
+                f"times, and {with_it:,} times once the {self.words.thing} is put in."
+            )
+        if self.distance is not None and np.isfinite(self.distance):
+            far = self.distance >= FAR
+            out.append(
+                f"To the model, the edited pictures lie {self.distance:.1f} times as far from "
+                "natural ones as those lie from each other"
+                + (
+                    ": part of the change may be due to that."
+                    if far
+                    else ", so they pass for such."
+                )
+            )
+        return tuple(out)
+
+    def missed(self, artifact: str) -> tuple[NotFound, ...]:
+        """Say that decisions do not depend on it, and what would have been seen."""
+        return tuple(_missed(effect, artifact, self) for effect in self.effects)
+
+
+def depend(measurements: Measurements, artifact: str, words: Words) -> Dependence | str:
+    """Weigh the trials of an artifact, or say why that cannot be done."""
+    trials = measurements.trials.get(artifact)
+    if trials is None:
+        return f"no {words.thing} was put in or taken out"
+    if not measurements.skilled:
+        return "the predictions do not follow the labels, so no edit tells what they go by"
+    kinds = range(len(measurements.classes))
+    found = [_towards(measurements, trials, kind, words) for kind in kinds]
+    able = [d for d in found if d is not None]
+    if not able:
+        return f"fewer than {FEWEST} images could be edited"
+    best = max(able, key=lambda d: max(e.margin.value * e.sign for e in d.effects))
+    return best if len(kinds) <= 2 else _corrected(best, len(kinds))
+
+
+def _towards(
+    measurements: Measurements, trials: Trials, kind: int, words: Words
+) -> Dependence | None:
+    add, remove = (_effect(measurements, trials, name, kind) for name in ("add", "remove"))
+    if add is None and remove is None:
+        return None
+    far = trials.distance[trials.of("add")]
+    far = far[np.isfinite(far)]
+    return Dependence(
+        kind=kind,
+        add=add,
+        remove=remove,
+        alike=() if add is None else _alike(trials, add, kind),
+        bare=_bare(trials, kind),
+        distance=float(np.median(far)) if len(far) else None,
+        classes=measurements.classes,
+        words=words,
+    )
+
+
+def _effect(measurements: Measurements, trials: Trials, name: str, kind: int) -> Effect | None:
+    """Hold one edit against the placebo that moves decisions the farthest the same way."""
+    edit = next((e for e in trials.edits if e.id == name), None)
+    placebos = [e for e in trials.edits if e.placebo_for == name and e.look_alike is None]
+    if edit is None or not placebos:
+        return None
+    chosen = trials.of(name)
+    sign = -1 if name == "remove" else 1
+
+    def moved(placebo: Edit) -> float:
+        at = trials.of(placebo.id)
+        change = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+        return sign * float(change.mean()) if len(at) else -np.inf
+
+    placebo = max(placebos, key=moved)
+    against = trials.of(placebo.id)
+    if min(len(chosen), len(against)) < FEWEST:
+        return None
+    before, after = called(trials.before[chosen], kind), called(trials.after[chosen], kind)
+    p_before, p_after = called(trials.before[against], kind), called(trials.after[against], kind)
+    margin = _beyond(measurements, trials, chosen, against, kind, margins=True)
+    share = _beyond(measurements, trials, chosen, against, kind, margins=False)
+    return Effect(
+        edit=edit,
+        placebo=placebo,
+        margin=margin,
+        share=share,
+        n=len(chosen),
+        before=int(before.sum()),
+        after=int(after.sum()),
+        with_placebo=float(p_after.mean()),
+        from_placebo=float(p_before.mean()),
+        least=minimum_detectable_paired_share(
+            len(chosen), float((after != before).mean()), float((p_after != p_before).mean())
+        ),
+    )
+
+
+def _beyond(
+    measurements: Measurements,
+    trials: Trials,
+    chosen: Rows,
+    against: Rows,
+    kind: int,
+    *,
+    margins: bool,
+) -> Estimate:
+    """Estimate the mean change under an edit less that under its placebo.
+
+    The same images under both are compared image by image; else the two means are.
+    """
+
+    def change(at: Rows) -> Values:
+        if margins:
+            moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+            return np.clip(moved, -50, 50)  # a saturated output must not outweigh all others
+        after, before = called(trials.after[at], kind), called(trials.before[at], kind)
+        return after.astype(np.float64) - before
+
+    rows, others = trials.rows[chosen], trials.rows[against]
+    groups = measurements.groups
+    named = (lambda at: at) if groups is None else (lambda at: groups[at])
+    common = np.intersect1d(rows, others)
+    if len(common) >= FEWEST and len(common) >= 0.8 * min(len(rows), len(others)):
+        first = change(chosen[np.searchsorted(rows, common)])
+        second = change(against[np.searchsorted(others, common)])
+        return paired_mean(first - second, measurements.seed, named(common))
+    return two_samples(
+        change(chosen), change(against), measurements.seed, (named(rows), named(others))
+    )
+
+
+def _alike(trials: Trials, add: Effect, kind: int) -> tuple[Alike, ...]:
+    """Return what resembles the artifact, with how much of the artifact's effect it has."""
+    whole = add.after / add.n - add.with_placebo
+    out = []
+    for edit in trials.edits:
+        at = trials.of(edit.id)
+        if edit.look_alike is not None and len(at) >= FEWEST:
+            share = float(called(trials.after[at], kind).mean())
+            part = (share - add.with_placebo) / whole if whole > 0 else 0.0
+            out.append(Alike(edit, round(share * len(at)), len(at), part))
+    return tuple(sorted(out, key=lambda a: -a.part))
+
+
+def _bare(trials: Trials, kind: int) -> tuple[int, int, int] | None:
+    at = trials.of("bare")
+    if len(at) < FEWEST:
+        return None
+    before, after = called(trials.before[at], kind), called(trials.after[at], kind)
+    return int(before.sum()), int(after.sum()), len(at)
+
+
+def _corrected(found: Dependence, tried: int) -> Dependence:
+    """Multiply the p-values by the number of classes that were tried (Bonferroni)."""
+
+    def corrected(effect: Effect | None) -> Effect | None:
+        if effect is None:
+            return None
+        parts = {
+            name: dataclasses.replace(e, p_value=min(1.0, (e.p_value or 0.0) * tried))
+            for name, e in (("margin", effect.margin), ("share", effect.share))
+        }
+        return dataclasses.replace(effect, margin=parts["margin"], share=parts["share"])
+
+    return dataclasses.replace(found, add=corrected(found.add), remove=corrected(found.remove))
+
+
+def _evidence(effect: Effect, found: Dependence, counts: bool) -> Sequence[Evidence]:
+    kind, words = found.classes[found.kind], found.words
+    done = "put in" if effect.sign > 0 else "taken out"
+    null = f"{effect.placebo.title} changes as much"
+    verb = "rises" if effect.share.value >= 0 else "falls"
+    first = Evidence(
+        rung=Rung.DEPENDENCE,
+        name=f"change of decisions beyond placebo, {words.thing} {done}",
+        estimate=effect.share.value,
+        ci_low=effect.share.low,
+        ci_high=effect.share.high,
+        p_value=effect.share.p_value,
+        q_value=None,
+        n=effect.n,
+        null=null,
+        reached=counts and effect.reached,
+        statement=f"With the {words.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
+        f"are called {kind}, {effect.before:,} before; with {effect.placebo.title} the share goes "
+        f"from {points(effect.from_placebo)} to {points(effect.with_placebo)}. Beyond that, the "
+        f"share called {kind} {verb} by {points(abs(effect.share.value))}, "
+        f"{interval(effect.share, points)}.",
+    )
+    second = Evidence(
+        rung=Rung.DEPENDENCE,
+        name=f"change of the margin beyond placebo, {words.thing} {done}",
+        estimate=effect.margin.value,
+        ci_low=effect.margin.low,
+        ci_high=effect.margin.high,
+        p_value=effect.margin.p_value,
+        q_value=None,
+        n=effect.n,
+        null=null,
+        # No claim of its own: a margin may move for certain and change no decision.
+        reached=False,
+        statement=f"The log-odds of {kind} change by {effect.margin.value:+.2f} beyond the "
+        f"placebo, {interval(effect.margin, '{:+.2f}'.format)}.",
+    )
+    return first, second
+
+
+def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
+    done = "put in" if effect.sign > 0 else "taken out"
+    seen = ""
+    if effect.least is not None:
+        seen = f"; a change of {points(effect.least)} would have been seen"
+    return NotFound(
+        artifact=artifact,
+        n=effect.n,
+        minimum_detectable_effect=effect.least,
+        effect="change of decisions beyond placebo (share)",
+        statement=f"With the {found.words.thing} {done}, {effect.after:,} of "
+        f"{many(effect.n, 'image')} are called {found.classes[found.kind]}, {effect.before:,} "
+        f"before: beyond the placebo {points(effect.share.value)}, "
+        f"{interval(effect.share, points)}{seen}.",
+        p_value=effect.share.p_value,
+    )
