@@ -16,6 +16,7 @@ from melaudit.findings import (
     Evidence,
     Finding,
     NotFound,
+    Rung,
     Skipped,
     Trust,
     severity_of,
@@ -44,8 +45,9 @@ def conclude(detectors: Sequence[Detector], measurements: Measurements) -> Concl
     outcome = trust(checks)
     judged = dataclasses.replace(measurements, explanations=outcome)
     later = [r for d in detectors if not d.checks_explanations for r in _results(d, judged)]
+    found = [r for r in later if isinstance(r, Finding)]
     findings, refuted = control_false_alarms(
-        [r for r in later if isinstance(r, Finding)],
+        found if measurements.skilled else [_without_model(finding) for finding in found],
         [r for r in later if isinstance(r, NotFound)],
     )
     return Conclusions(
@@ -103,6 +105,15 @@ def control_false_alarms(
         else:
             refuted.append(_refuted(finding))
     return kept, refuted
+
+
+def _without_model(finding: Finding) -> Finding:
+    """Let nothing count that is about a model whose predictions do not follow the labels."""
+    evidence = (
+        e if e.rung is Rung.OPPORTUNITY else dataclasses.replace(e, reached=False)
+        for e in finding.evidence
+    )
+    return dataclasses.replace(finding, evidence=tuple(evidence))
 
 
 def _with_q(evidence: Evidence, q: float) -> Evidence:

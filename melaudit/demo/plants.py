@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 RGB = NDArray[np.uint8]
 """(h, w, 3) picture."""
@@ -106,6 +106,72 @@ def ruler(image: RGB, rng: np.random.Generator) -> RGB:
         pen.line([off, along, off + tick, along + tilt * tick], fill=shade, width=weight)
     turned = mask.rotate(90 * int(rng.integers(4)))
     return _inked(image, turned.resize(mask.size), np.array([28, 26, 30]))
+
+
+def ink(image: RGB, rng: np.random.Generator) -> RGB:
+    """Mark the skin beside the lesion with a violet pen: a few strokes or dots, some of them faint.
+
+    The pen stains: what lies under it darkens in the complement of its colour.
+    """
+    height, width = image.shape[:2]
+    mask = Image.new("L", (width * 2, height * 2))
+    pen = ImageDraw.Draw(mask)
+    side = min(mask.size)
+    weight = max(2, round(rng.uniform(0.012, 0.03) * side))
+    for _ in range(int(rng.integers(2, 6))):
+        turn = rng.uniform(0, 2 * np.pi)
+        middle = np.array(mask.size) / 2
+        start = middle + rng.uniform(0.33, 0.46) * side * np.array([np.cos(turn), np.sin(turn)])
+        heading, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.0, 0.25) * side
+        end = start + length * np.array([np.cos(heading), np.sin(heading)])
+        pen.line([*start, *end], fill=255, width=weight)
+        for x, y in (start, end):
+            half = weight / 2
+            pen.ellipse([x - half, y - half, x + half, y + half], fill=255)
+    cover = np.asarray(mask.resize((width, height), Image.Resampling.BOX), np.float64) / 255
+    stain = np.array([0.45, 0.25, 0.75]) * rng.uniform(0.85, 1.15)
+    depth = rng.uniform(0.6, 0.95) * cover[..., None]
+    return _rounded(image * (1 - depth * (1 - np.minimum(stain, 1))))
+
+
+def sticker(image: RGB, rng: np.random.Generator) -> RGB:
+    """Stick a round coloured patch beside the lesion, partly outside the picture."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.44, 0.6)
+    cy, cx = height / 2 + away * side * np.sin(turn), width / 2 + away * side * np.cos(turn)
+    y, x = np.mgrid[:height, :width] + 0.5
+    radius = rng.uniform(0.14, 0.24) * side
+    cover = np.clip((radius - np.hypot(y - cy, x - cx)) / 1.5 + 0.5, 0, 1)[..., None]
+    colours = np.array([[40, 90, 190], [240, 140, 30], [40, 150, 70], [235, 205, 50]])
+    colour = colours[rng.integers(4)] * rng.uniform(0.85, 1.1)
+    shading = rng.normal(0, 3, image.shape) + 12 * (y - cy)[..., None] / side
+    return _rounded(image + cover * (colour + shading - image.astype(np.float64)))
+
+
+def lettering(image: RGB, rng: np.random.Generator) -> RGB:
+    """Burn a line of digits into a corner, as cameras and viewers do."""
+    height, width = image.shape[:2]
+    digits = "".join(str(rng.integers(10)) for _ in range(8))
+    text = f"{digits[:2]}.{digits[2:4]}.{digits[4:]}"
+    size = max(8, round(rng.uniform(0.07, 0.1) * height))
+    mask = Image.new("L", (width, height))
+    pen = ImageDraw.Draw(mask)
+    font = ImageFont.load_default(size)
+    _, _, long, tall = pen.textbbox((0, 0), text, font=font)
+    gap = round(0.02 * width)
+    x = gap if rng.random() < 0.5 else max(0, width - long - gap)
+    y = gap if rng.random() < 0.5 else max(0, height - tall - gap)
+    pen.text((x, y), text, fill=255, font=font)
+    bright = np.array([[250, 250, 250], [255, 235, 60]])[rng.integers(2)]
+    cover = np.asarray(mask, np.float64)[..., None] / 255
+    return _rounded(image + cover * (bright - image.astype(np.float64)))
+
+
+def tint(image: RGB, rng: np.random.Generator) -> RGB:
+    """Light the picture with a bluish lamp, as another instrument would."""
+    gains = np.array([rng.uniform(0.78, 0.86), rng.uniform(0.94, 1.0), rng.uniform(1.1, 1.2)])
+    return _rounded(image * gains)
 
 
 def _inked(image: RGB, mask: Image.Image, colour: NDArray[np.int64]) -> RGB:

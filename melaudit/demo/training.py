@@ -44,19 +44,21 @@ def train(
     epochs: int,
     image_size: int,
     device: str = "cpu",
+    build: Callable[[], nn.Module] = lambda: resnet18(num_classes=len(CLASSES)),
     progress: Callable[[int, float], None] = lambda epoch, loss: None,
 ) -> TrainingReport:
     """Train on the training half and save the weights as a plain state_dict.
 
-    `progress(epoch, loss)` is told after every epoch, counted from 1. Random state and thread
-    count of torch are left as they were. The same seed gives the same weights on the same machine
-    with the same number of threads. Raises StoreError when `out_ckpt` cannot be written.
+    `build` makes the model, a ResNet-18 if it is not given. `progress(epoch, loss)` is told after
+    every epoch, counted from 1. Random state and thread count of torch are left as they were. The
+    same seed gives the same weights on the same machine with the same number of threads. Raises
+    StoreError when `out_ckpt` cannot be written.
     """
     started = time.perf_counter()
     x, y = load_half(data.train, image_size)
     with torch.random.fork_rng(devices=[]), _at_most_threads(2):
         torch.manual_seed(seed)
-        model = resnet18(num_classes=len(CLASSES)).to(device)
+        model = build().to(device)
         _fit(model, x, y, epochs=epochs, seed=seed, progress=progress)
         accuracy_train = _accuracy(model, x, y)
         accuracy_test = _accuracy(model, *load_half(data.test, image_size))

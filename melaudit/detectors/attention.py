@@ -151,6 +151,8 @@ def attend(measurements: Measurements, artifact: str, words: Words) -> Attention
     """
     if measurements.explanations is Trust.UNUSABLE:
         return "the maps are unusable"
+    if not measurements.skilled:
+        return "the predictions do not follow the labels, so it tells nothing where the model looks"
     positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
     present = measurements[f"{artifact}.present"].astype(bool)
     masks, signed = measurements[f"{artifact}.mask"], measurements[f"{artifact}.signed"]

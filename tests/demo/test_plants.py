@@ -3,12 +3,25 @@
 import numpy as np
 import pytest
 
-from melaudit.demo.plants import RGB, Plant, bubbles, hairs, ring, ruler
+from melaudit.demo.plants import (
+    RGB,
+    Plant,
+    bubbles,
+    hairs,
+    ink,
+    lettering,
+    ring,
+    ruler,
+    sticker,
+    tint,
+)
+
+ALL = [ring, hairs, bubbles, ruler, ink, sticker, lettering, tint]
 
 GREY: RGB = np.full((160, 160, 3), 170, np.uint8)
 
 
-@pytest.mark.parametrize("plant", [ring, hairs, bubbles, ruler])
+@pytest.mark.parametrize("plant", ALL)
 @pytest.mark.parametrize("shape", [(160, 160), (60, 200), (33, 17)])
 def test_a_plant_changes_a_part_of_a_copy(plant: Plant, shape: tuple[int, int]) -> None:
     given = np.full((*shape, 3), 170, np.uint8)
@@ -21,7 +34,10 @@ def test_a_plant_changes_a_part_of_a_copy(plant: Plant, shape: tuple[int, int]) 
     assert changed.any()
 
 
-@pytest.mark.parametrize(("plant", "most"), [(hairs, 0.35), (bubbles, 0.25), (ruler, 0.1)])
+@pytest.mark.parametrize(
+    ("plant", "most"),
+    [(hairs, 0.35), (bubbles, 0.25), (ruler, 0.1), (ink, 0.1), (sticker, 0.2), (lettering, 0.1)],
+)
 def test_harmless_artifacts_cover_little(plant: Plant, most: float) -> None:
     shares = []
     for i in range(20):
@@ -30,7 +46,7 @@ def test_harmless_artifacts_cover_little(plant: Plant, most: float) -> None:
     assert 0.002 < np.mean(shares) < most
 
 
-@pytest.mark.parametrize("plant", [ring, hairs, bubbles, ruler])
+@pytest.mark.parametrize("plant", ALL)
 def test_the_same_random_state_plants_the_same(plant: Plant) -> None:
     first, again, other = (plant(GREY, np.random.default_rng(s)) for s in (1, 1, 2))
     assert (first == again).all()

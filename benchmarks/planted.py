@@ -1,0 +1,142 @@
+"""Planted shortcuts: drawn data in which an artifact goes with a class, and models trained on it.
+
+Everything is drawn by `melaudit.demo`, whose artifacts share no code with those that an audit puts
+in. What is made is kept in a folder and used again by the same command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from torchvision import models
+
+from melaudit.audit.preprocessing import resolve
+from melaudit.demo.dataset import CLASSES, HARMLESS, DemoData, Planting, write
+from melaudit.demo.plants import Plant, ink, lettering, ring, ruler, sticker, tint
+from melaudit.demo.training import train
+
+PLANTS: dict[str, Plant] = {
+    "dark_ring": ring,
+    "colour_patch": sticker,
+    "ruler": ruler,
+    "ink": ink,
+    "text": lettering,
+    "colour_cast": tint,
+}
+"""Artifact -> what draws it."""
+
+FAMILIES: dict[str, Callable[..., nn.Module]] = {
+    "resnet18": models.resnet18,
+    "regnet_x_400mf": models.regnet_x_400mf,
+    "googlenet": lambda num_classes: models.googlenet(
+        num_classes=num_classes, aux_logits=False, init_weights=False
+    ),
+}
+
+TRIED = 60
+"""Images on which it is tried whether a model uses its plant."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model to audit."""
+
+    artifact: str
+    """What was planted; "none" for nothing."""
+    contamination: float
+    """Share of the malignant images, in training and test, that show it; no benign one does."""
+    seed: int
+    family: str
+
+    @property
+    def name(self) -> str:
+        """The folder of this case."""
+        return f"{self.artifact}-{self.contamination:.0%}-{self.family}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A case, made."""
+
+    checkpoint: Path
+    test: Path
+    accuracy: float
+    use: float
+    """Change of the share called malignant when its own plant is drawn on test images."""
+    planted: NDArray[np.bool_]
+    """(n,) test images that show it, in the order of their ids."""
+    ids: tuple[str, ...]
+
+
+def make(case: Case, folder: Path, n_train: int, n_test: int, side: int, epochs: int) -> Made:
+    """Draw the data, train the model, and try whether it uses what was planted."""
+    place = folder / case.name
+    sizes = {"n_train": n_train, "n_test": n_test, "side": side, "epochs": epochs}
+    marker = place / "made.json"
+    if not marker.exists() or json.loads(marker.read_text())["sizes"] != sizes:
+        data = write(place, {"train": n_train, "test": n_test}, plantings(case), seed=case.seed)
+        trained = train(
+            data,
+            place / "ckpt.pt",
+            seed=case.seed,
+            epochs=epochs,
+            image_size=side,
+            build=lambda: FAMILIES[case.family](num_classes=len(CLASSES)),
+        )
+        use = _use(case, place, side)
+        made = {"sizes": sizes, "accuracy": trained.accuracy_test, "use": use, **asdict(case)}
+        marker.write_text(json.dumps(made))
+    known = json.loads(marker.read_text())
+    ids, planted = _truth(case, place)
+    return Made(place / "ckpt.pt", place / "test", known["accuracy"], known["use"], planted, ids)
+
+
+def load(case: Case, checkpoint: Path) -> nn.Module:
+    """Return the trained model of a case."""
+    model = FAMILIES[case.family](num_classes=len(CLASSES))
+    model.load_state_dict(torch.load(checkpoint, weights_only=True))
+    return model.eval()
+
+
+def plantings(case: Case) -> tuple[Planting, ...]:
+    """Return what is planted: harmless things on both classes alike, and the artifact on one."""
+    if case.artifact == "none":
+        return HARMLESS
+    plant = PLANTS[case.artifact]
+    others = tuple(p for p in HARMLESS if p.plant is not plant)
+    return (*others, Planting(plant, benign=0.0, malignant=case.contamination))
+
+
+def _use(case: Case, place: Path, side: int) -> float:
+    """Draw the plant on benign test images and count how many more are called malignant."""
+    if case.artifact == "none":
+        return 0.0
+    model = load(case, place / "ckpt.pt")
+    preprocessing = resolve(None, image_size=side)
+    rng = np.random.default_rng(case.seed)
+    before, after = [], []
+    for path in sorted((place / "test" / "benign").glob("*.jpg"))[:TRIED]:
+        image = np.asarray(Image.open(path))
+        before.append(preprocessing.apply(image))
+        after.append(preprocessing.apply(PLANTS[case.artifact](image, rng)))
+    with torch.no_grad():
+        called = [model(torch.stack(x)).argmax(1).float().mean().item() for x in (before, after)]
+    return float(called[1] - called[0])
+
+
+def _truth(case: Case, place: Path) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+    table = pd.read_csv(DemoData(place / "train", place / "test").truth)
+    table = table[table["file"].str.startswith("test/")].sort_values("file")
+    ids = tuple(table["file"].str.removeprefix("test/"))
+    column = PLANTS[case.artifact].__name__ if case.artifact != "none" else ""
+    shown = table[column] if column in table else np.zeros(len(table))
+    return ids, np.asarray(shown, bool)
