@@ -51,7 +51,7 @@ def claim(
         cue = f"{named}, {words.things} among them" if named else words.things
         title = f"The model decides by {cue}" if rewarded else f"The model reacts to {cue}"
         resembles = climb.use.resembles()
-        said = [f"{_sentence(climb.use.counted())}.", resembles, *climb.use.notes(), allowed]
+        said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
         return title, " ".join(part for part in said if part)
     kind = classes[climb.data.kind] if climb.data is not None else ""
     if Rung.ATTENTION in reached and isinstance(climb.look, Attention):

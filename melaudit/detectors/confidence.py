@@ -13,14 +13,16 @@ MOST = 0.99
 
 
 def confidence(chain: Sequence[Evidence], trust: Trust) -> float:
-    """Return 0 to 1 from the weakest p-value that carries a rung: 1 - 2 * sqrt(p).
+    """Return 0 to 1 from the p-value of the least sure rung that was reached: 1 - 2 * sqrt(p).
 
-    That is .94 at p = .001, .80 at .01 and .55 at .05.
+    That is .94 at p = .001, .80 at .01 and .55 at .05. A rung is as sure as the best evidence that
+    carries it.
     """
     carrying = [e for e in chain if e.reached and e.p_value is not None]
     if not carrying:
         return 0.0
-    weakest = max(e.p_value or 0.0 for e in carrying)
+    rungs = {e.rung for e in carrying}
+    weakest = max(min(e.p_value or 0.0 for e in carrying if e.rung is rung) for rung in rungs)
     sure = max(0.0, 1 - 2 * math.sqrt(weakest))
     if trust is Trust.DEGRADED and any(e.rung is Rung.ATTENTION for e in carrying):
         sure *= DOUBTED

@@ -145,23 +145,27 @@ class Dependence:
         return next((a.edit.look_alike for a in self.alike if a.part >= SAME), None)
 
     def counted(self) -> str:
-        """Return what was done and seen, in counts."""
+        """Return what was done and seen, in counts: putting it in, or else taking it out."""
         kind = self.classes[self.kind]
-        parts = []
-        if self.add is not None:
+        if self.add is not None and (self.add.reached or self.remove is None):
             e = self.add
-            parts.append(
+            return (
                 f"with {e.edit.title} the model calls {e.after:,} of "
                 f"{many(e.n, f'{self.words.lacking} image')} {kind}, without it {e.before:,}, with "
                 f"{e.placebo.title} {round(e.with_placebo * e.n):,}"
             )
-        if self.remove is not None:
-            e = self.remove
-            parts.append(
-                f"of {many(e.n, f'{self.words.having} image')} it calls {e.before:,} {kind} as "
-                f"they are and {e.after:,} with the {self.words.thing} taken out"
-            )
-        return "; ".join(parts)
+        assert self.remove is not None
+        e = self.remove
+        taken = (
+            f"of {many(e.n, f'{self.words.having} image')} the model calls {e.before:,} {kind} as "
+            f"they are and {e.after:,} with the {self.words.thing} taken out"
+        )
+        if self.add is None or e.reached:
+            return taken
+        return (
+            f"with {self.add.edit.title} it calls {self.add.after:,} of "
+            f"{many(self.add.n, 'image')} {kind}, without it {self.add.before:,}; {taken}"
+        )
 
     def resembles(self) -> str:
         """Return a sentence on what resembles the artifact and acts alike; empty if nothing."""
@@ -180,7 +184,7 @@ class Dependence:
         """
         out: list[Evidence] = []
         for effect in self.effects:
-            out += _evidence(effect, self, counts)
+            out += _evidence(effect, self, counts, self.notes() if effect.sign > 0 else ())
         return tuple(out)
 
     def notes(self) -> tuple[str, ...]:
@@ -355,7 +359,9 @@ def _corrected(found: Dependence, tried: int) -> Dependence:
     return dataclasses.replace(found, add=corrected(found.add), remove=corrected(found.remove))
 
 
-def _evidence(effect: Effect, found: Dependence, counts: bool) -> Sequence[Evidence]:
+def _evidence(
+    effect: Effect, found: Dependence, counts: bool, notes: Sequence[str]
+) -> Sequence[Evidence]:
     kind, words = found.classes[found.kind], found.words
     done = "put in" if effect.sign > 0 else "taken out"
     null = f"{effect.placebo.title} changes as much"
@@ -389,8 +395,13 @@ def _evidence(effect: Effect, found: Dependence, counts: bool) -> Sequence[Evide
         null=null,
         # No claim of its own: a margin may move for certain and change no decision.
         reached=False,
-        statement=f"The log-odds of {kind} change by {effect.margin.value:+.2f} beyond the "
-        f"placebo, {interval(effect.margin, '{:+.2f}'.format)}.",
+        statement=" ".join(
+            (
+                f"The log-odds of {kind} change by {effect.margin.value:+.2f} beyond the placebo, "
+                f"{interval(effect.margin, '{:+.2f}'.format)}.",
+                *notes,
+            )
+        ),
     )
     return first, second
 
