@@ -15,11 +15,11 @@ from melaudit.artifacts.interface import RGB, Edited, Mask, Placebo
 from melaudit.artifacts.picture import Layer, rounded
 from melaudit.artifacts.skin import skin_colour, smooth_noise
 
-GRAIN = 1 / 8
+GRAIN = 1 / 12
 """Largest size of a texture's spots, in sides of the picture."""
 FEATHER = 1 / 60
 """Width over which a texture fades in from the edge of its mask, in sides of the picture."""
-WEAKEST, STRONGEST = 0.5, 40.0
+WEAKEST, STRONGEST = 0.5, 48.0
 """Levels of 255 between which a texture's height is sought. A higher one is cut off at black and
 white and turns into dark spots, which people would call lesions."""
 STEPS = 12
@@ -97,7 +97,7 @@ def textured(
     noise = smooth_noise(height, width, grain, rng)
     # As much lighter as darker within the mask, however few of its spots lie there.
     noise = noise - noise[mask].mean()
-    noise = np.clip(noise / max(float(noise[mask].std()), 1e-3), -2, 2)
+    noise = np.clip(noise / max(float(noise[mask].std()), 1e-3), -1.2, 1.2)
     tint = skin_colour(image, mask)
     faded = noise * (feathered(mask) if weight is None else weight)
     wave = faded[..., None] * (tint / max(float(tint.mean()), 1.0))

@@ -42,6 +42,8 @@ ABRUPT = (0.6, 0.8)
 """Share of the loss within three neighbouring rings: from a shade to the edge of a black ring."""
 BLACK = 4.0
 """Levels added before the logarithm, so that black is not infinitely dark."""
+FAINTEST = 0.05
+"""Share of the greatest loss of light below which the placebo changes nothing."""
 LOST = 0.04
 """Share of light lost from which the mask begins."""
 
@@ -102,7 +104,7 @@ class Vignette:
         mask = edited.mask
         strength = change(checked(image, "a vignette"), edited.image, mask)
         fall = (image.astype(np.float32) - edited.image).mean(2)
-        weight = _fading(fall)
+        weight = np.where(mask, _fading(fall), 0).astype(np.float32)
         light = rounded(image + 1.2 * np.minimum(fall, 90)[..., None])
         return (
             Placebo(
@@ -115,8 +117,9 @@ class Vignette:
 
 def _fading(fall: Layer) -> Layer:
     """Return weights (h, w) from 0 to 1 that fade as a loss of light does."""
-    weight = cv2.GaussianBlur(fall, (0, 0), max(max(fall.shape) / 40, 0.5))
-    return np.asarray(np.clip(weight / max(float(weight.max()), 1e-3), 0, 1), np.float32)
+    smooth = np.asarray(cv2.GaussianBlur(fall, (0, 0), max(max(fall.shape) / 40, 0.5)), np.float32)
+    share = smooth / max(float(smooth.max()), 1e-3)
+    return np.asarray(np.clip((share - FAINTEST) / (1 - FAINTEST), 0, 1) ** 0.5, np.float32)
 
 
 def _axis(length: int) -> NDArray[np.float32]:

@@ -36,8 +36,8 @@ WHITE = 225
 """Least level of the darkest channel in white."""
 TINT = 14
 """Greatest difference between the channels of white."""
-STEP = 14
-"""Levels that the picture is darker just inside a frame."""
+STEP = 24
+"""Levels that the picture is darker three pixels farther in; glare fades by fewer."""
 ALONG = (0.15, 0.5)
 """Share of the picture's edge that is white: from no frame to a sure one."""
 SHARP = (0.35, 0.75)
@@ -72,7 +72,8 @@ class WhiteFrame:
         frame = _at_edge((low >= WHITE) & (high - low <= TINT))
         score = _score(frame, low)
         present = score >= self.threshold
-        return Found(score, present, enlarged(frame & present, height, width))
+        mask = grown(frame, 0) if present else np.zeros(frame.shape, np.bool_)
+        return Found(score, present, enlarged(mask, height, width))
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         """Put a white border round the picture; the dose is how wide it is."""
@@ -125,13 +126,14 @@ def _score(frame: Mask, low: NDArray[np.uint8]) -> float:
     if frame.all() or not frame.any():
         return 0.0
     edge = np.concatenate([frame[0], frame[-1], frame[:, 0], frame[:, -1]])
+    region = frame.astype(np.uint8)
     three, seven = np.ones((3, 3), np.uint8), np.ones((7, 7), np.uint8)
-    near = cv2.dilate(frame.astype(np.uint8), three) > 0
-    inside = (cv2.dilate(frame.astype(np.uint8), seven) > 0) & ~near
-    if not inside.any():
+    inside = (cv2.dilate(region, seven) > cv2.dilate(region, three)) & ~frame
+    # Beyond the picture's edge the frame goes on: there it has no inner edge.
+    rim = cv2.erode(region, three, borderValue=1) > cv2.erode(region, seven, borderValue=1)
+    if not inside.any() or not rim.any():
         return 0.0
-    white = float(np.median(low[frame]))
-    sharp = float((low[inside] < white - STEP).mean())
+    sharp = float((low[inside] < float(np.median(low[rim])) - STEP).mean())
     return sure(float(edge.mean()), ALONG) * sure(sharp, SHARP) * sure(_convexity(~frame), CONVEX)
 
 
