@@ -10,13 +10,25 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from melaudit.artifacts.colour_patch import ColourPatch
 from melaudit.artifacts.dark_ring import DarkRing
+from melaudit.artifacts.ink import Ink
 from melaudit.artifacts.interface import Artifact
+from melaudit.artifacts.text import Text
+from melaudit.artifacts.vignette import Vignette
+from melaudit.artifacts.white_frame import WhiteFrame
 from melaudit.errors import ArtifactError
 
 GROUP = "melaudit.artifacts"
 
-OURS: tuple[Artifact, ...] = (DarkRing(),)
+OURS: tuple[Artifact, ...] = (
+    DarkRing(),
+    Vignette(),
+    Ink(),
+    ColourPatch(),
+    Text(),
+    WhiteFrame(),
+)
 
 CONTRACT = (
     "id",

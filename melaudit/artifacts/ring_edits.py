@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.inpainting import continued
 from melaudit.artifacts.interface import RGB, Edited, Mask, Placebo
-from melaudit.artifacts.picture import edit, mixed
-from melaudit.artifacts.placebos import change, feathered, skin_painted, textured
+from melaudit.artifacts.picture import edit, grown, mixed
+from melaudit.artifacts.placebos import feathered, neutral
 
 RADII = (0.40, 0.54)
 """Radius of the field in sides; real ones blacken 5 to 68 % of a picture, 27 % in the middle."""
@@ -53,21 +52,17 @@ def without_ring(image: RGB, mask: Mask) -> Edited:
     """Continue the skin of the field outward over a ring and its soft rim."""
     if not mask.any():
         return edit(image, image.copy())
-    reach = 2 * max(1, round(RIM * max(mask.shape))) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    grown = cv2.dilate(mask.astype(np.uint8), disc) > 0
-    return edit(image, continued(image, grown, np.random.default_rng(0)))
+    filled = continued(image, grown(mask, RIM), np.random.default_rng(0))
+    return edit(image, filled)
 
 
 def ring_placebos(image: RGB, edited: Edited, rng: np.random.Generator) -> tuple[Placebo, ...]:
     """Return a ring of skin, one of texture, a white one and a black square frame."""
     mask = edited.mask
-    strength = change(image, edited.image, mask)
     return (
-        Placebo("skin", "a ring of skin colour", skin_painted(image, mask, rng)),
-        Placebo("texture", "a ring of smooth light and dark", textured(image, mask, strength, rng)),
+        *neutral(image, edited, rng, "a ring"),
         Placebo("white", "a white ring", _ring_of(image, edited, 250.0), "any high-contrast frame"),
-        Placebo("square", "a black square frame", _square(image, mask, rng), "any dark frame"),
+        Placebo("square", "a black square frame", _square(image, mask), "any dark frame"),
     )
 
 
@@ -86,7 +81,7 @@ def _cover(image: RGB, edited: Edited) -> NDArray[np.float32]:
     return cover.astype(np.float32)
 
 
-def _square(image: RGB, mask: Mask, rng: np.random.Generator) -> RGB:
+def _square(image: RGB, mask: Mask) -> RGB:
     """Return a black frame of even width that covers as much as a mask does."""
     height, width = mask.shape
     share = float(mask.mean())
@@ -97,9 +92,7 @@ def _square(image: RGB, mask: Mask, rng: np.random.Generator) -> RGB:
     inset = (total - float(np.sqrt(total**2 - 4 * share * height * width))) / 4
     rows, columns = (_beyond(n, inset) for n in (height, width))
     frame = np.maximum(rows[:, None], columns[None])
-    noise = 0.8 * rng.standard_normal((height, width), np.float32)
-    black = 4.0 + np.repeat(noise[..., None], 3, 2)
-    return mixed(image, black, frame)
+    return mixed(image, (4.0, 4.0, 5.0), frame)
 
 
 def _beyond(length: int, inset: float) -> NDArray[np.float32]:

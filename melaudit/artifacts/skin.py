@@ -61,9 +61,9 @@ def mottle(image: RGB, avoid: Mask, rng: np.random.Generator) -> Layer:
     kept = ~avoid[rows, columns]
     noise = np.zeros((height, width), np.float32)
     side = max(height, width)
-    finer = grey.astype(np.float32)
+    finer = np.asarray(grey, np.float32)
     for size in (1.0, *(max(part * side, 1.5) for part in MOTTLE)):
-        coarser = cv2.GaussianBlur(finer, (0, 0), size)
+        coarser = np.asarray(cv2.GaussianBlur(finer, (0, 0), size), np.float32)
         band = np.abs(finer - coarser)[kept]
         strength = 1.48 * float(np.median(band)) if band.size else 2.0
         noise += min(strength, 6.0) * smooth_noise(height, width, 1.5 * size, rng)
