@@ -145,7 +145,8 @@ def _profile(measurements: Measurements, groups: Grouping) -> Profile:
         data = associate((groups.member == group)[rows], labels[rows], classes)
         if data is None:
             continue
-        if best is None or (data.odds.p_value or 0.0) < (best[1].odds.p_value or 0.0):
+        # Of two groups that tell the same, the smaller one is the more telling.
+        if best is None or (data.odds.p_value or 0.0) <= (best[1].odds.p_value or 0.0) * 1.000001:
             best = group, data
     if best is not None:
         odds = best[1].odds
