@@ -33,6 +33,8 @@ LEAST_STRUCTURE = 0.4
 """Structure that a place must have on average, on the log scale: 1.5 times the detail of its
 surroundings. No place in 1000 real images without a mark has it; weaker structure, where images
 hardly differ, passes the other line now and then."""
+JOINED = 2
+"""Half of the distance, in cells, up to which pieces are one place."""
 SMALLEST = 2
 """Cells of a place."""
 MOST_PLACES = 3
@@ -111,10 +113,12 @@ class Place:
 def places(structures: Array) -> list[Place]:
     """Find the places at which structure (n, GRID, GRID) recurs, the clearest first."""
     same = coherence(structures)
-    parts, count = ndimage.label(same >= LEAST_COHERENCE, np.ones((3, 3)))
+    clear = same >= LEAST_COHERENCE
+    # A rare mark shows in pieces; those that are near each other are one.
+    parts, count = ndimage.label(ndimage.binary_dilation(clear, np.ones((3, 3)), JOINED))
     found = []
     for part in range(1, count + 1):
-        mask = parts == part
+        mask = clear & (parts == part)
         if mask.sum() >= SMALLEST:
             pattern = structures[:, mask].mean(0)
             line = _line(_scores(structures[:, mask], pattern))

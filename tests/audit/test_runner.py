@@ -272,7 +272,10 @@ def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
         for i in range(20)
     ]
     (folder / "labels.csv").write_text("image,dark_corner,sticker\n" + "\n".join(rows))
-    told = {"lesion_masks": folder / "masks", "artifact_labels": folder / "labels.csv"}
+    told: dict[str, Any] = {
+        "lesion_masks": folder / "masks",
+        "artifact_labels": folder / "labels.csv",
+    }
     watcher = Watcher()
     findings = runner.run(configuration(folder, **told), watcher, model=model)
     assert watcher.resumed == 0

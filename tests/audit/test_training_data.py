@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from melaudit.artifacts.registry import artifacts
 from melaudit.audit import training_data
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.training_data import training_evidence
@@ -111,7 +112,7 @@ def test_a_finder_that_fails_takes_nothing_from_the_others(
         def find(self, image: object) -> object:
             raise RuntimeError
 
-    ours = training_data.artifacts()
+    ours = artifacts()
     monkeypatch.setattr(training_data, "artifacts", lambda: (*ours, Broken()))
     found = training_evidence(settings(folder), CLASSES, Watcher())
     assert len(found["dark_ring"][0]) == 16

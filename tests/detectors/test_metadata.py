@@ -37,7 +37,11 @@ def concepts(extra: NDArray[np.float64] | None = None, seed: int = 0) -> dict[st
 
 def concluded(table: Measurements, **columns: Any) -> dict[str, Any]:
     found = Metadata().conclude(dataclasses.replace(table, metadata=columns))
-    return {getattr(r, "id", None) or getattr(r, "artifact", None) or r.detector: r for r in found}
+    named: dict[str, Any] = {}
+    for result in found:
+        name = next(n for n in ("id", "artifact", "detector") if hasattr(result, n))
+        named[getattr(result, name)] = result
+    return named
 
 
 def wrong_where(rows: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -140,7 +144,7 @@ def test_a_gap_is_fishers_test_of_the_two_by_two_table() -> None:
     groups = grouping("source", SITES, np.ones(N, np.bool_))
     (_, own) = gaps(groups, right, [("accuracy", np.ones(N, np.bool_))], None, 0)
     inside = SITES == "clinic b"
-    table = [[(right & g).sum(), (~right & g).sum()] for g in (inside, ~inside)]
+    table = np.array([[(right & g).sum(), (~right & g).sum()] for g in (inside, ~inside)])
     assert own.difference.p_value == pytest.approx(stats.fisher_exact(table).pvalue)
     assert own.difference.value == pytest.approx(right[inside].mean() - right[~inside].mean())
 
