@@ -115,7 +115,7 @@ def places(structures: Array) -> list[Place]:
     same = coherence(structures)
     clear = same >= LEAST_COHERENCE
     # A rare mark shows in pieces; those that are near each other are one.
-    parts, count = ndimage.label(ndimage.binary_dilation(clear, np.ones((3, 3)), JOINED))
+    parts, count = ndimage.label(ndimage.binary_dilation(clear, np.ones((3, 3), np.bool_), JOINED))
     found = []
     for part in range(1, count + 1):
         mask = clear & (parts == part)

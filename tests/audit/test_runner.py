@@ -281,7 +281,7 @@ def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
     assert watcher.resumed == 0
     assert findings.inputs.flagged["lesion_mask_of_other_proportions"] == 2
     table = numbers(folder, "out")
-    assert table["outside_lesion.share"].notna().sum() == 38
+    assert table["outside_lesion.area"].notna().sum() == 38
     names = {n.artifact for n in findings.not_found} | {s.detector for s in findings.skipped}
     assert "labelled_artifacts.sticker" in names
     again = Watcher()

@@ -98,7 +98,7 @@ def test_a_mark_on_every_image_of_a_class_is_held_against_other_classes(
 
 
 def test_a_mark_that_the_model_ignores_is_said_to_be_there(measurements: MakeMeasurements) -> None:
-    (found,) = concluded(measurements, MARKED, 0.0 * MARKED, LABELS)
+    (found,) = concluded(measurements, MARKED, np.zeros(200), LABELS)
     assert isinstance(found, NotFound)
     assert "lower right" in found.statement
     assert found.p_value is not None
@@ -109,7 +109,7 @@ def test_centred_lesions_hairs_and_lopsided_padding_are_innocent(
     measurements: MakeMeasurements,
 ) -> None:
     nothing = np.zeros(200, np.bool_)
-    (found,) = concluded(measurements, nothing, 0.0 * nothing, LABELS)
+    (found,) = concluded(measurements, nothing, np.zeros(200), LABELS)
     assert isinstance(found, NotFound)
     assert "Nothing recurs" in found.statement
 
