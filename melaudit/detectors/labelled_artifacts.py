@@ -58,7 +58,7 @@ def _concluded(measurements: Measurements, name: str, codes: NDArray[np.int8]) -
     if data is None:
         return Skipped(identity, "all images with a label of it are of one class")
     if not data.reached:
-        return association.missed(data, present, labels, identity, shows)
+        return association.missed(data, identity, shows)
     chain = association.evidence(data, present, labels, predictions, classes, shows)
     affected = rows[present]
     return Finding(

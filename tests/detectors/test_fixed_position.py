@@ -80,7 +80,7 @@ def test_a_mark_that_the_model_looks_at_is_found_with_its_place_and_images(
     (found,) = concluded(measurements, MARKED, 0.1 * MARKED, LABELS)
     assert isinstance(found, Finding)
     assert found.id == "fixed_position.lower_right"
-    assert (found.rung, found.severity) == (Rung.ATTENTION, Severity.HIGH)
+    assert (found.rung, found.severity) == (Rung.ATTENTION, Severity.MEDIUM)
     assert {int(name[6:10]) for name in found.images} == set(np.flatnonzero(MARKED))
     assert "60 of 100 images called malignant" in found.statement
     assert "60 of 100 malignant images show" in found.statement
