@@ -71,6 +71,8 @@ class FixedPosition:
         """Find places at which structure recurs, then compare the relevance on them."""
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
+        if not measurements.skilled:
+            return [Skipped(self.id, "the predictions do not follow the labels")]
         looked = [
             (kind, rows)
             for kind in range(len(measurements.classes))

@@ -159,7 +159,8 @@ def _profile(measurements: Measurements, groups: Grouping) -> Profile:
             ),
         )
     encoding = None
-    if measurements.explanations is not Trust.UNUSABLE:
+    # Concepts of a model that does not follow the labels are no reasons for anything.
+    if measurements.explanations is not Trust.UNUSABLE and measurements.skilled:
         group = best[0] if best is not None and best[1].reached else 0
         patients = measurements.groups
         probe = encode(

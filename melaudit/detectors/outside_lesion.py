@@ -86,6 +86,8 @@ class OutsideLesion:
             return [Skipped(self.id, "no lesion masks were given (--lesion-masks)")]
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
+        if not measurements.skilled:
+            return [Skipped(self.id, "the predictions do not follow the labels")]
         usable = np.isfinite(share)
         views = [
             _view(measurements, kind, rows)

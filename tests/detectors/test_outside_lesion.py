@@ -100,6 +100,14 @@ def test_without_masks_it_says_what_is_missing(measurements: MakeMeasurements) -
     assert "--lesion-masks" in found.reason
 
 
+def test_a_model_that_does_not_follow_the_labels_has_learned_no_place(
+    measurements: MakeMeasurements,
+) -> None:
+    table = measurements(columns(lesions(), np.full(N, 0.3)), labels=LABELS)
+    (found,) = OutsideLesion().conclude(dataclasses.replace(table, skilled=False))
+    assert isinstance(found, Skipped)
+
+
 def test_too_few_masks_are_counted(measurements: MakeMeasurements) -> None:
     table = columns(lesions(), np.full(N, 0.3))
     table["outside_lesion.share"][10:] = np.nan
