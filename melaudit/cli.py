@@ -77,6 +77,13 @@ data_options = _options(
     click.option("--label-column", help="The table's column of labels."),
     click.option("--limit", type=int, help="Audit a sample of so many images."),
 )
+knowledge_options = _options(
+    click.option("--lesion-masks", type=_PATH, help="Folder of masks of the lesion, by image."),
+    click.option("--artifact-labels", type=_PATH, help="Table: image, and 0 or 1 per artifact."),
+    click.option("--artifact-masks", type=_PATH, help="Folder with a folder per artifact."),
+    click.option("--train-data", type=_PATH, help="The model's own training images."),
+    click.option("--train-sample", type=int, help="How many of them to look at (default: 2000)."),
+)
 picture_options = _options(
     click.option("--image-size", type=int, help="Side of the model's input, in pixels."),
     click.option("--crop", type=int, help="Side of your own centre crop, if you crop."),
@@ -120,6 +127,7 @@ def cli() -> None:
 @cli.command()
 @model_options
 @data_options
+@knowledge_options
 @picture_options
 @relevance_options
 @run_options

@@ -64,7 +64,7 @@ def interpret(
     Raises DatasetError when the image column, or a named column, is not there, or when the label
     column holds no classes.
     """
-    image = _image_column(table, image_column)
+    image = column_of_images(table, image_column)
     label = _column(table, (label_column,), "label") if label_column else None
     chosen: tuple[str, ...] = ()
     if label is None:
@@ -135,7 +135,11 @@ def _column(table: Table, wanted: Sequence[str], role: str) -> str:
     return found[0]
 
 
-def _image_column(table: Table, given: str | None) -> str:
+def column_of_images(table: Table, given: str | None = None) -> str:
+    """Return the column that names the images, by its name or by what it holds.
+
+    Raises DatasetError when there is none.
+    """
     if given is not None:
         return _column(table, (given,), "image")
     if found := _known(table.columns, IMAGE_COLUMNS):

@@ -39,6 +39,16 @@ class Configuration:
     image_root: Path | None = None
     image_column: str | None = None
     label_column: str | None = None
+    lesion_masks: Path | None = None
+    """A folder with a mask of the lesion per image."""
+    artifact_labels: Path | None = None
+    """A table of which image shows which artifact, in place of our finders."""
+    artifact_masks: Path | None = None
+    """A folder with a folder of masks per artifact, in place of our finders."""
+    train_data: Path | None = None
+    """The images the model was trained on, folder or table: what it could have learned."""
+    train_sample: int = 2000
+    """How many of them are looked at."""
     image_size: int | None = None
     crop: int | None = None
     """Side of the user's own centre crop; None does not crop."""
@@ -68,7 +78,13 @@ class Configuration:
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for values that make no sense."""
-        for name, low in (("image_size", 8), ("limit", 1), ("batch_size", 1), ("probes", 1)):
+        for name, low in (
+            ("image_size", 8),
+            ("limit", 1),
+            ("batch_size", 1),
+            ("probes", 1),
+            ("train_sample", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ConfigurationError(f"{name} is {value}; it must be at least {low}")
@@ -88,7 +104,10 @@ class Configuration:
             )
 
 
-_PATHS = ("model", "data", "out", "image_root")
+_PATHS = (
+    *("model", "data", "out", "image_root"),
+    *("lesion_masks", "artifact_labels", "artifact_masks", "train_data"),
+)
 
 
 def find_settings(model: Path | None, folder: Path) -> Path | None:

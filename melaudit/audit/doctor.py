@@ -14,6 +14,7 @@ import torch
 from melaudit.audit.conclusions import conclude
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.imagefile import read_image
+from melaudit.audit.knowledge import Knowledge
 from melaudit.audit.outcome import measured
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.runner import explain, first_input
@@ -54,7 +55,7 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     observer.stage("Loading")
     whole = prepare(configuration)
     few = whole.dataset.with_limit(configuration.probes, configuration.seed)
-    prepared = dataclasses.replace(whole, dataset=few)
+    prepared = dataclasses.replace(whole, dataset=few, knowledge=Knowledge())
     with explain(configuration, prepared) as explainer:
         plan = Sweep(
             explainer=explainer,

@@ -188,19 +188,19 @@ class Finder:
     def _look_up(self, name: str) -> tuple[str, int] | str:
         if self._index is None:
             self._sizes = image_files(self._root, Omissions())
-            self._index = _index(self._sizes)
-        key = "".join(_stem(name))
+            self._index = names_of(self._sizes)
+        key = "".join(stem_of(name))
         if key not in self._index:
             return "missing"
         hit = self._index[key]
         return "ambiguous_name" if hit is None else (hit, self._sizes[hit])
 
 
-def _index(files: Iterable[str]) -> dict[str, str | None]:
+def names_of(files: Iterable[str]) -> dict[str, str | None]:
     """Map every way to name a file to it, or to None where it would name several."""
     index: dict[str, str | None] = {}
     for file in files:
-        stem, suffix = _stem(file)
+        stem, suffix = stem_of(file)
         stems = [stem, stem.rpartition("/")[2]] if "/" in stem else [stem]
         for way in stems:
             for key in (way, way + suffix):
@@ -208,8 +208,11 @@ def _index(files: Iterable[str]) -> dict[str, str | None]:
     return index
 
 
-def _stem(name: str) -> tuple[str, str]:
-    """Split a name, as it is compared, into its stem and the extension of an image, if any."""
+def stem_of(name: str) -> tuple[str, str]:
+    """Split a name, as it is compared, into its stem and the extension of an image, if any.
+
+    Case and ISIC's `_downsampled` make no difference.
+    """
     stem, suffix = os.path.splitext(name.casefold())
     if suffix not in SUFFIXES:  # "nevus.v2" has no extension
         stem, suffix = stem + suffix, ""

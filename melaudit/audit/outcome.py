@@ -100,6 +100,8 @@ def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measure
         seed=seed,
         metadata=metadata,
         groups=groups(metadata, ids),
+        training=prepared.training,
+        labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )
     return dataclasses.replace(table, skilled=doubts(performed(table)) is None)
 

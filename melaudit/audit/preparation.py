@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from melaudit.artifacts.registry import artifacts
 from melaudit.audit.architectures import LoadedModel, load_model
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.dataset import Dataset, open_dataset
+from melaudit.audit.knowledge import Knowledge, gather
 from melaudit.audit.preprocessing import Preprocessing, resolve
 from melaudit.errors import ConfigurationError, DatasetError
 
@@ -29,6 +34,12 @@ class Prepared:
     device: torch.device
     notes: tuple[str, ...]
     """What was assumed or noticed on the way, each a sentence for the reader."""
+    knowledge: Knowledge = field(default_factory=Knowledge)
+    """What the user knows of the images besides their labels."""
+    training: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+    """Artifact -> presence and label in a sample of the model's own training images."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -76,8 +87,21 @@ def prepare(configuration: Configuration, model: LoadedModel | None = None) -> P
         bound_size=loaded.input_size,
         spec=configuration.preprocess,
     )
-    notes = (*loaded.notes, *dataset.notes, *preprocessing.warnings, *assumed)
-    return Prepared(loaded, dataset, preprocessing, classes, positive, device, notes)
+    knowledge = gather(
+        dataset.ids,
+        [artifact.id for artifact in artifacts()],
+        lesion_masks=configuration.lesion_masks,
+        artifact_labels=configuration.artifact_labels,
+        artifact_masks=configuration.artifact_masks,
+    )
+    notes = (
+        *loaded.notes,
+        *dataset.notes,
+        *preprocessing.warnings,
+        *assumed,
+        *knowledge.notes,
+    )
+    return Prepared(loaded, dataset, preprocessing, classes, positive, device, notes, knowledge)
 
 
 def fit_classes(loaded: LoadedModel, dataset: Dataset) -> tuple[str, ...]:

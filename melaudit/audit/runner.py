@@ -32,6 +32,7 @@ from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
 from melaudit.audit.store import Store
 from melaudit.audit.sweep import Observer, Sweep, sample, sweep
+from melaudit.audit.training_data import training_evidence
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.registry import detectors as all_detectors
@@ -42,8 +43,12 @@ from melaudit.relevance import Explainer
 from melaudit.reports import write_findings, write_report
 from melaudit.reports.interface import Record
 
-_RESULT_ONLY = ("out", "fail_on", "max_skipped", "workers", "data", "model", "positive")
-"""Settings that cannot change a measurement; data and model count by their content."""
+_RESULT_ONLY = (
+    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive"),
+    *("lesion_masks", "artifact_labels", "artifact_masks", "train_data", "train_sample"),
+)
+"""Settings that cannot change a measurement; data, model, masks and labels of artifacts count by
+their content."""
 
 
 def run(
@@ -64,6 +69,8 @@ def run(
     prepared = prepare(configuration, model)
     introduce(prepared, observer)
     with _locked(configuration.out), explain(configuration, prepared) as explainer:
+        training = training_evidence(configuration, prepared.classes, observer)
+        prepared = dataclasses.replace(prepared, training=training)
         plan = _plan(configuration, prepared, explainer)
         store = _store(configuration, prepared, plan)
         sweep(plan, prepared.dataset, store, observer)
@@ -123,6 +130,7 @@ def _plan(configuration: Configuration, prepared: Prepared, explainer: Explainer
         batch_size=configuration.batch_size,
         workers=configuration.workers,
         sampled=sample(prepared.dataset.labels, configuration.probes, configuration.seed),
+        knowledge=prepared.knowledge,
     )
 
 
@@ -134,6 +142,7 @@ def _store(configuration: Configuration, prepared: Prepared, plan: Sweep) -> Sto
         "layer": plan.layer,
         "preprocessing": prepared.preprocessing.describe(),
         "device": prepared.device.type,
+        "knowledge": prepared.knowledge.fingerprint,
     }
     name = run_id(
         prepared.loaded.sha256,

@@ -8,7 +8,7 @@ whoever computes it and whenever.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from melaudit.audit.dataset import Dataset
 from melaudit.audit.decoding import ImageStream, Loaded
+from melaudit.audit.knowledge import Knowledge, Shown
 from melaudit.audit.preprocessing import Preprocessing
 from melaudit.audit.store import Store
 from melaudit.detectors.interface import GRID, Array, Batch, Detector
@@ -59,6 +60,8 @@ class Sweep:
     workers: int
     sampled: NDArray[np.bool_]
     """(n,) rows of the data set on which expensive probes run."""
+    knowledge: Knowledge = field(default_factory=Knowledge)
+    """What the user knows of the images besides their labels."""
 
     @property
     def few(self) -> NDArray[np.bool_]:
@@ -99,9 +102,10 @@ def sweep(plan: Sweep, dataset: Dataset, store: Store, observer: Observer) -> No
             statuses: list[tuple[str, tuple[str, ...]]] = []
             for _ in _batches(store.rows(shard), plan.batch_size):
                 batch = next(loaded)
-                statuses += batch.statuses
+                shown = plan.knowledge.show(batch.positions, [_size(v) for v in batch.views])
+                statuses += _flagged(batch, shown)
                 if batch.positions:
-                    parts.append(_measure(plan, dataset, batch, failed, observer))
+                    parts.append(_measure(plan, dataset, batch, shown, failed, observer))
                 observer.advance(len(batch.statuses))
             every, read = _statuses(statuses)
             store.write(shard, every, _join(parts), read)
@@ -110,6 +114,19 @@ def sweep(plan: Sweep, dataset: Dataset, store: Store, observer: Observer) -> No
 def _batches(rows: range, size: int) -> list[range]:
     """Cut a shard's rows into batches; they never cross shards, so a shard is reproducible."""
     return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def _size(image: NDArray[np.uint8]) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]
+
+
+def _flagged(loaded: Loaded, shown: Shown) -> list[tuple[str, tuple[str, ...]]]:
+    """Return status and reasons of a batch's images, with what speaks against the user's masks."""
+    doubts = dict(zip(loaded.positions, shown.doubts, strict=True))
+    return [
+        (("flagged" if doubts.get(row) else status), (*reasons, *doubts.get(row, ())))
+        for row, (status, reasons) in zip(loaded.indices, loaded.statuses, strict=True)
+    ]
 
 
 def _statuses(
@@ -131,13 +148,18 @@ def _join(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
 
 
 def _measure(
-    plan: Sweep, dataset: Dataset, loaded: Loaded, failed: set[str], observer: Observer
+    plan: Sweep,
+    dataset: Dataset,
+    loaded: Loaded,
+    shown: Shown,
+    failed: set[str],
+    observer: Observer,
 ) -> dict[str, Array]:
     """Measure one batch of readable images: named columns, one row per image."""
     x = loaded.inputs.to(plan.device)
     attribution = plan.explainer.attribute(x, None, [plan.layer])
     rows = list(loaded.positions)
-    batch = _batch(plan, dataset, loaded, attribution, x)
+    batch = _batch(plan, dataset, loaded, shown, attribution, x)
     columns: dict[str, Array] = {
         "row": np.asarray(rows, np.int64),
         "logits": batch.logits,
@@ -176,7 +198,12 @@ def relevance_columns(maps: Tensor, concepts: Tensor) -> dict[str, Array]:
 
 
 def _batch(
-    plan: Sweep, dataset: Dataset, loaded: Loaded, attribution: Attribution, x: Tensor
+    plan: Sweep,
+    dataset: Dataset,
+    loaded: Loaded,
+    shown: Shown,
+    attribution: Attribution,
+    x: Tensor,
 ) -> Batch:
     rows = list(loaded.positions)
     predicted = predictions(attribution.logits).cpu().numpy()
@@ -206,6 +233,8 @@ def _batch(
         project=project,
         unknown=attribution.unknown,
         few=plan.few[rows],
+        lesions=shown.lesions,
+        given=shown.given,
     )
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from melaudit.artifacts.interface import Artifact, Found, Ruled
+from melaudit.artifacts.interface import Artifact, Ruled
 from melaudit.detectors import association, claims, harm
 from melaudit.detectors.association import associate
 from melaudit.detectors.attention import Attention, attend
@@ -48,7 +48,7 @@ class ArtifactDetector:
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Find the artifact in every image and add up the relevance that lies on it."""
-        found = self._found(batch)
+        found = batch.find(self.artifact)
         nowhere = np.zeros(batch.relevance.shape[1:], np.float32)
         masks = np.zeros((len(found), GRID, GRID), np.uint8)
         on_it = np.full((3, len(found)), np.nan, np.float32)
@@ -69,9 +69,6 @@ class ArtifactDetector:
             rule = [self.artifact.rule(image) for image in batch.images]
             columns["rule"] = np.array(rule, np.bool_)
         return columns
-
-    def _found(self, batch: Batch) -> list[Found]:
-        return [self.artifact.find(image) for image in batch.images]
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Climb the rungs: opportunity, attention, dependence, harm."""

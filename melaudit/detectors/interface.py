@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from melaudit.artifacts.interface import Artifact, Found, Mask
 from melaudit.findings import Check, Finding, NotFound, Skipped, Trust
 
 Array = NDArray[Any]
@@ -95,6 +96,28 @@ class Batch:
     """(N,) True for the handful of the run's sampled images on which probes may run that cost many
     passes each; None allows them on all sampled."""
 
+    lesions: tuple[Mask | None, ...] | None = None
+    """(N,) the user's masks of the lesion, each (h, w) as its image; None for an image without a
+    usable one, and altogether when the user gave none."""
+    given: Mapping[str, Sequence[Found | None]] = field(default_factory=dict)
+    """Artifact -> (N,) what the user says of each image; None where nothing is said. See `find`."""
+
+    def find(self, artifact: Artifact) -> list[Found]:
+        """Return what is known of an artifact in each image: the user's word before the finder's.
+
+        Where the user says that it is there but not where, the finder's mask tells.
+        """
+        nothing: list[Found | None] = [None] * len(self.images)
+        found = []
+        for image, told in zip(self.images, self.given.get(artifact.id, nothing), strict=True):
+            if told is None:
+                found.append(artifact.find(image))
+            elif told.present and not told.mask.any():
+                found.append(replace(told, mask=artifact.find(image).mask))
+            else:
+                found.append(told)
+        return found
+
     @property
     def fewest(self) -> NDArray[np.intp]:
         """Rows of this batch on which the most expensive probes may run."""
@@ -168,6 +191,9 @@ class Measurements:
     groups: NDArray[np.object_] | None = None
     """(n,) text: rows with the same one show the same patient (or lesion) and are resampled
     together; an image of unknown patient is a group of its own. None when nothing is known."""
+    labelled: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    """Artifact that no finder knows -> (n,) what the user says: 1 shows it, 0 does not, -1 unknown.
+    """
     trials: Mapping[str, Trials] = field(default_factory=dict)
     """Artifact id -> what became of decisions when it was added, removed or imitated."""
     training: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]] = field(

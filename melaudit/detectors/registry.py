@@ -18,8 +18,12 @@ from melaudit.detectors.class_sensitivity import ClassSensitivity
 from melaudit.detectors.conservation import Conservation
 from melaudit.detectors.engine_agreement import EngineAgreement
 from melaudit.detectors.faithfulness import Faithfulness
+from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.interface import Detector
+from melaudit.detectors.labelled_artifacts import LabelledArtifacts
+from melaudit.detectors.metadata import Metadata
 from melaudit.detectors.output_equivalence import OutputEquivalence
+from melaudit.detectors.outside_lesion import OutsideLesion
 from melaudit.detectors.randomisation import Randomisation
 from melaudit.errors import DetectorError
 
@@ -34,6 +38,10 @@ OURS: tuple[Detector, ...] = (
     Faithfulness(),
     EngineAgreement(),
     BorderRelevance(),
+    FixedPosition(),
+    OutsideLesion(),
+    LabelledArtifacts(),
+    Metadata(),
 )
 
 

@@ -52,7 +52,7 @@ def test_metadata_are_those_of_the_images_that_were_read(tmp_path: Path) -> None
     for name in ("a", "b", "c"):
         Image.new("RGB", (40, 40)).save(tmp_path / f"{name}.png")
     table = tmp_path / "table.csv"
-    table.write_text("image,dx,gender,age,patient\nc,nv,male,50,7\na,mel,,40,7\nb,nv,female,,8\n")
+    table.write_text("image,dx,gender,age,patient\nc,nv,male,50,9\na,mel,,40,7\nb,nv,female,,8\n")
     dataset = open_dataset(table)
     store = Store(tmp_path / "shards", "run", dataset.ids)
     read = np.array([True, False, True])
@@ -81,4 +81,4 @@ def test_metadata_are_those_of_the_images_that_were_read(tmp_path: Path) -> None
     assert found.metadata["sex"].tolist() == [None, "male"]
     assert found.metadata["age"].tolist() == [40.0, 50.0]
     assert found.groups is not None
-    assert found.groups[0] == found.groups[1]
+    assert found.groups.tolist() == ["patient_id 7", "patient_id 9"]

@@ -1,0 +1,150 @@
+"""The model's own training images: which artifacts went with which class when it learned.
+
+A model may react to a ring it has never seen. Whether it could have *learned* to is a question to
+its training data, so the finders look through a sample of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.registry import artifacts
+from melaudit.audit.configuration import Configuration
+from melaudit.audit.dataset import Dataset, open_dataset
+from melaudit.audit.imagefile import read_image, shrink
+from melaudit.audit.provenance import code_fingerprint
+from melaudit.audit.sweep import Observer, sample
+from melaudit.errors import DatasetError
+from melaudit.publish import publish
+
+Training = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]
+"""Artifact -> whether it is present (m,) and the label (m,)."""
+
+AT_A_TIME = 8
+"""Images that a worker is given together."""
+UNSEEN = -1
+"""An image that could not be read, or that a finder failed on."""
+
+
+def training_evidence(
+    configuration: Configuration, classes: Sequence[str], observer: Observer
+) -> Training:
+    """Look for every artifact in a sample of the training images, balanced over the classes.
+
+    Nothing without training images. Kept in the output folder under a name that changes with the
+    images, the sample and the finders. Raises DatasetError for images that cannot be opened, have
+    no labels, or other classes than `classes`.
+    """
+    if configuration.train_data is None:
+        return {}
+    dataset = _opened(configuration.train_data, classes)
+    rows = np.flatnonzero(
+        sample(
+            np.where(dataset.labels < 0, len(classes), dataset.labels),
+            configuration.train_sample,
+            configuration.seed,
+        )
+    )
+    rows = rows[dataset.labels[rows] >= 0]
+    names = [artifact.id for artifact in artifacts()]
+    observer.note(f"training images: {dataset.describe()}; {len(rows)} of them are looked at")
+    place = configuration.out / f"training-{_fingerprint(dataset, rows, names)[:16]}.npz"
+    seen = _kept(place, len(rows), names)
+    if seen is None:
+        observer.stage("Looking through the training images", len(rows))
+        paths = [dataset.paths[row] for row in rows]
+        seen = _look(paths, names, configuration.workers, observer)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, seen=seen)
+        publish(place, buffer.getvalue())
+    unseen = int((seen == UNSEEN).any(1).sum())
+    if unseen:
+        observer.note(f"training images: {unseen} of {len(rows)} could not be looked at")
+    labels = dataset.labels[rows]
+    return {
+        name: (column[column != UNSEEN].astype(bool), labels[column != UNSEEN])
+        for name, column in zip(names, seen.T, strict=True)
+    }
+
+
+def _opened(path: Path, classes: Sequence[str]) -> Dataset:
+    try:
+        dataset = open_dataset(path, classes=classes)
+    except DatasetError as error:
+        raise DatasetError(f"training images: {error}") from error
+    if not (dataset.labels >= 0).any():
+        raise DatasetError(
+            f"the training images {path} have no labels, so they cannot tell which artifact went "
+            "with which class; name a folder with a folder per class, or a table"
+        )
+    return dataset
+
+
+def _fingerprint(dataset: Dataset, rows: NDArray[np.intp], names: Sequence[str]) -> str:
+    parts = [dataset.fingerprint, rows.tolist(), list(names), code_fingerprint()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _kept(place: Path, n: int, names: Sequence[str]) -> NDArray[np.int8] | None:
+    """Return what an earlier run saw, None when it is not there or damaged."""
+    try:
+        with np.load(place, allow_pickle=False) as kept:
+            seen: NDArray[np.int8] = kept["seen"]
+    except Exception:  # absent, cut off, or not ours: looked for again
+        return None
+    return seen if seen.shape == (n, len(names)) and seen.dtype == np.int8 else None
+
+
+def _look(
+    paths: Sequence[str], names: Sequence[str], workers: int, observer: Observer
+) -> NDArray[np.int8]:
+    """Return (m, artifacts): 1 present, 0 not, `UNSEEN` unknown; the same for any `workers`."""
+    parts = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
+    rows: list[NDArray[np.int8]] = []
+    for seen in _each(parts, workers):
+        rows.append(seen)
+        observer.advance(len(seen))
+    return np.concatenate([np.empty((0, len(names)), np.int8), *rows])
+
+
+def _each(parts: Sequence[Sequence[str]], workers: int) -> Iterator[NDArray[np.int8]]:
+    if workers < 2:
+        yield from map(_present, parts)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(_present, parts)
+        except BrokenProcessPool as error:
+            raise DatasetError(
+                f"one of {workers} processes that look through the training images ended "
+                "unexpectedly; run with fewer --workers"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _present(paths: Sequence[str]) -> NDArray[np.int8]:
+    """Return (len(paths), artifacts) of what the finders see in images, shrunk as in the audit."""
+    finders = artifacts()
+    seen = np.full((len(paths), len(finders)), UNSEEN, np.int8)
+    for i, path in enumerate(paths):
+        image = read_image(path).image
+        if image is None:
+            continue
+        view = shrink(image)
+        for k, finder in enumerate(finders):
+            with contextlib.suppress(Exception):  # a finder may be anybody's
+                seen[i, k] = finder.find(view).present
+    return seen

@@ -1,0 +1,356 @@
+"""Relevance outside the lesion: does the model look at what it is asked about?
+
+Looks for: predicted classes whose maps hold more relevance outside the lesion than the skin there
+has area, and errors that go with it. Needs masks of the lesion (--lesion-masks).
+Why: what is outside a lesion and its rim says little about it; a model that goes by it goes by the
+skin, the instrument or the clinic.
+How scored: each map's share of relevance outside its own lesion (with a rim of 3 % of the side)
+against the share of area there (paired bootstrap over patients, sign-flip test), and against the
+share that maps of other images of the same predicted class have in the very same place: padding
+and the prior place of lesions act on those as well, so only a map that follows its own lesion holds
+less outside it. Errors: the share outside on wrong against right images called alike.
+Do instead: look at the images listed; crop to the lesion while training, or add masks to the loss.
+Reference: Bissoto et al. 2019, "(De)Constructing bias on skin lesion datasets", on models that
+still tell the label with the lesion hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from melaudit.detectors.confidence import confidence
+from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
+from melaudit.detectors.regions import OTHERS, SHOWN, Excess, Stratum, excess, pooled, shares
+from melaudit.detectors.statistics import Estimate, mean_difference, permutation_test
+from melaudit.detectors.words import interval, many, percent
+from melaudit.findings import (
+    Evidence,
+    Finding,
+    NotFound,
+    Rung,
+    Skipped,
+    Table,
+    Trust,
+    severity_of,
+)
+
+RIM = 0.03
+"""Width of the rim that still counts as lesion, in parts of the side."""
+FEWEST = 20
+"""Images of a predicted class with a mask."""
+FEWEST_ERRORS = 10
+"""Wrong images, and right ones, that a comparison of errors needs."""
+LEAST_EXCESS = 0.02
+"""Share of relevance outside beyond the area there, from which the model looks away."""
+LEAST_WORSE = 0.05
+"""Share of relevance by which wrong images must differ from right ones."""
+ALPHA = 0.05
+
+
+class OutsideLesion:
+    """Relevance outside the user's masks of the lesion, by predicted class and by error."""
+
+    id = "outside_lesion"
+    title = "Relevance outside the lesion"
+    checks_explanations = False
+
+    def measure(self, batch: Batch) -> Mapping[str, Array]:
+        """Add up each map's relevance outside its lesion; NaN where there is no usable mask."""
+        if batch.lesions is None:
+            return {}
+        n = len(batch.ids)
+        masks = np.zeros((n, GRID, GRID), np.uint8)
+        outside = np.full((3, n), np.nan, np.float32)
+        for i, lesion in enumerate(batch.lesions):
+            if lesion is None:
+                continue
+            coverage = batch.project(lesion, i)
+            if not coverage.any():  # an empty mask, or a lesion that the crop leaves out
+                continue
+            around = 1 - widened(coverage)
+            share = shares(batch.relevance[i], around)
+            outside[:, i] = share.absolute, share.signed, share.area
+            masks[i] = pooled(around)
+        return {"mask": masks, "share": outside[0], "signed": outside[1], "area": outside[2]}
+
+    def conclude(self, measurements: Measurements) -> Sequence[Result]:
+        """Compare the relevance outside with the area there, by class, then by error."""
+        try:
+            share = measurements["outside_lesion.share"]
+        except KeyError:
+            return [Skipped(self.id, "no lesion masks were given (--lesion-masks)")]
+        if measurements.explanations is Trust.UNUSABLE:
+            return [Skipped(self.id, "the maps are unusable")]
+        if not measurements.skilled:
+            return [Skipped(self.id, "the predictions do not follow the labels")]
+        usable = np.isfinite(share)
+        views = [
+            _view(measurements, kind, rows)
+            for kind in range(len(measurements.classes))
+            if len(rows := np.flatnonzero(usable & (measurements.targets == kind))) >= FEWEST
+        ]
+        if not views:
+            few = f"{int(usable.sum()):,} of {many(len(share), 'image')} have a usable mask"
+            return [Skipped(self.id, f"{few}; no predicted class has {FEWEST} of them")]
+        away = [view for view in views if view.reached(len(views))]
+        looked: list[Result] = (
+            [_finding(self.id, measurements, views, away)] if away else [_missed(self.id, views)]
+        )
+        return [*looked, *_errors(self.id, measurements, usable)]
+
+
+def widened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a lesion's coverage (H, W) grown by `RIM` of the longer side in all directions."""
+    reach = max(1, round(RIM * max(coverage.shape)))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    grown: NDArray[np.float32] = ndimage.grey_dilation(
+        coverage, footprint=np.hypot(y, x) <= reach, mode="constant", cval=0.0
+    )
+    return grown
+
+
+@dataclass(frozen=True)
+class View:
+    """The relevance outside the lesions of one predicted class."""
+
+    kind: int
+    rows: NDArray[np.intp]
+    share: float
+    """Mean share of the absolute relevance outside."""
+    area: float
+    """Mean share of the area outside."""
+    beyond: Estimate
+    """Share minus area, paired."""
+    others: Excess | None
+    """Against other images' maps in the same place; None where there are too few."""
+
+    def reached(self, tried: int) -> bool:
+        """Whether the class is decided more by the surroundings than by the lesion."""
+        clear = self.beyond.low > 0 and (self.beyond.p_value or 0.0) * tried < ALPHA
+        follows = self.others is not None and self.others.difference.high < 0
+        return clear and self.beyond.value >= LEAST_EXCESS and not follows
+
+
+def _view(measurements: Measurements, kind: int, rows: NDArray[np.intp]) -> View:
+    share = measurements["outside_lesion.share"][rows].astype(np.float64)
+    area = measurements["outside_lesion.area"][rows].astype(np.float64)
+    groups = None if measurements.groups is None else measurements.groups[rows]
+    beyond = paired(share - area, measurements.seed, groups)
+    others = _others(measurements, rows) if len(rows) >= 2 * FEWEST else None
+    return View(kind, rows, float(share.mean()), float(area.mean()), beyond, others)
+
+
+def paired(
+    differences: NDArray[np.float64], seed: int, groups: NDArray[np.object_] | None
+) -> Estimate:
+    """Estimate a mean difference (n,) with a bootstrap over groups and a sign-flip test.
+
+    Under the null each patient's difference could as well have had the other sign (Fisher 1935).
+    """
+    zeros = np.zeros(1)
+    both = None if groups is None else (groups, np.array(["none"], np.object_))
+    estimate = mean_difference(differences, zeros, seed, both)
+    member: NDArray[np.intp] = np.arange(len(differences))
+    if groups is not None:
+        member = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(member, differences)
+    rng = np.random.default_rng(seed)
+    draws, extreme = 2000, 0
+    for _ in range(draws):
+        flipped = float(sums @ rng.choice([-1.0, 1.0], len(sums)))
+        extreme += abs(flipped) >= abs(float(sums.sum())) - 1e-12
+    return Estimate(estimate.value, estimate.low, estimate.high, (extreme + 1) / (draws + 1))
+
+
+def _others(measurements: Measurements, rows: NDArray[np.intp]) -> Excess:
+    """Hold half of the maps in their own masks against the other half's maps in those masks."""
+    rng = np.random.default_rng(measurements.seed)
+    dealt = rng.permutation(rows)
+    own, others = dealt[: len(rows) // 2][:SHOWN], dealt[len(rows) // 2 :][:OTHERS]
+    masks = measurements["outside_lesion.mask"][own].reshape(len(own), -1) / 255.0
+    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
+
+    def maps(chosen: NDArray[np.intp]) -> NDArray[np.float64]:
+        absolute = (positive[chosen].astype(np.float64) + negative[chosen]).reshape(len(chosen), -1)
+        out: NDArray[np.float64] = absolute / np.maximum(absolute.sum(1, keepdims=True), 1e-12)
+        return out
+
+    return excess([Stratum(masks, maps(own), maps(others))], measurements.seed)
+
+
+def _counted(view: View, classes: tuple[str, ...]) -> str:
+    return (
+        f"{percent(view.share)} of the relevance for {classes[view.kind]} lies outside the lesion "
+        f"and its rim, which is {percent(view.area)} of the area ({len(view.rows):,} images called "
+        f"{classes[view.kind]})"
+    )
+
+
+def _evidence(view: View, classes: tuple[str, ...], tried: int) -> tuple[Evidence, ...]:
+    kind, beyond = classes[view.kind], view.beyond
+    first = Evidence(
+        rung=Rung.ATTENTION,
+        name=f"{kind}: relevance outside the lesion beyond its area",
+        estimate=beyond.value,
+        ci_low=beyond.low,
+        ci_high=beyond.high,
+        p_value=beyond.p_value,
+        q_value=None,
+        n=len(view.rows),
+        null="relevance is spread evenly over the image",
+        reached=view.reached(tried),
+        statement=f"{_counted(view, classes)}: {percent(beyond.value)} beyond it, "
+        f"{interval(beyond, percent)}.",
+    )
+    if view.others is None:
+        return (first,)
+    difference = view.others.difference
+    follows = difference.high < 0
+    return (
+        first,
+        Evidence(
+            rung=Rung.ATTENTION,
+            name=f"{kind}: relevance outside the own lesion over that of other maps there",
+            estimate=difference.value,
+            ci_low=difference.low,
+            ci_high=difference.high,
+            p_value=difference.p_value,
+            q_value=None,
+            n=view.others.n_own + view.others.n_others,
+            null="maps of other images of the same predicted class, in the same place",
+            reached=False,
+            statement=f"Maps of other images called {kind} hold {percent(view.others.elsewhere)} "
+            f"outside these lesions, their own hold {percent(view.others.own)}: the maps "
+            f"{'follow the lesion' if follows else 'do not clearly follow the lesion'} "
+            f"({interval(difference, percent)} for the difference).",
+        ),
+    )
+
+
+def _finding(
+    identity: str, measurements: Measurements, views: Sequence[View], away: Sequence[View]
+) -> Finding:
+    classes = measurements.classes
+    evidence = tuple(e for view in views for e in _evidence(view, classes, len(views)))
+    rows = np.concatenate([view.rows for view in away])
+    beyond = measurements["outside_lesion.share"] - measurements["outside_lesion.area"]
+    return Finding(
+        id=identity,
+        detector=identity,
+        title="The model looks around the lesion rather than at it",
+        severity=severity_of({Rung.ATTENTION}),
+        confidence=confidence(evidence, measurements.explanations),
+        rung=Rung.ATTENTION,
+        artifact=None,
+        classes=tuple(classes[view.kind] for view in away),
+        statement="; ".join(_counted(view, classes) for view in away) + ".",
+        evidence=evidence,
+        images=tuple(measurements.ids[i] for i in rows[np.argsort(-beyond[rows], kind="stable")]),
+        remedy="Look at the images listed for what draws the model away. Crop to the lesion while "
+        "training, or add the masks to the loss; then audit again.",
+        does_not_show="That the decision depends on the surroundings: padding and sharp edges draw "
+        "relevance of their own. Only hiding the lesion, or what is around it, tells.",
+        tables=(_table(views, classes),),
+    )
+
+
+def _table(views: Sequence[View], classes: tuple[str, ...]) -> Table:
+    return Table(
+        "Relevance outside the lesion by predicted class",
+        ("called", "images with a mask", "share outside", "area outside", "other maps there"),
+        tuple(
+            (
+                classes[view.kind],
+                len(view.rows),
+                round(view.share, 3),
+                round(view.area, 3),
+                "too few" if view.others is None else round(view.others.elsewhere, 3),
+            )
+            for view in views
+        ),
+    )
+
+
+def _missed(identity: str, views: Sequence[View]) -> NotFound:
+    n = sum(len(view.rows) for view in views)
+    worst = max(views, key=lambda view: view.beyond.value)
+    return NotFound(
+        artifact=identity,
+        n=n,
+        minimum_detectable_effect=max(
+            LEAST_EXCESS, max((view.beyond.high - view.beyond.low) / 2 for view in views)
+        ),
+        effect="share of relevance outside the lesion beyond its area",
+        statement=f"No predicted class is decided from around the lesion: at most "
+        f"{percent(worst.share)} of the relevance lies outside it, on {percent(worst.area)} of the "
+        "area, or the maps follow the lesion.",
+    )
+
+
+def _errors(
+    identity: str, measurements: Measurements, usable: NDArray[np.bool_]
+) -> Sequence[Result]:
+    """Say whether wrong images hold more relevance outside than right ones of the same call."""
+    labels, targets = measurements.labels, measurements.targets
+    known = usable & (labels >= 0)
+    rows = np.flatnonzero(known)
+    wrong = (labels != measurements.predictions)[rows]
+    if wrong.sum() < FEWEST_ERRORS or (~wrong).sum() < FEWEST_ERRORS:
+        few = f"{int(wrong.sum()):,} wrong and {int((~wrong).sum()):,} right images have a mask"
+        return [Skipped(f"{identity} (errors)", f"{few}; a comparison needs {FEWEST_ERRORS} each")]
+    share = measurements["outside_lesion.share"][rows].astype(np.float64)
+    kinds = targets[rows]
+    for kind in np.unique(kinds):  # classes differ in how much they hold outside
+        share[kinds == kind] -= share[kinds == kind].mean()
+    groups = measurements.groups
+    split = None if groups is None else (groups[rows][wrong], groups[rows][~wrong])
+    estimate = mean_difference(share[wrong], share[~wrong], measurements.seed, split)
+    p = permutation_test(share, wrong, measurements.seed, kinds)
+    counted = (
+        f"Wrong images hold {percent(abs(estimate.value))} "
+        f"{'more' if estimate.value > 0 else 'less'} of their relevance outside the lesion than "
+        f"right ones of the same predicted class ({int(wrong.sum()):,} wrong, "
+        f"{int((~wrong).sum()):,} right; {interval(estimate, percent)})"
+    )
+    if not (estimate.low > 0 and estimate.value >= LEAST_WORSE and p < ALPHA):
+        effect = "difference of the share of relevance outside the lesion"
+        least = max(LEAST_WORSE, (estimate.high - estimate.low) / 2)
+        return [NotFound(f"{identity}.errors", len(rows), least, effect, f"{counted}.", p)]
+    evidence = Evidence(
+        rung=Rung.ATTENTION,
+        name="relevance outside the lesion, wrong over right images",
+        estimate=estimate.value,
+        ci_low=estimate.low,
+        ci_high=estimate.high,
+        p_value=p,
+        q_value=None,
+        n=len(rows),
+        null="errors are as frequent whatever the share outside, by predicted class",
+        reached=True,
+        statement=f"{counted}.",
+    )
+    worst = rows[wrong][np.argsort(-share[wrong], kind="stable")]
+    return [
+        Finding(
+            id=f"{identity}.errors",
+            detector=identity,
+            title="The model errs where it looks around the lesion",
+            severity=severity_of({Rung.ATTENTION}),
+            confidence=confidence((evidence,), measurements.explanations),
+            rung=Rung.ATTENTION,
+            artifact=None,
+            classes=tuple(measurements.classes[kind] for kind in np.unique(targets[worst])),
+            statement=f"{counted}.",
+            evidence=(evidence,),
+            images=tuple(measurements.ids[i] for i in worst),
+            remedy="Look at the images listed for what draws the model away, and see that images "
+            "of every class have it while training.",
+            does_not_show="That looking away causes the errors: small or pale lesions are hard, "
+            "and leave more of the map to their surroundings.",
+        )
+    ]
