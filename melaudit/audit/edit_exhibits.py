@@ -65,7 +65,7 @@ def _edits(
             yield _edit(finding, found, table.ids[row], image, versions, laboratory)
     elif found.remove is not None:
         for row, image in laboratory.pictures(_telling(trials, "remove", found.kind, table.seed)):
-            removed = artifact.remove(image, artifact.find(image).mask).image
+            removed = artifact.remove(image, laboratory.find(artifact, row, image).mask).image
             versions = {f"the {artifact.words.thing} taken out": removed}
             yield _edit(finding, found, table.ids[row], image, versions, laboratory)
 

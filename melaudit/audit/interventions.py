@@ -171,8 +171,8 @@ def _taken_out(
     )
     partners = {kind: list(others[kinds[others] == kind]) for kind in np.unique(kinds)}
     for row, image in laboratory.pictures(rows):
-        found = artifact.find(image)
-        if not found.present:  # present at full size only
+        found = laboratory.find(artifact, row, image)
+        if not found.mask.any():  # seen at full size only, or somebody said so and not where
             continue
         yield Attempt(taken, row, 1.0, artifact.remove(image, found.mask).image)
         if partners[kinds[row]]:

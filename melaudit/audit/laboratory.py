@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from melaudit.artifacts.interface import RGB
+from melaudit.artifacts.interface import RGB, Artifact, Found
 from melaudit.audit.dataset import Dataset
 from melaudit.audit.imagefile import read_image, shrink
+from melaudit.audit.knowledge import Knowledge
 from melaudit.audit.preprocessing import Preprocessing
 from melaudit.relevance import Explainer
 
@@ -57,11 +59,14 @@ class Laboratory:
         batch_size: int,
         dataset: Dataset,
         ids: Sequence[str],
+        knowledge: Knowledge | None = None,
     ) -> None:
         self._explainer, self._layer = explainer, layer
         self._preprocessing, self._device, self._size = preprocessing, device, batch_size
         row_of = {identity: row for row, identity in enumerate(dataset.ids)}
-        self._paths = [dataset.paths[row_of[identity]] for identity in ids]
+        self._rows = [row_of[identity] for identity in ids]
+        self._paths = [dataset.paths[row] for row in self._rows]
+        self._knowledge = knowledge or Knowledge()
         self._pictures: dict[int, RGB] = {}
         self._known: dict[int, Seen] = {}
 
@@ -76,6 +81,16 @@ class Laboratory:
                     del self._pictures[next(iter(self._pictures))]
                 self._pictures[row] = shrink(image, VIEW)
             yield row, self._pictures[row]
+
+    def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
+        """Return where an artifact is in a picture: the user's word comes before the finder's."""
+        shown = self._knowledge.show([self._rows[row]], [(picture.shape[0], picture.shape[1])])
+        (told,) = shown.given.get(artifact.id, (None,))
+        if told is None:
+            return artifact.find(picture)
+        if told.present and not told.mask.any():
+            return dataclasses.replace(told, mask=artifact.find(picture).mask)
+        return told
 
     def batches(self, items: Iterable[T]) -> Iterator[list[T]]:
         """Yield the items in lists of as many as the model is shown at a time."""

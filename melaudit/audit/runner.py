@@ -44,7 +44,7 @@ from melaudit.reports import write_findings, write_report
 from melaudit.reports.interface import Record
 
 _RESULT_ONLY = (
-    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive"),
+    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits"),
     *("lesion_masks", "artifact_labels", "artifact_masks", "train_data", "train_sample"),
 )
 """Settings that cannot change a measurement; data, model, masks and labels of artifacts count by
@@ -162,6 +162,7 @@ def _laboratory(prepared: Prepared, plan: Sweep, ids: Sequence[str]) -> Laborato
         batch_size=plan.batch_size,
         dataset=prepared.dataset,
         ids=ids,
+        knowledge=prepared.knowledge,
     )
 
 
