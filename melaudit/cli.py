@@ -85,7 +85,11 @@ picture_options = _options(
     click.option("--preprocess", help="auto, weights, weights:ENUM, imagenet or FILE.json."),
 )
 relevance_options = _options(
-    click.option("--engine", type=click.Choice(["auto", "dataflow", "zennit"])),
+    click.option(
+        "--engine",
+        type=click.Choice(["auto", "dataflow", "zennit", "gradient_x_input", "occlusion"]),
+        help="What makes the maps; auto falls back where it fails on the model.",
+    ),
     click.option("--composite", help="Rules: epsilon_plus_flat, epsilon_plus, ..."),
     click.option("--canonizer", help="auto, none, or a canonizer's name (engine zennit)."),
     click.option("--layer", help="The layer whose channels are the concepts."),

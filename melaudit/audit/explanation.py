@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from melaudit.audit.architectures import load_model
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.imagefile import read_image
-from melaudit.audit.preparation import choose_device
-from melaudit.audit.preprocessing import resolve
+from melaudit.audit.method import explain
+from melaudit.audit.preparation import load
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
 from melaudit.relevance import Explainer
 from melaudit.relevance.agreement import agreement
@@ -35,17 +34,7 @@ def explain_image(
     `configuration.data` is not used. `target` is a class name or index; None takes the predicted
     class. Raises a MelauditError for everything a user can mend.
     """
-    device = choose_device(configuration.device)
-    loaded = load_model(configuration.model, arch=configuration.arch, factory=configuration.factory)
-    preprocessing = resolve(
-        loaded.preset,
-        image_size=configuration.image_size,
-        mean=configuration.mean,
-        std=configuration.std,
-        crop=configuration.crop,
-        bound_size=loaded.input_size,
-        spec=configuration.preprocess,
-    )
+    loaded, preprocessing, device = load(configuration)
     decoded = read_image(image)
     if decoded.image is None:
         raise DatasetError(f"{image} cannot be read ({', '.join(decoded.reasons)})")
@@ -58,13 +47,7 @@ def explain_image(
         *loaded.notes,
         *preprocessing.warnings,
     ]
-    with Explainer(
-        loaded.model.to(device),
-        composite=configuration.composite,
-        engine=configuration.engine,
-        canonizer=configuration.canonizer,
-        num_classes=loaded.outputs,
-    ) as explainer:
+    with explain(configuration, loaded, device) as explainer:
         asked = None if target is None else torch.tensor([_class(target, classes)])
         tiles = [Tile("photograph", "as the model's input shows it" if preprocessing.crop else "")]
         layer = _layer(configuration, explainer, x, notes)

@@ -8,7 +8,7 @@ whoever computes it and whenever.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -47,6 +47,16 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
+class Known:
+    """What detectors measured on k images before the pass."""
+
+    rows: NDArray[np.int64]
+    """(k,) their rows in the data set."""
+    columns: Mapping[str, Array]
+    """Name -> (k, ...)."""
+
+
+@dataclass(frozen=True)
 class Sweep:
     """What the pass needs, besides the images."""
 
@@ -59,6 +69,8 @@ class Sweep:
     workers: int
     sampled: NDArray[np.bool_]
     """(n,) rows of the data set on which expensive probes run."""
+    known: Known | None = None
+    """What need not be measured again."""
 
     @property
     def few(self) -> NDArray[np.bool_]:
@@ -82,9 +94,11 @@ def sample(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.bool_]
     return chosen
 
 
-def sweep(plan: Sweep, dataset: Dataset, store: Store, observer: Observer) -> None:
+def sweep(
+    plan: Sweep, dataset: Dataset, store: Store, observer: Observer, stage: str = "Measuring"
+) -> None:
     """Measure every image of the data set into the store, skipping shards that are there."""
-    observer.stage("Measuring", len(dataset.ids))
+    observer.stage(stage, len(dataset.ids))
     todo = [shard for shard in range(len(store)) if not store.done(shard)]
     there = len(dataset.ids) - sum(len(store.rows(shard)) for shard in todo)
     if there:
@@ -149,7 +163,7 @@ def _measure(
         if detector.id in failed:
             continue
         try:
-            columns |= _checked(detector, batch)
+            columns |= _taken_over(detector, batch, rows, plan.known)
         except Exception as error:  # a detector may be anybody's: the run goes on without it
             failed.add(detector.id)
             observer.note(f"detector {detector.id} failed and is left out: {error!r}")
@@ -206,12 +220,31 @@ def _batch(
         project=project,
         unknown=attribution.unknown,
         few=plan.few[rows],
+        conserves=plan.explainer.conserves,
     )
 
 
 def _float(values: Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = values.detach().float().cpu().numpy()
     return array
+
+
+def _taken_over(
+    detector: Detector, batch: Batch, rows: Sequence[int], known: Known | None
+) -> dict[str, Array]:
+    """Measure a batch, but take from `known` what it has of this detector."""
+    names = [] if known is None else [n for n in known.columns if n.startswith(f"{detector.id}.")]
+    if known is None or not names:
+        return _checked(detector, batch)
+    place = {row: i for i, row in enumerate(known.rows.tolist())}
+    there = np.array([row in place for row in rows])
+    few = None if batch.few is None else batch.few & ~there
+    columns = _checked(detector, replace(batch, sampled=batch.sampled & ~there, few=few))
+    before = [place[row] for row in rows if row in place]
+    for name in names:
+        columns[name] = np.array(columns[name])
+        columns[name][there] = known.columns[name][before]
+    return columns
 
 
 def _checked(detector: Detector, batch: Batch) -> dict[str, Array]:

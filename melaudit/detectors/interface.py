@@ -95,6 +95,9 @@ class Batch:
     """(N,) True for the handful of the run's sampled images on which probes may run that cost many
     passes each; None allows them on all sampled."""
 
+    conserves: bool = True
+    """Whether maps are meant to sum to `start`: LRP's are, those of gradients or occlusion not."""
+
     @property
     def fewest(self) -> NDArray[np.intp]:
         """Rows of this batch on which the most expensive probes may run."""

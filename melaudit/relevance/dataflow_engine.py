@@ -40,6 +40,8 @@ class DataflowEngine:
     of the model's parameters, without TF32 and outside any autocast.
     """
 
+    conserves = True
+
     def __init__(
         self,
         model: nn.Module,

@@ -50,7 +50,8 @@ class Explainer:
     composite
         Name of a composite (`composites.NAMES`) or a zennit Composite.
     engine
-        "dataflow", "zennit", or "auto": see `engines.choose_engine`.
+        "dataflow", "zennit", or "auto": see `engines.choose_engine`. "gradient_x_input" and
+        "occlusion" follow no rules, so that composite, bounds and biased mean nothing to them.
     canonizer
         For zennit only: "auto", "none", or a name from `canonizers.CANONIZERS`.
     num_classes
@@ -261,11 +262,19 @@ class Explainer:
         return None if other is None else self._side_by_side(other)
 
     def describe(self) -> str:
-        """Return engine, composite, canonizer and explained quantity in one line."""
+        """Return method, engine, composite, canonizer and explained quantity in one line."""
+        name = self._engine.name
+        if not self.conserves:
+            return f"{name}; explains the logit of {self.target_default}"
         return (
-            f"LRP {self._composite} by {self._engine.name}; explains the logit of "
-            f"{self.target_default}, started with its own value"
+            f"LRP {self._composite} by {name}; explains the logit of {self.target_default}, "
+            "started with its own value"
         )
+
+    @property
+    def conserves(self) -> bool:
+        """Whether maps are meant to sum to what they explain, as LRP's are."""
+        return self._engine.conserves
 
     def _copied_model(self) -> nn.Module:
         """Return a copy of the model as it was given: hooks and merged weights come off first."""

@@ -38,6 +38,10 @@ class Engine(Protocol):
     """Computes relevance for one model; entered once per run, leaves the model as it was."""
 
     name: str
+    conserves: bool
+    """Whether maps are meant to sum to what they explain, as LRP's are: by rules, from a composite.
+
+    Maps of other methods (gradient x input, occlusion) sum to anything."""
 
     def __enter__(self) -> Engine: ...
 

@@ -37,6 +37,8 @@ class ZennitEngine:
     books: `Attribution.absorbed` is None.
     """
 
+    conserves = True
+
     def __init__(
         self,
         model: nn.Module,
