@@ -21,6 +21,7 @@ from melaudit.detectors.interface import Measurements
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Finding
 from melaudit.relevance.agreement import agreement
+from melaudit.relevance.attention import choose_channels
 from melaudit.relevance.outputs import predictions, probabilities
 from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpinion
 
@@ -112,14 +113,18 @@ def exhibits(
 
 
 def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptStrip, ...]:
-    """Make conditional maps (CRP) of the named images: strongest channels and some next to zero."""
+    """Make conditional maps (CRP) of the named images: strongest channels and some next to zero.
+
+    Strong is a channel by its relevance, times the model's own attention to it where it has any.
+    """
     made = []
     for some, x, _ in _read(ids, dataset, plan):
         for i, (identity, _row) in enumerate(some):
             one = x[i : i + 1]
-            attribution = plan.explainer.attribute(one, None, [plan.layer])
+            attribution = plan.explainer.attribute(one, None, [plan.layer], plan.layer)
             relevance = attribution.concepts[plan.layer][0]
-            order = relevance.abs().argsort(descending=True).tolist()
+            weights = None if attribution.attention is None else attribution.attention[0]
+            order = choose_channels(relevance, weights, len(relevance))
             channels = [*order[:STRONG], *order[-WEAK:]] if len(order) > STRONG + WEAK else order
             target = predictions(attribution.logits)
             try:
@@ -133,6 +138,7 @@ def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptSt
                     channels=tuple(channels),
                     shares=tuple((relevance[channels] / attribution.start[0]).tolist()),
                     maps=_scaled(maps),
+                    attention=() if weights is None else tuple(weights[channels].tolist()),
                 )
             )
     return tuple(made)

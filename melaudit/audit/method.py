@@ -175,7 +175,8 @@ def _examine(
 
 def _measured(store: Store) -> Iterator[str]:
     """Yield the names of the detectors' columns."""
-    return (n for n in store.names() if "." in n and not n.startswith("relevance."))
+    own = ("relevance.", "attention.")
+    return (n for n in store.names() if "." in n and not n.startswith(own))
 
 
 def _failures(examined: Examined) -> str:

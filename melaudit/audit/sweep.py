@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from melaudit.audit.columns import attention_columns, relevance_columns
 from melaudit.audit.dataset import Dataset
 from melaudit.audit.decoding import ImageStream, Loaded
 from melaudit.audit.preprocessing import Preprocessing
 from melaudit.audit.store import Store
-from melaudit.detectors.interface import GRID, Array, Batch, Detector
+from melaudit.detectors.interface import Array, Batch, Detector
 from melaudit.errors import DetectorError
 from melaudit.relevance import Attribution, Explainer
 from melaudit.relevance.outputs import predictions
@@ -149,7 +149,7 @@ def _measure(
 ) -> dict[str, Array]:
     """Measure one batch of readable images: named columns, one row per image."""
     x = loaded.inputs.to(plan.device)
-    attribution = plan.explainer.attribute(x, None, [plan.layer])
+    attribution = plan.explainer.attribute(x, None, [plan.layer], attention=plan.layer)
     rows = list(loaded.positions)
     batch = _batch(plan, dataset, loaded, attribution, x)
     columns: dict[str, Array] = {
@@ -159,6 +159,8 @@ def _measure(
         "target": batch.targets,
         **relevance_columns(attribution.maps, attribution.concepts[plan.layer]),
     }
+    if attribution.attention is not None:
+        columns |= attention_columns(attribution.attention)
     for detector in plan.detectors:
         if detector.id in failed:
             continue
@@ -168,25 +170,6 @@ def _measure(
             failed.add(detector.id)
             observer.note(f"detector {detector.id} failed and is left out: {error!r}")
     return columns
-
-
-def relevance_columns(maps: Tensor, concepts: Tensor) -> dict[str, Array]:
-    """Return what is kept of the maps (N, H, W) and concepts (N, channels) of every image.
-
-    The positive and the negative part are pooled apart to (N, GRID, GRID), so that no evidence
-    cancels within a cell, and divided by the image's total: both together sum to 1.
-    """
-    parts = torch.stack([maps.clamp(min=0), -maps.clamp(max=0)], 1)
-    pooled = functional.adaptive_avg_pool2d(parts.double(), GRID)
-    pooled = pooled / pooled.sum((1, 2, 3), keepdim=True).clamp_min(torch.finfo(torch.double).tiny)
-    total = concepts.double().abs().sum(1, keepdim=True)
-    shares = concepts.double() / total.clamp_min(torch.finfo(torch.double).tiny)
-    half = torch.float16
-    return {
-        "relevance.positive": pooled[:, 0].to(half).cpu().numpy(),
-        "relevance.negative": pooled[:, 1].to(half).cpu().numpy(),
-        "relevance.concepts": shares.to(half).cpu().numpy(),
-    }
 
 
 def _batch(

@@ -5,23 +5,27 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from zennit.core import Composite
 
-from melaudit.errors import MelauditError, RelevanceError
+from melaudit.errors import RelevanceError
 from melaudit.relevance import gradcam
-from melaudit.relevance.attention import Attention, attention
+from melaudit.relevance.acceptance import accepted, explainable, model_errors
+from melaudit.relevance.attention import Attention, Source, attention
+from melaudit.relevance.attention_record import recording
 from melaudit.relevance.composites import PIXEL_BOUNDS, Bound, composite_name, find_composite
 from melaudit.relevance.engines import build_engine, choose_engine, exact, other_engine
 from melaudit.relevance.features import features
-from melaudit.relevance.intact import remember_hooks, remember_state
+from melaudit.relevance.intact import copied, remember_hooks, remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import channels as count_channels
 from melaudit.relevance.layers import concept_layer, find_layer
 from melaudit.relevance.outputs import find_logits, predictions
 from melaudit.relevance.parts import Parts, join
+from melaudit.relevance.places import Places
 from melaudit.relevance.randomisation import randomise
 
 OUTPUTS_MAY_DIFFER = 0.05
@@ -76,7 +80,7 @@ class Explainer:
         bounds: tuple[Bound, Bound] = PIXEL_BOUNDS,
         biased: bool = False,
     ) -> None:
-        self.model = _explainable(model)
+        self.model = explainable(model)
         self.num_classes = num_classes
         self.output_difference: float | None = None
         """Largest difference between the engine's logits of the first image and the model's own,
@@ -91,6 +95,7 @@ class Explainer:
         self._first: Tensor | None = None
         self._undo: ExitStack | None = None
         self._channels: dict[str, int] = {}
+        self._sources: dict[str, Source | None] = {}
         self._parts = Parts()
 
     def __enter__(self) -> Explainer:
@@ -105,19 +110,33 @@ class Explainer:
         if undo is not None:
             undo.close()
 
-    def attribute(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Attribution:
+    def attribute(
+        self,
+        x: Tensor,
+        target: Tensor | None,
+        layers: Sequence[str],
+        attention: str | None = None,
+    ) -> Attribution:
         """Explain the images x (N, C, H, W) for the classes target (N,), with concepts at `layers`.
 
         One forward and one backward pass give everything; None explains the predicted classes.
         A batch that does not fit into memory is taken in parts, and so are those after it.
+        `attention` names a layer: the model's own weights for its channels are taken from the same
+        pass; where they are is found once, on the first image.
         """
         x = self._images(x)
-        target = None if target is None else torch.as_tensor(target).to(x.device)
+        target = self._asked(x, target)
         for layer in layers:
             find_layer(self.model, layer)
+        source = None if attention is None else self._source(x, attention)
+
+        def explain(x: Tensor, target: Tensor | None) -> Attribution:
+            with recording(self.model, source) as record:
+                found = self._engine.attribute(x, target, layers)
+            return replace(found, attention=record.weights(len(x)))
+
         with self._entered(x):
-            parts = self._parts(x, target, lambda x, t: self._engine.attribute(x, t, layers))
-        return join(parts)
+            return join(self._parts(x, target, explain))
 
     def lrp(self, x: Tensor, target: Tensor | None = None) -> Tensor:
         """Return the maps (N, H, W): the relevance of the input, summed over its channels."""
@@ -136,22 +155,56 @@ class Explainer:
         logits passes (as `choose_layer` does), else the maps show only part of the evidence.
         """
         x = self._images(x)
-        target = None if target is None else torch.as_tensor(target).to(x.device)
+        target = self._asked(x, target)
+        count = self._count(x, layer)
+        beyond = [c for c in channels if not 0 <= c < count]
+        if beyond:
+            raise RelevanceError(f"layer {layer} has channels 0 to {count - 1}, not {beyond[0]}")
+        if not channels:
+            return x.new_empty(len(x), 0, *x.shape[2:])
+        return self._conditional(
+            x, target, lambda x, t: self._engine.conditional(x, t, layer, channels)
+        )
+
+    def places(self, x: Tensor, target: Tensor | None, layer: str, mask: Tensor) -> Places:
+        """Return what each channel of a layer looks at inside and outside of a mask (H, W).
+
+        That is what its conditional map sums to there: of all channels, or with zennit of the
+        strongest ones (see the module `places`).
+        """
+        x = self._images(x)
+        if mask.shape != x.shape[2:]:
+            raise RelevanceError(
+                f"the mask is {tuple(mask.shape)} for images of {tuple(x.shape[2:])} pixels; "
+                "expected one value per pixel"
+            )
+        self._count(x, layer)
+        inside = mask.to(x)
+        masks = torch.stack([inside, 1 - inside])
+        sums = self._conditional(
+            x, self._asked(x, target), lambda x, t: self._engine.within(x, t, layer, masks)
+        )
+        return Places(layer, sums[:, 0], sums[:, 1])
+
+    def _count(self, x: Tensor, layer: str) -> int:
+        """Return how many channels the layer has."""
         find_layer(self.model, layer)
         if layer not in self._channels:
             self._channels[layer] = count_channels(self.model, x, layer, self.num_classes)
-        beyond = [c for c in channels if not 0 <= c < self._channels[layer]]
-        if beyond:
-            raise RelevanceError(
-                f"layer {layer} has the channels 0 to {self._channels[layer] - 1}, not {beyond[0]}"
-            )
-        if not channels:
-            return x.new_empty(len(x), 0, *x.shape[2:])
+        return self._channels[layer]
+
+    def _conditional(
+        self, x: Tensor, target: Tensor | None, ask: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        def run(x: Tensor, target: Tensor | None) -> Tensor:
+            assert target is not None
+            return ask(x, target).detach()
+
         with self._entered(x):
             if target is None:
                 with torch.no_grad():
                     target = predictions(find_logits(self.model(x), self.num_classes))
-            return torch.cat(self._parts(x, target, self._through(layer, channels)))
+            return torch.cat(self._parts(x, target, run))
 
     def grad_cam(self, x: Tensor, target: Tensor | None, layer: str) -> gradcam.GradCam:
         """Explain x (N, C, H, W) by Grad-CAM at the layer; None explains the predicted classes.
@@ -159,7 +212,7 @@ class Explainer:
         The model is run as it is, without rules or canonizers; no engine has a part in it.
         """
         x = self._images(x)
-        target = None if target is None else torch.as_tensor(target).to(x.device)
+        target = self._asked(x, target)
         with self._bare(x):
             parts = self._parts(
                 x, target, lambda x, t: gradcam.grad_cam(self.model, x, t, layer, self.num_classes)
@@ -180,7 +233,7 @@ class Explainer:
         found = [part for part in parts if part is not None]
         if len(found) < len(parts):
             return None
-        return Attention(torch.cat([part.weights for part in found]), found[0].where)
+        return replace(found[0], weights=torch.cat([part.weights for part in found]))
 
     @property
     def layer(self) -> str:
@@ -200,7 +253,7 @@ class Explainer:
         Raises RelevanceError when the model has none (see `layers.concept_layer`).
         """
         x = self._images(x)[:1]
-        with _model_errors(x):
+        with model_errors(x):
             self._layer = concept_layer(self.model, x, self.num_classes)
         return self._layer
 
@@ -279,15 +332,7 @@ class Explainer:
     def _copied_model(self) -> nn.Module:
         """Return a copy of the model as it was given: hooks and merged weights come off first."""
         self.close()
-        try:
-            return copy.deepcopy(self.model)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # whatever a model holds may refuse to be copied
-            raise RelevanceError(
-                f"the model cannot be copied: {type(error).__name__}: {error}; give one whose "
-                "attributes copy.deepcopy can copy"
-            ) from error
+        return copied(self.model)
 
     @contextmanager
     def _side_by_side(self, other: str) -> Iterator[tuple[Explainer, Explainer]]:
@@ -306,14 +351,12 @@ class Explainer:
         bounds = self._settings[2]
         return type(self)(model, rules, engine, canonizer, self.num_classes, bounds, biased)
 
-    def _through(
-        self, layer: str, channels: Sequence[int]
-    ) -> Callable[[Tensor, Tensor | None], Tensor]:
-        def conditional(x: Tensor, target: Tensor | None) -> Tensor:
-            assert target is not None
-            return self._engine.conditional(x, target, layer, channels).detach()
-
-        return conditional
+    def _source(self, x: Tensor, layer: str) -> Source | None:
+        """Return where the model's attention over the layer's channels is, found once."""
+        if layer not in self._sources:
+            found = self.attention(x[:1], layer)
+            self._sources[layer] = None if found is None else found.source
+        return self._sources[layer]
 
     @contextmanager
     def _entered(self, x: Tensor) -> Iterator[None]:
@@ -326,25 +369,19 @@ class Explainer:
     @contextmanager
     def _given(self, x: Tensor) -> Iterator[None]:
         """Have the model as it was given, in evaluation mode, computing exactly."""
-        self.close()
-        restore = remember_state(self.model)
-        try:
-            self.model.eval()
-            with (
-                torch.inference_mode(False),
-                torch.autocast(x.device.type, enabled=False),
-                exact(),
-                _model_errors(x),
-            ):
+        with self._bare(x), torch.inference_mode(False):
+            restore = remember_state(self.model)
+            try:
+                self.model.eval()
                 yield
-        finally:
-            restore()
+            finally:
+                restore()
 
     @contextmanager
     def _bare(self, x: Tensor) -> Iterator[None]:
         """Take the engine off, whose hooks change gradients; its next use puts it on again."""
         self.close()
-        with torch.autocast(x.device.type, enabled=False), exact(), _model_errors(x):
+        with torch.autocast(x.device.type, enabled=False), exact(), model_errors(x):
             yield
 
     def _enter(self, image: Tensor) -> ExitStack:
@@ -357,7 +394,7 @@ class Explainer:
             restore_hooks = remember_hooks(self.model)
             self.model.eval()
             self.model.requires_grad_(False)
-            with _model_errors(image), torch.no_grad():
+            with model_errors(image), torch.no_grad():
                 own = find_logits(self.model(image), self.num_classes)
             if len(own) != 1:
                 raise RelevanceError(
@@ -378,50 +415,7 @@ class Explainer:
             return undo.pop_all()
 
     def _images(self, x: Tensor) -> Tensor:
-        """Return x on the model's device in the model's precision."""
-        if not isinstance(x, Tensor) or x.ndim != 4 or not len(x):
-            given = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise RelevanceError(
-                f"images are {given}; expected a tensor (N, C, H, W), N at least 1"
-            )
-        parameter = next(self.model.parameters(), x)
-        dtype = torch.float64 if parameter.dtype == torch.float64 else torch.float32
-        return x.detach().to(parameter.device, dtype)
+        return accepted(x, self.model)
 
-
-def _explainable(model: nn.Module) -> nn.Module:
-    """Return the module to work on, the inside of a compiled one; refuse what cannot be hooked."""
-    if not isinstance(model, nn.Module):
-        raise RelevanceError(f"the model is {type(model).__name__}; expected a torch.nn.Module")
-    model = getattr(model, "_orig_mod", model)
-    if isinstance(model, torch.jit.ScriptModule):
-        raise RelevanceError(
-            "the model is a TorchScript module, whose operations cannot be followed; "
-            "give the model it was made from"
-        )
-    for name, parameter in model.named_parameters():
-        if parameter.dtype not in (torch.float32, torch.float64):
-            raise RelevanceError(
-                f"the weight {name} is {parameter.dtype}; relevance needs float32: call "
-                "model.float() first"
-            )
-        if parameter.is_inference():
-            raise RelevanceError(
-                "the model was made inside torch.inference_mode, where gradients cannot follow; "
-                "load it outside"
-            )
-    return model
-
-
-@contextmanager
-def _model_errors(x: Tensor) -> Iterator[None]:
-    """Say what the model was run on when it fails by itself."""
-    try:
-        yield
-    except (MelauditError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise RelevanceError(
-            f"the model fails on an input of shape {tuple(x.shape)}: {type(error).__name__}: "
-            f"{error}; check the image size and the preprocessing"
-        ) from error
+    def _asked(self, x: Tensor, target: Tensor | None) -> Tensor | None:
+        return None if target is None else torch.as_tensor(target).to(x.device)

@@ -26,6 +26,7 @@ from melaudit.relevance.intact import remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import channel_sums, find_layer, first_tensor
 from melaudit.relevance.outputs import find_logits, predictions, start_relevance
+from melaudit.relevance.places import sums_within
 
 
 class GradientEngine:
@@ -76,6 +77,23 @@ class GradientEngine:
             of_image = torch.zeros_like(seen.image) if gradient is None else gradient
             maps.append((seen.image.detach() * of_image).sum(1))
         return torch.stack(maps, 1)
+
+    def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
+        """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
+
+        Raises RelevanceError for a model whose gradient cannot be differentiated.
+        """
+        seen = gradients(self.model, x, target, [layer], self.num_classes)
+        edges = [call.edge for call in seen.calls[layer]]
+        slopes = seen.slopes()[1][layer]
+        sums = sums_within(edges, slopes, seen.image, seen.image.detach(), masks)
+        if sums is None:
+            raise RelevanceError(
+                "the model's gradient cannot be differentiated once more, so the channels cannot "
+                "be ranked; use --engine dataflow"
+            )
+        by_channel = [torch.stack([channel_sums(s, layer) for s in of]).sum(0) for of in sums]
+        return torch.stack(by_channel, 1)
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return nothing: every operation takes its plain gradient."""

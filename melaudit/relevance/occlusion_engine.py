@@ -75,6 +75,10 @@ class OcclusionEngine:
             "dataflow or gradient_x_input"
         )
 
+    def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
+        """Refuse, as there are no conditional maps."""
+        return self.conditional(x, target, layer, [])
+
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return nothing: the operations are not looked at."""
         return ()
