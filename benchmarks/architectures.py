@@ -192,9 +192,11 @@ def _layer(model: nn.Module, x: Tensor) -> str:
         return concept_layer(model, x)
     for stem in ("encoder.layers", "blocks", "layers", "stages", "network", "features"):
         with contextlib.suppress(AttributeError):
-            blocks = model.get_submodule(stem)
-            names = [n for n, _ in blocks.named_children()]
-            return f"{stem}.{names[max(0, len(names) - 2)]}"
+            block, path = model.get_submodule(stem), stem
+            while type(block) in (nn.ModuleList, nn.Sequential) and len(block):  # stages of blocks
+                name, block = list(block.named_children())[-2:][0]
+                path = f"{path}.{name}"
+            return path
     return ""
 
 

@@ -12,23 +12,26 @@ ATTENDED = 8
 """Channels whose attention is kept for each image."""
 
 
-def relevance_columns(maps: Tensor, concepts: Tensor) -> dict[str, Array]:
+def relevance_columns(maps: Tensor, concepts: Tensor | None) -> dict[str, Array]:
     """Return what is kept of the maps (N, H, W) and concepts (N, channels) of every image.
 
     The positive and the negative part are pooled apart to (N, GRID, GRID), so that no evidence
-    cancels within a cell, and divided by the image's total: both together sum to 1.
+    cancels within a cell, and divided by the image's total: both together sum to 1. A model without
+    a concept layer has no concepts.
     """
     parts = torch.stack([maps.clamp(min=0), -maps.clamp(max=0)], 1)
     pooled = functional.adaptive_avg_pool2d(parts.double(), GRID)
     pooled = pooled / pooled.sum((1, 2, 3), keepdim=True).clamp_min(torch.finfo(torch.double).tiny)
-    total = concepts.double().abs().sum(1, keepdim=True)
-    shares = concepts.double() / total.clamp_min(torch.finfo(torch.double).tiny)
     half = torch.float16
-    return {
+    columns = {
         "relevance.positive": pooled[:, 0].to(half).cpu().numpy(),
         "relevance.negative": pooled[:, 1].to(half).cpu().numpy(),
-        "relevance.concepts": shares.to(half).cpu().numpy(),
     }
+    if concepts is not None:
+        total = concepts.double().abs().sum(1, keepdim=True)
+        shares = concepts.double() / total.clamp_min(torch.finfo(torch.double).tiny)
+        columns["relevance.concepts"] = shares.to(half).cpu().numpy()
+    return columns
 
 
 def attention_columns(weights: Tensor) -> dict[str, Array]:

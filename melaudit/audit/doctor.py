@@ -89,7 +89,9 @@ def _rate(explainer: Explainer, method: Examined, prepared: Prepared) -> float:
         begun = time.monotonic()
         images = [read_image(path).image for path in paths]
         x = torch.stack([prepared.preprocessing.apply(i) for i in images if i is not None])
-        explainer.attribute(x.to(prepared.device), None, [method.layer]).maps.cpu()
+        explainer.attribute(
+            x.to(prepared.device), None, [method.layer] if method.layer else []
+        ).maps.cpu()
         seconds = time.monotonic() - begun
     return len(paths) / seconds
 
@@ -100,7 +102,7 @@ def described(found: Examination) -> list[str]:
         f"model          {found.architecture}, {found.outputs} outputs: {', '.join(found.classes)}",
         f"preprocessing  {found.preprocessing}",
         f"relevance      {found.engine}",
-        f"concept layer  {found.layer}",
+        f"concept layer  {found.layer or 'none'}",
         *(f"note           {note}" for note in found.notes),
         "",
         f"maps           {found.trust}",

@@ -95,7 +95,7 @@ def exhibits(
     """Explain the named images again and make them ready to show; unreadable ones are left out."""
     made: dict[str, Exhibit] = {}
     for some, x, pictures in _read(ids, dataset, plan):
-        attribution = plan.explainer.attribute(x, None, [plan.layer])
+        attribution = plan.explainer.attribute(x, None, ())
         predicted = predictions(attribution.logits).tolist()
         sure = probabilities(attribution.logits).cpu().numpy()
         for i, (identity, row) in enumerate(some):
@@ -117,6 +117,8 @@ def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptSt
 
     Strong is a channel by its relevance, times the model's own attention to it where it has any.
     """
+    if not plan.layer:
+        return ()
     made = []
     for some, x, _ in _read(ids, dataset, plan):
         for i, (identity, _row) in enumerate(some):
@@ -146,6 +148,8 @@ def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptSt
 
 def second_opinions(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[SecondOpinion, ...]:
     """Explain the named images by Grad-CAM too, with the model's attention where it has any."""
+    if not plan.layer:
+        return ()
     made = []
     for some, x, _ in _read(ids, dataset, plan):
         attribution = plan.explainer.attribute(x, None, ())

@@ -27,7 +27,7 @@ from melaudit.audit.provenance import run_id
 from melaudit.audit.store import Store
 from melaudit.audit.sweep import Known, Observer, Sweep, sample, sweep
 from melaudit.detectors.registry import detectors
-from melaudit.errors import DatasetError, RelevanceError
+from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Trust
 from melaudit.relevance import Explainer
 
@@ -50,6 +50,7 @@ class Examined:
     configuration: Configuration
     """With the engine and the composite that make the maps."""
     layer: str
+    """The concept layer; "" for a model without one, whose maps are audited all the same."""
     known: Known
     """What the checks measured."""
     conclusions: Conclusions
@@ -95,7 +96,7 @@ def choose_method(
     What the checks measure is kept in stores under `folder`, so that a run that is resumed finds
     it there. Raises RelevanceError when no method can be applied to the model at all.
     """
-    layer = configuration.layer or _concept_layer(configuration, prepared)
+    layer, without = _concept_layer(configuration, prepared)
     failed: list[Examined] = []
     refusals: list[RelevanceError] = []
     notes: list[str] = []
@@ -107,7 +108,8 @@ def choose_method(
             notes.append(f"{_name(attempt)} cannot be applied to this model: {error}")
         else:
             if examined.conclusions.trust is not Trust.UNUSABLE:
-                return dataclasses.replace(examined, notes=_told(notes, attempt, observer))
+                told = (*without, *_told(notes, attempt, observer))
+                return dataclasses.replace(examined, notes=told)
             failed.append(examined)
             notes.append(f"{_name(attempt)} fails on this model ({_failures(examined)})")
     if not failed:
@@ -115,7 +117,7 @@ def choose_method(
     if len(notes) > 1:
         notes.append("no method of explanation holds on this model")
     told = _told(notes, failed[0].configuration, observer) if len(notes) > 1 else ()
-    return dataclasses.replace(failed[0], notes=told)
+    return dataclasses.replace(failed[0], notes=(*without, *told))
 
 
 def first_input(prepared: Prepared) -> Tensor:
@@ -130,9 +132,16 @@ def first_input(prepared: Prepared) -> Tensor:
     )
 
 
-def _concept_layer(configuration: Configuration, prepared: Prepared) -> str:
+def _concept_layer(configuration: Configuration, prepared: Prepared) -> tuple[str, tuple[str, ...]]:
+    """Return the concept layer, or "" and a note for a model that has none."""
+    if configuration.layer:
+        return configuration.layer, ()
+    image = first_input(prepared)
     with explain(configuration, prepared.loaded, prepared.device) as explainer:
-        return explainer.choose_layer(first_input(prepared))
+        try:
+            return explainer.choose_layer(image), ()
+        except NoConceptLayerError as error:
+            return "", (f"No channels are looked at: {error}.",)
 
 
 def _examine(

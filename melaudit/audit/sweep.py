@@ -65,12 +65,18 @@ class Sweep:
     preprocessing: Preprocessing
     device: torch.device
     layer: str
+    """The concept layer; "" for a model without one."""
     batch_size: int
     workers: int
     sampled: NDArray[np.bool_]
     """(n,) rows of the data set on which expensive probes run."""
     known: Known | None = None
     """What need not be measured again."""
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers whose concepts are asked for: the concept layer, if the model has one."""
+        return [self.layer] if self.layer else []
 
     @property
     def few(self) -> NDArray[np.bool_]:
@@ -149,7 +155,7 @@ def _measure(
 ) -> dict[str, Array]:
     """Measure one batch of readable images: named columns, one row per image."""
     x = loaded.inputs.to(plan.device)
-    attribution = plan.explainer.attribute(x, None, [plan.layer], attention=plan.layer)
+    attribution = plan.explainer.attribute(x, None, plan.layers, attention=plan.layer or None)
     rows = list(loaded.positions)
     batch = _batch(plan, dataset, loaded, attribution, x)
     columns: dict[str, Array] = {
@@ -157,7 +163,7 @@ def _measure(
         "logits": batch.logits,
         "prediction": batch.predictions,
         "target": batch.targets,
-        **relevance_columns(attribution.maps, attribution.concepts[plan.layer]),
+        **relevance_columns(attribution.maps, attribution.concepts.get(plan.layer)),
     }
     if attribution.attention is not None:
         columns |= attention_columns(attribution.attention)
@@ -196,7 +202,9 @@ def _batch(
         relevance=_float(attribution.maps),
         start=_float(attribution.start),
         absorbed=None if absorbed is None else _float(absorbed),
-        concepts=_float(attribution.concepts[plan.layer]),
+        concepts=_float(
+            attribution.concepts.get(plan.layer, attribution.maps.new_zeros(len(x), 0))
+        ),
         layer=plan.layer,
         sampled=plan.sampled[rows],
         attributor=plan.explainer,

@@ -96,6 +96,8 @@ class ChannelUniformity:
         if not (applied == 1).any():
             tried = int(np.isfinite(applied).sum())
             reason = f"the layer {measurements.layer} gives no conditional maps"
+            if not measurements.layer:
+                reason = "the model has no layer whose channels are concepts"
             return [Skipped(self.id, reason if tried else "no image was sampled for it")]
         off = _median(measurements["channel_uniformity.misfit"])
         where = f"at {measurements.layer}, median of {many(int((applied == 1).sum()), 'image')}"

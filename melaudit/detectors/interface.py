@@ -82,7 +82,7 @@ class Batch:
     concepts: NDArray[np.float32]
     """(N, channels) relevance of the concept layer's channels."""
     layer: str
-    """The concept layer."""
+    """The concept layer; "" for a model that has none, and then no channels."""
     sampled: NDArray[np.bool_]
     """(N,) True for the seeded sample on which expensive probes may run."""
     attributor: Attributor
@@ -186,8 +186,9 @@ class Measurements:
 
         `relevance.positive` and `relevance.negative` (n, GRID, GRID) float32 always exist: the
         positive and the negated negative part of each map, each pixel's share of the image's total
-        absolute relevance (both together sum to 1); so do `relevance.concepts` (n, channels), the
-        channels' relevance divided by the image's sum of absolute channel relevance.
+        absolute relevance (both together sum to 1). So do, where there is a `layer`,
+        `relevance.concepts` (n, channels), the channels' relevance divided by the image's sum of
+        absolute channel relevance.
         Raises KeyError for a name that nothing measured.
         """
         return self.columns(name)
