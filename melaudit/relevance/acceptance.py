@@ -10,6 +10,10 @@ from torch import Tensor, nn
 
 from melaudit.errors import MelauditError, RelevanceError
 
+OUTPUTS_MAY_DIFFER = 0.05
+"""Share of the largest logit by which an engine's forward pass may differ from the model's own;
+folding a BatchNorm rounds at 1e-5, merging the wrong one is off by far more."""
+
 
 def explainable(model: nn.Module) -> nn.Module:
     """Return the module to work on, the inside of a compiled one; refuse what cannot be hooked."""
@@ -46,6 +50,20 @@ def accepted(x: Tensor, model: nn.Module) -> Tensor:
     parameter = next(model.parameters(), x)
     dtype = torch.float64 if parameter.dtype == torch.float64 else torch.float32
     return x.detach().to(parameter.device, dtype)
+
+
+def logits_differ(logits: Tensor, own: Tensor, engine: str) -> float:
+    """Return the largest difference of an engine's logits from the model's own, over the largest.
+
+    Raises RelevanceError when it is another model that the engine explains.
+    """
+    difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-12))
+    if difference > OUTPUTS_MAY_DIFFER:
+        raise RelevanceError(
+            f"under {engine} the logits differ by {difference:.0%} from the model's own, so the "
+            "maps would explain another model; use the canonizer none or the engine dataflow"
+        )
+    return difference
 
 
 @contextmanager

@@ -9,7 +9,7 @@ class name need be known; a learned scale, the same for every image, is no atten
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -90,6 +90,14 @@ def attention(
         return None
     returned = _returned(output, len(x), watch.channels, num_classes)
     return returned or watch.gate()
+
+
+def join(parts: Sequence[Attention | None]) -> Attention | None:
+    """Put the attention of a batch's parts together; None where one of them has none."""
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts):
+        return None
+    return replace(found[0], weights=torch.cat([part.weights for part in found]))
 
 
 def choose_channels(relevance: Tensor, attention: Tensor | None, count: int) -> list[int]:

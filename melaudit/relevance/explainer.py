@@ -13,8 +13,9 @@ from zennit.core import Composite
 
 from melaudit.errors import RelevanceError
 from melaudit.relevance import gradcam
-from melaudit.relevance.acceptance import accepted, explainable, model_errors
+from melaudit.relevance.acceptance import accepted, explainable, logits_differ, model_errors
 from melaudit.relevance.attention import Attention, Source, attention
+from melaudit.relevance.attention import join as join_attention
 from melaudit.relevance.attention_record import recording
 from melaudit.relevance.composites import PIXEL_BOUNDS, Bound, composite_name, find_composite
 from melaudit.relevance.engines import build_engine, choose_engine, exact, other_engine
@@ -25,12 +26,8 @@ from melaudit.relevance.layers import channels as count_channels
 from melaudit.relevance.layers import concept_layer, find_layer
 from melaudit.relevance.outputs import find_logits, predictions
 from melaudit.relevance.parts import Parts, join
-from melaudit.relevance.places import Places
+from melaudit.relevance.places import Places, both_sides
 from melaudit.relevance.randomisation import randomise
-
-OUTPUTS_MAY_DIFFER = 0.05
-"""Share of the largest logit by which an engine's forward pass may differ from the model's own;
-folding a BatchNorm rounds at 1e-5, merging the wrong one is off by far more."""
 
 
 class Explainer:
@@ -173,14 +170,8 @@ class Explainer:
         strongest ones (see the module `places`).
         """
         x = self._images(x)
-        if mask.shape != x.shape[2:]:
-            raise RelevanceError(
-                f"the mask is {tuple(mask.shape)} for images of {tuple(x.shape[2:])} pixels; "
-                "expected one value per pixel"
-            )
         self._count(x, layer)
-        inside = mask.to(x)
-        masks = torch.stack([inside, 1 - inside])
+        masks = both_sides(mask, x)
         sums = self._conditional(
             x, self._asked(x, target), lambda x, t: self._engine.within(x, t, layer, masks)
         )
@@ -230,10 +221,7 @@ class Explainer:
             parts = self._parts(
                 x, None, lambda x, _: attention(self.model, x, layer, self.num_classes)
             )
-        found = [part for part in parts if part is not None]
-        if len(found) < len(parts):
-            return None
-        return replace(found[0], weights=torch.cat([part.weights for part in found]))
+        return join_attention(parts)
 
     @property
     def layer(self) -> str:
@@ -298,7 +286,8 @@ class Explainer:
         `depth` in (0, 1] is the share of the layers, from the output down (see
         `randomisation.randomise`). Raises RelevanceError for a model that cannot be copied.
         """
-        model = self._copied_model()
+        self.close()  # what is on the model must not be in the copy
+        model = copied(self.model)
         randomise(model, depth, seed)
         engine, canonizer, _, biased = self._settings
         with self._alike(model, engine, canonizer, biased) as explainer:
@@ -329,17 +318,13 @@ class Explainer:
         """Whether maps are meant to sum to what they explain, as LRP's are."""
         return self._engine.conserves
 
-    def _copied_model(self) -> nn.Module:
-        """Return a copy of the model as it was given: hooks and merged weights come off first."""
-        self.close()
-        return copied(self.model)
-
     @contextmanager
     def _side_by_side(self, other: str) -> Iterator[tuple[Explainer, Explainer]]:
         engine, canonizer, _, _ = self._settings
+        self.close()
         with (
-            self._alike(self._copied_model(), engine, canonizer, biased=True) as first,
-            self._alike(self._copied_model(), other, "auto", biased=True) as second,
+            self._alike(copied(self.model), engine, canonizer, biased=True) as first,
+            self._alike(copied(self.model), other, "auto", biased=True) as second,
         ):
             yield first, second
 
@@ -404,14 +389,8 @@ class Explainer:
             undo.push(lambda failure, *_: restore_hooks() if failure else None)
             undo.enter_context(self._engine)
             logits = self._engine.attribute(image, None, ()).logits
-            difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-12))
-            if difference > OUTPUTS_MAY_DIFFER:
-                raise RelevanceError(
-                    f"under {self._engine.name} the logits differ by {difference:.0%} from the "
-                    "model's own, so the maps would explain another model; use the canonizer none "
-                    "or the engine dataflow"
-                )
-            self._first, self.output_difference = image, difference
+            self.output_difference = logits_differ(logits, own, self._engine.name)
+            self._first = image
             return undo.pop_all()
 
     def _images(self, x: Tensor) -> Tensor:

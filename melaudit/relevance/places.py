@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from melaudit.errors import RelevanceError
+
 Side = Literal["inside", "outside"]
 
 MAPS_INSTEAD = 64
@@ -64,6 +66,17 @@ def disk(height: int, width: int, radius: float) -> Tensor:
     columns = torch.arange(width) + 0.5 - width / 2
     within = rows[:, None] ** 2 + columns[None] ** 2 <= (radius * min(height, width) / 2) ** 2
     return within.float()
+
+
+def both_sides(mask: Tensor, x: Tensor) -> Tensor:
+    """Return the inside and the outside (2, H, W) of a mask (H, W) for images x (N, C, H, W)."""
+    if mask.shape != x.shape[2:]:
+        raise RelevanceError(
+            f"the mask is {tuple(mask.shape)} for images of {tuple(x.shape[2:])} pixels; expected "
+            "one value per pixel"
+        )
+    inside = mask.to(x)
+    return torch.stack([inside, 1 - inside])
 
 
 def sums_within(

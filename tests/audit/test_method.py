@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from melaudit.detectors.dark_ring import DarkRing
 from PIL import Image
 from torch import nn
 
@@ -20,7 +21,6 @@ from melaudit.audit.method import choose_method, methods
 from melaudit.audit.preparation import prepare
 from melaudit.detectors.class_sensitivity import ClassSensitivity
 from melaudit.detectors.conservation import Conservation
-from melaudit.detectors.dark_ring import DarkRing
 from melaudit.detectors.faithfulness import Faithfulness
 from melaudit.detectors.interface import Array, Batch, Detector, Measurements, Result
 from melaudit.errors import RelevanceError
