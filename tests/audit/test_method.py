@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from melaudit.detectors.dark_ring import DarkRing
 from PIL import Image
 from torch import nn
 
@@ -157,7 +156,7 @@ def test_a_run_goes_on_with_the_first_method_that_holds_and_says_so(
     disliked: list[str],
     engine: str,
 ) -> None:
-    use(Taste(*disliked), Conservation(), DarkRing())
+    use(Taste(*disliked), Conservation())
     told = Notes()
     findings = runner.run(configuration, told, model=model)
     assert findings.explanations.engine.startswith(engine)

@@ -27,7 +27,7 @@ class Strange(nn.Module):
 
     def __init__(self):
         super().__init__()
-        p = lambda *shape: nn.Parameter(torch.randn(*shape) * (2 / max(1, shape[-1])) ** 0.5)
+        p = lambda *s: nn.Parameter(torch.randn(*s) * (2 * s[0] / torch.Size(s).numel()) ** 0.5)
         self.stem, self.left, self.right = p(8, 3, 3, 3), p(8, 8, 3, 3), p(8, 8, 1, 1)
         self.scale, self.shift = nn.Parameter(torch.ones(8)), nn.Parameter(torch.zeros(8))
         self.register_buffer("mean", torch.zeros(8))
@@ -39,14 +39,14 @@ class Strange(nn.Module):
     def block(self, x):
         y = F.conv2d(x, self.left, padding=1)
         y = F.batch_norm(y, self.mean, self.var, self.scale, self.shift, self.training)
-        y = self.act(y)
-        y += F.conv2d(x, self.right)
+        y = F.conv2d(self.act(y), self.right)
         y += x
         return self.act(y)
 
     def attend(self, tokens):
         q, k, v = (torch.einsum("ntd,ed->nte", tokens, w) for w in (self.wq, self.wk, self.wv))
-        weights = torch.exp(q @ k.transpose(1, 2) / 8**0.5)
+        scores = q @ k.transpose(1, 2) / 8**0.5
+        weights = torch.exp(scores - scores.amax(-1, keepdim=True))
         weights = weights / weights.sum(-1, keepdim=True)
         return torch.matmul(weights, v)
 
