@@ -191,9 +191,9 @@ def _layer(model: nn.Module, x: Tensor) -> str:
     with contextlib.suppress(MelauditError):
         return concept_layer(model, x)
     for stem in ("encoder.layers", "blocks", "layers", "stages", "network", "features"):
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(AttributeError, IndexError):
             block, path = model.get_submodule(stem), stem
-            while type(block) in (nn.ModuleList, nn.Sequential) and len(block):  # stages of blocks
+            while path == stem or type(block) is nn.ModuleList:  # of stages of blocks, in twins
                 name, block = list(block.named_children())[-2:][0]
                 path = f"{path}.{name}"
             return path

@@ -7,7 +7,7 @@ forward: what the model returns, and its products, counted in the order in which
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,15 +66,16 @@ class _Products(TorchFunctionMode):
     def __init__(self, source: Source, record: Record) -> None:
         super().__init__()
         self.source, self.record, self.calls = source, record, 0
+        self._stack = ExitStack()
 
     def begin(self) -> None:
         """Begin a forward pass."""
         self.calls = 0
-        self.__enter__()
+        self._stack.enter_context(self)
 
     def end(self, output: object) -> None:
         """End it, also one that failed, which returned nothing."""
-        self.__exit__(None, None, None)
+        self._stack.close()
         if self.source.output is not None:
             returned = list(tensors(output))
             if self.source.output < len(returned):
