@@ -19,7 +19,7 @@ from torch import Tensor
 
 from melaudit.audit.architectures import LoadedModel
 from melaudit.audit.conclusions import Conclusions, conclude, trust
-from melaudit.audit.configuration import Configuration, as_plain
+from melaudit.audit.configuration import Configuration
 from melaudit.audit.imagefile import read_image
 from melaudit.audit.outcome import measured
 from melaudit.audit.preparation import Prepared
@@ -167,8 +167,13 @@ def _examine(
             workers=0,
             sampled=np.ones(len(rows), bool),
         )
-        settings = {"checks": as_plain(configuration), "engine": explainer.describe()}
-        settings |= {"preprocessing": prepared.preprocessing.describe(), "layer": layer}
+        settings = {
+            "engine": explainer.describe(),
+            "layer": layer,
+            "preprocessing": prepared.preprocessing.describe(),
+            "device": prepared.device.type,
+            "seed": configuration.seed,
+        }
         name = run_id(
             prepared.loaded.sha256, few.dataset.fingerprint, settings, [d.id for d in checks]
         )
