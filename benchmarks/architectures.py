@@ -32,6 +32,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from melaudit.audit.architectures import load_model
 from melaudit.errors import MelauditError
 from melaudit.relevance.composites import NAMES, find_composite
 from melaudit.relevance.dataflow.passes import Pass
@@ -72,7 +73,7 @@ def main() -> None:
     if options.all:
         names = list(torchvision.models.list_models(torchvision.models))
     print(f"{COLUMNS[0]:26}" + "".join(f"{c:>10}" for c in COLUMNS[1:]), "   zennit  unknown")
-    for name in names:
+    for name in [*names, *options.checkpoint]:
         torch.manual_seed(options.seed)
         try:
             row = examine(name, build(name, options.classes), options)
@@ -82,7 +83,7 @@ def main() -> None:
             row = f"  {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             if options.debug:
                 raise
-        print(f"{name:26}{row}", flush=True)
+        print(f"{_short(name):26}{row}", flush=True)
         gc.collect()
 
 
@@ -91,18 +92,18 @@ def examine(name: str, model: nn.Module, options: argparse.Namespace) -> str:
     own = getattr(model, "default_cfg", {}).get("input_size", (3, options.size))[-1]
     size = FIXED_SIZES.get(name, own)
     x = torch.randn(2, 3, size, size)
-    target = torch.tensor([1, 2])
     with torch.no_grad():
-        plain = find_logits(model(x), options.classes)
+        plain = find_logits(model(x))
+    target = torch.tensor([1, 2]) % plain.shape[1]
     layer = _layer(model, x)
     began = time.perf_counter()
     composite = find_composite(options.composite)
-    with DataflowEngine(model, composite, options.classes, options.biased) as engine:
+    with DataflowEngine(model, composite, plain.shape[1], options.biased) as engine:
         run = engine.run(x, target, [layer] if layer else [])
         first = run.attribution(keep=True)
         seconds = time.perf_counter() - began
         channels, closed = _conditional(run, layer) if layer else (float("nan"),) * 2
-        other = engine.attribute(x, target + 3, []).maps
+        other = engine.attribute(x, (target + 3) % plain.shape[1], []).maps
     sums = first.maps.sum((1, 2))
     absorbed = torch.full_like(sums, torch.nan) if first.absorbed is None else first.absorbed
     figures = (
@@ -121,23 +122,26 @@ def examine(name: str, model: nn.Module, options: argparse.Namespace) -> str:
 
 
 def build(name: str, classes: int) -> nn.Module:
-    """Build a model by name: torchvision's, `timm:NAME`, or `CHECKPOINT:torchvision name`."""
+    """Build a model by name: torchvision's, `timm:NAME`, or `CHECKPOINT[:FILE.py:function]`."""
     if name.startswith("timm:"):
         import timm
 
         model: nn.Module = timm.create_model(name[5:], pretrained=False, num_classes=classes)
-    elif ":" in name:
-        file, _, architecture = name.partition(":")
-        state = torch.load(Path(file), weights_only=True)
-        model = torchvision.models.get_model(architecture, num_classes=classes)
-        model.load_state_dict(state)
-        return model.eval()
+    elif name.partition(":")[0].endswith(".pt"):
+        file, _, factory = name.partition(":")
+        return load_model(Path(file), factory=factory or None).model
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = torchvision.models.get_model(name, num_classes=classes)
     randomise_norms(model)
     return model.eval()
+
+
+def _short(name: str) -> str:
+    """Return a name without the folders of a checkpoint and without its factory."""
+    file = name.partition(":")[0]
+    return Path(file).name if file.endswith(".pt") else name
 
 
 def randomise_norms(model: nn.Module) -> None:
@@ -187,10 +191,12 @@ def _layer(model: nn.Module, x: Tensor) -> str:
     with contextlib.suppress(MelauditError):
         return concept_layer(model, x)
     for stem in ("encoder.layers", "blocks", "layers", "stages", "network", "features"):
-        with contextlib.suppress(AttributeError):
-            blocks = model.get_submodule(stem)
-            names = [n for n, _ in blocks.named_children()]
-            return f"{stem}.{names[max(0, len(names) - 2)]}"
+        with contextlib.suppress(AttributeError, IndexError):
+            block, path = model.get_submodule(stem), stem
+            while path == stem or type(block) is nn.ModuleList:  # of stages of blocks, in twins
+                name, block = list(block.named_children())[-2:][0]
+                path = f"{path}.{name}"
+            return path
     return ""
 
 
@@ -218,7 +224,13 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add: Callable[..., object] = parser.add_argument
-    add("models", nargs="*", help="torchvision names, timm:NAME, or FILE.pt:torchvision-name")
+    add("models", nargs="*", help="torchvision names or timm:NAME (default: every family)")
+    add(
+        "--checkpoint",
+        action="append",
+        default=[],
+        help="a trained model besides: FILE.pt, or FILE.pt:FILE.py:function",
+    )
     add("--timm", action="store_true", help="add the families of timm")
     add("--all", action="store_true", help="every classifier builder in torchvision")
     add("--composite", choices=NAMES, default="epsilon_plus_flat")

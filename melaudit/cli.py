@@ -92,7 +92,11 @@ picture_options = _options(
     click.option("--preprocess", help="auto, weights, weights:ENUM, imagenet or FILE.json."),
 )
 relevance_options = _options(
-    click.option("--engine", type=click.Choice(["auto", "dataflow", "zennit"])),
+    click.option(
+        "--engine",
+        type=click.Choice(["auto", "dataflow", "zennit", "gradient_x_input", "occlusion"]),
+        help="What makes the maps; auto falls back where it fails on the model.",
+    ),
     click.option("--composite", help="Rules: epsilon_plus_flat, epsilon_plus, ..."),
     click.option("--canonizer", help="auto, none, or a canonizer's name (engine zennit)."),
     click.option("--layer", help="The layer whose channels are the concepts."),
@@ -205,20 +209,41 @@ def doctor(as_json: bool, **options: Any) -> None:
 @click.option("--classes", callback=_names, help="Names in the order of the model's outputs.")
 @click.option("--target", help="Class to explain, by name or index (default: the predicted one).")
 @click.option("--channels", type=click.IntRange(1, 64), default=6, show_default=True)
+@click.option(
+    "--outside-disk",
+    type=float,
+    metavar="RADIUS",
+    help="Show the channels that look outside a centred disk; the radius is a share of half the "
+    "shorter side (a dermatoscope's ring: about 0.78).",
+)
+@click.option("--inside-disk", type=float, metavar="RADIUS", help="The same for inside.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--out", type=_PATH, help="PNG to write (default: IMAGE-explained.png here).")
 def explain(
-    image: Path, target: str | None, channels: int, out: Path | None, **options: Any
+    image: Path,
+    target: str | None,
+    channels: int,
+    outside_disk: float | None,
+    inside_disk: float | None,
+    out: Path | None,
+    **options: Any,
 ) -> None:
     """Show one image beside its LRP map and the maps of its strongest channels (CRP), as a PNG."""
+    from melaudit.audit.channels import Place
     from melaudit.audit.configuration import configure
     from melaudit.audit.explanation import explain_image
     from melaudit.publish import publish
 
+    if outside_disk is not None and inside_disk is not None:
+        raise click.UsageError("give --outside-disk or --inside-disk, not both")
+    where = None if outside_disk is None else Place("outside", outside_disk)
+    where = where if inside_disk is None else Place("inside", inside_disk)
     configuration = configure({"data": image.parent, **options})
     place = out or Path(f"{image.stem}-explained.png")
     with Terminal() as terminal:
-        png, notes = explain_image(configuration, image, target=target, channels=channels)
+        png, notes = explain_image(
+            configuration, image, target=target, channels=channels, place=where
+        )
         for note in notes:
             terminal.note(note)
         publish(place, png)

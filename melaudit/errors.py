@@ -28,6 +28,10 @@ class RelevanceError(MelauditError):
     """A model, layer or target for which relevance cannot be computed."""
 
 
+class NoConceptLayerError(RelevanceError):
+    """A model without a layer whose channels could be its concepts."""
+
+
 class DetectorError(MelauditError):
     """A detector that cannot be loaded or that breaks its contract."""
 

@@ -193,7 +193,7 @@ class Explanations:
     engine: str
     """Engine, composite, canonizer and explained quantity in one line."""
     layer: str
-    """The layer whose channels are the concepts."""
+    """The layer whose channels are the concepts; "" for a model without one."""
     checks: tuple[Check, ...]
 
 

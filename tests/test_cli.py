@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 from melaudit.cli import cli, main
+from melaudit.relevance.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -137,3 +139,10 @@ def test_help_is_quick_because_it_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False")
+
+
+def test_every_engine_can_be_chosen() -> None:
+    for command in ("run", "doctor", "explain"):
+        (option,) = [p for p in cli.commands[command].params if p.name == "engine"]
+        assert isinstance(option.type, click.Choice)
+        assert tuple(option.type.choices) == ENGINES

@@ -57,7 +57,8 @@ class Configuration:
     preprocess: str = "auto"
     device: str = "auto"
     engine: str = "auto"
-    composite: str = "epsilon_plus_flat"
+    composite: str = "auto"
+    """Rules of LRP; "auto" takes the usual ones, and others where those fail on the model."""
     canonizer: str = "auto"
     layer: str | None = None
     """The concept layer; None chooses the last one every path goes through."""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from melaudit.audit.conclusions import conclude
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.imagefile import read_image
-from melaudit.audit.knowledge import Knowledge
-from melaudit.audit.outcome import measured
+from melaudit.audit.method import Examined, choose_method, explain, first_input
 from melaudit.audit.preparation import Prepared, prepare
-from melaudit.audit.runner import explain, first_input
-from melaudit.audit.store import Store
-from melaudit.audit.sweep import Observer, Sweep, sweep
-from melaudit.detectors.registry import detectors
+from melaudit.audit.sweep import Observer
+from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
+from melaudit.relevance import Explainer
 
 
 @dataclass(frozen=True)
@@ -53,56 +48,50 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     Raises a MelauditError for everything a user can mend.
     """
     observer.stage("Loading")
-    whole = prepare(configuration)
-    few = whole.dataset.with_limit(configuration.probes, configuration.seed)
-    prepared = dataclasses.replace(whole, dataset=few, knowledge=Knowledge())
-    with explain(configuration, prepared) as explainer:
-        plan = Sweep(
-            explainer=explainer,
-            detectors=tuple(d for d in detectors() if d.checks_explanations),
-            preprocessing=prepared.preprocessing,
-            device=prepared.device,
-            layer=configuration.layer or explainer.choose_layer(first_input(prepared)),
-            batch_size=configuration.batch_size,
-            workers=0,
-            sampled=np.ones(len(few), bool),
+    prepared = prepare(configuration)
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        method = choose_method(configuration, prepared, observer, Path(folder))
+        checked = time.monotonic() - begun
+    if not len(method.known.rows):
+        raise DatasetError(
+            f"none of the {configuration.probes} images that were drawn can be read; mend the "
+            "files, or draw others with --probes"
         )
-        with tempfile.TemporaryDirectory() as folder:
-            store = Store(Path(folder), "examination", few.ids)
-            begun = time.monotonic()
-            sweep(plan, few, store, observer)
-            checked = time.monotonic() - begun
-            concluded = conclude(plan.detectors, measured(store, prepared, plan.layer, 0))
-        rate = _rate(plan, prepared)
+    with explain(method.configuration, prepared.loaded, prepared.device) as explainer:
+        rate = _rate(explainer, method, prepared)
         engine = explainer.describe()
         operations = explainer.operations(first_input(prepared))
     return Examination(
-        architecture=whole.loaded.architecture,
-        outputs=whole.loaded.outputs,
-        classes=whole.classes,
-        preprocessing=whole.preprocessing.describe(),
+        architecture=prepared.loaded.architecture,
+        outputs=prepared.loaded.outputs,
+        classes=prepared.classes,
+        preprocessing=prepared.preprocessing.describe(),
         engine=engine,
-        layer=plan.layer,
-        trust=concluded.trust,
-        checks=concluded.checks,
-        skipped=concluded.skipped,
+        layer=method.layer,
+        trust=method.conclusions.trust,
+        checks=method.conclusions.checks,
+        skipped=method.conclusions.skipped,
         operations=operations,
-        images=len(whole.dataset),
+        images=len(prepared.dataset),
         images_per_second=rate,
-        seconds=len(whole.dataset) / rate + checked,
-        notes=whole.notes,
+        seconds=len(prepared.dataset) / rate + checked,
+        notes=(*prepared.notes, *method.notes),
     )
 
 
-def _rate(plan: Sweep, prepared: Prepared) -> float:
-    """Return images/s of decoding and explaining, on the second batch of the same images."""
-    paths = [p for p in prepared.dataset.paths if read_image(p).image is not None]
+def _rate(explainer: Explainer, method: Examined, prepared: Prepared) -> float:
+    """Return images/s of decoding and explaining, on the second of two equal rounds."""
+    dataset = prepared.dataset
+    paths = [dataset.paths[row] for row in method.known.rows]
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
         images = [read_image(path).image for path in paths]
-        x = torch.stack([plan.preprocessing.apply(i) for i in images if i is not None])
-        plan.explainer.attribute(x.to(plan.device), None, [plan.layer]).maps.cpu()
+        x = torch.stack([prepared.preprocessing.apply(i) for i in images if i is not None])
+        explainer.attribute(
+            x.to(prepared.device), None, [method.layer] if method.layer else []
+        ).maps.cpu()
         seconds = time.monotonic() - begun
     return len(paths) / seconds
 
@@ -113,7 +102,7 @@ def described(found: Examination) -> list[str]:
         f"model          {found.architecture}, {found.outputs} outputs: {', '.join(found.classes)}",
         f"preprocessing  {found.preprocessing}",
         f"relevance      {found.engine}",
-        f"concept layer  {found.layer}",
+        f"concept layer  {found.layer or 'none'}",
         *(f"note           {note}" for note in found.notes),
         "",
         f"maps           {found.trust}",

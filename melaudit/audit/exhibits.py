@@ -21,6 +21,7 @@ from melaudit.detectors.interface import Measurements
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Finding
 from melaudit.relevance.agreement import agreement
+from melaudit.relevance.attention import choose_channels
 from melaudit.relevance.outputs import predictions, probabilities
 from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpinion
 
@@ -94,7 +95,7 @@ def exhibits(
     """Explain the named images again and make them ready to show; unreadable ones are left out."""
     made: dict[str, Exhibit] = {}
     for some, x, pictures in _read(ids, dataset, plan):
-        attribution = plan.explainer.attribute(x, None, [plan.layer])
+        attribution = plan.explainer.attribute(x, None, ())
         predicted = predictions(attribution.logits).tolist()
         sure = probabilities(attribution.logits).cpu().numpy()
         for i, (identity, row) in enumerate(some):
@@ -112,14 +113,20 @@ def exhibits(
 
 
 def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptStrip, ...]:
-    """Make conditional maps (CRP) of the named images: strongest channels and some next to zero."""
+    """Make conditional maps (CRP) of the named images: strongest channels and some next to zero.
+
+    Strong is a channel by its relevance, times the model's own attention to it where it has any.
+    """
+    if not plan.layer:
+        return ()
     made = []
     for some, x, _ in _read(ids, dataset, plan):
         for i, (identity, _row) in enumerate(some):
             one = x[i : i + 1]
-            attribution = plan.explainer.attribute(one, None, [plan.layer])
+            attribution = plan.explainer.attribute(one, None, [plan.layer], plan.layer)
             relevance = attribution.concepts[plan.layer][0]
-            order = relevance.abs().argsort(descending=True).tolist()
+            weights = None if attribution.attention is None else attribution.attention[0]
+            order = choose_channels(relevance, weights, len(relevance))
             channels = [*order[:STRONG], *order[-WEAK:]] if len(order) > STRONG + WEAK else order
             target = predictions(attribution.logits)
             try:
@@ -133,6 +140,7 @@ def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptSt
                     channels=tuple(channels),
                     shares=tuple((relevance[channels] / attribution.start[0]).tolist()),
                     maps=_scaled(maps),
+                    attention=() if weights is None else tuple(weights[channels].tolist()),
                 )
             )
     return tuple(made)
@@ -140,6 +148,8 @@ def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptSt
 
 def second_opinions(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[SecondOpinion, ...]:
     """Explain the named images by Grad-CAM too, with the model's attention where it has any."""
+    if not plan.layer:
+        return ()
     made = []
     for some, x, _ in _read(ids, dataset, plan):
         attribution = plan.explainer.attribute(x, None, ())

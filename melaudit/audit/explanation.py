@@ -12,40 +12,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from melaudit.audit.architectures import load_model
+from melaudit.audit.channels import Place, View
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.imagefile import read_image
-from melaudit.audit.preparation import choose_device
-from melaudit.audit.preprocessing import resolve
+from melaudit.audit.method import explain
+from melaudit.audit.preparation import load
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
 from melaudit.relevance import Explainer
 from melaudit.relevance.agreement import agreement
-from melaudit.relevance.attention import SUMS_TO_ONE, Attention, choose_channels
+from melaudit.relevance.attention import SUMS_TO_ONE, Attention
 from melaudit.relevance.outputs import predictions, probabilities
 from melaudit.reports.panel import Tile, panel
 
 
 def explain_image(
-    configuration: Configuration, image: Path, *, target: str | None = None, channels: int = 6
+    configuration: Configuration,
+    image: Path,
+    *,
+    target: str | None = None,
+    channels: int = 6,
+    place: Place | None = None,
 ) -> tuple[bytes, list[str]]:
     """Return a PNG with the photograph and its maps side by side, and notes.
 
     The maps: LRP, Grad-CAM, Grad-CAM with the model's own attention over channels where it has
-    any, and the strongest channels' (CRP), chosen by relevance, or by relevance times attention.
+    any, and the strongest channels' (CRP), chosen by relevance, or by relevance times attention, or
+    by their relevance in one place of the image.
     `configuration.data` is not used. `target` is a class name or index; None takes the predicted
     class. Raises a MelauditError for everything a user can mend.
     """
-    device = choose_device(configuration.device)
-    loaded = load_model(configuration.model, arch=configuration.arch, factory=configuration.factory)
-    preprocessing = resolve(
-        loaded.preset,
-        image_size=configuration.image_size,
-        mean=configuration.mean,
-        std=configuration.std,
-        crop=configuration.crop,
-        bound_size=loaded.input_size,
-        spec=configuration.preprocess,
-    )
+    loaded, preprocessing, device = load(configuration)
     decoded = read_image(image)
     if decoded.image is None:
         raise DatasetError(f"{image} cannot be read ({', '.join(decoded.reasons)})")
@@ -58,13 +54,7 @@ def explain_image(
         *loaded.notes,
         *preprocessing.warnings,
     ]
-    with Explainer(
-        loaded.model.to(device),
-        composite=configuration.composite,
-        engine=configuration.engine,
-        canonizer=configuration.canonizer,
-        num_classes=loaded.outputs,
-    ) as explainer:
+    with explain(configuration, loaded, device) as explainer:
         asked = None if target is None else torch.tensor([_class(target, classes)])
         tiles = [Tile("photograph", "as the model's input shows it" if preprocessing.crop else "")]
         layer = _layer(configuration, explainer, x, notes)
@@ -76,22 +66,22 @@ def explain_image(
         notes.append(f"{classes[index]}: probability {sure:.3f}, logit {start:+.3f}")
         notes.append(explainer.describe())
         held = f"map holds {total / start:.2f} of the logit" if start else "the logit is zero"
-        tiles.append(
-            Tile(f"LRP for {classes[index]} ({sure:.0%})", held, _array(attribution.maps[0]))
-        )
+        method = "LRP" if explainer.conserves else configuration.engine.replace("_", " ")
+        title = f"{method} for {classes[index]} ({sure:.0%})"
+        tiles.append(Tile(title, held, _array(attribution.maps[0])))
         if layer:
             attention = explainer.attention(x, layer)
             tiles += _grad_cams(explainer, x, explained, layer, attention, attribution.maps, notes)
-            relevance = attribution.concepts[layer][0]
             weights = None if attention is None else attention.weights[0]
-            strongest = choose_channels(relevance, weights, channels)
-            maps = explainer.crp(x, explained.to(device), layer, strongest)[0]
-            for channel, values in zip(strongest, maps, strict=True):
-                share = float(relevance[channel]) / start if start else float("nan")
-                note = f"{share:.1%} of the logit"
-                if weights is not None:
-                    note += f", attention {float(weights[channel]):.2g}"
-                tiles.append(Tile(f"{layer} channel {channel}", note, _array(values)))
+            view = View(explainer, x, explained.to(device), layer, start)
+            try:
+                tiles += (
+                    view.strongest(attribution.concepts[layer][0], weights, channels)
+                    if place is None
+                    else view.looking(place, channels, notes)
+                )
+            except RelevanceError as error:
+                notes.append(f"no channels are shown: {error}")
     seen = preprocessing.frame(decoded.image) if preprocessing.crop else decoded.image
     return panel(seen, tiles), notes
 

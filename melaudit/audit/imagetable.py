@@ -16,11 +16,16 @@ from melaudit.publish import publish
 
 _KEPT_ELSEWHERE = ("row", "logits", "prediction", "target", "status", "reasons")
 
+_RANKED = ("attention.channels", "attention.weights")
+"""Columns with a few values for each image, the first one largest, that get a cell each."""
+
 
 def image_table(result: Outcome, prepared: Prepared, store: Store) -> pd.DataFrame:
     """Return the table: label, prediction, probabilities, scalars of all detectors, cluster.
 
-    Maps and masks stay in the shards. Images that were not read keep their row, with empty cells.
+    The channels that the model itself attends to most come with their weights, where it has
+    attention. Maps and masks stay in the shards. Images that were not read keep their row, with
+    empty cells.
     """
     dataset, table = prepared.dataset, result.measurements
     n, rows = len(dataset.ids), store.column("row")
@@ -39,6 +44,9 @@ def image_table(result: Outcome, prepared: Prepared, store: Store) -> pd.DataFra
             values = store.column(name)
             if values.ndim == 1:
                 columns[name] = _spread(values, rows, n)
+            elif name in _RANKED:
+                for rank in range(values.shape[1]):
+                    columns[f"{name}_{rank + 1}"] = _spread(values[:, rank], rows, n)
     cluster_of = {i: cluster.id for cluster in result.clusters for i in cluster.images}
     columns["cluster"] = [cluster_of.get(identity) for identity in dataset.ids]
     for name, known in dataset.metadata.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from melaudit.audit.dataset import Dataset
 from melaudit.audit.imagefile import read_image, shrink
 from melaudit.audit.knowledge import Knowledge
 from melaudit.audit.preprocessing import Preprocessing
+from melaudit.detectors.interface import locate
 from melaudit.relevance import Explainer
 
 VIEW = 512
@@ -83,14 +83,10 @@ class Laboratory:
             yield row, self._pictures[row]
 
     def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
-        """Return where an artifact is in a picture: the user's word comes before the finder's."""
+        """Return where an artifact is in a picture of an image; see `interface.locate`."""
         shown = self._knowledge.show([self._rows[row]], [(picture.shape[0], picture.shape[1])])
         (told,) = shown.given.get(artifact.id, (None,))
-        if told is None:
-            return artifact.find(picture)
-        if told.present and not told.mask.any():
-            return dataclasses.replace(told, mask=artifact.find(picture).mask)
-        return told
+        return locate(artifact, picture, told)
 
     def batches(self, items: Iterable[T]) -> Iterator[list[T]]:
         """Yield the items in lists of as many as the model is shown at a time."""
@@ -101,7 +97,12 @@ class Laboratory:
     def look(self, pictures: Sequence[RGB]) -> Seen:
         """Return what the model makes of pictures (h, w, 3) of any size."""
         x = torch.stack([self._preprocessing.apply(picture) for picture in pictures])
-        logits, means = self._explainer.features(x.to(self._device), self._layer)
+        x = x.to(self._device)
+        if self._layer:
+            logits, means = self._explainer.features(x, self._layer)
+        else:  # a model without channels has no features to measure distances in
+            logits = self._explainer.logits(x)
+            means = logits[:, :0]
         return Seen(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
 
     def known(self, row: int) -> Seen:
@@ -130,10 +131,10 @@ def natural_distances(
     """Return how far edited pictures (m, c) of images (m,) lie from natural ones, relatively: (m,).
 
     Distance to the nearest natural picture of another image, over the median distance of natural
-    pictures to their nearest other, both in features scaled to unit variance. NaN where fewer than
-    `FEWEST_NATURAL` natural pictures are known.
+    pictures to their nearest other, both in features scaled to unit variance. NaN without features,
+    and where fewer than `FEWEST_NATURAL` natural pictures are known.
     """
-    if len(natural.rows) < FEWEST_NATURAL:
+    if len(natural.rows) < FEWEST_NATURAL or not natural.features.shape[1]:
         return np.full(len(edited), np.nan)
     spread = natural.features.std(0)
     scale = np.where(spread > 0, spread, 1.0)

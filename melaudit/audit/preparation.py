@@ -58,15 +58,35 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def prepare(configuration: Configuration, model: LoadedModel | None = None) -> Prepared:
-    """Load the model (unless one is given) and the data, and make classes and pictures fit.
+def load(
+    configuration: Configuration, model: LoadedModel | None = None
+) -> tuple[LoadedModel, Preprocessing, torch.device]:
+    """Return the model (loaded unless one is given), its preprocessing, and where to run it.
 
-    Raises CheckpointError, DatasetError, PreprocessingError or ConfigurationError.
+    Raises CheckpointError, PreprocessingError or ConfigurationError.
     """
     device = choose_device(configuration.device)
     loaded = model or load_model(
         configuration.model, arch=configuration.arch, factory=configuration.factory
     )
+    preprocessing = resolve(
+        loaded.preset,
+        image_size=configuration.image_size,
+        mean=configuration.mean,
+        std=configuration.std,
+        crop=configuration.crop,
+        bound_size=loaded.input_size,
+        spec=configuration.preprocess,
+    )
+    return loaded, preprocessing, device
+
+
+def prepare(configuration: Configuration, model: LoadedModel | None = None) -> Prepared:
+    """Load the model (unless one is given) and the data, and make classes and pictures fit.
+
+    Raises CheckpointError, DatasetError, PreprocessingError or ConfigurationError.
+    """
+    loaded, preprocessing, device = load(configuration, model)
     dataset = open_dataset(
         configuration.data,
         classes=configuration.classes,
@@ -78,15 +98,6 @@ def prepare(configuration: Configuration, model: LoadedModel | None = None) -> P
     )
     classes = fit_classes(loaded, dataset)
     positive, assumed = choose_positive(classes, configuration.positive)
-    preprocessing = resolve(
-        loaded.preset,
-        image_size=configuration.image_size,
-        mean=configuration.mean,
-        std=configuration.std,
-        crop=configuration.crop,
-        bound_size=loaded.input_size,
-        spec=configuration.preprocess,
-    )
     knowledge = gather(
         dataset.ids,
         [artifact.id for artifact in artifacts()],

@@ -1,4 +1,4 @@
-"""The run as one sentence: prepare, pass over the data, conclude, report."""
+"""The run as one sentence: prepare, choose a method, pass over the data, conclude, report."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from torch import Tensor
 
 from melaudit.audit.architectures import LoadedModel
 from melaudit.audit.assembly import Clock, assemble
@@ -23,10 +21,10 @@ from melaudit.audit.exhibits import (
     shown,
     strips,
 )
-from melaudit.audit.imagefile import read_image
 from melaudit.audit.imagetable import write_images
 from melaudit.audit.interventions import intervene
 from melaudit.audit.laboratory import Laboratory
+from melaudit.audit.method import Examined, choose_method, explain
 from melaudit.audit.outcome import Outcome, measured, outcome
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
@@ -36,7 +34,7 @@ from melaudit.audit.training_data import training_evidence
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.registry import detectors as all_detectors
-from melaudit.errors import DatasetError, StoreError
+from melaudit.errors import StoreError
 from melaudit.findings import Findings
 from melaudit.publish import publish
 from melaudit.relevance import Explainer
@@ -68,10 +66,16 @@ def run(
     observer.stage("Loading")
     prepared = prepare(configuration, model)
     introduce(prepared, observer)
-    with _locked(configuration.out), explain(configuration, prepared) as explainer:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_locked(configuration.out))
         training = training_evidence(configuration, prepared.classes, observer)
         prepared = dataclasses.replace(prepared, training=training)
-        plan = _plan(configuration, prepared, explainer)
+        method = choose_method(configuration, prepared, observer, configuration.out / "shards")
+        prepared = dataclasses.replace(prepared, notes=(*prepared.notes, *method.notes))
+        explainer = stack.enter_context(
+            explain(method.configuration, prepared.loaded, prepared.device)
+        )
+        plan = _plan(configuration, prepared, explainer, method)
         store = _store(configuration, prepared, plan)
         sweep(plan, prepared.dataset, store, observer)
         table = measured(store, prepared, plan.layer, configuration.seed)
@@ -97,40 +101,20 @@ def introduce(prepared: Prepared, observer: Observer) -> None:
         observer.note(f"note: {note}")
 
 
-def explain(configuration: Configuration, prepared: Prepared) -> Explainer:
-    """Return the explainer that the configuration asks for, on the prepared device."""
-    return Explainer(
-        prepared.loaded.model.to(prepared.device),
-        composite=configuration.composite,
-        engine=configuration.engine,
-        canonizer=configuration.canonizer,
-        num_classes=prepared.loaded.outputs,
-    )
-
-
-def first_input(prepared: Prepared) -> Tensor:
-    """Return the first readable image as the model's input (1, 3, H, W), for a dry run."""
-    for path in prepared.dataset.paths:
-        image = read_image(path).image
-        if image is not None:
-            return prepared.preprocessing.apply(image)[None].to(prepared.device)
-    raise DatasetError(
-        f"none of the {len(prepared.dataset.paths)} images can be read; check that they are "
-        "JPEG, PNG, TIFF, BMP, WEBP or GIF files"
-    )
-
-
-def _plan(configuration: Configuration, prepared: Prepared, explainer: Explainer) -> Sweep:
+def _plan(
+    configuration: Configuration, prepared: Prepared, explainer: Explainer, method: Examined
+) -> Sweep:
     return Sweep(
         explainer=explainer,
         detectors=all_detectors(),
         preprocessing=prepared.preprocessing,
         device=prepared.device,
-        layer=configuration.layer or explainer.choose_layer(first_input(prepared)),
+        layer=method.layer,
         batch_size=configuration.batch_size,
         workers=configuration.workers,
         sampled=sample(prepared.dataset.labels, configuration.probes, configuration.seed),
         knowledge=prepared.knowledge,
+        known=method.known,
     )
 
 

@@ -38,6 +38,8 @@ def suspicious_clusters(
 
     artifacts: artifact -> (n,) whether an image shows it.
     """
+    if not measurements.layer:
+        return (), (Skipped("clusters", "the model has no layer whose channels are concepts"),)
     maps = measurements["relevance.positive"].astype(float) - measurements["relevance.negative"]
     total = np.abs(measurements["relevance.positive"].astype(float)) + np.abs(
         measurements["relevance.negative"]

@@ -8,21 +8,21 @@ whoever computes it and whenever.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from melaudit.audit.columns import attention_columns, relevance_columns
 from melaudit.audit.dataset import Dataset
 from melaudit.audit.decoding import ImageStream, Loaded
 from melaudit.audit.knowledge import Knowledge, Shown
 from melaudit.audit.preprocessing import Preprocessing
 from melaudit.audit.store import Store
-from melaudit.detectors.interface import GRID, Array, Batch, Detector
+from melaudit.detectors.interface import Array, Batch, Detector
 from melaudit.errors import DetectorError
 from melaudit.relevance import Attribution, Explainer
 from melaudit.relevance.outputs import predictions
@@ -48,6 +48,16 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
+class Known:
+    """What detectors measured on k images before the pass."""
+
+    rows: NDArray[np.int64]
+    """(k,) their rows in the data set."""
+    columns: Mapping[str, Array]
+    """Name -> (k, ...)."""
+
+
+@dataclass(frozen=True)
 class Sweep:
     """What the pass needs, besides the images."""
 
@@ -56,12 +66,20 @@ class Sweep:
     preprocessing: Preprocessing
     device: torch.device
     layer: str
+    """The concept layer; "" for a model without one."""
     batch_size: int
     workers: int
     sampled: NDArray[np.bool_]
     """(n,) rows of the data set on which expensive probes run."""
     knowledge: Knowledge = field(default_factory=Knowledge)
     """What the user knows of the images besides their labels."""
+    known: Known | None = None
+    """What need not be measured again."""
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers whose concepts are asked for: the concept layer, if the model has one."""
+        return [self.layer] if self.layer else []
 
     @property
     def few(self) -> NDArray[np.bool_]:
@@ -85,9 +103,11 @@ def sample(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.bool_]
     return chosen
 
 
-def sweep(plan: Sweep, dataset: Dataset, store: Store, observer: Observer) -> None:
+def sweep(
+    plan: Sweep, dataset: Dataset, store: Store, observer: Observer, stage: str = "Measuring"
+) -> None:
     """Measure every image of the data set into the store, skipping shards that are there."""
-    observer.stage("Measuring", len(dataset.ids))
+    observer.stage(stage, len(dataset.ids))
     todo = [shard for shard in range(len(store)) if not store.done(shard)]
     there = len(dataset.ids) - sum(len(store.rows(shard)) for shard in todo)
     if there:
@@ -157,7 +177,7 @@ def _measure(
 ) -> dict[str, Array]:
     """Measure one batch of readable images: named columns, one row per image."""
     x = loaded.inputs.to(plan.device)
-    attribution = plan.explainer.attribute(x, None, [plan.layer])
+    attribution = plan.explainer.attribute(x, None, plan.layers, attention=plan.layer or None)
     rows = list(loaded.positions)
     batch = _batch(plan, dataset, loaded, shown, attribution, x)
     columns: dict[str, Array] = {
@@ -165,36 +185,19 @@ def _measure(
         "logits": batch.logits,
         "prediction": batch.predictions,
         "target": batch.targets,
-        **relevance_columns(attribution.maps, attribution.concepts[plan.layer]),
+        **relevance_columns(attribution.maps, attribution.concepts.get(plan.layer)),
     }
+    if attribution.attention is not None:
+        columns |= attention_columns(attribution.attention)
     for detector in plan.detectors:
         if detector.id in failed:
             continue
         try:
-            columns |= _checked(detector, batch)
+            columns |= _taken_over(detector, batch, rows, plan.known)
         except Exception as error:  # a detector may be anybody's: the run goes on without it
             failed.add(detector.id)
             observer.note(f"detector {detector.id} failed and is left out: {error!r}")
     return columns
-
-
-def relevance_columns(maps: Tensor, concepts: Tensor) -> dict[str, Array]:
-    """Return what is kept of the maps (N, H, W) and concepts (N, channels) of every image.
-
-    The positive and the negative part are pooled apart to (N, GRID, GRID), so that no evidence
-    cancels within a cell, and divided by the image's total: both together sum to 1.
-    """
-    parts = torch.stack([maps.clamp(min=0), -maps.clamp(max=0)], 1)
-    pooled = functional.adaptive_avg_pool2d(parts.double(), GRID)
-    pooled = pooled / pooled.sum((1, 2, 3), keepdim=True).clamp_min(torch.finfo(torch.double).tiny)
-    total = concepts.double().abs().sum(1, keepdim=True)
-    shares = concepts.double() / total.clamp_min(torch.finfo(torch.double).tiny)
-    half = torch.float16
-    return {
-        "relevance.positive": pooled[:, 0].to(half).cpu().numpy(),
-        "relevance.negative": pooled[:, 1].to(half).cpu().numpy(),
-        "relevance.concepts": shares.to(half).cpu().numpy(),
-    }
 
 
 def _batch(
@@ -226,7 +229,9 @@ def _batch(
         relevance=_float(attribution.maps),
         start=_float(attribution.start),
         absorbed=None if absorbed is None else _float(absorbed),
-        concepts=_float(attribution.concepts[plan.layer]),
+        concepts=_float(
+            attribution.concepts.get(plan.layer, attribution.maps.new_zeros(len(x), 0))
+        ),
         layer=plan.layer,
         sampled=plan.sampled[rows],
         attributor=plan.explainer,
@@ -235,12 +240,31 @@ def _batch(
         few=plan.few[rows],
         lesions=shown.lesions,
         given=shown.given,
+        conserves=plan.explainer.conserves,
     )
 
 
 def _float(values: Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = values.detach().float().cpu().numpy()
     return array
+
+
+def _taken_over(
+    detector: Detector, batch: Batch, rows: Sequence[int], known: Known | None
+) -> dict[str, Array]:
+    """Measure a batch, but take from `known` what it has of this detector."""
+    names = [] if known is None else [n for n in known.columns if n.startswith(f"{detector.id}.")]
+    if known is None or not names:
+        return _checked(detector, batch)
+    place = {row: i for i, row in enumerate(known.rows.tolist())}
+    there = np.array([row in place for row in rows])
+    few = None if batch.few is None else batch.few & ~there
+    columns = _checked(detector, replace(batch, sampled=batch.sampled & ~there, few=few))
+    before = [place[row] for row in rows if row in place]
+    for name in names:
+        columns[name] = np.array(columns[name])
+        columns[name][there] = known.columns[name][before]
+    return columns
 
 
 def _checked(detector: Detector, batch: Batch) -> dict[str, Array]:

@@ -33,7 +33,8 @@ def unwrap(loaded: object, name: str) -> tuple[dict[str, Tensor], str, tuple[str
 
     `name` is that of the file, for messages. Raises CheckpointError when there are no weights.
     """
-    found = _search(loaded, _DEEPEST)
+    # A module's own parameters may have any name: such weights are seen by holding nothing else.
+    found = _search(loaded, _DEEPEST) or _search(loaded, _DEEPEST, plain=True)
     if found is None:
         raise CheckpointError(f"{name} holds no weights of a model: {_contents(loaded)}")
     path, inner = found
@@ -63,17 +64,17 @@ def _weighs_a_loss(key: str) -> bool:
 
 
 def _search(
-    loaded: object, depth: int, seen: set[int] | None = None
+    loaded: object, depth: int, seen: set[int] | None = None, plain: bool = False
 ) -> tuple[tuple[str, ...], Mapping[object, object]] | None:
     """Return the path to a state_dict and the state_dict, or None; never look anywhere twice."""
     seen = set() if seen is None else seen
     if not isinstance(loaded, Mapping) or depth == 0 or id(loaded) in seen:
         return None
     seen.add(id(loaded))
-    if _is_state_dict(loaded):
+    if _is_plain(loaded) if plain else _is_state_dict(loaded):
         return (), loaded
     for key in (*RAW, *AVERAGED):
-        found = _search(loaded.get(key), depth - 1, seen)
+        found = _search(loaded.get(key), depth - 1, seen, plain)
         if found is not None:
             return (key, *found[0]), found[1]
     # A single mapping full of weights is meant whatever it is called; of several, nobody knows.
@@ -82,7 +83,7 @@ def _search(
         for key, value in loaded.items()
         if isinstance(key, str)
         and "optim" not in key.lower()
-        and (found := _search(value, depth - 1, seen)) is not None
+        and (found := _search(value, depth - 1, seen, plain)) is not None
     ]
     if len(others) != 1:
         return None
@@ -95,6 +96,13 @@ def _is_state_dict(candidate: Mapping[object, object]) -> bool:
     tensors = [k for k, v in candidate.items() if isinstance(k, str) and isinstance(v, Tensor)]
     named = [key for key in tensors if key.endswith(("weight", "bias"))]
     return bool(named) and len(tensors) * 2 > len(candidate)
+
+
+def _is_plain(candidate: Mapping[object, object]) -> bool:
+    """Tell whether a mapping holds names and tensors and nothing else."""
+    return bool(candidate) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in candidate.items()
+    )
 
 
 def _others(loaded: object, path: tuple[str, ...]) -> str:

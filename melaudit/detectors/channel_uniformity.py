@@ -15,7 +15,8 @@ of 0.0 to 1.1 (channels lose more or less than the average), leaking ones 7 to 9
 nearly everything: above 1.5 is degraded, above 4 a failure. Likeness alone is no fault: sound maps
 of a trained ResNet50 have a mean |cosine| of 0.75 to 0.98, those of a random one 0.993. Maps whose
 every pair agrees to 0.999 (sound ones: 0.99 at most) are degraded all the same, and with a misfit a
-failure.
+failure. Maps of gradient x input promise no sums, so only their likeness is judged; occlusion has
+no conditional maps.
 
 Do instead: condition on a block's output, which every path passes, and let the engine start there
 (`exclude_parallel` in zennit-crp).
@@ -61,7 +62,7 @@ class ChannelUniformity:
         """
         measured = {
             name: np.full(len(batch.ids), np.nan)
-            for name in ("applied", "mean_cosine", "min_cosine", "misfit")
+            for name in ("applied", "filled", "mean_cosine", "min_cosine", "misfit")
         }
         for i in np.flatnonzero(batch.sampled):
             own = batch.concepts[i].astype(np.float64)
@@ -81,6 +82,8 @@ class ChannelUniformity:
                 measured["mean_cosine"][i] = likeness.mean()
                 measured["min_cosine"][i] = likeness.min()
             if np.isfinite(pictures).all() and pictures.any():
+                measured["filled"][i] = 1
+            if measured["filled"][i] == 1 and batch.conserves:
                 whole = batch.relevance[i].sum(dtype=np.float64)
                 measured["misfit"][i] = misfit(
                     pictures.sum((1, 2)) * batch.start[i], whole * own[strongest]
@@ -93,15 +96,33 @@ class ChannelUniformity:
         if not (applied == 1).any():
             tried = int(np.isfinite(applied).sum())
             reason = f"the layer {measurements.layer} gives no conditional maps"
+            if not measurements.layer:
+                reason = "the model has no layer whose channels are concepts"
             return [Skipped(self.id, reason if tried else "no image was sampled for it")]
         off = _median(measurements["channel_uniformity.misfit"])
         where = f"at {measurements.layer}, median of {many(int((applied == 1).sum()), 'image')}"
-        if off is None:
+        if off is None and not (measurements["channel_uniformity.filled"] == 1).any():
             statement = f"The channels' pictures are empty or not finite ({where})."
             return [Check(self.id, CheckStatus.FAIL, None, self.misfit[0], statement)]
         mean = _median(measurements["channel_uniformity.mean_cosine"])
         least = _median(measurements["channel_uniformity.min_cosine"])
+        if off is None:
+            return [self._by_likeness(mean, least, where)]
         return [self._judged(off, mean, least, where)]
+
+    def _by_likeness(self, mean: float | None, least: float | None, where: str) -> Result:
+        """Judge maps whose sums mean nothing."""
+        if mean is None or least is None:
+            return Skipped(self.id, f"the layer has no two channels to tell apart ({where})")
+        figures = f"mean |cosine| of two pictures {mean:.4f}; {where}"
+        if least >= self.alike:
+            statement = f"The pictures of all channels are the same ({figures})."
+            return Check(self.id, CheckStatus.DEGRADED, least, self.alike, statement)
+        statement = (
+            f"The channels' pictures differ ({figures}). What they hold is not judged: the method "
+            "that made them promises no amounts."
+        )
+        return Check(self.id, CheckStatus.PASS, least, self.alike, statement)
 
     def _judged(self, off: float, mean: float | None, least: float | None, where: str) -> Check:
         status = grade(off <= self.misfit[0], off <= self.misfit[1])

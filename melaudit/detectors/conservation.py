@@ -14,7 +14,9 @@ the biases of sound networks keep 10 to 80 % (measured on trained and on random 
 whose relevance is made up hold 3.7 to 10^8 units for each unit of evidence. So the maps must hold
 0.1 to 1.5 (degraded from 0.01 to 3). Closed books with a ratio outside of that are degraded: the
 maps are right, but show hardly anything, or a difference of large numbers.
-Images whose logit is next to nothing say nothing about a ratio and are left out.
+Images whose logit is next to nothing say nothing about a ratio and are left out. Gradient x input
+and occlusion, which stand in where LRP fails, promise no sum at all: their maps must be finite, and
+are degraded whatever they sum to, since nothing vouches for the amounts in them.
 
 Do instead: choose the engine `dataflow`, or a canonizer made for the architecture.
 
@@ -65,6 +67,7 @@ class Conservation:
             "start": batch.start.astype(np.float64),
             "absorbed": absorbed.astype(np.float64),
             "unknown": np.full(n, len(batch.unknown), np.int64),
+            "promised": np.full(n, batch.conserves),
         }
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
@@ -75,6 +78,8 @@ class Conservation:
         lost = 1 - finite.mean() if len(total) else 0.0
         if lost > self.broken:
             return [self._not_finite(int(np.count_nonzero(~finite)), len(total))]
+        if not measurements["conservation.promised"].all():
+            return [self._not_promised(total[finite], start[finite])]
         strong = finite & (start != 0)
         if not strong.any():
             return [Skipped(self.id, "no image has a logit other than zero to compare a map with")]
@@ -105,6 +110,16 @@ class Conservation:
             "divided by zero or overflows. Use the engine dataflow or another composite."
         )
         return Check(self.id, CheckStatus.FAIL, n / of, self.broken, statement)
+
+    def _not_promised(self, total: Array, start: Array) -> Check:
+        ratios = np.abs(total[start != 0] / start[start != 0])
+        held = f" (here {amount(float(np.median(ratios)))}, median)" if len(ratios) else ""
+        statement = (
+            "The method that made these maps does not pass on relevance, so a map may hold any "
+            f"amount for each unit of evidence{held}: where a map is bright can be read, how much "
+            "it holds cannot."
+        )
+        return Check(self.id, CheckStatus.DEGRADED, None, self.books[0], statement)
 
     def _with_books(self, ratio: float, error: float) -> Check:
         status = grade(error <= self.books[0], error <= self.books[1])

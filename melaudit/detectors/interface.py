@@ -57,6 +57,18 @@ class Attributor(Protocol):
         ...
 
 
+def locate(artifact: Artifact, image: NDArray[np.uint8], told: Found | None) -> Found:
+    """Return where an artifact is in an image: the user's word, `told`, before the finder's.
+
+    Where the user says that it is there but not where, the finder's mask tells.
+    """
+    if told is None:
+        return artifact.find(image)
+    if told.present and not told.mask.any():
+        return replace(told, mask=artifact.find(image).mask)
+    return told
+
+
 @dataclass(frozen=True)
 class Batch:
     """What the pass shows to a detector: N images and what the model made of them."""
@@ -83,7 +95,7 @@ class Batch:
     concepts: NDArray[np.float32]
     """(N, channels) relevance of the concept layer's channels."""
     layer: str
-    """The concept layer."""
+    """The concept layer; "" for a model that has none, and then no channels."""
     sampled: NDArray[np.bool_]
     """(N,) True for the seeded sample on which expensive probes may run."""
     attributor: Attributor
@@ -103,20 +115,13 @@ class Batch:
     """Artifact -> (N,) what the user says of each image; None where nothing is said. See `find`."""
 
     def find(self, artifact: Artifact) -> list[Found]:
-        """Return what is known of an artifact in each image: the user's word before the finder's.
-
-        Where the user says that it is there but not where, the finder's mask tells.
-        """
+        """Return what is known of an artifact in each image; see `locate`."""
         nothing: list[Found | None] = [None] * len(self.images)
-        found = []
-        for image, told in zip(self.images, self.given.get(artifact.id, nothing), strict=True):
-            if told is None:
-                found.append(artifact.find(image))
-            elif told.present and not told.mask.any():
-                found.append(replace(told, mask=artifact.find(image).mask))
-            else:
-                found.append(told)
-        return found
+        told = self.given.get(artifact.id, nothing)
+        return [locate(artifact, *each) for each in zip(self.images, told, strict=True)]
+
+    conserves: bool = True
+    """Whether maps are meant to sum to `start`: LRP's are, those of gradients or occlusion not."""
 
     @property
     def fewest(self) -> NDArray[np.intp]:
@@ -209,8 +214,9 @@ class Measurements:
 
         `relevance.positive` and `relevance.negative` (n, GRID, GRID) float32 always exist: the
         positive and the negated negative part of each map, each pixel's share of the image's total
-        absolute relevance (both together sum to 1); so do `relevance.concepts` (n, channels), the
-        channels' relevance divided by the image's sum of absolute channel relevance.
+        absolute relevance (both together sum to 1). So do, where there is a `layer`,
+        `relevance.concepts` (n, channels), the channels' relevance divided by the image's sum of
+        absolute channel relevance.
         Raises KeyError for a name that nothing measured.
         """
         return self.columns(name)

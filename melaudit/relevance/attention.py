@@ -9,7 +9,7 @@ class name need be known; a learned scale, the same for every image, is no atten
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -39,6 +39,18 @@ SUMS_TO_ONE = 1e-3
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where in a forward pass the weights are: an output, or a factor of a product."""
+
+    output: int | None = None
+    """Which of the tensors that the model returns."""
+    product: int | None = None
+    """Which of the products of two tensors that the model computes."""
+    factor: int = 0
+    """Which of that product's two factors."""
+
+
+@dataclass(frozen=True)
 class Attention:
     """The weights a model gives to the channels of a layer."""
 
@@ -46,6 +58,8 @@ class Attention:
     """(N, C) in 0..1."""
     where: str
     """Where they were found, in words."""
+    source: Source = Source()
+    """The same for whoever looks there again."""
 
 
 def attention(
@@ -78,6 +92,14 @@ def attention(
     return returned or watch.gate()
 
 
+def join(parts: Sequence[Attention | None]) -> Attention | None:
+    """Put the attention of a batch's parts together; None where one of them has none."""
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts):
+        return None
+    return replace(found[0], weights=torch.cat([part.weights for part in found]))
+
+
 def choose_channels(relevance: Tensor, attention: Tensor | None, count: int) -> list[int]:
     """Return the `count` channels to look at, by |relevance| (C,) times attention (C,) if any.
 
@@ -101,8 +123,8 @@ def _returned(output: object, n: int, channels: int, num_classes: int | None) ->
     if len(met) < 2:
         return None
     logits = find_logits(output, num_classes)
-    for tensor in met:
-        weights = _per_channel(tensor, n, channels)
+    for place, tensor in enumerate(met):
+        weights = per_channel(tensor, n, channels)
         if tensor is logits or weights is None or not _in_range(weights):
             continue
         sums = weights.sum(1)
@@ -110,7 +132,8 @@ def _returned(output: object, n: int, channels: int, num_classes: int | None) ->
         # Features after a ReLU may happen to lie in 0..1: so a gate must also be made as one.
         if softmax or _squashed(tensor):
             kind = "weights that sum to 1" if softmax else "gates between 0 and 1"
-            return Attention(weights, f"returned beside the logits: {kind}, {channels} channels")
+            where = f"returned beside the logits: {kind}, {channels} channels"
+            return Attention(weights, where, Source(output=place))
     return None
 
 
@@ -125,6 +148,7 @@ class _Product:
     module: str
     early: bool
     """Whether the layer had not given its output yet."""
+    source: Source
 
 
 @dataclass(eq=False)
@@ -139,6 +163,8 @@ class _Watch(TorchFunctionMode):
     products: list[_Product] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
     """The modules running now, the innermost last."""
+    calls: int = 0
+    """Products of two tensors seen."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -168,26 +194,23 @@ class _Watch(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        factors = args[:2]
-        if (
-            getattr(func, "__name__", "") in PRODUCTS
-            and len(factors) == 2
-            and all(isinstance(f, Tensor) for f in factors)
-        ):
-            for gate, signal in (factors, factors[::-1]):
-                self._note(gate, signal)
+        if is_product(func, args):
+            for factor in (0, 1):
+                self._note(args[factor], args[1 - factor], Source(None, self.calls, factor))
+            self.calls += 1
         return func(*args, **(kwargs or {}))
 
-    def _note(self, gate: Tensor, signal: Tensor) -> None:
+    def _note(self, gate: Tensor, signal: Tensor, source: Source) -> None:
         if signal.ndim not in (3, 4) or gate.ndim != signal.ndim or not signal.requires_grad:
             return
         n, channels, *space = signal.shape
-        weights = _per_channel(gate, n, channels)
+        weights = per_channel(gate, n, channels)
         if n != self.n or torch.Size(space).numel() < 2 or weights is None:
             return
         if _squashed(gate) and _in_range(weights):
             name = self.running[-1] if self.running else ""
-            self.products.append(_Product(weights, _origin(signal), name, self.output is None))
+            early = self.output is None
+            self.products.append(_Product(weights, _origin(signal), name, early, source))
 
     def gate(self) -> Attention | None:
         """Return the gate that acts on the layer's channels."""
@@ -197,11 +220,18 @@ class _Watch(TorchFunctionMode):
             if found:
                 name = found[-1].module or "the model's own forward"
                 where = f"a gate in {name}, {place} the output of {self.layer}"
-                return Attention(found[-1].weights, f"{where}: {self.channels} channels")
+                words = f"{where}: {self.channels} channels"
+                return Attention(found[-1].weights, words, found[-1].source)
         return None
 
 
-def _per_channel(tensor: Tensor, n: int, channels: int) -> Tensor | None:
+def is_product(func: object, args: Sequence[object]) -> bool:
+    """Whether a call of one of torch's functions multiplies two tensors."""
+    named = getattr(func, "__name__", "") in PRODUCTS
+    return named and len(args) >= 2 and all(isinstance(factor, Tensor) for factor in args[:2])
+
+
+def per_channel(tensor: Tensor, n: int, channels: int) -> Tensor | None:
     """Return (N, C), (N, C, 1[, 1]) or what was expanded from it as (N, C); None for the rest."""
     if tensor.ndim not in (2, 3, 4) or tensor.shape[:2] != (n, channels):
         return None

@@ -30,6 +30,7 @@ from melaudit.relevance.intact import remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import find_layer, first_tensor
 from melaudit.relevance.outputs import find_logits
+from melaudit.relevance.places import sums_by_maps
 
 
 class DataflowEngine:
@@ -39,6 +40,8 @@ class DataflowEngine:
     note which of them runs; leaving puts everything back. Relevance is computed in the precision
     of the model's parameters, without TF32 and outside any autocast.
     """
+
+    conserves = True
 
     def __init__(
         self,
@@ -97,6 +100,22 @@ class DataflowEngine:
             )
         weights = torch.eye(count, device=x.device)[list(channels)]
         return forward.through(layer, weights).maps
+
+    def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
+        """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
+
+        All channels at once, from one forward pass; where the model does not allow that, by the
+        maps of the strongest channels.
+        """
+        at_once = self.run(x, target, [layer]).within(layer, masks)
+        if at_once is not None:
+            return at_once
+        relevance = self.attribute(x, target, [layer]).concepts[layer]
+
+        def maps(x: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
+            return self.conditional(x, target, layer, channels)
+
+        return sums_by_maps(maps, x, target, relevance, masks)
 
     def mixtures(self, x: Tensor, target: Tensor, layer: str, weights: Tensor) -> Tensor:
         """Return (N, m, H, W): the maps of m mixtures of channels, `weights` (m, channels)."""

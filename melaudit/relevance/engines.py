@@ -15,7 +15,8 @@ from melaudit.errors import ConfigurationError
 from melaudit.relevance.canonizers import find_canonizer
 from melaudit.relevance.interface import Engine
 
-ENGINES = ("auto", "dataflow", "zennit")
+ENGINES = ("auto", "dataflow", "zennit", "gradient_x_input", "occlusion")
+"""The last two follow no rules of LRP: they stand in where no composite can be used."""
 
 
 def choose_engine(engine: str, canonizer: str = "auto") -> str:
@@ -34,10 +35,10 @@ def choose_engine(engine: str, canonizer: str = "auto") -> str:
 
 
 def other_engine(engine: str) -> str | None:
-    """Return the engine that can check on this one; None where it is not installed."""
+    """Return the engine that can check on this one by the same rules; None where there is none."""
     if engine == "dataflow":
         return "zennit"
-    return "dataflow" if _has_dataflow() else None
+    return "dataflow" if engine == "zennit" and _has_dataflow() else None
 
 
 def _has_dataflow() -> bool:
@@ -65,6 +66,14 @@ def build_engine(
         return ZennitEngine(model, rules, canonizer, num_classes)
     if canonizer != "auto":
         find_canonizer(canonizer, model)  # needs none, but says so if the name is wrong
+    if engine == "gradient_x_input":
+        from melaudit.relevance.gradient_engine import GradientEngine
+
+        return GradientEngine(model, num_classes)
+    if engine == "occlusion":
+        from melaudit.relevance.occlusion_engine import OcclusionEngine
+
+        return OcclusionEngine(model, num_classes)
     from melaudit.relevance.dataflow_engine import DataflowEngine
 
     return DataflowEngine(model, rules, num_classes=num_classes, biased=biased)

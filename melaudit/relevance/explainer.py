@@ -5,28 +5,29 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from zennit.core import Composite
 
-from melaudit.errors import MelauditError, RelevanceError
+from melaudit.errors import RelevanceError
 from melaudit.relevance import gradcam
-from melaudit.relevance.attention import Attention, attention
+from melaudit.relevance.acceptance import accepted, explainable, logits_differ, model_errors
+from melaudit.relevance.attention import Attention, Source, attention
+from melaudit.relevance.attention import join as join_attention
+from melaudit.relevance.attention_record import recording
 from melaudit.relevance.composites import PIXEL_BOUNDS, Bound, composite_name, find_composite
 from melaudit.relevance.engines import build_engine, choose_engine, exact, other_engine
 from melaudit.relevance.features import features
-from melaudit.relevance.intact import remember_hooks, remember_state
+from melaudit.relevance.intact import copied, remember_hooks, remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import channels as count_channels
 from melaudit.relevance.layers import concept_layer, find_layer
 from melaudit.relevance.outputs import find_logits, predictions
 from melaudit.relevance.parts import Parts, join
+from melaudit.relevance.places import Places, both_sides
 from melaudit.relevance.randomisation import randomise
-
-OUTPUTS_MAY_DIFFER = 0.05
-"""Share of the largest logit by which an engine's forward pass may differ from the model's own;
-folding a BatchNorm rounds at 1e-5, merging the wrong one is off by far more."""
 
 
 class Explainer:
@@ -50,7 +51,8 @@ class Explainer:
     composite
         Name of a composite (`composites.NAMES`) or a zennit Composite.
     engine
-        "dataflow", "zennit", or "auto": see `engines.choose_engine`.
+        "dataflow", "zennit", or "auto": see `engines.choose_engine`. "gradient_x_input" and
+        "occlusion" follow no rules, so that composite, bounds and biased mean nothing to them.
     canonizer
         For zennit only: "auto", "none", or a name from `canonizers.CANONIZERS`.
     num_classes
@@ -75,7 +77,7 @@ class Explainer:
         bounds: tuple[Bound, Bound] = PIXEL_BOUNDS,
         biased: bool = False,
     ) -> None:
-        self.model = _explainable(model)
+        self.model = explainable(model)
         self.num_classes = num_classes
         self.output_difference: float | None = None
         """Largest difference between the engine's logits of the first image and the model's own,
@@ -90,6 +92,7 @@ class Explainer:
         self._first: Tensor | None = None
         self._undo: ExitStack | None = None
         self._channels: dict[str, int] = {}
+        self._sources: dict[str, Source | None] = {}
         self._parts = Parts()
 
     def __enter__(self) -> Explainer:
@@ -104,19 +107,33 @@ class Explainer:
         if undo is not None:
             undo.close()
 
-    def attribute(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Attribution:
+    def attribute(
+        self,
+        x: Tensor,
+        target: Tensor | None,
+        layers: Sequence[str],
+        attention: str | None = None,
+    ) -> Attribution:
         """Explain the images x (N, C, H, W) for the classes target (N,), with concepts at `layers`.
 
         One forward and one backward pass give everything; None explains the predicted classes.
         A batch that does not fit into memory is taken in parts, and so are those after it.
+        `attention` names a layer: the model's own weights for its channels are taken from the same
+        pass; where they are is found once, on the first image.
         """
         x = self._images(x)
-        target = None if target is None else torch.as_tensor(target).to(x.device)
+        target = self._asked(x, target)
         for layer in layers:
             find_layer(self.model, layer)
+        source = None if attention is None else self._source(x, attention)
+
+        def explain(x: Tensor, target: Tensor | None) -> Attribution:
+            with recording(self.model, source) as record:
+                found = self._engine.attribute(x, target, layers)
+            return replace(found, attention=record.weights(len(x)))
+
         with self._entered(x):
-            parts = self._parts(x, target, lambda x, t: self._engine.attribute(x, t, layers))
-        return join(parts)
+            return join(self._parts(x, target, explain))
 
     def lrp(self, x: Tensor, target: Tensor | None = None) -> Tensor:
         """Return the maps (N, H, W): the relevance of the input, summed over its channels."""
@@ -135,22 +152,50 @@ class Explainer:
         logits passes (as `choose_layer` does), else the maps show only part of the evidence.
         """
         x = self._images(x)
-        target = None if target is None else torch.as_tensor(target).to(x.device)
+        target = self._asked(x, target)
+        count = self._count(x, layer)
+        beyond = [c for c in channels if not 0 <= c < count]
+        if beyond:
+            raise RelevanceError(f"layer {layer} has channels 0 to {count - 1}, not {beyond[0]}")
+        if not channels:
+            return x.new_empty(len(x), 0, *x.shape[2:])
+        return self._conditional(
+            x, target, lambda x, t: self._engine.conditional(x, t, layer, channels)
+        )
+
+    def places(self, x: Tensor, target: Tensor | None, layer: str, mask: Tensor) -> Places:
+        """Return what each channel of a layer looks at inside and outside of a mask (H, W).
+
+        That is what its conditional map sums to there: of all channels, or with zennit of the
+        strongest ones (see the module `places`).
+        """
+        x = self._images(x)
+        self._count(x, layer)
+        masks = both_sides(mask, x)
+        sums = self._conditional(
+            x, self._asked(x, target), lambda x, t: self._engine.within(x, t, layer, masks)
+        )
+        return Places(layer, sums[:, 0], sums[:, 1])
+
+    def _count(self, x: Tensor, layer: str) -> int:
+        """Return how many channels the layer has."""
         find_layer(self.model, layer)
         if layer not in self._channels:
             self._channels[layer] = count_channels(self.model, x, layer, self.num_classes)
-        beyond = [c for c in channels if not 0 <= c < self._channels[layer]]
-        if beyond:
-            raise RelevanceError(
-                f"layer {layer} has the channels 0 to {self._channels[layer] - 1}, not {beyond[0]}"
-            )
-        if not channels:
-            return x.new_empty(len(x), 0, *x.shape[2:])
+        return self._channels[layer]
+
+    def _conditional(
+        self, x: Tensor, target: Tensor | None, ask: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        def run(x: Tensor, target: Tensor | None) -> Tensor:
+            assert target is not None
+            return ask(x, target).detach()
+
         with self._entered(x):
             if target is None:
                 with torch.no_grad():
                     target = predictions(find_logits(self.model(x), self.num_classes))
-            return torch.cat(self._parts(x, target, self._through(layer, channels)))
+            return torch.cat(self._parts(x, target, run))
 
     def grad_cam(self, x: Tensor, target: Tensor | None, layer: str) -> gradcam.GradCam:
         """Explain x (N, C, H, W) by Grad-CAM at the layer; None explains the predicted classes.
@@ -158,7 +203,7 @@ class Explainer:
         The model is run as it is, without rules or canonizers; no engine has a part in it.
         """
         x = self._images(x)
-        target = None if target is None else torch.as_tensor(target).to(x.device)
+        target = self._asked(x, target)
         with self._bare(x):
             parts = self._parts(
                 x, target, lambda x, t: gradcam.grad_cam(self.model, x, t, layer, self.num_classes)
@@ -176,10 +221,7 @@ class Explainer:
             parts = self._parts(
                 x, None, lambda x, _: attention(self.model, x, layer, self.num_classes)
             )
-        found = [part for part in parts if part is not None]
-        if len(found) < len(parts):
-            return None
-        return Attention(torch.cat([part.weights for part in found]), found[0].where)
+        return join_attention(parts)
 
     @property
     def layer(self) -> str:
@@ -199,7 +241,7 @@ class Explainer:
         Raises RelevanceError when the model has none (see `layers.concept_layer`).
         """
         x = self._images(x)[:1]
-        with _model_errors(x):
+        with model_errors(x):
             self._layer = concept_layer(self.model, x, self.num_classes)
         return self._layer
 
@@ -244,7 +286,8 @@ class Explainer:
         `depth` in (0, 1] is the share of the layers, from the output down (see
         `randomisation.randomise`). Raises RelevanceError for a model that cannot be copied.
         """
-        model = self._copied_model()
+        self.close()  # what is on the model must not be in the copy
+        model = copied(self.model)
         randomise(model, depth, seed)
         engine, canonizer, _, biased = self._settings
         with self._alike(model, engine, canonizer, biased) as explainer:
@@ -261,31 +304,27 @@ class Explainer:
         return None if other is None else self._side_by_side(other)
 
     def describe(self) -> str:
-        """Return engine, composite, canonizer and explained quantity in one line."""
+        """Return method, engine, composite, canonizer and explained quantity in one line."""
+        name = self._engine.name
+        if not self.conserves:
+            return f"{name}; explains the logit of {self.target_default}"
         return (
-            f"LRP {self._composite} by {self._engine.name}; explains the logit of "
-            f"{self.target_default}, started with its own value"
+            f"LRP {self._composite} by {name}; explains the logit of {self.target_default}, "
+            "started with its own value"
         )
 
-    def _copied_model(self) -> nn.Module:
-        """Return a copy of the model as it was given: hooks and merged weights come off first."""
-        self.close()
-        try:
-            return copy.deepcopy(self.model)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # whatever a model holds may refuse to be copied
-            raise RelevanceError(
-                f"the model cannot be copied: {type(error).__name__}: {error}; give one whose "
-                "attributes copy.deepcopy can copy"
-            ) from error
+    @property
+    def conserves(self) -> bool:
+        """Whether maps are meant to sum to what they explain, as LRP's are."""
+        return self._engine.conserves
 
     @contextmanager
     def _side_by_side(self, other: str) -> Iterator[tuple[Explainer, Explainer]]:
         engine, canonizer, _, _ = self._settings
+        self.close()
         with (
-            self._alike(self._copied_model(), engine, canonizer, biased=True) as first,
-            self._alike(self._copied_model(), other, "auto", biased=True) as second,
+            self._alike(copied(self.model), engine, canonizer, biased=True) as first,
+            self._alike(copied(self.model), other, "auto", biased=True) as second,
         ):
             yield first, second
 
@@ -297,14 +336,12 @@ class Explainer:
         bounds = self._settings[2]
         return type(self)(model, rules, engine, canonizer, self.num_classes, bounds, biased)
 
-    def _through(
-        self, layer: str, channels: Sequence[int]
-    ) -> Callable[[Tensor, Tensor | None], Tensor]:
-        def conditional(x: Tensor, target: Tensor | None) -> Tensor:
-            assert target is not None
-            return self._engine.conditional(x, target, layer, channels).detach()
-
-        return conditional
+    def _source(self, x: Tensor, layer: str) -> Source | None:
+        """Return where the model's attention over the layer's channels is, found once."""
+        if layer not in self._sources:
+            found = self.attention(x[:1], layer)
+            self._sources[layer] = None if found is None else found.source
+        return self._sources[layer]
 
     @contextmanager
     def _entered(self, x: Tensor) -> Iterator[None]:
@@ -317,25 +354,19 @@ class Explainer:
     @contextmanager
     def _given(self, x: Tensor) -> Iterator[None]:
         """Have the model as it was given, in evaluation mode, computing exactly."""
-        self.close()
-        restore = remember_state(self.model)
-        try:
-            self.model.eval()
-            with (
-                torch.inference_mode(False),
-                torch.autocast(x.device.type, enabled=False),
-                exact(),
-                _model_errors(x),
-            ):
+        with self._bare(x), torch.inference_mode(False):
+            restore = remember_state(self.model)
+            try:
+                self.model.eval()
                 yield
-        finally:
-            restore()
+            finally:
+                restore()
 
     @contextmanager
     def _bare(self, x: Tensor) -> Iterator[None]:
         """Take the engine off, whose hooks change gradients; its next use puts it on again."""
         self.close()
-        with torch.autocast(x.device.type, enabled=False), exact(), _model_errors(x):
+        with torch.autocast(x.device.type, enabled=False), exact(), model_errors(x):
             yield
 
     def _enter(self, image: Tensor) -> ExitStack:
@@ -348,7 +379,7 @@ class Explainer:
             restore_hooks = remember_hooks(self.model)
             self.model.eval()
             self.model.requires_grad_(False)
-            with _model_errors(image), torch.no_grad():
+            with model_errors(image), torch.no_grad():
                 own = find_logits(self.model(image), self.num_classes)
             if len(own) != 1:
                 raise RelevanceError(
@@ -358,61 +389,12 @@ class Explainer:
             undo.push(lambda failure, *_: restore_hooks() if failure else None)
             undo.enter_context(self._engine)
             logits = self._engine.attribute(image, None, ()).logits
-            difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-12))
-            if difference > OUTPUTS_MAY_DIFFER:
-                raise RelevanceError(
-                    f"under {self._engine.name} the logits differ by {difference:.0%} from the "
-                    "model's own, so the maps would explain another model; use the canonizer none "
-                    "or the engine dataflow"
-                )
-            self._first, self.output_difference = image, difference
+            self.output_difference = logits_differ(logits, own, self._engine.name)
+            self._first = image
             return undo.pop_all()
 
     def _images(self, x: Tensor) -> Tensor:
-        """Return x on the model's device in the model's precision."""
-        if not isinstance(x, Tensor) or x.ndim != 4 or not len(x):
-            given = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise RelevanceError(
-                f"images are {given}; expected a tensor (N, C, H, W), N at least 1"
-            )
-        parameter = next(self.model.parameters(), x)
-        dtype = torch.float64 if parameter.dtype == torch.float64 else torch.float32
-        return x.detach().to(parameter.device, dtype)
+        return accepted(x, self.model)
 
-
-def _explainable(model: nn.Module) -> nn.Module:
-    """Return the module to work on, the inside of a compiled one; refuse what cannot be hooked."""
-    if not isinstance(model, nn.Module):
-        raise RelevanceError(f"the model is {type(model).__name__}; expected a torch.nn.Module")
-    model = getattr(model, "_orig_mod", model)
-    if isinstance(model, torch.jit.ScriptModule):
-        raise RelevanceError(
-            "the model is a TorchScript module, whose operations cannot be followed; "
-            "give the model it was made from"
-        )
-    for name, parameter in model.named_parameters():
-        if parameter.dtype not in (torch.float32, torch.float64):
-            raise RelevanceError(
-                f"the weight {name} is {parameter.dtype}; relevance needs float32: call "
-                "model.float() first"
-            )
-        if parameter.is_inference():
-            raise RelevanceError(
-                "the model was made inside torch.inference_mode, where gradients cannot follow; "
-                "load it outside"
-            )
-    return model
-
-
-@contextmanager
-def _model_errors(x: Tensor) -> Iterator[None]:
-    """Say what the model was run on when it fails by itself."""
-    try:
-        yield
-    except (MelauditError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise RelevanceError(
-            f"the model fails on an input of shape {tuple(x.shape)}: {type(error).__name__}: "
-            f"{error}; check the image size and the preprocessing"
-        ) from error
+    def _asked(self, x: Tensor, target: Tensor | None) -> Tensor | None:
+        return None if target is None else torch.as_tensor(target).to(x.device)

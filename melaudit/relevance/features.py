@@ -17,9 +17,14 @@ def features(
 ) -> tuple[Tensor, Tensor]:
     """Return the logits (N, K) and each channel's mean over space at the layer (N, channels).
 
+    A model without such a layer, `layer` being "", is known by its logits alone, twice.
     Runs the model forward on x (N, C, H, W), without gradients, in the mode it is in.
     Raises RelevanceError for a layer that does not run or gives no tensor with channels.
     """
+    if not layer:
+        with torch.no_grad():
+            logits = find_logits(model(x), num_classes)
+        return logits, logits
     seen: list[Tensor] = []
 
     def note(_: nn.Module, __: object, output: object) -> None:

@@ -1,11 +1,15 @@
-"""A model is only lent to us: remember what it was like, and put it back."""
+"""A model is only lent to us: remember what it was like, and put it back, or work on a copy."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
+
+from melaudit.errors import RelevanceError
 
 
 def remember_state(model: nn.Module) -> Callable[[], None]:
@@ -56,6 +60,19 @@ def remember_hooks(model: nn.Module) -> Callable[[], None]:
                 del registry[key]
 
     return restore
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a deep copy of the model; RelevanceError, saying why, when it cannot be copied."""
+    try:
+        return copy.deepcopy(model)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever a model holds may refuse to be copied
+        raise RelevanceError(
+            f"the model cannot be copied: {type(error).__name__}: {error}; give one whose "
+            "attributes copy.deepcopy can copy"
+        ) from error
 
 
 def _refill(container: dict[str, Any], content: dict[str, Any]) -> None:

@@ -30,6 +30,9 @@ class Attribution:
     """Layer -> (N,) max|R| / |sum R| there; empty when the engine does not keep these books."""
     target: Tensor | None = None
     """(N,) int64, the classes explained: those asked for, or the predicted ones."""
+    attention: Tensor | None = None
+    """(N, channels) in 0..1, the model's own weights for a layer's channels, where it was asked for
+    and the model has any."""
     absorbed_by: Mapping[str, Tensor] = field(default_factory=dict)
     """Layer -> (N,) its part of `absorbed`; empty when the engine does not keep these books."""
 
@@ -38,6 +41,10 @@ class Engine(Protocol):
     """Computes relevance for one model; entered once per run, leaves the model as it was."""
 
     name: str
+    conserves: bool
+    """Whether maps are meant to sum to what they explain, as LRP's are: by rules, from a composite.
+
+    Maps of other methods (gradient x input, occlusion) sum to anything."""
 
     def __enter__(self) -> Engine: ...
 
@@ -54,6 +61,13 @@ class Engine(Protocol):
         """Return (N, len(channels), H, W): the map of what reaches the input through each channel.
 
         Each map sums to that channel's own relevance at the layer, where relevance is conserved.
+        """
+        ...
+
+    def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
+        """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
+
+        NaN for channels that were not looked at, where an engine has to make map by map.
         """
         ...
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from melaudit.errors import RelevanceError
+from melaudit.errors import NoConceptLayerError, RelevanceError
 from melaudit.relevance.intact import remember_state
 from melaudit.relevance.outputs import find_logits
 
@@ -48,8 +48,8 @@ def concept_layer(model: nn.Module, x: Tensor, num_classes: int | None = None) -
     map, so the layer before it with the same channels is taken; maps with one channel per output
     are class maps, not concepts.
 
-    Runs the model once on one image and leaves it as it was. Raises RelevanceError when there is
-    no such layer, as in transformers, whose features are tokens.
+    Runs the model once on one image and leaves it as it was. Raises NoConceptLayerError when there
+    is no such layer, as in transformers, whose features are tokens.
     """
     seen, logits, image = _watch(model, x[:1], num_classes)
     calls = Counter(s.name for s in seen)
@@ -60,13 +60,13 @@ def concept_layer(model: nn.Module, x: Tensor, num_classes: int | None = None) -
     maps = [s for s in after_weights[tokens[-1] if tokens else 0 :] if _is_map(s)]
     if tokens and not maps:
         seen_last = after_weights[tokens[-1]]
-        raise RelevanceError(
+        raise NoConceptLayerError(
             f"the model's features are tokens {seen_last.shape} (at {seen_last.name}), not a map "
             "with channels; name a layer that gives (N, C, h, w) with --layer"
         )
     maps = [s for s in maps if s.shape[1] != logits.shape[1]] or maps
     if not maps:
-        raise RelevanceError(
+        raise NoConceptLayerError(
             "no layer gives a feature map (N, C, h, w) that every path from the input to the "
             f"logits passes; name one with --layer, for instance {_examples(seen)}"
         )

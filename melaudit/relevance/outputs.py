@@ -14,9 +14,9 @@ from melaudit.errors import RelevanceError
 def find_logits(output: object, num_classes: int | None = None) -> Tensor:
     """Return the logits (N, K) among the tensors a model returned.
 
-    A mapping or dataclass is searched at its key `logits` first, then in order, as tuples and
-    lists are. The first float tensor (N, K) wins, or with `num_classes` the first that has as
-    many columns (one column will do for two classes). Failing that, (N, K, 1, 1) becomes (N, K),
+    What stands under a key `logits` of a mapping or dataclass, however deep, is searched first,
+    then all in order. The first float tensor (N, K) wins, or with `num_classes` the first that has
+    as many columns (one column will do for two classes). Failing that, (N, K, 1, 1) becomes (N, K),
     and the (N,) of a model with one logit becomes (N, 1).
 
     Raises RelevanceError, listing the shapes met, when nothing fits.
@@ -86,16 +86,24 @@ def start_relevance(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def tensors(output: object) -> Iterator[Tensor]:
-    """Yield the tensors in nested containers, those under `logits` first."""
+    """Yield the tensors in nested containers, those under `logits`, however deep, first."""
+    met = list(_walk(output, named=False))
+    yield from (tensor for named, tensor in met if named)
+    yield from (tensor for named, tensor in met if not named)
+
+
+def _walk(output: object, named: bool) -> Iterator[tuple[bool, Tensor]]:
+    """Yield (whether it is under `logits`, tensor) for the tensors in nested containers."""
     if isinstance(output, Tensor):
-        yield output
+        yield named, output
     elif isinstance(output, Mapping):
-        for key in sorted(output, key=lambda key: key != "logits"):
-            yield from tensors(output[key])
+        for key, value in output.items():
+            yield from _walk(value, named or key == "logits")
     elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        yield from tensors({f.name: getattr(output, f.name) for f in dataclasses.fields(output)})
+        fields = {f.name: getattr(output, f.name) for f in dataclasses.fields(output)}
+        yield from _walk(fields, named)
     elif isinstance(output, tuple) and hasattr(output, "_fields"):
-        yield from tensors(dict(zip(output._fields, output, strict=True)))
+        yield from _walk(dict(zip(output._fields, output, strict=True)), named)
     elif isinstance(output, tuple | list):
         for part in output:
-            yield from tensors(part)
+            yield from _walk(part, named)

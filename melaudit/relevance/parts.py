@@ -49,9 +49,10 @@ def join(parts: Sequence[Attribution]) -> Attribution:
         return first
     unknown = tuple(dict.fromkeys(name for part in parts for name in part.unknown))
     joined: dict[str, Any] = {"unknown": unknown}
-    for name in ("logits", "start", "maps", "absorbed", "target"):
+    for name in ("logits", "start", "maps", "absorbed", "target", "attention"):
         values = [getattr(part, name) for part in parts]
-        joined[name] = None if values[0] is None else torch.cat(values)
+        known = all(value is not None for value in values)
+        joined[name] = torch.cat(values) if known else None
     for name in ("concepts", "peaks"):
         joined[name] = {
             layer: torch.cat([getattr(part, name)[layer] for part in parts])

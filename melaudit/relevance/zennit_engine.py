@@ -21,6 +21,7 @@ from melaudit.relevance.intact import remember_hooks, remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import channel_sums, find_layer, first_tensor
 from melaudit.relevance.outputs import find_logits, predictions, start_relevance
+from melaudit.relevance.places import sums_by_maps
 
 CONDITIONS = 8
 """Conditional maps made in one backward pass: more cost memory and are no faster."""
@@ -36,6 +37,8 @@ class ZennitEngine:
     at every call, is handed an empty composite. Biases absorb relevance unseen, so there are no
     books: `Attribution.absorbed` is None.
     """
+
+    conserves = True
 
     def __init__(
         self,
@@ -141,6 +144,18 @@ class ZennitEngine:
         finally:
             restore()  # zennit-crp leaves its own behind when a pass is broken off
         return torch.stack(maps)
+
+    def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
+        """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
+
+        Only the strongest channels' maps are made; the others are NaN.
+        """
+        relevance = self.attribute(x, target, [layer]).concepts[layer]
+
+        def maps(x: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
+            return self.conditional(x, target, layer, channels)
+
+        return sums_by_maps(maps, x, target, relevance, masks)
 
     def _one_image(self, x: Tensor, target: int, layer: str, channels: Sequence[int]) -> Tensor:
         def start(logits: Tensor) -> Tensor:

@@ -40,6 +40,9 @@ class ConceptStrip:
     """Each channel's own relevance at the layer over the explained quantity."""
     maps: NDArray[np.float16]
     """(channels, h, w), on one common scale: max|.| over all of them = 1."""
+    attention: tuple[float, ...] = ()
+    """The model's own weight for each channel, which then had a say in which are shown; empty for
+    models without attention."""
 
 
 @dataclass(frozen=True)

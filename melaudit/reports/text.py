@@ -16,7 +16,8 @@ def summary(findings: Findings) -> str:
     The verdict's word is left to the caller; the first line is the reason for it.
     """
     listed = findings.findings[:LISTED]
-    lines = [findings.reason, "", _maps(findings), _found(findings)]
+    made = f"Maps made by: {findings.explanations.engine}"
+    lines = [findings.reason, "", _maps(findings), made, _found(findings)]
     lines += [f"  {f.severity.value:<8}  {f.title} ({f.rung.value})" for f in listed]
     more = len(findings.findings) - len(listed)
     if more > 0:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from melaudit.audit.channels import Place
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.doctor import described, examine
 from melaudit.audit.explanation import explain_image
@@ -151,6 +152,49 @@ def test_attention_is_found_shown_and_chooses_the_channels(
     assert shares != sorted(shares, reverse=True)
     assert any("returned beside the logits: weights that sum to 1" in n for n in notes)
     assert any("chosen by relevance times attention" in n for n in notes)
+
+
+def test_channels_are_shown_by_where_they_look(
+    configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panels: list[Sequence[Tile]] = []
+
+    def noting(photograph: NDArray[np.uint8], tiles: Sequence[Tile], columns: int = 4) -> bytes:
+        panels.append(tiles)
+        return panel(photograph, tiles, columns)
+
+    monkeypatch.setattr(sys.modules[explain_image.__module__], "panel", noting)
+    image = configuration.data / "0" / "0.png"
+    for side, inner in (("outside", False), ("inside", True)):
+        place = Place("inside" if inner else "outside", 0.5)
+        _, notes = explain_image(configuration, image, channels=3, place=place)
+        channels = panels[-1][-3:]
+        rows, columns = np.indices((32, 32)) + 0.5 - 16
+        there = (rows**2 + columns**2 <= 8**2) == inner
+        held = [
+            float(tile.relevance[there].sum()) for tile in channels if tile.relevance is not None
+        ]
+        assert [abs(h) for h in held] == sorted((abs(h) for h in held), reverse=True)
+        for tile, amount in zip(channels, held, strict=True):
+            assert tile.relevance is not None
+            own = abs(amount) + abs(float(tile.relevance[~there].sum()))
+            assert f"of the logit {side}, {abs(amount) / own:.0%} of its own" in tile.note
+        assert any(f"relevance {side} a disk of radius 0.5" in note for note in notes)
+        assert sum(note.startswith("  channel ") for note in notes) == 3
+
+
+def test_a_disk_that_is_no_part_of_an_image_is_refused() -> None:
+    for radius in (0.0, -1.0, 2.0, float("nan")):
+        with pytest.raises(ConfigurationError, match=r"such as 0\.78"):
+            Place("outside", radius)
+
+
+def test_an_image_is_explained_without_rules_too_and_says_so(configuration: Configuration) -> None:
+    image = configuration.data / "0" / "0.png"
+    for engine, word in (("gradient_x_input", "gradient x input"), ("occlusion", "occlusion")):
+        _, notes = explain_image(replace(configuration, engine=engine), image, channels=1)
+        assert any(note.startswith(word) for note in notes)
+        assert any("no channels are shown" in note for note in notes) == (engine == "occlusion")
 
 
 def test_a_class_may_be_named_or_counted_and_a_wrong_one_is_refused(

@@ -139,6 +139,50 @@ def test_the_images_of_the_strips_get_a_second_opinion(
         assert opinion.agreement is None or -1 <= opinion.agreement <= 1
 
 
+class Attending(nn.Module):
+    """A net that weighs its channels itself and returns the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = nn.Sequential(nn.Conv2d(3, 10, 3, stride=2, padding=1), nn.ReLU())
+        self.score = nn.Linear(256, 1)
+        self.fc = nn.Linear(10, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.features(x)
+        weights = torch.softmax(40 * self.score(features.flatten(2)), 1)
+        return self.fc((weights[..., None] * features).mean((2, 3))), weights
+
+
+def test_a_models_attention_is_recorded_for_each_image_and_chooses_the_channels_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records: list[Record] = []
+    record = runner._record
+
+    def keeping(*given: Any) -> Record:
+        records.append(record(*given))
+        return records[0]
+
+    monkeypatch.setattr(runner, "_record", keeping)
+    net = Attending()
+    runner.run(configuration(folder), Watcher(), model=from_module(net))
+    table = numbers(folder, "out")
+    strip = records[0].strips[0]
+    assert len(strip.attention) == len(strip.channels) == 8
+    strength = [abs(s) * a for s, a in zip(strip.shares, strip.attention, strict=True)]
+    assert strength[:6] == sorted(strength[:6], reverse=True)
+    assert min(strength[:6]) >= max(strength[6:])
+    weights = table[[f"attention.weights_{i}" for i in range(1, 9)]].to_numpy()
+    channels = table[[f"attention.channels_{i}" for i in range(1, 9)]].to_numpy()
+    assert (np.diff(weights, axis=1) <= 0).all() and weights.shape == (40, 8)
+    assert all(len(set(row)) == 8 for row in channels.astype(int).tolist())
+    assert table["attention.entropy"].between(0, np.log(10)).all()
+    html = (folder / "out" / "report.html").read_text()
+    assert "relevance times its attention" in html.replace("\n", " ")
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped_and_ends_the_same(
     folder: Path, model: LoadedModel
 ) -> None:

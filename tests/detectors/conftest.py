@@ -67,6 +67,7 @@ def explained(explainer: Explainer, x: Tensor, layer: str) -> Batch:
         attributor=explainer,
         project=lambda mask, i: mask.astype(np.float32),
         unknown=a.unknown,
+        conserves=explainer.conserves,
     )
 
 

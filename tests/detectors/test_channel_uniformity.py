@@ -74,6 +74,7 @@ def conclude(measurements: Make, misfit: Any, least: Any, applied: Any = 1) -> R
     misfit = np.asarray(misfit, float)
     columns = {
         "channel_uniformity.applied": np.full(misfit.shape, applied, float),
+        "channel_uniformity.filled": np.where(np.isnan(misfit), np.nan, 1.0),
         "channel_uniformity.misfit": misfit,
         "channel_uniformity.mean_cosine": np.full(misfit.shape, least, float),
         "channel_uniformity.min_cosine": np.full(misfit.shape, least, float),
@@ -151,3 +152,23 @@ def test_on_a_trained_resnet50_only_the_leak_is_guilty(
     checks = [c for c in (at_block, inside, leaked) if isinstance(c, Check)]
     assert [c.status for c in checks] == [CheckStatus.PASS, CheckStatus.PASS, CheckStatus.FAIL]
     assert "same" in checks[2].statement and "layer4.2.conv3" in checks[2].statement
+
+
+def test_maps_that_promise_no_sum_are_judged_by_their_likeness_alone(examine: Examine) -> None:
+    with Explainer(Residual(), engine="gradient_x_input") as explainer:
+        (differ,) = examine(ChannelUniformity(), explainer, images(), "block")
+    assert isinstance(differ, Check) and differ.status is CheckStatus.PASS
+    assert "promises no amounts" in differ.statement
+    alike = Residual()
+    with torch.no_grad():  # every channel is fed by the same kernel, so all pictures are one
+        alike.stem.weight.copy_(alike.stem.weight[:1].abs().expand(16, -1, -1, -1))
+        alike.branch.weight.zero_()
+    with Explainer(alike, engine="gradient_x_input") as explainer:
+        (same,) = examine(ChannelUniformity(), explainer, images(), "block")
+    assert isinstance(same, Check) and same.status is CheckStatus.DEGRADED
+
+
+def test_occlusion_has_no_conditional_maps_so_the_check_is_skipped(examine: Examine) -> None:
+    with Explainer(Residual(), engine="occlusion") as explainer:
+        (result,) = examine(ChannelUniformity(), explainer, images(1), "block")
+    assert isinstance(result, Skipped) and "no conditional maps" in result.reason

@@ -25,7 +25,7 @@ Examine = Callable[..., Sequence[Result]]
 
 
 def columns(
-    total: Any, start: Any, absorbed: Any = np.nan, unknown: int = 0
+    total: Any, start: Any, absorbed: Any = np.nan, unknown: int = 0, promised: bool = True
 ) -> dict[str, NDArray[Any]]:
     start = np.asarray(start, float)
     return {
@@ -33,6 +33,7 @@ def columns(
         "conservation.start": start,
         "conservation.absorbed": np.broadcast_to(np.asarray(absorbed, float), start.shape),
         "conservation.unknown": np.full(start.shape, unknown),
+        "conservation.promised": np.full(start.shape, promised),
     }
 
 
@@ -188,3 +189,23 @@ def test_on_a_trained_resnet50_the_canonizer_makes_the_difference(
             found.append(check)
     assert [c.status for c in found] == [CheckStatus.PASS, CheckStatus.FAIL]
     assert found[1].value is not None and found[1].value > 1000
+
+
+def test_maps_that_promise_no_sum_neither_pass_nor_fail_whatever_they_hold(
+    measurements: Make, examine: Examine
+) -> None:
+    for total in (1.0, 500.0, 1e-9, -3.0):
+        check = conclude(measurements, total=[total] * 3, start=[1.0] * 3, promised=False)
+        assert check.status is CheckStatus.DEGRADED and check.value is None
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(256, 2))
+    for engine in ("gradient_x_input", "occlusion"):
+        with Explainer(model, engine=engine) as explainer:
+            (found,) = examine(Conservation(), explainer, torch.randn(3, 3, 10, 10), "0")
+        assert isinstance(found, Check) and found.status is CheckStatus.DEGRADED
+
+
+def test_maps_that_promise_no_sum_must_be_finite_all_the_same(measurements: Make) -> None:
+    total = [np.nan, 1.0]
+    check = conclude(measurements, total=total, start=[1.0] * 2, promised=False)
+    assert check.status is CheckStatus.FAIL

@@ -219,3 +219,45 @@ def test_channels_are_chosen_by_relevance_times_attention() -> None:
 def test_a_layer_that_is_not_there_is_named() -> None:
     with pytest.raises(RelevanceError, match="no layer 'tial'; did you mean tail"):
         attention(Net(), images(), "tial", 2)
+
+
+@pytest.mark.parametrize("engine", ["dataflow", "zennit", "gradient_x_input", "occlusion"])
+@pytest.mark.parametrize("kind", ["returned", "gate"])
+def test_attention_is_taken_from_the_pass_that_explains(engine: str, kind: str) -> None:
+    net = Gated(lambda w: w) if kind == "returned" else Net(Squeeze())
+    x = images()
+    with Explainer(net, engine=engine) as explainer:
+        apart = explainer.attention(x, "features")
+        assert apart is not None
+        together = explainer.attribute(x, None, ["features"], attention="features")
+        assert together.attention is not None
+        assert torch.allclose(together.attention, apart.weights, atol=1e-5)
+        plain = explainer.attribute(x, None, ["features"])
+    assert plain.attention is None and torch.equal(plain.maps, together.maps)
+
+
+def test_taking_attention_from_a_pass_costs_no_further_forward_pass_and_leaves_no_hooks() -> None:
+    net, seen = Gated(lambda w: w), []
+    with Explainer(net) as explainer:
+        explainer.attribute(images(), None, ["features"], attention="features")
+        handle = net.register_forward_hook(lambda m, i, o: seen.append(len(i[0])))
+        found = explainer.attribute(images(), None, ["features"], attention="features")
+        handle.remove()
+    assert found.attention is not None and seen == [3]
+    assert not net._forward_hooks and not net._forward_pre_hooks
+
+
+def test_a_model_without_attention_has_none_in_its_pass_either() -> None:
+    with Explainer(Net()) as explainer:
+        assert explainer.attribute(images(), None, [], attention="features").attention is None
+
+
+def test_a_pass_that_fails_leaves_nothing_behind() -> None:
+    net = Gated(lambda w: w)
+    with Explainer(net) as explainer:
+        explainer.attribute(images(), None, [], attention="features")
+        with pytest.raises(Exception, match=r"shapes cannot|mat1"):
+            explainer.attribute(torch.randn(1, 3, 9, 9), None, [], attention="features")
+        again = explainer.attribute(images(), None, [], attention="features")
+    assert again.attention is not None
+    assert not torch.overrides._get_current_function_mode_stack()

@@ -100,3 +100,9 @@ def test_one_logit_starts_as_itself_for_class_1_and_negated_for_class_0() -> Non
     z = torch.tensor([[0.5], [-2.0]])
     assert start_relevance(z, torch.tensor([1, 1])).tolist() == [[0.5], [-2.0]]
     assert start_relevance(z, torch.tensor([0, 0])).tolist() == [[-0.5], [2.0]]
+
+
+def test_logits_named_deep_inside_come_before_other_matrices() -> None:
+    features, logits = torch.zeros(4, 8), torch.ones(4, 1)
+    output = {"features": features, "heads": [{"aux": features, "logits": logits}]}
+    assert find_logits(output) is logits

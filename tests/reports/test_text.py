@@ -9,6 +9,7 @@ def test_the_summary_says_what_was_found(records: dict[str, Record]) -> None:
 
     assert lines[0] == records["ring"].findings.reason
     assert "Maps: trusted (4 of 4 checks passed)" in lines
+    assert f"Maps made by: {records['ring'].findings.explanations.engine}" in lines
     assert "Findings: 1 critical \u00b7 1 medium; 2 looked for and not found" in lines
     assert "  critical  Black ring of the dermatoscope (harm)" in lines
     assert "Images: 1,000 read, 0 skipped" in lines

@@ -15,6 +15,7 @@ from melaudit.relevance.dataflow.steps import nonzero
 from melaudit.relevance.engines import exact
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.outputs import predictions, start_relevance
+from melaudit.relevance.places import sums_within
 
 MAPS_AT_ONCE = 32
 """Maps, counted over all images, made in one backward pass: more cost memory and gain nothing."""
@@ -98,6 +99,19 @@ class Pass:
             relevance=torch.stack(relevance, 1),
             absorbed=torch.cat(absorbed).transpose(0, 1) if self.flow.books.kept else None,
         )
+
+    def within(self, layer: str, masks: Tensor) -> Tensor | None:
+        """Return (N, m, channels): what each channel's map sums to in masks (m, H, W).
+
+        All channels at once, without a map (see `places`); None where the model does not allow it.
+        """
+        tap, leaf = self.flow.taps[layer], self.flow.leaf
+        (c,) = _backward(self.logits, [tap.edge], self._seed(), keep=True)
+        c = torch.zeros_like(tap.value) if c is None else c
+        sums = sums_within([tap.edge], [c], leaf, nonzero(leaf.detach()), masks)
+        if sums is None:
+            return None
+        return torch.stack([tap.by_channel(of_mask[0]) for of_mask in sums], 1)
 
     def _down(self, edge: GradientEdge, starts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Send several c down from one place: maps (m, N, H, W), and absorbed (m, N)."""

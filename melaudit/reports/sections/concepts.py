@@ -31,6 +31,8 @@ class ChannelView:
     map: str
     title: str
     share: str
+    attention: str
+    """The model's own weight for it, "" for models without attention."""
     faint: bool
     """Whether next to nothing goes through this channel."""
     alt: str
@@ -117,8 +119,8 @@ def _strip(
     full = heatmap.scale(strip.maps)
     strongest = float(np.nanmax(np.abs(strip.maps.astype(np.float64)), initial=0.0)) or 1.0
     views = []
-    for channel, share, values in zip(
-        strip.channels[:MAX_CHANNELS], strip.shares, strip.maps, strict=False
+    for i, (channel, share, values) in enumerate(
+        zip(strip.channels[:MAX_CHANNELS], strip.shares, strip.maps, strict=False)
     ):
         key = f"strip:{strip.image}:{strip.layer}:{channel}"
         plate = plates.map(values, key, full=full, like=like)
@@ -132,11 +134,18 @@ def _strip(
         alt = f"Map of channel {channel}, {part} of the explained output"
         if where is not None and not faint:
             alt += f"; {wording.percent(where)} of it lies at the border"
-        views.append(ChannelView(plate.id, f"channel {channel}", part, faint, alt))
+        attended = f"attention {wording.figure(strip.attention[i])}" if strip.attention else ""
+        views.append(ChannelView(plate.id, f"channel {channel}", part, attended, faint, alt))
     if not views:
         return None
     left = len(strip.channels) - len(views)
-    note = f"{wording.plural(left, 'more channel')} not shown." if left > 0 else ""
+    notes = [f"{wording.plural(left, 'more channel')} not shown."] if left > 0 else []
+    if strip.attention:
+        notes.append(
+            "This model weighs its channels itself, so they are chosen and ordered by relevance "
+            "times its attention to them."
+        )
+    note = " ".join(notes)
     second = None if opinion is None else _opinion(opinion, whole, plates)
     return StripView(whole, strip.layer, tuple(views), note, second)
 

@@ -1,0 +1,80 @@
+"""Which models and images relevance can be computed for, and what is said of all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from melaudit.errors import MelauditError, RelevanceError
+
+OUTPUTS_MAY_DIFFER = 0.05
+"""Share of the largest logit by which an engine's forward pass may differ from the model's own;
+folding a BatchNorm rounds at 1e-5, merging the wrong one is off by far more."""
+
+
+def explainable(model: nn.Module) -> nn.Module:
+    """Return the module to work on, the inside of a compiled one; refuse what cannot be hooked."""
+    if not isinstance(model, nn.Module):
+        raise RelevanceError(f"the model is {type(model).__name__}; expected a torch.nn.Module")
+    model = getattr(model, "_orig_mod", model)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise RelevanceError(
+            "the model is a TorchScript module, whose operations cannot be followed; "
+            "give the model it was made from"
+        )
+    for name, parameter in model.named_parameters():
+        if parameter.dtype not in (torch.float32, torch.float64):
+            raise RelevanceError(
+                f"the weight {name} is {parameter.dtype}; relevance needs float32: call "
+                "model.float() first"
+            )
+        if parameter.is_inference():
+            raise RelevanceError(
+                "the model was made inside torch.inference_mode, where gradients cannot follow; "
+                "load it outside"
+            )
+    return model
+
+
+def accepted(x: Tensor, model: nn.Module) -> Tensor:
+    """Return images x (N, C, H, W) on the model's device in the model's precision.
+
+    Raises RelevanceError for what is no batch of images.
+    """
+    if not isinstance(x, Tensor) or x.ndim != 4 or not len(x):
+        given = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise RelevanceError(f"images are {given}; expected a tensor (N, C, H, W), N at least 1")
+    parameter = next(model.parameters(), x)
+    dtype = torch.float64 if parameter.dtype == torch.float64 else torch.float32
+    return x.detach().to(parameter.device, dtype)
+
+
+def logits_differ(logits: Tensor, own: Tensor, engine: str) -> float:
+    """Return the largest difference of an engine's logits from the model's own, over the largest.
+
+    Raises RelevanceError when it is another model that the engine explains.
+    """
+    difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-12))
+    if difference > OUTPUTS_MAY_DIFFER:
+        raise RelevanceError(
+            f"under {engine} the logits differ by {difference:.0%} from the model's own, so the "
+            "maps would explain another model; use the canonizer none or the engine dataflow"
+        )
+    return difference
+
+
+@contextmanager
+def model_errors(x: Tensor) -> Iterator[None]:
+    """Say what the model was run on when it fails by itself."""
+    try:
+        yield
+    except (MelauditError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise RelevanceError(
+            f"the model fails on an input of shape {tuple(x.shape)}: {type(error).__name__}: "
+            f"{error}; check the image size and the preprocessing"
+        ) from error

@@ -1,0 +1,235 @@
+"""The method of a run: LRP first, others where it fails, never in place of what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from melaudit.audit import method, runner
+from melaudit.audit.architectures import LoadedModel, from_module
+from melaudit.audit.configuration import Configuration
+from melaudit.audit.method import choose_method, methods
+from melaudit.audit.preparation import prepare
+from melaudit.detectors.class_sensitivity import ClassSensitivity
+from melaudit.detectors.conservation import Conservation
+from melaudit.detectors.faithfulness import Faithfulness
+from melaudit.detectors.interface import Array, Batch, Detector, Measurements, Result
+from melaudit.errors import RelevanceError
+from melaudit.findings import Check, CheckStatus, Trust, Verdict
+from melaudit.relevance import Explainer
+from melaudit.relevance.dataflow_engine import DataflowEngine
+
+
+class Notes:
+    """An observer that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def stage(self, name: str, total: int | None = None) -> None: ...
+
+    def advance(self, images: int, computed: bool = True) -> None: ...
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class Taste:
+    """A check that fails for methods whose description holds one of these words."""
+
+    id, title, checks_explanations = "taste", "a made-up check", True
+
+    def __init__(self, *disliked: str) -> None:
+        self.disliked = disliked
+        self.probed: list[str] = []
+
+    def measure(self, batch: Batch) -> dict[str, Array]:
+        explainer = batch.attributor
+        assert isinstance(explainer, Explainer)
+        self.probed += [i for i, s in zip(batch.ids, batch.sampled, strict=True) if s]
+        bad = float(any(word in explainer.describe() for word in self.disliked))
+        return {"bad": np.where(batch.sampled, bad, np.nan)}
+
+    def conclude(self, measurements: Measurements) -> Sequence[Result]:
+        bad = float(np.nanmax(measurements["taste.bad"]))
+        status = CheckStatus.FAIL if bad else CheckStatus.PASS
+        return [Check(self.id, status, bad, 0.0, "made up")]
+
+
+@pytest.fixture
+def model() -> LoadedModel:
+    torch.manual_seed(0)
+    return from_module(
+        nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 2),
+        )
+    )
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Configuration:
+    rng = np.random.default_rng(0)
+    for name, low in (("a", 150), ("b", 60)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = rng.integers(low, low + 60, (24, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
+    return Configuration(
+        Path("net"), tmp_path / "data", tmp_path / "out", image_size=24, workers=0, probes=8
+    )
+
+
+Use = Callable[..., None]
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Use:
+    """Return `use(*detectors)`, which replaces the detectors of the run."""
+
+    def only(*chosen: Detector) -> None:
+        for module, name in ((method, "detectors"), (runner, "all_detectors")):
+            monkeypatch.setattr(module, name, lambda: chosen)
+
+    return only
+
+
+def tried(configuration: Configuration) -> list[tuple[str, str]]:
+    return [(m.engine, m.composite) for m in methods(configuration)]
+
+
+def test_the_order_is_the_usual_composite_then_others_then_gradients_then_occlusion(
+    configuration: Configuration,
+) -> None:
+    assert tried(configuration) == [
+        ("auto", "epsilon_plus_flat"),
+        ("auto", "epsilon_gamma_box"),
+        ("auto", "epsilon_alpha2_beta1_flat"),
+        ("gradient_x_input", "epsilon_plus_flat"),
+        ("occlusion", "epsilon_plus_flat"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"engine": "zennit"}, {"canonizer": "none"}, {"composite": "epsilon_plus_flat"}]
+)
+def test_a_method_that_was_asked_for_is_the_only_one(
+    configuration: Configuration, asked: dict[str, str]
+) -> None:
+    assert len(tried(replace(configuration, **asked))) == 1  # type: ignore[arg-type]
+
+
+def test_a_method_that_holds_is_used_without_a_word(
+    configuration: Configuration, model: LoadedModel, use: Use
+) -> None:
+    use(Taste("nothing of the kind"))
+    told = Notes()
+    chosen = choose_method(configuration, prepare(configuration, model), told, configuration.out)
+    assert chosen.configuration.composite == "epsilon_plus_flat"
+    assert chosen.notes == () and not any("fail" in note for note in told.notes)
+    assert chosen.conclusions.trust is Trust.TRUSTED and chosen.layer == "0"
+
+
+@pytest.mark.parametrize(
+    ("disliked", "engine"),
+    [
+        (["epsilon_plus_flat"], "LRP epsilon_gamma_box"),
+        (["LRP"], "gradient x input"),
+        (["LRP", "gradient x input ("], "occlusion"),
+    ],
+)
+def test_a_run_goes_on_with_the_first_method_that_holds_and_says_so(
+    configuration: Configuration,
+    model: LoadedModel,
+    use: Use,
+    disliked: list[str],
+    engine: str,
+) -> None:
+    use(Taste(*disliked), Conservation())
+    told = Notes()
+    findings = runner.run(configuration, told, model=model)
+    assert findings.explanations.engine.startswith(engine)
+    assert findings.explanations.status is not Trust.UNUSABLE
+    if not engine.startswith("LRP"):
+        assert findings.explanations.status is Trust.DEGRADED
+    (warning,) = [w for w in findings.warnings if "The maps of this run are those of" in w]
+    assert "LRP epsilon_plus_flat fails on this model (taste)" in warning
+    assert any(warning in note for note in told.notes)
+    html = (configuration.out / "report.html").read_text()
+    assert engine in html and "fails on this model (taste)" in html
+
+
+def test_what_was_asked_for_is_never_replaced(
+    configuration: Configuration, model: LoadedModel, use: Use
+) -> None:
+    use(Taste("LRP"))
+    asked = replace(configuration, engine="dataflow")
+    findings = runner.run(asked, Notes(), model=model)
+    assert findings.explanations.engine.startswith("LRP epsilon_plus_flat")
+    assert findings.explanations.status is Trust.UNUSABLE
+    assert findings.verdict is Verdict.INCONCLUSIVE
+
+
+def test_where_nothing_holds_the_first_method_stays_and_the_maps_are_unusable(
+    configuration: Configuration, model: LoadedModel, use: Use
+) -> None:
+    use(Taste("explains"))
+    findings = runner.run(configuration, Notes(), model=model)
+    assert findings.explanations.engine.startswith("LRP epsilon_plus_flat")
+    assert findings.explanations.status is Trust.UNUSABLE
+    assert any("no method of explanation holds" in w for w in findings.warnings)
+
+
+def test_an_engine_that_cannot_take_the_model_is_passed_over(
+    configuration: Configuration, model: LoadedModel, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RelevanceError("no way through")
+
+    monkeypatch.setattr(DataflowEngine, "run", refuse)
+    use(Taste("nothing of the kind"))
+    prepared, told = prepare(configuration, model), Notes()
+    chosen = choose_method(configuration, prepared, told, configuration.out)
+    assert chosen.configuration.engine == "gradient_x_input"
+    assert "cannot be applied to this model: no way through" in chosen.notes[0]
+    asked = replace(configuration, engine="dataflow")
+    with pytest.raises(RelevanceError, match="no way through"):
+        choose_method(asked, prepared, told, configuration.out)
+
+
+def test_the_pass_takes_over_what_the_checks_measured(
+    configuration: Configuration, model: LoadedModel, use: Use
+) -> None:
+    taste = Taste("nothing of the kind")
+    use(taste, Faithfulness(), ClassSensitivity())
+    findings = runner.run(configuration, Notes(), model=model)
+    assert len(taste.probed) == 8 == len(set(taste.probed))  # each sampled image once in all
+    table = pd.read_parquet(configuration.out / "images.parquet")
+    assert table["taste.bad"].notna().sum() == 8
+    assert set(table["id"][table["taste.bad"].notna()]) == set(taste.probed)
+    prepared = prepare(configuration, model)
+    alone = choose_method(configuration, prepared, Notes(), configuration.out / "elsewhere")
+    assert alone.conclusions.checks == findings.explanations.checks
+
+
+def test_images_that_cannot_be_read_leave_the_method_unexamined_and_the_run_alive(
+    configuration: Configuration, model: LoadedModel, use: Use
+) -> None:
+    use(Taste("LRP"))
+    few = replace(configuration, probes=2, max_skipped=1.0)
+    chosen = choose_method(few, prepare(few, model), Notes(), few.out)
+    for row in chosen.known.rows:
+        (few.data / prepare(few, model).dataset.ids[row]).write_bytes(b"no image")
+    unexamined = choose_method(few, prepare(few, model), Notes(), few.out / "again")
+    assert len(unexamined.known.rows) == 0 and unexamined.conclusions.trust is Trust.DEGRADED
