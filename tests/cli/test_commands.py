@@ -13,7 +13,7 @@ from PIL import Image
 
 from melaudit.cli import cli, main
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
