@@ -117,7 +117,7 @@ def _both(old: Finding, new: Finding) -> FindingChange:
         old,
         new,
         figures,
-        f"{_plain_title(title)}: {statement or 'no figure stands in both audits'}.",
+        f"{_plain_title(title)}; {statement or 'no figure stands in both audits'}.",
     )
 
 
@@ -142,7 +142,7 @@ def _gone(old: Finding, after: Findings) -> FindingChange:
         change, words = Change.UNTESTED, f"the second audit could not look ({reasons[0]})"
     else:
         change, words = Change.FIXED, "not found"
-    statement = f"{title}: {told} before; after, {words.rstrip('.')}."
+    statement = f"{title}; {told} before; after, {words.rstrip('.')}."
     return FindingChange(old.id, old.title, change, old, None, (), statement)
 
 
@@ -165,7 +165,7 @@ def _new(new: Finding, before: Findings) -> FindingChange:
         words = f"the first audit could not look ({reasons[0]})"
     else:
         words = "before, not found"
-    statement = f"{_plain_title(new.title)}: {told} after; {words.rstrip('.')}."
+    statement = f"{_plain_title(new.title)}; {told} after; {words.rstrip('.')}."
     return FindingChange(new.id, new.title, Change.NEW, None, new, (), statement)
 
 
@@ -177,7 +177,7 @@ def _worst_figure(finding: Finding) -> str:
         return f"severity {finding.severity.value}"
     e = carrying[0]
     return (
-        f"{_subject(e.rung, finding.artifact)}, {e.name} {wording.figure(e.estimate)} "
+        f"{_subject(e.rung, finding.artifact)} ({e.name}) {wording.figure(e.estimate)} "
         f"(95 % interval {wording.interval(e.ci_low, e.ci_high)})"
     )
 
@@ -207,7 +207,7 @@ def figure_words(change: FigureChange, artifact: str | None = None) -> str:
         sign = "+" if change.change > 0 else ""
         told = f"a change of {sign}{size} (95 % interval {span})"
     doubt = "" if change.clear else ", which may be none"
-    return f"{_subject(change.rung, artifact)}, {change.name} {values}, {told}{doubt}"
+    return f"{_subject(change.rung, artifact)} ({change.name}): {values}, {told}{doubt}"
 
 
 def _accuracy(before: Findings, after: Findings, change: FigureChange | None) -> str:

@@ -26,8 +26,8 @@ KINDS = {
 class FigureRow:
     """One figure in both audits, as shown."""
 
-    rung: str
     name: str
+    """The rung and what was estimated."""
     before: str
     after: str
     change: str
@@ -125,8 +125,7 @@ def _figure(figure: FigureChange) -> FigureRow:
     sign = "+" if figure.change > 0 else ""
     size = wording.figure(figure.change)
     return FigureRow(
-        rung=figure.rung.value,
-        name=wording.sentence(figure.name),
+        name=f"{wording.sentence(figure.rung.value)}: {figure.name}",
         before=wording.figure(figure.before),
         after=wording.figure(figure.after),
         change=f"\u00d7{wording.NBSP}{size}" if figure.ratio else f"{sign}{size}",

@@ -36,7 +36,7 @@ def test_the_first_line_says_that_the_ring_dependence_differs_and_by_how_much(
     clean = replace(clean, severity=Severity.LOW, rung=Rung.OPPORTUNITY)
     after = replace(ring, findings=(clean,))
     first = comparison_text(compare(ring, after)).splitlines()[0]
-    assert first.startswith("Better: Black ring of the dermatoscope: dependence on the dark ring")
+    assert first.startswith("Better: Black ring of the dermatoscope; dependence on the dark ring")
     assert "0.807 before, 0.02 after, a change of \u22120.787 (95 % interval" in first
     comparison = compare(ring, after)
     assert comparison.changes[0].figures[0].rung is Rung.DEPENDENCE  # the highest both have
@@ -74,7 +74,7 @@ def test_a_new_finding_comes_first_and_is_named_new(ring: Findings) -> None:
     before = replace(ring, findings=ring.findings[1:])
     comparison = compare(before, ring)
     assert comparison.changes[0].change is Change.NEW
-    assert comparison.headline.startswith("New: Black ring of the dermatoscope: harm by the dark")
+    assert comparison.headline.startswith("New: Black ring of the dermatoscope; harm by the dark")
 
 
 def test_a_figure_that_moved_beyond_its_interval_is_worse_at_the_same_severity(
@@ -137,7 +137,7 @@ def test_hostile_names_are_harmless_in_page_and_text(records: dict[str, Record])
     for before, after in ((evil, ring), (ring, evil), (evil, evil)):
         html = render_comparison(before, after)
         assert "<img" not in html
-        assert html.count("<script") == 1
+        assert "<script" not in html
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u200b\ufeff]", html)
         text = comparison_text(compare(before, after))
         assert all(line.isprintable() for line in text.splitlines())
