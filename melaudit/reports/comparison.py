@@ -107,6 +107,9 @@ def _both(old: Finding, new: Finding) -> FindingChange:
     elif figures and figures[0].clear:
         change = Change.WORSE if figures[0].worse else Change.BETTER
     spoken = [figure_words(figures[0], new.artifact)] if figures else []
+    if old.classes != new.classes:
+        sides = (", ".join(f.classes) or "no class" for f in (old, new))
+        spoken.append("about {} before and {} after".format(*sides))
     statement = "; ".join([*spoken, *([words] if words else [])])
     # The claim that was, when things are better; the claim that is, when they are not.
     title = (old if change is Change.BETTER else new).title
@@ -137,7 +140,7 @@ def _gone(old: Finding, after: Findings) -> FindingChange:
     title = _plain_title(old.title)
     told = _worst_figure(old)
     if sought:
-        change, words = Change.FIXED, f"looked for and not found. {sought[0].statement}"
+        change, words = Change.FIXED, f"looked for and not found. {sought[-1].statement}"
     elif reasons:
         change, words = Change.UNTESTED, f"the second audit could not look ({reasons[0]})"
     else:
@@ -147,7 +150,7 @@ def _gone(old: Finding, after: Findings) -> FindingChange:
 
 
 def _sought(finding: Finding, other: Findings) -> list[NotFound]:
-    """Return what the other audit says of having looked for the same in vain."""
+    """Return what the other audit says of having looked for the same in vain, low rungs first."""
     for name in (finding.detector, finding.artifact):
         found = [n for n in other.not_found if n.artifact == name]
         if found:
@@ -160,7 +163,7 @@ def _new(new: Finding, before: Findings) -> FindingChange:
     sought = _sought(new, before)
     told = _worst_figure(new)
     if sought:
-        words = f"before, looked for and not found. {sought[0].statement}"
+        words = f"before, looked for and not found. {sought[-1].statement}"
     elif reasons:
         words = f"the first audit could not look ({reasons[0]})"
     else:

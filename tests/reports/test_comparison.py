@@ -141,3 +141,22 @@ def test_hostile_names_are_harmless_in_page_and_text(records: dict[str, Record])
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u200b\ufeff]", html)
         text = comparison_text(compare(before, after))
         assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_a_claim_about_another_class_is_named_as_such(ring: Findings) -> None:
+    other = replace(ring.findings[0], classes=("benign",))
+    change = next(
+        c
+        for c in compare(ring, replace(ring, findings=(other,))).changes
+        if c.id == "dark_ring.malignant"
+    )
+    assert "about malignant before and benign after" in change.statement
+
+
+def test_what_was_looked_for_on_several_rungs_is_told_by_the_highest(ring: Findings) -> None:
+    sought = tuple(
+        NotFound("dark_ring", 90, 0.1, effect, f"By {effect}.") for effect in ("odds", "decisions")
+    )
+    after = replace(ring, findings=ring.findings[1:], not_found=sought)
+    change = next(c for c in compare(ring, after).changes if c.id == "dark_ring.malignant")
+    assert change.statement.endswith("By decisions.")
