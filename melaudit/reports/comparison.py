@@ -100,19 +100,14 @@ def _changes(before: Findings, after: Findings) -> list[FindingChange]:
 
 def _both(old: Finding, new: Finding) -> FindingChange:
     figures = _figures(old, new)
-    change, words = Change.UNCHANGED, ""
-    if new.severity is not old.severity:
-        change = Change.WORSE if new.severity.rank > old.severity.rank else Change.BETTER
-        words = f"severity {old.severity.value} before, {new.severity.value} after"
-    elif figures and figures[0].clear:
-        change = Change.WORSE if figures[0].worse else Change.BETTER
+    change, words = _judged(old, new, figures)
     spoken = [figure_words(figures[0], new.artifact)] if figures else []
     if old.classes != new.classes:
         sides = (", ".join(f.classes) or "no class" for f in (old, new))
         spoken.append("about {} before and {} after".format(*sides))
     statement = "; ".join([*spoken, *([words] if words else [])])
-    # The claim that was, when things are better; the claim that is, when they are not.
-    title = (old if change is Change.BETTER else new).title
+    # The claim that was, when less is left of it; the claim that is, when not.
+    title = (old if change in (Change.BETTER, Change.UNTESTED) else new).title
     return FindingChange(
         new.id,
         title,
@@ -122,6 +117,36 @@ def _both(old: Finding, new: Finding) -> FindingChange:
         figures,
         f"{_plain_title(title)}; {statement or 'no figure stands in both audits'}.",
     )
+
+
+def _judged(old: Finding, new: Finding, figures: tuple[FigureChange, ...]) -> tuple[Change, str]:
+    """Return what became of a finding that both audits have, and what besides figures tells so.
+
+    A severity that rests on a rung which the other audit did not test says nothing of a change.
+    """
+    fell = new.severity.rank < old.severity.rank
+    if new.severity is not old.severity:
+        words = f"severity {old.severity.value} before, {new.severity.value} after"
+        if fell and not _beyond(old, new):
+            return Change.UNTESTED, f"{words}, for {old.rung.value} was not tested after"
+        if not fell and not _beyond(new, old):
+            return Change.NEW, f"{words}, for {new.rung.value} was not tested before"
+        return (Change.BETTER if fell else Change.WORSE), words
+    if figures and figures[0].clear:
+        return (Change.WORSE if figures[0].worse else Change.BETTER), ""
+    return Change.UNCHANGED, ""
+
+
+def _beyond(worse: Finding, milder: Finding) -> bool:
+    """Tell whether the milder one was held against what makes the other worse.
+
+    It was when its own evidence stands on that rung, or on any other that the worse one reached and
+    it did not: without dependence, harm need not be asked.
+    """
+    tested = {e.rung for e in milder.evidence}
+    reached = {e.rung for e in milder.evidence if e.reached}
+    lost = {e.rung for e in worse.evidence if e.reached} - reached
+    return worse.rung in tested or bool(lost & tested)
 
 
 def _figures(old: Finding, new: Finding) -> tuple[FigureChange, ...]:

@@ -33,13 +33,29 @@ def test_the_first_line_says_that_the_ring_dependence_differs_and_by_how_much(
     ring: Findings,
 ) -> None:
     clean = weaker(ring.findings[0], Rung.DEPENDENCE, 0.02, -0.01, 0.05)
-    clean = replace(clean, severity=Severity.LOW, rung=Rung.OPPORTUNITY)
+    evidence = tuple(
+        replace(e, reached=e.reached and e.rung is not Rung.DEPENDENCE) for e in clean.evidence
+    )
+    clean = replace(clean, evidence=evidence, severity=Severity.LOW, rung=Rung.OPPORTUNITY)
     after = replace(ring, findings=(clean,))
     first = comparison_text(compare(ring, after)).splitlines()[0]
     assert first.startswith("Better: Black ring of the dermatoscope; dependence on the dark ring")
     assert "0.807 before, 0.02 after, a change of \u22120.787 (95 % interval" in first
     comparison = compare(ring, after)
     assert comparison.changes[0].figures[0].rung is Rung.DEPENDENCE  # the highest both have
+
+
+def test_a_severity_that_fell_because_nobody_looked_is_not_better(ring: Findings) -> None:
+    full = ring.findings[0]
+    looked = tuple(e for e in full.evidence if e.rung.rank <= Rung.ATTENTION.rank)
+    less = replace(full, evidence=looked, rung=Rung.ATTENTION, severity=Severity.HIGH)
+    short = replace(ring, findings=(less,))
+    lost = compare(ring, short).changes[0]
+    assert lost.change is Change.UNTESTED
+    assert "harm was not tested after" in lost.statement
+    found = compare(short, ring).changes[0]
+    assert found.change is Change.NEW
+    assert "harm was not tested before" in found.statement
 
 
 def test_an_audit_against_itself_changes_nothing(ring: Findings) -> None:
