@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from melaudit.findings import Findings
+from melaudit.result import Audit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,8 +28,11 @@ class Silent:
 
 def audit(
     model: str | Path | nn.Module, data: str | Path, *, progress: bool = True, **options: Any
-) -> Findings:
+) -> Audit:
     """Audit a model on images and return the findings; the report is written to `out`.
+
+    What is returned shows itself in a notebook, gives pandas tables (`to_pandas`), holds itself
+    against a policy (`gate`) and renders every other report (`render`).
 
     `model` is a checkpoint or a module at hand; `data` a folder of images, an image folder with a
     folder per class, or a table. `options` are those of `melaudit run`, with underscores:
@@ -49,10 +52,19 @@ def audit(
     path = Path(model) if isinstance(model, str | Path) else Path("module")
     settings = typed({"workers": 0, **options, "model": path, "data": Path(data)}, "audit()")
     loaded = None if isinstance(model, str | Path) else _loaded(model)
+    configuration = Configuration(**settings)
     if not progress:
-        return run(Configuration(**settings), Silent(), model=loaded)
+        return Audit.of(run(configuration, Silent(), model=loaded), configuration.out)
     with Terminal() as terminal:
-        return run(Configuration(**settings), terminal, model=loaded)
+        return Audit.of(run(configuration, terminal, model=loaded), configuration.out)
+
+
+def load(folder: str | Path) -> Audit:
+    """Read the output folder of an earlier audit.
+
+    Raises StoreError when it holds no findings.json of this melaudit.
+    """
+    return Audit.load(folder)
 
 
 def _loaded(module: nn.Module) -> LoadedModel:

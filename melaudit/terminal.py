@@ -1,40 +1,87 @@
-"""What a user sees in the terminal while a run goes on: progress and notes, on stderr."""
+"""What a user sees in the terminal while a run goes on: progress and notes, on stderr.
+
+On a screen: a bar with images per second and time left. Elsewhere (a log, TERM=dumb): plain lines,
+one every half minute. NO_COLOR takes colour away, CLICOLOR_FORCE keeps it where there is no screen.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import time
+from collections import deque
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 PLAIN_EVERY = 30.0
-"""Seconds between two lines of progress where stderr is not a terminal."""
+"""Seconds between two lines of progress where stderr is no screen."""
+WINDOW = 60.0
+"""Seconds over which the rate is taken: the first batches are slow and soon forgotten."""
+
+_COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)
+"""How a line begins that a build server would obey."""
 
 
 def printable(text: str) -> str:
     """Show control characters (and with them terminal escapes) instead of obeying them."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    return _COMMAND.sub(lambda m: f"{m[1]}\\x{ord(m[2][0]):02x}{m[2][1:]}", shown)
+
+
+def duration(seconds: float) -> str:
+    """Return "8 s", "1 min 48 s" or "2 h 3 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class Rate:
+    """Images per second over the last minute, of those that were computed."""
+
+    def __init__(self, now: float) -> None:
+        self._marks: deque[tuple[float, int]] = deque([(now, 0)])
+
+    def add(self, images: int, now: float) -> None:
+        """Count images that were finished at `now`."""
+        self._marks.append((now, self._marks[-1][1] + images))
+        # The mark before the window stays: from it on the window is measured.
+        while len(self._marks) > 2 and self._marks[1][0] <= now - WINDOW:
+            self._marks.popleft()
+
+    def per_second(self) -> float | None:
+        """Return the rate; None before anything was computed."""
+        (then, before), (now, after) = self._marks[0], self._marks[-1]
+        return (after - before) / (now - then) if after > before and now > then else None
 
 
 class Terminal:
     """Shows a run's stages with images per second and time left; plain where there is no screen."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=True)
+        # rich itself knows NO_COLOR, which also wins over CLICOLOR_FORCE.
+        forced = os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0")
+        self.console = Console(
+            stderr=True,
+            highlight=False,
+            quiet=quiet,
+            soft_wrap=True,
+            force_terminal=True if forced else None,
+        )
+        self.live = self.console.file.isatty() and not self.console.is_dumb_terminal
+        """Whether lines may be drawn over."""
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._name = ""
         self._total: int | None = None
-        self._done = self._computed = 0
+        self._done = 0
         self._since = self._said = 0.0
+        self._rate = Rate(0.0)
 
     def __enter__(self) -> Terminal:
         return self
@@ -50,41 +97,33 @@ class Terminal:
     def stage(self, name: str, total: int | None = None) -> None:
         """Begin a stage of `total` images; without a total it is only named."""
         self._end()
-        self._name, self._total = name, total
-        self._done = self._computed = 0
+        self._name, self._total, self._done = name, total, 0
         self._since = self._said = time.monotonic()
-        if total is None or not self.console.is_terminal:
+        self._rate = Rate(self._since)
+        if total is None or not self.live:
             self.print(name if total is None else f"{name}: {total} images")
             return
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
             console=self.console,
-            transient=False,
         )
         self._progress.start()
         self._task = self._progress.add_task(name, total=total, rate="")
 
     def advance(self, images: int, computed: bool = True) -> None:
         """Count finished images; those of an earlier run do not count for the rate."""
-        self._done += images
-        self._computed += images if computed else 0
         now = time.monotonic()
-        rate = self._computed / max(now - self._since, 1e-9)
+        self._done += images
+        if computed:
+            self._rate.add(images, now)
         if self._progress is not None and self._task is not None:
-            self._progress.update(
-                self._task, completed=self._done, rate=f"{rate:.1f} images/s" if rate else ""
-            )
-        elif now - self._said >= PLAIN_EVERY and self._total and rate:
+            self._progress.update(self._task, completed=self._done, rate=self._pace())
+        elif now - self._said >= PLAIN_EVERY and self._total and self._pace():
             self._said = now
-            left = (self._total - self._done) / rate
-            self.print(
-                f"{self._name}: {self._done} of {self._total} images, {rate:.1f} images/s, "
-                f"{left:.0f} s left"
-            )
+            self.print(f"{self._name}: {self._done} of {self._total} images, {self._pace()}")
 
     def note(self, text: str) -> None:
         """Say something the user must know."""
@@ -94,7 +133,30 @@ class Terminal:
         """Print one line to stderr, exactly as given but for control characters."""
         self.console.print(printable(text), style=style, markup=False)
 
+    def table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+        """Print a table to stderr; where there is no screen, a line for each row."""
+        if not self.live:
+            for row in rows:
+                self.print("  " + "  ".join(cell for cell in row if cell))
+            return
+        shown = Table(*columns)
+        for row in rows:
+            shown.add_row(*(Text(printable(cell)) for cell in row))
+        self.console.print(shown, soft_wrap=False)
+
+    def _pace(self) -> str:
+        """Return "1.6 images/s, 1 min 48 s left"; empty before anything is known."""
+        rate = self._rate.per_second()
+        if rate is None or self._total is None:
+            return ""
+        left = max(0, self._total - self._done)
+        return f"{rate:.1f} images/s" + (f", {duration(left / rate)} left" if left else "")
+
     def _end(self) -> None:
         if self._progress is not None:
             self._progress.stop()
+        elif self._total and self._done and not self.live:
+            took = duration(time.monotonic() - self._since)
+            self.print(f"{self._name}: {self._done} images in {took}")
         self._progress = self._task = None
+        self._total = None

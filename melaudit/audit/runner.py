@@ -38,11 +38,18 @@ from melaudit.errors import StoreError
 from melaudit.findings import Findings
 from melaudit.publish import publish
 from melaudit.relevance import Explainer
-from melaudit.reports import write_findings, write_report
+from melaudit.reports import (
+    read_findings,
+    record_file,
+    shared,
+    write_findings,
+    write_record,
+    write_report,
+)
 from melaudit.reports.interface import Record
 
 _RESULT_ONLY = (
-    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits"),
+    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits", "sharing"),
     *("lesion_masks", "artifact_labels", "artifact_masks", "train_data", "train_sample"),
 )
 """Settings that cannot change a measurement; data, model, masks and labels of artifacts count by
@@ -56,7 +63,7 @@ def run(
     command: str = "",
     model: LoadedModel | None = None,
 ) -> Findings:
-    """Audit a model and write report.html, findings.json, images.parquet and manifest.json.
+    """Audit a model and write the report, its record, findings.json and images.parquet.
 
     `model` stands in for the checkpoint when the caller has the module at hand. Raises a
     MelauditError for everything a user can mend. The same call after an interruption goes on
@@ -87,9 +94,10 @@ def run(
             configuration, prepared, result, store, explainer.describe(), clock, command
         )
         record = _record(findings, result, prepared, plan, laboratory, observer)
+        record = shared(record, configuration.sharing)
         observer.stage("Writing the report")
         _write(configuration.out, record, result, prepared, store)
-    return findings
+    return record.findings
 
 
 def introduce(prepared: Prepared, observer: Observer) -> None:
@@ -208,8 +216,11 @@ def _record(
 def _write(out: Path, record: Record, result: Outcome, prepared: Prepared, store: Store) -> None:
     write_images(out / "images.parquet", result, prepared, store)
     write_findings(record.findings, out / "findings.json")
+    # The page is drawn from the file, so that it can be drawn again from it to the byte.
+    record = dataclasses.replace(record, findings=read_findings(out / "findings.json"))
     write_report(record, out / "report.html")
-    names = ("report.html", "findings.json", "images.parquet")
+    write_record(record, out / record_file.NAME)
+    names = ("report.html", "findings.json", "images.parquet", record_file.NAME)
     manifest = {
         "run": store.run_id,
         "shards": f"shards/{store.folder.name}",

@@ -1,17 +1,44 @@
-"""Findings -> HTML and JSON."""
+"""Findings -> HTML, JSON and the files that machines and records want."""
 
+from melaudit.reports.affected import to_csv
+from melaudit.reports.annex import to_annex
+from melaudit.reports.bom import to_bom
+from melaudit.reports.comparison import compare
+from melaudit.reports.comparison_page import render_comparison
+from melaudit.reports.comparison_text import comparison_plain, comparison_text
 from melaudit.reports.html import render_report, write_report
 from melaudit.reports.json_file import read_findings, schema, to_json, write_findings
+from melaudit.reports.junit import to_junit
+from melaudit.reports.model_card import to_model_card
 from melaudit.reports.page import build_page
+from melaudit.reports.record_file import read_record, write_record
+from melaudit.reports.sarif import to_sarif
+from melaudit.reports.sharing import Sharing, shared
+from melaudit.reports.step_summary import to_step_summary
 from melaudit.reports.text import summary
 
 __all__ = [
+    "Sharing",
     "build_page",
+    "compare",
+    "comparison_plain",
+    "comparison_text",
     "read_findings",
+    "read_record",
+    "render_comparison",
     "render_report",
     "schema",
+    "shared",
     "summary",
+    "to_annex",
+    "to_bom",
+    "to_csv",
     "to_json",
+    "to_junit",
+    "to_model_card",
+    "to_sarif",
+    "to_step_summary",
     "write_findings",
+    "write_record",
     "write_report",
 ]

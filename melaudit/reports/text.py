@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from melaudit.findings import CheckStatus, Findings, Trust
+from melaudit.findings import CheckStatus, Finding, Findings, Trust
 from melaudit.reports.sections.summary import by_severity
-from melaudit.reports.wording import count, percent, percent_interval, plural, visible
+from melaudit.reports.wording import (
+    count,
+    figure,
+    interval,
+    name,
+    percent,
+    percent_interval,
+    plural,
+    visible,
+)
 
-LISTED = 5
+LISTED = 8
 """Findings named one by one."""
+MAX_TITLE = 90
 
 
 def summary(findings: Findings) -> str:
@@ -15,16 +25,43 @@ def summary(findings: Findings) -> str:
 
     The verdict's word is left to the caller; the first line is the reason for it.
     """
-    listed = findings.findings[:LISTED]
+    rows = ["  " + "  ".join(cell for cell in row if cell) for row in finding_rows(findings)]
+    return "\n".join([*head(findings), *rows, *tail(findings)])
+
+
+def head(findings: Findings) -> list[str]:
+    """Return the lines before the findings; the first is the reason of the verdict."""
     made = f"Maps made by: {findings.explanations.engine}"
-    lines = [findings.reason, "", _maps(findings), made, _found(findings)]
-    lines += [f"  {f.severity.value:<8}  {f.title} ({f.rung.value})" for f in listed]
-    more = len(findings.findings) - len(listed)
-    if more > 0:
-        lines.append(f"  and {count(more)} more")
+    return _safe([findings.reason, "", _maps(findings), made, _found(findings)])
+
+
+def finding_rows(findings: Findings) -> list[tuple[str, ...]]:
+    """Return (severity, rung, title, figure) of the findings that are named one by one."""
+    return [
+        tuple(_safe([f.severity.value, f.rung.value, name(f.title, MAX_TITLE), _figure(f)]))
+        for f in findings.findings[:LISTED]
+    ]
+
+
+def tail(findings: Findings) -> list[str]:
+    """Return the lines after the findings."""
+    more = len(findings.findings) - LISTED
+    lines = [f"  and {count(more)} more"] if more > 0 else []
     lines += [_read(findings), _accuracy(findings)]
-    lines += [f"Note: {warning}" for warning in findings.warnings]
-    return "\n".join(visible(line).replace("\u00a0", " ") for line in lines)
+    return _safe([*lines, *(f"Note: {warning}" for warning in findings.warnings)])
+
+
+def _safe(lines: list[str]) -> list[str]:
+    return [visible(line).replace("\u00a0", " ") for line in lines]
+
+
+def _figure(finding: Finding) -> str:
+    """Return the figure that carries the finding's rung, with its interval."""
+    carrying = [e for e in finding.evidence if e.rung is finding.rung and e.reached]
+    if not carrying:
+        return ""
+    e = carrying[0]
+    return f"{name(e.name, 60)} {figure(e.estimate)} ({interval(e.ci_low, e.ci_high)})"
 
 
 def _maps(findings: Findings) -> str:

@@ -1,6 +1,7 @@
 """The whole run on a tiny model: its files, its resumption, its refusals."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from melaudit.detectors.interface import Array, Batch, Measurements, Result
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import Verdict
-from melaudit.reports import schema
+from melaudit.reports import Sharing, read_record, render_report, schema
 from melaudit.reports.interface import Record
 
 
@@ -114,9 +115,32 @@ def test_a_run_writes_its_four_files_and_they_agree(folder: Path, model: LoadedM
     assert len(table) == 40
     assert (table["prediction"] == table["label"]).mean() == findings.performance.accuracy
     manifest = json.loads((out / "manifest.json").read_text())
-    assert set(manifest["files"]) == {"report.html", "findings.json", "images.parquet"}
+    files = {"report.html", "findings.json", "images.parquet", "record.zip"}
+    assert set(manifest["files"]) == files
+    assert render_report(read_record(out)) == (out / "report.html").read_text()
     assert findings.verdict.value in (out / "report.html").read_text().lower()
     assert watcher.stages[0] == "Loading" and watcher.computed == 40
+
+
+def test_what_is_shared_names_no_folder_and_carries_nothing_of_the_files(
+    folder: Path, model: LoadedModel
+) -> None:
+    secret = b"GPS of the patient's home"
+    for path in (folder / "data").rglob("*.png"):
+        exif = Image.Exif()
+        exif[0x010E] = secret.decode()  # ImageDescription
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+    findings = runner.run(configuration(folder, sharing=Sharing.BLUR), Watcher(), model=model)
+    assert "blurred" in findings.warnings[0]
+    out = folder / "out"
+    with zipfile.ZipFile(out / "record.zip") as archive:
+        parts = [archive.read(name) for name in archive.namelist()]
+    names = ("report.html", "findings.json", "images.parquet", "manifest.json")
+    for part in (*parts, *((out / name).read_bytes() for name in names)):
+        assert secret not in part
+        for hidden in (folder, Path.home(), Path.cwd()):
+            assert str(hidden).encode() not in part
 
 
 def test_the_images_of_the_strips_get_a_second_opinion(

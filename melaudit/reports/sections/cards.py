@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from melaudit.findings import Evidence, Finding, Rung, Severity, Table
-from melaudit.reports import charts, explain, wording
+from melaudit.reports import charts, explain, scales, wording
 from melaudit.reports.interface import Edit, Record
 from melaudit.reports.plates import Plates
 from melaudit.reports.sections.ladder import Step, ladder
@@ -22,11 +21,6 @@ MAX_ROWS = 100
 MAX_EDITS = 4
 MAX_NAMES = 1000
 MAX_TABLE_ROWS = 40
-
-_RATIO = re.compile(r"\b(ratio|over|times|fold)\b", re.IGNORECASE)
-_DIFFERENCE = re.compile(
-    r"\b(difference|excess|change|rise|fall|drop|gain|loss|lost|shift|more|fewer)\b", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -193,8 +187,6 @@ def _rung(finding: Finding, step: Step) -> RungRow:
 
 
 def _statistic(evidence: Evidence) -> Statistic:
-    is_ratio = _RATIO.search(evidence.name) is not None
-    is_difference = _DIFFERENCE.search(evidence.name) is not None
     small_print = (
         f"n{wording.NBSP}={wording.NBSP}{wording.count(evidence.n)}",
         wording.chance("p", evidence.p_value),
@@ -212,8 +204,8 @@ def _statistic(evidence: Evidence) -> Statistic:
             evidence.estimate,
             evidence.ci_low,
             evidence.ci_high,
-            reference=1.0 if is_ratio else 0.0 if is_difference else None,
-            log=is_ratio,
+            reference=scales.no_effect(evidence.name),
+            log=scales.is_ratio(evidence.name),
         ),
     )
 

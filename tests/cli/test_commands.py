@@ -15,7 +15,7 @@ from PIL import Image
 from melaudit.cli import cli, main
 from melaudit.relevance.engines import ENGINES
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture

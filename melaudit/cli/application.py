@@ -1,0 +1,65 @@
+"""The group of all commands, and the only place where errors are caught."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from melaudit.cli.auditing import demo, run
+from melaudit.cli.inspecting import convert, detectors, doctor, explain
+from melaudit.cli.outputs import diff, gate, record, report
+from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
+from melaudit.errors import MelauditError
+from melaudit.terminal import printable
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="melaudit")
+def cli() -> None:
+    """Audit an image classifier before deployment: does it decide for the wrong reasons?
+
+    Exit codes: 0 pass, 1 findings, 2 could not run, 3 inconclusive, 4 internal error,
+    130 interrupted (the same command goes on where it stopped).
+    """
+
+
+for command in (run, demo, doctor, explain, convert, detectors, report, diff, gate, record):
+    cli.add_command(command)
+
+
+def _terminated(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code; the only place where errors are caught."""
+    signal.signal(signal.SIGTERM, _terminated)  # a batch system's stop is an interruption too
+    try:
+        code = cli.main(arguments, prog_name="melaudit", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except MelauditError as error:
+        click.echo(f"melaudit: {printable(str(error))}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("melaudit: interrupted; the same command goes on where it stopped", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone
+        sys.stdout = None
+        return 0
+    except Exception as error:
+        if os.environ.get("MELAUDIT_TRACEBACK"):
+            raise
+        click.echo(
+            f"melaudit: internal error: {printable(f'{type(error).__name__}: {error}')}\n"
+            "This is a fault of melaudit. MELAUDIT_TRACEBACK=1 shows where; please report it.",
+            err=True,
+        )
+        return INTERNAL

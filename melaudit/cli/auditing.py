@@ -1,0 +1,131 @@
+"""Commands that audit: `run`, and `demo`, which makes something to audit first."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melaudit.cli.options import (
+    PATH,
+    data_options,
+    gate_options,
+    knowledge_options,
+    model_options,
+    picture_options,
+    relevance_options,
+    run_options,
+    sharing_options,
+)
+from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell
+from melaudit.findings import Findings, Verdict
+from melaudit.terminal import Terminal
+
+if TYPE_CHECKING:
+    from melaudit.audit.configuration import Configuration
+
+
+@click.command()
+@model_options
+@data_options
+@knowledge_options
+@picture_options
+@relevance_options
+@run_options
+@gate_options
+@sharing_options
+@click.option("--model-card", type=PATH, help="Write a model card in Markdown here.")
+@click.option("--json", "as_json", is_flag=True, help="Print findings.json to stdout.")
+@click.option("--quiet", is_flag=True, help="Only the verdict.")
+@click.pass_context
+def run(
+    context: click.Context,
+    /,
+    policy: Path | None,
+    baseline: Path | None,
+    sarif: Path | None,
+    junit: Path | None,
+    step_summary: Path | None,
+    no_images: bool,
+    blur: bool,
+    model_card: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Audit a model on a folder of images and write an HTML report.
+
+    With melaudit.toml (or [tool.melaudit] in pyproject.toml) beside the checkpoint or in the
+    working folder, --model alone is enough. With --policy or --baseline the exit code is that of
+    the gate.
+    """
+    from melaudit.audit.configuration import configure
+
+    configuration = configure({**options, "sharing": sharing(no_images, blur)})
+    # Read before the audit: a mistake in the policy should not cost an hour.
+    gate = Gate.open(policy, baseline, configuration.fail_on)
+    findings = _audit(configuration, quiet)
+    result = gate.judge(findings)
+    gate.write(findings, result, sarif=sarif, junit=junit, step_summary=step_summary)
+    if model_card is not None:
+        from melaudit.publish import publish
+        from melaudit.reports import to_model_card
+
+        publish(model_card, to_model_card(findings).encode())
+    if as_json:
+        click.echo(json.dumps(findings.to_dict(), indent=2, ensure_ascii=True))
+    if policy is None and baseline is None:
+        context.exit(EXIT[findings.verdict])
+    gate.tell(result, quiet=quiet)
+    context.exit(EXIT[result.outcome])
+
+
+@click.command()
+@click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to make.")
+@click.option("--quick", is_flag=True, help="A smaller set and a shorter training.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of images and training.")
+@click.pass_context
+def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
+    """Make a dermoscopy-like set with a planted ring, train a model on it, and audit the model.
+
+    Succeeds (0) when the audit finds the planted ring.
+    """
+    from melaudit.audit.configuration import configure
+    from melaudit.demo import build_demo
+
+    with Terminal() as terminal:
+        made = build_demo(out, quick=quick, seed=seed, progress=terminal.note)
+    findings = _audit(configure({"model": made.checkpoint}), quiet=False)
+    found = findings.verdict is Verdict.FAIL and findings.findings[0].artifact == "dark_ring"
+    with Terminal() as terminal:
+        terminal.print(
+            "The planted ring was found."
+            if found
+            else "The planted ring was NOT found; please report this.",
+        )
+        terminal.print(f"Audit it again:  melaudit run --model {shlex.quote(str(made.checkpoint))}")
+    context.exit(0 if found else INTERNAL)
+
+
+def _audit(configuration: Configuration, quiet: bool) -> Findings:
+    """Run an audit under a progress bar and print its summary to stderr."""
+    from melaudit.audit.runner import run as run_audit
+
+    # A report must be safe to share: it names the command without the machine's folders.
+    command = " ".join(shlex.quote(_shareable(part)) for part in sys.argv[1:])
+    with Terminal(quiet=quiet) as terminal:
+        findings = run_audit(configuration, terminal, command=f"melaudit {command}")
+    tell(findings, configuration.out / "report.html", quiet=quiet)
+    return findings
+
+
+def _shareable(argument: str) -> str:
+    option, equals, value = argument.partition("=")
+    text = value if equals else option
+    short = Path(text).name if os.sep in text else text
+    return f"{option}={short}" if equals else short

@@ -1,0 +1,132 @@
+"""Commands that look at a model, an image or a file without a full audit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from melaudit.cli.options import (
+    PATH,
+    data_options,
+    model_options,
+    names,
+    picture_options,
+    relevance_options,
+)
+from melaudit.terminal import Terminal, printable
+
+
+@click.command()
+@model_options
+@data_options
+@picture_options
+@relevance_options
+@click.option("--device", help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--probes", type=int, help="Images for the expensive checks (default: 16).")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON to stdout.")
+def doctor(as_json: bool, **options: Any) -> None:
+    """Say what a model is, check its maps on a few images, and predict the cost of an audit."""
+    from melaudit.audit.configuration import configure
+    from melaudit.audit.doctor import described, examine
+
+    configuration = configure(options)
+    with Terminal(quiet=as_json) as terminal:
+        found = examine(configuration, terminal)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=True))
+        return
+    for line in described(found):
+        click.echo(printable(line))
+
+
+@click.command()
+@click.argument("image", type=PATH)
+@model_options
+@picture_options
+@relevance_options
+@click.option("--classes", callback=names, help="Names in the order of the model's outputs.")
+@click.option("--target", help="Class to explain, by name or index (default: the predicted one).")
+@click.option("--channels", type=click.IntRange(1, 64), default=6, show_default=True)
+@click.option(
+    "--outside-disk",
+    type=float,
+    metavar="RADIUS",
+    help="Show the channels that look outside a centred disk; the radius is a share of half the "
+    "shorter side (a dermatoscope's ring: about 0.78).",
+)
+@click.option("--inside-disk", type=float, metavar="RADIUS", help="The same for inside.")
+@click.option("--device", help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--out", type=PATH, help="PNG to write (default: IMAGE-explained.png here).")
+def explain(
+    image: Path,
+    target: str | None,
+    channels: int,
+    outside_disk: float | None,
+    inside_disk: float | None,
+    out: Path | None,
+    **options: Any,
+) -> None:
+    """Show one image beside its LRP map and the maps of its strongest channels (CRP), as a PNG."""
+    from melaudit.audit.channels import Place
+    from melaudit.audit.configuration import configure
+    from melaudit.audit.explanation import explain_image
+    from melaudit.publish import publish
+
+    if outside_disk is not None and inside_disk is not None:
+        raise click.UsageError("give --outside-disk or --inside-disk, not both")
+    where = None if outside_disk is None else Place("outside", outside_disk)
+    where = where if inside_disk is None else Place("inside", inside_disk)
+    configuration = configure({"data": image.parent, **options})
+    place = out or Path(f"{image.stem}-explained.png")
+    with Terminal() as terminal:
+        png, notes = explain_image(
+            configuration, image, target=target, channels=channels, place=where
+        )
+        for note in notes:
+            terminal.note(note)
+        publish(place, png)
+        terminal.note(f"Picture: {place}")
+
+
+@click.command()
+@click.argument("file", type=PATH)
+@click.argument("out", type=PATH)
+@click.option(
+    "--i-trust-this-file",
+    is_flag=True,
+    help="Opening FILE may run code that is stored in it.",
+)
+def convert(file: Path, out: Path, i_trust_this_file: bool) -> None:
+    """Write the weights of FILE (a pickle with foreign objects, TorchScript) as safetensors.
+
+    Foreign classes in a pickle become inert stand-ins, so nothing of them runs; TorchScript and
+    .pt2 go through torch's own loaders, which can run what is stored in them. That is why the
+    command wants --i-trust-this-file.
+    """
+    from melaudit.audit.convert import convert as convert_file
+    from melaudit.errors import CheckpointError
+
+    if not i_trust_this_file:
+        raise CheckpointError(
+            f"{file} may run code when it is opened; if you trust where it comes from, add "
+            "--i-trust-this-file"
+        )
+    with Terminal() as terminal:
+        for message in convert_file(file, out):
+            terminal.note(message)
+        terminal.note(f"now:  melaudit run --model {shlex.quote(str(out))}")
+
+
+@click.command()
+def detectors() -> None:
+    """List the detectors, ours and those that other packages registered."""
+    from melaudit.detectors.registry import detectors as all_detectors
+
+    for detector in all_detectors():
+        kind = "checks the maps" if detector.checks_explanations else "audits the model"
+        click.echo(f"{detector.id:<22} {kind:<17} {detector.title}")

@@ -1,0 +1,132 @@
+"""Commands on finished audits: draw a report again, compare, gate, write files for the record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+import click
+
+from melaudit.cli.options import PATH, gate_options, sharing_options
+from melaudit.cli.verdicts import EXIT, Gate, findings_of, sharing
+from melaudit.terminal import Terminal
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.option("--out", type=PATH, help="HTML file (default: in DIR, named for what it shows).")
+@click.option("--csv", type=PATH, help="Write the affected images as a CSV file here.")
+@sharing_options
+def report(folder: Path, out: Path | None, csv: Path | None, no_images: bool, blur: bool) -> None:
+    """Draw the report of the output folder DIR again, for sharing without its photographs.
+
+    Every figure stays. The model and the images are not needed.
+    """
+    from melaudit.publish import publish
+    from melaudit.reports import Sharing, read_record, shared, to_csv, write_report
+
+    mode = sharing(no_images, blur) or Sharing.FULL
+    record = read_record(folder)
+    name = "report.html" if mode is Sharing.FULL else f"report-{mode.value}.html"
+    place = out or folder / name
+    with Terminal() as terminal:
+        write_report(shared(record, mode), place)
+        terminal.note(f"Report: {place}")
+        if csv is not None:
+            publish(csv, to_csv(record.findings).encode("utf-8"))
+            terminal.note(f"Affected images: {csv}")
+
+
+@click.command()
+@click.argument("before", metavar="A", type=PATH)
+@click.argument("after", metavar="B", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON to stdout.")
+@click.option("--html", type=PATH, help="Write the comparison as a page of HTML here.")
+def diff(before: Path, after: Path, as_json: bool, html: Path | None) -> None:
+    """Say what differs between the audits A and B (output folders or findings.json), and how much.
+
+    Findings are new, fixed, worse, better or unchanged; each change has its 95 % interval. The
+    first line says what matters most.
+    """
+    from melaudit.publish import publish
+    from melaudit.reports import compare, comparison_plain, comparison_text, render_comparison
+
+    first, second = findings_of(before), findings_of(after)
+    comparison = compare(first, second)
+    if html is not None:
+        publish(html, render_comparison(first, second).encode("utf-8"))
+    if as_json:
+        click.echo(json.dumps(comparison_plain(comparison), indent=2, allow_nan=False))
+    else:
+        click.echo(comparison_text(comparison))
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=PATH)
+@gate_options
+@click.option("--json", "as_json", is_flag=True, help="Print the rules as JSON to stdout.")
+@click.pass_context
+def gate(
+    context: click.Context,
+    /,
+    folder: Path,
+    policy: Path | None,
+    baseline: Path | None,
+    sarif: Path | None,
+    junit: Path | None,
+    step_summary: Path | None,
+    as_json: bool,
+) -> None:
+    """Hold the audit in DIR against a policy: 0 pass, 1 fail, 3 inconclusive.
+
+    Without --policy, findings from high on fail.
+    """
+    held = Gate.open(policy, baseline)
+    findings = findings_of(folder)
+    result = held.judge(findings)
+    held.write(findings, result, sarif=sarif, junit=junit, step_summary=step_summary)
+    if as_json:
+        plain = {
+            "outcome": result.outcome.value,
+            "rules": [dataclasses.asdict(rule) for rule in result.rules],
+            "waived": [
+                {"finding": identity, "owner": w.owner, "until": str(w.expires)}
+                for identity, w in result.waived
+            ],
+            "known": list(result.known),
+            "notes": list(result.notes),
+        }
+        click.echo(json.dumps(plain, indent=2))
+    else:
+        held.tell(result, err=False)
+    context.exit(EXIT[result.outcome])
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.option("--out", type=PATH, help="Folder to write into (default: DIR).")
+@click.option("--policy", type=PATH, help="Policy whose waivers the annex names.")
+def record(folder: Path, out: Path | None, policy: Path | None) -> None:
+    """Write files for the record of the audit in DIR: what a team has to keep and to hand in.
+
+    model_card.md (Hugging Face metadata), bom.cdx.json (CycloneDX 1.6), annex.md (each finding as
+    hazard, cause, evidence, residual risk) and affected_images.csv.
+    """
+    from melaudit.publish import publish
+    from melaudit.reports import to_annex, to_bom, to_csv, to_model_card
+
+    findings = findings_of(folder)
+    result = Gate.open(policy, None).judge(findings)
+    place = out or (folder if folder.is_dir() else folder.parent)
+    texts = {
+        "model_card.md": to_model_card(findings),
+        "bom.cdx.json": to_bom(findings),
+        "annex.md": to_annex(findings, result),
+        "affected_images.csv": to_csv(findings),
+    }
+    with Terminal() as terminal:
+        for name, text in texts.items():
+            publish(place / name, text.encode("utf-8"))
+            terminal.note(f"Written: {shlex.quote(str(place / name))}")

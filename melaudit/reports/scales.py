@@ -1,0 +1,36 @@
+"""On which scale a figure lives, from its name: what no effect is, and how to subtract two.
+
+A detector names its figures in the field's words; "odds ratio" and "relevance on the ring over that
+in the same place" are ratios (no effect is 1), "excess" and "change" are differences (no effect
+is 0). Of other figures nobody can tell what no effect would be.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+_RATIO = re.compile(r"\b(ratio|over|times|fold)\b", re.IGNORECASE)
+_DIFFERENCE = re.compile(
+    r"\b(difference|excess|change|changed|rise|fall|drop|gain|loss|lost|shift|more|fewer)\b",
+    re.IGNORECASE,
+)
+
+
+def is_ratio(name: str) -> bool:
+    """Tell whether a figure of this name is a ratio, to be compared on a logarithmic scale."""
+    return _RATIO.search(name) is not None
+
+
+def no_effect(name: str) -> float | None:
+    """Return the value that means no effect, None where the name does not tell."""
+    if is_ratio(name):
+        return 1.0
+    return 0.0 if _DIFFERENCE.search(name) else None
+
+
+def distance(name: str, value: float) -> float:
+    """Return how far a figure is from no effect, on its own scale; from 0 where unknown."""
+    if is_ratio(name):
+        return abs(math.log(value)) if value > 0 else math.inf
+    return abs(value - (no_effect(name) or 0.0))

@@ -1,0 +1,138 @@
+"""The findings of an audit as a Python user holds them: shown, as tables, as files."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from melaudit.errors import ConfigurationError
+from melaudit.findings import Findings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from melaudit.gate import GateResult
+    from melaudit.policy import Policy
+
+
+@dataclass(frozen=True)
+class Audit(Findings):
+    """The findings of an audit, with everything that can be made of them.
+
+    In a notebook it shows itself. `folder` is where the report and its pictures are.
+    """
+
+    folder: Path | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, findings: Findings, folder: Path | None = None) -> Audit:
+        """Return findings with the folder that the rest of the audit is in."""
+        known = {f.name: getattr(findings, f.name) for f in fields(Findings)}
+        return cls(**known, folder=folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Audit:
+        """Read the output folder of an earlier audit.
+
+        Raises StoreError when it holds no findings.json.
+        """
+        from melaudit.reports import read_findings
+
+        return cls.of(read_findings(Path(folder) / "findings.json"), Path(folder))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of findings.json, which names no folder."""
+        return {name: value for name, value in super().to_dict().items() if name != "folder"}
+
+    def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return two tables: one row per finding, and one per piece of evidence."""
+        from melaudit.reports.frames import evidence_frame, findings_frame
+
+        return findings_frame(self), evidence_frame(self)
+
+    def gate(self, policy: Policy | None = None, baseline: Findings | None = None) -> GateResult:
+        """Hold the audit against a policy (by default: no finding from high on), today."""
+        from melaudit.gate import judge
+        from melaudit.policy import DEFAULT
+
+        today = datetime.datetime.now(datetime.UTC).date()
+        return judge(self, policy or DEFAULT, today=today, baseline=baseline)
+
+    def render(self, kind: str, *, sharing: str = "full") -> str:
+        """Return a report as text; `kind` is one of those in `KINDS`.
+
+        `sharing` is "full", "blur" or "no-images" and counts for HTML alone. Raises
+        ConfigurationError for another kind, StoreError when HTML is asked for and the folder's
+        record is missing.
+        """
+        if kind not in KINDS:
+            raise ConfigurationError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
+        if kind == "html":
+            return _html(self, sharing)
+        return KINDS[kind](self)
+
+    def log(self) -> tuple[str, ...]:
+        """Log figures and files to the trackers that are imported already (mlflow, wandb).
+
+        Returns the names of those that were logged to; none is imported for it.
+        """
+        from melaudit.trackers import log
+
+        return log(self, self.folder)
+
+    def _repr_html_(self) -> str:
+        from melaudit.reports.notebook import to_notebook
+
+        return to_notebook(self)
+
+
+def _html(audit: Audit, sharing: str) -> str:
+    from melaudit.reports import Sharing, read_record, render_report, shared
+
+    if audit.folder is None:
+        raise ConfigurationError("this audit has no folder; the HTML report needs its pictures")
+    try:
+        mode = Sharing(sharing)
+    except ValueError:
+        raise ConfigurationError(
+            f"sharing is {sharing!r}; expected one of {', '.join(Sharing)}"
+        ) from None
+    return render_report(shared(read_record(audit.folder), mode))
+
+
+def _with_gate(name: str) -> Callable[[Audit], str]:
+    def render(audit: Audit) -> str:
+        from melaudit import reports
+
+        made: str = getattr(reports, name)(audit, audit.gate())
+        return made
+
+    return render
+
+
+def _alone(name: str) -> Callable[[Audit], str]:
+    def render(audit: Audit) -> str:
+        from melaudit import reports
+
+        made: str = getattr(reports, name)(audit)
+        return made
+
+    return render
+
+
+KINDS: dict[str, Callable[[Audit], str]] = {
+    "html": lambda audit: _html(audit, "full"),
+    "json": _alone("to_json"),
+    "text": _alone("summary"),
+    "csv": _alone("to_csv"),
+    "sarif": _with_gate("to_sarif"),
+    "junit": _with_gate("to_junit"),
+    "step-summary": _with_gate("to_step_summary"),
+    "model-card": _alone("to_model_card"),
+    "bom": _alone("to_bom"),
+    "annex": _with_gate("to_annex"),
+}
+"""What `Audit.render` can make."""

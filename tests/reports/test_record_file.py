@@ -1,0 +1,85 @@
+"""record.zip: the report can be drawn again, byte for byte, and nothing in the file is obeyed."""
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from melaudit.errors import StoreError
+from melaudit.reports import read_findings, read_record, render_report, write_findings, write_record
+from melaudit.reports.interface import Record
+
+KINDS = ("ring", "hostile", "unusable", "nothing", "unlabelled")
+
+
+def stored(record: Record, folder: Path) -> Path:
+    write_findings(record.findings, folder / "findings.json")
+    write_record(record, folder / "record.zip")
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_report_drawn_again_is_the_same_to_the_byte(
+    kind: str, records: dict[str, Record], tmp_path: Path
+) -> None:
+    folder = stored(records[kind], tmp_path)
+    record = replace(records[kind], findings=read_findings(folder / "findings.json"))
+    assert render_report(read_record(folder)) == render_report(record)
+
+
+def test_the_same_record_gives_the_same_bytes(records: dict[str, Record], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        stored(records["ring"], tmp_path / name)
+    assert (tmp_path / "a/record.zip").read_bytes() == (tmp_path / "b/record.zip").read_bytes()
+
+
+def test_an_older_output_folder_says_what_is_missing(
+    records: dict[str, Record], tmp_path: Path
+) -> None:
+    write_findings(records["ring"].findings, tmp_path / "findings.json")
+    with pytest.raises(StoreError, match=r"no record\.zip.*run the audit again"):
+        read_record(tmp_path)
+
+
+def test_a_record_of_another_run_is_refused(records: dict[str, Record], tmp_path: Path) -> None:
+    folder = stored(records["ring"], tmp_path)
+    other = replace(records["ring"].findings, reason="Something else.")
+    write_findings(other, folder / "findings.json")
+    with pytest.raises(StoreError, match="different runs"):
+        read_record(folder)
+
+
+@pytest.mark.parametrize("broken", [b"", b"PK", b"no archive at all"])
+def test_a_broken_record_is_one_error(
+    broken: bytes, records: dict[str, Record], tmp_path: Path
+) -> None:
+    folder = stored(records["ring"], tmp_path)
+    (folder / "record.zip").write_bytes(broken)
+    with pytest.raises(StoreError, match="no record of this melaudit"):
+        read_record(folder)
+
+
+def test_a_pickled_array_is_refused(records: dict[str, Record], tmp_path: Path) -> None:
+    folder = stored(records["ring"], tmp_path)
+    path = folder / "record.zip"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    array = next(name for name in members if name.endswith(".npy"))
+    head = members[array][:128].replace(b"<f2", b"|O ")
+    members[array] = head + members[array][128:]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(StoreError, match="no record of this melaudit"):
+        read_record(folder)
+
+
+def test_a_record_of_a_later_version_is_refused(records: dict[str, Record], tmp_path: Path) -> None:
+    folder = stored(records["ring"], tmp_path)
+    with zipfile.ZipFile(folder / "record.zip", "w") as archive:
+        archive.writestr("record.json", json.dumps({"version": 99}))
+    with pytest.raises(StoreError, match="version 99"):
+        read_record(folder)
