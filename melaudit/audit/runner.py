@@ -27,6 +27,7 @@ from melaudit.audit.imagefile import read_image
 from melaudit.audit.imagetable import write_images
 from melaudit.audit.interventions import intervene
 from melaudit.audit.laboratory import Laboratory
+from melaudit.audit.landscape import landscape
 from melaudit.audit.outcome import Outcome, measured, outcome
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
@@ -208,6 +209,7 @@ def _record(
         edits=edits,
         curves=curves,
         opinions=second_opinions(both, prepared.dataset, plan),
+        landscape=landscape(result.measurements, result.clusters) if result.clusters else None,
     )
 
 

@@ -50,6 +50,11 @@ def csp_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}"
 
 
+def assets() -> dict[str, str]:
+    """Return style and script as files: name -> text."""
+    return {name: str(_asset(name)) for name in ("report.css", "report.js")}
+
+
 @cache
 def _assets() -> dict[str, Markup | str]:
     style, script = _asset("report.css"), _asset("report.js")

@@ -12,12 +12,12 @@ from melaudit.reports.plates import Plates
 from melaudit.reports.sections.ladder import Step, ladder
 from melaudit.reports.sections.tiles import Tiles, tiles
 
-EXAMPLES = {Severity.CRITICAL: 9, Severity.HIGH: 9, Severity.MEDIUM: 6}
+EXAMPLES = {Severity.CRITICAL: 10, Severity.HIGH: 10, Severity.MEDIUM: 5}
 FEWER_EXAMPLES = 3
 """Tiles of a finding, by severity; all after the first `IN_FULL` findings get the fewer."""
-IN_FULL = 4
-MAX_CARDS = 12
-MAX_ROWS = 100
+IN_FULL = 2
+MAX_CARDS = 6
+MAX_ROWS = 40
 """Findings told as cards; as many more as rows of a table."""
 MAX_EDITS = 4
 MAX_NAMES = 1000
@@ -60,6 +60,8 @@ class VersionView:
     chance: str
     bar: str
     """The chance as a length, 0 to 100."""
+    change: str
+    """Against the image as it is: "+95 points"; empty for that image itself."""
     alt: str
 
 
@@ -117,6 +119,7 @@ class FurtherRow:
     """A finding that has no card of its own."""
 
     title: str
+    claim: str
     severity: str
     reached: str
     affected: str
@@ -144,6 +147,7 @@ def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
         further=tuple(
             FurtherRow(
                 f.title,
+                f.statement,
                 f.severity.value,
                 explain.RUNGS[f.rung],
                 wording.count(len(f.images)),
@@ -233,10 +237,19 @@ def _edit(edit: Edit, plates: Plates) -> EditView | None:
                 title=wording.sentence(version.title),
                 chance=chance,
                 bar=f"{100 * min(1.0, max(0.0, version.probability)):.1f}",
+                change=_change(version.probability - edit.versions[0].probability) if k else "",
                 alt=f"{version.title}: {target} {chance}",
             )
         )
     return EditView(wording.name(edit.image, 40), target, tuple(versions))
+
+
+def _change(difference: float) -> str:
+    points = round(100 * difference)
+    if not points:
+        return "no change"
+    sign = "+" if points > 0 else wording.MINUS
+    return f"{sign}{wording.plural(abs(points), 'point')}"
 
 
 def table(source: Table) -> TableView:
