@@ -102,6 +102,11 @@ run_options = _options(
         "--fail-on", type=click.Choice(list(Severity)), help="Fail from here on (default: high)."
     ),
     click.option("--max-skipped", type=float, help="Share that may be unreadable (default: .01)."),
+    click.option(
+        "--assets",
+        type=click.Choice(["inline", "split"]),
+        help="The report as one file (default), or with a folder assets beside it.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print findings.json to stdout."),
     click.option("--quiet", is_flag=True, help="Only the verdict."),
 )

@@ -9,11 +9,13 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
+from melaudit.reports import Assets
 
 SETTINGS_NAME = "melaudit.toml"
 
@@ -65,6 +67,8 @@ class Configuration:
     """The verdict is fail from this severity on."""
     max_skipped: float = 0.01
     """Share of images that may be unreadable before the verdict is inconclusive."""
+    assets: Assets = Assets.INLINE
+    """Whether the report is one file, or a file with a folder of pictures, style and script."""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for values that make no sense."""
@@ -195,12 +199,12 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise ConfigurationError(f"{where} is {value!r}; expected a list")
         return tuple(_typed(typing.get_args(hint)[0], part, where) for part in value)
-    if hint is Severity:
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
         try:
-            return Severity(value)
+            return hint(value)
         except ValueError:
             raise ConfigurationError(
-                f"{where} is {value!r}; expected one of {', '.join(Severity)}"
+                f"{where} is {value!r}; expected one of {', '.join(hint)}"
             ) from None
     if hint is Path and isinstance(value, str | Path):
         return Path(value)

@@ -43,7 +43,7 @@ from melaudit.relevance import Explainer
 from melaudit.reports import write_findings, write_report
 from melaudit.reports.interface import Record
 
-_RESULT_ONLY = ("out", "fail_on", "max_skipped", "workers", "data", "model", "positive")
+_RESULT_ONLY = ("out", "fail_on", "max_skipped", "assets", "workers", "data", "model", "positive")
 """Settings that cannot change a measurement; data and model count by their content."""
 
 
@@ -78,7 +78,7 @@ def run(
         )
         record = _record(findings, result, prepared, plan, laboratory, observer)
         observer.stage("Writing the report")
-        _write(configuration.out, record, result, prepared, store)
+        _write(configuration, record, result, prepared, store)
     return findings
 
 
@@ -213,11 +213,18 @@ def _record(
     )
 
 
-def _write(out: Path, record: Record, result: Outcome, prepared: Prepared, store: Store) -> None:
+def _write(
+    configuration: Configuration, record: Record, result: Outcome, prepared: Prepared, store: Store
+) -> None:
+    out = configuration.out
     write_images(out / "images.parquet", result, prepared, store)
     write_findings(record.findings, out / "findings.json")
-    write_report(record, out / "report.html")
-    names = ("report.html", "findings.json", "images.parquet")
+    report = write_report(record, out / "report.html", assets=configuration.assets)
+    names = (
+        *(path.relative_to(out).as_posix() for path in report),
+        "findings.json",
+        "images.parquet",
+    )
     manifest = {
         "run": store.run_id,
         "shards": f"shards/{store.folder.name}",
