@@ -1,7 +1,9 @@
 """The map of strategies: every image as a point, near those that the same channels decided.
 
-The two directions are the first principal components of the images' concept relevance (Pearson
-1901), so distances are true to the data as far as two numbers can be; how far is said beside it.
+Each predicted class has a plane of its own, as clusters have: over all classes together, which
+class was called would drown how. The two directions of a plane are the first principal components
+of its images' concept relevance (Pearson 1901), so distances are true to the data as far as two
+numbers can be; how far is said beside it.
 """
 
 from __future__ import annotations
@@ -28,19 +30,24 @@ def landscape(measurements: Measurements, clusters: Sequence[Cluster]) -> Landsc
     if len(usable) < FEWEST or concepts.shape[1] < 2:
         return None
     rows = sample(usable, measurements.seed)
-    places, kept = plane(concepts[rows].astype(np.float64), measurements.seed)
+    predicted = measurements.predictions[rows]
+    places, kept = np.zeros((len(rows), 2)), np.zeros(len(rows))
+    for index in np.unique(predicted):
+        of = predicted == index
+        places[of], kept[of] = plane(concepts[rows[of]].astype(np.float64), measurements.seed)
     member = {image: c.id for c in clusters for image in c.images}
     ids = [measurements.ids[row] for row in rows]
     labels = measurements.labels[rows]
     names = measurements.classes
     return Landscape(
-        how=f"The two directions in which the channels' shares of relevance differ most; they hold "
-        f"{kept:.0%} of the differences, so images that lie together may still differ.",
+        how="The two directions of a frame are those in which the channels' shares of relevance "
+        f"differ most among its images; they hold {kept.mean():.0%} of the differences, so images "
+        "that lie together may still differ.",
         images=tuple(ids),
         x=tuple(places[:, 0].tolist()),
         y=tuple(places[:, 1].tolist()),
         clusters=tuple(member.get(i) for i in ids),
-        predictions=tuple(names[k] for k in measurements.predictions[rows]),
+        predictions=tuple(names[k] for k in predicted),
         labels=tuple(names[k] if k >= 0 else None for k in labels),
         of=len(measurements.ids),
     )
@@ -56,9 +63,10 @@ def sample(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 def plane(points: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64], float]:
     """Return points (n, d) as places (n, 2), and the share of their variance that these hold.
 
+    Fewer than three points, or points that are all alike, lie in one place.
     The sign of a component is free; it is set so that its largest weight is positive.
     """
-    if not np.ptp(points, axis=0).any():
+    if len(points) < 3 or not np.ptp(points, axis=0).any():
         return np.zeros((len(points), 2)), 0.0
     pca = PCA(2, svd_solver="randomized", random_state=seed)
     places = pca.fit_transform(points)

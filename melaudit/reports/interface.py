@@ -126,7 +126,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Landscape:
-    """Images laid out so that those decided by the same channels lie close together."""
+    """Images laid out so that those decided by the same channels lie close together.
+
+    Images of different predictions lie in planes of their own: their places do not compare.
+    """
 
     how: str
     """How the places were found, in a sentence."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,7 +165,12 @@ def test_an_accessibility_checker_finds_nothing(kind: str, scheme: str, visit: V
 def test_hostile_names_do_nothing_in_a_browser(visit: Visit) -> None:
     opened = visit("hostile")
     alerts: list[str] = []
-    opened.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Any) -> None:
+        alerts.append(dialog.message)
+        dialog.dismiss()
+
+    opened.page.on("dialog", dismiss)
 
     opened.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     opened.page.locator(".tile .photo").first.click()

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from melaudit.findings import Cluster
 from melaudit.reports import wording
 from melaudit.reports.interface import Landscape, Record
 
-WIDTH, HEIGHT, MARGIN = 620.0, 380.0, 16.0
+WIDTH, FRAME, GAP, MARGIN, TITLE = 620.0, 300.0, 12.0, 18.0, 26.0
+"""Of the map, the height of a frame, between frames, inside a frame, for a frame's title."""
+COLUMNS, FRAMES = 2, 6
+"""Frames side by side, and in all: one per predicted class, those of most images."""
+LETTER = 7.5
+"""Width of a letter of a name: no name may stand out of its frame."""
 STYLES = 6
 """Clusters with a colour of their own, the most suspicious first; the rest share the last."""
 
 TRIM = 0.005
 """Share of points at each end that stand at the edge: one stray point would squeeze the rest."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the images of one predicted class lie."""
+
+    title: str
+    x: str
+    y: str
+    width: str
+    height: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,7 @@ class LandscapeSection:
 
     width: str
     height: str
+    frames: tuple[Frame, ...]
     clouds: tuple[Cloud, ...]
     how: str
     note: str
@@ -62,33 +80,64 @@ def landscape(record: Record, links: int) -> LandscapeSection | None:
     places = record.landscape
     if places is None or not places.images:
         return None
+    frames = _frames(places)
+    at = _places(places, frames)
     clusters = record.findings.clusters
     own = clusters[:STYLES]
     known = {c.id for c in own}
     groups: list[tuple[Cluster | None, list[int]]] = [
-        (c, [k for k, of in enumerate(places.clusters) if of == c.id]) for c in own
+        (c, [k for k in at if places.clusters[k] == c.id]) for c in own
     ]
-    groups.append((None, [k for k, of in enumerate(places.clusters) if of not in known]))
-    at = _scaled(places)
+    groups.append((None, [k for k in at if places.clusters[k] not in known]))
     clouds = tuple(
         _cloud(style, cluster, rows, places, at, links)
         for style, (cluster, rows) in enumerate(groups)
         if rows
     )
-    drawn = len(places.images)
     return LandscapeSection(
         width=f"{WIDTH:.0f}",
-        height=f"{HEIGHT:.0f}",
+        height=f"{max(float(f.y) + float(f.height) for f in frames.values()):.0f}",
+        frames=tuple(frames.values()),
         clouds=clouds,
         how=places.how,
-        note=f"{wording.count(drawn)} of {wording.plural(places.of, 'image')} drawn, chosen at "
-        "random."
-        if drawn < places.of
+        note=f"{wording.count(len(at))} of {wording.plural(places.of, 'image')} drawn."
+        if len(at) < places.of
         else "",
         any_wrong=any(c.wrong for c in clouds),
-        label=f"Map of {wording.plural(drawn, 'image')}: "
+        label=f"Map of {wording.plural(len(at), 'image')}: "
         + "; ".join(f"{c.title}, {c.n}" for c in clouds),
     )
+
+
+def _frames(places: Landscape) -> dict[str, Frame]:
+    """Return a frame for each predicted class, the most frequent first."""
+    counts = Counter(places.predictions)
+    names = sorted(counts, key=lambda name: (-counts[name], name))[:FRAMES]
+    columns = min(COLUMNS, len(names))
+    width = (WIDTH - GAP * (columns - 1)) / columns
+    return {
+        name: Frame(
+            title=f"called {wording.name(name, 32)}",
+            x=f"{k % columns * (width + GAP):.1f}",
+            y=f"{k // columns * (FRAME + GAP):.1f}",
+            width=f"{width:.1f}",
+            height=f"{FRAME:.1f}",
+        )
+        for k, name in enumerate(names)
+    }
+
+
+def _places(places: Landscape, frames: Mapping[str, Frame]) -> dict[int, tuple[float, float]]:
+    """Return image -> (x, y) on the map, for images that have a frame."""
+    at = {}
+    for name, frame in frames.items():
+        rows = [k for k, p in enumerate(places.predictions) if p == name]
+        left, top = float(frame.x), float(frame.y)
+        right, bottom = left + float(frame.width), top + float(frame.height)
+        xs = _axis([places.x[k] for k in rows], left + MARGIN, right - MARGIN)
+        ys = _axis([places.y[k] for k in rows], bottom - MARGIN, top + TITLE + MARGIN)
+        at |= dict(zip(rows, zip(xs, ys, strict=True), strict=True))
+    return at
 
 
 def _cloud(
@@ -96,7 +145,7 @@ def _cloud(
     cluster: Cluster | None,
     rows: Sequence[int],
     places: Landscape,
-    at: Sequence[tuple[float, float]],
+    at: Mapping[int, tuple[float, float]],
     links: int,
 ) -> Cloud:
     wrong = [k for k in rows if places.labels[k] not in (None, places.predictions[k])]
@@ -109,14 +158,14 @@ def _cloud(
         right=_path(right, at),
         wrong=_path(wrong, at),
         names=tuple(_named(k, places, title) for k in (*right, *wrong)),
-        at=_middle(rows, at),
+        at=_middle(rows, at, title),
         n=wording.count(len(rows)),
         n_wrong=wording.count(len(wrong)),
         predicted=wording.name(cluster.predicted, 32) if cluster else wording.DASH,
     )
 
 
-def _path(rows: Sequence[int], at: Sequence[tuple[float, float]]) -> str:
+def _path(rows: Sequence[int], at: Mapping[int, tuple[float, float]]) -> str:
     return "".join(f"M{at[k][0]:.1f} {at[k][1]:.1f}h0" for k in rows)
 
 
@@ -127,19 +176,14 @@ def _named(k: int, places: Landscape, cluster: str) -> str:
     return f"{wording.name(places.images[k], 48)}: {called}, {labelled}; {cluster}"
 
 
-def _middle(rows: Sequence[int], at: Sequence[tuple[float, float]]) -> tuple[str, str]:
+def _middle(
+    rows: Sequence[int], at: Mapping[int, tuple[float, float]], name: str
+) -> tuple[str, str]:
+    """Return where a cluster's name stands: amid its points, but never out of the map."""
     xs, ys = sorted(at[k][0] for k in rows), sorted(at[k][1] for k in rows)
-    return f"{xs[len(xs) // 2]:.0f}", f"{ys[len(ys) // 2]:.0f}"
-
-
-def _scaled(places: Landscape) -> list[tuple[float, float]]:
-    return list(
-        zip(
-            _axis(places.x, MARGIN, WIDTH - MARGIN),
-            _axis(places.y, HEIGHT - MARGIN, MARGIN),
-            strict=True,
-        )
-    )
+    half = len(name) * LETTER / 2
+    x = min(max(xs[len(xs) // 2], half), WIDTH - half)
+    return f"{x:.0f}", f"{ys[len(ys) // 2]:.0f}"
 
 
 def _axis(values: Sequence[float], start: float, end: float) -> list[float]:
