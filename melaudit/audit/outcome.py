@@ -58,9 +58,7 @@ def outcome(
         clusters=clusters,
         performance=dataclasses.replace(performed(table), slices=parts),
         skipped=(*conclusions.skipped, *apart),
-        controls=controls(
-            dataclasses.replace(table, explanations=conclusions.trust), present
-        ),
+        controls=controls(dataclasses.replace(table, explanations=conclusions.trust), present),
     )
 
 

@@ -18,6 +18,15 @@
   root.classList.add("js");
   all("[data-js]").forEach((e) => { e.hidden = false; });
 
+  // What is out of sight is laid out when the browser has nothing else to do.
+  const later = window.requestIdleCallback || ((act) => setTimeout(act, 50));
+  const pending = all(".section, .card");
+  const lay = () => {
+    pending.splice(0, 2).forEach((section) => section.classList.add("laid"));
+    if (pending.length) later(lay);
+  };
+  addEventListener("load", () => later(lay));
+
   // Light and dark
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme || (system.matches ? "dark" : "light")) === "dark";

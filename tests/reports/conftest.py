@@ -17,6 +17,7 @@ from melaudit.findings import (
     CheckStatus,
     ClassPerformance,
     Cluster,
+    Control,
     Evidence,
     Explanations,
     Finding,
@@ -294,6 +295,18 @@ def findings() -> Findings:
             cluster("B-1", "benign", BENIGN, 0.12),
         ),
         skipped=(Skipped("text", "No image shows text."),),
+        controls=(
+            Control(
+                "permuted",
+                "Labels dealt out anew",
+                "negative",
+                "With labels that mean nothing, 1 of 40 audits would have raised an alarm.",
+                0.025,
+                40,
+                True,
+            ),
+            Control("planted", "A planted mark", "positive", "It was missed.", None, 20, False),
+        ),
         inputs=Inputs(read=1000, flagged={"format_mismatch": 2}, skipped={}),
         provenance=Provenance(
             model="resnet50_rings.pt",
@@ -455,6 +468,7 @@ def hostile() -> Record:
                 for n in HOSTILE
             ),
             skipped=tuple(Skipped(n, n) for n in HOSTILE),
+            controls=tuple(Control(n, n, "negative", n, 0.1, 3, True) for n in HOSTILE),
             inputs=Inputs(3, dict.fromkeys(HOSTILE, 2), dict.fromkeys(HOSTILE, 2)),
             performance=replace(
                 f.performance,

@@ -310,6 +310,18 @@ def test_what_was_not_found_is_listed_with_the_least_effect(pages: dict[str, Pag
     assert ink.least == "\u2013"
 
 
+def test_controls_say_whether_the_audit_passed_its_own_test(pages: dict[str, Page]) -> None:
+    permuted, planted = pages["ring"].controls
+
+    assert (permuted.title, permuted.word, permuted.figure, permuted.n) == (
+        "Labels dealt out anew",
+        "passed",
+        "2\u00a0%",
+        "40",
+    )
+    assert (planted.kind, planted.figure) == ("fail", "\u2013")
+
+
 def test_a_crowd_is_cut_and_counted(pages: dict[str, Page]) -> None:
     page = pages["crowd"]
     card = page.cards.cards[0]

@@ -29,6 +29,7 @@ class Frame:
     """Where the images of one predicted class lie."""
 
     title: str
+    title_at: tuple[str, str]
     x: str
     y: str
     width: str
@@ -118,6 +119,10 @@ def _frames(places: Landscape) -> dict[str, Frame]:
     return {
         name: Frame(
             title=f"called {wording.name(name, 32)}",
+            title_at=(
+                f"{k % columns * (width + GAP) + 12:.1f}",
+                f"{k // columns * (FRAME + GAP) + 19:.1f}",
+            ),
             x=f"{k % columns * (width + GAP):.1f}",
             y=f"{k // columns * (FRAME + GAP):.1f}",
             width=f"{width:.1f}",
@@ -129,7 +134,7 @@ def _frames(places: Landscape) -> dict[str, Frame]:
 
 def _places(places: Landscape, frames: Mapping[str, Frame]) -> dict[int, tuple[float, float]]:
     """Return image -> (x, y) on the map, for images that have a frame."""
-    at = {}
+    at: dict[int, tuple[float, float]] = {}
     for name, frame in frames.items():
         rows = [k for k, p in enumerate(places.predictions) if p == name]
         left, top = float(frame.x), float(frame.y)

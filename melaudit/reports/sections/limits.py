@@ -32,6 +32,9 @@ class ControlRow:
     statement: str
     figure: str
     n: str
+    kind: str
+    """"pass" or "fail"."""
+    word: str
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,15 @@ def not_found(findings: Findings) -> tuple[tuple[NotFoundRow, ...], str]:
 def controls(findings: Findings) -> tuple[ControlRow, ...]:
     """Return what the audit said of shortcuts that were planted, and of changes that are none."""
     return tuple(
-        ControlRow(c.title, c.statement, wording.figure(c.value), wording.count(c.n))
-        for c in getattr(findings, "controls", ())
+        ControlRow(
+            c.title,
+            c.statement,
+            wording.percent(c.value),
+            wording.count(c.n),
+            "pass" if c.passed else "fail",
+            "passed" if c.passed else "failed",
+        )
+        for c in findings.controls
     )
 
 
