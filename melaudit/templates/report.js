@@ -58,15 +58,24 @@
   // A slider between photograph and map: from here to the right edge, the map is drawn.
   const wipe = (pair, value) => {
     pair.style.setProperty("--wipe", `${value}%`);
-    one("input", pair).value = value;
+    const input = one("input", pair);
+    if (input) input.value = value;
   };
-  const compare = (pair) => {
-    const name = one(".photo", pair).getAttribute("aria-label").split(",")[0];
-    const input = make("input", { type: "range", min: 0, max: 100, value: 50, className: "wipe" });
+  const wiped = (pair) => parseFloat(pair.style.getPropertyValue("--wipe") || "50");
+  const slider = (pair) => {
+    const name = one(".photo", pair).getAttribute("aria-label").replace("Enlarge: ", "").split(",")[0];
+    const input = make("input", { type: "range", min: 0, max: 100, value: wiped(pair), className: "wipe" });
     input.setAttribute("aria-label", `${name}: from photograph to map`);
     input.addEventListener("input", () => wipe(pair, input.value));
-    pair.classList.add("compare");
     one(".over", pair).after(input);
+  };
+  // Sliders are made when their pictures come near, to keep a long page light.
+  const near = new IntersectionObserver((seen) => seen.filter((s) => s.isIntersecting).forEach((s) => {
+    near.unobserve(s.target);
+    slider(s.target);
+  }), { rootMargin: "800px" });
+  const compare = (pair) => {
+    pair.classList.add("compare");
     // Dragging on the picture itself does the same; a click without a drag enlarges it.
     let start = null;
     pair.addEventListener("pointerdown", (event) => {
@@ -81,6 +90,7 @@
     return pair;
   };
   const pairs = all(".pair").filter((pair) => one(".over", pair)).map(compare);
+  pairs.forEach((pair) => near.observe(pair));
   one("#wipes")?.addEventListener("input", (event) => {
     pairs.forEach((pair) => wipe(pair, event.target.value));
   });
@@ -178,11 +188,11 @@
   };
   // The buttons are made when somebody comes near, to keep a long page light.
   all(".scroll > table:not(.confusion)").filter((t) => t.tHead && t.tBodies[0]?.rows.length > 1).forEach((table) => {
-    const near = () => {
-      ["pointerenter", "focusin"].forEach((kind) => table.parentElement.removeEventListener(kind, near));
+    const once = () => {
+      ["pointerenter", "focusin"].forEach((kind) => table.parentElement.removeEventListener(kind, once));
       sortable(table);
     };
-    ["pointerenter", "focusin"].forEach((kind) => table.parentElement.addEventListener(kind, near));
+    ["pointerenter", "focusin"].forEach((kind) => table.parentElement.addEventListener(kind, once));
   });
 
   // The affected images as a file that a spreadsheet opens, and cannot be made to run.
@@ -235,7 +245,8 @@
     view.replaceChildren(pictures);
     if (source.classList.contains("compare")) {
       compare(pictures);
-      wipe(pictures, one("input", source).value);
+      slider(pictures);
+      wipe(pictures, wiped(source));
     }
     const said = one("figcaption", source.closest("figure"));
     caption.textContent = said ? [...said.childNodes].map((c) => c.textContent.trim()).filter(Boolean).join(" \u00b7 ") : "";

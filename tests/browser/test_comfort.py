@@ -18,6 +18,7 @@ def clip(pair: Any) -> str:
 def test_a_slider_goes_from_photograph_to_map(visit: Visit) -> None:
     page = visit("ring").page
     pair = page.locator(".tile .pair").first
+    pair.scroll_into_view_if_needed()
     slider = pair.locator("input[type=range]")
     assert clip(pair) == "inset(0px 0px 0px 50%)"
 
@@ -49,8 +50,11 @@ def test_one_slider_moves_all(visit: Visit) -> None:
     page = visit("ring").page
 
     page.locator("#wipes").fill("10")
+    page.locator(".tile .pair").first.scroll_into_view_if_needed()
 
+    page.locator(".tile .wipe").first.wait_for()
     assert set(page.locator(".wipe").evaluate_all("all => all.map(e => e.value)")) == {"10"}
+    assert clip(page.locator(".tile .pair").last) == "inset(0px 0px 0px 10%)"
 
 
 def test_a_picture_opens_larger_and_the_arrows_go_on(visit: Visit) -> None:

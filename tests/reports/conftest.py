@@ -623,7 +623,13 @@ def large(suspicious: int = 3000, images: int = 20_000) -> Record:
         findings=replace(
             f,
             findings=tuple(
-                replace(f.findings[0], id=f"{kind}.malignant", artifact=kind, images=names[k:])
+                replace(
+                    f.findings[0],
+                    id=f"{kind}.malignant",
+                    artifact=kind,
+                    images=names[k:],
+                    evidence=f.findings[0].evidence * 2,
+                )
                 for k, kind in enumerate(kinds)
             ),
             clusters=clusters,
@@ -631,7 +637,12 @@ def large(suspicious: int = 3000, images: int = 20_000) -> Record:
         ),
         exhibits={n: replace(drawn[k % 12], id=n) for k, n in enumerate(names)},
         gallery=tuple(Group(f"Group {k}", "", names[k::4]) for k in range(4)),
-        edits=tuple(replace(e, finding=f"{kind}.malignant") for kind in kinds for e in plain.edits),
+        edits=tuple(
+            replace(e, finding=f"{kind}.malignant", image=name, versions=e.versions * 2)
+            for kind in kinds
+            for e in plain.edits
+            for name in names[:4]
+        ),
         curves=tuple(
             replace(c, finding=f"{kind}.malignant") for kind in kinds for c in plain.curves
         ),

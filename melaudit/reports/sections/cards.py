@@ -15,11 +15,15 @@ from melaudit.reports.sections.tiles import Tiles, tiles
 EXAMPLES = {Severity.CRITICAL: 10, Severity.HIGH: 10, Severity.MEDIUM: 5}
 FEWER_EXAMPLES = 3
 """Tiles of a finding, by severity; all after the first `IN_FULL` findings get the fewer."""
-IN_FULL = 2
+IN_FULL, CHARTED = 1, 3
+"""Findings with all examples and edits, and findings whose statistics are drawn too."""
 MAX_CARDS = 6
 MAX_ROWS = 40
 """Findings told as cards; as many more as rows of a table."""
-MAX_EDITS = 4
+MAX_EDITS, FEWER_EDITS = 4, 1
+"""Edited images of the first `IN_FULL` findings, and of the others."""
+NARROW = 3
+"""Versions that fit into half a row."""
 MAX_NAMES = 1000
 MAX_TABLE_ROWS = 40
 
@@ -72,6 +76,8 @@ class EditView:
     name: str
     target: str
     versions: tuple[VersionView, ...]
+    wide: bool
+    """Whether there are so many versions that they take a row of their own."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
 
 
 def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: bool) -> Card:
-    edits = [e for e in record.edits if e.finding == finding.id][:MAX_EDITS]
+    edits = [e for e in record.edits if e.finding == finding.id]
     curves = [charts.plot(c) for c in record.curves if c.finding == finding.id]
     many = EXAMPLES.get(finding.severity, FEWER_EXAMPLES)
     limit = many if number <= IN_FULL else FEWER_EXAMPLES
@@ -178,8 +184,12 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         confidence=wording.percent(finding.confidence),
         classes=tuple(wording.name(c) for c in finding.classes),
         claim=finding.statement,
-        rungs=tuple(_rung(finding, s) for s in ladder(finding)),
-        edits=tuple(v for e in edits if (v := _edit(e, plates)) is not None),
+        rungs=tuple(_rung(finding, s, number <= CHARTED) for s in ladder(finding)),
+        edits=tuple(
+            v
+            for e in edits[: MAX_EDITS if number <= IN_FULL else FEWER_EDITS]
+            if (v := _edit(e, plates)) is not None
+        ),
         plots=tuple(p for p in curves if p is not None),
         examples=tiles(plates, finding.images, limit, maps=maps),
         tables=tuple(table(t) for t in finding.tables),
@@ -191,12 +201,12 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
     )
 
 
-def _rung(finding: Finding, step: Step) -> RungRow:
+def _rung(finding: Finding, step: Step, charted: bool) -> RungRow:
     rung = Rung(step.rung)
-    return RungRow(step, tuple(_statistic(e) for e in finding.evidence if e.rung is rung))
+    return RungRow(step, tuple(_statistic(e, charted) for e in finding.evidence if e.rung is rung))
 
 
-def _statistic(evidence: Evidence) -> Statistic:
+def _statistic(evidence: Evidence, charted: bool) -> Statistic:
     is_ratio = _RATIO.search(evidence.name) is not None
     is_difference = _DIFFERENCE.search(evidence.name) is not None
     small_print = (
@@ -218,7 +228,9 @@ def _statistic(evidence: Evidence) -> Statistic:
             evidence.ci_high,
             reference=1.0 if is_ratio else 0.0 if is_difference else None,
             log=is_ratio,
-        ),
+        )
+        if charted
+        else None,
     )
 
 
@@ -241,7 +253,7 @@ def _edit(edit: Edit, plates: Plates) -> EditView | None:
                 alt=f"{version.title}: {target} {chance}",
             )
         )
-    return EditView(wording.name(edit.image, 40), target, tuple(versions))
+    return EditView(wording.name(edit.image, 40), target, tuple(versions), len(versions) > NARROW)
 
 
 def _change(difference: float) -> str:
