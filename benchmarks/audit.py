@@ -94,7 +94,7 @@ def _run(engine: str, options: argparse.Namespace) -> dict[str, Any]:
 
     from melaudit.audit.configuration import configure
     from melaudit.audit.runner import run
-    from melaudit.cli import run as command
+    from melaudit.cli.auditing import run as command
 
     if options.threads:
         torch.set_num_threads(options.threads)

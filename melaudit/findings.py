@@ -226,6 +226,21 @@ class ClassPerformance:
 
 
 @dataclass(frozen=True)
+class SlicePerformance:
+    """How the images of one label fare that show an artifact, or do not."""
+
+    label: str
+    artifact: str
+    shown: bool
+    """Whether these are the images that show the artifact, or those that do not."""
+    n: int
+    right: float
+    """Share called by their label, with its 95 % interval."""
+    right_low: float
+    right_high: float
+
+
+@dataclass(frozen=True)
 class Performance:
     """How the model does on the labelled images."""
 
@@ -240,6 +255,8 @@ class Performance:
     per_class: tuple[ClassPerformance, ...]
     confusion: tuple[tuple[int, ...], ...]
     """Counts, [label][prediction]."""
+    slices: tuple[SlicePerformance, ...] = ()
+    """Per label and artifact, the images with it before those without."""
 
 
 @dataclass(frozen=True)

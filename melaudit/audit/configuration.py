@@ -15,6 +15,7 @@ from typing import Any
 
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
+from melaudit.reports import Assets
 from melaudit.reports.sharing import Sharing
 
 SETTINGS_NAME = "melaudit.toml"
@@ -80,6 +81,8 @@ class Configuration:
     """Share of images that may be unreadable before the verdict is inconclusive."""
     sharing: Sharing = Sharing.FULL
     """What the report shows of the photographs: "full", "blur" or "no-images"."""
+    assets: Assets = Assets.INLINE
+    """Whether the report is one file, or a file with a folder of pictures, style and script."""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for values that make no sense."""

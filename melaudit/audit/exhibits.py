@@ -28,7 +28,7 @@ from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpini
 PICTURE = 256
 """Longest side of a picture in a report, in pixels."""
 
-PER_FINDING, PER_CLUSTER, CLUSTERS, PER_GROUP = 12, 8, 12, 8
+PER_FINDING, PER_CLUSTER, CLUSTERS, PER_GROUP = 12, 8, 12, 5
 
 STRONG, WEAK = 6, 2
 """Channels in a strip: the strongest, and those next to zero, so that the difference shows."""

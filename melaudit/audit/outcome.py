@@ -15,6 +15,7 @@ from melaudit.audit.conclusions import Conclusions, conclude
 from melaudit.audit.controls import controls
 from melaudit.audit.performance import doubts, performance
 from melaudit.audit.preparation import Prepared
+from melaudit.audit.slices import slices
 from melaudit.audit.store import Store
 from melaudit.audit.suspicion import suspicious_clusters
 from melaudit.detectors.interface import Detector, Measurements
@@ -47,17 +48,17 @@ def outcome(
     conclusions = conclude(detectors, table)
     clusters: tuple[Cluster, ...] = ()
     apart: tuple[Skipped, ...] = (Skipped("clusters", "withheld: the maps are unusable"),)
+    present = artifacts(store)
     if conclusions.trust is not Trust.UNUSABLE:
-        clusters, apart = suspicious_clusters(table, artifacts(store))
+        clusters, apart = suspicious_clusters(table, present)
+    parts = slices(table.labels, table.predictions, prepared.classes, present)
     return Outcome(
         measurements=table,
         conclusions=conclusions,
         clusters=clusters,
-        performance=performed(table),
+        performance=dataclasses.replace(performed(table), slices=parts),
         skipped=(*conclusions.skipped, *apart),
-        controls=controls(
-            dataclasses.replace(table, explanations=conclusions.trust), artifacts(store)
-        ),
+        controls=controls(dataclasses.replace(table, explanations=conclusions.trust), present),
     )
 
 

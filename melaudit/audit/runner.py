@@ -24,6 +24,7 @@ from melaudit.audit.exhibits import (
 from melaudit.audit.imagetable import write_images
 from melaudit.audit.interventions import intervene
 from melaudit.audit.laboratory import Laboratory
+from melaudit.audit.landscape import landscape
 from melaudit.audit.method import Examined, choose_method, explain
 from melaudit.audit.outcome import Outcome, measured, outcome
 from melaudit.audit.preparation import Prepared, prepare
@@ -49,7 +50,8 @@ from melaudit.reports import (
 from melaudit.reports.interface import Record
 
 _RESULT_ONLY = (
-    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits", "sharing"),
+    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits"),
+    *("assets", "sharing"),
     *("lesion_masks", "artifact_labels", "artifact_masks", "train_data", "train_sample"),
 )
 """Settings that cannot change a measurement; data, model, masks and labels of artifacts count by
@@ -96,7 +98,7 @@ def run(
         record = _record(findings, result, prepared, plan, laboratory, observer)
         record = shared(record, configuration.sharing)
         observer.stage("Writing the report")
-        _write(configuration.out, record, result, prepared, store)
+        _write(configuration, record, result, prepared, store)
     return record.findings
 
 
@@ -210,17 +212,24 @@ def _record(
         edits=edits,
         curves=curves,
         opinions=second_opinions(both, prepared.dataset, plan),
+        landscape=landscape(result.measurements, result.clusters) if result.clusters else None,
     )
 
 
-def _write(out: Path, record: Record, result: Outcome, prepared: Prepared, store: Store) -> None:
+def _write(
+    configuration: Configuration, record: Record, result: Outcome, prepared: Prepared, store: Store
+) -> None:
+    out = configuration.out
     write_images(out / "images.parquet", result, prepared, store)
     write_findings(record.findings, out / "findings.json")
     # The page is drawn from the file, so that it can be drawn again from it to the byte.
     record = dataclasses.replace(record, findings=read_findings(out / "findings.json"))
-    write_report(record, out / "report.html")
+    report = write_report(record, out / "report.html", assets=configuration.assets)
     write_record(record, out / record_file.NAME)
-    names = ("report.html", "findings.json", "images.parquet", record_file.NAME)
+    names = (
+        *(path.relative_to(out).as_posix() for path in report),
+        *("findings.json", "images.parquet", record_file.NAME),
+    )
     manifest = {
         "run": store.run_id,
         "shards": f"shards/{store.folder.name}",

@@ -91,6 +91,11 @@ run_options = options(
         "--fail-on", type=click.Choice(list(Severity)), help="Fail from here on (default: high)."
     ),
     click.option("--max-skipped", type=float, help="Share that may be unreadable (default: .01)."),
+    click.option(
+        "--assets",
+        type=click.Choice(["inline", "split"]),
+        help="The report as one file (default), or with a folder assets beside it.",
+    ),
 )
 gate_options = options(
     click.option("--policy", type=PATH, help="TOML: severity, rung, coverage, waivers, ..."),

@@ -368,7 +368,7 @@ def _evidence(
     verb = "rises" if effect.share.value >= 0 else "falls"
     first = Evidence(
         rung=Rung.DEPENDENCE,
-        name=f"change of decisions beyond placebo, {words.thing} {done}",
+        name=f"change of decisions to {kind} beyond placebo, {words.thing} {done}",
         estimate=effect.share.value,
         ci_low=effect.share.low,
         ci_high=effect.share.high,
@@ -385,7 +385,7 @@ def _evidence(
     )
     second = Evidence(
         rung=Rung.DEPENDENCE,
-        name=f"change of the margin beyond placebo, {words.thing} {done}",
+        name=f"change of the margin of {kind} beyond placebo, {words.thing} {done}",
         estimate=effect.margin.value,
         ci_low=effect.margin.low,
         ci_high=effect.margin.high,

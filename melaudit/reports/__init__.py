@@ -6,7 +6,7 @@ from melaudit.reports.bom import to_bom
 from melaudit.reports.comparison import compare
 from melaudit.reports.comparison_page import render_comparison
 from melaudit.reports.comparison_text import comparison_plain, comparison_text
-from melaudit.reports.html import render_report, write_report
+from melaudit.reports.html import Assets, render_report, render_split, write_report
 from melaudit.reports.json_file import read_findings, schema, to_json, write_findings
 from melaudit.reports.junit import to_junit
 from melaudit.reports.model_card import to_model_card
@@ -18,6 +18,7 @@ from melaudit.reports.step_summary import to_step_summary
 from melaudit.reports.text import summary
 
 __all__ = [
+    "Assets",
     "Sharing",
     "build_page",
     "compare",
@@ -27,6 +28,7 @@ __all__ = [
     "read_record",
     "render_comparison",
     "render_report",
+    "render_split",
     "schema",
     "shared",
     "summary",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from melaudit.reports import wording
-from melaudit.reports.interface import Curve
+from melaudit.reports.interface import Curve, Series
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Plot:
     label: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    banded: bool
+    """Whether intervals are drawn."""
 
 
 PADDING = 6.0
@@ -122,8 +125,10 @@ def interval(
     )
 
 
-WIDTH, HEIGHT = 520, 240
-LEFT, RIGHT, TOP, BOTTOM = 52, 512, 14, 214
+WIDTH, HEIGHT = 560, 300
+LEFT, RIGHT, TOP, BOTTOM = 52, 548, 34, 246
+
+_SHARE = re.compile(r"\b(probability|share|rate|sensitivity|specificity)\b", re.IGNORECASE)
 
 
 def plot(curve: Curve) -> Plot | None:
@@ -132,6 +137,8 @@ def plot(curve: Curve) -> Plot | None:
     ys = [y for s in curve.series for y in (*s.y, *s.low, *s.high) if math.isfinite(y)]
     if not xs or not ys:
         return None
+    is_share = min(ys) >= 0 and max(ys) <= 1 and _SHARE.search(curve.y_label) is not None
+    shown = wording.percent if is_share else wording.figure
     x_marks = _round_marks(min(xs), max(xs))
     # Shares keep their natural ends, so that curves of different findings can be compared.
     y_marks = (
@@ -161,14 +168,14 @@ def plot(curve: Curve) -> Plot | None:
         path = " ".join(f"{x},{y}" for x, y in points)
         lines.append(Line(wording.name(s.title), points, path, band, style % 4, points[-1]))
     ends = "; ".join(
-        f"{wording.name(s.title)} from {wording.figure(s.y[0])} to {wording.figure(s.y[-1])}"
+        f"{wording.name(s.title)} from {shown(s.y[0])} to {shown(s.y[-1])}"
         for s in curve.series
         if s.y
     )
     return Plot(
         title=curve.title,
-        x_label=curve.x_label,
-        y_label=curve.y_label,
+        x_label=wording.name(curve.x_label, 70),
+        y_label=wording.name(curve.y_label, 70),
         width=WIDTH,
         height=HEIGHT,
         left=LEFT,
@@ -176,18 +183,29 @@ def plot(curve: Curve) -> Plot | None:
         right=RIGHT,
         top=TOP,
         x_ticks=tuple(Tick(at_x(v), wording.figure(v)) for v in x_marks),
-        y_ticks=tuple(Tick(at_y(v), wording.figure(v)) for v in y_marks),
+        y_ticks=tuple(Tick(at_y(v), shown(v)) for v in y_marks),
         lines=tuple(lines),
         label=f"{curve.y_label} against {curve.x_label}: {ends}",
         columns=(curve.x_label, *(s.title for s in curve.series)),
-        rows=_rows(curve),
+        rows=_rows(curve, shown),
+        banded=any(line.band for line in lines),
     )
 
 
-def _rows(curve: Curve) -> tuple[tuple[str, ...], ...]:
+def _rows(curve: Curve, shown: Callable[[float | None], str]) -> tuple[tuple[str, ...], ...]:
     doses = sorted({x for s in curve.series for x in s.x})
-    values = [dict(zip(s.x, s.y, strict=True)) for s in curve.series]
-    return tuple((wording.figure(x), *(wording.figure(v.get(x)) for v in values)) for x in doses)
+    cells = [_cells(s, shown) for s in curve.series]
+    return tuple((wording.figure(x), *(c.get(x, wording.DASH) for c in cells)) for x in doses)
+
+
+def _cells(series: Series, shown: Callable[[float | None], str]) -> dict[float, str]:
+    """Return dose -> value, with its interval where it is known."""
+    if not len(series.low) == len(series.high) == len(series.x):
+        return {x: shown(y) for x, y in zip(series.x, series.y, strict=True)}
+    return {
+        x: f"{shown(y)} ({shown(low)} to {shown(high)})"
+        for x, y, low, high in zip(series.x, series.y, series.low, series.high, strict=True)
+    }
 
 
 def _linear(value: float, low: float, high: float, start: float, end: float) -> float:

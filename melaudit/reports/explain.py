@@ -55,6 +55,12 @@ CHECKS = {
 }
 """By check id; checks of other detectors are shown with their own statement."""
 
+ARTIFACTS = (
+    "dark_ring", "vignette", "ruler", "ink", "colour_patch", "hair", "gel_bubble", "text",
+    "white_frame", "colour_cast", "blur",
+)  # fmt: skip
+"""What may be in a picture and is not the lesion: the names that detectors of artifacts have."""
+
 RUNGS = {
     Rung.OPPORTUNITY: "the data allow it",
     Rung.ATTENTION: "the model looks there",
@@ -104,7 +110,7 @@ ALWAYS = (
     "That the model is right for the right reasons. An audit finds certain wrong reasons; "
     "the absence of a finding is no proof of sound reasoning.",
     "Anything about shortcuts that were not looked for, or whose effect is smaller than the "
-    "figures given under \u201cLooked for and not found\u201d.",
+    "figures given under \u201cWhat would have been seen\u201d.",
     "Anything about images unlike these: another clinic, camera, skin type or year.",
     "That a cause lies in the world. \u201cThe model uses it\u201d means that changing the "
     "artifact in the picture changes the output of this model, no more.",

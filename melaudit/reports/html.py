@@ -1,32 +1,110 @@
-"""The page as one file of HTML that needs nothing else: no network, no other file, no script."""
+"""The page as HTML that needs no network and no script: one file, or a file and a folder beside it.
+
+One file carries its pictures, style and script; that is what people send. Where a server forbids
+everything inline (as Jenkins does), the same page can stand as `report.html` with a folder
+`assets`.
+"""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 
 from melaudit import templates
+from melaudit.errors import StoreError
 from melaudit.publish import publish
 from melaudit.reports.interface import Record
 from melaudit.reports.page import Page, build_page
+from melaudit.reports.plates import MAX_BYTES
 from melaudit.reports.wording import visible
+
+COMFORTABLE = 10_000_000
+"""Bytes of a report that opens anywhere; pictures are left out until it fits."""
+
+MOST = 25_000_000
+"""Bytes that no report exceeds."""
+
+FOLDER = "assets"
+
+
+class Assets(StrEnum):
+    """Where pictures, style and script stand."""
+
+    INLINE = "inline"
+    SPLIT = "split"
 
 
 def render(page: Page) -> str:
-    """Return a page as HTML; the same page gives the same text."""
-    return templates.render("report.html.j2", visible=visible, page=page)
+    """Return a page as one HTML text; the same page gives the same text."""
+    return templates.render("report.html.j2", visible=visible, page=page, split=False)
 
 
 def render_report(record: Record) -> str:
-    """Return the report of a record as one self-contained HTML text below 10 MB.
+    """Return the report of a record as one self-contained HTML text.
 
-    Raises ValueError when a picture of the record is no WebP image.
+    It stays below `COMFORTABLE` bytes as long as its words alone do. Raises ValueError when a
+    picture of the record is no WebP image, StoreError when the words alone exceed `MOST` bytes.
     """
-    return render(build_page(record))
+    text = ""
+    for budget in (MAX_BYTES, MAX_BYTES // 3, 0):
+        text = render(build_page(record, max_bytes=budget))
+        if len(text.encode("utf-8")) <= COMFORTABLE:
+            return text
+    if len(text.encode("utf-8")) > MOST:
+        raise StoreError(
+            f"the words of this report alone take more than {MOST // 1_000_000} MB; a detector "
+            "writes far too much into a finding, see findings.json"
+        )
+    return text
 
 
-def write_report(record: Record, path: Path) -> None:
-    """Write the report of a record to `path`, whole or not at all.
+def render_split(record: Record) -> dict[str, bytes]:
+    """Return the report of a record as files: path below the report's folder -> content.
 
-    Raises StoreError when `path` cannot be written, ValueError as `render_report` does.
+    The page is `report.html`; everything else stands in `assets`. Raises ValueError when a
+    picture of the record is no WebP image.
     """
-    publish(path, render_report(record).encode("utf-8"))
+    page = build_page(record)
+    files = {f"{FOLDER}/{name}": text.encode("utf-8") for name, text in templates.assets().items()}
+    plates = []
+    for plate in page.plates:
+        name = f"{FOLDER}/{plate.id}.webp"
+        files[name] = base64.b64decode(plate.uri.partition(",")[2])
+        plates.append(replace(plate, uri=name))
+    moved = replace(page, plates=tuple(plates))
+    html = templates.render("report.html.j2", visible=visible, page=moved, split=True)
+    return {"report.html": html.encode("utf-8"), **files}
+
+
+def write_report(record: Record, path: Path, *, assets: Assets = Assets.INLINE) -> tuple[Path, ...]:
+    """Write the report of a record to `path`, whole or not at all, and return what was written.
+
+    With `Assets.SPLIT` the folder `assets` beside it holds the rest; the page is written last, so
+    that it never names a file that is not there. Raises StoreError when `path` cannot be written,
+    ValueError as `render_report` does.
+    """
+    if assets is Assets.INLINE:
+        publish(path, render_report(record).encode("utf-8"))
+        return (path,)
+    return _write_split(render_split(record), path)
+
+
+def _write_split(files: Mapping[str, bytes], path: Path) -> tuple[Path, ...]:
+    folder = path.parent / FOLDER
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot make the folder {folder}: {error.strerror or error}; "
+            "name a folder that can be written with --out"
+        ) from error
+    written = []
+    for name, content in files.items():
+        if name != "report.html":
+            publish(path.parent / name, content)
+            written.append(path.parent / name)
+    publish(path, files["report.html"])
+    return (path, *written)

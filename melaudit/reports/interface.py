@@ -128,6 +128,27 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Landscape:
+    """Images laid out so that those decided by the same channels lie close together.
+
+    Images of different predictions lie in planes of their own: their places do not compare.
+    """
+
+    how: str
+    """How the places were found, in a sentence."""
+    images: tuple[str, ...]
+    """Names; all fields below have one entry per image."""
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    clusters: tuple[str | None, ...]
+    """Id of the cluster an image belongs to, None for those in none."""
+    predictions: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    of: int
+    """Images of the whole data set: more than are laid out when only a sample is."""
+
+
+@dataclass(frozen=True)
 class Record:
     """Everything a report shows; derived once, at the end of a run."""
 
@@ -144,3 +165,4 @@ class Record:
     curves: tuple[Curve, ...] = ()
     opinions: tuple[SecondOpinion, ...] = ()
     """Grad-CAM of the images of the strips."""
+    landscape: Landscape | None = None

@@ -9,16 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melaudit.findings import Trust
-from melaudit.reports import explain, heatmap, wording
+from melaudit.reports import explain, heatmap, method, wording
 from melaudit.reports.interface import Record
 from melaudit.reports.plates import MAX_BYTES, MAX_TILES, Plate, Plates
+from melaudit.reports.sections.artifacts import ArtifactSection, artifacts
 from melaudit.reports.sections.cards import CardSection, cards
 from melaudit.reports.sections.clusters import ClusterSection, clusters
 from melaudit.reports.sections.concepts import ConceptSection, GroupView, concepts, gallery
+from melaudit.reports.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.sections.limits import (
+    ControlRow,
     InputsSection,
     NotFoundRow,
     ProvenanceSection,
+    controls,
     does_not_show,
     inputs,
     not_found,
@@ -30,15 +34,18 @@ from melaudit.reports.sections.trust import TrustSection, trust
 
 SECTIONS = (
     ("summary", "Verdict"),
-    ("trust", "Can the maps be trusted?"),
     ("findings", "Findings"),
+    ("trust", "Can the maps be trusted?"),
+    ("artifacts", "Artifacts"),
+    ("landscape", "Map of strategies"),
     ("clusters", "Clusters"),
-    ("concepts", "Channels"),
-    ("gallery", "Examples"),
+    ("concepts", "Methods and channels"),
+    ("gallery", "Right and wrong"),
     ("performance", "Performance"),
-    ("not-found", "Not found"),
     ("inputs", "Skipped and flagged"),
+    ("not-found", "What would have been seen"),
     ("limits", "What this does not show"),
+    ("method", "Method and references"),
     ("glossary", "Glossary"),
     ("provenance", "Provenance"),
 )
@@ -59,20 +66,26 @@ class Page:
 
     title: str
     model: str
+    architecture: str
     images: str
     date: str
     contents: tuple[Link, ...]
     summary: Summary
     trust: TrustSection
     cards: CardSection
+    artifacts: ArtifactSection
+    landscape: LandscapeSection | None
     clusters: ClusterSection
     concepts: ConceptSection
     gallery: tuple[GroupView, ...]
     performance: PerformanceSection
     not_found: tuple[NotFoundRow, ...]
     not_found_note: str
+    controls: tuple[ControlRow, ...]
     inputs: InputsSection
     limits: tuple[str, ...]
+    method: tuple[tuple[str, str], ...]
+    references: tuple[str, ...]
     glossary: tuple[tuple[str, str], ...]
     provenance: ProvenanceSection
     maps_shown: bool
@@ -86,19 +99,21 @@ class Page:
     version: str
 
 
-def build_page(record: Record) -> Page:
-    """Gather what the report of a record shows.
+def build_page(record: Record, *, max_bytes: int = MAX_BYTES) -> Page:
+    """Gather what the report of a record shows, with pictures of at most `max_bytes`.
 
     Raises ValueError when a picture of the record is no WebP image.
     """
     findings = record.findings
     maps = findings.explanations.status is not Trust.UNUSABLE
-    plates = Plates(record.exhibits, max_tiles=MAX_TILES, max_bytes=MAX_BYTES)
+    plates = Plates(record.exhibits, max_tiles=MAX_TILES, max_bytes=max_bytes)
     card_section = cards(record, plates, maps=maps)
     cluster_section = clusters(record, plates, maps=maps)
     concept_section = concepts(record, plates, maps=maps)
     groups = gallery(record, plates, maps=maps)
     trust_section = trust(record, plates)
+    strategies = landscape(record, len(cluster_section.cards) + len(cluster_section.ordinary))
+    looked_for = artifacts(findings, len(card_section.cards))
     missing, missing_note = not_found(findings)
     counts = {
         "findings": len(findings.findings),
@@ -106,6 +121,8 @@ def build_page(record: Record) -> Page:
         "not-found": len(findings.not_found),
     }
     there = {
+        "artifacts": bool(looked_for.rows),
+        "landscape": strategies is not None,
         "clusters": bool(cluster_section.rows),
         "concepts": bool(concept_section.strips),
         "gallery": bool(groups),
@@ -114,7 +131,9 @@ def build_page(record: Record) -> Page:
     return Page(
         title=f"melaudit: {explain.VERDICTS[findings.verdict]}, {model}",
         model=model,
-        images=wording.plural(findings.inputs.read, "image"),
+        architecture=wording.name(findings.provenance.architecture, 40),
+        images=f"{wording.plural(findings.inputs.read, 'image')} of "
+        f"{wording.name(findings.provenance.data, 32)}",
         date=wording.date(findings.provenance.started),
         contents=tuple(
             Link(anchor, title, wording.count(counts[anchor]) if counts.get(anchor) else "")
@@ -124,14 +143,19 @@ def build_page(record: Record) -> Page:
         summary=summary(findings),
         trust=trust_section,
         cards=card_section,
+        artifacts=looked_for,
+        landscape=strategies,
         clusters=cluster_section,
         concepts=concept_section,
         gallery=groups,
         performance=performance(findings),
         not_found=missing,
         not_found_note=missing_note,
+        controls=controls(findings),
         inputs=inputs(findings),
         limits=does_not_show(findings),
+        method=method.METHOD,
+        references=method.REFERENCES,
         glossary=explain.GLOSSARY,
         provenance=provenance(findings),
         maps_shown=maps,

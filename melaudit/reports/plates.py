@@ -36,6 +36,14 @@ class Plate:
     blocks: bool
     """Whether its pixels are drawn as blocks."""
 
+    @property
+    def box(self) -> tuple[str, str, str, str]:
+        """(x, y, width, height) of the drawing, whole and in the middle of a square of 100."""
+        longer = max(self.width, self.height)
+        width, height = 100 * self.width / longer, 100 * self.height / longer
+        x, y = (100 - width) / 2, (100 - height) / 2
+        return f"{x:.4g}", f"{y:.4g}", f"{width:.4g}", f"{height:.4g}"
+
 
 class Plates:
     """Collects the pictures that a page shows, until the budget is spent."""

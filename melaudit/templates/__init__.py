@@ -50,6 +50,11 @@ def csp_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}"
 
 
+def assets() -> dict[str, str]:
+    """Return style and script as files: name -> text."""
+    return {name: str(_asset(name)) for name in ("report.css", "report.js")}
+
+
 @cache
 def _assets() -> dict[str, Markup | str]:
     style, script = _asset("report.css"), _asset("report.js")
@@ -62,5 +67,9 @@ def _assets() -> dict[str, Markup | str]:
 
 
 def render(template: str, *, visible: Callable[[str], str], **context: object) -> str:
-    """Return a template as text, with the style, the script and their hashes at hand."""
-    return environment(visible).get_template(template).render(**_assets(), **context)
+    """Return a template as text, with the style, the script and their hashes at hand.
+
+    With `split`, these are taken to lie beside the page and not in it.
+    """
+    settings = {"split": False, **_assets(), **context}
+    return environment(visible).get_template(template).render(**settings)

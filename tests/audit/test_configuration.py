@@ -49,6 +49,7 @@ def test_pyproject_counts_only_with_our_table(tmp_path: Path) -> None:
         ("data = 'd'\nlimit = true", "expected int"),
         ("data = 'd'\nlimit = 0", "at least 1"),
         ("data = 'd'\nfail_on = 'bad'", "expected one of info, low"),
+        ("data = 'd'\nassets = 'zip'", "expected one of inline, split"),
         ("data = 'd'\narch = 'a'\nfactory = 'b:c'", "name one of them"),
         ("data = 'd'\nmean = [0.5]", "mean and std go together"),
         ("data = 'd'\npositive = 'x'\nclasses = 'a,b'", "not among the classes a, b"),

@@ -39,8 +39,14 @@ def images(n: int = 4) -> Tensor:
 class Edges(Explainer):
     """An edge detector with the manners of an explainer: its maps hold the logit, and no more."""
 
-    def attribute(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Attribution:
-        true = super().attribute(x, target, layers)
+    def attribute(
+        self,
+        x: Tensor,
+        target: Tensor | None,
+        layers: Sequence[str],
+        attention: str | None = None,
+    ) -> Attribution:
+        true = super().attribute(x, target, layers, attention)
         grey = x.mean(1)
         edges = (grey - grey.roll(1, 2)).abs() + (grey - grey.roll(1, 1)).abs()
         maps = edges / edges.sum((1, 2), keepdim=True) * true.start[:, None, None]

@@ -17,6 +17,7 @@ from melaudit.findings import (
     CheckStatus,
     ClassPerformance,
     Cluster,
+    Control,
     Evidence,
     Explanations,
     Finding,
@@ -28,6 +29,7 @@ from melaudit.findings import (
     Rung,
     Severity,
     Skipped,
+    SlicePerformance,
     Table,
     Trust,
     Verdict,
@@ -39,6 +41,7 @@ from melaudit.reports.interface import (
     Edit,
     Exhibit,
     Group,
+    Landscape,
     Record,
     SecondOpinion,
     Series,
@@ -271,6 +274,10 @@ def findings() -> Findings:
                 ClassPerformance("malignant", 500, 0.904, 0.875, 0.927, 0.913),
             ),
             confusion=((457, 43), (48, 452)),
+            slices=(
+                SlicePerformance("malignant", "dark_ring", True, 206, 1.0, 0.982, 1.0),
+                SlicePerformance("malignant", "dark_ring", False, 294, 0.837, 0.79, 0.875),
+            ),
         ),
         findings=(ring_finding(), weak_finding()),
         not_found=(
@@ -288,6 +295,18 @@ def findings() -> Findings:
             cluster("B-1", "benign", BENIGN, 0.12),
         ),
         skipped=(Skipped("text", "No image shows text."),),
+        controls=(
+            Control(
+                "permuted",
+                "Labels dealt out anew",
+                "negative",
+                "With labels that mean nothing, 1 of 40 audits would have raised an alarm.",
+                0.025,
+                40,
+                True,
+            ),
+            Control("planted", "A planted mark", "positive", "It was missed.", None, 20, False),
+        ),
         inputs=Inputs(read=1000, flagged={"format_mismatch": 2}, skipped={}),
         provenance=Provenance(
             model="resnet50_rings.pt",
@@ -347,6 +366,7 @@ def record() -> Record:
                 (
                     Version("as it is", picture(40), 0.04),
                     Version("black ring painted on", picture(40, ring=True), 0.9996),
+                    Version("placebo: ring of skin colour", picture(41), 0.04),
                 ),
             ),
         ),
@@ -357,11 +377,36 @@ def record() -> Record:
                 "darkness of the ring",
                 "mean probability of malignant",
                 (
-                    Series("black ring", dose, (0.09, 0.3, 0.7, 0.95, 0.99)),
+                    Series(
+                        "black ring",
+                        dose,
+                        (0.09, 0.3, 0.7, 0.95, 0.99),
+                        (0.06, 0.25, 0.63, 0.91, 0.97),
+                        (0.13, 0.36, 0.77, 0.98, 1.0),
+                    ),
                     Series("placebo", dose, (0.09, 0.1, 0.12, 0.15, 0.2)),
                 ),
             ),
         ),
+        landscape=landscape(findings().clusters),
+    )
+
+
+def landscape(clusters: tuple[Cluster, ...], images: int = 200) -> Landscape:
+    """Return made-up places: an island per cluster, and a fifth of the images in none."""
+    rng = np.random.default_rng(3)
+    of = [k % (len(clusters) + 1) for k in range(images)]
+    known = [clusters[k] if k < len(clusters) else None for k in of]
+    called = [c.predicted if c else "benign" for c in known]
+    return Landscape(
+        how="The two directions in which decisions differ most; they hold 61% of the differences.",
+        images=tuple(f"point_{k:04d}.jpg" for k in range(images)),
+        x=tuple(float(3 * k + rng.normal()) for k in of),
+        y=tuple(float(2 * (k % 2) + rng.normal()) for k in of),
+        clusters=tuple(c.id if c else None for c in known),
+        predictions=tuple(called),
+        labels=tuple("benign" if k % 9 == 0 else c for k, c in enumerate(called)),
+        of=images * 5,
     )
 
 
@@ -423,11 +468,13 @@ def hostile() -> Record:
                 for n in HOSTILE
             ),
             skipped=tuple(Skipped(n, n) for n in HOSTILE),
+            controls=tuple(Control(n, n, "negative", n, 0.1, 3, True) for n in HOSTILE),
             inputs=Inputs(3, dict.fromkeys(HOSTILE, 2), dict.fromkeys(HOSTILE, 2)),
             performance=replace(
                 f.performance,
                 per_class=tuple(ClassPerformance(n, 3, 0.5, 0.1, 0.9, 0.5) for n in HOSTILE),
                 confusion=tuple((1,) * len(HOSTILE) for _ in HOSTILE),
+                slices=tuple(SlicePerformance(n, n, True, 9, 0.5, 0.1, 0.9) for n in HOSTILE),
             ),
             provenance=replace(
                 f.provenance,
@@ -453,6 +500,16 @@ def hostile() -> Record:
             replace(c, finding=HOSTILE[0], title=evil, x_label=evil, y_label=evil)
             for c in plain.curves
         ),
+        landscape=Landscape(
+            evil,
+            HOSTILE,
+            tuple(float(k) for k in range(len(HOSTILE))),
+            (float("nan"), float("inf"), *(0.0,) * (len(HOSTILE) - 2)),
+            HOSTILE,
+            HOSTILE,
+            HOSTILE[::-1],
+            len(HOSTILE),
+        ),
     )
 
 
@@ -462,6 +519,7 @@ def unusable() -> Record:
     f = plain.findings
     return replace(
         plain,
+        landscape=None,
         findings=replace(
             f,
             explanations=replace(
@@ -542,10 +600,56 @@ def crowd(images: int = 3000) -> Record:
             ),
             clusters=tuple(cluster(f"M-{k}", "malignant", names[k::50], 0.9) for k in range(50)),
         ),
+        landscape=landscape(
+            tuple(cluster(f"M-{k}", "malignant", names[k::50], 0.9) for k in range(50)), 1500
+        ),
         exhibits={n: replace(drawn[k % 8], id=n) for k, n in enumerate(names)},
         gallery=tuple(Group(f"Group {k}", "", names[k::12]) for k in range(12)),
         edits=(),
         curves=(),
+    )
+
+
+def large(suspicious: int = 3000, images: int = 20_000) -> Record:
+    """Return a record as of a long audit of many images, with pictures of the usual size."""
+    plain = record()
+    f = plain.findings
+    names = tuple(f"site_{k % 7}/ISIC_{k:07d}.jpg" for k in range(suspicious))
+    drawn = [exhibit("", k, "malignant", "malignant", ring=k % 2 == 0, side=256) for k in range(12)]
+    kinds = ("dark_ring", "vignette", "ruler", "ink", "colour_patch", "hair", "gel_bubble", "text")
+    clusters = tuple(cluster(f"M-{k}", "malignant", names[k::12], 0.9 - k / 20) for k in range(12))
+    return replace(
+        plain,
+        findings=replace(
+            f,
+            findings=tuple(
+                replace(
+                    f.findings[0],
+                    id=f"{kind}.malignant",
+                    artifact=kind,
+                    images=names[k:],
+                    evidence=f.findings[0].evidence * 2,
+                )
+                for k, kind in enumerate(kinds)
+            ),
+            clusters=clusters,
+            inputs=replace(f.inputs, read=images),
+        ),
+        exhibits={n: replace(drawn[k % 12], id=n) for k, n in enumerate(names)},
+        gallery=tuple(Group(f"Group {k}", "", names[k::4]) for k in range(4)),
+        edits=tuple(
+            replace(e, finding=f"{kind}.malignant", image=name, versions=e.versions * 2)
+            for kind in kinds
+            for e in plain.edits
+            for name in names[:4]
+        ),
+        curves=tuple(
+            replace(c, finding=f"{kind}.malignant") for kind in kinds for c in plain.curves
+        ),
+        strips=tuple(replace(plain.strips[0], image=n) for n in names[:2]),
+        opinions=tuple(replace(plain.opinions[0], image=n) for n in names[:2]),
+        mean_maps={c.id: relevance(k, ring=True, side=32) for k, c in enumerate(clusters)},
+        landscape=landscape(clusters, 1500),
     )
 
 

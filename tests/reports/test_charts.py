@@ -56,7 +56,9 @@ def test_a_curve_of_shares_runs_from_nought_to_one() -> None:
     plot = charts.plot(Curve("f", "t", "dose", "share", (Series("ring", (0.0, 1.0), (0.1, 0.9)),)))
 
     assert plot is not None
-    assert [t.label for t in plot.y_ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert [t.label for t in plot.y_ticks] == [
+        f"{share}\u00a0%" for share in (0, 20, 40, 60, 80, 100)
+    ]
     (line,) = plot.lines
     (x0, y0), (x1, y1) = ((float(x), float(y)) for x, y in line.points)
     assert (x0, x1) == (plot.left, plot.right)
@@ -71,7 +73,17 @@ def test_a_curve_has_its_table() -> None:
 
     assert plot is not None
     assert plot.columns == ("dose", "ring", "placebo")
-    assert plot.rows == (("0", "0.1", "0.1"), ("1", "0.9", "\u2013"))
+    assert plot.rows == (("0", "10\u00a0%", "10\u00a0%"), ("1", "90\u00a0%", "\u2013"))
+
+
+def test_a_curve_of_anything_else_keeps_its_numbers() -> None:
+    series = (Series("ring", (0.0, 1.0), (0.1, 0.9), (0.0, 0.8), (0.2, 1.0)),)
+
+    plot = charts.plot(Curve("f", "t", "dose", "logit", series))
+
+    assert plot is not None
+    assert plot.banded
+    assert plot.rows == (("0", "0.1 (0 to 0.2)"), ("1", "0.9 (0.8 to 1)"))
 
 
 def test_every_line_differs_by_more_than_colour() -> None:

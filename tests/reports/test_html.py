@@ -4,8 +4,6 @@ import base64
 import hashlib
 import itertools
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -144,7 +142,7 @@ def test_a_report_is_small_enough_to_open(
 ) -> None:
     assert len(reports[kind].encode()) < 10_000_000
     assert reports[kind].count("data:image/webp") <= 600
-    assert len(readers[kind].elements) < 8_000
+    assert len(readers[kind].elements) < 5_000
 
 
 def test_the_script_is_small(readers: dict[str, Reader]) -> None:
@@ -251,32 +249,3 @@ def test_a_report_is_written_whole(records: dict[str, Record], tmp_path: Path) -
 
     assert path.read_text("utf-8") == render(build_page(records["hostile"]))
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_browser_runs_the_page_and_has_nothing_to_refuse(
-    reports: dict[str, str], tmp_path: Path
-) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs chromium, which is not installed")
-    page = tmp_path / "report.html"
-    page.write_text(reports["hostile"], "utf-8")
-    done = subprocess.run(
-        [
-            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *("--disable-quic", f"--user-data-dir={tmp_path / 'profile'}"),
-            *("--enable-logging=stderr", "--v=0", "--dump-dom", page.as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-    assert console == []
-    # The script ran: it shows its tools and made the larger view.
-    assert "<dialog>" in done.stdout
-    assert not re.search(r"<[^>]* hidden=[^>]*data-js", done.stdout)
-    assert "alert(1)</script>" not in done.stdout.replace("&lt;", "<").split("<script>")[-1]

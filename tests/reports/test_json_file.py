@@ -34,7 +34,11 @@ def test_what_is_written_fits_the_schema(kind: str, records: dict[str, Record]) 
 
 def test_the_schema_names_every_field_of_the_vocabulary() -> None:
     definitions = schema()["$defs"]
-    names = {"class_performance": "ClassPerformance", "not_found": "NotFound"}
+    names = {
+        "class_performance": "ClassPerformance",
+        "slice_performance": "SlicePerformance",
+        "not_found": "NotFound",
+    }
     for key, definition in [*definitions.items(), ("findings", schema())]:
         if "properties" not in definition:
             continue

@@ -155,9 +155,10 @@ def test_no_effect_is_marked_only_where_it_is_known(records: dict[str, Record]) 
 def test_an_edit_shows_each_version_with_its_probability(pages: dict[str, Page]) -> None:
     (edit,) = pages["ring"].cards.cards[0].edits
 
-    assert [(v.title, v.chance) for v in edit.versions] == [
-        ("As it is", "4\u00a0%"),
-        ("Black ring painted on", ">\u00a099\u00a0%"),
+    assert [(v.title, v.chance, v.change) for v in edit.versions] == [
+        ("As it is", "4\u00a0%", ""),
+        ("Black ring painted on", ">\u00a099\u00a0%", "+96\u00a0points"),
+        ("Placebo: ring of skin colour", "4\u00a0%", "no change"),
     ]
     assert edit.target == "malignant"
 
@@ -217,12 +218,13 @@ def test_grad_cam_stands_beside_lrp_with_how_far_both_agree(
     assert strip.opinion is not None
     assert [(m.title, m.agrees) for m in strip.opinion.maps] == [
         ("LRP", ""),
+        ("CRP, channel 1203", "8.2\u00a0% of the output"),
         ("Grad-CAM", "agreement with LRP 0.51"),
         ("Grad-CAM with attention", "agreement with Grad-CAM 0.98"),
     ]
     assert strip.opinion.maps[0].map == strip.tile.map
     blocks = {plate.id: plate.blocks for plate in pages["ring"].plates}
-    assert blocks[strip.opinion.maps[1].map]
+    assert blocks[strip.opinion.maps[2].map]
     assert "only 4 \u00d7 4 values" in strip.opinion.statement
     assert "2048 channels); counting that in hardly changes" in strip.opinion.statement
 
@@ -230,7 +232,7 @@ def test_grad_cam_stands_beside_lrp_with_how_far_both_agree(
     other = replace(opinion, agreement=None, attended=None, attended_agreement=None)
     (strip,) = build_page(replace(records["ring"], opinions=(other,))).concepts.strips
     assert strip.opinion is not None
-    assert [m.title for m in strip.opinion.maps] == ["LRP", "Grad-CAM"]
+    assert [m.title for m in strip.opinion.maps] == ["LRP", "CRP, channel 1203", "Grad-CAM"]
     assert "agreement with LRP unknown (an empty map)" in strip.opinion.statement
     assert "weighs its channels" not in strip.opinion.statement
 
@@ -243,6 +245,14 @@ def test_grad_cam_stands_beside_lrp_with_how_far_both_agree(
 
     (strip,) = build_page(replace(records["ring"], opinions=())).concepts.strips
     assert strip.opinion is None
+
+
+def test_a_broken_row_is_the_whole_map_under_every_channel(pages: dict[str, Page]) -> None:
+    (strip,) = pages["ring"].concepts.strips
+
+    assert {v.map for v in strip.broken} == {strip.tile.map}
+    assert [v.title for v in strip.broken] == [v.title for v in strip.channels]
+    assert all(s.broken == () for s in pages["unusable"].concepts.strips)
 
 
 def test_performance_gives_counts_and_shares_of_each_label(pages: dict[str, Page]) -> None:
@@ -269,6 +279,15 @@ def test_without_labels_nothing_is_said_about_accuracy(pages: dict[str, Page]) -
     assert any("no labels" in line for line in page.limits)
 
 
+def test_performance_is_told_apart_by_artifact(pages: dict[str, Page]) -> None:
+    with_ring, without = pages["ring"].performance.slices
+
+    assert (with_ring.label, with_ring.part, with_ring.n) == ("malignant", "with dark ring", "206")
+    assert (without.part, without.right) == ("without dark ring", "83.7\u00a0%")
+    assert without.interval == "79.0 to 87.5\u00a0%"
+    assert with_ring.chart is not None
+
+
 def test_a_thousand_classes_give_the_worst_only(records: dict[str, Record]) -> None:
     record = records["ring"]
     p = record.findings.performance
@@ -291,12 +310,24 @@ def test_what_was_not_found_is_listed_with_the_least_effect(pages: dict[str, Pag
     assert ink.least == "\u2013"
 
 
+def test_controls_say_whether_the_audit_passed_its_own_test(pages: dict[str, Page]) -> None:
+    permuted, planted = pages["ring"].controls
+
+    assert (permuted.title, permuted.word, permuted.figure, permuted.n) == (
+        "Labels dealt out anew",
+        "passed",
+        "2\u00a0%",
+        "40",
+    )
+    assert (planted.kind, planted.figure) == ("fail", "\u2013")
+
+
 def test_a_crowd_is_cut_and_counted(pages: dict[str, Page]) -> None:
     page = pages["crowd"]
     card = page.cards.cards[0]
 
-    assert len(page.cards.cards) == 12 and len(page.cards.further) == 28
-    assert card.examples.note == "9 of 3,075\u00a0images shown."
+    assert len(page.cards.cards) == 6 and len(page.cards.further) == 34
+    assert card.examples.note == "10 of 3,075\u00a0images shown."
     assert len(card.names) == 1000
     assert card.names_note == "and 2,075 more in findings.json"
     assert len(page.plates) <= 600

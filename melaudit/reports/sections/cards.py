@@ -11,14 +11,18 @@ from melaudit.reports.plates import Plates
 from melaudit.reports.sections.ladder import Step, ladder
 from melaudit.reports.sections.tiles import Tiles, tiles
 
-EXAMPLES = {Severity.CRITICAL: 9, Severity.HIGH: 9, Severity.MEDIUM: 6}
+EXAMPLES = {Severity.CRITICAL: 10, Severity.HIGH: 10, Severity.MEDIUM: 5}
 FEWER_EXAMPLES = 3
 """Tiles of a finding, by severity; all after the first `IN_FULL` findings get the fewer."""
-IN_FULL = 4
-MAX_CARDS = 12
-MAX_ROWS = 100
+IN_FULL, CHARTED = 1, 3
+"""Findings with all examples and edits, and findings whose statistics are drawn too."""
+MAX_CARDS = 6
+MAX_ROWS = 40
 """Findings told as cards; as many more as rows of a table."""
-MAX_EDITS = 4
+MAX_EDITS, FEWER_EDITS = 4, 1
+"""Edited images of the first `IN_FULL` findings, and of the others."""
+NARROW = 3
+"""Versions that fit into half a row."""
 MAX_NAMES = 1000
 MAX_TABLE_ROWS = 40
 
@@ -54,6 +58,8 @@ class VersionView:
     chance: str
     bar: str
     """The chance as a length, 0 to 100."""
+    change: str
+    """Against the image as it is: "+95 points"; empty for that image itself."""
     alt: str
 
 
@@ -64,6 +70,8 @@ class EditView:
     name: str
     target: str
     versions: tuple[VersionView, ...]
+    wide: bool
+    """Whether there are so many versions that they take a row of their own."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ class FurtherRow:
     """A finding that has no card of its own."""
 
     title: str
+    claim: str
     severity: str
     reached: str
     affected: str
@@ -138,6 +147,7 @@ def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
         further=tuple(
             FurtherRow(
                 f.title,
+                f.statement,
                 f.severity.value,
                 explain.RUNGS[f.rung],
                 wording.count(len(f.images)),
@@ -152,7 +162,7 @@ def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
 
 
 def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: bool) -> Card:
-    edits = [e for e in record.edits if e.finding == finding.id][:MAX_EDITS]
+    edits = [e for e in record.edits if e.finding == finding.id]
     curves = [charts.plot(c) for c in record.curves if c.finding == finding.id]
     many = EXAMPLES.get(finding.severity, FEWER_EXAMPLES)
     limit = many if number <= IN_FULL else FEWER_EXAMPLES
@@ -168,8 +178,12 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         confidence=wording.percent(finding.confidence),
         classes=tuple(wording.name(c) for c in finding.classes),
         claim=finding.statement,
-        rungs=tuple(_rung(finding, s) for s in ladder(finding)),
-        edits=tuple(v for e in edits if (v := _edit(e, plates)) is not None),
+        rungs=tuple(_rung(finding, s, number <= CHARTED) for s in ladder(finding)),
+        edits=tuple(
+            v
+            for e in edits[: MAX_EDITS if number <= IN_FULL else FEWER_EDITS]
+            if (v := _edit(e, plates)) is not None
+        ),
         plots=tuple(p for p in curves if p is not None),
         examples=tiles(plates, finding.images, limit, maps=maps),
         tables=tuple(table(t) for t in finding.tables),
@@ -181,12 +195,12 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
     )
 
 
-def _rung(finding: Finding, step: Step) -> RungRow:
+def _rung(finding: Finding, step: Step, charted: bool) -> RungRow:
     rung = Rung(step.rung)
-    return RungRow(step, tuple(_statistic(e) for e in finding.evidence if e.rung is rung))
+    return RungRow(step, tuple(_statistic(e, charted) for e in finding.evidence if e.rung is rung))
 
 
-def _statistic(evidence: Evidence) -> Statistic:
+def _statistic(evidence: Evidence, charted: bool) -> Statistic:
     small_print = (
         f"n{wording.NBSP}={wording.NBSP}{wording.count(evidence.n)}",
         wording.chance("p", evidence.p_value),
@@ -206,7 +220,9 @@ def _statistic(evidence: Evidence) -> Statistic:
             evidence.ci_high,
             reference=scales.no_effect(evidence.name),
             log=scales.is_ratio(evidence.name),
-        ),
+        )
+        if charted
+        else None,
     )
 
 
@@ -225,10 +241,19 @@ def _edit(edit: Edit, plates: Plates) -> EditView | None:
                 title=wording.sentence(version.title),
                 chance=chance,
                 bar=f"{100 * min(1.0, max(0.0, version.probability)):.1f}",
+                change=_change(version.probability - edit.versions[0].probability) if k else "",
                 alt=f"{version.title}: {target} {chance}",
             )
         )
-    return EditView(wording.name(edit.image, 40), target, tuple(versions))
+    return EditView(wording.name(edit.image, 40), target, tuple(versions), len(versions) > NARROW)
+
+
+def _change(difference: float) -> str:
+    points = round(100 * difference)
+    if not points:
+        return "no change"
+    sign = "+" if points > 0 else wording.MINUS
+    return f"{sign}{wording.plural(abs(points), 'point')}"
 
 
 def table(source: Table) -> TableView:

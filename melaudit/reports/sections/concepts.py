@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,11 +14,14 @@ from melaudit.reports.sections.trust import CheckRow, check_row
 
 MAX_STRIPS = 8
 MAX_CHANNELS = 12
-MAX_GROUPS = 12
-PER_GROUP = 6
+MAX_GROUPS = 6
+PER_GROUP = 5
 
 NEAR_ZERO = 0.05
 """A channel whose strongest relevance is below this share of the strip's is called near zero."""
+
+BROKEN = 4
+"""Channels in the row that shows how broken maps would look."""
 
 HARDLY = 0.9
 """From this agreement on, attention hardly changes the picture."""
@@ -66,6 +69,8 @@ class StripView:
     channels: tuple[ChannelView, ...]
     note: str
     opinion: OpinionView | None = None
+    broken: tuple[ChannelView, ...] = ()
+    """The same channels as they would look had relevance leaked round them: each the whole map."""
 
 
 @dataclass(frozen=True)
@@ -146,15 +151,31 @@ def _strip(
             "times its attention to them."
         )
     note = " ".join(notes)
-    second = None if opinion is None else _opinion(opinion, whole, plates)
-    return StripView(whole, strip.layer, tuple(views), note, second)
+    second = None if opinion is None else _opinion(opinion, whole, views[0], plates)
+    return StripView(whole, strip.layer, tuple(views), note, second, _broken(whole, views))
 
 
-def _opinion(opinion: SecondOpinion, whole: Tile, plates: Plates) -> OpinionView | None:
-    """Return Grad-CAM's maps beside that of LRP, and a sentence on how far they agree."""
+def _broken(whole: Tile, views: list[ChannelView]) -> tuple[ChannelView, ...]:
+    """Return what a leak along a skip connection makes of these channels: one and the same map."""
+    if whole.map is None:
+        return ()
+    return tuple(
+        replace(
+            v, map=whole.map, share="", faint=False, alt=f"Made up: {v.title} as a leak shows it"
+        )
+        for v in views[-BROKEN:]
+    )
+
+
+def _opinion(
+    opinion: SecondOpinion, whole: Tile, strongest: ChannelView, plates: Plates
+) -> OpinionView | None:
+    """Return all methods' maps side by side, and a sentence on how far they agree."""
     found = plates.exhibit(opinion.image)
     like = found[1] if found else None
     views = [OpinionMap(whole.map, "LRP", "", whole.map_alt)] if whole.map else []
+    crp = f"CRP, {strongest.title}"
+    views.append(OpinionMap(strongest.map, crp, f"{strongest.share} of the output", strongest.alt))
     for title, values, other, value in (
         ("Grad-CAM", opinion.grad_cam, "LRP", opinion.agreement),
         ("Grad-CAM with attention", opinion.attended, "Grad-CAM", opinion.attended_agreement),

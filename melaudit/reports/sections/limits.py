@@ -25,6 +25,19 @@ class NotFoundRow:
 
 
 @dataclass(frozen=True)
+class ControlRow:
+    """A test of the audit itself, on this model."""
+
+    title: str
+    statement: str
+    figure: str
+    n: str
+    kind: str
+    """"pass" or "fail"."""
+    word: str
+
+
+@dataclass(frozen=True)
 class InputsSection:
     """What became of the images, and which detectors could not be applied."""
 
@@ -61,6 +74,21 @@ def not_found(findings: Findings) -> tuple[tuple[NotFoundRow, ...], str]:
     )
     left = len(findings.not_found) - len(rows)
     return rows, f"{wording.count(left)} more in findings.json." if left else ""
+
+
+def controls(findings: Findings) -> tuple[ControlRow, ...]:
+    """Return what the audit said of shortcuts that were planted, and of changes that are none."""
+    return tuple(
+        ControlRow(
+            c.title,
+            c.statement,
+            wording.percent(c.value),
+            wording.count(c.n),
+            "pass" if c.passed else "fail",
+            "passed" if c.passed else "failed",
+        )
+        for c in findings.controls
+    )
 
 
 def inputs(findings: Findings) -> InputsSection:

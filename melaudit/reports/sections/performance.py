@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from melaudit.findings import ClassPerformance, Findings
+from melaudit.findings import ClassPerformance, Findings, SlicePerformance
 from melaudit.reports import charts, wording
 
 MAX_CONFUSION = 12
 MAX_CLASSES = 40
+MAX_SLICES = 40
 SHADES = 5
 """Steps of shading in the confusion table."""
 
@@ -22,6 +23,19 @@ class ClassRow:
     recall: str
     interval: str
     precision: str
+    chart: charts.Interval | None
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """How one part of the images fares."""
+
+    label: str
+    part: str
+    """"with dark ring", "without"."""
+    n: str
+    right: str
+    interval: str
     chart: charts.Interval | None
 
 
@@ -55,6 +69,8 @@ class PerformanceSection:
     predicted: tuple[str, ...]
     confusion: tuple[ConfusionRow, ...]
     confusion_note: str
+    slices: tuple[SliceRow, ...] = ()
+    slices_note: str = ""
 
 
 def performance(findings: Findings) -> PerformanceSection:
@@ -79,6 +95,10 @@ def performance(findings: Findings) -> PerformanceSection:
         confusion_note=""
         if square
         else f"The confusion table of {len(p.confusion)} classes is in findings.json.",
+        slices=tuple(_slice(s) for s in p.slices[:MAX_SLICES]),
+        slices_note=f"{wording.plural(len(p.slices) - MAX_SLICES, 'more part')} in findings.json."
+        if len(p.slices) > MAX_SLICES
+        else "",
     )
 
 
@@ -118,6 +138,18 @@ def _class(c: ClassPerformance) -> ClassRow:
         interval=wording.percent_interval(c.recall_low, c.recall_high, 1),
         precision=wording.percent(c.precision, 1),
         chart=chart,
+    )
+
+
+def _slice(s: SlicePerformance) -> SliceRow:
+    artifact = wording.human(s.artifact)
+    return SliceRow(
+        label=wording.name(s.label, 32),
+        part=f"with {artifact}" if s.shown else f"without {artifact}",
+        n=wording.count(s.n),
+        right=wording.percent(s.right, 1),
+        interval=wording.percent_interval(s.right_low, s.right_high, 1),
+        chart=charts.interval(s.right, s.right_low, s.right_high, reference=None, ends=(0.0, 1.0)),
     )
 
 
