@@ -118,8 +118,8 @@ def test_a_strange_model_is_audited_without_a_change_to_it(
         [
             *("run", "--model", str(place / "strange.pt"), "--data", str(place / "data")),
             *("--factory", f"{place / 'strange.py'}:build", "--image-size", "32"),
-            *("--positive", "malignant", "--workers", "0", "--probes", "8"),
-            *("--engine", "dataflow"),
+            *("--positive", "malignant", "--workers", "0", "--probes", "4"),
+            *("--engine", "dataflow", "--edits", "0"),
             *("--out", str(place / "out"), "--json"),
         ]
     )
