@@ -143,7 +143,8 @@ def _profiles(image: RGB) -> NDArray[np.float64]:
     sizes = np.bincount(cells, minlength=4 * RINGS)
     last = np.cumsum(sizes) - 1
     place = last - np.floor((1 - SKIN / 100) * (sizes - 1)).astype(np.int64)
-    return light[np.lexsort((light, cells))][place].reshape(4, RINGS)
+    skin = light[np.lexsort((light, cells))][place]
+    return np.asarray(skin.reshape(4, RINGS), np.float64)
 
 
 def _gain(profiles: NDArray[np.float64], height: int, width: int) -> Layer:
