@@ -44,7 +44,7 @@ FEWEST = 6
 """Pixels of the reduced copy that a part of ink has at least."""
 SMALL = 0.0004
 """Share of the picture at which sure ink has a score of a half: two dots of a marker."""
-VIVID = (0.35, 0.6)
+VIVID = (0.25, 0.55)
 """Share of its density that a part takes from red or green alone: from no ink to sure ink."""
 PLAIN = 0.22
 """Density in blue up to which a pixel is plain skin: pigment has more."""

@@ -29,13 +29,13 @@ from melaudit.artifacts.picture import (
 )
 from melaudit.artifacts.placebos import neutral
 
-SIDE = 384
+SIDE = 320
 """Longer side of the reduced copy that is searched, in pixels."""
 STROKE = 9
 """Widest stroke of a letter, in pixels of that copy."""
 CONTRAST = 40
 """Levels that a letter differs from what lies around it."""
-HEIGHTS = (6, 45)
+HEIGHTS = (5, 38)
 """Least and greatest height of a letter, in pixels of that copy."""
 WIDEST = 1.5
 """Widest a letter is, in heights."""
