@@ -44,10 +44,10 @@ class Canvas:
     def cover(self, soft: float = 0.0) -> Layer:
         """Return what has been drawn (h, w), blurred by `soft` pixels of the picture."""
         shrunk = cv2.resize(self._ink, self.size[::-1], interpolation=cv2.INTER_AREA)
-        cover = np.asarray(shrunk, np.float32) / 255
+        cover: Layer = np.asarray(shrunk, np.float32) / np.float32(255)
         if soft > 0:
             return np.asarray(cv2.GaussianBlur(cover, (0, 0), soft), np.float32)
-        return cover
+        return cover.astype(np.float32)
 
 
 def ribbon(path: Points, widths: NDArray[np.float64]) -> Points:

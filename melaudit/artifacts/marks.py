@@ -50,16 +50,17 @@ class Marks:
 
     def chosen(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Marks:
         """Return some of the marks."""
-        columns = (
-            self.centre,
-            self.angle,
-            self.length,
-            self.width,
-            self.reach,
-            self.area,
-            self.strength,
+        return Marks(
+            centre=self.centre[rows],
+            angle=self.angle[rows],
+            length=self.length[rows],
+            width=self.width[rows],
+            reach=self.reach[rows],
+            area=self.area[rows],
+            strength=self.strength[rows],
+            label=self.label,
+            number=self.number[rows],
         )
-        return Marks(*(column[rows] for column in columns), self.label, self.number[rows])
 
     def strongest(self, most: int) -> Marks:
         """Return at most so many marks, those of the greatest summed response."""

@@ -90,12 +90,12 @@ def _dark(red: Layer) -> Mask:
     height, width = red.shape
     window = max(3, round(0.06 * max(red.shape)))
     level = cv2.blur(red, (window, window))
-    level = level / max(float(np.percentile(level, 75)), 1.0)
+    share = np.asarray(level, np.float32) / max(float(np.percentile(level, 75)), 1.0)
     y = (np.arange(height)[:, None] + 0.5) / height - 0.5
     x = (np.arange(width)[None] + 0.5) / width - 0.5
-    lesion = (level < 0.85) & (np.hypot(y, x) < 0.45)
+    lesion = (share < 0.85) & (np.hypot(y, x) < 0.45)
     grown = cv2.dilate(lesion.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    dark: Mask = grown | (level < 0.3)
+    dark: Mask = grown | (share < 0.3)
     return dark
 
 
@@ -184,4 +184,5 @@ def _nearest(found: Marks, shape: tuple[int, ...]) -> NDArray[np.int64]:
     )
     named = np.zeros(int(label.max()) + 1, np.int64)
     named[label[y, x]] = np.arange(len(found))
-    return named[label]
+    nearest: NDArray[np.int64] = named[label]
+    return nearest

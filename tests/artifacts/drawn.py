@@ -24,7 +24,7 @@ def skin_with_lesion(size: int = 240, colour: tuple[int, int, int] = TAN, seed: 
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     spot = 1 / (1 + np.exp(np.clip((np.hypot(1.2 * x, y) - 0.35) / 0.03, -30, 30)))
     picture = np.array(colour) * shade[..., None]
-    return (picture * (1 - 0.5 * spot[..., None])).clip(0, 255).astype(np.uint8)
+    return np.asarray((picture * (1 - 0.5 * spot[..., None])).clip(0, 255), np.uint8)
 
 
 def reporting_half(folder: Path, column: str, seed: int = 0) -> tuple[list[RGB], list[bool]]:
