@@ -117,7 +117,8 @@ class Artifact(Protocol):
         """Return edits of equal area for `edited = add(image, ...)`.
 
         At least one has no `look_alike`: it changes the same place by about as much (root mean
-        square of the pixel differences), and shows nothing that anybody would name.
+        square of the pixel differences), and shows nothing that anybody would name. Thin things
+        leave no room for that: there it lies around the place and changes the picture by as much.
         """
         ...
 

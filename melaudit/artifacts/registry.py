@@ -12,8 +12,11 @@ from importlib.metadata import entry_points
 
 from melaudit.artifacts.colour_patch import ColourPatch
 from melaudit.artifacts.dark_ring import DarkRing
+from melaudit.artifacts.gel_bubble import GelBubble
+from melaudit.artifacts.hair import Hair
 from melaudit.artifacts.ink import Ink
 from melaudit.artifacts.interface import Artifact
+from melaudit.artifacts.ruler import Ruler
 from melaudit.artifacts.text import Text
 from melaudit.artifacts.vignette import Vignette
 from melaudit.artifacts.white_frame import WhiteFrame
@@ -24,8 +27,11 @@ GROUP = "melaudit.artifacts"
 OURS: tuple[Artifact, ...] = (
     DarkRing(),
     Vignette(),
+    Ruler(),
     Ink(),
     ColourPatch(),
+    Hair(),
+    GelBubble(),
     Text(),
     WhiteFrame(),
 )

@@ -18,6 +18,10 @@ DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
 PICTURES = pictures()
 
 of_every_kind = pytest.mark.parametrize("artifact", ALL, ids=lambda artifact: artifact.id)
+THIN = ("ruler", "hair", "gel_bubble")
+"""Nothing smooth fits inside a hair: these spread the change nearby, see test_thin_artifacts.py."""
+WIDE = tuple(artifact for artifact in ALL if artifact.id not in THIN)
+of_some_width = pytest.mark.parametrize("artifact", WIDE, ids=lambda artifact: artifact.id)
 with_a_place = pytest.mark.parametrize("artifact", LOCAL, ids=lambda artifact: artifact.id)
 
 
@@ -158,7 +162,7 @@ def test_it_has_two_to_five_placebos_of_which_one_means_nothing(artifact: Artifa
         assert (placebo.image != PICTURES[0]).any()
 
 
-@of_every_kind
+@of_some_width
 def test_neutral_placebos_keep_to_the_place_and_one_changes_about_as_much(
     artifact: Artifact,
 ) -> None:
