@@ -18,6 +18,8 @@ from melaudit.audit.architectures import LoadedModel, from_module
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.sweep import sample
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.labelled_artifacts import LabelledArtifacts
+from melaudit.detectors.outside_lesion import OutsideLesion
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import Verdict
@@ -323,39 +325,33 @@ def test_the_sample_is_even_over_labels_and_the_same_for_a_seed() -> None:
 
 
 def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
-    folder: Path, model: LoadedModel
+    folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner.run(configuration(folder), Watcher(), model=model)
-    (folder / "masks").mkdir()
+    ours = (OutsideLesion(), LabelledArtifacts())
+    monkeypatch.setattr(runner, "all_detectors", lambda: ours)
+    rows = ["image,dark_corner,sticker"]
     for name in ("bright", "dim"):
-        (folder / "masks" / name).mkdir()
+        (folder / "masks" / name).mkdir(parents=True)
         for i in range(20):
-            mask = np.zeros((40, 48), np.uint8)
+            mask = np.zeros((40, 40 if i == 3 else 48), np.uint8)
             mask[10:20, 10:20] = 255
             path = folder / "masks" / name / f"{i:02d}_segmentation.png"
-            Image.fromarray(mask[:, :40] if i == 3 else mask).save(path)
-    rows = [
-        f"{name}/{i:02d}.png,{int(name == 'dim')},{i % 2}"
-        for name in ("bright", "dim")
-        for i in range(20)
-    ]
-    (folder / "labels.csv").write_text("image,dark_corner,sticker\n" + "\n".join(rows))
-    told: dict[str, Any] = {
-        "lesion_masks": folder / "masks",
-        "artifact_labels": folder / "labels.csv",
-    }
-    watcher = Watcher()
-    findings = runner.run(configuration(folder, **told), watcher, model=model)
-    assert watcher.resumed == 0
+            Image.fromarray(mask).save(path)
+            rows.append(f"{name}/{i:02d}.png,{int(name == 'dim')},{i % 2}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    told = configuration(
+        folder,
+        edits=0,
+        lesion_masks=folder / "masks",
+        artifact_labels=folder / "labels.csv",
+    )
+    findings = runner.run(told, Watcher(), model=model)
     assert findings.inputs.flagged["lesion_mask_of_other_proportions"] == 2
-    table = numbers(folder, "out")
-    assert table["outside_lesion.area"].notna().sum() == 38
-    names = {n.artifact for n in findings.not_found} | {s.detector for s in findings.skipped}
-    assert "labelled_artifacts.sticker" in names
-    again = Watcher()
-    runner.run(configuration(folder, **told), again, model=model)
+    assert numbers(folder, "out")["outside_lesion.area"].notna().sum() == 38
+    assert "labelled_artifacts.sticker" in {n.artifact for n in findings.not_found}
+    again, changed = Watcher(), Watcher()
+    runner.run(told, again, model=model)
     assert again.resumed == 40
     (folder / "masks" / "dim" / "07_segmentation.png").unlink()
-    changed = Watcher()
-    runner.run(configuration(folder, **told), changed, model=model)
+    runner.run(told, changed, model=model)
     assert changed.resumed == 0
