@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, false_discovery_control
+from scipy.stats import binom, binomtest, false_discovery_control
 
 from melaudit.detectors.artifact import FEWEST
 from melaudit.detectors.association import associate
@@ -26,7 +26,7 @@ from melaudit.detectors.dependence import (
 )
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.regions import Stratum, excess
-from melaudit.detectors.statistics import paired_mean
+from melaudit.detectors.statistics import proportion
 from melaudit.detectors.words import many, percent, points
 from melaudit.findings import Control, Trust
 
@@ -165,13 +165,15 @@ def _moved_when_found(
 ) -> float | None:
     """Return the share of decisions that a planted strength moves, if it is found often enough."""
     found, shares = 0, []
+    n = len(margins)
     for _ in range(PLANTS):
-        drawn = margins[rng.integers(0, len(margins), len(margins))]
-        moved = ((drawn + strength) > 0).astype(np.float64) - (drawn > 0)
-        share = paired_mean(moved, int(rng.integers(2**31)))
-        clear = share.low > 0 and (share.p_value or 0.0) < ALPHA
-        found += clear and share.value >= LEAST_SHARE
-        shares.append(share.value)
+        drawn = margins[rng.integers(0, n, n)]
+        moved = int((((drawn + strength) > 0) & (drawn <= 0)).sum())
+        # As `paired_mean` judges, in closed form: planted evidence moves decisions one way only.
+        certain = moved > 0 and binomtest(moved, moved).pvalue < ALPHA
+        clear = proportion(moved, n).low > 0
+        found += certain and clear and moved / n >= LEAST_SHARE
+        shares.append(moved / n)
     return float(np.mean(shares)) if found >= POWER * PLANTS else None
 
 
