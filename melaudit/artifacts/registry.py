@@ -10,12 +10,17 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from melaudit.artifacts.blur import Blur
+from melaudit.artifacts.brightness import Brightness
+from melaudit.artifacts.colour_cast import ColourCast
 from melaudit.artifacts.colour_patch import ColourPatch
 from melaudit.artifacts.dark_ring import DarkRing
 from melaudit.artifacts.gel_bubble import GelBubble
 from melaudit.artifacts.hair import Hair
 from melaudit.artifacts.ink import Ink
 from melaudit.artifacts.interface import Artifact
+from melaudit.artifacts.jpeg_quality import JpegQuality
+from melaudit.artifacts.picture_size import PictureSize
 from melaudit.artifacts.ruler import Ruler
 from melaudit.artifacts.text import Text
 from melaudit.artifacts.vignette import Vignette
@@ -34,6 +39,11 @@ OURS: tuple[Artifact, ...] = (
     GelBubble(),
     Text(),
     WhiteFrame(),
+    ColourCast(),
+    Brightness(),
+    Blur(),
+    JpegQuality(),
+    PictureSize(),
 )
 
 CONTRACT = (

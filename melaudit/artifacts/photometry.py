@@ -1,0 +1,106 @@
+"""Light and colour of a picture in CIE Lab, over all of it and on the skin round the lesion.
+
+Lightness L* runs from 0 to 100; a* from green to red, b* from blue to yellow; a distance of 2 is
+just visible. The lesion is a legitimate cue and usually lies in the middle, so the outer zone tells
+more about camera and lamp; the black outside of a dermatoscope's field is in neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import RGB
+from melaudit.artifacts.picture import reduced
+
+SIDE = 144
+"""Longer side of the reduced copy that is measured, in pixels."""
+MIDDLE = 0.6
+"""The zone lies outside the middle of the picture, which reaches so far from its centre, in half
+sides."""
+BLACK = 40
+"""Value of the red channel, 0 to 255, up to which a pixel is outside the field of view: skin and
+lesions are brighter in red."""
+LEAST = 0.02
+"""Share of the picture that a zone must keep to be measured."""
+
+Lab = NDArray[np.float64]
+"""(3,) L*, a*, b*."""
+
+
+@dataclass(frozen=True)
+class Photometry:
+    """What a picture's light and colour are."""
+
+    whole: Lab
+    """(3,) mean L*, a*, b* of the field of view."""
+    zone: Lab
+    """(3,) the same of the skin round the middle; of the whole where no zone is left."""
+    lightness: float
+    """Median L* of the field of view."""
+    contrast: float
+    """Standard deviation of L* over the field of view."""
+    zone_contrast: float
+    """Standard deviation of L* over the zone."""
+
+
+def photometry(image: RGB) -> Photometry:
+    """Measure an RGB image (h, w, 3) of any size."""
+    small = reduced(image, SIDE)
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    field = small[..., 0] > BLACK
+    if field.mean() < LEAST:
+        field = np.ones_like(field)
+    zone = field & _outer(*field.shape)
+    if zone.mean() < LEAST:
+        zone = field
+    inside, around = lab[field], lab[zone]
+    return Photometry(
+        whole=inside.mean(0, dtype=np.float64),
+        zone=around.mean(0, dtype=np.float64),
+        lightness=float(np.median(inside[:, 0])),
+        contrast=float(inside[:, 0].std(dtype=np.float64)),
+        zone_contrast=float(around[:, 0].std(dtype=np.float64)),
+    )
+
+
+@lru_cache(maxsize=8)
+def _outer(height: int, width: int) -> NDArray[np.bool_]:
+    """Return (height, width), True outside the middle."""
+    y = np.abs((np.arange(height) + 0.5) / height * 2 - 1)
+    x = np.abs((np.arange(width) + 0.5) / width * 2 - 1)
+    outer: NDArray[np.bool_] = np.maximum(y[:, None], x[None]) > MIDDLE
+    return outer
+
+
+def relit(image: RGB, gains: NDArray[np.float64]) -> RGB:
+    """Return the picture under a lamp that is `gains` (3,) as strong in red, green and blue.
+
+    Gains act on light, not on the values that are stored (von Kries 1902; sRGB's curve).
+    """
+    values = np.arange(256) / 255
+    light = _linear(values)[:, None] * gains
+    table = np.round(255 * _stored(np.clip(light, 0, 1))).astype(np.uint8)
+    return np.asarray(cv2.LUT(image, table[None]), np.uint8)
+
+
+def lamp(a: float, b: float, lightness: float = 80.0) -> NDArray[np.float64]:
+    """Return gains (3,) of the lamp under which a grey of that lightness shows a* and b*."""
+    lab = np.array([[[lightness, a, b], [lightness, 0, 0]]], np.float32)
+    shown, grey = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0].astype(np.float64)
+    gains: NDArray[np.float64] = _linear(np.clip(shown, 0, 1)) / _linear(np.clip(grey, 0, 1))
+    return gains
+
+
+def _linear(stored: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return light, 0 to 1, from stored values, 0 to 1 (IEC 61966-2-1)."""
+    return np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
+
+
+def _stored(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return stored values, 0 to 1, from light, 0 to 1."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
