@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
 from melaudit.artifacts.overall import added, difference, edited, found, neutral
+from melaudit.artifacts.photometry import field_and_zone
 from melaudit.artifacts.picture import checked, checked_dose, reduced, rounded
 
 SIDE = 288
@@ -86,21 +87,24 @@ class Blur:
         )
 
 
-def blurriness(image: RGB) -> float:
+def blurriness(image: RGB, around: bool = False) -> float:
     """Return 0 to 1: the share of neighbouring pixels' variation that a further blur leaves.
 
     The larger of the two directions counts, so that a blur by movement does too. A picture of one
-    colour has no detail to lose: 1.
+    colour has no detail to lose: 1. `around` looks at the skin outside the middle only.
     """
-    grey = cv2.cvtColor(reduced(image, SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return max(_left(grey, 0), _left(grey, 1))
+    small = reduced(image, SIDE)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    where = field_and_zone(small)[1] if around else np.ones(grey.shape, np.bool_)
+    return max(_left(grey, where, 0), _left(grey, where, 1))
 
 
-def _left(grey: NDArray[np.float32], axis: int) -> float:
+def _left(grey: NDArray[np.float32], where: Mask, axis: int) -> float:
     """Return the share of the variation along an axis of a grey picture (h, w) that is left."""
     again = cv2.blur(grey, (1, LENGTH) if axis == 0 else (LENGTH, 1))
-    before = np.abs(np.diff(grey, axis=axis))
-    lost = np.maximum(before - np.abs(np.diff(again, axis=axis)), 0)
+    pairs = np.delete(where, 0, axis) & np.delete(where, -1, axis)
+    before = np.abs(np.diff(grey, axis=axis))[pairs]
+    lost = np.maximum(before - np.abs(np.diff(again, axis=axis))[pairs], 0)
     total = float(before.sum(dtype=np.float64))
     return 1 - float(lost.sum(dtype=np.float64)) / total if total > 0 else 1.0
 

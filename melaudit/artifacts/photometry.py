@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB
+from melaudit.artifacts.interface import RGB, Mask
 from melaudit.artifacts.picture import reduced
 
 SIDE = 144
@@ -52,12 +52,7 @@ def photometry(image: RGB) -> Photometry:
     """Measure an RGB image (h, w, 3) of any size."""
     small = reduced(image, SIDE)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    field = small[..., 0] > BLACK
-    if field.mean() < LEAST:
-        field = np.ones_like(field)
-    zone = field & _outer(*field.shape)
-    if zone.mean() < LEAST:
-        zone = field
+    field, zone = field_and_zone(small)
     inside, around = lab[field], lab[zone]
     return Photometry(
         whole=inside.mean(0, dtype=np.float64),
@@ -66,6 +61,18 @@ def photometry(image: RGB) -> Photometry:
         contrast=float(inside[:, 0].std(dtype=np.float64)),
         zone_contrast=float(around[:, 0].std(dtype=np.float64)),
     )
+
+
+def field_and_zone(image: RGB) -> tuple[Mask, Mask]:
+    """Return the field of view (h, w), and of it the skin outside the middle (h, w).
+
+    A picture that is black all over is field, and one without skin outside the middle is zone.
+    """
+    field = image[..., 0] > BLACK
+    if field.mean() < LEAST:
+        field = np.ones_like(field)
+    zone = field & _outer(*field.shape)
+    return field, zone if zone.mean() >= LEAST else field
 
 
 @lru_cache(maxsize=8)

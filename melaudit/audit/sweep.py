@@ -211,7 +211,10 @@ def _batch(
     rows = list(loaded.positions)
     predicted = predictions(attribution.logits).cpu().numpy()
 
-    sizes = [loaded.sizes[i] for i, row in enumerate(loaded.indices) if row in set(rows)]
+    read = set(rows)
+    sizes = tuple(
+        size for size, row in zip(loaded.sizes, loaded.indices, strict=True) if row in read
+    )
 
     def project(mask: Array, index: int) -> NDArray[np.float32]:
         size = sizes[index]
@@ -241,6 +244,7 @@ def _batch(
         lesions=shown.lesions,
         given=shown.given,
         conserves=plan.explainer.conserves,
+        sizes=sizes,
     )
 
 

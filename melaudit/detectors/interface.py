@@ -107,6 +107,8 @@ class Batch:
     few: NDArray[np.bool_] | None = None
     """(N,) True for the handful of the run's sampled images on which probes may run that cost many
     passes each; None allows them on all sampled."""
+    sizes: tuple[tuple[int, int] | None, ...] | None = None
+    """(N,) (width, height) as in the file, None where it is unknown."""
 
     lesions: tuple[Mask | None, ...] | None = None
     """(N,) the user's masks of the lesion, each (h, w) as its image; None for an image without a

@@ -22,8 +22,10 @@ from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.interface import Detector
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.metadata import Metadata
+from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.detectors.output_equivalence import OutputEquivalence
 from melaudit.detectors.outside_lesion import OutsideLesion
+from melaudit.detectors.property_label import PropertyLabel
 from melaudit.detectors.randomisation import Randomisation
 from melaudit.errors import DetectorError
 
@@ -42,6 +44,8 @@ OURS: tuple[Detector, ...] = (
     OutsideLesion(),
     LabelledArtifacts(),
     Metadata(),
+    PropertyLabel(),
+    NearDuplicates(),
 )
 
 

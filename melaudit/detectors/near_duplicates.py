@@ -1,0 +1,211 @@
+"""Near duplicates: one photograph that stands in the data more than once.
+
+Looks for: pictures that are the same but for compression, size, brightness or a hair's breadth of
+cropping; above all those with two labels, of two patients, or in two splits.
+Why: copies count one case several times, so every interval is too narrow; copies in training and
+test data let a model recite what it learned; copies with two labels make one of them wrong.
+How scored: the pictures' detail on a coarse grid (see `signatures`) correlates by .93 or more, and
+by more in large sets. The share of images with a copy stands with its interval; no model is asked.
+Do instead: keep one copy of each, and split by patient or lesion.
+Reference: Cassidy et al. 2022 on duplicates in the ISIC data sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.signatures import Matches, least_likeness, matches, signatures
+from melaudit.detectors.statistics import proportion
+from melaudit.detectors.words import interval, many, percent
+from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+
+PEOPLE = ("patient_id", "lesion_id")
+"""Columns that tell whose picture it is."""
+SPLITS = ("split", "subset", "partition", "fold", "set")
+"""Names, in any case, of the column that tells training from test data."""
+MANY = 0.01
+"""Share of superfluous copies from which the number of images misleads."""
+LISTED = 100
+"""Pairs in the table."""
+SURE = 0.99
+
+Rows = NDArray[np.bool_]
+
+
+class NearDuplicates:
+    """Photographs that stand in the data more than once."""
+
+    id = "near_duplicates"
+    title = "Copies of one photograph"
+    checks_explanations = False
+
+    def measure(self, batch: Batch) -> Mapping[str, Array]:
+        """Return every picture's signature."""
+        return {"signature": signatures(batch.images)}
+
+    def conclude(self, measurements: Measurements) -> Sequence[Result]:
+        """Find the pairs, and say what is wrong with them."""
+        n = len(measurements.ids)
+        if n < 2:
+            return [Skipped(self.id, f"{many(n, 'image')}: a pair needs two")]
+        found = matches(measurements["near_duplicates.signature"], seed=measurements.seed)
+        if not len(found):
+            least = least_likeness(n * (n - 1) // 2)
+            statement = (
+                f"No two of {many(n, 'image')} are one photograph, stored, resized or lit "
+                f"another way (detail correlates by less than {least:.2f} in every pair that was "
+                "compared)."
+            )
+            return [NotFound(self.id, n, None, "", statement)]
+        return [_finding(self.id, measurements, _copies(measurements, found))]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """The pairs, and what about each of them is wrong."""
+
+    pairs: Matches
+    group: NDArray[np.int64]
+    """(n,) images with the same number show one photograph."""
+    conflicting: Rows
+    """(p,) pairs whose two labels differ."""
+    people: Rows
+    """(p,) pairs of two patients (or lesions, where patients are unknown)."""
+    splits: Rows
+    """(p,) pairs in two splits."""
+
+    @property
+    def superfluous(self) -> int:
+        """Images beyond the first of every photograph."""
+        return len(self.group) - int(self.group.max()) - 1
+
+    @property
+    def copied(self) -> int:
+        """Images that have a copy."""
+        return int((np.bincount(self.group)[self.group] > 1).sum())
+
+
+def _copies(measurements: Measurements, found: Matches) -> Copies:
+    n = len(measurements.ids)
+    graph = coo_matrix((np.ones(len(found)), (found.first, found.second)), (n, n))
+    _, group = connected_components(graph, directed=False)
+    first, second = (measurements.labels[rows] for rows in (found.first, found.second))
+    return Copies(
+        pairs=found,
+        group=group.astype(np.int64),
+        conflicting=(first >= 0) & (second >= 0) & (first != second),
+        people=_differ(measurements, found, PEOPLE),
+        splits=_differ(measurements, found, SPLITS),
+    )
+
+
+def _differ(measurements: Measurements, found: Matches, names: Sequence[str]) -> Rows:
+    """Return which pairs (p,) differ in the first of these columns that there is."""
+    for name in names:
+        for column, cells in measurements.metadata.items():
+            if column.casefold() == name:
+                a, b = cells[found.first], cells[found.second]
+                both = [
+                    x not in (None, "") and y not in (None, "") for x, y in zip(a, b, strict=True)
+                ]
+                return np.array(both, np.bool_) & np.asarray(a != b, np.bool_)
+    return np.zeros(len(found), np.bool_)
+
+
+def _finding(identity: str, measurements: Measurements, copies: Copies) -> Finding:
+    n, superfluous = len(measurements.ids), copies.superfluous
+    bad = copies.conflicting | copies.people | copies.splits
+    misleading = bool(bad.any()) or superfluous >= MANY * n
+    order = np.lexsort((-copies.pairs.likeness, ~bad))
+    shown = np.stack([copies.pairs.first[order], copies.pairs.second[order]], 1).ravel()
+    rows = list(dict.fromkeys(shown.tolist()))
+    statement = (
+        f"{many(copies.copied, 'image')} of {n:,} have a copy among the others: the data hold "
+        f"{n - superfluous:,} different photographs, so every count and interval of this audit "
+        f"takes {superfluous:,} of them twice."
+    )
+    return Finding(
+        id=identity,
+        detector=identity,
+        title="Some photographs stand in the data more than once",
+        severity=Severity.LOW if misleading else Severity.INFO,
+        confidence=round(min(SURE, float(np.median(copies.pairs.likeness))), 3),
+        rung=Rung.OPPORTUNITY,
+        artifact=None,
+        classes=(),
+        statement=statement + "".join(f" {said}" for said in _wrongs(copies)),
+        evidence=(_share(measurements, copies),),
+        images=tuple(measurements.ids[row] for row in rows),
+        remedy="Keep one copy of each photograph, settle which label is right, and split the data "
+        "by patient or lesion; then audit again.",
+        does_not_show="Copies that were turned, mirrored or cropped by more than a fiftieth are "
+        "not seen, nor copies in data that were not given. Two photographs of one lesion are no "
+        "copies.",
+        tables=(_table(measurements, copies, order),),
+    )
+
+
+def _wrongs(copies: Copies) -> list[str]:
+    """Return what is wrong with the pairs, each a sentence."""
+    said = (
+        (copies.conflicting, "two labels, of which one is wrong"),
+        (copies.people, "two patients or lesions by the table"),
+        (copies.splits, "two splits, so what was learned is tested"),
+    )
+    return [f"{many(int(of.sum()), 'pair')} with {what}." for of, what in said if of.any()]
+
+
+def _share(measurements: Measurements, copies: Copies) -> Evidence:
+    n = len(measurements.ids)
+    share = proportion(copies.copied, n)
+    return Evidence(
+        rung=Rung.OPPORTUNITY,
+        name="share of images with a copy",
+        estimate=share.value,
+        ci_low=share.low,
+        ci_high=share.high,
+        p_value=None,
+        q_value=None,
+        n=n,
+        null="every photograph stands in the data once",
+        reached=True,
+        statement=f"{copies.copied:,} of {many(n, 'image')} ({percent(share.value)}, "
+        f"{interval(share, percent)}) have a copy: {many(len(copies.pairs), 'pair')}, whose detail "
+        f"correlates by {float(copies.pairs.likeness.min()):.2f} or more.",
+    )
+
+
+def _table(measurements: Measurements, copies: Copies, order: NDArray[np.intp]) -> Table:
+    names = (*measurements.classes, "unknown")
+    pairs = copies.pairs
+    rows = tuple(
+        (
+            measurements.ids[a],
+            measurements.ids[b],
+            round(float(pairs.likeness[k]), 3),
+            names[measurements.labels[a]],
+            names[measurements.labels[b]],
+            ", ".join(
+                word
+                for word, of in (
+                    ("labels", copies.conflicting),
+                    ("patients", copies.people),
+                    ("splits", copies.splits),
+                )
+                if of[k]
+            )
+            or "nothing",
+        )
+        for k in order[:LISTED]
+        for a, b in [(int(pairs.first[k]), int(pairs.second[k]))]
+    )
+    more = f" (the first {LISTED} of {len(pairs):,})" if len(pairs) > LISTED else ""
+    columns = ("image", "copy", "correlation", "label", "label of the copy", "differ in")
+    return Table(f"Pairs of copies{more}", columns, rows)

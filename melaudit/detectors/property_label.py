@@ -1,0 +1,351 @@
+"""Light, colour, sharpness and format: do they go with a class, and do predictions follow them?
+
+Looks for: classes whose pictures are lighter, redder, sharper or larger than the others'.
+Why: classes that come from different clinics come from different lamps, cameras and archives, and a
+model can read those off any picture (DeGrave et al. 2023). Nothing of it has a place on a map.
+How scored: the share of pairs of an image of the class and another in which the first has more of
+a property (area under the ROC curve, DeLong's interval, Mann-Whitney's test), the strongest class
+against the rest, counted as many times as classes were tried; then the same for the prediction
+among images of one label (van Elteren's test). An area below .6 is not worth a word however many
+images there are, so neither shuffled nor lopsided labels raise an alarm. A lesion's own darkness
+and colour are what a model should see: only what holds for the skin round the middle, or for the
+file, counts as an opportunity; the rest is told for information. Images of one patient count once.
+Do instead: balance white and exposure, bring all images to one size, or vary these while training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.detectors.confidence import confidence
+from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.properties import PROPERTIES, Family, Place, Property, measured
+from melaudit.detectors.ranks import minimum_detectable_auc, stratified_auc
+from melaudit.detectors.statistics import Estimate, auc
+from melaudit.detectors.words import interval, many, percent
+from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+
+LEAST = 0.6
+"""Area under the ROC curve from which a difference is worth a word: .6 is small, .7 plain."""
+CLEAR = 0.55
+"""The interval must lie above this area: a trifle that is clear of chance is still a trifle."""
+FEWEST = 10
+"""Images (or patients) of a class, and of the others, that a comparison needs."""
+FAR = 0.9
+"""Images beyond this quantile of the other classes are named."""
+ALPHA = 0.05
+STRICT = 0.001
+"""p-value of the label below which a property is told: a dozen properties are tried on every data
+set, and every data set has a chance difference in one of them."""
+
+TITLE = {
+    Place.SKIN: "The skin in {kind} images is {direction}",
+    Place.WHOLE: "Images of {kind} are {direction} on the whole, their skin is not",
+    Place.FILE: "Files of {kind} images are {direction}",
+}
+REMEDY = {
+    Family.LIGHT: "Bring every image to the same lightness, or vary exposure and contrast while "
+    "training; then audit again.",
+    Family.COLOUR: "Balance the white of every image, or vary hue and white balance while "
+    "training; then audit again.",
+    Family.SHARPNESS: "Take the images of all classes from one source and size, or blur images of "
+    "every class while training; then audit again.",
+    Family.FORMAT: "Crop every image to one shape and reduce it to one size before training and in "
+    "use; then audit again.",
+}
+
+Values = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+class PropertyLabel:
+    """Pictures of one class that are lighter, redder, sharper or larger than the others."""
+
+    id = "property_label"
+    title = "Light, colour, sharpness and format by class"
+    checks_explanations = False
+
+    def measure(self, batch: Batch) -> Mapping[str, Array]:
+        """Measure every property of every image."""
+        sizes = batch.sizes or (None,) * len(batch.images)
+        rows = [measured(image, size) for image, size in zip(batch.images, sizes, strict=True)]
+        return {p.id: np.array([row[p.id] for row in rows], np.float32) for p in PROPERTIES}
+
+    def conclude(self, measurements: Measurements) -> Sequence[Result]:
+        """Compare the classes, family by family."""
+        known = measurements.labels[measurements.labels >= 0]
+        sizes = np.bincount(known, minlength=len(measurements.classes))
+        if not ((sizes >= FEWEST) & (len(known) - sizes >= FEWEST)).any():
+            reason = f"no class has {FEWEST} labelled images with {FEWEST} of others beside them"
+            return [Skipped(self.id, reason)]
+        return [_result(self.id, measurements, family) for family in Family]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How one property differs between a class and the rest."""
+
+    of: Property
+    kind: int
+    more: bool
+    """Whether the class has more of it."""
+    label: Estimate
+    """Share of pairs, .5 to 1, in which the image of the class lies on its side; p counts the
+    classes tried."""
+    prediction: Estimate | None
+    """The same of being called the class, among images of one label."""
+    medians: tuple[float, float]
+    """Of the class and of the others."""
+    n: tuple[int, int]
+    """Images (patients, where they are known) of the class and of the others."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the difference is large enough and clear of chance."""
+        label = self.label
+        return label.value >= LEAST and label.low > CLEAR and (label.p_value or 0.0) < STRICT
+
+    @property
+    def direction(self) -> str:
+        """What the class's pictures are: "darker"."""
+        return self.of.more if self.more else self.of.less
+
+
+def contrast(measurements: Measurements, of: Property) -> Contrast | None:
+    """Compare the class that a property tells best with the rest; None where nothing varies."""
+    values = measurements[f"property_label.{of.id}"].astype(np.float64)
+    labels = measurements.labels
+    use = np.flatnonzero((labels >= 0) & np.isfinite(values))
+    value, label = _once(values[use], measurements, use, labels[use])
+    if not len(value) or np.ptp(value) == 0:
+        return None
+    two = measurements.positive if measurements.positive is not None else 1
+    tried = [
+        k
+        for k in (range(len(measurements.classes)) if len(measurements.classes) > 2 else (two,))
+        if min((label == k).sum(), (label != k).sum()) >= FEWEST
+    ]
+    found = [_against_rest(value, label == k, k, of) for k in tried]
+    if not found:
+        return None
+    best = min(found, key=lambda c: (c.label.p_value or 0.0, -c.label.value))
+    return _with_prediction(best, measurements, values, use, len(tried))
+
+
+def _against_rest(value: Values, member: NDArray[np.bool_], kind: int, of: Property) -> Contrast:
+    area = auc(value, member)
+    more = area.value >= 0.5
+    medians = float(np.median(value[member])), float(np.median(value[~member]))
+    n = int(member.sum()), int((~member).sum())
+    return Contrast(of, kind, more, area if more else _turned(area), None, medians, n)
+
+
+def _with_prediction(
+    best: Contrast, measurements: Measurements, values: Values, use: NDArray[np.intp], tests: int
+) -> Contrast:
+    """Count the classes tried into p, and add how predictions follow, label held fixed."""
+    predicted = measurements.predictions[use]
+    value, label, called = _once(
+        values[use], measurements, use, measurements.labels[use], predicted
+    )
+    area = stratified_auc(value, called == best.kind, label)
+    if area is not None and not best.more:
+        area = _turned(area)
+    one = best.label
+    counted = Estimate(one.value, one.low, one.high, min(1.0, (one.p_value or 0.0) * tests))
+    return Contrast(best.of, best.kind, best.more, counted, area, best.medians, best.n)
+
+
+def _turned(area: Estimate) -> Estimate:
+    return Estimate(1 - area.value, 1 - area.high, 1 - area.low, area.p_value)
+
+
+def _once(
+    values: Values, measurements: Measurements, rows: NDArray[np.intp], *keys: Indices
+) -> tuple[NDArray[Any], ...]:
+    """Return values and keys with the images of one patient (and equal keys) averaged to one."""
+    if measurements.groups is None or not len(values):
+        return values, *keys
+    _, group = np.unique(measurements.groups[rows], return_inverse=True)
+    columns = np.stack([group, *keys], 1)
+    distinct, member = np.unique(columns, axis=0, return_inverse=True)
+    member = member.ravel()
+    means = np.bincount(member, values) / np.bincount(member)
+    return means, *(distinct[:, i + 1] for i in range(len(keys)))
+
+
+def _result(identity: str, measurements: Measurements, family: Family) -> Finding | NotFound:
+    wanted = [p for p in PROPERTIES if p.family is family]
+    found = [c for c in (contrast(measurements, p) for p in wanted) if c is not None]
+    carrying = [c for c in found if c.reached and c.of.place is not Place.WHOLE]
+    whole = [c for c in found if c.reached and c.of.place is Place.WHOLE]
+    if carrying or whole:
+        return _finding(identity, measurements, family, found, carrying or whole)
+    return _missed(identity, measurements, family, found)
+
+
+def _finding(
+    identity: str,
+    measurements: Measurements,
+    family: Family,
+    found: Sequence[Contrast],
+    carrying: Sequence[Contrast],
+) -> Finding:
+    classes = measurements.classes
+    first = max(carrying, key=lambda c: c.label.value)
+    lesion = first.of.place is Place.WHOLE
+    chain = tuple(e for c in found for e in _evidence(c, classes, c in carrying))
+    followed = any(e.reached and "prediction" in e.name for e in chain)
+    kind = classes[first.kind]
+    statement = _sentence(first, classes)
+    if followed:
+        statement += f" Among images of one label, those that are {first.direction} are also "
+        statement += f"called {kind} more often."
+    if lesion:
+        statement += " On the skin round the middle there is no such difference, so it may be the "
+        statement += "lesion's own."
+    return Finding(
+        id=f"{identity}.{family.value}",
+        detector=identity,
+        title=TITLE[first.of.place].format(kind=kind, direction=first.direction),
+        severity=Severity.INFO if lesion else Severity.LOW,
+        confidence=confidence(chain, measurements.explanations),
+        rung=Rung.OPPORTUNITY,
+        artifact=None,
+        classes=(kind,),
+        statement=statement,
+        evidence=chain,
+        images=_far(measurements, first),
+        remedy="See that lesions of all classes are photographed in one light and focus; the "
+        "lesion's own look needs no remedy."
+        if lesion
+        else REMEDY[family],
+        does_not_show=_does_not_show(lesion, family),
+        tables=(_table(measurements, family),),
+    )
+
+
+def _sentence(c: Contrast, classes: tuple[str, ...]) -> str:
+    """Return the difference in pairs and in medians."""
+    kind = classes[c.kind]
+    other = classes[1 - c.kind] if len(classes) == 2 else "other"
+    return (
+        f"In {percent(c.label.value)} of the pairs of a {kind} and a {other} image the {kind} one "
+        f"is {c.direction}, by the {c.of.name} (medians {c.medians[0]:.3g} and "
+        f"{c.medians[1]:.3g}, {c.of.unit})."
+    )
+
+
+def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[Evidence]:
+    kind = classes[c.kind]
+    yield Evidence(
+        rung=Rung.OPPORTUNITY,
+        name=f"{c.of.name}: area under the ROC curve of the label",
+        estimate=c.label.value,
+        ci_low=c.label.low,
+        ci_high=c.label.high,
+        p_value=c.label.p_value,
+        q_value=None,
+        n=sum(c.n),
+        null=f"{kind} images are {c.direction} in half of the pairs",
+        reached=carries,
+        statement=f"{_sentence(c, classes)[:-1]}; {interval(c.label, percent)} of the pairs.",
+    )
+    area = c.prediction
+    if area is None or area.p_value is None:
+        return
+    yield Evidence(
+        rung=Rung.OPPORTUNITY,
+        name=f"{c.of.name}: area under the ROC curve of the prediction, label held fixed",
+        estimate=area.value,
+        ci_low=area.low,
+        ci_high=area.high,
+        p_value=area.p_value,
+        q_value=None,
+        n=sum(c.n),
+        null=f"among images of one label, those called {kind} are {c.direction} in half of the "
+        "pairs",
+        reached=carries and area.low > 0.5 and area.p_value < ALPHA,
+        statement=f"Among images of one label, the one called {kind} is {c.direction} in "
+        f"{percent(area.value)} of the pairs ({interval(area, percent)}).",
+    )
+
+
+def _far(measurements: Measurements, c: Contrast) -> tuple[str, ...]:
+    """Return the images of the class that few of the others come near, the farthest first."""
+    values = measurements[f"property_label.{c.of.id}"].astype(np.float64)
+    side = values if c.more else -values
+    member = measurements.labels == c.kind
+    others = side[(measurements.labels >= 0) & ~member]
+    line = float(np.nanquantile(others, FAR))
+    rows = np.flatnonzero(member & (side >= line))
+    return tuple(measurements.ids[i] for i in rows[np.argsort(-side[rows], kind="stable")])
+
+
+def _does_not_show(lesion: bool, family: Family) -> str:
+    if lesion:
+        return (
+            "That anything but the lesion differs: dark and colourful lesions are what a model is "
+            "meant to see."
+        )
+    skin = (
+        ""
+        if family is Family.FORMAT
+        else " Skin also differs with people, body sites and age, and a lesion that reaches the "
+        "edge counts as skin here."
+    )
+    return (
+        "That the model goes by it: predictions may follow what goes along with it. Only changing "
+        f"it in an image and asking again tells.{skin}"
+    )
+
+
+def _table(measurements: Measurements, family: Family) -> Table:
+    rows = []
+    for p in (p for p in PROPERTIES if p.family is family):
+        values = measurements[f"property_label.{p.id}"].astype(np.float64)
+        for k, kind in enumerate(measurements.classes):
+            own = values[(measurements.labels == k) & np.isfinite(values)]
+            if len(own):
+                low, middle, high = (round(float(v), 3) for v in np.quantile(own, [0.1, 0.5, 0.9]))
+                rows.append((p.name, p.unit, kind, len(own), low, middle, high))
+    columns = ("property", "unit", "label", "images", "lowest tenth", "median", "highest tenth")
+    return Table(f"{family.value.capitalize()} by label", columns, tuple(rows))
+
+
+def _missed(
+    identity: str, measurements: Measurements, family: Family, found: Sequence[Contrast]
+) -> NotFound:
+    """Say that a family tells no class, and how large a difference would have been seen."""
+    name, n = f"{identity}.{family.value}", int((measurements.labels >= 0).sum())
+    if not found:
+        statement = f"All of {many(n, 'labelled image')} are alike in {family.value}."
+        return NotFound(name, n, None, "", statement)
+    sizes = min((c.n for c in found), key=min)
+    bars = (
+        minimum_detectable_auc(*sizes, beyond=CLEAR),
+        minimum_detectable_auc(*sizes, alpha=STRICT),
+    )
+    least = None if None in bars else max(bar for bar in bars if bar is not None)
+    seen = max(LEAST, least) if least is not None else None
+    most = max(found, key=lambda c: c.label.value)
+    would = (
+        f"a difference in {percent(seen)} of the pairs or more would have been told"
+        if seen is not None
+        else "too few for any difference to be seen"
+    )
+    return NotFound(
+        artifact=name,
+        n=n,
+        minimum_detectable_effect=seen,
+        effect="area under the ROC curve",
+        statement=f"No class of {many(n, 'labelled image')} stands out by its {family.value}: the "
+        f"largest difference, the {most.of.name}, orders {percent(most.label.value)} of the pairs, "
+        f"where chance orders half; {would}.",
+        p_value=min(1.0, len(found) * min(c.label.p_value or 0.0 for c in found)),
+    )

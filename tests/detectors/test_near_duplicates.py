@@ -1,0 +1,102 @@
+"""Copies: counted once, worse with two labels, two patients or two splits, none where none are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from melaudit.audit.conclusions import control_false_alarms
+from melaudit.detectors.interface import Measurements
+from melaudit.detectors.near_duplicates import NearDuplicates
+from melaudit.detectors.signatures import SIDE
+from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
+
+Make = Callable[..., Measurements]
+N = 200
+
+
+def column(copies: dict[int, int]) -> dict[str, NDArray[np.uint8]]:
+    """Return N different signatures, and rows that are copies of others."""
+    rows = np.random.default_rng(0).integers(0, 255, (N, SIDE * SIDE)).astype(np.uint8)
+    for copy, original in copies.items():
+        rows[copy] = rows[original]
+    return {"near_duplicates.signature": rows}
+
+
+def finding(measurements: Measurements) -> Finding:
+    (result,) = NearDuplicates().conclude(measurements)
+    assert isinstance(result, Finding)
+    (kept,), _ = control_false_alarms([result], [])
+    return kept
+
+
+def test_copies_of_one_label_are_information(measurements: Make) -> None:
+    table = measurements(column({100: 5}), labels=np.zeros(N))
+    found = finding(table)
+    assert found.severity is Severity.INFO
+    assert found.rung is Rung.OPPORTUNITY
+    assert found.images == (table.ids[5], table.ids[100])
+    assert "199 different photographs" in found.statement
+    assert found.evidence[0].estimate == pytest.approx(2 / N)
+    assert found.evidence[0].n == N
+
+
+def test_copies_with_two_labels_are_worse_and_come_first(measurements: Make) -> None:
+    labels = np.zeros(N, int)
+    labels[150] = 1
+    table = measurements(column({100: 5, 150: 7}), labels=labels)
+    found = finding(table)
+    assert found.severity is Severity.LOW
+    assert found.images[:2] == (table.ids[7], table.ids[150])
+    assert "1 pair with two labels" in found.statement
+    (pairs,) = found.tables
+    assert pairs.rows[0][3:] == ("benign", "malignant", "labels")
+    assert pairs.rows[1][3:] == ("benign", "benign", "nothing")
+
+
+def test_many_copies_make_the_numbers_misleading(measurements: Make) -> None:
+    found = finding(measurements(column({100 + i: i for i in range(10)}), labels=np.zeros(N)))
+    assert found.severity is Severity.LOW
+    assert "190 different photographs" in found.statement
+
+
+def test_a_photograph_that_stands_there_three_times_is_two_too_many(measurements: Make) -> None:
+    found = finding(measurements(column({100: 5, 101: 5}), labels=np.zeros(N)))
+    assert "198 different photographs" in found.statement
+    assert len(found.images) == 3
+    assert len(found.tables[0].rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("patient_id", "patients"), ("Split", "splits"), ("lesion_id", "patients")]
+)
+def test_copies_across_patients_and_splits_are_told(
+    measurements: Make, name: str, word: str
+) -> None:
+    cells: NDArray[Any] = np.array([f"x{i}" for i in range(N)], object)
+    cells[101] = cells[6]
+    cells[102] = None
+    table = replace(
+        measurements(column({100: 5, 101: 6, 102: 7}), labels=np.zeros(N)),
+        metadata={name: cells},
+    )
+    found = finding(table)
+    assert found.severity is Severity.LOW
+    assert [row[5] for row in found.tables[0].rows] == [word, "nothing", "nothing"]
+
+
+def test_different_photographs_are_no_copies(measurements: Make) -> None:
+    (result,) = NearDuplicates().conclude(measurements(column({}), labels=np.zeros(N)))
+    assert isinstance(result, NotFound)
+    assert result.n == N
+
+
+def test_a_single_image_is_skipped(measurements: Make) -> None:
+    one = {"near_duplicates.signature": column({})["near_duplicates.signature"][:1]}
+    (result,) = NearDuplicates().conclude(measurements(one, labels=np.zeros(1)))
+    assert isinstance(result, Skipped)
