@@ -13,6 +13,7 @@ import click
 from melaudit.cli.auditing import demo, run
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
 from melaudit.cli.outputs import diff, gate, record, report
+from melaudit.cli.scanning import scan
 from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
 from melaudit.errors import MelauditError
 from melaudit.terminal import printable
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (run, demo, doctor, explain, convert, detectors, report, diff, gate, record):
+for command in (run, demo, doctor, explain, scan, convert, detectors, report, diff, gate, record):
     cli.add_command(command)
 
 

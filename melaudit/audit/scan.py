@@ -1,0 +1,158 @@
+"""A scan: artifacts in the images alone, and the classes they go with. No model is asked.
+
+Images are decoded and searched in worker processes; what is counted goes through the same
+association as a detector's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from importlib.metadata import version
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts import artifacts
+from melaudit.audit.dataset import Dataset
+from melaudit.audit.looks import RULES, Look, look
+from melaudit.detectors.association import ALPHA, associate
+from melaudit.detectors.statistics import benjamini_hochberg
+from melaudit.errors import ConfigurationError, DatasetError
+from melaudit.reports.scan import Scan, Scanned
+
+if TYPE_CHECKING:
+    from melaudit.audit.sweep import Observer
+
+FEWEST = 5
+"""Images with and without an artifact below which no odds ratio is given."""
+EXAMPLES = 20
+CHUNK = 16
+"""Images that a worker is handed at a time."""
+
+
+def scan(
+    dataset: Dataset, observer: Observer, *, workers: int = 0, rules: Sequence[str] = ()
+) -> Scan:
+    """Look for every registered artifact, and the named rules, in every image.
+
+    Raises ConfigurationError for an unknown rule, DatasetError when no image can be read or a
+    worker dies.
+    """
+    unknown = [rule for rule in rules if rule not in RULES]
+    if unknown:
+        raise ConfigurationError(f"no rule is named {unknown[0]!r}; there is: {', '.join(RULES)}")
+    looks: list[Look] = []
+    observer.stage("Scanning", len(dataset))
+    for part in _looks(dataset.paths, tuple(rules), workers):
+        looks += part
+        observer.advance(len(part))
+    read = np.array([not look.skipped for look in looks], np.bool_)
+    skipped = Counter(dataset.skipped) + Counter(look.skipped for look in looks if look.skipped)
+    if not read.any():
+        raise DatasetError(
+            f"none of the {len(dataset)} images could be read ({', '.join(sorted(skipped))}); "
+            "check that they are JPEG, PNG, TIFF, BMP, WEBP or GIF files"
+        )
+    seen = [look for look in looks if not look.skipped]
+    rows, failed = _rows(dataset.take(np.flatnonzero(read)), seen, tuple(rules))
+    return Scan(
+        data=f"{dataset.root.name}, {dataset.describe()}",
+        classes=dataset.classes,
+        read=int(read.sum()),
+        labelled=int((dataset.labels[read] >= 0).sum()),
+        skipped=dict(skipped),
+        artifacts=tuple(rows),
+        failed=failed,
+        version=version("melaudit"),
+    )
+
+
+def _looks(paths: Sequence[str], rules: tuple[str, ...], workers: int) -> Iterator[Sequence[Look]]:
+    """Yield what is seen in the images, a chunk at a time, in order."""
+    chunks = [tuple(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
+    if workers < 1:
+        for chunk in chunks:
+            yield look(chunk, rules)
+        return
+    # "spawn": a fork of a process with threads can hang.
+    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        try:
+            yield from pool.map(look, chunks, [rules] * len(chunks))
+        except BrokenProcessPool as error:
+            raise DatasetError(
+                "a worker process died while it read an image; --workers 0 shows which"
+            ) from error
+
+
+def _rows(
+    dataset: Dataset, seen: Sequence[Look], rules: tuple[str, ...]
+) -> tuple[list[Scanned], dict[str, str]]:
+    """Associate everything with the labels, the clearest first; and say what failed."""
+    named = [(a.id, a.title) for a in artifacts()] + [(rule, RULES[rule][0]) for rule in rules]
+    rows: list[Scanned] = []
+    failed: dict[str, str] = {}
+    for k, (identity, title) in enumerate(named):
+        failures = [look.failures[k] for look in seen if look.failures[k]]
+        if failures:
+            failed[identity] = f"{len(failures)} images failed, the first with {failures[0]}"
+            continue
+        present = np.array([look.present[k] for look in seen], np.bool_)
+        scores = np.array([look.scores[k] for look in seen], np.float64)
+        rows.append(_scanned(identity, title, dataset, present, scores))
+    q_values = benjamini_hochberg([row.p_value for row in rows])
+    rows = [
+        replace(row, q_value=q, reached=row.reached and q is not None and q <= ALPHA)
+        for row, q in zip(rows, q_values, strict=True)
+    ]
+    order = sorted(rows, key=lambda r: (not r.reached, 1.0 if r.p_value is None else r.p_value))
+    return order, failed
+
+
+def _scanned(
+    identity: str,
+    title: str,
+    dataset: Dataset,
+    present: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+) -> Scanned:
+    """Count one artifact and associate it with the labels."""
+    labels, classes = dataset.labels, dataset.classes
+    known = labels >= 0
+    n, showing = int(known.sum()), int(present[known].sum())
+    reason = ""
+    if showing < FEWEST or n - showing < FEWEST:
+        reason = f"fewer than {FEWEST} with or without"
+    data = None if reason else associate(present, labels, classes)
+    if data is None and not reason:
+        reason = "the labels cannot tell"
+    by_label = {
+        name: (int(present[labels == k].sum()), int((labels == k).sum()))
+        for k, name in enumerate(classes)
+    }
+    if not known.all():
+        by_label["unknown"] = int(present[~known].sum()), int((~known).sum())
+    rows = np.flatnonzero(present)
+    surest = rows[np.argsort(-scores[rows], kind="stable")][:EXAMPLES]
+    return Scanned(
+        artifact=identity,
+        title=title,
+        n=len(present),
+        present=int(present.sum()),
+        by_label=by_label,
+        label=None if data is None else classes[data.kind],
+        odds_ratio=None if data is None else data.odds.value,
+        ci_low=None if data is None else data.odds.low,
+        ci_high=None if data is None else data.odds.high,
+        p_value=None if data is None else data.odds.p_value,
+        q_value=None,
+        reached=data is not None and data.reached,
+        reason=reason,
+        examples=tuple(dataset.ids[i] for i in surest),
+    )

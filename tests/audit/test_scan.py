@@ -1,0 +1,162 @@
+"""A scan: artifacts in files, their association with labels, and nothing dropped unsaid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from melaudit.artifacts import registry
+from melaudit.artifacts.dark_ring import DarkRing
+from melaudit.artifacts.interface import RGB, Found
+from melaudit.audit import looks
+from melaudit.audit.dataset import open_dataset
+from melaudit.audit.scan import scan
+from melaudit.cli import main
+from melaudit.detectors.statistics import odds_ratio
+from melaudit.errors import ConfigurationError, DatasetError
+from melaudit.reports.scan import Scan, Scanned
+
+
+class Silent:
+    """An observer that only counts."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        pass
+
+    def advance(self, images: int, computed: bool = True) -> None:
+        self.done += images
+
+    def note(self, text: str) -> None:
+        pass
+
+
+def skin(seed: int, ringed: bool) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    values = np.array([200, 160, 150]) + rng.normal(0, 5, (120, 120, 1))
+    y, x = np.mgrid[:120, :120] - 59.5
+    if ringed:
+        values[np.hypot(y, x) > 56] = 2
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return 12 images of each class: 9 malignant and 1 benign with a ring."""
+    root = tmp_path_factory.mktemp("scan") / "images"
+    for label, rings in (("benign", 1), ("malignant", 9)):
+        (root / label).mkdir(parents=True)
+        for i in range(12):
+            skin(i, i < rings).save(root / label / f"{i:02d}.png")
+    return root
+
+
+def of(found: Scan, artifact: str) -> Scanned:
+    return next(row for row in found.artifacts if row.artifact == artifact)
+
+
+def test_a_ring_that_goes_with_a_class_is_counted_and_tested(folder: Path) -> None:
+    observer = Silent()
+    found = scan(open_dataset(folder), observer, rules=("corners",))
+    assert observer.done == 24
+    ring = of(found, "dark_ring")
+    assert ring.by_label == {"benign": (1, 12), "malignant": (9, 12)}
+    expected = odds_ratio([[9, 1], [3, 11]])
+    assert (ring.odds_ratio, ring.ci_low, ring.p_value) == pytest.approx(
+        (expected.value, expected.low, expected.p_value)
+    )
+    assert ring.label == "malignant" and ring.reached
+    assert ring.q_value is not None and ring.p_value is not None
+    assert ring.q_value >= ring.p_value
+    assert set(ring.examples) == {f"malignant/{i:02d}.png" for i in range(9)} | {"benign/00.png"}
+    assert of(found, "corners").by_label == ring.by_label
+    assert {row.artifact for row in found.artifacts} == {
+        *(artifact.id for artifact in registry.artifacts()),
+        "corners",
+    }
+
+
+def test_too_few_are_counted_without_an_odds_ratio(folder: Path) -> None:
+    blur = of(scan(open_dataset(folder), Silent()), "blur")
+    assert blur.odds_ratio is None and not blur.reached
+    assert "fewer than 5" in blur.reason
+
+
+def test_worker_processes_find_the_same(folder: Path) -> None:
+    assert scan(open_dataset(folder), Silent(), workers=1) == scan(open_dataset(folder), Silent())
+
+
+def test_images_that_cannot_be_read_are_counted_by_reason(folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        skin(1, False).save(tmp_path / name / "good.png")
+    (tmp_path / "a" / "empty.jpg").touch()
+    (tmp_path / "b" / "page.jpg").write_text("<html>")
+    found = scan(open_dataset(tmp_path), Silent())
+    assert found.read == 2
+    assert found.skipped == {"empty": 1, "not_an_image": 1}
+    for name in ("a", "b"):
+        (tmp_path / name / "good.png").write_bytes(b"")
+    with pytest.raises(DatasetError, match="none of the 4 images"):
+        scan(open_dataset(tmp_path), Silent())
+
+
+def test_images_without_labels_are_searched_and_nothing_is_tested(tmp_path: Path) -> None:
+    for i in range(12):
+        skin(i, i < 6).save(tmp_path / f"{i}.png")
+    found = scan(open_dataset(tmp_path), Silent())
+    ring = of(found, "dark_ring")
+    assert found.labelled == 0
+    assert ring.present == 6 and ring.p_value is None and ring.label is None
+    assert ring.by_label == {"unknown": (6, 12)}
+
+
+class Broken(DarkRing):
+    """A finder that fails on every image."""
+
+    id = "broken"
+
+    def find(self, image: RGB) -> Found:
+        raise RuntimeError("no luck")
+
+
+def test_a_finder_that_fails_is_left_out_and_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from melaudit.audit import scan as module
+
+    for place in (looks, module):
+        monkeypatch.setattr(place, "artifacts", lambda: (Broken(), DarkRing()))
+    found = scan(open_dataset(folder), Silent())
+    assert [row.artifact for row in found.artifacts] == ["dark_ring"]
+    assert "24 images failed" in found.failed["broken"]
+    assert "no luck" in found.failed["broken"]
+
+
+def test_an_unknown_rule_is_refused_by_name(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="corners"):
+        scan(open_dataset(folder), Silent(), rules=("edges",))
+
+
+def test_the_command_prints_a_table_and_writes_three_files(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {kind: tmp_path / f"scan.{kind}" for kind in ("csv", "html", "json")}
+    options = [part for kind, file in files.items() for part in (f"--{kind}", str(file))]
+    assert main(["scan", str(folder), "--workers", "0", "--rule", "corners", *options]) == 0
+    said = capsys.readouterr()
+    assert "malignant" in said.out and "9 of 12" in said.out
+    assert "Scanning" in said.err and "Scanning" not in said.out
+    assert all(file.stat().st_size > 500 for file in files.values())
+
+
+def test_a_folder_that_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scan", str(tmp_path / "none")]) == 2
+    assert "does not exist" in capsys.readouterr().err
