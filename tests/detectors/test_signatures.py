@@ -32,7 +32,8 @@ def photograph(seed: int, side: int = 160) -> RGB:
     off = rng.uniform(-0.08, 0.08, 2)
     lesion = np.hypot(y - off[0], x - off[1]) < rng.uniform(0.12, 0.3)
     grey = 190 + 12 * mottle / mottle.std() - lesion * (70 + 25 * mottle / mottle.std())
-    return np.clip(grey[..., None] + np.array([20, -15, -25]), 0, 255).astype(np.uint8)
+    values = grey[..., None] + np.array([20.0, -15.0, -25.0])
+    return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
 def stored(image: RGB, way: str) -> RGB:
