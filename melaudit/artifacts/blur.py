@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
-from melaudit.artifacts.overall import added, difference, edited, found, neutral
+from melaudit.artifacts.overall import added, difference, edited, found, neutral, varied
 from melaudit.artifacts.photometry import field_and_zone
-from melaudit.artifacts.picture import checked, checked_dose, reduced, rounded
+from melaudit.artifacts.picture import checked, checked_dose, checked_mask, reduced, rounded
 
 SIDE = 288
 """Longer side of the reduced copy that is measured, in pixels; smaller pictures stay as they
@@ -35,6 +35,9 @@ ROUNDS = 6
 """Rounds of sharpening: each brings back finer detail, and more of the noise."""
 
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
+
+THING = "blur"
+"""What is looked for."""
 
 
 class Blur:
@@ -53,18 +56,20 @@ class Blur:
 
     def find(self, image: RGB) -> Found:
         """Score the share of the variation that a further blur leaves."""
-        checked(image, "blur")
+        checked(image, THING)
         return found(image, blurriness(image), self.threshold)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Put the picture out of focus; there is nothing to draw from `rng`."""
-        return edited(image, _defocused(image, WIDEST * checked_dose(dose)))
+        """Put the picture out of focus; how far varies a little with `rng`."""
+        checked(image, THING)
+        return edited(image, _defocused(image, WIDEST * varied(rng) * checked_dose(dose)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Sharpen by as much as the picture looks blurred; what is lost does not come back.
 
         Each round adds what a blur would take from the result so far (Van Cittert 1931).
         """
+        checked_mask(mask, checked(image, THING))
         width = float(np.interp(blurriness(image), BLURRINESS, WIDTHS))
         given = image.astype(np.float32)
         sharp = given

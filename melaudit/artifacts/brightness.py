@@ -1,8 +1,9 @@
-"""A dark exposure: the picture as a whole has too little light.
+"""A dark picture: as a whole it has little light.
 
 What is measured: the median lightness L* (0 to 100) of the field of view, without the black outside
 of a dermatoscope. A score of 0.5 is L* 50; most dermoscopy lies at 60 to 80. The lesion is part of
-the field, so a very large dark lesion, or very dark skin, counts as well.
+the field, so a very large dark lesion counts as well, and so does very dark skin:
+pixels cannot tell it from a short exposure.
 Why: exposure goes with device and clinic, and dark skin with who is photographed where.
 """
 
@@ -14,9 +15,9 @@ import cv2
 import numpy as np
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
-from melaudit.artifacts.overall import difference, edited, found, neutral
+from melaudit.artifacts.overall import difference, edited, found, neutral, varied
 from melaudit.artifacts.photometry import photometry, relit
-from melaudit.artifacts.picture import checked, checked_dose
+from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 
 STOPS = 1.5
 """Stops of light that are taken away at dose 1."""
@@ -29,13 +30,16 @@ FLATTEST = 0.45
 HALVINGS = 8
 """Steps in which a look-alike's strength is fitted."""
 
+THING = "darkness"
+"""What is looked for."""
+
 
 class Brightness:
     """An exposure that leaves the whole picture dark."""
 
     id = "brightness"
-    title = "Dark exposure"
-    words = Words("dark exposure", "dark", "well exposed", "a dark exposure", "dark exposures")
+    title = "Dark picture"
+    words = Words("darkness", "dark", "lighter", "a dark picture", "dark pictures")
     remedy = (
         "Bring every image to the same lightness before training and in use, or vary the exposure "
         "while training; then audit again."
@@ -46,15 +50,17 @@ class Brightness:
 
     def find(self, image: RGB) -> Found:
         """Score darkness: 1 for black, 0.5 at a median L* of 50, 0 for white."""
-        checked(image, "a dark exposure")
+        checked(image, THING)
         return found(image, 1 - photometry(image).lightness / 100, self.threshold)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Expose the picture with less light; there is nothing to draw from `rng`."""
-        return edited(image, _exposed(image, -STOPS * checked_dose(dose)))
+        """Expose the picture with less light; how much less varies a little with `rng`."""
+        checked(image, THING)
+        return edited(image, _exposed(image, -STOPS * varied(rng) * checked_dose(dose)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Lift the picture to the usual lightness; `mask` is not needed."""
+        checked_mask(mask, checked(image, THING))
         now = photometry(image).lightness
         stops = np.log2(np.clip(_light(USUAL) / max(_light(now), 1e-4), 1.0, MOST))
         return edited(image, _exposed(image, float(stops)))

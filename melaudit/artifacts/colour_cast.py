@@ -16,7 +16,7 @@ import numpy as np
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
 from melaudit.artifacts.overall import difference, edited, found, neutral
 from melaudit.artifacts.photometry import lamp, photometry, relit
-from melaudit.artifacts.picture import checked, checked_dose
+from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 
 TYPICAL = (11.0, 7.5)
 """a* and b* of the skin round lesions: the medians of public dermoscopy images."""
@@ -27,6 +27,9 @@ STRENGTH = 22.0
 """a* and b* of a grey under the lamp that is added at dose 1, as a distance from neutral."""
 TRIES = 3
 """Steps in which a look-alike's strength is fitted."""
+
+THING = "a colour cast"
+"""What is looked for."""
 
 
 class ColourCast:
@@ -52,19 +55,21 @@ class ColourCast:
 
     def find(self, image: RGB) -> Found:
         """Score the distance of the skin's hue from that of typical skin: 0.5 at `DISTANCE`."""
-        checked(image, "a colour cast")
+        checked(image, THING)
         _, a, b = photometry(image).zone
         distance = float(np.hypot(a - TYPICAL[0], b - TYPICAL[1]))
         return found(image, distance / (distance + DISTANCE), self.threshold)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         """Light the picture with a tinted lamp; `rng` draws the hue unless it is given."""
+        checked(image, THING)
         drawn = rng.uniform(0, 2 * np.pi)
         hue = drawn if self.hue is None else np.deg2rad(self.hue)
         return edited(image, _tinted(image, hue, STRENGTH * checked_dose(dose)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Balance the white so that the skin has the hue of typical skin; `mask` is not needed."""
+        checked_mask(mask, checked(image, THING))
         lightness, a, b = photometry(image).zone
         lightness = float(np.clip(lightness, 20, 90))
         gains = lamp(*TYPICAL, lightness) / np.maximum(lamp(a, b, lightness), 0.05)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
 from melaudit.artifacts.overall import difference, edited, found, neutral
-from melaudit.artifacts.picture import checked, checked_dose
+from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 
 BLOCK = 8
 """Side of JPEG's blocks, in pixels."""
@@ -26,14 +26,17 @@ SURPLUS = 1.5
 """Surplus of the steps at the edges at which the score is one half."""
 LARGEST = 16.0
 """Steps count up to so many levels: edges in the picture are larger, those of blocks are not."""
-BEST, WORST = 95, 10
-"""JPEG quality towards dose 0, and at dose 1."""
+BEST, WORST = 95, (6, 14)
+"""JPEG quality towards dose 0, and between which it is drawn at dose 1."""
 WIDEST = 0.016
 """Standard deviation of the widest blur that stands beside it, in parts of the shorter side."""
 SAMPLE = 256
 """Side of the middle part of the picture on which a strength is fitted, in pixels."""
 HALVINGS = 5
 """Steps in which a look-alike's strength is fitted."""
+
+THING = "compression"
+"""What is looked for."""
 
 
 class JpegQuality:
@@ -54,22 +57,25 @@ class JpegQuality:
     )
     overall = True
     threshold = 0.5
-    doses = "compression, up to JPEG quality 10"
+    doses = "compression, down to JPEG quality 10"
 
     def find(self, image: RGB) -> Found:
         """Score the surplus of the steps at the edges of the blocks."""
-        checked(image, "compression")
+        checked(image, THING)
         surplus = blockiness(image)
         return found(image, surplus / (surplus + SURPLUS), self.threshold)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Compress the picture as JPEG and decode it; there is nothing to draw from `rng`."""
+        """Compress the picture as JPEG and decode it; `rng` draws the lowest quality."""
+        checked(image, THING)
+        worst = rng.uniform(*WORST)
         if checked_dose(dose) == 0:
             return edited(image, image.copy())
-        return edited(image, _compressed(image, round(BEST - (BEST - WORST) * dose)))
+        return edited(image, _compressed(image, round(BEST - (BEST - worst) * dose)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Smooth the steps at the edges of the blocks where they are small; keep real edges."""
+        checked_mask(mask, checked(image, THING))
         smooth = image
         for axis in (0, 1):
             smooth = _joined(smooth, axis)

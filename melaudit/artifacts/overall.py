@@ -25,6 +25,9 @@ ROUNDS = 4
 THIN = 4
 """Every so manieth pixel along a side is enough to fit a strength on."""
 
+VARIES = 0.15
+"""Share by which the strength of an edit differs from one picture to the next."""
+
 Field = NDArray[np.float32]
 
 
@@ -42,6 +45,11 @@ def found(image: RGB, score: float, threshold: float) -> Found:
 def edited(before: RGB, after: RGB) -> Edited:
     """Return an edit of the whole picture; its mask is empty when no pixel changed."""
     return Edited(after, everywhere(before, not np.array_equal(before, after)))
+
+
+def varied(rng: np.random.Generator) -> float:
+    """Return a factor near 1 for the strength of an edit that has nothing else to draw."""
+    return float(rng.uniform(1 - VARIES, 1 + VARIES))
 
 
 def difference(first: RGB, second: RGB) -> float:

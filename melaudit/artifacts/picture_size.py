@@ -16,7 +16,7 @@ import numpy as np
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
 from melaudit.artifacts.overall import edited, found, neutral
-from melaudit.artifacts.picture import checked, checked_dose
+from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 
 SMALL = 256.0
 """Shorter side, in pixels, at which the score is one half."""
@@ -28,6 +28,9 @@ SQUEEZE = 1 / 3
 """Surplus of width over height of the device that is imitated at dose 1: 4:3 seen as a square."""
 SHARPEN, RADIUS = 1.0, 0.008
 """Amount of an unsharp mask, and its standard deviation in parts of the shorter side."""
+
+THING = "a small or elongated format"
+"""What is looked for."""
 
 
 class PictureSize:
@@ -52,7 +55,7 @@ class PictureSize:
 
     def find(self, image: RGB) -> Found:
         """Score the shape of the array: the smaller or the longer, the higher."""
-        checked(image, "a small or elongated format")
+        checked(image, THING)
         short, long = sorted(image.shape[:2])
         size = 1 / (1 + (short / SMALL) ** 2)
         surplus = long / short - 1
@@ -60,6 +63,7 @@ class PictureSize:
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         """Squeeze the picture along a side drawn from `rng`, reduce it and enlarge it again."""
+        checked(image, THING)
         upright = bool(rng.integers(2))
         return edited(image, _coarse(_squeezed(image, upright, checked_dose(dose)), dose))
 
@@ -69,6 +73,7 @@ class PictureSize:
         The long side is cropped to the shape of the rest and stretched: brought to a square, it
         shows round what is round. Lost detail does not come back.
         """
+        checked_mask(mask, checked(image, THING))
         height, width = image.shape[:2]
         short, long = sorted((height, width))
         out = image
