@@ -22,6 +22,8 @@ SIDE = 160
 """Side of the reduced copy on which the colours near the rim are spread outward."""
 WINDOWS = (3, 6, 12, 24, 48, 96)
 """Widths of the windows in which a colour is looked for, in pixels of that copy."""
+FINEST = 3.0
+"""Width of a window below which it is not taken on a coarser copy, in pixels of that."""
 RADIUS = 3
 """Radius of the neighbourhood that closes a small hole, in pixels of the picture worked on."""
 LARGEST = 512
@@ -67,14 +69,29 @@ def _spread(image: RGB, mask: Mask) -> Layer:
     size = small.shape[1], small.shape[0]
     covered = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     kept = (covered < 1e-3).astype(np.float32)
+    colours = np.concatenate([small * kept[..., None], kept[..., None]], 2)
     spread = np.zeros((*small.shape[:2], 3), np.float32)
     known = np.zeros(small.shape[:2], np.float32)
     for window in WINDOWS:
-        weight = cv2.GaussianBlur(kept, (0, 0), window)
-        total = cv2.GaussianBlur(small * kept[..., None], (0, 0), window)
+        blurred = _blurred(colours, window)
+        weight = blurred[..., 3]
         sure = np.clip(weight / 0.15, 0, 1) * (1 - known)
-        spread += sure[..., None] * total / np.maximum(weight, 1e-6)[..., None]
+        spread += sure[..., None] * blurred[..., :3] / np.maximum(weight, 1e-6)[..., None]
         known += sure
     spread += (1 - known)[..., None] * skin_colour(image, mask)
     full = cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(full, np.float32)
+
+
+def _blurred(layers: Layer, window: float) -> Layer:
+    """Blur layers (h, w, 4) over a wide window, on a copy as coarse as the window allows."""
+    height, width = layers.shape[:2]
+    coarse = max(1, round(window / FINEST))
+    if coarse == 1:
+        fine: Layer = cv2.GaussianBlur(layers, (0, 0), window)
+        return fine
+    size = max(1, width // coarse), max(1, height // coarse)
+    small = cv2.resize(layers, size, interpolation=cv2.INTER_AREA)
+    coarsened = cv2.GaussianBlur(small, (0, 0), window * size[0] / width)
+    out: Layer = cv2.resize(coarsened, (width, height), interpolation=cv2.INTER_LINEAR)
+    return out

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest, false_discovery_control
+from scipy.stats import binom, false_discovery_control
 
 from melaudit.detectors.artifact import FEWEST
 from melaudit.detectors.association import associate
@@ -26,7 +26,6 @@ from melaudit.detectors.dependence import (
 )
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.regions import Stratum, excess
-from melaudit.detectors.statistics import proportion
 from melaudit.detectors.words import many, percent, points
 from melaudit.findings import Control, Trust
 
@@ -163,18 +162,16 @@ def _planted_evidence(table: Measurements) -> Control | None:
 def _moved_when_found(
     margins: NDArray[np.float64], strength: float, rng: np.random.Generator
 ) -> float | None:
-    """Return the share of decisions that a planted strength moves, if it is found often enough."""
-    found, shares = 0, []
+    """Return the share of decisions that a planted strength moves, if it is found often enough.
+
+    Judged as `paired_mean` judges, in closed form: what is planted moves decisions one way only, so
+    the test of signs is 2 * .5 ** moved.
+    """
     n = len(margins)
-    for _ in range(PLANTS):
-        drawn = margins[rng.integers(0, n, n)]
-        moved = int((((drawn + strength) > 0) & (drawn <= 0)).sum())
-        # As `paired_mean` judges, in closed form: planted evidence moves decisions one way only.
-        certain = moved > 0 and binomtest(moved, moved).pvalue < ALPHA
-        clear = proportion(moved, n).low > 0
-        found += certain and clear and moved / n >= LEAST_SHARE
-        shares.append(moved / n)
-    return float(np.mean(shares)) if found >= POWER * PLANTS else None
+    drawn = margins[rng.integers(0, n, (PLANTS, n))]
+    moved = ((drawn + strength > 0) & (drawn <= 0)).sum(1)
+    found = (2.0 * 0.5**moved < ALPHA) & (moved / n >= LEAST_SHARE)
+    return float(moved.mean() / n) if found.mean() >= POWER else None
 
 
 def _negative(identity: str, title: str, alarms: int, done: str) -> Control:

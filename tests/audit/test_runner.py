@@ -92,6 +92,7 @@ def folder(tmp_path: Path) -> Path:
 
 def configuration(folder: Path, out: str = "out", **changes: object) -> Configuration:
     settings = {"image_size": 32, "workers": 0, "batch_size": 4, "probes": 4, **changes}
+    settings = {"edits": 0, **settings}  # editing is tried in test_interventions
     return Configuration(Path("net"), folder / "data", folder / out, **settings)  # type: ignore[arg-type]
 
 
