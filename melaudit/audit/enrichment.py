@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ class Enriched:
 
 
 def traits(
-    artifacts: Mapping[str, Bools], metadata: Mapping[str, Sequence[object]]
+    artifacts: Mapping[str, Bools], metadata: Mapping[str, Iterable[object]]
 ) -> dict[str, Bools]:
     """Return everything a group is compared by: name -> (n,) whether an image has it.
 

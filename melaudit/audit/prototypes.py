@@ -51,7 +51,7 @@ def prototypes(
 def _usual(
     name: str, rows: NDArray[np.int64], found: Mixture, measurements: Measurements
 ) -> list[Prototype]:
-    listed = []
+    listed: list[Prototype] = []
     for k in range(len(found.shares)):
         inside = np.flatnonzero(found.component == k)
         if len(inside) < FEWEST:

@@ -5,7 +5,7 @@ Suspicion orders what a reader looks at first. It is no statistic and proves not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ TOLD = {"outside": 0.05, "errors": 0.05, "alike": 0.1, "duplicates": 0.1}
 def suspicious_clusters(
     measurements: Measurements,
     artifacts: Mapping[str, Bools],
-    metadata: Mapping[str, Sequence[object]] | None = None,
+    metadata: Mapping[str, Iterable[object]] | None = None,
 ) -> tuple[tuple[Cluster, ...], tuple[Skipped, ...]]:
     """Group the images of each predicted class and rank the groups by suspicion.
 

@@ -54,4 +54,5 @@ def _unit(flat: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = flat - flat.mean(1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     unit: NDArray[np.float32] = np.zeros_like(centred)
-    return np.divide(centred, length, out=unit, where=length > 1e-6)
+    np.divide(centred, length, out=unit, where=length > 1e-6)
+    return unit
