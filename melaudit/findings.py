@@ -267,8 +267,9 @@ class Cluster:
     predicted: str
     n: int
     suspicion: float
-    """0 to 1: the mean of named parts, each 0 to 1, given in `parts`."""
+    """0 to 1: the sum of named parts, given in `parts`."""
     parts: Mapping[str, float]
+    """Part -> what it adds."""
     why: tuple[str, ...]
     images: tuple[str, ...]
     """Ids, the most typical first."""
@@ -280,6 +281,90 @@ class Cluster:
     """Share of the cluster's images that show the artifact."""
     channels: tuple[int, ...]
     """Channels of the concept layer that mark it, the strongest first."""
+    views: tuple[str, ...] = ()
+    """By what it was seen: concepts, maps, both."""
+    stability: float | None = None
+    """0 to 1: how alike samples of the images give it again (mean Jaccard index)."""
+    stability_by_chance: float | None = None
+    """The same for the steadiest group among shuffled features."""
+    outside_share: float | None = None
+    """Mean share of absolute relevance outside the central half of the picture."""
+    effects: tuple[float, ...] = ()
+    """Of each marking channel: how much higher its relevance is, in standard deviations."""
+    odds_ratios: Mapping[str, float] = field(default_factory=dict)
+    """Artifact or metadata value -> odds ratio, where it is more frequent than in the rest of the
+    class."""
+
+
+@dataclass(frozen=True)
+class Prototype:
+    """A usual way in which a class is decided."""
+
+    id: str
+    predicted: str
+    n: int
+    share: float
+    """Of the images of the predicted class."""
+    images: tuple[str, ...]
+    """Ids, the most typical first."""
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """An image that is decided like no other, or like a class it is said not to be."""
+
+    image: str
+    kind: str
+    """"unlike" any usual strategy, or "label": typical for a class it is not labelled as."""
+    predicted: str
+    label: str | None
+    p_value: float
+    """unlike: how often an image of the class is as unlikely. label: share of the strategy's images
+    that are more typical."""
+    why: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Images on which the model fails more often than elsewhere."""
+
+    id: str
+    n: int
+    measure: str
+    """What counts as failing: "wrong", or "unsure" where labels do not tell."""
+    rate: float
+    """Share that fails among images the search did not see."""
+    rate_low: float
+    rate_high: float
+    """Ends of the 95 % interval."""
+    elsewhere: float
+    q_value: float
+    called: Mapping[str, int]
+    """Predicted class -> images."""
+    why: tuple[str, ...]
+    images: tuple[str, ...]
+    """Ids, those that fail first; not all of a large slice."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An artifact that a person marked, looked for on all images."""
+
+    artifact: str
+    marked: int
+    others: int
+    reviewed: bool
+    """Whether the others were marked by a person, or drawn from images nobody marked."""
+    k: int
+    precision: float
+    """Share of the first k of the ranking that are marked, on images the probe did not see."""
+    precision_low: float
+    precision_high: float
+    """Ends of the 95 % interval."""
+    chance: float
+    images: tuple[str, ...]
+    """Ids, the head of the ranking of all images."""
+    statement: str
 
 
 @dataclass(frozen=True)
@@ -337,6 +422,13 @@ class Findings:
     """What a reader must know before believing the rest."""
     controls: tuple[Control, ...] = ()
     """What the audit's own tests say where nothing is, and where something was planted."""
+    prototypes: tuple[Prototype, ...] = ()
+    """How each predicted class is usually decided."""
+    outliers: tuple[Outlier, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    """The worst first."""
+    probes: tuple[Probe, ...] = ()
+    """Of what a reviewer marked; the most frequent first."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

@@ -83,6 +83,10 @@ def assemble(
         not_found=conclusions.not_found,
         clusters=outcome.clusters,
         skipped=outcome.skipped,
+        prototypes=outcome.prototypes,
+        outliers=outcome.outliers,
+        slices=outcome.slices,
+        probes=outcome.probes,
         inputs=inputs(prepared, store),
         provenance=Provenance(
             model=prepared.loaded.name,

@@ -77,6 +77,8 @@ class Configuration:
     """Images of each class that artifacts are put into and taken out of; 0 edits none."""
     fail_on: Severity = Severity.HIGH
     """The verdict is fail from this severity on."""
+    labels: Path | None = None
+    """A suspicious.csv of an earlier audit with its column `artifact` filled in."""
     max_skipped: float = 0.01
     """Share of images that may be unreadable before the verdict is inconclusive."""
     sharing: Sharing = Sharing.FULL
@@ -113,7 +115,7 @@ class Configuration:
 
 
 _PATHS = (
-    *("model", "data", "out", "image_root"),
+    *("model", "data", "out", "image_root", "labels"),
     *("lesion_masks", "artifact_labels", "artifact_masks", "train_data"),
 )
 

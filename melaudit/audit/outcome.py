@@ -13,14 +13,25 @@ from numpy.typing import NDArray
 
 from melaudit.audit.conclusions import Conclusions, conclude
 from melaudit.audit.controls import controls
+from melaudit.audit.feedback import refit
+from melaudit.audit.grouping import Grouping
 from melaudit.audit.performance import doubts, performance
 from melaudit.audit.preparation import Prepared
 from melaudit.audit.slices import slices
 from melaudit.audit.store import Store
-from melaudit.audit.suspicion import suspicious_clusters
 from melaudit.detectors.interface import Detector, Measurements
 from melaudit.errors import DatasetError
-from melaudit.findings import Cluster, Control, Performance, Skipped, Trust
+from melaudit.findings import (
+    Cluster,
+    Control,
+    Outlier,
+    Performance,
+    Probe,
+    Prototype,
+    Skipped,
+    Slice,
+    Trust,
+)
 from melaudit.relevance.outputs import probabilities
 
 GROUPS = ("patient_id", "lesion_id")
@@ -39,27 +50,42 @@ class Outcome:
     performance: Performance
     skipped: tuple[Skipped, ...]
     controls: tuple[Control, ...]
+    prototypes: tuple[Prototype, ...] = ()
+    outliers: tuple[Outlier, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
 
 def outcome(
-    table: Measurements, store: Store, prepared: Prepared, detectors: tuple[Detector, ...]
+    table: Measurements,
+    store: Store,
+    prepared: Prepared,
+    detectors: tuple[Detector, ...],
 ) -> Outcome:
     """Conclude everything from the measurements, and what edits of images showed."""
-    conclusions = conclude(detectors, table)
-    clusters: tuple[Cluster, ...] = ()
-    apart: tuple[Skipped, ...] = (Skipped("clusters", "withheld: the maps are unusable"),)
     present = artifacts(store)
-    if conclusions.trust is not Trust.UNUSABLE:
-        clusters, apart = suspicious_clusters(table, present)
+    grouping = Grouping(present)
+    conclusions = conclude((*detectors, grouping), table)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
     return Outcome(
         measurements=table,
         conclusions=conclusions,
-        clusters=clusters,
+        clusters=grouping.clusters,
         performance=dataclasses.replace(performed(table), slices=parts),
-        skipped=(*conclusions.skipped, *apart),
+        skipped=conclusions.skipped,
         controls=controls(dataclasses.replace(table, explanations=conclusions.trust), present),
+        prototypes=grouping.prototypes,
+        outliers=grouping.outliers,
+        slices=grouping.slices,
     )
+
+
+def reviewed(result: Outcome, reviews: Mapping[str, str] | None) -> Outcome:
+    """Add the probes of what a reviewer marked (image -> artifact), if any."""
+    if reviews is None:
+        return result
+    probes, apart = refit(reviews, result.measurements)
+    return dataclasses.replace(result, probes=probes, skipped=(*result.skipped, *apart))
 
 
 def performed(table: Measurements) -> Performance:

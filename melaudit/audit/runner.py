@@ -21,12 +21,14 @@ from melaudit.audit.exhibits import (
     shown,
     strips,
 )
+from melaudit.audit.feedback import FILE as SUSPICIOUS
+from melaudit.audit.feedback import read_reviews, write_suspicious
 from melaudit.audit.imagetable import write_images
 from melaudit.audit.interventions import intervene
 from melaudit.audit.laboratory import Laboratory
 from melaudit.audit.landscape import landscape
 from melaudit.audit.method import Examined, choose_method, explain
-from melaudit.audit.outcome import Outcome, measured, outcome
+from melaudit.audit.outcome import Outcome, measured, outcome, reviewed
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
 from melaudit.audit.store import Store
@@ -51,7 +53,7 @@ from melaudit.reports.interface import Record
 
 _RESULT_ONLY = (
     *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits"),
-    *("assets", "sharing"),
+    *("assets", "sharing", "labels"),
     *("lesion_masks", "artifact_labels", "artifact_masks", "train_data", "train_sample"),
 )
 """Settings that cannot change a measurement; data, model, masks and labels of artifacts count by
@@ -73,6 +75,8 @@ def run(
     """
     clock = Clock.start()
     observer.stage("Loading")
+    # Read first: a file with a fault must be known before the work, not after.
+    reviews = None if configuration.labels is None else read_reviews(configuration.labels)
     prepared = prepare(configuration, model)
     introduce(prepared, observer)
     with contextlib.ExitStack() as stack:
@@ -92,6 +96,7 @@ def run(
         table = _intervened(configuration, table, plan, laboratory, observer)
         observer.stage("Concluding")
         result = outcome(table, store, prepared, plan.detectors)
+        result = reviewed(result, reviews)
         findings = assemble(
             configuration, prepared, result, store, explainer.describe(), clock, command
         )
@@ -222,6 +227,7 @@ def _write(
     out = configuration.out
     write_images(out / "images.parquet", result, prepared, store)
     write_findings(record.findings, out / "findings.json")
+    write_suspicious(out / SUSPICIOUS, result.clusters, result.measurements)
     # The page is drawn from the file, so that it can be drawn again from it to the byte.
     record = dataclasses.replace(record, findings=read_findings(out / "findings.json"))
     report = write_report(record, out / "report.html", assets=configuration.assets)

@@ -1,144 +1,177 @@
-"""How suspicious a cluster is, as a plain mean of named parts, each explained in words."""
+"""How suspicious a group is: a plain sum of named parts, each explained in words.
+
+Suspicion orders what a reader looks at first. It is no statistic and proves nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.clustering import group, marking_channels
-from melaudit.detectors.interface import GRID, Measurements
+from melaudit.audit.embedding import pooled
+from melaudit.audit.enrichment import Bools, enriched, traits
+from melaudit.audit.portrait import Portrait, columns, portray
+from melaudit.audit.strategies import Strategy, strategies
+from melaudit.detectors.interface import Measurements
 from melaudit.findings import Cluster, Skipped
 
-BAND = 3
-"""Width of the border band in cells of the low-resolution maps: about a tenth of the side."""
+MOST = {
+    "outside": 0.35,
+    "artifact": 0.20,
+    "errors": 0.15,
+    "channels": 0.10,
+    "alike": 0.10,
+    "size": 0.05,
+    "duplicates": 0.05,
+}
+"""The most each part can add; together 1. Where a group looks weighs most: it alone needs neither
+a detector for the artifact nor labels."""
 
-ENRICHED = 0.1
-"""Smallest difference in shares that is put into words."""
+PLENTY = {
+    "outside": 0.2,
+    "artifact": 1.0,
+    "errors": 0.5,
+    "channels": 3.0,
+    "alike": 0.3,
+    "size": 0.25,
+    "duplicates": 0.5,
+}
+"""What gives a part in full: differences from the rest of the class, for channels in standard
+deviations; for size and duplicates shares."""
 
-
-@dataclass(frozen=True)
-class Columns:
-    """What suspicion looks at, one row per image."""
-
-    border: NDArray[np.float64]
-    """(n,) share of absolute relevance in the border band."""
-    artifacts: Mapping[str, NDArray[np.bool_]]
-    """Artifact -> (n,) whether the image shows it."""
-    wrong: NDArray[np.float64]
-    """(n,) 1 where the prediction is wrong, 0 where right, NaN where the label is unknown."""
+TOLD = {"outside": 0.05, "errors": 0.05, "alike": 0.1, "duplicates": 0.1}
+"""Smallest differences that are put into words."""
 
 
 def suspicious_clusters(
-    measurements: Measurements, artifacts: Mapping[str, NDArray[np.bool_]]
+    measurements: Measurements,
+    artifacts: Mapping[str, Bools],
+    metadata: Mapping[str, Iterable[object]] | None = None,
 ) -> tuple[tuple[Cluster, ...], tuple[Skipped, ...]]:
-    """Cluster the images of each predicted class and rank the clusters by suspicion.
+    """Group the images of each predicted class and rank the groups by suspicion.
 
-    artifacts: artifact -> (n,) whether an image shows it.
+    artifacts: artifact -> (n,) whether an image shows it; metadata: column -> (n,) values.
     """
-    if not measurements.layer:
-        return (), (Skipped("clusters", "the model has no layer whose channels are concepts"),)
-    maps = measurements["relevance.positive"].astype(float) - measurements["relevance.negative"]
-    total = np.abs(measurements["relevance.positive"].astype(float)) + np.abs(
-        measurements["relevance.negative"]
-    )
-    concepts = measurements["relevance.concepts"].astype(float)
-    inner = total[:, BAND:-BAND, BAND:-BAND].sum((1, 2))
-    known = measurements.labels >= 0
-    columns = Columns(
-        border=total.sum((1, 2)) - inner,
-        artifacts=artifacts,
-        wrong=np.where(known, measurements.predictions != measurements.labels, np.nan),
-    )
-    clusters: list[Cluster] = []
+    table = columns(measurements)
+    groups: list[tuple[str, Strategy, NDArray[np.int64], NDArray[np.int64]]] = []
     skipped: list[Skipped] = []
     for index, name in enumerate(measurements.classes):
         rows = np.flatnonzero(measurements.predictions == index)
-        grouping = group(concepts[rows], maps[rows], measurements.seed)
-        if not grouping.members:
-            skipped.append(
-                Skipped(
-                    "clusters",
-                    f"the {len(rows)} images predicted {name} do not fall into groups",
-                )
-            )
-        for number, members in enumerate(
-            sorted(grouping.members, key=lambda m: (-len(m), int(m[0]))), 1
-        ):
-            channels = marking_channels(concepts[rows], members)
-            clusters.append(
-                _describe(f"{name}-{number}", name, rows, members, channels, columns, measurements)
-            )
-    order = sorted(clusters, key=lambda c: (-c.suspicion, c.id))
-    return tuple(order), tuple(skipped)
+        found = strategies(table.concepts[rows], _pooled(measurements, rows), measurements.seed)
+        if not found:
+            said = f"the {len(rows)} images predicted {name} do not fall into groups"
+            skipped.append(Skipped("clusters", said))
+        for group in found:
+            inside = rows[group.members]
+            groups.append((name, group, inside, np.setdiff1d(rows, inside)))
+    shown = traits(artifacts, metadata or {})
+    excess = enriched([(inside, rest) for _, _, inside, rest in groups], shown)
+    numbers = dict.fromkeys(measurements.classes, 0)
+    clusters = []
+    for (name, group, inside, rest), more in zip(groups, excess, strict=True):
+        numbers[name] += 1
+        portrait = portray(inside, rest, tuple(more), table)
+        ids = tuple(measurements.ids[row] for row in inside)
+        clusters.append(_cluster(f"{name}-{numbers[name]}", name, group, portrait, ids, artifacts))
+    return tuple(sorted(clusters, key=lambda c: (-c.suspicion, c.id))), tuple(skipped)
 
 
-def _describe(
+def parts(portrait: Portrait) -> dict[str, float]:
+    """Return what each part adds to the suspicion of a group."""
+    more = [e.inside - e.outside for e in portrait.enriched if e.more]
+    strongest = [m.effect for m in portrait.marking[:3]]
+    differences = {
+        "outside": portrait.outside[0] - portrait.outside[1],
+        "artifact": max(more, default=0.0),
+        "errors": abs(portrait.errors[0] - portrait.errors[1]),
+        "channels": float(np.mean(strongest)) if strongest else 0.0,
+        "alike": portrait.alike[0] - portrait.alike[1],
+        "size": portrait.n / portrait.class_n,
+        "duplicates": portrait.duplicated,
+    }
+    return {name: most * _unit(differences[name] / PLENTY[name]) for name, most in MOST.items()}
+
+
+def reasons(name: str, portrait: Portrait, group: Strategy) -> tuple[str, ...]:
+    """Say what is known of a group of the class `name`, in sentences."""
+    seen = {"concepts": "by its channels", "maps": "by its maps", "both": "by both together"}
+    how = ", ".join(seen[view] for view in group.views)
+    lines = [
+        f"{portrait.n} of the {portrait.class_n} images predicted {name} are decided in a like "
+        f"manner (seen {how}; {group.stability:.0%} alike in samples of the images, "
+        f"{group.by_chance:.0%} at most by chance)"
+    ]
+    inside, rest = portrait.outside
+    if abs(inside - rest) >= TOLD["outside"]:
+        lines.append(
+            f"{inside:.0%} of the relevance lies outside the central half of the picture, "
+            f"{rest:.0%} in the rest of the class"
+        )
+    lines += [
+        f"{trait.inside:.0%} show {_words(trait.name)}, {trait.outside:.0%} in the rest of the "
+        f"class (odds ratio {_ratio(trait.odds.value)})"
+        for trait in [e for e in portrait.enriched if e.more][:3]
+    ]
+    inside, rest = portrait.errors
+    if abs(inside - rest) >= TOLD["errors"]:
+        lines.append(f"{inside:.0%} are wrong, {rest:.0%} in the rest of the class")
+    inside, rest = portrait.alike
+    if inside - rest >= TOLD["alike"]:
+        lines.append(
+            f"its pictures look alike (mean correlation {inside:.2f}, {rest:.2f} in the rest of "
+            "the class)"
+        )
+    if portrait.duplicated >= TOLD["duplicates"]:
+        lines.append(f"{portrait.duplicated:.0%} have a near-duplicate among them")
+    return tuple(lines)
+
+
+def _cluster(
     identity: str,
     name: str,
-    rows: NDArray[np.int64],
-    members: NDArray[np.int64],
-    channels: list[int],
-    columns: Columns,
-    measurements: Measurements,
+    group: Strategy,
+    portrait: Portrait,
+    ids: tuple[str, ...],
+    artifacts: Mapping[str, Bools],
 ) -> Cluster:
-    """Describe one cluster: `members` index into `rows`, the images of its predicted class."""
-    inside, rest = rows[members], np.setdiff1d(rows, rows[members])
-    border_in, border_rest = _mean(columns.border[inside]), _mean(columns.border[rest])
-    error_in, error_rest = _mean(columns.wrong[inside]), _mean(columns.wrong[rest])
-    shares = {a: (_mean(v[inside]), _mean(v[rest])) for a, v in columns.artifacts.items()}
-    top = max(shares, key=lambda a: shares[a][0] - shares[a][1], default=None)
-    area = 1 - ((GRID - 2 * BAND) / GRID) ** 2
-    parts = {
-        # Relevance spread evenly would put `area` into the band; twice that in excess is plenty.
-        "border": _unit((border_in - border_rest) / (area / 2)),
-        "artifact": _unit(shares[top][0] - shares[top][1]) if top else 0.0,
-        "errors": _unit(abs(error_in - error_rest) / 0.5),
-    }
-    why = [f"{len(inside)} of the {len(rows)} images predicted {name} are decided in a like manner"]
-    if border_in - border_rest > ENRICHED / 2:
-        why.append(
-            f"{border_in:.0%} of the relevance lies in the border band, {border_rest:.0%} in the "
-            "rest of the class"
-        )
-    if top and shares[top][0] - shares[top][1] > ENRICHED:
-        there, elsewhere = shares[top]
-        why.append(f"{there:.0%} show {_words(top)}, {elsewhere:.0%} in the rest of the class")
-    if abs(error_in - error_rest) > ENRICHED / 2:
-        why.append(f"{error_in:.0%} are wrong, {error_rest:.0%} in the rest of the class")
-    labels = measurements.labels[inside]
-    mix = {
-        label: int((labels == i).sum())
-        for i, label in enumerate(measurements.classes)
-        if (labels == i).any()
-    }
+    added = parts(portrait)
+    wrong = portrait.errors[0]
     return Cluster(
         id=identity,
         predicted=name,
-        n=len(inside),
-        suspicion=float(np.mean(list(parts.values()))),
-        parts=parts,
-        why=tuple(why),
-        images=tuple(measurements.ids[row] for row in inside),
-        class_mix=mix,
-        error_rate=None if np.isnan(error_in) else error_in,
-        border_share=border_in,
-        artifacts={a: there for a, (there, _) in shares.items()},
-        channels=tuple(channels),
+        n=portrait.n,
+        suspicion=float(sum(added.values())),
+        parts=added,
+        why=reasons(name, portrait, group),
+        images=ids,
+        class_mix=portrait.class_mix,
+        error_rate=None if np.isnan(wrong) else wrong,
+        border_share=portrait.border[0],
+        artifacts={e.name: e.inside for e in portrait.enriched if e.name in artifacts},
+        channels=tuple(m.channel for m in portrait.marking),
+        views=group.views,
+        stability=group.stability,
+        stability_by_chance=group.by_chance,
+        outside_share=portrait.outside[0],
+        effects=tuple(m.effect for m in portrait.marking),
+        odds_ratios={e.name: e.odds.value for e in portrait.enriched if e.more},
     )
 
 
-def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
-    """Return the mean over the finite values; NaN when there is none."""
-    finite = np.asarray(values, float)[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else float("nan")
+def _pooled(measurements: Measurements, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
+    return pooled(positive[rows]) - pooled(negative[rows])
 
 
 def _unit(value: float) -> float:
     return 0.0 if np.isnan(value) else float(np.clip(value, 0, 1))
 
 
-def _words(artifact: str) -> str:
-    return "a " + artifact.replace("_", " ")
+def _words(trait: str) -> str:
+    return trait if "=" in trait else "a " + trait.replace("_", " ")
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

@@ -22,6 +22,7 @@ from melaudit.audit.decoding import ImageStream, Loaded
 from melaudit.audit.knowledge import Knowledge, Shown
 from melaudit.audit.preprocessing import Preprocessing
 from melaudit.audit.store import Store
+from melaudit.audit.thumbnails import thumbnail
 from melaudit.detectors.interface import Array, Batch, Detector
 from melaudit.errors import DetectorError
 from melaudit.relevance import Attribution, Explainer
@@ -185,6 +186,7 @@ def _measure(
         "logits": batch.logits,
         "prediction": batch.predictions,
         "target": batch.targets,
+        "thumbnail": np.stack([thumbnail(image) for image in batch.images]),
         **relevance_columns(attribution.maps, attribution.concepts.get(plan.layer)),
     }
     if attribution.attention is not None:

@@ -87,6 +87,7 @@ run_options = options(
     click.option("--batch-size", type=int, help="Images at a time (default: 16)."),
     click.option("--probes", type=int, help="Images for the expensive checks (default: 16)."),
     click.option("--edits", type=int, help="Images of each class to edit (default: 40; 0: none)."),
+    click.option("--labels", type=PATH, help="A suspicious.csv with what you saw filled in."),
     click.option(
         "--fail-on", type=click.Choice(list(Severity)), help="Fail from here on (default: high)."
     ),

@@ -101,8 +101,15 @@ TRUST = {
 
 PARTS = {
     "border": "more of its relevance lies at the border than in the rest of its class",
-    "artifact": "its images show an artifact more often than the rest of its class",
+    "outside": "more of its relevance lies outside the central half of the picture than in the "
+    "rest of its class",
+    "artifact": "its images show an artifact, or share a value of the metadata, more often than "
+    "the rest of its class",
     "errors": "the model is wrong on it more, or less, often than on the rest of its class",
+    "channels": "some channels speak up on it far more than on the rest of its class",
+    "alike": "its pictures look more alike than those of the rest of its class",
+    "size": "it is a large part of its class",
+    "duplicates": "its pictures come several times",
 }
 """Named parts of a cluster's suspicion, in words."""
 
@@ -197,8 +204,8 @@ GLOSSARY = (
     ),
     (
         "Suspicion",
-        "Mean of named parts, each from 0 to 1, that says how much a cluster looks like a "
-        "shortcut; a reason to look, not a finding.",
+        "Sum of named parts, 1 at most, that says how much a cluster looks like a shortcut; a "
+        "reason to look, not a finding.",
     ),
     (
         "Recall, precision",

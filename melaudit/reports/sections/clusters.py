@@ -9,6 +9,7 @@ from melaudit.findings import Cluster
 from melaudit.reports import explain, wording
 from melaudit.reports.interface import Record
 from melaudit.reports.plates import Plates
+from melaudit.reports.sections.apart import Apart, apart_from_clusters
 from melaudit.reports.sections.tiles import Tiles, plate_id, tiles
 
 MAX_CARDS = 6
@@ -58,6 +59,10 @@ class ClusterCard:
     mix: tuple[Bar, ...]
     errors: str
     border: str
+    outside: str
+    """Relevance outside the central half of the picture; empty where it was not measured."""
+    seen: str
+    steady: str
     artifacts: tuple[Bar, ...]
     channels: str
     mean_map: str | None
@@ -77,6 +82,7 @@ class ClusterSection:
     """What suspicion is the mean of: (part, meaning)."""
     rows: tuple[ClusterRow, ...]
     note: str
+    apart: Apart
 
 
 def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
@@ -84,12 +90,12 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
     every = record.findings.clusters
     left = len(every) - MAX_ROWS
     cards = tuple(_card(k, every, record, plates, maps) for k in range(len(every[:MAX_CARDS])))
-    apart = sum(k == 0 or c.suspicion >= ORDINARY for k, c in enumerate(every[:MAX_CARDS]))
+    told = sum(k == 0 or c.suspicion >= ORDINARY for k, c in enumerate(every[:MAX_CARDS]))
     parts = dict.fromkeys(part for c in every for part in c.parts)
     return ClusterSection(
-        cards=cards[:apart],
-        ordinary=cards[apart:],
-        ordinary_title=f"{wording.plural(len(cards) - apart, 'cluster')} of ordinary looks",
+        cards=cards[:told],
+        ordinary=cards[told:],
+        ordinary_title=f"{wording.plural(len(cards) - told, 'cluster')} of ordinary looks",
         parts=tuple(
             (wording.sentence(wording.human(p)), explain.PARTS[p])
             for p in parts
@@ -97,6 +103,7 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
         ),
         rows=tuple(_row(k, c) for k, c in enumerate(every[:MAX_ROWS])),
         note=f"{wording.plural(left, 'more cluster')} in findings.json." if left > 0 else "",
+        apart=apart_from_clusters(record.findings),
     )
 
 
@@ -133,8 +140,11 @@ def _card(
         mix=_mix(cluster.class_mix),
         errors=_errors(cluster, others),
         border=_against(border, _weighted([(c.n, c.border_share) for c in others])),
+        outside=_outside(cluster, others),
+        seen=", ".join(cluster.views),
+        steady=_steady(cluster),
         artifacts=_artifacts(cluster, others),
-        channels=", ".join(str(c) for c in cluster.channels[:MAX_CHANNELS]),
+        channels=_channels(cluster),
         mean_map=plate_id(plate),
         mean_alt=f"Mean relevance map of the cluster; {border} of the relevance lies in the border"
         if plate
@@ -180,6 +190,30 @@ def _errors(cluster: Cluster, others: Sequence[Cluster]) -> str:
         return "unknown: no labels"
     rates = [(c.n, c.error_rate) for c in others if c.error_rate is not None]
     return _against(wording.percent(cluster.error_rate), _weighted(rates))
+
+
+def _outside(cluster: Cluster, others: Sequence[Cluster]) -> str:
+    if cluster.outside_share is None:
+        return ""
+    shares = [(c.n, c.outside_share) for c in others if c.outside_share is not None]
+    return _against(wording.percent(cluster.outside_share), _weighted(shares))
+
+
+def _steady(cluster: Cluster) -> str:
+    if cluster.stability is None:
+        return ""
+    chance = cluster.stability_by_chance or 0.0
+    return f"{cluster.stability:.2f} of 1, by chance {chance:.2f} at most"
+
+
+def _channels(cluster: Cluster) -> str:
+    """Name the marking channels, with how far each stands out where that is known."""
+    known = len(cluster.effects) == len(cluster.channels)
+    named = [
+        f"{channel} (+{cluster.effects[k]:.1f} sd)" if known else str(channel)
+        for k, channel in enumerate(cluster.channels[:MAX_CHANNELS])
+    ]
+    return ", ".join(named)
 
 
 def _against(here: str, elsewhere: float | None) -> str:
