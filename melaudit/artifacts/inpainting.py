@@ -88,10 +88,8 @@ def _blurred(layers: Layer, window: float) -> Layer:
     height, width = layers.shape[:2]
     coarse = max(1, round(window / FINEST))
     if coarse == 1:
-        fine: Layer = cv2.GaussianBlur(layers, (0, 0), window)
-        return fine
+        return np.asarray(cv2.GaussianBlur(layers, (0, 0), window), np.float32)
     size = max(1, width // coarse), max(1, height // coarse)
     small = cv2.resize(layers, size, interpolation=cv2.INTER_AREA)
-    coarsened = cv2.GaussianBlur(small, (0, 0), window * size[0] / width)
-    out: Layer = cv2.resize(coarsened, (width, height), interpolation=cv2.INTER_LINEAR)
-    return out
+    small = np.asarray(cv2.GaussianBlur(small, (0, 0), window * size[0] / width), np.float32)
+    return np.asarray(cv2.resize(small, (width, height)), np.float32)
