@@ -30,6 +30,8 @@ def features(
     def note(_: nn.Module, __: object, output: object) -> None:
         seen.extend(itertools.islice(tensors(output), 1))
 
+    if x.ndim == 4:
+        x = x.contiguous(memory_format=torch.channels_last)  # up to twice as fast
     handle = find_layer(model, layer).register_forward_hook(note)
     try:
         with torch.no_grad():
