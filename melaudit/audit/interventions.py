@@ -31,7 +31,7 @@ FEWEST_PER_CLASS = 8
 DOSES = (0.25, 0.5, 0.75)
 PER_DOSE = 16
 """Images of each class that are given smaller doses, and skin without a lesion."""
-PROMISING = 0.03
+PROMISING = 0.06
 """Change of decisions beyond the placebo from which more is asked."""
 
 Rows = NDArray[np.int64]
