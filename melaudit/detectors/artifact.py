@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from melaudit.artifacts.interface import Artifact, Ruled
-from melaudit.detectors import association, claims, harm
+from melaudit.detectors import association, claims, dependence_evidence, harm
 from melaudit.detectors.association import associate
 from melaudit.detectors.attention import Attention, attend
 from melaudit.detectors.claims import Climb
@@ -150,7 +150,7 @@ class ArtifactDetector:
         if isinstance(climb.look, Attention):
             chain += climb.look.evidence()
         if isinstance(climb.use, Dependence):
-            chain += climb.use.evidence(climb.met)
+            chain += dependence_evidence.evidence(climb.use, climb.met)
             chain += harm.evidence(climb.costs, words, climb.met and climb.use.reached)
         return chain
 
@@ -207,4 +207,4 @@ class ArtifactDetector:
         if isinstance(climb.look, Attention):
             yield climb.look.missed(self.id)
         if isinstance(climb.use, Dependence):
-            yield from climb.use.missed(self.id)
+            yield from dependence_evidence.missed(climb.use, self.id)
