@@ -186,6 +186,16 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Operation:
+    """What the explaining engine does with one kind of operation of the model."""
+
+    name: str
+    rule: str
+    calls: int
+    """How often the model performs it on one image."""
+
+
+@dataclass(frozen=True)
 class Explanations:
     """Whether the maps can be trusted, and what made them."""
 
@@ -195,6 +205,8 @@ class Explanations:
     layer: str
     """The layer whose channels are the concepts; "" for a model without one."""
     checks: tuple[Check, ...]
+    operations: tuple[Operation, ...] = ()
+    """The rule for each operation; empty where the engine does not look at them."""
 
 
 @dataclass(frozen=True)

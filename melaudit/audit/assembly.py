@@ -16,7 +16,7 @@ from melaudit.audit.preparation import Prepared
 from melaudit.audit.provenance import versions
 from melaudit.audit.store import Store
 from melaudit.audit.verdict import coverage_doubt, judge
-from melaudit.findings import Explanations, Findings, Inputs, Provenance
+from melaudit.findings import Explanations, Findings, Inputs, Operation, Provenance
 
 NO_LOSS = frozenset({"not_an_image_extension", "apple_double", "repeated_row"})
 """Reasons to leave out a file or row that take no image away from the audit."""
@@ -45,6 +45,7 @@ def assemble(
     outcome: Outcome,
     store: Store,
     engine: str,
+    operations: tuple[Operation, ...],
     clock: Clock,
     command: str,
 ) -> Findings:
@@ -76,7 +77,7 @@ def assemble(
         verdict=verdict,
         reason=reason,
         explanations=Explanations(
-            conclusions.trust, engine, outcome.measurements.layer, conclusions.checks
+            conclusions.trust, engine, outcome.measurements.layer, conclusions.checks, operations
         ),
         performance=outcome.performance,
         findings=conclusions.findings,

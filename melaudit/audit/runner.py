@@ -27,7 +27,7 @@ from melaudit.audit.imagetable import write_images
 from melaudit.audit.interventions import intervene
 from melaudit.audit.laboratory import Laboratory
 from melaudit.audit.landscape import landscape
-from melaudit.audit.method import Examined, choose_method, explain
+from melaudit.audit.method import Examined, choose_method, explain, first_input
 from melaudit.audit.outcome import Outcome, measured, outcome, reviewed
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
@@ -38,7 +38,7 @@ from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import StoreError
-from melaudit.findings import Findings
+from melaudit.findings import Findings, Operation
 from melaudit.publish import publish
 from melaudit.relevance import Explainer
 from melaudit.reports import (
@@ -98,7 +98,14 @@ def run(
         result = outcome(table, store, prepared, plan.detectors)
         result = reviewed(result, reviews)
         findings = assemble(
-            configuration, prepared, result, store, explainer.describe(), clock, command
+            configuration,
+            prepared,
+            result,
+            store,
+            explainer.describe(),
+            _operations(explainer, prepared),
+            clock,
+            command,
         )
         record = _record(findings, result, prepared, plan, laboratory, observer)
         record = shared(record, configuration.sharing)
@@ -131,6 +138,11 @@ def _plan(
         knowledge=prepared.knowledge,
         known=method.known,
     )
+
+
+def _operations(explainer: Explainer, prepared: Prepared) -> tuple[Operation, ...]:
+    """Return which rule each operation of the model got."""
+    return tuple(Operation(*told) for told in explainer.operations(first_input(prepared)))
 
 
 def _store(configuration: Configuration, prepared: Prepared, plan: Sweep) -> Store:

@@ -57,9 +57,20 @@ CHECKS = {
 
 ARTIFACTS = (
     "dark_ring", "vignette", "ruler", "ink", "colour_patch", "hair", "gel_bubble", "text",
-    "white_frame", "colour_cast", "blur",
+    "white_frame", "colour_cast", "brightness", "blur", "jpeg_quality", "picture_size",
 )  # fmt: skip
 """What may be in a picture and is not the lesion: the names that detectors of artifacts have."""
+
+NO_ARTIFACTS = frozenset(
+    {
+        *("border_relevance", "fixed_position", "outside_lesion", "metadata"),
+        *("property_label", "near_duplicates"),
+    }
+)
+"""Detectors that look for something else; what they did not find is no row among artifacts."""
+
+VIEWS = {"concepts": "its channels", "maps": "its maps", "both": "channels and maps together"}
+"""By what a cluster was seen."""
 
 RUNGS = {
     Rung.OPPORTUNITY: "the data allow it",

@@ -123,7 +123,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES) -> Page:
     there = {
         "artifacts": bool(looked_for.rows),
         "landscape": strategies is not None,
-        "clusters": bool(cluster_section.rows),
+        "clusters": cluster_section.there,
         "concepts": bool(concept_section.strips),
         "gallery": bool(groups),
     }

@@ -2,7 +2,8 @@
 
 A detector names its figures in the field's words; "odds ratio" and "relevance on the ring over that
 in the same place" are ratios (no effect is 1), "excess" and "change" are differences (no effect
-is 0). Of other figures nobody can tell what no effect would be.
+is 0); an area under a ROC curve is 0.5 by chance. Of other figures nobody can tell what no effect
+would be.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import re
 
 _RATIO = re.compile(r"\b(ratio|over|times|fold)\b", re.IGNORECASE)
+_AREA = re.compile(r"\bROC curve\b", re.IGNORECASE)
 _DIFFERENCE = re.compile(
     r"\b(difference|excess|change|changed|rise|fall|drop|gain|loss|lost|shift|more|fewer)\b",
     re.IGNORECASE,
@@ -26,6 +28,8 @@ def no_effect(name: str) -> float | None:
     """Return the value that means no effect, None where the name does not tell."""
     if is_ratio(name):
         return 1.0
+    if _AREA.search(name) and not _DIFFERENCE.search(name):
+        return 0.5
     return 0.0 if _DIFFERENCE.search(name) else None
 
 

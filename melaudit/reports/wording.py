@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 import unicodedata
 
 NBSP = "\u00a0"
@@ -38,8 +39,9 @@ def name(text: str, limit: int = 64) -> str:
 
 
 def human(identifier: str) -> str:
-    """Return an identifier in words: "dark_ring" as "dark ring"."""
-    return name(identifier).replace("_", " ")
+    """Return an identifier in words: "dark_ring" as "dark ring", "a.b" as "a: b"."""
+    words = re.sub(r"(?<=[a-z])\.(?=[a-z])", ": ", name(identifier).replace("_", " "))
+    return re.sub(r"\bjpeg\b", "JPEG", words)
 
 
 def sentence(text: str) -> str:

@@ -24,6 +24,7 @@ from melaudit.findings import (
     Findings,
     Inputs,
     NotFound,
+    Operation,
     Performance,
     Provenance,
     Rung,
@@ -261,6 +262,10 @@ def findings() -> Findings:
             "data flow, epsilon-plus-flat, no canonizer, logit of the predicted class",
             "layer4.2",
             CHECKS,
+            (
+                Operation("conv2d", "first layer flat, then z-plus", 53),
+                Operation("add_", "shared by value", 16),
+            ),
         ),
         performance=Performance(
             n=1000,

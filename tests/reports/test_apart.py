@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from melaudit.findings import Outlier, Probe, Prototype, Slice
+from melaudit.findings import Outlier, Probe, Prototype, Skipped, Slice
 from melaudit.reports import build_page
 from melaudit.reports.html import render
 from melaudit.reports.interface import Record
@@ -36,3 +36,19 @@ def test_every_row_is_made_of_ready_strings(records: dict[str, Record]) -> None:
 def test_an_audit_without_them_shows_no_empty_tables(records: dict[str, Record]) -> None:
     page = render(build_page(records["ring"]))
     assert "Images that stand apart" not in page and "What a reviewer marked" not in page
+
+
+def test_odd_images_are_shown_although_no_group_was_found(records: dict[str, Record]) -> None:
+    none = replace(
+        records["ring"].findings,
+        clusters=(), outliers=(OUTLIER,),
+        skipped=(Skipped("clusters", "the images do not fall into groups"),),
+    )  # fmt: skip
+    page = build_page(replace(records["ring"], findings=none))
+    assert "clusters" in [link.anchor for link in page.contents]
+    shown = render(page)
+    assert "odd.jpg" in shown
+    assert "No group was found: the images do not fall into groups." in shown
+
+    page = build_page(replace(records["ring"], findings=replace(none, outliers=())))
+    assert "clusters" not in [link.anchor for link in page.contents]

@@ -66,6 +66,11 @@ class Apart:
     slices: tuple[SliceRow, ...]
     probes: tuple[ProbeRow, ...]
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a table to show."""
+        return bool(self.prototypes or self.odd or self.slices or self.probes)
+
 
 def apart_from_clusters(findings: Findings) -> Apart:
     """Return the tables in the order the audit gave."""

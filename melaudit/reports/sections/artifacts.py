@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +12,7 @@ from melaudit.reports import charts, explain, wording
 from melaudit.reports.sections.ladder import Step, ladder
 
 MAX_ROWS = 40
+_CLAUSE_END = re.compile(r"[:;]\s|\.\s")
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,17 @@ class ArtifactRow:
     chart: charts.Interval | None
     steps: tuple[Step, ...]
     """The rungs of the finding; empty without one."""
-    least: str
-    """The smallest effect that would have been seen; empty but for what was not found."""
+    least: tuple[Least, ...]
+    """Per kind of effect; empty but for what was not found."""
+
+
+@dataclass(frozen=True)
+class Least:
+    """The smallest effect that would have been seen."""
+
+    figure: str
+    effect: str
+    n: str
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,8 @@ def artifacts(findings: Findings, cards: int) -> ArtifactSection:
         if finding.artifact is not None:
             row = _found(finding, f"finding-{number}" if number <= cards else "")
             rows.setdefault(finding.artifact, row)
-    for missing in findings.not_found:
-        rows.setdefault(missing.artifact, _absent(missing))
+    for name, missing in _sought(findings).items():
+        rows.setdefault(name, _absent(missing))
     for skipped in findings.skipped:
         if skipped.detector in explain.ARTIFACTS:
             rows.setdefault(skipped.detector, _untested(skipped))
@@ -64,6 +76,15 @@ def artifacts(findings: Findings, cards: int) -> ArtifactSection:
         tuple(rows.values())[:MAX_ROWS],
         f"{wording.plural(left, 'more row')} in findings.json." if left > 0 else "",
     )
+
+
+def _sought(findings: Findings) -> dict[str, list[NotFound]]:
+    """Return artifact -> all tests that did not find it."""
+    sought: dict[str, list[NotFound]] = {}
+    for missing in findings.not_found:
+        if missing.artifact.split(".")[0] not in explain.NO_ARTIFACTS:
+            sought.setdefault(missing.artifact, []).append(missing)
+    return sought
 
 
 def _found(finding: Finding, link: str) -> ArtifactRow:
@@ -80,7 +101,7 @@ def _found(finding: Finding, link: str) -> ArtifactRow:
         n="",
         chart=None,
         steps=ladder(finding),
-        least="",
+        least=(),
     )
     return replace(bare, **_association(tested[0])) if tested else bare
 
@@ -103,19 +124,41 @@ def _association(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _absent(missing: NotFound) -> ArtifactRow:
+def _absent(missing: Sequence[NotFound]) -> ArtifactRow:
+    first, *further = missing
+    more = f" {wording.plural(len(further), 'further test')} saw nothing." if further else ""
     return ArtifactRow(
-        artifact=wording.sentence(wording.human(missing.artifact)),
+        artifact=wording.sentence(wording.human(first.artifact)),
         link="",
         state="absent",
-        outcome=missing.statement,
+        outcome=f"{_first_clause(first.statement)}.{more}",
         opportunity=wording.DASH,
         interval="",
-        measured=missing.effect,
-        n=wording.count(missing.n),
+        measured="",
+        n=wording.count(first.n),
         chart=None,
         steps=(),
-        least=wording.figure(missing.minimum_detectable_effect),
+        least=_least(missing),
+    )
+
+
+def _first_clause(statement: str) -> str:
+    """Return what a statement says before it gives the figures; all is in its own section."""
+    return _CLAUSE_END.split(statement, maxsplit=1)[0].rstrip(".")
+
+
+def _least(missing: Sequence[NotFound]) -> tuple[Least, ...]:
+    """Return what the most sensitive test of each kind would have seen."""
+    known = [m for m in missing if wording.is_known(m.minimum_detectable_effect)]
+    best: dict[str, NotFound] = {}
+    for m in sorted(known, key=lambda m: m.minimum_detectable_effect or 0.0):
+        best.setdefault(m.effect, m)
+    kinds = dict.fromkeys(m.effect for m in known)
+    return tuple(
+        Least(
+            wording.figure(best[kind].minimum_detectable_effect), kind, wording.count(best[kind].n)
+        )
+        for kind in kinds
     )
 
 
@@ -131,5 +174,5 @@ def _untested(skipped: Skipped) -> ArtifactRow:
         n=wording.DASH,
         chart=None,
         steps=(),
-        least="",
+        least=(),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from melaudit.findings import Cluster
+from melaudit.findings import Cluster, Findings
 from melaudit.reports import explain, wording
 from melaudit.reports.interface import Record
 from melaudit.reports.plates import Plates
@@ -82,7 +82,11 @@ class ClusterSection:
     """What suspicion is the mean of: (part, meaning)."""
     rows: tuple[ClusterRow, ...]
     note: str
+    none: str
+    """Why no group was found; empty when one was."""
     apart: Apart
+    there: bool
+    """Whether there is anything to show."""
 
 
 def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
@@ -92,6 +96,7 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
     cards = tuple(_card(k, every, record, plates, maps) for k in range(len(every[:MAX_CARDS])))
     told = sum(k == 0 or c.suspicion >= ORDINARY for k, c in enumerate(every[:MAX_CARDS]))
     parts = dict.fromkeys(part for c in every for part in c.parts)
+    apart = apart_from_clusters(record.findings)
     return ClusterSection(
         cards=cards[:told],
         ordinary=cards[told:],
@@ -103,8 +108,16 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
         ),
         rows=tuple(_row(k, c) for k, c in enumerate(every[:MAX_ROWS])),
         note=f"{wording.plural(left, 'more cluster')} in findings.json." if left > 0 else "",
-        apart=apart_from_clusters(record.findings),
+        none="" if every else _none(record.findings),
+        apart=apart,
+        there=bool(every or apart.any),
     )
+
+
+def _none(findings: Findings) -> str:
+    """Say that there are no groups, and why where the audit gave a reason."""
+    reasons = [s.reason for s in findings.skipped if s.detector == "clusters"]
+    return f"No group was found{': ' + '; '.join(reasons) if reasons else ''}."
 
 
 def _row(k: int, cluster: Cluster) -> ClusterRow:
@@ -135,13 +148,13 @@ def _card(
         n=wording.plural(cluster.n, "image"),
         suspicion=f"{cluster.suspicion:.2f}",
         suspicion_bar=_length(cluster.suspicion),
-        parts=tuple(_part(name, value) for name, value in cluster.parts.items()),
+        parts=_parts(cluster),
         why=cluster.why,
         mix=_mix(cluster.class_mix),
         errors=_errors(cluster, others),
         border=_against(border, _weighted([(c.n, c.border_share) for c in others])),
         outside=_outside(cluster, others),
-        seen=", ".join(cluster.views),
+        seen=", ".join(explain.VIEWS.get(view, view) for view in cluster.views),
         steady=_steady(cluster),
         artifacts=_artifacts(cluster, others),
         channels=_channels(cluster),
@@ -151,6 +164,12 @@ def _card(
         else "",
         examples=tiles(plates, cluster.images, EXAMPLES, maps=maps, total=cluster.n),
     )
+
+
+def _parts(cluster: Cluster) -> tuple[Bar, ...]:
+    """Return what the suspicion is made of, the most first; what adds nothing is left out."""
+    told = [(name, value) for name, value in cluster.parts.items() if f"{value:.2f}" != "0.00"]
+    return tuple(_part(name, value) for name, value in sorted(told, key=lambda part: -part[1]))
 
 
 def _part(name: str, value: float) -> Bar:
@@ -175,6 +194,8 @@ def _artifacts(cluster: Cluster, others: Sequence[Cluster]) -> tuple[Bar, ...]:
     """Return the artifacts of a cluster, those most in excess over the other clusters first."""
     rows = []
     for name, share in cluster.artifacts.items():
+        if not share:
+            continue
         elsewhere = _weighted([(c.n, c.artifacts.get(name, 0.0)) for c in others])
         excess = share - (elsewhere or 0.0)
         note = "" if elsewhere is None else f"{wording.percent(elsewhere)} elsewhere"

@@ -13,6 +13,7 @@ from melaudit.reports.sections.summary import withheld
 from melaudit.reports.sections.tiles import Tile, tiles
 
 BROKEN_EXAMPLES = 3
+MAX_OPERATIONS = 40
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,15 @@ class CheckRow:
 
 
 @dataclass(frozen=True)
+class OperationRow:
+    """What the engine does with one kind of operation."""
+
+    name: str
+    rule: str
+    calls: str
+
+
+@dataclass(frozen=True)
 class TrustSection:
     """The outcome of all checks."""
 
@@ -42,6 +52,9 @@ class TrustSection:
     withheld: tuple[tuple[str, str], ...]
     broken: tuple[Tile, ...]
     """Maps of this run, shown as examples of what not to believe; only when unusable."""
+    operations: tuple[OperationRow, ...]
+    operations_title: str
+    operations_note: str
 
 
 def trust(record: Record, plates: Plates) -> TrustSection:
@@ -49,6 +62,8 @@ def trust(record: Record, plates: Plates) -> TrustSection:
     findings = record.findings
     explanations = findings.explanations
     broken = explanations.status is Trust.UNUSABLE
+    operations = explanations.operations
+    left = len(operations) - MAX_OPERATIONS
     samples = tiles(plates, _shown_first(record), BROKEN_EXAMPLES, maps=True) if broken else None
     return TrustSection(
         kind=explanations.status.value,
@@ -59,6 +74,15 @@ def trust(record: Record, plates: Plates) -> TrustSection:
         rows=tuple(check_row(c) for c in _worst_first(findings)),
         withheld=withheld(findings),
         broken=samples.shown if samples else (),
+        operations=tuple(
+            OperationRow(
+                wording.name(o.name, 48), wording.name(o.rule, 120), wording.count(o.calls)
+            )
+            for o in operations[:MAX_OPERATIONS]
+        ),
+        operations_title="Which rule each operation of the model got "
+        f"({wording.plural(len(operations), 'operation')})",
+        operations_note=f"{wording.count(left)} more in findings.json." if left > 0 else "",
     )
 
 
