@@ -163,8 +163,11 @@ def _taken_out(
     """Yield each image with its artifact taken out, and the same place filled on another image.
 
     The other image shows no artifact and is of the same kind; what filling does to its decision is
-    not due to the artifact.
+    not due to the artifact. What the whole picture has is not taken out: on a picture without it
+    there is nothing to correct, so no placebo would change as much.
     """
+    if artifact.overall:
+        return
     taken = Edit("remove", f"the {artifact.words.thing} taken out")
     filled = Edit(
         "elsewhere", f"the same place filled on {artifact.words.lacking} images", "remove"

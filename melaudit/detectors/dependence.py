@@ -155,8 +155,8 @@ class Dependence:
         assert self.remove is not None
         e = self.remove
         taken = (
-            f"of {many(e.n, f'{self.words.having} image')} the model calls {e.before:,} {kind} as "
-            f"they are and {e.after:,} with the {self.words.thing} taken out"
+            f"of {many(e.n, 'image')} that show {self.words.shows} the model calls {e.before:,} "
+            f"{kind} as they are and {e.after:,} with the {self.words.thing} taken out"
         )
         if self.add is None or e.reached:
             return taken
