@@ -33,7 +33,15 @@ def to_annex(findings: Findings, gate: GateResult | None = None) -> str:
         lines += ["The audit has no findings. That is no proof of sound reasoning.", ""]
     for number, finding in enumerate(findings.findings, 1):
         lines += [*_entry(number, finding, waived.get(finding.id)), ""]
-    lines += [*_excluded(findings), "", *_performance(findings), "", *_questions(findings), ""]
+    lines += [
+        *_excluded(findings),
+        "",
+        *_controls(findings),
+        *_performance(findings),
+        "",
+        *_questions(findings),
+        "",
+    ]
     text = "\n".join([*lines, *_provenance(findings)]) + "\n"
     return text.replace(wording.NBSP, " ")
 
@@ -123,6 +131,22 @@ def _excluded(findings: Findings) -> list[str]:
     skipped = findings.skipped
     lines += [f"- Not tested: {escaped(s.detector)}. {sentence(s.reason)}" for s in skipped]
     return lines if rows or skipped else [*lines, "Nothing."]
+
+
+def _controls(findings: Findings) -> list[str]:
+    if not findings.controls:
+        return []
+    rows = [
+        (
+            escaped(c.title),
+            "passed" if c.passed else "failed",
+            wording.count(c.n),
+            sentence(c.statement),
+        )
+        for c in findings.controls
+    ]
+    head = ("Control", "Outcome", "Tried", "In words")
+    return ["## Tests of the audit itself", "", *table(head, rows), ""]
 
 
 def _performance(findings: Findings) -> list[str]:

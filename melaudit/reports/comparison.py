@@ -327,11 +327,24 @@ def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
         if findings.explanations.status is Trust.UNUSABLE:
             statement = f"The maps of the {which} audit are unusable: of attention it says nothing."
             told.append(Caution("unusable maps", statement))
+    told += [Caution("other control", statement) for statement in _controls(before, after)]
     first, second = (p.versions.get("melaudit", "unknown") for p in (a, b))
     if first != second:
         statement = f"The audits were made by melaudit {first} before and {second} after."
         told.append(Caution("other melaudit", statement))
     return tuple(told)
+
+
+def _controls(before: Findings, after: Findings) -> list[str]:
+    """Name the tests of the audit itself that passed in one audit and failed in the other."""
+    old = {c.id: c for c in before.controls}
+    words = {True: "passed", False: "failed"}
+    return [
+        f"The control \u201c{c.title}\u201d {words[old[c.id].passed]} before and "
+        f"{words[c.passed]} after: what the audits find and miss may differ for that reason."
+        for c in after.controls
+        if c.id in old and c.passed is not old[c.id].passed
+    ]
 
 
 def _plain_title(title: str) -> str:

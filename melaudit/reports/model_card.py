@@ -145,6 +145,13 @@ def _limitations(findings: Findings) -> list[str]:
     if findings.not_found:
         lines += ["### Looked for and not found", ""]
         lines += [f"- {sentence(n.statement)}" for n in findings.not_found] + [""]
+    if findings.controls:
+        lines += ["### Controls of the audit itself", ""]
+        lines += [
+            f"- {escaped(c.title)}, {'passed' if c.passed else 'failed'}: {sentence(c.statement)}"
+            for c in findings.controls
+        ]
+        lines.append("")
     if findings.skipped:
         lines += ["### Could not be tested", ""]
         lines += [f"- {escaped(s.detector)}: {sentence(s.reason)}" for s in findings.skipped] + [""]

@@ -48,7 +48,17 @@ def tail(findings: Findings) -> list[str]:
     more = len(findings.findings) - LISTED
     lines = [f"  and {count(more)} more"] if more > 0 else []
     lines += [_read(findings), _accuracy(findings)]
+    if findings.controls:
+        lines.append(controls_line(findings))
     return _safe([*lines, *(f"Note: {warning}" for warning in findings.warnings)])
+
+
+def controls_line(findings: Findings) -> str:
+    """Return how the tests of the audit itself ended, naming those that failed."""
+    failed = [c.title for c in findings.controls if not c.passed]
+    passed = len(findings.controls) - len(failed)
+    line = f"Controls of the audit: {passed} of {count(len(findings.controls))} passed"
+    return f"{line}; failed: {', '.join(failed)}" if failed else line
 
 
 def _safe(lines: list[str]) -> list[str]:

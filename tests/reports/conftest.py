@@ -25,11 +25,15 @@ from melaudit.findings import (
     Inputs,
     NotFound,
     Operation,
+    Outlier,
     Performance,
+    Probe,
+    Prototype,
     Provenance,
     Rung,
     Severity,
     Skipped,
+    Slice,
     SlicePerformance,
     Table,
     Trust,
@@ -623,6 +627,7 @@ def large(suspicious: int = 3000, images: int = 20_000) -> Record:
     drawn = [exhibit("", k, "malignant", "malignant", ring=k % 2 == 0, side=256) for k in range(12)]
     kinds = ("dark_ring", "vignette", "ruler", "ink", "colour_patch", "hair", "gel_bubble", "text")
     clusters = tuple(cluster(f"M-{k}", "malignant", names[k::12], 0.9 - k / 20) for k in range(12))
+    why = ("wrong on 12 of 30 images that the search did not see", "90 % show a dark ring")
     return replace(
         plain,
         findings=replace(
@@ -638,6 +643,34 @@ def large(suspicious: int = 3000, images: int = 20_000) -> Record:
                 for k, kind in enumerate(kinds)
             ),
             clusters=clusters,
+            explanations=replace(f.explanations, operations=f.explanations.operations[:1] * 12),
+            prototypes=tuple(
+                Prototype(f"M-usual-{k}", "malignant", 900, 0.1, names[k : k + 9]) for k in range(8)
+            ),
+            outliers=tuple(
+                Outlier(n, "label", "malignant", "benign", 0.1, "decided as the usual malignant")
+                for n in names[:50]
+            ),
+            slices=tuple(
+                Slice(f"slice-{k}", 60, "wrong", 0.4, 0.3, 0.5, 0.05, 0.001, {}, why, names[k:])
+                for k in range(10)
+            ),
+            probes=(
+                Probe(
+                    "ring",
+                    20,
+                    20,
+                    True,
+                    20,
+                    0.9,
+                    0.7,
+                    0.97,
+                    0.5,
+                    names[:50],
+                    "18 of 20 are ringed.",
+                ),
+            ),
+            not_found=f.not_found * 13,
             inputs=replace(f.inputs, read=images),
         ),
         exhibits={n: replace(drawn[k % 12], id=n) for k, n in enumerate(names)},

@@ -67,6 +67,14 @@ def test_what_was_not_measured_is_said(records: dict[str, Record]) -> None:
     assert "Not measured: the images had no labels." in to_annex(records["unlabelled"].findings)
 
 
+def test_the_tests_of_the_audit_itself_stand_in_the_annex(records: dict[str, Record]) -> None:
+    findings = records["ring"].findings
+    text = to_annex(findings)
+    assert "## Tests of the audit itself" in text
+    assert "| A planted mark | failed | 20 | It was missed. |" in text
+    assert "Tests of the audit itself" not in to_annex(replace(findings, controls=()))
+
+
 def test_hostile_names_do_nothing(records: dict[str, Record]) -> None:
     text = to_annex(records["hostile"].findings)
     assert "<" not in text.replace("<!-- -->", "") and "{{" not in text

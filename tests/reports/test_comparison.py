@@ -176,3 +176,15 @@ def test_what_was_looked_for_on_several_rungs_is_told_by_the_highest(ring: Findi
     after = replace(ring, findings=ring.findings[1:], not_found=sought)
     change = next(c for c in compare(ring, after).changes if c.id == "dark_ring.malignant")
     assert change.statement.endswith("By decisions.")
+
+
+def test_a_control_that_ended_otherwise_is_a_caution(records: dict[str, Record]) -> None:
+    before = records["ring"].findings
+    good, bad = before.controls
+    after = replace(before, controls=(replace(good, passed=False), bad))
+
+    (caution,) = compare(before, after).cautions
+
+    assert caution.tag == "other control"
+    assert "\u201cLabels dealt out anew\u201d passed before and failed after" in caution.statement
+    assert compare(replace(before, controls=()), after).cautions == ()

@@ -38,6 +38,7 @@ def test_the_card_gives_every_claim_its_limit_and_says_what_it_cannot_know(
         assert finding.remedy in text
     assert "Intended use, training data, licence and whom to ask are for those who made" in text
     assert "An effect of 9 points or more would have been seen for rulers (n 64)." in text
+    assert "- A planted mark, failed: It was missed." in text
     assert "90.9 %" in text and "88.9 to 92.6 %" in text
 
 

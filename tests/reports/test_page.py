@@ -6,6 +6,7 @@ import pytest
 
 from melaudit.findings import Severity, Skipped, Verdict
 from melaudit.reports import build_page
+from melaudit.reports.html import render
 from melaudit.reports.interface import Record
 from melaudit.reports.page import Page
 
@@ -73,6 +74,18 @@ def test_each_check_is_a_question_with_figure_limit_and_reason(pages: dict[str, 
     assert row.asks == "Does the relevance that reaches the picture add up to the model's output?"
     assert (row.figure, row.threshold, row.word) == ("0.004", "0.05", "pass")
     assert row.why
+
+
+def test_the_rule_of_each_operation_is_listed_under_the_checks(records: dict[str, Record]) -> None:
+    record = records["ring"]
+    trust = build_page(record).trust
+    explanations = replace(record.findings.explanations, operations=())
+    without = replace(record, findings=replace(record.findings, explanations=explanations))
+
+    assert [(o.name, o.calls) for o in trust.operations] == [("conv2d", "53"), ("add_", "16")]
+    assert trust.operations_title.endswith("(2\u00a0operations)")
+    assert "first layer flat, then z-plus" in render(build_page(record))
+    assert "Which rule each operation" not in render(build_page(without))
 
 
 def test_a_check_nobody_explained_is_shown_by_its_own_words(records: dict[str, Record]) -> None:

@@ -17,6 +17,7 @@ def test_the_summary_says_what_was_found(records: dict[str, Record]) -> None:
     )
     assert "Images: 1,000 read, 0 skipped" in lines
     assert "Accuracy: 90.9 % (95 % interval 88.9 to 92.6 %)" in lines
+    assert "Controls of the audit: 1 of 2 passed; failed: A planted mark" in lines
 
 
 def test_the_summary_names_the_checks_that_failed(records: dict[str, Record]) -> None:

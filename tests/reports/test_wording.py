@@ -92,3 +92,9 @@ def test_times_and_durations_are_read_as_people_say_them() -> None:
     assert wording.date("not a date") == "not a date"
     assert wording.duration(812.4) == "13\u00a0min 32\u00a0s"
     assert wording.duration(7400) == "2\u00a0h 3\u00a0min"
+
+
+def test_an_identifier_is_said_in_words() -> None:
+    assert wording.human("dark_ring") == "dark ring"
+    assert wording.human("property_label.colour") == "property label: colour"
+    assert wording.human("jpeg_quality") == "JPEG quality"

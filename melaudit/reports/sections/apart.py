@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from melaudit.findings import Findings, Outlier, Probe, Prototype, Slice
 from melaudit.reports import wording
 
-MAX_ODD = 20
+MAX_ODD = 12
 MAX_SLICES = 6
 NAMED = 5
 """Images named in a row."""

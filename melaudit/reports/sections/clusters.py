@@ -12,7 +12,7 @@ from melaudit.reports.plates import Plates
 from melaudit.reports.sections.apart import Apart, apart_from_clusters
 from melaudit.reports.sections.tiles import Tiles, plate_id, tiles
 
-MAX_CARDS = 6
+MAX_CARDS = 4
 MAX_ROWS = 40
 EXAMPLES = 6
 MAX_CHANNELS = 8
