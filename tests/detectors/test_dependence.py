@@ -164,6 +164,14 @@ def test_the_placebo_that_moves_decisions_the_most_is_the_one_compared_with(
     assert found.add.margin.value == pytest.approx(3.0, abs=0.3)
 
 
+def test_what_does_not_depend_is_told_of_the_class_that_matters(measurements: Make) -> None:
+    table = study(measurements, add=-0.4, skin=0.0, remove=0.4)  # towards benign, hardly
+    found = used(table)
+    assert not found.reached
+    assert found.kind == 1
+    assert used(dataclasses.replace(table, positive=None)).kind == 0
+
+
 def test_counts_and_margins_are_those_of_the_trials(measurements: Make) -> None:
     table = study(measurements)
     tried = table.trials["dark_ring"]
