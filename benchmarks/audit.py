@@ -19,6 +19,7 @@ What stands after `--` is handed to `melaudit run`.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import multiprocessing
 import tempfile
@@ -92,14 +93,16 @@ def _in_own_process(engine: str, options: argparse.Namespace) -> dict[str, Any]:
 def _run(engine: str, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    from melaudit.audit.configuration import configure
+    from melaudit.audit.configuration import Configuration, configure
     from melaudit.audit.runner import run
     from melaudit.cli.auditing import run as command
 
     if options.threads:
         torch.set_num_threads(options.threads)
     given = command.make_context("run", [*options.rest]).params
-    settings = {k: v for k, v in given.items() if k not in ("as_json", "quiet")}
+    # The command has options of its own besides the settings: what to write, and when to fail.
+    known = {f.name for f in dataclasses.fields(Configuration)}
+    settings = {k: v for k, v in given.items() if k in known}
     with tempfile.TemporaryDirectory() as folder:
         settings |= {"model": options.model, "data": options.data, "limit": options.limit}
         settings |= {"engine": engine, "out": Path(folder), "workers": 0}
