@@ -237,9 +237,9 @@ def _trials(results: _Results, reference: Seen | None) -> Trials:
     names = list(results.edits)
     ids, rows, doses = zip(*results.kept, strict=True)
     distance = np.full(len(rows), np.nan)
-    measured = [i for i, values in enumerate(results.features) if values is not None]
-    if reference is not None and measured:
-        edited = np.stack([results.features[i] for i in measured])  # type: ignore[misc]
+    known = {i: values for i, values in enumerate(results.features) if values is not None}
+    if reference is not None and known:
+        measured, edited = list(known), np.stack(list(known.values()))
         distance[measured] = natural_distances(edited, np.array(rows)[measured], reference)
     return Trials(
         edits=tuple(results.edits.values()),

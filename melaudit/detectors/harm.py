@@ -105,11 +105,12 @@ def _cost(measurements: Measurements, trials: Trials, effect: Effect, label: int
     before, after = _right(trials, chosen, label)
     p_before, p_after = _right(trials, against, label)
     rows, others = trials.rows[chosen], trials.rows[against]
-    names = None if measurements.groups is None else measurements.groups[rows]
+    groups = measurements.groups
+    names = None if groups is None else groups[rows]
     if np.array_equal(rows, others):
         loss = paired_mean((before - after) - (p_before - p_after), measurements.seed, names)
     else:
-        both = None if names is None else (names, measurements.groups[others])  # type: ignore[index]
+        both = None if groups is None else (groups[rows], groups[others])
         loss = two_samples(before - after, p_before - p_after, measurements.seed, both)
     return Harm(
         effect=effect,
