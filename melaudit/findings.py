@@ -272,6 +272,36 @@ class Performance:
 
 
 @dataclass(frozen=True)
+class Suppression:
+    """What becomes of a group's decisions when the channels that mark it no longer speak.
+
+    They are set to what they give on the rest of the class. Parts are of the log-odds of the
+    decision, as it was on the group.
+    """
+
+    channels: int
+    """How many were suppressed."""
+    n: int
+    """Images of the group that were tried, and as many others of its class."""
+    lost: float
+    """Part that goes on the group."""
+    lost_others: float
+    """Part that goes on others of the class, of which the model was as sure."""
+    lost_placebo: float
+    """Part that goes on the group when as many other channels are suppressed."""
+    beyond: float
+    """Part that goes on the group beyond the placebo, more than on the others."""
+    beyond_low: float
+    beyond_high: float
+    """Ends of its 95 % interval."""
+    p_value: float
+    changed: int
+    """Decisions of the group that change."""
+    changed_others: int
+    changed_placebo: float
+
+
+@dataclass(frozen=True)
 class Cluster:
     """Images of one predicted class that the model decides in a like manner."""
 
@@ -306,6 +336,8 @@ class Cluster:
     odds_ratios: Mapping[str, float] = field(default_factory=dict)
     """Artifact or metadata value -> odds ratio, where it is more frequent than in the rest of the
     class."""
+    suppression: Suppression | None = None
+    """None where it was not tried."""
 
 
 @dataclass(frozen=True)

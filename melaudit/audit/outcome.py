@@ -1,4 +1,4 @@
-"""From the store to conclusions: the second half of a run, which needs no model."""
+"""From the store to conclusions: the second half of a run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from melaudit.audit.conclusions import Conclusions, conclude
 from melaudit.audit.controls import controls
 from melaudit.audit.feedback import refit
 from melaudit.audit.grouping import Grouping
+from melaudit.audit.laboratory import Laboratory
 from melaudit.audit.performance import doubts, performance
 from melaudit.audit.preparation import Prepared
 from melaudit.audit.slices import slices
@@ -61,10 +62,14 @@ def outcome(
     store: Store,
     prepared: Prepared,
     detectors: tuple[Detector, ...],
+    laboratory: Laboratory | None = None,
 ) -> Outcome:
-    """Conclude everything from the measurements, and what edits of images showed."""
+    """Conclude everything from the measurements, and what edits of images showed.
+
+    The model is asked again only through the laboratory, about groups that need not be there.
+    """
     present = artifacts(store)
-    grouping = Grouping(present)
+    grouping = Grouping(present, laboratory)
     conclusions = conclude((*detectors, grouping), table)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
     return Outcome(
