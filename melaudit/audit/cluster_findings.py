@@ -32,8 +32,9 @@ ID = "clusters"
 ALPHA = 0.05
 LOOKS = 0.05
 """Share of the relevance that must lie farther out than in the rest of the class."""
-CARRIES = 0.1
-"""Part of the decision's log-odds that marking channels must carry, beyond placebo and others."""
+CARRIES = 0.2
+"""Part of the decision's log-odds that must go without the marking channels, at all and beyond
+placebo and others."""
 NAMED = 0.5
 """Share of a group that must show an artifact before the finding is named for it."""
 
@@ -93,7 +94,7 @@ def carried(suppression: Suppression | None) -> bool:
     """Tell whether the marking channels carry the decisions of a group, by enough to matter."""
     return (
         suppression is not None
-        and suppression.beyond >= CARRIES
+        and min(suppression.lost, suppression.beyond) >= CARRIES
         and suppression.beyond_low > 0
         and suppression.p_value <= ALPHA
     )
@@ -115,7 +116,7 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
     cluster = first.cluster
     evidence = [_attention(first)]
     if cluster.suppression is not None:
-        evidence.append(_dependence(cluster, cluster.suppression))
+        evidence.append(_dependence(first, cluster.suppression))
     reached = {e.rung for e in evidence if e.reached}
     others = [look.cluster.id for look in away if look is not first]
     used = Rung.DEPENDENCE in reached
@@ -188,19 +189,23 @@ def _attention(look: Look) -> Evidence:
     )
 
 
-def _dependence(cluster: Cluster, s: Suppression) -> Evidence:
+def _dependence(look: Look, s: Suppression) -> Evidence:
+    """Claim use only of what is looked at: channels carry every decision, right or wrong.
+
+    Both must hold, so the larger of the two p-values counts (intersection-union test, Berger 1982).
+    """
     return Evidence(
         rung=Rung.DEPENDENCE,
         name="decision carried by the marking channels",
         estimate=s.beyond,
         ci_low=s.beyond_low,
         ci_high=s.beyond_high,
-        p_value=s.p_value,
+        p_value=max(s.p_value, look.more.p_value or 0.0),
         q_value=None,
         n=2 * s.n,
         null="suppressing them moves the group no more than other images as sure, beyond what "
         "other channels do",
-        reached=carried(s),
+        reached=carried(s) and look.reached,
         statement=f"{_lost(s)}; beyond both it is {percent(s.beyond)} "
         f"({percent(s.beyond_low)} to {percent(s.beyond_high)}). {s.changed:,} of {s.n:,} "
         f"decisions change, {s.changed_others:,} of as many others.",
