@@ -24,6 +24,7 @@ from melaudit.findings import (
     Finding,
     NotFound,
     Rung,
+    Severity,
     Suppression,
     severity_of,
 )
@@ -32,9 +33,12 @@ ID = "clusters"
 ALPHA = 0.05
 LOOKS = 0.05
 """Share of the relevance that must lie farther out than in the rest of the class."""
-CARRIES = 0.2
-"""Part of the decision's log-odds that must go without the marking channels, at all and beyond
-placebo and others."""
+MOSTLY = 0.5
+"""Share of the relevance out there from which a decision may be called one by what lies there."""
+CARRIES = 0.1
+"""Part of the decision's log-odds that must go without the marking channels."""
+TIMES = 2.0
+"""How many times the part that goes on others, or by placebo, it must be."""
 NAMED = 0.5
 """Share of a group that must show an artifact before the finding is named for it."""
 
@@ -59,6 +63,11 @@ class Look:
         return (
             self.more.value >= LOOKS and self.more.low > 0 and (self.more.p_value or 0.0) <= ALPHA
         )
+
+    @property
+    def used(self) -> bool:
+        """Whether most of what the group's decisions rest on lies there, and they rest on it."""
+        return self.reached and self.inside >= MOSTLY and carried(self.cluster.suppression)
 
 
 def looks(
@@ -91,10 +100,14 @@ def looks(
 
 
 def carried(suppression: Suppression | None) -> bool:
-    """Tell whether the marking channels carry the decisions of a group, by enough to matter."""
+    """Tell whether the marking channels carry the decisions of a group, by enough to matter.
+
+    Any channels carry some of any decision; these must carry more of the group's than others do.
+    """
     return (
         suppression is not None
-        and min(suppression.lost, suppression.beyond) >= CARRIES
+        and suppression.lost >= CARRIES
+        and suppression.lost >= TIMES * max(suppression.lost_others, suppression.lost_placebo)
         and suppression.beyond_low > 0
         and suppression.p_value <= ALPHA
     )
@@ -112,7 +125,7 @@ def cluster_findings(seen: Sequence[Look], measurements: Measurements) -> list[F
 
 def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
     """Claim of the most suspicious group that looks away; the others stand beside it."""
-    first = max(away, key=lambda look: (carried(look.cluster.suppression), look.cluster.suspicion))
+    first = max(away, key=lambda look: (look.used, look.cluster.suspicion))
     cluster = first.cluster
     evidence = [_attention(first)]
     if cluster.suppression is not None:
@@ -126,7 +139,8 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
         detector=ID,
         title=f"The model {does} what lies away from the centre of a group of images called "
         f"{cluster.predicted}",
-        severity=severity_of(reached, {e.rung for e in evidence}),
+        # A group that is merely looked at elsewhere is where to look, and no warning.
+        severity=severity_of(reached, {e.rung for e in evidence}) if used else Severity.LOW,
         confidence=confidence(evidence, measurements.explanations),
         rung=max(reached, key=lambda rung: rung.rank),
         artifact=None,
@@ -161,7 +175,7 @@ def _statement(look: Look, others: Sequence[str]) -> str:
     if shown:
         shares = ", ".join(f"{percent(cluster.artifacts[n])} {_words(n)}" for n in shown)
         said += f". More of them than of the rest show something known: {shares}"
-    if carried(cluster.suppression):
+    if look.used:
         assert cluster.suppression is not None
         said += f". {_lost(cluster.suppression)}"
     if others:
@@ -205,7 +219,7 @@ def _dependence(look: Look, s: Suppression) -> Evidence:
         n=2 * s.n,
         null="suppressing them moves the group no more than other images as sure, beyond what "
         "other channels do",
-        reached=carried(s) and look.reached,
+        reached=look.used,
         statement=f"{_lost(s)}; beyond both it is {percent(s.beyond)} "
         f"({percent(s.beyond_low)} to {percent(s.beyond_high)}). {s.changed:,} of {s.n:,} "
         f"decisions change, {s.changed_others:,} of as many others.",

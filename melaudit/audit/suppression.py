@@ -96,10 +96,10 @@ def design(inside: Rows, kind: int, measurements: Measurements) -> Design | None
     named = inside.astype(str) if groups is None else groups[inside].astype(str)
     names = rng.permutation(np.unique(named))
     counts = np.cumsum([(named == name).sum() for name in names])
-    half = min(TRIED, len(inside) // 2)
+    half = min(TRIED, len(inside) // 2, len(rest) // 2)
     first = names[: int(np.searchsorted(counts, half, side="right"))]
     tried, learned = inside[np.isin(named, first)], inside[~np.isin(named, first)]
-    if min(len(tried), len(learned)) < FEWEST or len(rest) < len(tried) + FEWEST:
+    if min(len(tried), len(learned), len(rest) - len(tried)) < FEWEST:
         return None
     margins = log_odds(measurements.logits, kind)
     if margins[tried].mean() <= 0:

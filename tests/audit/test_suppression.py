@@ -114,6 +114,24 @@ def test_marks_that_mean_nothing_are_looked_at_and_not_used() -> None:
     assert (finding.rung, finding.severity) == (Rung.ATTENTION, Severity.LOW)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, True),
+        ({"lost": 0.09}, False),
+        ({"lost_others": 0.3}, False),
+        ({"lost_placebo": 0.3}, False),
+        ({"beyond_low": -0.1}, False),
+        ({"p_value": 0.2}, False),
+    ],
+)
+def test_channels_carry_a_group_only_if_much_more_goes_than_elsewhere_and_by_chance(
+    change: dict[str, float], said: bool
+) -> None:
+    clear = Suppression(8, 24, 0.5, 0.1, 0.1, 0.3, 0.2, 0.4, 0.001, 3, 0, 0.0)
+    assert carried(dataclasses.replace(clear, **change)) is said  # type: ignore[arg-type]
+
+
 def test_a_group_that_looks_where_its_class_does_is_no_finding() -> None:
     table, _, _ = made(by_marks=True)
     rng = np.random.default_rng(1)
@@ -126,7 +144,7 @@ def test_without_a_trial_no_more_than_attention_is_claimed() -> None:
     table, _, rows = made(by_marks=True)
     (finding,) = claims(table, rows, cluster(rows, None))
     assert isinstance(finding, Finding)
-    assert (finding.rung, finding.severity) == (Rung.ATTENTION, Severity.MEDIUM)
+    assert (finding.rung, finding.severity) == (Rung.ATTENTION, Severity.LOW)
 
 
 def test_the_others_are_as_sure_and_nobody_is_both_tried_and_learned_from() -> None:
