@@ -1,13 +1,15 @@
 """Does an audit find a planted shortcut when nothing is known of its artifact?
 
-Works on the models and stored audits that `benchmarks.detection` made, with every detector of a
-known artifact off and no artifact named: only what the pass kept of each image is grouped, and the
-channels that mark a group are suppressed. Columns, for each model, about the images that it calls
-malignant:
+Works on the models that `benchmarks.detection` made and on more images drawn as their test images
+were, with no detector at all and no artifact named: only what the pass keeps of every image is
+grouped, and the channels that mark a group are suppressed. Models that do not use their plant have
+nothing to be found and are left out; clean ones stay. Columns, for each model, about the images
+that it calls malignant:
 
     shown      how many of them show the plant
-    cluster    purity and recall of the cluster that holds the planted group best
-    rank       its place by suspicion among all clusters; 1 is the first that a reader sees
+    cluster    purity and recall of the cluster that holds the planted group best, or of the usual
+               strategy (prototype) where that does better
+    rank       the cluster's place by suspicion; 1 is the first that a reader sees; p: a prototype
     finding    rung of the finding on groups of this class
     spray      CoRelAy's spectral clusters of the maps, the number by the widest gap
     pcx        Gaussian mixtures of concept relevance (PCX, Dreyer et al. 2024), the number by BIC
@@ -15,8 +17,9 @@ malignant:
                Domino, Eyuboglu et al. 2022), the slice that holds the group best
 
 A group is named when purity is .8 and recall .6 at least. For pcx and domino any component will do,
-and for spray any cluster, as for clusters here; `best` lets the number of components or clusters be
-picked from 2 to 8 with the truth in hand. Chance: clusters of the same sizes dealt out at random.
+and for spray any cluster, as for clusters and prototypes here; `best` lets the number of components
+or clusters be picked from 2 to 8 with the truth in hand. Chance: clusters of the same sizes dealt
+out at random.
 
 Run it as `python -m benchmarks.discovery --folder FOLDER`. Needs the extra `bench`.
 """
@@ -34,18 +37,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 from benchmarks.detection import USED
-from benchmarks.planted import Case, load, truth
+from benchmarks.planted import Case, load, plantings, truth
 from benchmarks.rivals import PURE, WHOLE, spray
 from melaudit.audit.dataset import open_dataset
+from melaudit.audit.embedding import fit
 from melaudit.audit.grouping import Grouping
 from melaudit.audit.laboratory import Laboratory
+from melaudit.audit.mixture import mixture
 from melaudit.audit.preprocessing import resolve
 from melaudit.audit.store import Store
-from melaudit.demo.dataset import CLASSES
+from melaudit.audit.sweep import Sweep, sweep
+from melaudit.demo.dataset import CLASSES, write
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.statistics import proportion
 from melaudit.findings import Finding, Rung, Trust
@@ -55,6 +62,8 @@ Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 MALIGNANT = CLASSES.index("malignant")
 NUMBERS = range(2, 9)
+SHIFT = 10_000
+"""Between the seeds of the test images and of these."""
 SLICES = 25
 WEIGHT = 10.0
 """How much more than a component of the concepts label and prediction weigh for slices."""
@@ -74,6 +83,8 @@ class Row:
     purity: float
     recall: float
     rank: int
+    """From 1; beyond the clusters it is a prototype, 0 for nothing."""
+    prototypes: int
     rung: str
     chance: bool
     spray: bool
@@ -95,13 +106,13 @@ def main() -> None:
     rows = []
     for marker in sorted(options.folder.glob("*/made.json")):
         made = json.loads(marker.read_text())
-        if not (marker.parent / "audit" / "manifest.json").exists():
+        if made["artifact"] != "none" and made["use"] < USED:
             continue
         kept = marker.parent / "discovery.json"
         if kept.exists() and not options.anew:
             row = Row(**json.loads(kept.read_text()))
         else:
-            row = examined(marker.parent, made)
+            row = examined(marker.parent, made, options.images)
             kept.write_text(json.dumps(asdict(row)))
         rows.append(row)
         print(_line(row), flush=True)
@@ -110,11 +121,14 @@ def main() -> None:
         print(line)
 
 
-def examined(place: Path, made: dict[str, Any]) -> Row:
-    """Group the images of one stored audit, and let others group them."""
+def examined(place: Path, made: dict[str, Any], images: int) -> Row:
+    """Group images by what one model makes of them, and let others group them."""
     case = Case(*(made[k] for k in ("artifact", "contamination", "seed", "family")))
-    ids, planted = truth(case, place)
-    table, laboratory = _measured(case, place, ids, made["sizes"]["side"])
+    data = place / f"more-{images}"
+    if not (data / "test").exists():
+        write(data, {"train": 2, "test": images}, plantings(case), seed=case.seed + SHIFT)
+    ids, planted = truth(case, data)
+    table, laboratory = measured(case, place / "ckpt.pt", data, ids, made["sizes"]["side"])
     grouping = Grouping({}, laboratory)
     results = grouping.conclude(table)
     rungs = [r.rung for r in results if isinstance(r, Finding)]
@@ -127,6 +141,9 @@ def examined(place: Path, made: dict[str, Any]) -> Row:
         mask[[row_of[i] for i in cluster.images]] = True
         masks.append(mask[rows])
     place_of, purity, recall = _best(masks, target)
+    usual = _usual(table, rows)
+    if not _names(masks, target) and _names(usual, target):
+        place_of, (_, purity, recall) = len(masks), _best(usual, target)
     rng = np.random.default_rng(case.seed)
     maps = table["relevance.positive"].astype(np.float32) - table["relevance.negative"]
     concepts = table["relevance.concepts"].astype(np.float64)
@@ -140,6 +157,7 @@ def examined(place: Path, made: dict[str, Any]) -> Row:
         purity=purity,
         recall=recall,
         rank=place_of + 1,
+        prototypes=len(usual),
         rung=max(rungs, key=lambda r: r.rank).value if rungs else "none",
         chance=_names([rng.permutation(mask) for mask in masks], target),
         spray=by_maps.isolated,
@@ -150,14 +168,26 @@ def examined(place: Path, made: dict[str, Any]) -> Row:
     )
 
 
-def _measured(
-    case: Case, place: Path, ids: tuple[str, ...], side: int
+def measured(
+    case: Case, checkpoint: Path, data: Path, ids: tuple[str, ...], side: int
 ) -> tuple[Measurements, Laboratory]:
-    """Return what the stored audit measured, no artifacts named, and the model to ask again."""
-    manifest = json.loads((place / "audit" / "manifest.json").read_text())
-    store = Store(place / "audit" / manifest["shards"], manifest["run"], ids)
-    findings = json.loads((place / "audit" / "findings.json").read_text())
-    layer = findings["explanations"]["layer"]
+    """Pass over the images with no detector, and keep the model to ask again."""
+    dataset = open_dataset(data / "test")
+    explainer = Explainer(load(case, checkpoint), num_classes=len(CLASSES))
+    preprocessing, device = resolve(None, image_size=side), torch.device("cpu")
+    first = preprocessing.apply(np.asarray(Image.open(dataset.paths[0])))[None]
+    plan = Sweep(
+        explainer=explainer,
+        detectors=(),
+        preprocessing=preprocessing,
+        device=device,
+        layer=explainer.choose_layer(first),
+        batch_size=32,
+        workers=0,
+        sampled=np.zeros(len(ids), bool),
+    )
+    store = Store(data / "shards", "discovery", dataset.ids)
+    sweep(plan, dataset, store, Nobody())
     table = Measurements(
         ids=ids,
         labels=np.array([CLASSES.index(i.split("/")[0]) for i in ids], np.int64),
@@ -167,20 +197,26 @@ def _measured(
         classes=CLASSES,
         positive=MALIGNANT,
         columns=store.column,
-        layer=layer,
-        explanations=Trust(findings["explanations"]["status"]),
+        layer=plan.layer,
+        explanations=Trust.TRUSTED,
         seed=0,
     )
-    laboratory = Laboratory(
-        explainer=Explainer(load(case, place / "ckpt.pt"), num_classes=len(CLASSES)),
-        layer=layer,
-        preprocessing=resolve(None, image_size=side),
-        device=torch.device("cpu"),
-        batch_size=32,
-        dataset=open_dataset(place / "test"),
-        ids=ids,
-    )
+    assert dataset.ids == ids
+    laboratory = Laboratory(explainer, plan.layer, preprocessing, device, 32, dataset, ids)
     return table, laboratory
+
+
+class Nobody:
+    """An observer that looks away."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Ignore it."""
+
+    def advance(self, images: int, computed: bool = True) -> None:
+        """Ignore it."""
+
+    def note(self, text: str) -> None:
+        """Ignore it."""
 
 
 def pcx(concepts: NDArray[np.float64], seed: int) -> list[Labels]:
@@ -216,6 +252,15 @@ def _points(concepts: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     return points / points.std()
 
 
+def _usual(table: Measurements, rows: Labels) -> list[Mask]:
+    """Return the usual strategies of the class, as the prototypes of a report are made."""
+    concepts = table["relevance.concepts"][rows]
+    projection = fit(concepts, table.seed)
+    if projection is None:
+        return []
+    return _masks(mixture(projection.apply(concepts), table.seed).component)
+
+
 def _masks(labels: Labels) -> list[Mask]:
     return [labels == label for label in np.unique(labels)]
 
@@ -240,19 +285,30 @@ def _best(masks: Sequence[Mask], target: Mask) -> tuple[int, float, float]:
 
 def _line(row: Row) -> str:
     mark = {True: "yes", False: "-"}
+    place = "p" if row.rank > row.clusters else row.rank or "-"
     return (
         f"{row.artifact:13}{row.contamination:>5.0%} {row.family:15}{row.seed:>4}"
         f"{100 * row.use:>5.0f}{row.shown:>6}{row.purity:>7.2f}{row.recall:>6.2f}"
-        f"{row.rank or '-':>5} of {row.clusters}  {row.rung:>11}{mark[row.spray]:>7}"
+        f"{place:>5} of {row.clusters}  {row.rung:>11}{mark[row.spray]:>7}"
         f"{mark[row.spray_best]:>5}{mark[row.pcx]:>7}{mark[row.pcx_best]:>5}{mark[row.domino]:>8}"
     )
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
     """Return the rates with Wilson's intervals."""
-    used = [r for r in rows if r.use >= USED and r.shown >= 10]
+    used = [r for r in rows if r.artifact != "none" and r.shown >= 10]
     clean = [r for r in rows if r.artifact == "none"]
-    head = ("named", "first", "chance", "SpRAy", "best k", "PCX", "best k", "Domino-like")
+    head = (
+        "named",
+        "named first",
+        "use claimed",
+        "chance",
+        "SpRAy",
+        "best k",
+        "PCX",
+        "best k",
+        "Domino-like",
+    )
     lines = [f"{'of models that use it':24}" + "".join(f"{h:>18}" for h in head)]
     groups = {">= 20 %": [r for r in used if r.contamination >= 0.2]}
     groups |= {
@@ -269,6 +325,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
         hits = (
             [r.named for r in some],
             [r.named and r.rank == 1 for r in some],
+            [_above(r) for r in some],
             [r.chance for r in some],
             [r.spray for r in some],
             [r.spray_best for r in some],
@@ -277,11 +334,14 @@ def summary(rows: Sequence[Row]) -> list[str]:
             [r.domino for r in some],
         )
         lines.append(f"{name:24}" + "".join(f"{_rate(h):>18}" for h in hits))
-    above = [Rung(r.rung).rank > Rung.ATTENTION.rank for r in clean if r.rung != "none"]
-    above += [False for r in clean if r.rung == "none"]
+    above = [_above(r) for r in clean]
     if clean:
         lines += ["", f"clean models with a finding above attention: {_rate(above)}"]
     return lines
+
+
+def _above(row: Row) -> bool:
+    return row.rung != "none" and Rung(row.rung).rank > Rung.ATTENTION.rank
 
 
 def _rate(hits: Sequence[bool]) -> str:
@@ -296,6 +356,7 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--folder", type=Path, default=Path("out/detection"))
+    parser.add_argument("--images", type=int, default=800, help="to draw for each model")
     parser.add_argument("--anew", action="store_true", help="compute what is kept once more")
     return parser.parse_args()
 
