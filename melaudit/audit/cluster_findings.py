@@ -148,7 +148,8 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
         statement=_statement(first, others),
         evidence=tuple(evidence),
         images=cluster.images,
-        remedy=f"Look at the images of cluster {cluster.id} and say what they share. If it is no "
+        remedy=_known_first(cluster)
+        + f"Look at the images of cluster {cluster.id} and say what they share. If it is no "
         "part of the lesion, mark it in suspicious.csv and give that back with --labels to find "
         "all images that have it; then train on images of every class with it, or without it, and "
         "audit again.",
@@ -171,16 +172,25 @@ def _statement(look: Look, others: Sequence[str]) -> str:
         f"{cluster.id}) are decided in a like manner: {percent(look.inside)} of the relevance lies "
         f"outside the central half of the picture, {percent(look.rest)} in the rest of the class"
     )
-    shown = [name for name in cluster.odds_ratios if cluster.artifacts.get(name, 0.0) >= NAMED]
-    if shown:
-        shares = ", ".join(f"{percent(cluster.artifacts[n])} {_words(n)}" for n in shown)
-        said += f". More of them than of the rest show something known: {shares}"
+    if shown := _known(cluster):
+        shares = ", ".join(f"{percent(cluster.artifacts[n])} show {_words(n)}" for n in shown)
+        said += f". {shares}, more than in the rest"
     if look.used:
         assert cluster.suppression is not None
         said += f". {_lost(cluster.suppression)}"
     if others:
         said += f". The same holds for {', '.join(others)}"
     return f"{said}."
+
+
+def _known(cluster: Cluster) -> list[str]:
+    """Return the artifacts that most of the group shows, and more than the rest does."""
+    return [name for name in cluster.odds_ratios if cluster.artifacts.get(name, 0.0) >= NAMED]
+
+
+def _known_first(cluster: Cluster) -> str:
+    shown = " or ".join(_words(name) for name in _known(cluster))
+    return f"See what this audit says of {shown} first: it may be the same. " if shown else ""
 
 
 def _attention(look: Look) -> Evidence:

@@ -102,7 +102,8 @@ def test_marks_that_carry_the_decision_take_it_along() -> None:
     assert isinstance(finding, Finding)
     assert (finding.rung, finding.severity) == (Rung.DEPENDENCE, Severity.MEDIUM)
     assert finding.id == "clusters.malignant"
-    assert "90 % a dark ring" in finding.statement
+    assert "90 % show a dark ring" in finding.statement
+    assert "a dark ring first" in finding.remedy
 
 
 def test_marks_that_mean_nothing_are_looked_at_and_not_used() -> None:
