@@ -7,9 +7,11 @@ nothing to be found and are left out; clean ones stay. Columns, for each model, 
 that it calls malignant:
 
     shown      how many of them show the plant
-    cluster    purity and recall of the cluster that holds the planted group best, or of the usual
-               strategy (prototype) where that does better
-    rank       the cluster's place by suspicion; 1 is the first that a reader sees; p: a prototype
+    cluster    purity and recall of the cluster that holds the planted group best; where none names
+               it and the images of the finding on groups do, of those; else of the best usual
+               strategy (prototype)
+    rank       the cluster's place by suspicion, 1 being the first that a reader sees; f: the
+               finding, p: a prototype
     finding    rung of the finding on groups of this class
     spray      CoRelAy's spectral clusters of the maps, the number by the widest gap
     pcx        Gaussian mixtures of concept relevance (PCX, Dreyer et al. 2024), the number by BIC
@@ -82,8 +84,8 @@ class Row:
     clusters: int
     purity: float
     recall: float
-    rank: int
-    """From 1; beyond the clusters it is a prototype, 0 for nothing."""
+    place: str
+    """Of the cluster, from 1; f for the finding, p for a prototype, - for nothing."""
     prototypes: int
     rung: str
     chance: bool
@@ -135,15 +137,15 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
     rows = np.flatnonzero(table.predictions == MALIGNANT)
     target = planted[rows]
     row_of = {identity: k for k, identity in enumerate(table.ids)}
-    masks = []
-    for cluster in grouping.clusters:
-        mask = np.zeros(len(ids), bool)
-        mask[[row_of[i] for i in cluster.images]] = True
-        masks.append(mask[rows])
+    masks = [_mask(cluster.images, row_of, rows) for cluster in grouping.clusters]
     place_of, purity, recall = _best(masks, target)
     usual = _usual(table, rows)
-    if not _names(masks, target) and _names(usual, target):
-        place_of, (_, purity, recall) = len(masks), _best(usual, target)
+    found = [_mask(r.images, row_of, rows) for r in results if isinstance(r, Finding)]
+    place = str(place_of + 1) if place_of >= 0 else "-"
+    for kind, more in (("f", found), ("p", usual)):
+        if not _names(masks, target) and _names(more, target):
+            place, (_, purity, recall) = kind, _best(more, target)
+            break
     rng = np.random.default_rng(case.seed)
     maps = table["relevance.positive"].astype(np.float32) - table["relevance.negative"]
     concepts = table["relevance.concepts"].astype(np.float64)
@@ -156,7 +158,7 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
         clusters=len(masks),
         purity=purity,
         recall=recall,
-        rank=place_of + 1,
+        place=place,
         prototypes=len(usual),
         rung=max(rungs, key=lambda r: r.rank).value if rungs else "none",
         chance=_names([rng.permutation(mask) for mask in masks], target),
@@ -249,7 +251,16 @@ def domino(table: Measurements, concepts: NDArray[np.float64], seed: int) -> Lab
 def _points(concepts: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     k = min(16, len(concepts) - 1)
     points: NDArray[np.float64] = PCA(k, random_state=seed).fit_transform(concepts)
-    return points / points.std()
+    scaled: NDArray[np.float64] = points / points.std()
+    return scaled
+
+
+def _mask(images: Iterable[str], row_of: dict[str, int], rows: Labels) -> Mask:
+    """Return which of the rows (n,) are among the images."""
+    mask = np.zeros(len(row_of), bool)
+    mask[[row_of[i] for i in images]] = True
+    found: Mask = mask[rows]
+    return found
 
 
 def _usual(table: Measurements, rows: Labels) -> list[Mask]:
@@ -285,11 +296,10 @@ def _best(masks: Sequence[Mask], target: Mask) -> tuple[int, float, float]:
 
 def _line(row: Row) -> str:
     mark = {True: "yes", False: "-"}
-    place = "p" if row.rank > row.clusters else row.rank or "-"
     return (
         f"{row.artifact:13}{row.contamination:>5.0%} {row.family:15}{row.seed:>4}"
         f"{100 * row.use:>5.0f}{row.shown:>6}{row.purity:>7.2f}{row.recall:>6.2f}"
-        f"{place:>5} of {row.clusters}  {row.rung:>11}{mark[row.spray]:>7}"
+        f"{row.place:>5} of {row.clusters}  {row.rung:>11}{mark[row.spray]:>7}"
         f"{mark[row.spray_best]:>5}{mark[row.pcx]:>7}{mark[row.pcx_best]:>5}{mark[row.domino]:>8}"
     )
 
@@ -324,7 +334,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
             continue
         hits = (
             [r.named for r in some],
-            [r.named and r.rank == 1 for r in some],
+            [r.named and r.place in ("1", "f") for r in some],
             [_above(r) for r in some],
             [r.chance for r in some],
             [r.spray for r in some],

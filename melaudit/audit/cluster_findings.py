@@ -131,7 +131,7 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
     if cluster.suppression is not None:
         evidence.append(_dependence(first, cluster.suppression))
     reached = {e.rung for e in evidence if e.reached}
-    others = [look.cluster.id for look in away if look is not first]
+    others = [look for look in away if look is not first]
     used = Rung.DEPENDENCE in reached
     does = "decides by" if used else "looks at"
     return Finding(
@@ -147,7 +147,7 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
         classes=(cluster.predicted,),
         statement=_statement(first, others),
         evidence=tuple(evidence),
-        images=cluster.images,
+        images=tuple(i for look in (first, *others) for i in look.cluster.images),
         remedy=_known_first(cluster)
         + f"Look at the images of cluster {cluster.id} and say what they share. If it is no "
         "part of the lesion, mark it in suspicious.csv and give that back with --labels to find "
@@ -165,7 +165,7 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
     )
 
 
-def _statement(look: Look, others: Sequence[str]) -> str:
+def _statement(look: Look, others: Sequence[Look]) -> str:
     cluster = look.cluster
     said = (
         f"{many(cluster.n, 'image')} of the {look.n:,} called {cluster.predicted} (cluster "
@@ -179,7 +179,9 @@ def _statement(look: Look, others: Sequence[str]) -> str:
         assert cluster.suppression is not None
         said += f". {_lost(cluster.suppression)}"
     if others:
-        said += f". The same holds for {', '.join(others)}"
+        more = sum(other.cluster.n for other in others)
+        names = ", ".join(other.cluster.id for other in others)
+        said += f". It looks away from the centre of {more:,} more in the same way ({names})"
     return f"{said}."
 
 

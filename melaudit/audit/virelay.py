@@ -114,26 +114,25 @@ def _kept(folder: Path) -> Kept:
         table = pd.read_parquet(folder / "images.parquet")
         store = Store(folder / manifest["shards"], manifest["run"], tuple(table["id"]))
         read = store.column("row")
-        logits = store.column("logits")
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{folder} is no whole output folder ({type(error).__name__}: {error}); name one that "
             "`melaudit run` finished, with its shards"
         ) from error
     names = {name: k for k, name in enumerate(findings.provenance.classes)}
-    columns = [f"probability_{name}" for name in names]
     found = table.iloc[read]
+    odds = [np.asarray(found[f"probability_{name}"], np.float32) for name in names]
     return Kept(
         findings=findings,
         ids=tuple(found["id"]),
         labels=np.array([names.get(name, len(names)) for name in found["label"]], np.int64),
         predictions=np.asarray(store.column("prediction"), np.int64),
-        odds=found[columns].to_numpy(np.float32) if len(logits) else np.empty((0, len(names))),
+        odds=np.stack(odds, 1),
         store=store,
     )
 
 
-def _paths(ids: tuple[str, ...], data: Path) -> list[Path]:
+def _paths(ids: tuple[str, ...], data: Path) -> list[str]:
     dataset = open_dataset(data)
     known = dict(zip(dataset.ids, dataset.paths, strict=True))
     missing = [identity for identity in ids if identity not in known]
@@ -145,7 +144,7 @@ def _paths(ids: tuple[str, ...], data: Path) -> list[Path]:
     return [known[identity] for identity in ids]
 
 
-def _pictures(kept: Kept, paths: list[Path] | None) -> Iterator[NDArray[np.uint8]]:
+def _pictures(kept: Kept, paths: list[str] | None) -> Iterator[NDArray[np.uint8]]:
     """Yield the images (SIDE, SIDE, 3) in order."""
     tiny = kept.store.column("thumbnail")
     hidden = kept.findings.provenance.config.get("sharing") == "no-images"

@@ -59,7 +59,7 @@ def made(tmp_path: Path) -> Callable[..., Path]:
         labels = ["benign" if i % 3 else HOSTILE for i in range(N)]
         table = {"id": list(ids), "label": [None, *labels[1:]]}
         for k, name in enumerate(classes):
-            table[f"probability_{name}"] = [0.25 + 0.5 * k] * N  # type: ignore[list-item]
+            table[f"probability_{name}"] = [0.25 + 0.5 * k] * N
         pd.DataFrame(table).to_parquet(folder / "images.parquet")
         group = Cluster(
             "malignant-1", HOSTILE, 12, 0.5, {}, (), tuple(ids[i] for i in range(13) if i != 4),
