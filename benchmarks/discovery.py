@@ -141,10 +141,10 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
     place_of, purity, recall = _best(masks, target)
     usual = _usual(table, rows)
     found = [_mask(r.images, row_of, rows) for r in results if isinstance(r, Finding)]
-    place = str(place_of + 1) if place_of >= 0 else "-"
+    rank = str(place_of + 1) if place_of >= 0 else "-"
     for kind, more in (("f", found), ("p", usual)):
         if not _names(masks, target) and _names(more, target):
-            place, (_, purity, recall) = kind, _best(more, target)
+            rank, (_, purity, recall) = kind, _best(more, target)
             break
     rng = np.random.default_rng(case.seed)
     maps = table["relevance.positive"].astype(np.float32) - table["relevance.negative"]
@@ -158,7 +158,7 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
         clusters=len(masks),
         purity=purity,
         recall=recall,
-        place=place,
+        place=rank,
         prototypes=len(usual),
         rung=max(rungs, key=lambda r: r.rank).value if rungs else "none",
         chance=_names([rng.permutation(mask) for mask in masks], target),
