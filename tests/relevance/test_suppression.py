@@ -73,7 +73,8 @@ def test_an_identity_hands_its_input_on_to_others_untouched() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             given = self.conv(x)
-            return (self.layer(given) + 10 * given).mean((2, 3))
+            logits: Tensor = (self.layer(given) + 10 * given).mean((2, 3))
+            return logits
 
     torch.manual_seed(0)
     model, x = Shared().eval(), torch.rand(2, 3, 4, 4)
