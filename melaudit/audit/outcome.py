@@ -17,7 +17,7 @@ from melaudit.audit.feedback import refit
 from melaudit.audit.grouping import Grouping
 from melaudit.audit.performance import doubts, performance
 from melaudit.audit.preparation import Prepared
-from melaudit.audit.slices import slices
+from melaudit.audit.slices import by_column, slices
 from melaudit.audit.store import Store
 from melaudit.detectors.interface import Detector, Measurements
 from melaudit.errors import DatasetError
@@ -67,11 +67,12 @@ def outcome(
     grouping = Grouping(present)
     conclusions = conclude((*detectors, grouping), table)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
+    columns = by_column(table.labels, table.predictions, prepared.classes, table.metadata)
     return Outcome(
         measurements=table,
         conclusions=conclusions,
         clusters=grouping.clusters,
-        performance=dataclasses.replace(performed(table), slices=parts),
+        performance=dataclasses.replace(performed(table), slices=parts, columns=columns),
         skipped=conclusions.skipped,
         controls=controls(dataclasses.replace(table, explanations=conclusions.trust), present),
         prototypes=grouping.prototypes,

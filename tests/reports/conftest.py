@@ -17,11 +17,13 @@ from melaudit.findings import (
     CheckStatus,
     ClassPerformance,
     Cluster,
+    ColumnPerformance,
     Control,
     Evidence,
     Explanations,
     Finding,
     Findings,
+    GroupPerformance,
     Inputs,
     NotFound,
     Operation,
@@ -287,6 +289,18 @@ def findings() -> Findings:
                 SlicePerformance("malignant", "dark_ring", True, 206, 1.0, 0.982, 1.0),
                 SlicePerformance("malignant", "dark_ring", False, 294, 0.837, 0.79, 0.875),
             ),
+            columns=(
+                ColumnPerformance(
+                    "age",
+                    (
+                        GroupPerformance("benign", "30 to 49", 240, 0.93, 0.891, 0.956),
+                        GroupPerformance("benign", "under 30", 120, 0.9, 0.833, 0.942),
+                        GroupPerformance("malignant", "30 to 49", 200, 0.81, 0.75, 0.858),
+                    ),
+                    too_few=3,
+                    unknown=40,
+                ),
+            ),
         ),
         findings=(ring_finding(), weak_finding()),
         not_found=(
@@ -484,6 +498,10 @@ def hostile() -> Record:
                 per_class=tuple(ClassPerformance(n, 3, 0.5, 0.1, 0.9, 0.5) for n in HOSTILE),
                 confusion=tuple((1,) * len(HOSTILE) for _ in HOSTILE),
                 slices=tuple(SlicePerformance(n, n, True, 9, 0.5, 0.1, 0.9) for n in HOSTILE),
+                columns=tuple(
+                    ColumnPerformance(n, (GroupPerformance(n, n, 9, 0.5, 0.1, 0.9),) * 2, 1, 1)
+                    for n in HOSTILE
+                ),
             ),
             provenance=replace(
                 f.provenance,

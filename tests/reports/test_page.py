@@ -301,6 +301,39 @@ def test_performance_is_told_apart_by_artifact(pages: dict[str, Page]) -> None:
     assert with_ring.chart is not None
 
 
+def test_performance_is_told_apart_by_column(pages: dict[str, Page]) -> None:
+    (table,) = pages["ring"].performance.columns
+
+    assert (table.title, table.head) == ("Images of a label by age", "Age")
+    assert [(r.label, r.part, r.n) for r in table.rows] == [
+        ("benign", "30 to 49", "240"),
+        ("benign", "under 30", "120"),
+        ("malignant", "30 to 49", "200"),
+    ]
+    assert table.rows[2].interval == "75.0 to 85.8\u00a0%"
+    assert table.note == (
+        "3\u00a0images left out: too few of a label in their group. "
+        "Nothing is known of 40\u00a0images."
+    )
+
+
+def test_of_many_groups_the_lowest_are_shown(records: dict[str, Record]) -> None:
+    f = records["ring"].findings
+    (column,) = f.performance.columns
+    many = tuple(
+        replace(column.groups[0], group=f"site {k}", right=(k * 7 % 20) / 20) for k in range(20)
+    )
+    columns = tuple(replace(column, groups=many, column=f"site {k}") for k in range(9))
+    findings = replace(f, performance=replace(f.performance, columns=columns))
+
+    section = build_page(replace(records["ring"], findings=findings)).performance
+
+    shown = [row.part for row in section.columns[0].rows]
+    assert shown == [f"site {k}" for k in range(20) if (k * 7 % 20) < 12]
+    assert section.columns[0].note.startswith("The 12 lowest of 20 figures")
+    assert len(section.columns) == 6 and section.columns_note.startswith("3\u00a0more columns")
+
+
 def test_a_thousand_classes_give_the_worst_only(records: dict[str, Record]) -> None:
     record = records["ring"]
     p = record.findings.performance
