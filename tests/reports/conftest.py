@@ -238,7 +238,7 @@ def cluster(name: str, predicted: str, images: tuple[str, ...], suspicion: float
         n=len(images) * 10,
         suspicion=suspicion,
         parts={"border": suspicion, "artifact": min(1.0, suspicion * 1.1)},
-        why=(f"{suspicion:.0%} of its images show a black ring.",),
+        why=(f"{100 * suspicion:.0f} % of its images show a black ring.",),
         images=images,
         class_mix={"malignant": 90, "benign": 10},
         error_rate=0.1,
@@ -422,7 +422,7 @@ def landscape(clusters: tuple[Cluster, ...], images: int = 200) -> Landscape:
     known = [clusters[k] if k < len(clusters) else None for k in of]
     called = [c.predicted if c else "benign" for c in known]
     return Landscape(
-        how="The two directions in which decisions differ most; they hold 61% of the differences.",
+        how="The two directions in which decisions differ most; they hold 61 % of the differences.",
         images=tuple(f"point_{k:04d}.jpg" for k in range(images)),
         x=tuple(float(3 * k + rng.normal()) for k in of),
         y=tuple(float(2 * (k % 2) + rng.normal()) for k in of),

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from melaudit.findings import Severity, Skipped, Verdict
 from melaudit.reports import build_page
 from melaudit.reports.html import render
@@ -382,11 +380,9 @@ def test_a_crowd_is_cut_and_counted(pages: dict[str, Page]) -> None:
 
 
 def test_pictures_that_do_not_fit_are_counted_on_the_page(
-    records: dict[str, Record], monkeypatch: pytest.MonkeyPatch
+    records: dict[str, Record],
 ) -> None:
-    monkeypatch.setattr("melaudit.reports.page.MAX_TILES", 6)
-
-    page = build_page(records["ring"])
+    page = build_page(records["ring"], max_tiles=6)
 
     assert len(page.plates) == 6
     assert page.left_out.endswith("left out to keep this file small enough to open anywhere.")
