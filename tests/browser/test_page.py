@@ -103,14 +103,11 @@ def test_without_script_all_words_and_pictures_are_there(visit: Visit) -> None:
     assert page.locator("[data-js]:visible").count() == 0
 
 
-@pytest.mark.parametrize("height", ["205mm", "220mm"])
-def test_a_printed_heading_stays_with_its_first_finding(
-    height: str, visit: Visit, tmp_path: Path
-) -> None:
+def test_a_printed_heading_stays_with_its_first_finding(visit: Visit, tmp_path: Path) -> None:
     # The verdict is stretched so that "Findings" comes to stand near the end of a page.
     pypdf = pytest.importorskip("pypdf", reason="needs pypdf")
     page = visit("ring").page
-    page.evaluate("h => { document.getElementById('summary').style.height = h; }", height)
+    page.evaluate("document.getElementById('summary').style.height = '205mm'")
 
     page.pdf(path=tmp_path / "report.pdf", format="A4", print_background=True)
 

@@ -304,8 +304,8 @@ def test_performance_is_told_apart_by_column(pages: dict[str, Page]) -> None:
 
     assert (table.title, table.head) == ("Images of a label by age", "Age")
     assert [(r.label, r.part, r.n) for r in table.rows] == [
-        ("benign", "30 to 49", "240"),
         ("benign", "under 30", "120"),
+        ("benign", "30 to 49", "240"),
         ("malignant", "30 to 49", "200"),
     ]
     assert table.rows[2].interval == "75.0 to 85.8\u00a0%"
@@ -313,6 +313,28 @@ def test_performance_is_told_apart_by_column(pages: dict[str, Page]) -> None:
         "3\u00a0images left out: too few of a label in their group. "
         "Nothing is known of 40\u00a0images."
     )
+
+
+def test_groups_without_numbers_keep_their_order(records: dict[str, Record]) -> None:
+    f = records["ring"].findings
+    (column,) = f.performance.columns
+    groups = tuple(replace(column.groups[0], group=g) for g in ("torso", "arm 2", "head"))
+    columns = (replace(column, groups=groups),)
+    findings = replace(f, performance=replace(f.performance, columns=columns))
+
+    section = build_page(replace(records["ring"], findings=findings)).performance
+
+    assert [row.part for row in section.columns[0].rows] == ["torso", "arm 2", "head"]
+
+
+def test_a_property_of_every_image_is_told_apart_by_how_it_is(records: dict[str, Record]) -> None:
+    f = records["ring"].findings
+    part = replace(f.performance.slices[0], artifact="brightness")
+    findings = replace(f, performance=replace(f.performance, slices=(part,)))
+
+    section = build_page(replace(records["ring"], findings=findings)).performance
+
+    assert section.slices[0].part == "with unusual brightness"
 
 
 def test_of_many_groups_the_lowest_are_shown(records: dict[str, Record]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from melaudit.findings import (
@@ -19,6 +20,12 @@ MAX_SLICES = 40
 MAX_COLUMNS = 6
 MAX_GROUPS = 12
 """Rows of one column: the lowest figures are shown where there are more."""
+OVERALL = {
+    "brightness": "unusual brightness",
+    "jpeg_quality": "low JPEG quality",
+    "picture_size": "unusual picture size",
+}
+"""Properties that every image has, in words for those that are told apart by them."""
 SHADES = 5
 """Steps of shading in the confusion table."""
 
@@ -171,7 +178,7 @@ def _class(c: ClassPerformance) -> ClassRow:
 
 def _column(c: ColumnPerformance) -> ColumnTable:
     lowest = sorted(c.groups, key=lambda g: g.right)[:MAX_GROUPS]
-    shown = [g for g in c.groups if g in lowest][:MAX_GROUPS]
+    shown = [g for g in _placed(c.groups) if g in lowest][:MAX_GROUPS]
     notes = []
     if len(c.groups) > len(shown):
         notes.append(
@@ -189,8 +196,27 @@ def _column(c: ColumnPerformance) -> ColumnTable:
     return ColumnTable(title, wording.sentence(column), rows, " ".join(notes))
 
 
+def _placed(groups: tuple[GroupPerformance, ...]) -> tuple[GroupPerformance, ...]:
+    """Within each label, put groups that are all named by numbers, as ages are, in their order."""
+    numbers = {g.group: re.search(r"\d+(?:\.\d+)?", g.group) for g in groups}
+    order = {name: float(found[0]) for name, found in numbers.items() if found}
+    if len(order) < len(numbers):
+        return groups
+    labels = list(dict.fromkeys(g.label for g in groups))
+    return tuple(
+        sorted(
+            groups,
+            key=lambda g: (
+                labels.index(g.label),
+                order[g.group],
+                not g.group.startswith("under"),
+            ),
+        )
+    )
+
+
 def _slice(s: SlicePerformance) -> SliceRow:
-    artifact = wording.human(s.artifact)
+    artifact = OVERALL.get(s.artifact) or wording.human(s.artifact)
     return _row(s, f"with {artifact}" if s.shown else f"without {artifact}")
 
 
