@@ -253,6 +253,33 @@ class SlicePerformance:
 
 
 @dataclass(frozen=True)
+class GroupPerformance:
+    """How the images of one label fare that belong to one group of a column."""
+
+    label: str
+    group: str
+    """The column's value, or the range that it falls into."""
+    n: int
+    right: float
+    """Share called by their label, with its 95 % interval."""
+    right_low: float
+    right_high: float
+
+
+@dataclass(frozen=True)
+class ColumnPerformance:
+    """How the images of each label fare by a column of the data table: sex, age, source."""
+
+    column: str
+    groups: tuple[GroupPerformance, ...]
+    """By label; within a label the largest group of the column first."""
+    too_few: int
+    """Labelled images of groups that are left out: too few of a label to say anything."""
+    unknown: int
+    """Labelled images of which the column says nothing."""
+
+
+@dataclass(frozen=True)
 class Performance:
     """How the model does on the labelled images."""
 
@@ -269,6 +296,8 @@ class Performance:
     """Counts, [label][prediction]."""
     slices: tuple[SlicePerformance, ...] = ()
     """Per label and artifact, the images with it before those without."""
+    columns: tuple[ColumnPerformance, ...] = ()
+    """Per column of the data table that tells patients, sites or sources apart."""
 
 
 @dataclass(frozen=True)

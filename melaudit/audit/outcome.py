@@ -18,7 +18,7 @@ from melaudit.audit.grouping import Grouping
 from melaudit.audit.laboratory import Laboratory
 from melaudit.audit.performance import doubts, performance
 from melaudit.audit.preparation import Prepared
-from melaudit.audit.slices import slices
+from melaudit.audit.slices import by_column, slices
 from melaudit.audit.store import Store
 from melaudit.detectors.interface import Detector, Measurements
 from melaudit.errors import DatasetError
@@ -72,11 +72,12 @@ def outcome(
     grouping = Grouping(present, laboratory)
     conclusions = conclude((*detectors, grouping), table)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
+    columns = by_column(table.labels, table.predictions, prepared.classes, table.metadata)
     return Outcome(
         measurements=table,
         conclusions=conclusions,
         clusters=grouping.clusters,
-        performance=dataclasses.replace(performed(table), slices=parts),
+        performance=dataclasses.replace(performed(table), slices=parts, columns=columns),
         skipped=conclusions.skipped,
         controls=controls(dataclasses.replace(table, explanations=conclusions.trust), present),
         prototypes=grouping.prototypes,

@@ -151,7 +151,7 @@ def _card(
         suspicion=f"{cluster.suspicion:.2f}",
         suspicion_bar=_length(cluster.suspicion),
         parts=_parts(cluster),
-        why=cluster.why,
+        why=tuple(wording.bound(line) for line in cluster.why),
         mix=_mix(cluster.class_mix),
         errors=_errors(cluster, others),
         border=_against(border, _weighted([(c.n, c.border_share) for c in others])),
