@@ -126,7 +126,9 @@ def _refuted(finding: Finding) -> NotFound:
         n=max(e.n for e in finding.evidence),
         minimum_detectable_effect=None,
         effect="",
-        statement=f"{finding.title}: nothing is left of it once the number of tests is counted in.",
+        # One clause: a table that quotes the first clause alone must not quote the claim.
+        statement=f'Nothing is left of "{finding.title.rstrip(".")}" once the number of tests is '
+        "counted in.",
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from melaudit.findings import Evidence, Finding, Findings, Rung
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
-from melaudit.reports import explain, wording
+from melaudit.reports import explain, scales, wording
 from melaudit.reports.markdown import escaped, sentence, table
 from melaudit.reports.regulation import DISCLAIMER, QUESTIONS
 
@@ -119,8 +119,8 @@ def _excluded(findings: Findings) -> list[str]:
         (
             escaped(wording.human(n.artifact)),
             wording.count(n.n),
-            wording.figure(n.minimum_detectable_effect),
-            escaped(n.effect),
+            scales.written(n.effect, n.minimum_detectable_effect),
+            escaped(scales.plain(n.effect)),
             sentence(n.statement),
         )
         for n in findings.not_found

@@ -3,7 +3,7 @@
 A detector names its figures in the field's words; "odds ratio" and "relevance on the ring over that
 in the same place" are ratios (no effect is 1), "excess" and "change" are differences (no effect
 is 0); an area under a ROC curve is 0.5 by chance. Of other figures nobody can tell what no effect
-would be.
+would be. Shares of images or of relevance are written as percentages.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from __future__ import annotations
 import math
 import re
 
+from melaudit.reports import wording
+
 _RATIO = re.compile(r"\b(ratio|over|times|fold)\b", re.IGNORECASE)
 _AREA = re.compile(r"\bROC curve\b", re.IGNORECASE)
 _DIFFERENCE = re.compile(
     r"\b(difference|excess|change|changed|rise|fall|drop|gain|loss|lost|shift|more|fewer)\b",
     re.IGNORECASE,
 )
+
+_SHARE = re.compile(r"\b(share|rates|relevance excess)\b", re.IGNORECASE)
 
 
 def is_ratio(name: str) -> bool:
@@ -38,3 +42,22 @@ def distance(name: str, value: float) -> float:
     if is_ratio(name):
         return abs(math.log(value)) if value > 0 else math.inf
     return abs(value - (no_effect(name) or 0.0))
+
+
+def is_share(name: str) -> bool:
+    """Tell whether a figure of this name is a share of 1 or a difference of two."""
+    return _SHARE.search(name) is not None and not is_ratio(name)
+
+
+def written(name: str, value: float | None) -> str:
+    """Return a figure as its name asks: 0.38 as "38 %" where it is a share, finer where small."""
+    if not is_share(name) or value is None:
+        return wording.figure(value)
+    size = abs(value)
+    fine = 1 if size >= 0.00095 else 2
+    return wording.percent(value, 0 if size >= 0.0995 or not size else fine)
+
+
+def plain(name: str) -> str:
+    """Return the name of a figure as it stands beside one that `written` wrote."""
+    return name.removesuffix(" (share)")

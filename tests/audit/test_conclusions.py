@@ -67,6 +67,7 @@ def test_a_finding_without_a_rung_left_is_a_thing_not_found() -> None:
     )
     assert not found
     assert refuted[-1].artifact == "a"
+    assert refuted[-1].statement.startswith('Nothing is left of "a"')
 
 
 def test_a_detector_may_be_milder_than_its_rung_but_never_worse() -> None:

@@ -372,7 +372,7 @@ def test_a_thousand_classes_give_the_worst_only(records: dict[str, Record]) -> N
 def test_what_was_not_found_is_listed_with_the_least_effect(pages: dict[str, Page]) -> None:
     ruler, ink = pages["ring"].not_found
 
-    assert (ruler.artifact, ruler.n, ruler.least) == ("Ruler", "64", "0.09")
+    assert (ruler.artifact, ruler.n, ruler.least) == ("Ruler", "64", "9.0\u00a0%")
     assert ink.least == "\u2013"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from melaudit.findings import Evidence, Finding, Findings, NotFound, Rung, Skipped
-from melaudit.reports import charts, explain, wording
+from melaudit.reports import charts, explain, scales, wording
 from melaudit.reports.sections.ladder import Step, ladder
 
 MAX_ROWS = 40
@@ -156,7 +156,9 @@ def _least(missing: Sequence[NotFound]) -> tuple[Least, ...]:
     kinds = dict.fromkeys(m.effect for m in known)
     return tuple(
         Least(
-            wording.figure(best[kind].minimum_detectable_effect), kind, wording.count(best[kind].n)
+            scales.written(kind, best[kind].minimum_detectable_effect),
+            scales.plain(kind),
+            wording.count(best[kind].n),
         )
         for kind in kinds
     )

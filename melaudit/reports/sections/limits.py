@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit.findings import Findings, Trust
-from melaudit.reports import explain, wording
+from melaudit.reports import explain, scales, wording
 
 MAX_ROWS = 60
 
@@ -66,9 +66,9 @@ def not_found(findings: Findings) -> tuple[tuple[NotFoundRow, ...], str]:
         NotFoundRow(
             wording.sentence(wording.human(n.artifact)),
             wording.count(n.n),
-            n.effect,
-            wording.figure(n.minimum_detectable_effect),
-            n.statement,
+            scales.plain(n.effect),
+            scales.written(n.effect, n.minimum_detectable_effect),
+            wording.bound(n.statement),
         )
         for n in findings.not_found[:MAX_ROWS]
     )
