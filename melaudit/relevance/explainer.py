@@ -291,6 +291,8 @@ class Explainer:
         randomise(model, depth, seed)
         engine, canonizer, _, biased = self._settings
         with self._alike(model, engine, canonizer, biased) as explainer:
+            # What the engine does to the outputs is known from the model itself.
+            explainer.output_difference = self.output_difference
             yield explainer
 
     def both_engines(self) -> AbstractContextManager[tuple[Explainer, Explainer]] | None:
@@ -326,6 +328,7 @@ class Explainer:
             self._alike(copied(self.model), engine, canonizer, biased=True) as first,
             self._alike(copied(self.model), other, "auto", biased=True) as second,
         ):
+            first.output_difference = self.output_difference
             yield first, second
 
     def _alike(self, model: nn.Module, engine: str, canonizer: str, biased: bool) -> Explainer:
@@ -372,26 +375,32 @@ class Explainer:
     def _enter(self, image: Tensor) -> ExitStack:
         """Put the engine on the model; what comes back takes it off again.
 
-        On the way the engine's logits of one image are held against the model's own.
+        At the first use the engine's logits of one image are held against the model's own.
         """
         with ExitStack() as undo:
             undo.callback(remember_state(self.model))
             restore_hooks = remember_hooks(self.model)
             self.model.eval()
             self.model.requires_grad_(False)
-            with model_errors(image), torch.no_grad():
-                own = find_logits(self.model(image), self.num_classes)
-            if len(own) != 1:
-                raise RelevanceError(
-                    f"for one image the model gave {tuple(own.shape)}; expected logits (1, K), "
-                    "without the axis of images squeezed away"
-                )
+            own = self._own_logits(image) if self.output_difference is None else None
             undo.push(lambda failure, *_: restore_hooks() if failure else None)
             undo.enter_context(self._engine)
-            logits = self._engine.attribute(image, None, ()).logits
-            self.output_difference = logits_differ(logits, own, self._engine.name)
-            self._first = image
+            if own is not None:
+                logits = self._engine.attribute(image, None, ()).logits
+                self.output_difference = logits_differ(logits, own, self._engine.name)
+                self._first = image
             return undo.pop_all()
+
+    def _own_logits(self, image: Tensor) -> Tensor:
+        """Return the logits (1, K) of one image (1, C, H, W), with no engine on the model."""
+        with model_errors(image), torch.no_grad():
+            own = find_logits(self.model(image), self.num_classes)
+        if len(own) != 1:
+            raise RelevanceError(
+                f"for one image the model gave {tuple(own.shape)}; expected logits (1, K), "
+                "without the axis of images squeezed away"
+            )
+        return own
 
     def _images(self, x: Tensor) -> Tensor:
         return accepted(x, self.model)
