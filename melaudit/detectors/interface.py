@@ -6,7 +6,7 @@ Because the two halves share nothing but named columns, the same detector works 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -45,8 +45,12 @@ class Attributor(Protocol):
         """Return the logits (N, K) of the model as it was given, with no engine on it."""
         ...
 
-    def randomised(self, depth: float, seed: int) -> AbstractContextManager[Attributor]:
-        """Give the same for a copy of the model, its weights shuffled from the output down."""
+    def randomised(self, depths: Sequence[float], seed: int) -> Iterator[Attributor]:
+        """Yield the same for a copy of the model, its weights shuffled down to each depth in turn.
+
+        Depths are shares of the layers from the output down, growing; each explainer is of use
+        until the next is asked for.
+        """
         ...
 
     def both_engines(self) -> AbstractContextManager[tuple[Attributor, Attributor]] | None:

@@ -27,7 +27,7 @@ from melaudit.relevance.layers import concept_layer, find_layer
 from melaudit.relevance.outputs import find_logits, predictions
 from melaudit.relevance.parts import Parts, join
 from melaudit.relevance.places import Places, both_sides
-from melaudit.relevance.randomisation import randomise
+from melaudit.relevance.randomisation import cascade
 
 
 class Explainer:
@@ -279,21 +279,22 @@ class Explainer:
             parts = self._parts(x, None, forward)
         return torch.cat([logits for logits, _ in parts]), torch.cat([means for _, means in parts])
 
-    @contextmanager
-    def randomised(self, depth: float, seed: int) -> Iterator[Explainer]:
-        """Give an explainer, alike but of a copy of the model with weights shuffled to a depth.
+    def randomised(self, depths: Sequence[float], seed: int) -> Iterator[Explainer]:
+        """Yield for each depth an explainer, alike but of a copy with weights shuffled to there.
 
-        `depth` in (0, 1] is the share of the layers, from the output down (see
-        `randomisation.randomise`). Raises RelevanceError for a model that cannot be copied.
+        A depth in (0, 1] is the share of the layers, from the output down (see
+        `randomisation.cascade`). It is one copy, shuffled on, so that each explainer is of use
+        until the next is asked for. Raises RelevanceError for a model that cannot be copied.
         """
         self.close()  # what is on the model must not be in the copy
         model = copied(self.model)
-        randomise(model, depth, seed)
         engine, canonizer, _, biased = self._settings
         with self._alike(model, engine, canonizer, biased) as explainer:
             # What the engine does to the outputs is known from the model itself.
             explainer.output_difference = self.output_difference
-            yield explainer
+            for _ in cascade(model, depths, seed):
+                yield explainer
+                explainer.close()  # the model's own weights are shuffled on, not canonizers'
 
     def both_engines(self) -> AbstractContextManager[tuple[Explainer, Explainer]] | None:
         """Return explainers with this engine and with the other, each on a copy of the model.
