@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
 from melaudit.artifacts.overall import added, difference, edited, found, neutral, varied
 from melaudit.artifacts.photometry import field_and_zone
-from melaudit.artifacts.picture import checked, checked_dose, checked_mask, reduced, rounded
+from melaudit.artifacts.picture import Layer, checked, checked_dose, checked_mask, reduced, rounded
 
 SIDE = 288
 """Longer side of the reduced copy that is measured, in pixels; smaller pictures stay as they
@@ -92,24 +92,41 @@ class Blur:
         )
 
 
-def blurriness(image: RGB, around: bool = False) -> float:
+def blurriness(image: RGB) -> float:
     """Return 0 to 1: the share of neighbouring pixels' variation that a further blur leaves.
 
     The larger of the two directions counts, so that a blur by movement does too. A picture of one
-    colour has no detail to lose: 1. `around` looks at the skin outside the middle only.
+    colour has no detail to lose: 1.
     """
+    return _most_left(reduced(image, SIDE), (None,))[0]
+
+
+def blurrinesses(image: RGB) -> tuple[float, float]:
+    """Return the blurriness of the picture, and that of the skin outside its middle."""
     small = reduced(image, SIDE)
+    whole, around = _most_left(small, (None, field_and_zone(small)[1]))
+    return whole, around
+
+
+def _most_left(small: RGB, places: Sequence[Mask | None]) -> list[float]:
+    """Return the larger share left of the two directions, in each place (h, w), None for all."""
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    where = field_and_zone(small)[1] if around else np.ones(grey.shape, np.bool_)
-    return max(_left(grey, where, 0), _left(grey, where, 1))
+    along = [_variation(grey, axis) for axis in (0, 1)]
+    return [max(_left(*along[axis], place, axis) for axis in (0, 1)) for place in places]
 
 
-def _left(grey: NDArray[np.float32], where: Mask, axis: int) -> float:
-    """Return the share of the variation along an axis of a grey picture (h, w) that is left."""
+def _variation(grey: NDArray[np.float32], axis: int) -> tuple[Layer, Layer]:
+    """Return the variation along an axis of a grey picture (h, w), and what a blur takes of it."""
     again = cv2.blur(grey, (1, LENGTH) if axis == 0 else (LENGTH, 1))
-    pairs = np.delete(where, 0, axis) & np.delete(where, -1, axis)
-    before = np.abs(np.diff(grey, axis=axis))[pairs]
-    lost = np.maximum(before - np.abs(np.diff(again, axis=axis))[pairs], 0)
+    before = np.abs(np.diff(grey, axis=axis))
+    return before, np.maximum(before - np.abs(np.diff(again, axis=axis)), 0)
+
+
+def _left(before: Layer, lost: Layer, where: Mask | None, axis: int) -> float:
+    """Return the share of the variation along an axis that is left where a mask (h, w) is True."""
+    if where is not None:
+        pairs = np.delete(where, 0, axis) & np.delete(where, -1, axis)
+        before, lost = before[pairs], lost[pairs]
     total = float(before.sum(dtype=np.float64))
     return 1 - float(lost.sum(dtype=np.float64)) / total if total > 0 else 1.0
 

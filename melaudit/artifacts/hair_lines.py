@@ -13,7 +13,7 @@ import numpy as np
 
 from melaudit.artifacts.interface import RGB, Mask
 from melaudit.artifacts.marks import SIDE, Marks, Values, marks
-from melaudit.artifacts.picture import reduced
+from melaudit.artifacts.picture import most, reduced
 from melaudit.artifacts.ridges import ridges
 
 OFFSET = 12.0
@@ -34,7 +34,7 @@ TOGETHER = 3
 
 def lines(image: RGB) -> Marks:
     """Return the lines that may be hairs, on the reduced copy of an image."""
-    light = reduced(image, SIDE).max(2).astype(np.float32)
+    light = most(reduced(image, SIDE)).astype(np.float32)
     response = ridges(-np.log(light + OFFSET))
     around = cv2.blur(np.abs(response), (AROUND, AROUND))
     clear = (response > FAINTEST) & (response > STANDS_OUT * around) & _inside(light)

@@ -51,6 +51,13 @@ class Photometry:
 def photometry(image: RGB) -> Photometry:
     """Measure an RGB image (h, w, 3) of any size."""
     small = reduced(image, SIDE)
+    return _photometry(small.tobytes(), (small.shape[0], small.shape[1]))
+
+
+@lru_cache(maxsize=64)
+def _photometry(pixels: bytes, size: tuple[int, int]) -> Photometry:
+    """Measure it; kept for a few batches of pictures, since several artifacts go by it."""
+    small = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     field, zone = field_and_zone(small)
     inside, around = lab[field], lab[zone]

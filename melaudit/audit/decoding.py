@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,8 +18,10 @@ from PIL import ImageFile
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from melaudit.artifacts.interface import Artifact, Found
 from melaudit.audit.imagefile import Decoded, Status, read_image, shrink
 from melaudit.audit.preprocessing import Preprocessing
+from melaudit.audit.sightings import Packed, Sightings, able_to_travel, sightings
 from melaudit.errors import DatasetError, PreprocessingError
 
 __all__ = ["Decoded", "ImageStream", "Loaded", "read_image", "shrink", "stream"]
@@ -43,6 +46,8 @@ class Loaded:
     """(B,) status and reasons, in the order of `indices`."""
     sizes: tuple[tuple[int, int] | None, ...]
     """(B,) (width, height) as in the file, None where it is unknown."""
+    seen: Mapping[str, Sequence[Found]] = field(default_factory=dict)
+    """Artifact -> (N,) what its finder saw in the views, where a worker has looked."""
 
     @property
     def start(self) -> int:
@@ -55,6 +60,8 @@ class ImageStream:
 
     What a batch holds does not depend on the number of workers. With 0 workers everything happens
     in this process. Workers are started afresh ("spawn"), since a forked child cannot use CUDA.
+    They also look for `artifacts`, beside whatever this process does with the images; without
+    workers nothing would be gained by that, and `Loaded.seen` stays empty.
     """
 
     def __init__(
@@ -66,9 +73,11 @@ class ImageStream:
         view: int = 1024,
         max_pixels: int = 64_000_000,
         timeout: float = 300.0,
+        artifacts: Sequence[Artifact] = (),
     ) -> None:
         self._paths = paths
-        self._files = _Files(preprocessing, view, max_pixels)
+        sought = able_to_travel(artifacts) if workers else ()
+        self._files = _Files(preprocessing, view, max_pixels, sought)
         self._workers = workers
         self._timeout = timeout
         self._queue = _Queue()
@@ -112,7 +121,7 @@ class ImageStream:
                 batch_size=None,
                 num_workers=self._workers,
                 collate_fn=_unchanged,
-                worker_init_fn=_leave_interrupts_to_the_parent,
+                worker_init_fn=_be_a_worker,
                 multiprocessing_context="spawn",
                 persistent_workers=True,
                 timeout=self._timeout,
@@ -163,13 +172,22 @@ class _Payload:
     inputs: Tensor | NDArray[np.float32]
     pixels: Tensor | NDArray[np.uint8]
     """All views, one after the other."""
+    seen: Mapping[str, Sequence[Packed]]
+    """Artifact -> one per view."""
 
 
 class _Files(Dataset[_Payload]):
     """What a worker does with a batch."""
 
-    def __init__(self, preprocessing: Preprocessing, view: int, max_pixels: int) -> None:
+    def __init__(
+        self,
+        preprocessing: Preprocessing,
+        view: int,
+        max_pixels: int,
+        artifacts: Sequence[Artifact] = (),
+    ) -> None:
         self.preprocessing, self.view, self.max_pixels = preprocessing, view, max_pixels
+        self.artifacts = artifacts
 
     def __getitem__(self, job: _Job) -> _Payload:
         with _strict_pillow():
@@ -188,6 +206,7 @@ class _Files(Dataset[_Payload]):
             shapes=tuple((v.shape[0], v.shape[1]) for _, v in read),
             inputs=inputs if roomy else inputs.numpy(),
             pixels=torch.from_numpy(pixels) if roomy else pixels,
+            seen=sightings(self.artifacts, [view for _, view in read]),
         )
 
     def _load(self, path: str) -> tuple[Decoded, Tensor | None, NDArray[np.uint8]]:
@@ -255,6 +274,7 @@ def _unpack(payload: _Payload) -> Loaded:
         views=tuple(_views(np.asarray(payload.pixels), payload.shapes)),
         statuses=payload.statuses,
         sizes=payload.sizes,
+        seen=Sightings(payload.seen),
     )
 
 
@@ -272,8 +292,10 @@ def _unchanged(payload: Any) -> Any:
     return payload
 
 
-def _leave_interrupts_to_the_parent(_: int) -> None:
+def _be_a_worker(_: int) -> None:
+    """Leave interrupts to the parent, and the other cores to the other processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
 
 
 def _explain(error: Exception, workers: int, timeout: float) -> str:

@@ -234,6 +234,7 @@ def _show(
 ) -> None:
     """Show the attempts to the model, a batch at a time, and keep what it said."""
     for batch in laboratory.batches(attempts):
+        laboratory.meet(attempt.row for attempt in batch if attempt.before is None)
         seen = laboratory.look([attempt.picture for attempt in batch])
         bare = [attempt.before for attempt in batch if attempt.before is not None]
         bare_seen = iter(laboratory.look(bare).logits if bare else ())

@@ -132,11 +132,19 @@ class Laboratory:
             x = torch.stack([self._preprocessing.apply(picture) for _, picture in batch])
             yield x.to(self._device)
 
+    def meet(self, rows: Iterable[int]) -> None:
+        """Look at images as they are, all that are new at once; see `known`."""
+        new = [row for row in dict.fromkeys(rows) if row not in self._known]
+        for batch in self.batches(self.pictures(new)):
+            seen = self.look([picture for _, picture in batch])
+            for i, (row, _) in enumerate(batch):
+                self._known[row] = Seen(
+                    seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1]
+                )
+
     def known(self, row: int) -> Seen:
         """Return what the model makes of one image as it is; computed once."""
-        if row not in self._known:
-            ((_, picture),) = self.pictures([row])
-            self._known[row] = self.look([picture])
+        self.meet([row])
         return self._known[row]
 
     def reference(self) -> Seen | None:

@@ -122,12 +122,14 @@ class Store:
 
     def _part(self, shard: int, name: str) -> Array | None:
         """Read a column of one shard; None where the shard has none (no image could be read)."""
-        schema = pq.read_schema(self._path(shard))
-        if name not in schema.names:
-            if schema.metadata[b"read"] != b"0":
-                raise KeyError(name)
-            return None
-        column = pq.read_table(self._path(shard), columns=[name], partitioning=None).column(0)
+        # One opening for schema and values: a conclusion reads hundreds of columns.
+        with pq.ParquetFile(self._path(shard)) as file:
+            schema = file.schema_arrow
+            if name not in schema.names:
+                if schema.metadata[b"read"] != b"0":
+                    raise KeyError(name)
+                return None
+            column = file.read([name]).column(0)
         return _from_arrow(column.combine_chunks().drop_null(), schema.field(name))
 
     def _path(self, shard: int) -> Path:

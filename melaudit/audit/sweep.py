@@ -23,6 +23,7 @@ from melaudit.audit.knowledge import Knowledge, Shown
 from melaudit.audit.preprocessing import Preprocessing
 from melaudit.audit.store import Store
 from melaudit.audit.thumbnails import thumbnail
+from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Array, Batch, Detector
 from melaudit.errors import DetectorError
 from melaudit.relevance import Attribution, Explainer
@@ -116,7 +117,10 @@ def sweep(
         observer.advance(there, computed=False)
     batches = [batch for shard in todo for batch in _batches(store.rows(shard), plan.batch_size)]
     failed: set[str] = set()
-    with ImageStream(dataset.paths, plan.preprocessing, workers=plan.workers) as stream:
+    sought = [d.artifact for d in plan.detectors if isinstance(d, ArtifactDetector)]
+    with ImageStream(
+        dataset.paths, plan.preprocessing, workers=plan.workers, artifacts=sought
+    ) as stream:
         loaded = stream.read(batches)
         for shard in todo:
             parts: list[dict[str, Array]] = []
@@ -247,6 +251,7 @@ def _batch(
         given=shown.given,
         conserves=plan.explainer.conserves,
         sizes=sizes,
+        seen=loaded.seen,
     )
 
 

@@ -6,7 +6,7 @@ Because the two halves share nothing but named columns, the same detector works 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -45,8 +45,12 @@ class Attributor(Protocol):
         """Return the logits (N, K) of the model as it was given, with no engine on it."""
         ...
 
-    def randomised(self, depth: float, seed: int) -> AbstractContextManager[Attributor]:
-        """Give the same for a copy of the model, its weights shuffled from the output down."""
+    def randomised(self, depths: Sequence[float], seed: int) -> Iterator[Attributor]:
+        """Yield the same for a copy of the model, its weights shuffled down to each depth in turn.
+
+        Depths are shares of the layers from the output down, growing; each explainer is of use
+        until the next is asked for.
+        """
         ...
 
     def both_engines(self) -> AbstractContextManager[tuple[Attributor, Attributor]] | None:
@@ -57,15 +61,18 @@ class Attributor(Protocol):
         ...
 
 
-def locate(artifact: Artifact, image: NDArray[np.uint8], told: Found | None) -> Found:
+def locate(
+    artifact: Artifact, image: NDArray[np.uint8], told: Found | None, seen: Found | None = None
+) -> Found:
     """Return where an artifact is in an image: the user's word, `told`, before the finder's.
 
-    Where the user says that it is there but not where, the finder's mask tells.
+    Where the user says that it is there but not where, the finder's mask tells. `seen` is what the
+    finder saw, if it has looked already.
     """
     if told is None:
-        return artifact.find(image)
+        return seen or artifact.find(image)
     if told.present and not told.mask.any():
-        return replace(told, mask=artifact.find(image).mask)
+        return replace(told, mask=(seen or artifact.find(image)).mask)
     return told
 
 
@@ -115,12 +122,14 @@ class Batch:
     usable one, and altogether when the user gave none."""
     given: Mapping[str, Sequence[Found | None]] = field(default_factory=dict)
     """Artifact -> (N,) what the user says of each image; None where nothing is said. See `find`."""
+    seen: Mapping[str, Sequence[Found | None]] = field(default_factory=dict)
+    """Artifact -> (N,) what its finder saw, where it has looked already."""
 
     def find(self, artifact: Artifact) -> list[Found]:
         """Return what is known of an artifact in each image; see `locate`."""
         nothing: list[Found | None] = [None] * len(self.images)
-        told = self.given.get(artifact.id, nothing)
-        return [locate(artifact, *each) for each in zip(self.images, told, strict=True)]
+        told, seen = self.given.get(artifact.id, nothing), self.seen.get(artifact.id, nothing)
+        return [locate(artifact, *each) for each in zip(self.images, told, seen, strict=True)]
 
     conserves: bool = True
     """Whether maps are meant to sum to `start`: LRP's are, those of gradients or occlusion not."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.blur import blurriness
+from melaudit.artifacts.blur import blurrinesses
 from melaudit.artifacts.photometry import photometry
 
 
@@ -107,7 +107,7 @@ def measured(image: NDArray[np.uint8], size: tuple[int, int] | None) -> dict[str
 
     `size` is (width, height) as in the file, if it is known; else the image's own counts.
     """
-    light = photometry(image)
+    light, (blurred, blurred_skin) = photometry(image), blurrinesses(image)
     width, height = size or (image.shape[1], image.shape[0])
     return {
         "lightness_skin": float(light.zone[0]),
@@ -118,8 +118,8 @@ def measured(image: NDArray[np.uint8], size: tuple[int, int] | None) -> dict[str
         "red": float(light.whole[1]),
         "yellow_skin": float(light.zone[2]),
         "yellow": float(light.whole[2]),
-        "sharpness_skin": 1 - blurriness(image, around=True),
-        "sharpness": 1 - blurriness(image),
+        "sharpness_skin": 1 - blurred_skin,
+        "sharpness": 1 - blurred,
         "pixels": float(np.sqrt(width * height)),
         "aspect": width / height,
     }

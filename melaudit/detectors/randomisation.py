@@ -6,20 +6,20 @@ lesions without ever asking the model.
 Why: such a map shows the same for a model that was trained and for one that was not.
 
 How: on at most four sampled images of a run, the map is held against that of a copy of the model
-whose weights are shuffled: each tensor within itself, from the output down to the last layer, to
-half of the layers, to all; each image has a shuffle of its own. Both signed maps are pooled to
-32 x 32 cells, which is where edges agree and grain does not, and compared by |cosine|: under
-random weights the logit's sign, and the map's with it, is a matter of chance. With all weights
-shuffled a map that never asked the weights stays exactly what it was, 1.00; maps of two trained
-ResNets had 0.00 to 0.86 (24 images and shuffles each of epsilon_plus_flat and epsilon_gamma_box,
-medians 0.52 and 0.01). A median above 0.9 is degraded, above 0.98 a failure. The shallower depths
-are told but not judged: rules that only pass positive parts send much the same relevance to the
-same places from any head (0.02 to 1.00 measured), as Sixt et al. explain.
+whose weights are shuffled: each tensor within itself, from the output down to the last layer, then
+on to half of the layers, then to all; each image has a shuffle of its own. Both signed maps are
+pooled to 32 x 32 cells, which is where edges agree and grain does not, and compared by |cosine|:
+under random weights the logit's sign, and the map's with it, is a matter of chance. With all
+weights shuffled a map that never asked the weights stays exactly what it was, 1.00; maps of two
+trained ResNets had 0.00 to 0.86 (24 images and shuffles each of epsilon_plus_flat and
+epsilon_gamma_box, medians 0.52 and 0.01). A median above 0.9 is degraded, above 0.98 a failure. The
+shallower depths are told but not judged: rules that only pass positive parts send much the same
+relevance to the same places from any head (0.02 to 1.00 measured), as Sixt et al. explain.
 
 What it does not see: maps that ask the lower weights but not the decision. Guided backpropagation
 has 0.21 to 0.86 here; `class_sensitivity` is the check that convicts it.
 
-Costs three copies of the model and six attributions for each such image.
+Costs a copy of the model and three attributions for each such image.
 
 Do instead: use LRP or CRP with another composite.
 
@@ -29,6 +29,7 @@ shuffles); Sixt, Granz and Landgraf, When Explanations Lie, ICML 2020.
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,13 +73,14 @@ class Randomisation:
             target = torch.tensor([batch.targets[i]], device=batch.inputs.device)
             # Of the image alone: the same whatever batch it is in and whoever measures it.
             seed = zlib.crc32(batch.ids[i].encode("utf-8", "surrogateescape"))
-            for depth, share in DEPTHS.items():
-                try:
-                    with batch.attributor.randomised(share, seed) as random:
-                        maps = pooled(random.lrp(batch.inputs[i : i + 1], target))
-                except MelauditError:  # the conclusion says if none was left
-                    continue
-                similarity[depth][i] = abs(cosines(own, maps)[0])
+            random = batch.attributor.randomised(tuple(DEPTHS.values()), seed)
+            # The conclusion says if none was left: neither here, where nothing can be copied,
+            with contextlib.suppress(MelauditError):
+                for depth, explainer in zip(DEPTHS, random, strict=True):
+                    # nor here, where a shuffled one cannot be explained.
+                    with contextlib.suppress(MelauditError):
+                        maps = pooled(explainer.lrp(batch.inputs[i : i + 1], target))
+                        similarity[depth][i] = abs(cosines(own, maps)[0])
         return similarity
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:

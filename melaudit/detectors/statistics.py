@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,7 +54,13 @@ def odds_ratio(table: ArrayLike) -> Estimate:
     where a cell is empty; Woolf's (1955) once every cell holds `MANY`. p: Fisher's exact test.
     An empty row or column tells nothing: value 1, interval 0 to infinity, p 1.
     """
-    counts = _table(table)
+    return _odds_ratio(tuple(_table(table).ravel().tolist()))
+
+
+@lru_cache(maxsize=4096)
+def _odds_ratio(cells: tuple[int, ...]) -> Estimate:
+    """Estimate it; kept, since shuffles of one table's labels give the same few tables."""
+    counts = np.array(cells).reshape(2, 2)
     if not counts.sum(0).all() or not counts.sum(1).all():
         return Estimate(1.0, 0.0, math.inf, 1.0)
     (a, b), (c, d) = (counts + (0.5 if (counts == 0).any() else 0)).tolist()

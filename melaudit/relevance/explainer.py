@@ -27,7 +27,7 @@ from melaudit.relevance.layers import concept_layer, find_layer
 from melaudit.relevance.outputs import find_logits, predictions
 from melaudit.relevance.parts import Parts, join
 from melaudit.relevance.places import Places, both_sides
-from melaudit.relevance.randomisation import randomise
+from melaudit.relevance.randomisation import cascade
 from melaudit.relevance.suppression import suppressed
 
 
@@ -303,19 +303,22 @@ class Explainer:
         with self._given(x):
             return torch.cat(self._parts(x, None, forward))
 
-    @contextmanager
-    def randomised(self, depth: float, seed: int) -> Iterator[Explainer]:
-        """Give an explainer, alike but of a copy of the model with weights shuffled to a depth.
+    def randomised(self, depths: Sequence[float], seed: int) -> Iterator[Explainer]:
+        """Yield for each depth an explainer, alike but of a copy with weights shuffled to there.
 
-        `depth` in (0, 1] is the share of the layers, from the output down (see
-        `randomisation.randomise`). Raises RelevanceError for a model that cannot be copied.
+        A depth in (0, 1] is the share of the layers, from the output down (see
+        `randomisation.cascade`). It is one copy, shuffled on, so that each explainer is of use
+        until the next is asked for. Raises RelevanceError for a model that cannot be copied.
         """
         self.close()  # what is on the model must not be in the copy
         model = copied(self.model)
-        randomise(model, depth, seed)
         engine, canonizer, _, biased = self._settings
         with self._alike(model, engine, canonizer, biased) as explainer:
-            yield explainer
+            # What the engine does to the outputs is known from the model itself.
+            explainer.output_difference = self.output_difference
+            for _ in cascade(model, depths, seed):
+                yield explainer
+                explainer.close()  # the model's own weights are shuffled on, not canonizers'
 
     def both_engines(self) -> AbstractContextManager[tuple[Explainer, Explainer]] | None:
         """Return explainers with this engine and with the other, each on a copy of the model.
@@ -350,6 +353,7 @@ class Explainer:
             self._alike(copied(self.model), engine, canonizer, biased=True) as first,
             self._alike(copied(self.model), other, "auto", biased=True) as second,
         ):
+            first.output_difference = self.output_difference
             yield first, second
 
     def _alike(self, model: nn.Module, engine: str, canonizer: str, biased: bool) -> Explainer:
@@ -396,26 +400,32 @@ class Explainer:
     def _enter(self, image: Tensor) -> ExitStack:
         """Put the engine on the model; what comes back takes it off again.
 
-        On the way the engine's logits of one image are held against the model's own.
+        At the first use the engine's logits of one image are held against the model's own.
         """
         with ExitStack() as undo:
             undo.callback(remember_state(self.model))
             restore_hooks = remember_hooks(self.model)
             self.model.eval()
             self.model.requires_grad_(False)
-            with model_errors(image), torch.no_grad():
-                own = find_logits(self.model(image), self.num_classes)
-            if len(own) != 1:
-                raise RelevanceError(
-                    f"for one image the model gave {tuple(own.shape)}; expected logits (1, K), "
-                    "without the axis of images squeezed away"
-                )
+            own = self._own_logits(image) if self.output_difference is None else None
             undo.push(lambda failure, *_: restore_hooks() if failure else None)
             undo.enter_context(self._engine)
-            logits = self._engine.attribute(image, None, ()).logits
-            self.output_difference = logits_differ(logits, own, self._engine.name)
-            self._first = image
+            if own is not None:
+                logits = self._engine.attribute(image, None, ()).logits
+                self.output_difference = logits_differ(logits, own, self._engine.name)
+                self._first = image
             return undo.pop_all()
+
+    def _own_logits(self, image: Tensor) -> Tensor:
+        """Return the logits (1, K) of one image (1, C, H, W), with no engine on the model."""
+        with model_errors(image), torch.no_grad():
+            own = find_logits(self.model(image), self.num_classes)
+        if len(own) != 1:
+            raise RelevanceError(
+                f"for one image the model gave {tuple(own.shape)}; expected logits (1, K), "
+                "without the axis of images squeezed away"
+            )
+        return own
 
     def _images(self, x: Tensor) -> Tensor:
         return accepted(x, self.model)

@@ -263,3 +263,29 @@ def test_null_regions_do_not_alarm(measurements: Make) -> None:
     assert control.id == "null_regions"
     assert control.passed
     assert (control.value or 0) <= 0.15
+
+
+def test_images_as_they_are_are_looked_at_once_by_batches_and_as_if_alone(
+    measurements: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    shown: list[int] = []
+    look = Laboratory.look
+
+    def counted(self: Laboratory, pictures: list[RGB]) -> Seen:
+        shown.append(len(pictures))
+        return look(self, pictures)
+
+    monkeypatch.setattr(Laboratory, "look", counted)
+    laboratory.meet([3, 1, 3, 4])
+    assert shown == [3]
+    for row in (1, 3, 4):
+        ((_, picture),) = laboratory.pictures([row])
+        alone = look(laboratory, [picture])
+        np.testing.assert_allclose(laboratory.known(row).logits, alone.logits, rtol=1e-5)
+        np.testing.assert_allclose(laboratory.known(row).features, alone.features, rtol=1e-5)
+    laboratory.meet(range(12))
+    assert shown == [3, 8, 1]
+    reference = laboratory.reference()
+    assert reference is not None
+    assert reference.rows.tolist() == list(range(12))

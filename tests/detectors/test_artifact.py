@@ -14,8 +14,9 @@ from PIL import Image
 from scipy import ndimage, stats
 
 from melaudit.artifacts.dark_ring import DarkRing as Ring
+from melaudit.artifacts.interface import Found
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import GRID, Batch, Measurements, Result
+from melaudit.detectors.interface import GRID, Batch, Measurements, Result, locate
 from melaudit.detectors.regions import Stratum, excess, pooled, shares
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Trust
 
@@ -446,3 +447,30 @@ def test_rows_without_a_map_are_left_out_of_the_comparison(measurements: Make) -
     results: list[Result] = list(detector().conclude(broken))
     finding = only(results)
     assert np.isfinite(by_rung(finding, Rung.ATTENTION).estimate)
+
+
+class Counting:
+    """A finder that counts how often it looks."""
+
+    id, looks = "counting", 0
+
+    def find(self, image: NDArray[np.uint8]) -> Found:
+        self.looks += 1
+        return Found(0.5, True, np.ones(image.shape[:2], np.bool_))
+
+
+def test_what_was_seen_already_is_not_looked_for_again_but_the_users_word_comes_first() -> None:
+    finder: Any = Counting()
+    image = np.zeros((2, 3, 3), np.uint8)
+    nowhere, everywhere = np.zeros((2, 3), np.bool_), np.ones((2, 3), np.bool_)
+    seen = Found(0.9, True, everywhere)
+    absent, somewhere = Found(0.0, False, nowhere), Found(1.0, True, nowhere)
+    assert locate(finder, image, None, seen) is seen
+    assert locate(finder, image, absent, seen) is absent
+    told = locate(finder, image, somewhere, seen)
+    assert told.score == 1.0
+    assert told.mask is everywhere
+    assert finder.looks == 0
+    assert locate(finder, image, None).score == 0.5
+    assert locate(finder, image, somewhere).mask.all()
+    assert finder.looks == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from zennit.composites import EpsilonPlus
 
 from melaudit.errors import RelevanceError
 from melaudit.relevance import Explainer
-from melaudit.relevance.randomisation import randomise
+from melaudit.relevance.randomisation import cascade, randomise
 
 
 def small_net() -> nn.Sequential:
@@ -57,6 +59,17 @@ def test_each_tensor_keeps_its_values_and_the_seed_decides_their_order() -> None
     assert "0.weight" in changed(models[1], models[3])
 
 
+def test_deeper_shuffles_leave_what_was_shuffled_before() -> None:
+    model, steps = small_net(), []
+    for shuffled in cascade(model, (0.01, 0.5, 1.0), seed=3):
+        steps.append(copy.deepcopy(model))
+        alone = small_net()
+        assert randomise(alone, (0.01, 0.5, 1.0)[len(steps) - 1], 3) == shuffled
+        assert changed(alone, model) == []
+    assert changed(steps[0], steps[1]) == ["3.weight", "3.bias"]
+    assert changed(steps[1], steps[2]) == ["0.weight", "0.bias"]
+
+
 def test_a_weight_that_layers_share_stays_shared() -> None:
     first, second = nn.Linear(5, 5), nn.Linear(5, 5)
     second.weight = first.weight
@@ -82,11 +95,20 @@ def test_an_explainer_of_shuffled_weights_leaves_its_own_model_alone(
     model, x = small_net(), images()
     with Explainer(model, composite, engine) as explainer:
         before = explainer.lrp(x)
-        with explainer.randomised(1.0, 0) as random:
+        maps = []
+        for random in explainer.randomised((0.01, 1.0), 0):
             assert type(random._engine) is type(explainer._engine)
-            assert not torch.allclose(random.lrp(x), before)
+            maps.append(random.lrp(x))
             assert torch.equal(explainer.lrp(x), before)
-            assert not torch.allclose(random.lrp(x), before)
+            assert torch.equal(random.lrp(x), maps[-1])
+        assert not torch.allclose(maps[0], maps[1])
+        assert not any(torch.allclose(map_, before) for map_ in maps)
+        # They are the maps of such a model, not of what an engine made of its weights.
+        for depth, map_ in zip((0.01, 1.0), maps, strict=True):
+            shuffled = small_net()
+            randomise(shuffled, depth, 0)
+            with Explainer(shuffled, "epsilon_plus", engine) as alone:
+                assert torch.allclose(alone.lrp(x), map_, atol=1e-6)
     assert changed(model, small_net()) == []
 
 
@@ -112,7 +134,7 @@ def test_a_model_that_cannot_be_copied_is_an_error_that_says_so() -> None:
 
     with Explainer(Bound(*small_net())) as explainer:
         with pytest.raises(RelevanceError, match=r"cannot be copied.*holds a file"):
-            explainer.randomised(1.0, 0).__enter__()
+            next(explainer.randomised((1.0,), 0))
         both = explainer.both_engines()
         assert both is not None
         with pytest.raises(RelevanceError, match="cannot be copied"):

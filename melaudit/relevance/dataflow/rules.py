@@ -234,22 +234,27 @@ def _excitation(layer: Application, coefficient: float, biased: bool) -> Part:
     kernel = layer.kernel
     # z >= 0, so the stabiliser is the same everywhere and may be added with the bias.
     took = kernel.bias_or_zero().clamp(min=0) * biased + STABILISER
-    return _one_sided(layer, kernel.positive, kernel.negative, took, coefficient)
+    return _one_sided(layer, kernel.positive, lambda: kernel.negative, took, coefficient)
 
 
 def _inhibition(layer: Application, coefficient: float, biased: bool) -> Part:
     """Return the part of all that is negative: W- x+, W+ x- and b-; it takes -coefficient R."""
     kernel = layer.kernel
     took = kernel.bias_or_zero().clamp(max=0) * biased - STABILISER
-    return _one_sided(layer, kernel.negative, kernel.positive, took, -coefficient)
+    return _one_sided(layer, kernel.negative, lambda: kernel.positive, took, -coefficient)
 
 
 def _one_sided(
-    layer: Application, upper: Tensor, lower: Tensor, took: Tensor, coefficient: float
+    layer: Application,
+    upper: Tensor,
+    lower: Callable[[], Tensor],
+    took: Tensor,
+    coefficient: float,
 ) -> Part:
     """Return the part of one sign, `upper` acting on x+ and `lower` on x-.
 
-    `took` is the bias with the stabiliser in it, and so is its sum with the rest.
+    `took` is the bias with the stabiliser in it, and so is its sum with the rest. `lower` is made
+    only where an input is negative: behind a ReLU none is.
     """
     x = layer.x
     bias = took.expand(layer.y.shape[layer.linear.channel_dim]).contiguous()
@@ -258,8 +263,8 @@ def _one_sided(
         branches: tuple[Branch, ...] = (Branch(upper),)
         positive = None
     else:
-        z = layer.z(x.clamp(min=0), upper, bias) + layer.z(x.clamp(max=0), lower)
-        branches = (Branch(upper), Branch(lower))
+        z = layer.z(x.clamp(min=0), upper, bias) + layer.z(x.clamp(max=0), lower())
+        branches = (Branch(upper), Branch(lower()))
         positive = x > 0
     ratio = torch.div(layer.y, z, out=z)
     if coefficient != 1:
