@@ -370,6 +370,34 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Concept:
+    """A channel of the concept layer that matters, and what it answers to."""
+
+    channel: int
+    predicted: str
+    """The class whose images it was looked at on."""
+    why: str
+    """Why it is shown: what it marks or carries."""
+    share: float
+    """Mean share of the channels' absolute relevance that it carries on images of the class."""
+    images: tuple[str, ...]
+    """Ids of the images of the class on which it carries most, the first one most."""
+    outside: float | None
+    """Share of its conditional relevance outside the central half of these pictures; None where it
+    was not measured."""
+    others_outside: float | None
+    """The same of the layer's other channels on the same pictures, the median."""
+    strongest: int
+    """Images on which it is strongest, a twentieth of the class, that artifacts were counted on."""
+    artifacts: Mapping[str, float] = field(default_factory=dict)
+    """Artifact or metadata value that these show more often than the rest of the class, beyond
+    chance -> share that shows it."""
+    odds_ratios: Mapping[str, float] = field(default_factory=dict)
+    attention: float | None = None
+    """The model's own mean weight for it on these pictures; None where it has no attention."""
+
+
+@dataclass(frozen=True)
 class Prototype:
     """A usual way in which a class is decided."""
 
@@ -500,6 +528,8 @@ class Findings:
     outliers: tuple[Outlier, ...] = ()
     slices: tuple[Slice, ...] = ()
     """The worst first."""
+    concepts: tuple[Concept, ...] = ()
+    """Channels that matter, those that mark the most suspicious cluster first."""
     probes: tuple[Probe, ...] = ()
     """Of what a reviewer marked; the most frequent first."""
     schema_version: str = field(default=SCHEMA_VERSION)

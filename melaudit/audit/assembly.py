@@ -87,6 +87,7 @@ def assemble(
         prototypes=outcome.prototypes,
         outliers=outcome.outliers,
         slices=outcome.slices,
+        concepts=outcome.concepts,
         probes=outcome.probes,
         inputs=inputs(prepared, store),
         provenance=Provenance(

@@ -94,7 +94,7 @@ def exhibits(
 ) -> dict[str, Exhibit]:
     """Explain the named images again and make them ready to show; unreadable ones are left out."""
     made: dict[str, Exhibit] = {}
-    for some, x, pictures in _read(ids, dataset, plan):
+    for some, x, pictures in readable(ids, dataset, plan):
         attribution = plan.explainer.attribute(x, None, ())
         predicted = predictions(attribution.logits).tolist()
         sure = probabilities(attribution.logits).cpu().numpy()
@@ -105,7 +105,7 @@ def exhibits(
                 label=classes[label] if label >= 0 else None,
                 prediction=classes[predicted[i]],
                 probability=float(sure[i, predicted[i]]),
-                picture=pictures[i],
+                picture=webp(pictures[i]),
                 relevance=_scaled(attribution.maps[i]),
             )
         observer.advance(len(some))
@@ -120,7 +120,7 @@ def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptSt
     if not plan.layer:
         return ()
     made = []
-    for some, x, _ in _read(ids, dataset, plan):
+    for some, x, _ in readable(ids, dataset, plan):
         for i, (identity, _row) in enumerate(some):
             one = x[i : i + 1]
             attribution = plan.explainer.attribute(one, None, [plan.layer], plan.layer)
@@ -151,7 +151,7 @@ def second_opinions(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[
     if not plan.layer:
         return ()
     made = []
-    for some, x, _ in _read(ids, dataset, plan):
+    for some, x, _ in readable(ids, dataset, plan):
         attribution = plan.explainer.attribute(x, None, ())
         target = predictions(attribution.logits)
         try:
@@ -197,10 +197,13 @@ def mean_maps(
     return means
 
 
-def _read(
+def readable(
     ids: Sequence[str], dataset: Dataset, plan: Sweep
-) -> Iterator[tuple[list[tuple[str, int]], Tensor, list[bytes]]]:
-    """Yield batches of readable images: (id, row) pairs, inputs (N, C, H, W), pictures."""
+) -> Iterator[tuple[list[tuple[str, int]], Tensor, list[NDArray[np.uint8]]]]:
+    """Yield batches of readable images: (id, row) pairs, inputs (N, C, H, W), pictures (h, w, 3).
+
+    A picture shows what its map lies over: the crop, where preprocessing crops.
+    """
     row_of = {identity: row for row, identity in enumerate(dataset.ids)}
     for start in range(0, len(ids), plan.batch_size):
         some, inputs, pictures = [], [], []
@@ -213,7 +216,7 @@ def _read(
             # Without a crop the picture keeps its own shape and the map stretches over it.
             cropped = plan.preprocessing.crop is not None
             seen = plan.preprocessing.frame(decoded.image) if cropped else decoded.image
-            pictures.append(webp(seen))
+            pictures.append(seen)
         if some:
             yield some, torch.stack(inputs).to(plan.device), pictures
 

@@ -24,6 +24,7 @@ from melaudit.detectors.interface import Detector, Measurements
 from melaudit.errors import DatasetError
 from melaudit.findings import (
     Cluster,
+    Concept,
     Control,
     Outlier,
     Performance,
@@ -55,6 +56,7 @@ class Outcome:
     outliers: tuple[Outlier, ...] = ()
     slices: tuple[Slice, ...] = ()
     probes: tuple[Probe, ...] = ()
+    concepts: tuple[Concept, ...] = ()
 
 
 def outcome(

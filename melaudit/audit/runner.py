@@ -11,6 +11,7 @@ from pathlib import Path
 
 from melaudit.audit.architectures import LoadedModel
 from melaudit.audit.assembly import Clock, assemble
+from melaudit.audit.concepts import concepts
 from melaudit.audit.configuration import Configuration, as_plain
 from melaudit.audit.edit_exhibits import edit_exhibits
 from melaudit.audit.exhibits import (
@@ -28,7 +29,7 @@ from melaudit.audit.interventions import intervene
 from melaudit.audit.laboratory import Laboratory
 from melaudit.audit.landscape import landscape
 from melaudit.audit.method import Examined, choose_method, explain, first_input
-from melaudit.audit.outcome import Outcome, measured, outcome, reviewed
+from melaudit.audit.outcome import Outcome, artifacts, measured, outcome, reviewed
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
 from melaudit.audit.store import Store
@@ -49,7 +50,7 @@ from melaudit.reports import (
     write_record,
     write_report,
 )
-from melaudit.reports.interface import Record
+from melaudit.reports.interface import ConceptView, Record
 
 _RESULT_ONLY = (
     *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits"),
@@ -98,6 +99,7 @@ def run(
         tries = laboratory if configuration.edits else None
         result = outcome(table, store, prepared, plan.detectors, tries)
         result = reviewed(result, reviews)
+        result, cards = _concepts(result, store, prepared, plan, observer)
         findings = assemble(
             configuration,
             prepared,
@@ -109,6 +111,7 @@ def run(
             command,
         )
         record = _record(findings, result, prepared, plan, laboratory, observer)
+        record = dataclasses.replace(record, concepts=cards)
         record = shared(record, configuration.sharing)
         observer.stage("Writing the report")
         _write(configuration, record, result, prepared, store)
@@ -200,6 +203,17 @@ def _has(table: Measurements, column: str) -> bool:
     except KeyError:  # the detector failed in the pass
         return False
     return True
+
+
+def _concepts(
+    result: Outcome, store: Store, prepared: Prepared, plan: Sweep, observer: Observer
+) -> tuple[Outcome, tuple[ConceptView, ...]]:
+    """Add the channels that matter, and return what a report shows of them."""
+    observer.stage("Looking at the channels that matter")
+    table = dataclasses.replace(result.measurements, explanations=result.conclusions.trust)
+    found, cards, apart = concepts(result.clusters, table, artifacts(store), prepared.dataset, plan)
+    skipped = (*result.skipped, *apart)
+    return dataclasses.replace(result, concepts=found, skipped=skipped), cards
 
 
 def _record(

@@ -341,6 +341,11 @@ class Explainer:
         )
 
     @property
+    def engine(self) -> str:
+        """The engine by the name it is chosen by: "dataflow", "zennit", ..."""
+        return self._settings[0]
+
+    @property
     def conserves(self) -> bool:
         """Whether maps are meant to sum to what they explain, as LRP's are."""
         return self._engine.conserves

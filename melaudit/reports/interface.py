@@ -46,6 +46,27 @@ class ConceptStrip:
 
 
 @dataclass(frozen=True)
+class Detail:
+    """The part of an image that a channel looks at, cut out."""
+
+    image: str
+    """Name of the image."""
+    picture: bytes
+    """WebP, as in `Exhibit`."""
+    relevance: NDArray[np.float16]
+    """(h, w) the channel's conditional map there, scaled to max|.| = 1."""
+
+
+@dataclass(frozen=True)
+class ConceptView:
+    """What a channel looks at on the images on which it carries most."""
+
+    channel: int
+    predicted: str
+    details: tuple[Detail, ...]
+
+
+@dataclass(frozen=True)
 class SecondOpinion:
     """What Grad-CAM says of one image that a strip shows."""
 
@@ -166,3 +187,5 @@ class Record:
     opinions: tuple[SecondOpinion, ...] = ()
     """Grad-CAM of the images of the strips."""
     landscape: Landscape | None = None
+    concepts: tuple[ConceptView, ...] = ()
+    """Of the channels that matter."""

@@ -124,7 +124,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         "artifacts": bool(looked_for.rows),
         "landscape": strategies is not None,
         "clusters": cluster_section.there,
-        "concepts": bool(concept_section.strips),
+        "concepts": bool(concept_section.strips or concept_section.cards),
         "gallery": bool(groups),
     }
     model = wording.name(findings.provenance.model, 48)

@@ -18,6 +18,7 @@ from melaudit.findings import (
     ClassPerformance,
     Cluster,
     ColumnPerformance,
+    Concept,
     Control,
     Evidence,
     Explanations,
@@ -44,7 +45,9 @@ from melaudit.findings import (
 from melaudit.reports import build_page
 from melaudit.reports.interface import (
     ConceptStrip,
+    ConceptView,
     Curve,
+    Detail,
     Edit,
     Exhibit,
     Group,
@@ -331,6 +334,21 @@ def findings() -> Findings:
             Control("planted", "A planted mark", "positive", "It was missed.", None, 20, False),
         ),
         inputs=Inputs(read=1000, flagged={"format_mismatch": 2}, skipped={}),
+        concepts=(
+            Concept(
+                channel=1203,
+                predicted="malignant",
+                why="marks cluster M-1",
+                share=0.0123,
+                images=RINGED[:3],
+                outside=0.84,
+                others_outside=0.53,
+                strongest=25,
+                artifacts={"dark_ring": 0.96},
+                odds_ratios={"dark_ring": 41.0},
+                attention=0.31,
+            ),
+        ),
         provenance=Provenance(
             model="resnet50_rings.pt",
             model_sha256="9f" * 32,
@@ -412,6 +430,13 @@ def record() -> Record:
             ),
         ),
         landscape=landscape(findings().clusters),
+        concepts=(
+            ConceptView(
+                1203,
+                "malignant",
+                tuple(Detail(i, picture(k, ring=True), coarse) for k, i in enumerate(RINGED[:3])),
+            ),
+        ),
     )
 
 
@@ -460,6 +485,16 @@ def hostile() -> Record:
         plain,
         findings=replace(
             f,
+            concepts=(
+                replace(
+                    f.concepts[0],
+                    predicted=HOSTILE[0],
+                    why=evil,
+                    images=HOSTILE,
+                    artifacts=dict.fromkeys(HOSTILE, 0.5),
+                    odds_ratios=dict.fromkeys(HOSTILE, 2.0),
+                ),
+            ),
             reason=evil,
             warnings=(evil,),
             findings=(
@@ -517,6 +552,15 @@ def hostile() -> Record:
         exhibits=named,
         gallery=tuple(Group(n, n, HOSTILE) for n in HOSTILE[:3]),
         strips=tuple(replace(plain.strips[0], image=n, layer=n) for n in HOSTILE[:2]),
+        concepts=(
+            replace(
+                plain.concepts[0],
+                predicted=HOSTILE[0],
+                details=tuple(
+                    replace(plain.concepts[0].details[0], image=name) for name in HOSTILE[:5]
+                ),
+            ),
+        ),
         opinions=tuple(
             replace(plain.opinions[0], image=n, layer=n, attention=evil) for n in HOSTILE[:2]
         ),

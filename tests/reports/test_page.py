@@ -418,6 +418,7 @@ def test_contents_name_only_sections_that_are_there(
         record,
         findings=replace(record.findings, clusters=()),
         strips=(),
+        concepts=(),
         gallery=(),
     )
 
@@ -432,3 +433,16 @@ def test_severities_are_named_the_worst_first(pages: dict[str, Page]) -> None:
         (Severity.CRITICAL, "1 critical"),
         (Severity.MEDIUM, "1 medium"),
     )
+
+
+def test_a_channels_card_stands_where_its_cluster_points(records: dict[str, Record]) -> None:
+    page = build_page(records["ring"])
+    (card,) = page.concepts.cards
+    assert card.why == "Marks cluster M-1"
+    assert len(card.details) == 3
+    facts = dict(card.facts)
+    assert facts["Looks outside the central half"] == "84\u00a0%, other channels 53\u00a0%"
+    assert "dark ring 96" in facts["More frequent on its 25\u00a0strongest images"]
+    cluster = next(c for c in page.clusters.cards if c.predicted == "malignant")
+    links = {text.split()[0]: link for text, link in cluster.channels}
+    assert links.get("1203") == card.anchor

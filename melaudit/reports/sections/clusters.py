@@ -10,6 +10,7 @@ from melaudit.reports import explain, wording
 from melaudit.reports.interface import Record
 from melaudit.reports.plates import Plates
 from melaudit.reports.sections.apart import Apart, apart_from_clusters
+from melaudit.reports.sections.concepts import anchor
 from melaudit.reports.sections.tiles import Tiles, plate_id, tiles
 
 MAX_CARDS = 4
@@ -64,7 +65,8 @@ class ClusterCard:
     seen: str
     steady: str
     artifacts: tuple[Bar, ...]
-    channels: str
+    channels: tuple[tuple[str, str | None], ...]
+    """Marking channels in words, and where each has a card of its own."""
     carried: str
     """What goes of its decisions without these channels; empty where it was not tried."""
     mean_map: str | None
@@ -159,7 +161,7 @@ def _card(
         seen=", ".join(explain.VIEWS.get(view, view) for view in cluster.views),
         steady=_steady(cluster),
         artifacts=_artifacts(cluster, others),
-        channels=_channels(cluster),
+        channels=_channels(cluster, record if maps else None),
         carried=_carried(cluster.suppression),
         mean_map=plate_id(plate),
         mean_alt=f"Mean relevance map of the cluster; {border} of the relevance lies in the border"
@@ -230,14 +232,16 @@ def _steady(cluster: Cluster) -> str:
     return f"{cluster.stability:.2f} of 1, by chance {chance:.2f} at most"
 
 
-def _channels(cluster: Cluster) -> str:
+def _channels(cluster: Cluster, record: Record | None) -> tuple[tuple[str, str | None], ...]:
     """Name the marking channels, with how far each stands out where that is known."""
     known = len(cluster.effects) == len(cluster.channels)
-    named = [
-        f"{channel} (+{cluster.effects[k]:.1f} sd)" if known else str(channel)
+    return tuple(
+        (
+            f"{channel} (+{cluster.effects[k]:.1f} sd)" if known else str(channel),
+            None if record is None else anchor(channel, cluster.predicted, record),
+        )
         for k, channel in enumerate(cluster.channels[:MAX_CHANNELS])
-    ]
-    return ", ".join(named)
+    )
 
 
 def _carried(tried: Suppression | None) -> str:

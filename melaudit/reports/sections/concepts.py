@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from melaudit.findings import Concept
 from melaudit.reports import heatmap, wording
-from melaudit.reports.interface import ConceptStrip, Record, SecondOpinion
+from melaudit.reports.interface import ConceptStrip, Detail, Record, SecondOpinion
 from melaudit.reports.plates import Plates
 from melaudit.reports.sections.tiles import Tile, Tiles, tile, tiles
 from melaudit.reports.sections.trust import CheckRow, check_row
@@ -15,6 +16,7 @@ from melaudit.reports.sections.trust import CheckRow, check_row
 MAX_STRIPS = 8
 MAX_CHANNELS = 12
 MAX_GROUPS = 6
+MAX_CARDS = 8
 PER_GROUP = 5
 
 NEAR_ZERO = 0.05
@@ -74,9 +76,33 @@ class StripView:
 
 
 @dataclass(frozen=True)
-class ConceptSection:
-    """The strips, and whether the channels' maps may be believed."""
+class DetailView:
+    """What a channel looks at in one image: cut out, and its map over it."""
 
+    picture: str
+    map: str | None
+    picture_alt: str
+    map_alt: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ConceptCard:
+    """A channel that matters."""
+
+    anchor: str
+    title: str
+    why: str
+    facts: tuple[tuple[str, str], ...]
+    """(what, figure)."""
+    details: tuple[DetailView, ...]
+
+
+@dataclass(frozen=True)
+class ConceptSection:
+    """Channels that matter, the strips, and whether the channels' maps may be believed."""
+
+    cards: tuple[ConceptCard, ...]
     strips: tuple[StripView, ...]
     checks: tuple[CheckRow, ...]
     """What the checks of the channels' maps said."""
@@ -100,7 +126,72 @@ def concepts(record: Record, plates: Plates, *, maps: bool) -> ConceptSection:
     ]
     own = [c for c in record.findings.explanations.checks if c.id.startswith("channel_")]
     return ConceptSection(
-        tuple(s for s in shown if s is not None), tuple(check_row(c) for c in own)
+        _cards(record, plates) if maps else (),
+        tuple(s for s in shown if s is not None),
+        tuple(check_row(c) for c in own),
+    )
+
+
+def anchor(channel: int, predicted: str, record: Record) -> str | None:
+    """Return where a channel's card stands on the page; None where it has none."""
+    for k, view in enumerate(record.concepts[:MAX_CARDS]):
+        if (view.channel, view.predicted) == (channel, predicted):
+            return f"channel-{k + 1}"
+    return None
+
+
+def _cards(record: Record, plates: Plates) -> tuple[ConceptCard, ...]:
+    """Return the cards of the channels that matter, with what the channel looks at."""
+    told = {(c.channel, c.predicted): c for c in record.findings.concepts}
+    cards = []
+    for k, view in enumerate(record.concepts[:MAX_CARDS]):
+        concept = told.get((view.channel, view.predicted))
+        if concept is None:
+            continue
+        details = [
+            found
+            for i, detail in enumerate(view.details)
+            if (found := _detail(detail, f"detail:{k}:{i}", concept, plates)) is not None
+        ]
+        title = f"Channel {concept.channel}, on images called {wording.name(concept.predicted, 32)}"
+        why = wording.sentence(wording.visible(concept.why))
+        facts = _facts(concept)
+        cards.append(ConceptCard(f"channel-{k + 1}", title, why, facts, tuple(details)))
+    return tuple(cards)
+
+
+def _facts(concept: Concept) -> tuple[tuple[str, str], ...]:
+    found = [("Share of the class\u2019s relevance", wording.percent(concept.share, 2))]
+    if concept.outside is not None and concept.others_outside is not None:
+        here, there = wording.percent(concept.outside), wording.percent(concept.others_outside)
+        found.append(("Looks outside the central half", f"{here}, other channels {there}"))
+    if concept.artifacts:
+        shown = [
+            f"{wording.visible(wording.human(name))} {wording.percent(share)}"
+            f" (odds ratio {wording.figure(concept.odds_ratios.get(name, float('nan')))})"
+            for name, share in concept.artifacts.items()
+        ]
+        what = f"More frequent on its {wording.plural(concept.strongest, 'strongest image')}"
+        found.append((what, ", ".join(shown)))
+    if concept.attention is not None:
+        found.append(("The model\u2019s own attention to it", wording.figure(concept.attention)))
+    return tuple(found)
+
+
+def _detail(detail: Detail, key: str, concept: Concept, plates: Plates) -> DetailView | None:
+    picture = plates.picture(detail.picture, f"{key}:picture")
+    if picture is None:
+        return None
+    layer = plates.map(detail.relevance, f"{key}:map", like=picture)
+    name = wording.name(detail.image, 32)
+    speaks = heatmap.for_share(detail.relevance)
+    says = "empty" if speaks is None else f"{wording.percent(speaks)} of it speaks for the class"
+    return DetailView(
+        picture=picture.id,
+        map=layer.id if layer else None,
+        picture_alt=f"Part of photograph {name}",
+        map_alt=f"Map of channel {concept.channel} there: {says}",
+        name=name,
     )
 
 
