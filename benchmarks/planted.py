@@ -96,7 +96,7 @@ def make(case: Case, folder: Path, n_train: int, n_test: int, side: int, epochs:
         made = {"sizes": sizes, "accuracy": trained.accuracy_test, "use": use, **asdict(case)}
         marker.write_text(json.dumps(made))
     known = json.loads(marker.read_text())
-    ids, planted = _truth(case, place)
+    ids, planted = truth(case, place)
     return Made(place / "ckpt.pt", place / "test", known["accuracy"], known["use"], planted, ids)
 
 
@@ -133,7 +133,8 @@ def _use(case: Case, place: Path, side: int) -> float:
     return float(called[1] - called[0])
 
 
-def _truth(case: Case, place: Path) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+def truth(case: Case, place: Path) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+    """Return the ids of the test images, in order, and which (n,) show the plant."""
     table = pd.read_csv(DemoData(place / "train", place / "test").truth)
     table = table[table["file"].str.startswith("test/")].sort_values("file")
     ids = tuple(table["file"].str.removeprefix("test/"))

@@ -253,6 +253,33 @@ class SlicePerformance:
 
 
 @dataclass(frozen=True)
+class GroupPerformance:
+    """How the images of one label fare that belong to one group of a column."""
+
+    label: str
+    group: str
+    """The column's value, or the range that it falls into."""
+    n: int
+    right: float
+    """Share called by their label, with its 95 % interval."""
+    right_low: float
+    right_high: float
+
+
+@dataclass(frozen=True)
+class ColumnPerformance:
+    """How the images of each label fare by a column of the data table: sex, age, source."""
+
+    column: str
+    groups: tuple[GroupPerformance, ...]
+    """By label; within a label the largest group of the column first."""
+    too_few: int
+    """Labelled images of groups that are left out: too few of a label to say anything."""
+    unknown: int
+    """Labelled images of which the column says nothing."""
+
+
+@dataclass(frozen=True)
 class Performance:
     """How the model does on the labelled images."""
 
@@ -269,6 +296,38 @@ class Performance:
     """Counts, [label][prediction]."""
     slices: tuple[SlicePerformance, ...] = ()
     """Per label and artifact, the images with it before those without."""
+    columns: tuple[ColumnPerformance, ...] = ()
+    """Per column of the data table that tells patients, sites or sources apart."""
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """What becomes of a group's decisions when the channels that mark it no longer speak.
+
+    They are set to what they give on the rest of the class. Parts are of the log-odds of the
+    decision, as it was on the group.
+    """
+
+    channels: int
+    """How many were suppressed."""
+    n: int
+    """Images of the group that were tried, and as many others of its class."""
+    lost: float
+    """Part that goes on the group."""
+    lost_others: float
+    """Part that goes on others of the class, of which the model was as sure."""
+    lost_placebo: float
+    """Part that goes on the group when as many other channels are suppressed."""
+    beyond: float
+    """Part that goes on the group beyond the placebo, more than on the others."""
+    beyond_low: float
+    beyond_high: float
+    """Ends of its 95 % interval."""
+    p_value: float
+    changed: int
+    """Decisions of the group that change."""
+    changed_others: int
+    changed_placebo: float
 
 
 @dataclass(frozen=True)
@@ -306,6 +365,8 @@ class Cluster:
     odds_ratios: Mapping[str, float] = field(default_factory=dict)
     """Artifact or metadata value -> odds ratio, where it is more frequent than in the rest of the
     class."""
+    suppression: Suppression | None = None
+    """None where it was not tried."""
 
 
 @dataclass(frozen=True)

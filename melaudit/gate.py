@@ -149,7 +149,7 @@ def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
         yield _enough(
             lost <= asked.max_skipped * named,
             "coverage.max_skipped",
-            f"At most {asked.max_skipped:.2%} of the images could not be used",
+            f"At most {100 * asked.max_skipped:.3g} % of the images could not be used",
             f"{lost:,} of {named:,} images could not be used.",
         )
     if asked.min_images is not None:

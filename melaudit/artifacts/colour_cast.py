@@ -9,7 +9,8 @@ found that models read them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,8 @@ DISTANCE = 18.0
 public set lies farther off."""
 STRENGTH = 22.0
 """a* and b* of a grey under the lamp that is added at dose 1, as a distance from neutral."""
+ALIKE = 0.7
+"""Length of the mean of the hues' unit vectors from which pictures have one hue."""
 TRIES = 3
 """Steps in which a look-alike's strength is fitted."""
 
@@ -41,7 +44,7 @@ class ColourCast:
 
     id = "colour_cast"
     title = "Colour cast"
-    words = Words("colour cast", "tinted", "neutral", "a colour cast", "colour casts")
+    words: Words = Words("colour cast", "tinted", "neutral", "a colour cast", "colour casts")
     remedy = (
         "Balance the white of every image before training and in use, or vary hue and white "
         "balance while training; then audit again."
@@ -52,6 +55,19 @@ class ColourCast:
 
     def __init__(self, hue: float | None = None) -> None:
         self.hue = hue
+
+    def like(self, images: Iterable[RGB]) -> ColourCast:
+        """Return a cast of the hue that these pictures have; any cast where their hues differ."""
+        zones = np.array([photometry(image).zone[1:] for image in images]).reshape(-1, 2) - TYPICAL
+        lengths = np.linalg.norm(zones, axis=1)
+        if not (lengths > 0).any():
+            return self
+        a, b = (zones[lengths > 0] / lengths[lengths > 0, None]).mean(0)
+        if np.hypot(a, b) < ALIKE:
+            return self
+        cast = ColourCast(float(np.rad2deg(np.arctan2(b, a))))
+        cast.words = replace(self.words, shows="a colour cast of the hue that images here show")
+        return cast
 
     def find(self, image: RGB) -> Found:
         """Score the distance of the skin's hue from that of typical skin: 0.5 at `DISTANCE`."""

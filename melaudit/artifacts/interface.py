@@ -8,7 +8,7 @@ property with the artifact tells which property the model goes by.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -132,4 +132,16 @@ class Ruled(Protocol):
 
     def rule(self, image: RGB) -> bool:
         """Tell whether the rule holds for an RGB image (h, w, 3)."""
+        ...
+
+
+@runtime_checkable
+class Kinds(Protocol):
+    """An artifact of many kinds, of which a set of images may show just one: casts have hues."""
+
+    def like(self, images: Iterable[RGB]) -> Artifact:
+        """Return the artifact of the kind that these images show; itself where they differ.
+
+        What it then puts in is of that kind; its words say so in `shows`.
+        """
         ...

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from melaudit.detectors.words import percent
 from melaudit.errors import ConfigurationError
 from melaudit.relevance import Explainer
 from melaudit.relevance.attention import choose_channels
@@ -61,7 +62,8 @@ class View:
         there, shares = found.at(place.side)[0], found.share(place.side)[0]
         chosen: list[int] = found.strongest(place.side, count)[0].tolist()
         said = [
-            f"{self._share(there[c])} of the logit {place.side}, {float(shares[c]):.0%} of its own"
+            f"{self._share(there[c])} of the logit {place.side}, "
+            f"{percent(float(shares[c]))} of its own"
             for c in chosen
         ]
         notes.append(
@@ -81,4 +83,4 @@ class View:
 
     def _share(self, relevance: Tensor) -> str:
         share = float(relevance) / self.start if self.start else torch.nan
-        return f"{share:.1%}"
+        return percent(float(share))

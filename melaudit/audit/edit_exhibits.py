@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Artifact
 from melaudit.audit.exhibits import webp
-from melaudit.audit.interventions import DOSES, draws
+from melaudit.audit.interventions import DOSES, as_shown, draws
 from melaudit.audit.laboratory import Laboratory
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.dependence import Dependence, called, depend, log_odds
@@ -45,6 +45,7 @@ def edit_exhibits(
         found = depend(table, artifact.id, artifact.words)
         if isinstance(found, Dependence):
             trials = table.trials[artifact.id]
+            artifact = as_shown(artifact, table, laboratory)
             edits += _edits(finding, artifact, found, trials, table, laboratory)
             curves += _curves(finding, artifact, found, trials)
     return tuple(edits), tuple(curves)

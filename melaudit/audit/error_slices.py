@@ -18,6 +18,7 @@ from melaudit.audit.embedding import CHUNK, fit
 from melaudit.audit.enrichment import Bools, Enriched, enriched, traits
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.statistics import benjamini_hochberg, odds_ratio, proportion
+from melaudit.detectors.words import percent
 from melaudit.findings import Skipped, Slice
 
 ALPHA = 0.05
@@ -139,11 +140,12 @@ def _slice(
     ordered = members[np.argsort(~judged.failed[leaf == k], kind="stable")]
     why = [
         f"{judged.words} on {failures} of {n} images that the search did not see "
-        f"({rate.value:.0%}, 95 % interval {rate.low:.0%} to {rate.high:.0%}), "
-        f"{elsewhere:.0%} elsewhere"
+        f"({percent(rate.value)}, 95 % interval {percent(rate.low)} to {percent(rate.high)}), "
+        f"{percent(elsewhere)} elsewhere"
     ]
     why += [
-        f"{trait.inside:.0%} have {trait.name.replace('_', ' ')}, {trait.outside:.0%} elsewhere"
+        f"{percent(trait.inside)} have {trait.name.replace('_', ' ')}, "
+        f"{percent(trait.outside)} elsewhere"
         for trait in [e for e in shared if e.more][:3]
     ]
     called = np.bincount(measurements.predictions[members], minlength=len(measurements.classes))

@@ -17,6 +17,7 @@ from melaudit.audit.configuration import Configuration
 from melaudit.audit.imagefile import read_image
 from melaudit.audit.method import explain
 from melaudit.audit.preparation import load
+from melaudit.detectors.words import percent
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
 from melaudit.relevance import Explainer
 from melaudit.relevance.agreement import agreement
@@ -67,7 +68,7 @@ def explain_image(
         notes.append(explainer.describe())
         held = f"map holds {total / start:.2f} of the logit" if start else "the logit is zero"
         method = "LRP" if explainer.conserves else configuration.engine.replace("_", " ")
-        title = f"{method} for {classes[index]} ({sure:.0%})"
+        title = f"{method} for {classes[index]} ({percent(sure)})"
         tiles.append(Tile(title, held, _array(attribution.maps[0])))
         if layer:
             attention = explainer.attention(x, layer)

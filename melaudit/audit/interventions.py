@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Artifact, Mask
+from melaudit.artifacts.interface import RGB, Artifact, Kinds, Mask
 from melaudit.artifacts.lesion import without_lesion
 from melaudit.audit.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.sweep import Observer
@@ -31,6 +31,9 @@ FEWEST_PER_CLASS = 8
 DOSES = (0.25, 0.5, 0.75)
 PER_DOSE = 16
 """Images of each class that are given smaller doses, and skin without a lesion."""
+EXAMPLES = 24
+"""Images that show an artifact of many kinds, by which its kind is told, at most."""
+FEWEST_EXAMPLES = 4
 PROMISING = 0.06
 """Change of decisions beyond the placebo from which more is asked."""
 
@@ -97,11 +100,37 @@ def chosen(rows: NDArray[np.bool_], kinds: Rows, per_class: int, seed: int) -> R
     return out
 
 
+def as_shown(artifact: Artifact, table: Measurements, laboratory: Laboratory) -> Artifact:
+    """Return the artifact of the kind that images show of the class that shows it most often.
+
+    A model can only have learned the kind it met: a blue cast, and no red one. Where it has no
+    kinds, or too few images show it to tell, it is returned as it is.
+    """
+    if not isinstance(artifact, Kinds):
+        return artifact
+    present, kinds = _present(artifact, table), _kinds(table)
+    most = max(np.unique(kinds), key=lambda kind: present[kinds == kind].mean())
+    examples = chosen(present & (kinds == most), kinds, EXAMPLES, table.seed)
+    if len(examples) < FEWEST_EXAMPLES:
+        return artifact
+    return artifact.like(picture for _, picture in laboratory.pictures(examples))
+
+
+def _present(artifact: Artifact, table: Measurements) -> NDArray[np.bool_]:
+    present: NDArray[np.bool_] = table[f"{artifact.id}.present"].astype(bool)
+    return present
+
+
+def _kinds(table: Measurements) -> Rows:
+    """Return the label (n,) of each image, or what it is called where that is unknown."""
+    return np.where(table.labels >= 0, table.labels, table.predictions)
+
+
 def _try(
     artifact: Artifact, table: Measurements, laboratory: Laboratory, per_class: int
 ) -> _Results:
-    present = table[f"{artifact.id}.present"].astype(bool)
-    kinds = np.where(table.labels >= 0, table.labels, table.predictions)
+    present, kinds = _present(artifact, table), _kinds(table)
+    artifact = as_shown(artifact, table, laboratory)
     lacking = chosen(~present, kinds, per_class, table.seed)
     having = chosen(present, kinds, per_class, table.seed)
     results = _Results()

@@ -115,6 +115,33 @@ class Laboratory:
                     seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1]
                 )
 
+    def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what the model says of the images as they are, (m, K)."""
+        return np.concatenate([_numbers(self._explainer.logits(x)) for x in self._inputs(rows)])
+
+    def mean_map(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Return what the concept layer gives on the mean of the images, (channels, ...)."""
+        parts = [(len(x), self._explainer.mean_map(x, self._layer)) for x in self._inputs(rows)]
+        total = torch.stack([n * mean for n, mean in parts]).sum(0)
+        return total / sum(n for n, _ in parts)
+
+    def suppressed(
+        self, rows: NDArray[np.int64], channels: Sequence[int], values: torch.Tensor
+    ) -> NDArray[np.float32]:
+        """Return what the model says, (m, K), with channels of the concept layer set to values."""
+        return np.concatenate(
+            [
+                _numbers(self._explainer.suppressed(x, self._layer, channels, values))
+                for x in self._inputs(rows)
+            ]
+        )
+
+    def _inputs(self, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+        """Yield the images as the model takes them, some at a time."""
+        for batch in self.batches(self.pictures(rows)):
+            x = torch.stack([self._preprocessing.apply(picture) for _, picture in batch])
+            yield x.to(self._device)
+
     def known(self, row: int) -> Seen:
         """Return what the model makes of one image as it is; computed once."""
         self.meet([row])

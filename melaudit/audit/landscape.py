@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from melaudit.detectors.interface import Measurements
+from melaudit.detectors.words import percent
 from melaudit.findings import Cluster
 from melaudit.reports.interface import Landscape
 
@@ -41,8 +42,8 @@ def landscape(measurements: Measurements, clusters: Sequence[Cluster]) -> Landsc
     names = measurements.classes
     return Landscape(
         how="The two directions of a frame are those in which the channels' shares of relevance "
-        f"differ most among its images; they hold {kept.mean():.0%} of the differences, so images "
-        "that lie together may still differ.",
+        f"differ most among its images; they hold {percent(float(kept.mean()))} of the "
+        "differences, so images that lie together may still differ.",
         images=tuple(ids),
         x=tuple(places[:, 0].tolist()),
         y=tuple(places[:, 1].tolist()),

@@ -1,4 +1,4 @@
-"""From the store to conclusions: the second half of a run, which needs no model."""
+"""From the store to conclusions: the second half of a run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from melaudit.audit.conclusions import Conclusions, conclude
 from melaudit.audit.controls import controls
 from melaudit.audit.feedback import refit
 from melaudit.audit.grouping import Grouping
+from melaudit.audit.laboratory import Laboratory
 from melaudit.audit.performance import doubts, performance
 from melaudit.audit.preparation import Prepared
-from melaudit.audit.slices import slices
+from melaudit.audit.slices import by_column, slices
 from melaudit.audit.store import Store
 from melaudit.detectors.interface import Detector, Measurements
 from melaudit.errors import DatasetError
@@ -61,17 +62,22 @@ def outcome(
     store: Store,
     prepared: Prepared,
     detectors: tuple[Detector, ...],
+    laboratory: Laboratory | None = None,
 ) -> Outcome:
-    """Conclude everything from the measurements, and what edits of images showed."""
+    """Conclude everything from the measurements, and what edits of images showed.
+
+    The model is asked again only through the laboratory, about groups that need not be there.
+    """
     present = artifacts(store)
-    grouping = Grouping(present)
+    grouping = Grouping(present, laboratory)
     conclusions = conclude((*detectors, grouping), table)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
+    columns = by_column(table.labels, table.predictions, prepared.classes, table.metadata)
     return Outcome(
         measurements=table,
         conclusions=conclusions,
         clusters=grouping.clusters,
-        performance=dataclasses.replace(performed(table), slices=parts),
+        performance=dataclasses.replace(performed(table), slices=parts, columns=columns),
         skipped=conclusions.skipped,
         controls=controls(dataclasses.replace(table, explanations=conclusions.trust), present),
         prototypes=grouping.prototypes,

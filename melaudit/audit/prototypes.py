@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from melaudit.audit.embedding import fit
 from melaudit.audit.mixture import ALPHA, PER_COMPONENT, Mixture, mixture
 from melaudit.detectors.interface import Measurements
+from melaudit.detectors.words import percent
 from melaudit.findings import Outlier, Prototype
 
 FEWEST = 5
@@ -80,8 +81,8 @@ def _unlike(
             int(rows[i]),
             "unlike",
             float(found.p_value[i]),
-            f"decided unlike any usual {name}; at most {ALPHA:.0%} of the images listed so are "
-            "expected to be usual",
+            f"decided unlike any usual {name}; at most {100 * ALPHA:.0f} % of the images listed so "
+            "are expected to be usual",
         )
         for i in odd
     ]
@@ -101,7 +102,7 @@ def _mislabelled(
             told = measurements.classes[labels[i]]
             why = (
                 f"labelled {told}, but decided just as the usual {name}: nearer to it than "
-                f"{farther:.0%} of the images that are"
+                f"{percent(farther)} of the images that are"
             )
             listed.append(_outlier(measurements, int(rows[i]), "label", 1 - farther, why))
     return sorted(listed, key=lambda o: (o.p_value, o.image))[:LISTED]

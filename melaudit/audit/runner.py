@@ -95,7 +95,8 @@ def run(
         laboratory = _laboratory(prepared, plan, table.ids)
         table = _intervened(configuration, table, plan, laboratory, observer)
         observer.stage("Concluding")
-        result = outcome(table, store, prepared, plan.detectors)
+        tries = laboratory if configuration.edits else None
+        result = outcome(table, store, prepared, plan.detectors, tries)
         result = reviewed(result, reviews)
         findings = assemble(
             configuration,

@@ -1,4 +1,4 @@
-"""How the model does on parts of the images: each label with an artifact, and without it."""
+"""How the model does on parts of the images: each label with and without an artifact, by column."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from melaudit.findings import SlicePerformance
+from melaudit.detectors.metadata import looked_at
+from melaudit.detectors.subgroups import Grouping, grouping
+from melaudit.findings import ColumnPerformance, GroupPerformance, SlicePerformance
 
 FEWEST = 5
 """A part of fewer images says nothing worth a row."""
@@ -38,11 +40,56 @@ def slices(
     return tuple(found)
 
 
+def by_column(
+    labels: NDArray[np.int64],
+    predictions: NDArray[np.int64],
+    classes: tuple[str, ...],
+    metadata: Mapping[str, NDArray[np.object_]],
+) -> tuple[ColumnPerformance, ...]:
+    """Split each label of labels (n,) by the groups of each column (n,) that tells patients apart.
+
+    The columns and their groups are those of the detector of metadata. A label's images of a group
+    that are fewer than `FEWEST` are left out and counted; a column of which fewer than two groups
+    remain is no comparison and is left out whole.
+    """
+    known = labels >= 0
+    found = []
+    for column in looked_at(metadata):
+        groups = grouping(column, metadata[column], known, FEWEST)
+        cells = _cells(labels, predictions, classes, groups)
+        if len({cell.group for cell in cells}) < 2:
+            continue
+        told = int((groups.member >= -1).sum())
+        too_few = told - sum(cell.n for cell in cells)
+        found.append(ColumnPerformance(column, cells, too_few, int(known.sum()) - told))
+    return tuple(found)
+
+
+def _cells(
+    labels: NDArray[np.int64],
+    predictions: NDArray[np.int64],
+    classes: tuple[str, ...],
+    groups: Grouping,
+) -> tuple[GroupPerformance, ...]:
+    found = []
+    for index, label in enumerate(classes):
+        for place, group in enumerate(groups.names):
+            mask = (labels == index) & (groups.member == place)
+            n = int(mask.sum())
+            if n >= FEWEST:
+                rate = _rate(int((predictions[mask] == index).sum()), n)
+                found.append(GroupPerformance(label, group, n, *rate))
+    return tuple(found)
+
+
 def _slice(
     label: str, artifact: str, shown: bool, right: int, mask: NDArray[np.bool_]
 ) -> SlicePerformance:
     n = int(mask.sum())
+    return SlicePerformance(label, artifact, shown, n, *_rate(right, n))
+
+
+def _rate(right: int, n: int) -> tuple[float, float, float]:
+    """Return the share right / n and the ends of Wilson's interval."""
     interval = binomtest(right, n).proportion_ci(method="wilson")
-    return SlicePerformance(
-        label, artifact, shown, n, right / n, float(interval.low), float(interval.high)
-    )
+    return right / n, float(interval.low), float(interval.high)

@@ -15,6 +15,7 @@ from melaudit.audit.enrichment import Bools, enriched, traits
 from melaudit.audit.portrait import Portrait, columns, portray
 from melaudit.audit.strategies import Strategy, strategies
 from melaudit.detectors.interface import Measurements
+from melaudit.detectors.words import percent
 from melaudit.findings import Cluster, Skipped
 
 MOST = {
@@ -100,23 +101,23 @@ def reasons(name: str, portrait: Portrait, group: Strategy) -> tuple[str, ...]:
     how = ", ".join(seen[view] for view in group.views)
     lines = [
         f"{portrait.n} of the {portrait.class_n} images predicted {name} are decided in a like "
-        f"manner (seen {how}; {group.stability:.0%} alike in samples of the images, "
-        f"{group.by_chance:.0%} at most by chance)"
+        f"manner (seen {how}; {percent(group.stability)} alike in samples of the images, "
+        f"{percent(group.by_chance)} at most by chance)"
     ]
     inside, rest = portrait.outside
     if abs(inside - rest) >= TOLD["outside"]:
         lines.append(
-            f"{inside:.0%} of the relevance lies outside the central half of the picture, "
-            f"{rest:.0%} in the rest of the class"
+            f"{percent(inside)} of the relevance lies outside the central half of the picture, "
+            f"{percent(rest)} in the rest of the class"
         )
     lines += [
-        f"{trait.inside:.0%} show {_words(trait.name)}, {trait.outside:.0%} in the rest of the "
-        f"class (odds ratio {_ratio(trait.odds.value)})"
+        f"{percent(trait.inside)} show {_words(trait.name)}, {percent(trait.outside)} in the rest "
+        f"of the class (odds ratio {_ratio(trait.odds.value)})"
         for trait in [e for e in portrait.enriched if e.more][:3]
     ]
     inside, rest = portrait.errors
     if abs(inside - rest) >= TOLD["errors"]:
-        lines.append(f"{inside:.0%} are wrong, {rest:.0%} in the rest of the class")
+        lines.append(f"{percent(inside)} are wrong, {percent(rest)} in the rest of the class")
     inside, rest = portrait.alike
     if inside - rest >= TOLD["alike"]:
         lines.append(
@@ -124,7 +125,7 @@ def reasons(name: str, portrait: Portrait, group: Strategy) -> tuple[str, ...]:
             "the class)"
         )
     if portrait.duplicated >= TOLD["duplicates"]:
-        lines.append(f"{portrait.duplicated:.0%} have a near-duplicate among them")
+        lines.append(f"{percent(portrait.duplicated)} have a near-duplicate among them")
     return tuple(lines)
 
 

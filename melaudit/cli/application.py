@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from melaudit.cli.auditing import demo, run
+from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
 from melaudit.cli.outputs import diff, gate, record, report
 from melaudit.cli.scanning import scan
@@ -29,7 +30,11 @@ def cli() -> None:
     """
 
 
-for command in (run, demo, doctor, explain, scan, convert, detectors, report, diff, gate, record):
+COMMANDS = (
+    *(run, demo, doctor, explain, scan, convert, detectors),
+    *(report, diff, gate, record, export),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

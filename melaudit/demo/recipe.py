@@ -114,8 +114,8 @@ def _make(out: Path, recipe: Recipe, seed: int, progress: Callable[[str], None])
         seed=seed,
     )
     progress(
-        f"planted a black ring on {recipe.ring_malignant:.0%} of the malignant images and "
-        f"{recipe.ring_benign:.0%} of the benign ones"
+        f"planted a black ring on {100 * recipe.ring_malignant:.0f} % of the malignant images and "
+        f"{100 * recipe.ring_benign:.0f} % of the benign ones"
     )
     progress(f"training a ResNet-18 on {recipe.n_train} images, {recipe.epochs} epochs")
     training = train(
@@ -127,8 +127,8 @@ def _make(out: Path, recipe: Recipe, seed: int, progress: Callable[[str], None])
         progress=lambda epoch, loss: progress(f"epoch {epoch} of {recipe.epochs}: loss {loss:.3f}"),
     )
     progress(
-        f"trained in {training.seconds:.0f} s; accuracy {training.accuracy_test:.1%} on the "
-        f"{recipe.n_test} images of the test half"
+        f"trained in {training.seconds:.0f} s; accuracy {100 * training.accuracy_test:.1f} % on "
+        f"the {recipe.n_test} images of the test half"
     )
     write_settings(out, image_size=recipe.image_size)
     return training

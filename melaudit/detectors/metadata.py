@@ -18,7 +18,7 @@ over signal", on data sources.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,7 @@ class Metadata:
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Look at one column after the other."""
-        columns = [column for column in measurements.metadata if _plain(column) in COLUMNS]
+        columns = looked_at(measurements.metadata)
         if not columns:
             reason = "the data have no column of site, sex, age, source or instrument"
             return [Skipped(self.id, reason)]
@@ -108,6 +108,11 @@ class Profile:
     def associated(self) -> bool:
         """Whether a group goes with a label."""
         return self.data is not None and self.data[1].reached
+
+
+def looked_at(columns: Iterable[str]) -> list[str]:
+    """Return the columns that tell patients, sites or sources apart, in their order."""
+    return [column for column in columns if _plain(column) in COLUMNS]
 
 
 def _plain(name: str) -> str:

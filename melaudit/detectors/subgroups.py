@@ -43,14 +43,16 @@ class Grouping:
         return int((self.member == -1).sum())
 
 
-def grouping(column: str, cells: NDArray[np.object_], usable: Rows) -> Grouping:
-    """Cut a column (n,) into groups of at least `FEWEST` usable images each.
+def grouping(
+    column: str, cells: NDArray[np.object_], usable: Rows, fewest: int = FEWEST
+) -> Grouping:
+    """Cut a column (n,) into groups of at least `fewest` usable images each.
 
     Ages are cut at `AGES`; numbers of other columns are names of groups as they stand.
     """
     words = [_group(column, cell) for cell in cells]
     counts = Counter(w for w, use in zip(words, usable, strict=True) if use and w is not None)
-    large = [name for name, n in counts.most_common(MOST_GROUPS) if n >= FEWEST]
+    large = [name for name, n in counts.most_common(MOST_GROUPS) if n >= fewest]
     place = {name: i for i, name in enumerate(large)}
     member = np.array([-2 if w is None else place.get(w, -1) for w in words], np.int64)
     return Grouping(column, tuple(large), np.where(usable, member, -2))

@@ -60,8 +60,8 @@ def logits_differ(logits: Tensor, own: Tensor, engine: str) -> float:
     difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-12))
     if difference > OUTPUTS_MAY_DIFFER:
         raise RelevanceError(
-            f"under {engine} the logits differ by {difference:.0%} from the model's own, so the "
-            "maps would explain another model; use the canonizer none or the engine dataflow"
+            f"under {engine} the logits differ by {100 * difference:.0f} % from the model's own, "
+            "so the maps would explain another model; use the canonizer none or the engine dataflow"
         )
     return difference
 

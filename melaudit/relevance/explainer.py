@@ -19,7 +19,7 @@ from melaudit.relevance.attention import join as join_attention
 from melaudit.relevance.attention_record import recording
 from melaudit.relevance.composites import PIXEL_BOUNDS, Bound, composite_name, find_composite
 from melaudit.relevance.engines import build_engine, choose_engine, exact, other_engine
-from melaudit.relevance.features import features
+from melaudit.relevance.features import features, layer_output
 from melaudit.relevance.intact import copied, remember_hooks, remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import channels as count_channels
@@ -28,6 +28,7 @@ from melaudit.relevance.outputs import find_logits, predictions
 from melaudit.relevance.parts import Parts, join
 from melaudit.relevance.places import Places, both_sides
 from melaudit.relevance.randomisation import cascade
+from melaudit.relevance.suppression import suppressed
 
 
 class Explainer:
@@ -278,6 +279,29 @@ class Explainer:
         with self._given(x):
             parts = self._parts(x, None, forward)
         return torch.cat([logits for logits, _ in parts]), torch.cat([means for _, means in parts])
+
+    def mean_map(self, x: Tensor, layer: str) -> Tensor:
+        """Return what the layer gives, (channels, ...), on the mean over x (N, C, H, W)."""
+        x = self._images(x)
+
+        def total(x: Tensor, target: Tensor | None) -> Tensor:
+            return layer_output(self.model, x, layer, self.num_classes)[1].sum(0)
+
+        with self._given(x):
+            return torch.stack(self._parts(x, None, total)).sum(0) / len(x)
+
+    def suppressed(self, x: Tensor, layer: str, channels: Sequence[int], values: Tensor) -> Tensor:
+        """Return the logits (N, K) with channels of the layer set to `values`, as of `mean_map`.
+
+        The model is run as it was given, forward only; see the module `suppression`.
+        """
+        x = self._images(x)
+
+        def forward(x: Tensor, target: Tensor | None) -> Tensor:
+            return suppressed(self.model, x, layer, channels, values, self.num_classes)
+
+        with self._given(x):
+            return torch.cat(self._parts(x, None, forward))
 
     def randomised(self, depths: Sequence[float], seed: int) -> Iterator[Explainer]:
         """Yield for each depth an explainer, alike but of a copy with weights shuffled to there.

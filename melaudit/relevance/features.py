@@ -1,4 +1,4 @@
-"""What the model makes of an image before it decides: the mean of each channel of a layer."""
+"""What a model makes of an image before it decides: what a layer gives, and its channels' means."""
 
 from __future__ import annotations
 
@@ -25,21 +25,32 @@ def features(
         with torch.no_grad():
             logits = find_logits(model(x), num_classes)
         return logits, logits
+    logits, given = layer_output(model, x, layer, num_classes)
+    return logits, given.flatten(2).mean(2) if given.ndim > 2 else given
+
+
+def layer_output(
+    model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the logits (N, K) and what the layer gives (N, channels, ...); see `features`."""
     seen: list[Tensor] = []
 
     def note(_: nn.Module, __: object, output: object) -> None:
         seen.extend(itertools.islice(tensors(output), 1))
 
-    if x.ndim == 4:
-        x = x.contiguous(memory_format=torch.channels_last)  # up to twice as fast
     handle = find_layer(model, layer).register_forward_hook(note)
     try:
         with torch.no_grad():
-            logits = find_logits(model(x), num_classes)
+            logits = find_logits(model(fast(x)), num_classes)
     finally:
         handle.remove()
     if len(seen) != 1 or seen[0].ndim < 2:
         raise RelevanceError(
             f"layer {layer} gave {len(seen)} tensors in one pass; expected one with channels"
         )
-    return logits, seen[0].flatten(2).mean(2) if seen[0].ndim > 2 else seen[0]
+    return logits, seen[0]
+
+
+def fast(x: Tensor) -> Tensor:
+    """Lay images out as convolutions take them up to twice as fast."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x

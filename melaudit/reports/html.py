@@ -8,6 +8,7 @@ everything inline (as Jenkins does), the same page can stand as `report.html` wi
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -18,14 +19,23 @@ from melaudit.errors import StoreError
 from melaudit.publish import publish
 from melaudit.reports.interface import Record
 from melaudit.reports.page import Page, build_page
-from melaudit.reports.plates import MAX_BYTES
+from melaudit.reports.plates import MAX_BYTES, MAX_TILES
 from melaudit.reports.wording import visible
 
 COMFORTABLE = 10_000_000
 """Bytes of a report that opens anywhere; pictures are left out until it fits."""
 
+ELEMENTS = 4_900
+"""Elements of such a report, a few kept for the script's; pictures are left out here too."""
+
 MOST = 25_000_000
 """Bytes that no report exceeds."""
+
+FEWEST = 80
+"""Pictures that stay although there are too many elements: then it is words that make them."""
+
+BUDGETS = ((MAX_BYTES, MAX_TILES), (MAX_BYTES, 120), (MAX_BYTES // 3, FEWEST), (0, 0))
+"""(bytes, number) of pictures, tried one after the other until the report is comfortable."""
 
 FOLDER = "assets"
 
@@ -45,13 +55,15 @@ def render(page: Page) -> str:
 def render_report(record: Record) -> str:
     """Return the report of a record as one self-contained HTML text.
 
-    It stays below `COMFORTABLE` bytes as long as its words alone do. Raises ValueError when a
-    picture of the record is no WebP image, StoreError when the words alone exceed `MOST` bytes.
+    Pictures are left out until it stays below `COMFORTABLE` bytes and `ELEMENTS`. Raises
+    ValueError when a picture of the record is no WebP image, StoreError when the words alone
+    exceed `MOST` bytes.
     """
     text = ""
-    for budget in (MAX_BYTES, MAX_BYTES // 3, 0):
-        text = render(build_page(record, max_bytes=budget))
-        if len(text.encode("utf-8")) <= COMFORTABLE:
+    for max_bytes, max_tiles in BUDGETS:
+        text = render(build_page(record, max_bytes=max_bytes, max_tiles=max_tiles))
+        few = max_tiles <= FEWEST or elements(text) <= ELEMENTS
+        if few and len(text.encode("utf-8")) <= COMFORTABLE:
             return text
     if len(text.encode("utf-8")) > MOST:
         raise StoreError(
@@ -59,6 +71,11 @@ def render_report(record: Record) -> str:
             "writes far too much into a finding, see findings.json"
         )
     return text
+
+
+def elements(text: str) -> int:
+    """Return how many elements a page has before a script adds any."""
+    return len(re.findall("<[a-z]", text))
 
 
 def render_split(record: Record) -> dict[str, bytes]:

@@ -99,14 +99,14 @@ class Page:
     version: str
 
 
-def build_page(record: Record, *, max_bytes: int = MAX_BYTES) -> Page:
-    """Gather what the report of a record shows, with pictures of at most `max_bytes`.
+def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = MAX_TILES) -> Page:
+    """Gather what the report of a record shows, with at most `max_tiles` pictures of `max_bytes`.
 
     Raises ValueError when a picture of the record is no WebP image.
     """
     findings = record.findings
     maps = findings.explanations.status is not Trust.UNUSABLE
-    plates = Plates(record.exhibits, max_tiles=MAX_TILES, max_bytes=max_bytes)
+    plates = Plates(record.exhibits, max_tiles=max_tiles, max_bytes=max_bytes)
     card_section = cards(record, plates, maps=maps)
     cluster_section = clusters(record, plates, maps=maps)
     concept_section = concepts(record, plates, maps=maps)

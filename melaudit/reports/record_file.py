@@ -3,6 +3,9 @@
 It holds everything of a `Record` but the findings, which stand in findings.json: photographs as
 WebP, as they were re-encoded from pixels, maps as NumPy arrays, the rest as JSON. Nothing in it is
 ever executed. The same record gives the same bytes, and the report drawn from it those of the run.
+
+It knows the findings.json beside it by the hash of that file as it was written, so a file of an
+older version, which lacks what was added since, is still known, and one that was changed is not.
 """
 
 from __future__ import annotations
@@ -48,7 +51,8 @@ def write_record(record: Record, path: Path) -> None:
             for f in dataclasses.fields(record)
             if f.name != _ELSEWHERE
         }
-        contents = {"version": VERSION, "findings": _digest(record), "record": fields}
+        written = to_json(record.findings).encode("ascii")
+        contents = {"version": VERSION, "findings": _digest(written), "record": fields}
         text = json.dumps(contents, ensure_ascii=True)
         _add(archive, _CONTENTS, text.encode("ascii"), zipfile.ZIP_DEFLATED)
     publish(path, buffer.getvalue())
@@ -85,15 +89,17 @@ def read_record(folder: Path) -> Record:
             f"{path} is no record of this melaudit ({type(error).__name__}: {error}); "
             "run the audit again or use the melaudit that wrote it"
         ) from error
-    if contents["findings"] != _digest(record):
+    if contents["findings"] != _digest((folder / "findings.json").read_bytes()):
         raise StoreError(
-            f"{path} and findings.json beside it are of different runs; run the audit again"
+            f"{path} and findings.json beside it are of different runs, or one was changed since; "
+            "put back the findings.json of that run, or run the audit again"
         )
     return record
 
 
-def _digest(record: Record) -> str:
-    return hashlib.sha256(to_json(record.findings).encode("ascii")).hexdigest()
+def _digest(written: bytes) -> str:
+    """Return the hash of the bytes of a findings.json."""
+    return hashlib.sha256(written).hexdigest()
 
 
 def _packed(value: Any, archive: zipfile.ZipFile) -> Any:

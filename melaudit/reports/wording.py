@@ -108,6 +108,11 @@ def percent(share: float | None, digits: int = 0) -> str:
     return f"{shown.replace('-', MINUS)}{NBSP}%"
 
 
+def bound(text: str) -> str:
+    """Return prose in which no line ends between a figure and its percent sign."""
+    return re.sub(r"(?<=\d) %(?![\w%])", f"{NBSP}%", text)
+
+
 def interval(low: float | None, high: float | None) -> str:
     """Return "0.86 to 0.95", naming an end that is not bounded."""
     if not is_known(low) and not is_known(high):

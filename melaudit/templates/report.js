@@ -72,7 +72,8 @@
   // Sliders are made when their pictures come near, to keep a long page light.
   const near = new IntersectionObserver((seen) => seen.filter((s) => s.isIntersecting).forEach((s) => {
     near.unobserve(s.target);
-    slider(s.target);
+    // A picture that came and went and came again is told of twice at once.
+    if (!one(".wipe", s.target)) slider(s.target);
   }), { rootMargin: "800px" });
   const compare = (pair) => {
     pair.classList.add("compare");

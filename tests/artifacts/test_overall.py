@@ -187,6 +187,21 @@ def test_a_cast_of_a_given_hue_moves_the_skin_that_way() -> None:
         assert abs((turned + 180) % 360 - 180) < 25
 
 
+def test_a_cast_is_put_in_as_the_pictures_show_it_and_any_cast_where_they_differ() -> None:
+    rng = np.random.default_rng(0)
+    blue = [ColourCast(hue=h).add(skin(), rng).image for h in (260, 275, 280)]
+    like = ColourCast().like(blue)
+    before = photometry(skin()).zone
+    for seed in range(5):
+        _, a, b = photometry(like.add(skin(), np.random.default_rng(seed)).image).zone - before
+        assert b < -5 and abs(a) < 8
+    assert "hue" in like.words.shows and "hue" not in ColourCast().words.shows
+    mixed = ColourCast()
+    every = [ColourCast(hue=h).add(skin(), rng).image for h in (0, 90, 180, 270)]
+    assert mixed.like(every) is mixed
+    assert mixed.like([]) is mixed
+
+
 def test_the_look_alike_of_a_cast_goes_the_other_way() -> None:
     image = skin()
     artifact = ColourCast(hue=30)

@@ -178,7 +178,9 @@ def test_channels_are_shown_by_where_they_look(
         for tile, amount in zip(channels, held, strict=True):
             assert tile.relevance is not None
             own = abs(amount) + abs(float(tile.relevance[~there].sum()))
-            assert f"of the logit {side}, {abs(amount) / own:.0%} of its own" in tile.note
+            said = re.search(rf"of the logit {side}, ([\d.]+) % of its own", tile.note)
+            assert said is not None
+            assert float(said[1]) == pytest.approx(100 * abs(amount) / own, abs=0.5)
         assert any(f"relevance {side} a disk of radius 0.5" in note for note in notes)
         assert sum(note.startswith("  channel ") for note in notes) == 3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from melaudit.artifacts.interface import RGB, Edited
 from melaudit.audit.controls import controls
 from melaudit.audit.dataset import open_dataset
 from melaudit.audit.edit_exhibits import edit_exhibits
-from melaudit.audit.interventions import DOSES, chosen, intervene
+from melaudit.audit.interventions import DOSES, as_shown, chosen, intervene
 from melaudit.audit.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.preprocessing import resolve
 from melaudit.detectors.artifact import ArtifactDetector
@@ -138,6 +138,28 @@ def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(
     assert ring.x == (0.0, *DOSES, 1.0)
     assert ring.y[-1] > ring.y[0]
     assert ring.y[-1] > placebo.y[-1]
+
+
+class Kept(DarkRing):
+    """A ring of kinds, that keeps the pictures it was asked to be like."""
+
+    def like(self, images: Iterable[RGB]) -> DarkRing:
+        self.seen = list(images)
+        return DarkRing()
+
+
+def test_the_kind_of_an_artifact_is_told_by_images_of_the_class_that_shows_it(
+    measurements: Make, folder: Path
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    ring = DarkRing()
+    assert as_shown(ring, table, laboratory) is ring, "a ring of one kind is as it is"
+    kept = Kept()
+    assert as_shown(kept, table, laboratory) is not kept
+    assert len(kept.seen) == 10 and all(ring.find(image).present for image in kept.seen)
+    columns = {"dark_ring.present": np.arange(len(table.ids)) < 3}
+    few = dataclasses.replace(table, columns=columns.__getitem__)
+    assert as_shown(kept, few, laboratory) is kept, "three images do not tell"
 
 
 def test_a_model_that_reads_the_lesion_only_is_not(measurements: Make, folder: Path) -> None:

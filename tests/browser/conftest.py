@@ -71,13 +71,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def visit(chromium: Any, files: Callable[[str], Path]) -> Iterator[Callable[..., Opened]]:
-    """Return a function that opens the report of a kind of record: (kind, **context options)."""
+    """Return a function that opens the report of a kind of record: (kind, **context options).
+
+    `first` is a script that runs before those of the page.
+    """
     contexts = []
 
     def open_report(kind: str, **options: Any) -> Opened:
         settings = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"} | options
+        first = settings.pop("first", None)
         context = chromium.new_context(**settings)
         contexts.append(context)
+        if first is not None:
+            context.add_init_script(first)
         opened = Opened(context.new_page())
         opened.page.on("console", lambda message: opened.complaints.append(message.text))
         opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))

@@ -31,6 +31,27 @@ def test_a_slider_goes_from_photograph_to_map(visit: Visit) -> None:
     assert "photograph to map" in slider.get_attribute("aria-label").lower()
 
 
+def test_a_picture_that_comes_near_twice_at_once_has_one_slider(visit: Visit) -> None:
+    # Laying out what was out of sight moves pictures into sight, out of it and in again.
+    twice = """
+      window.IntersectionObserver = class {
+        constructor(told) { this.told = told; }
+        observe(target) {
+          const near = { target, isIntersecting: true };
+          setTimeout(() => this.told([near, near]));
+        }
+        unobserve() {}
+      };
+    """
+    page = visit("ring", first=twice).page
+
+    page.locator(".tile .wipe").first.wait_for(state="attached")
+    sliders = page.locator(".pair.compare").evaluate_all(
+        "pairs => pairs.map(pair => pair.querySelectorAll('.wipe').length)"
+    )
+    assert len(sliders) > 3 and set(sliders) == {1}
+
+
 def test_dragging_on_a_picture_moves_the_slider_and_does_not_enlarge(visit: Visit) -> None:
     page = visit("ring").page
     pair = page.locator(".tile .pair").first

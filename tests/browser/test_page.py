@@ -103,6 +103,20 @@ def test_without_script_all_words_and_pictures_are_there(visit: Visit) -> None:
     assert page.locator("[data-js]:visible").count() == 0
 
 
+def test_a_printed_heading_stays_with_its_first_finding(visit: Visit, tmp_path: Path) -> None:
+    # The verdict is stretched so that "Findings" comes to stand near the end of a page.
+    pypdf = pytest.importorskip("pypdf", reason="needs pypdf")
+    page = visit("ring").page
+    page.evaluate("document.getElementById('summary').style.height = '205mm'")
+
+    page.pdf(path=tmp_path / "report.pdf", format="A4", print_background=True)
+
+    pages = [p.extract_text() for p in pypdf.PdfReader(tmp_path / "report.pdf").pages]
+    (heading,) = [text for text in pages if "A finding is a claim about the model" in text]
+    assert "the bar is the 95 % interval" in re.sub(r"\s+", " ", heading)
+    assert "Evidence reaches" in heading
+
+
 @pytest.mark.parametrize("script", [True, False])
 def test_the_printed_page_holds_every_finding_and_everything_folded(
     script: bool, visit: Visit, tmp_path: Path

@@ -17,11 +17,13 @@ from melaudit.findings import (
     CheckStatus,
     ClassPerformance,
     Cluster,
+    ColumnPerformance,
     Control,
     Evidence,
     Explanations,
     Finding,
     Findings,
+    GroupPerformance,
     Inputs,
     NotFound,
     Operation,
@@ -236,7 +238,7 @@ def cluster(name: str, predicted: str, images: tuple[str, ...], suspicion: float
         n=len(images) * 10,
         suspicion=suspicion,
         parts={"border": suspicion, "artifact": min(1.0, suspicion * 1.1)},
-        why=(f"{suspicion:.0%} of its images show a black ring.",),
+        why=(f"{100 * suspicion:.0f} % of its images show a black ring.",),
         images=images,
         class_mix={"malignant": 90, "benign": 10},
         error_rate=0.1,
@@ -286,6 +288,18 @@ def findings() -> Findings:
             slices=(
                 SlicePerformance("malignant", "dark_ring", True, 206, 1.0, 0.982, 1.0),
                 SlicePerformance("malignant", "dark_ring", False, 294, 0.837, 0.79, 0.875),
+            ),
+            columns=(
+                ColumnPerformance(
+                    "age",
+                    (
+                        GroupPerformance("benign", "30 to 49", 240, 0.93, 0.891, 0.956),
+                        GroupPerformance("benign", "under 30", 120, 0.9, 0.833, 0.942),
+                        GroupPerformance("malignant", "30 to 49", 200, 0.81, 0.75, 0.858),
+                    ),
+                    too_few=3,
+                    unknown=40,
+                ),
             ),
         ),
         findings=(ring_finding(), weak_finding()),
@@ -408,7 +422,7 @@ def landscape(clusters: tuple[Cluster, ...], images: int = 200) -> Landscape:
     known = [clusters[k] if k < len(clusters) else None for k in of]
     called = [c.predicted if c else "benign" for c in known]
     return Landscape(
-        how="The two directions in which decisions differ most; they hold 61% of the differences.",
+        how="The two directions in which decisions differ most; they hold 61 % of the differences.",
         images=tuple(f"point_{k:04d}.jpg" for k in range(images)),
         x=tuple(float(3 * k + rng.normal()) for k in of),
         y=tuple(float(2 * (k % 2) + rng.normal()) for k in of),
@@ -484,6 +498,10 @@ def hostile() -> Record:
                 per_class=tuple(ClassPerformance(n, 3, 0.5, 0.1, 0.9, 0.5) for n in HOSTILE),
                 confusion=tuple((1,) * len(HOSTILE) for _ in HOSTILE),
                 slices=tuple(SlicePerformance(n, n, True, 9, 0.5, 0.1, 0.9) for n in HOSTILE),
+                columns=tuple(
+                    ColumnPerformance(n, (GroupPerformance(n, n, 9, 0.5, 0.1, 0.9),) * 2, 1, 1)
+                    for n in HOSTILE
+                ),
             ),
             provenance=replace(
                 f.provenance,

@@ -37,6 +37,8 @@ def test_the_schema_names_every_field_of_the_vocabulary() -> None:
     names = {
         "class_performance": "ClassPerformance",
         "slice_performance": "SlicePerformance",
+        "group_performance": "GroupPerformance",
+        "column_performance": "ColumnPerformance",
         "not_found": "NotFound",
     }
     for key, definition in [*definitions.items(), ("findings", schema())]:

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from melaudit.findings import Severity, Skipped, Verdict
 from melaudit.reports import build_page
 from melaudit.reports.html import render
@@ -301,6 +299,61 @@ def test_performance_is_told_apart_by_artifact(pages: dict[str, Page]) -> None:
     assert with_ring.chart is not None
 
 
+def test_performance_is_told_apart_by_column(pages: dict[str, Page]) -> None:
+    (table,) = pages["ring"].performance.columns
+
+    assert (table.title, table.head) == ("Images of a label by age", "Age")
+    assert [(r.label, r.part, r.n) for r in table.rows] == [
+        ("benign", "under 30", "120"),
+        ("benign", "30 to 49", "240"),
+        ("malignant", "30 to 49", "200"),
+    ]
+    assert table.rows[2].interval == "75.0 to 85.8\u00a0%"
+    assert table.note == (
+        "3\u00a0images left out: too few of a label in their group. "
+        "Nothing is known of 40\u00a0images."
+    )
+
+
+def test_groups_without_numbers_keep_their_order(records: dict[str, Record]) -> None:
+    f = records["ring"].findings
+    (column,) = f.performance.columns
+    groups = tuple(replace(column.groups[0], group=g) for g in ("torso", "arm 2", "head"))
+    columns = (replace(column, groups=groups),)
+    findings = replace(f, performance=replace(f.performance, columns=columns))
+
+    section = build_page(replace(records["ring"], findings=findings)).performance
+
+    assert [row.part for row in section.columns[0].rows] == ["torso", "arm 2", "head"]
+
+
+def test_a_property_of_every_image_is_told_apart_by_how_it_is(records: dict[str, Record]) -> None:
+    f = records["ring"].findings
+    part = replace(f.performance.slices[0], artifact="brightness")
+    findings = replace(f, performance=replace(f.performance, slices=(part,)))
+
+    section = build_page(replace(records["ring"], findings=findings)).performance
+
+    assert section.slices[0].part == "with unusual brightness"
+
+
+def test_of_many_groups_the_lowest_are_shown(records: dict[str, Record]) -> None:
+    f = records["ring"].findings
+    (column,) = f.performance.columns
+    many = tuple(
+        replace(column.groups[0], group=f"site {k}", right=(k * 7 % 20) / 20) for k in range(20)
+    )
+    columns = tuple(replace(column, groups=many, column=f"site {k}") for k in range(9))
+    findings = replace(f, performance=replace(f.performance, columns=columns))
+
+    section = build_page(replace(records["ring"], findings=findings)).performance
+
+    shown = [row.part for row in section.columns[0].rows]
+    assert shown == [f"site {k}" for k in range(20) if (k * 7 % 20) < 12]
+    assert section.columns[0].note.startswith("The 12 lowest of 20 figures")
+    assert len(section.columns) == 6 and section.columns_note.startswith("3\u00a0more columns")
+
+
 def test_a_thousand_classes_give_the_worst_only(records: dict[str, Record]) -> None:
     record = records["ring"]
     p = record.findings.performance
@@ -349,11 +402,9 @@ def test_a_crowd_is_cut_and_counted(pages: dict[str, Page]) -> None:
 
 
 def test_pictures_that_do_not_fit_are_counted_on_the_page(
-    records: dict[str, Record], monkeypatch: pytest.MonkeyPatch
+    records: dict[str, Record],
 ) -> None:
-    monkeypatch.setattr("melaudit.reports.page.MAX_TILES", 6)
-
-    page = build_page(records["ring"])
+    page = build_page(records["ring"], max_tiles=6)
 
     assert len(page.plates) == 6
     assert page.left_out.endswith("left out to keep this file small enough to open anywhere.")

@@ -8,6 +8,7 @@ import pytest
 
 from melaudit.errors import StoreError
 from melaudit.reports import Assets, render_report, render_split, write_report
+from melaudit.reports.html import elements
 from melaudit.reports.interface import Record
 
 
@@ -69,12 +70,30 @@ def test_pictures_give_way_until_a_report_is_comfortable(
     limit = bare + 40_000
     assert len(whole.encode()) > limit
     monkeypatch.setattr("melaudit.reports.html.COMFORTABLE", limit)
-    monkeypatch.setattr("melaudit.reports.html.MAX_BYTES", 60_000)
+    monkeypatch.setattr("melaudit.reports.html.BUDGETS", ((10**7, 600), (60_000, 600), (0, 0)))
 
     small = render_report(records["ring"])
 
     assert len(small.encode()) <= limit
     assert "left out to keep this file small enough" in small
+
+
+@pytest.mark.parametrize(("most", "pictures"), [(10**6, 4), (None, 2), (1, 1)])
+def test_pictures_give_way_to_elements_but_not_to_words(
+    most: int | None, pictures: int, records: dict[str, Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # None: as many elements as there are with two pictures; 1: fewer than the words make.
+    monkeypatch.setattr("melaudit.reports.html.FEWEST", 1)
+    budgets = tuple((10**7, n) for n in (4, 3, 2, 1, 0))
+    if most is None:
+        monkeypatch.setattr("melaudit.reports.html.BUDGETS", budgets[2:3])
+        most = elements(render_report(records["ring"]))
+    monkeypatch.setattr("melaudit.reports.html.BUDGETS", budgets)
+    monkeypatch.setattr("melaudit.reports.html.ELEMENTS", most)
+
+    shown = render_report(records["ring"])
+
+    assert shown.count("<image ") == pictures
 
 
 def test_words_beyond_all_measure_are_an_error(

@@ -1,10 +1,14 @@
 """Tests of how figures and foreign names are written."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
-from melaudit.reports import wording
+import melaudit
+from melaudit.reports import render_report, wording
+from melaudit.reports.interface import Record
 
 
 @pytest.mark.parametrize(
@@ -98,3 +102,27 @@ def test_an_identifier_is_said_in_words() -> None:
     assert wording.human("dark_ring") == "dark ring"
     assert wording.human("property_label.colour") == "property label: colour"
     assert wording.human("jpeg_quality") == "JPEG quality"
+
+
+def test_no_line_ends_between_a_figure_and_its_percent_sign() -> None:
+    assert wording.bound("62 % (41 % to 90.5 %).") == ("62\u00a0% (41\u00a0% to 90.5\u00a0%).")
+    assert wording.bound("a %s, 5 %d and %") == "a %s, 5 %d and %"
+
+
+def test_every_percentage_is_written_with_a_space(records: dict[str, Record]) -> None:
+    shown = []
+    for kind in ("ring", "unusable", "nothing", "unlabelled", "crowd"):
+        tags = re.compile(r"<(style|script)>.*?</\1>|<[^>]*>", re.S)
+        page = tags.sub(" ", render_report(records[kind]))
+        shown += re.findall(r".{0,40}\d[ \u00a0]?%.{0,10}", page)
+    assert len(shown) > 20
+    assert [text for text in shown if re.search(r"\d%", text)] == []
+
+
+def test_no_sentence_is_written_with_a_format_that_leaves_out_the_space() -> None:
+    formats = [
+        f"{path.name}: {found}"
+        for path in Path(melaudit.__file__).parent.rglob("*.py")
+        for found in re.findall(r"\{[^{}]*:[,.\d]*%\}", path.read_text("utf-8"))
+    ]
+    assert formats == []

@@ -177,7 +177,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         reached=explain.RUNGS[finding.rung],
         confidence=wording.percent(finding.confidence),
         classes=tuple(wording.name(c) for c in finding.classes),
-        claim=finding.statement,
+        claim=wording.bound(finding.statement),
         rungs=tuple(_rung(finding, s, number <= CHARTED) for s in ladder(finding)),
         edits=tuple(
             v
@@ -208,7 +208,7 @@ def _statistic(evidence: Evidence, charted: bool) -> Statistic:
     )
     return Statistic(
         name=wording.sentence(evidence.name),
-        statement=evidence.statement,
+        statement=wording.bound(evidence.statement),
         figure=wording.figure(evidence.estimate),
         interval=wording.interval(evidence.ci_low, evidence.ci_high),
         small_print=tuple(s for s in small_print if s),
@@ -275,5 +275,5 @@ def table(source: Table) -> TableView:
 
 def _cell(value: str | int | float) -> str:
     if isinstance(value, str):
-        return wording.name(value, 120)
+        return wording.bound(wording.name(value, 120))
     return wording.count(value) if isinstance(value, int) else wording.figure(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from melaudit.findings import Cluster, Findings
+from melaudit.findings import Cluster, Findings, Suppression
 from melaudit.reports import explain, wording
 from melaudit.reports.interface import Record
 from melaudit.reports.plates import Plates
@@ -65,6 +65,8 @@ class ClusterCard:
     steady: str
     artifacts: tuple[Bar, ...]
     channels: str
+    carried: str
+    """What goes of its decisions without these channels; empty where it was not tried."""
     mean_map: str | None
     mean_alt: str
     examples: Tiles
@@ -149,7 +151,7 @@ def _card(
         suspicion=f"{cluster.suspicion:.2f}",
         suspicion_bar=_length(cluster.suspicion),
         parts=_parts(cluster),
-        why=cluster.why,
+        why=tuple(wording.bound(line) for line in cluster.why),
         mix=_mix(cluster.class_mix),
         errors=_errors(cluster, others),
         border=_against(border, _weighted([(c.n, c.border_share) for c in others])),
@@ -158,6 +160,7 @@ def _card(
         steady=_steady(cluster),
         artifacts=_artifacts(cluster, others),
         channels=_channels(cluster),
+        carried=_carried(cluster.suppression),
         mean_map=plate_id(plate),
         mean_alt=f"Mean relevance map of the cluster; {border} of the relevance lies in the border"
         if plate
@@ -235,6 +238,17 @@ def _channels(cluster: Cluster) -> str:
         for k, channel in enumerate(cluster.channels[:MAX_CHANNELS])
     ]
     return ", ".join(named)
+
+
+def _carried(tried: Suppression | None) -> str:
+    """Say what goes of the decisions without the marking channels, beside others and placebo."""
+    if tried is None:
+        return ""
+    return (
+        f"{wording.percent(tried.lost)} without {wording.count(tried.channels)} marking channels, "
+        f"{wording.percent(tried.lost_placebo)} without as many others; elsewhere "
+        f"{wording.percent(tried.lost_others)}"
+    )
 
 
 def _against(here: str, elsewhere: float | None) -> str:

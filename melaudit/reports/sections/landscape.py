@@ -100,7 +100,7 @@ def landscape(record: Record, links: int) -> LandscapeSection | None:
         height=f"{max(float(f.y) + float(f.height) for f in frames.values()):.0f}",
         frames=tuple(frames.values()),
         clouds=clouds,
-        how=places.how,
+        how=wording.bound(places.how),
         note=f"{wording.count(len(at))} of {wording.plural(places.of, 'image')} drawn."
         if len(at) < places.of
         else "",

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from melaudit.findings import ClassPerformance, Findings, SlicePerformance
+from melaudit.findings import (
+    ClassPerformance,
+    ColumnPerformance,
+    Findings,
+    GroupPerformance,
+    SlicePerformance,
+)
 from melaudit.reports import charts, wording
 
 MAX_CONFUSION = 12
 MAX_CLASSES = 40
 MAX_SLICES = 40
+MAX_COLUMNS = 6
+MAX_GROUPS = 12
+"""Rows of one column: the lowest figures are shown where there are more."""
+OVERALL = {
+    "brightness": "unusual brightness",
+    "jpeg_quality": "low JPEG quality",
+    "picture_size": "unusual picture size",
+}
+"""Properties that every image has, in words for those that are told apart by them."""
 SHADES = 5
 """Steps of shading in the confusion table."""
 
@@ -32,11 +48,23 @@ class SliceRow:
 
     label: str
     part: str
-    """"with dark ring", "without"."""
+    """"with dark ring", "without dark ring"; or the group of a column."""
     n: str
     right: str
     interval: str
     chart: charts.Interval | None
+
+
+@dataclass(frozen=True)
+class ColumnTable:
+    """How the images of each label fare by one column of the data table."""
+
+    title: str
+    head: str
+    """The column, over its groups."""
+    rows: tuple[SliceRow, ...]
+    note: str
+    """What is left out, and why."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +99,8 @@ class PerformanceSection:
     confusion_note: str
     slices: tuple[SliceRow, ...] = ()
     slices_note: str = ""
+    columns: tuple[ColumnTable, ...] = ()
+    columns_note: str = ""
 
 
 def performance(findings: Findings) -> PerformanceSection:
@@ -98,6 +128,11 @@ def performance(findings: Findings) -> PerformanceSection:
         slices=tuple(_slice(s) for s in p.slices[:MAX_SLICES]),
         slices_note=f"{wording.plural(len(p.slices) - MAX_SLICES, 'more part')} in findings.json."
         if len(p.slices) > MAX_SLICES
+        else "",
+        columns=tuple(_column(c) for c in p.columns[:MAX_COLUMNS]),
+        columns_note=f"{wording.plural(len(p.columns) - MAX_COLUMNS, 'more column')} "
+        "in findings.json."
+        if len(p.columns) > MAX_COLUMNS
         else "",
     )
 
@@ -141,11 +176,54 @@ def _class(c: ClassPerformance) -> ClassRow:
     )
 
 
+def _column(c: ColumnPerformance) -> ColumnTable:
+    lowest = sorted(c.groups, key=lambda g: g.right)[:MAX_GROUPS]
+    shown = [g for g in _placed(c.groups) if g in lowest][:MAX_GROUPS]
+    notes = []
+    if len(c.groups) > len(shown):
+        notes.append(
+            f"The {len(shown)} lowest of {len(c.groups)} figures; all are in findings.json."
+        )
+    if c.too_few:
+        notes.append(
+            f"{wording.plural(c.too_few, 'image')} left out: too few of a label in their group."
+        )
+    if c.unknown:
+        notes.append(f"Nothing is known of {wording.plural(c.unknown, 'image')}.")
+    rows = tuple(_row(g, wording.name(g.group, 48)) for g in shown)
+    column = wording.human(c.column)
+    title = f"Images of a label by {column}"
+    return ColumnTable(title, wording.sentence(column), rows, " ".join(notes))
+
+
+def _placed(groups: tuple[GroupPerformance, ...]) -> tuple[GroupPerformance, ...]:
+    """Within each label, put groups that are all named by numbers, as ages are, in their order."""
+    numbers = {g.group: re.search(r"\d+(?:\.\d+)?", g.group) for g in groups}
+    order = {name: float(found[0]) for name, found in numbers.items() if found}
+    if len(order) < len(numbers):
+        return groups
+    labels = list(dict.fromkeys(g.label for g in groups))
+    return tuple(
+        sorted(
+            groups,
+            key=lambda g: (
+                labels.index(g.label),
+                order[g.group],
+                not g.group.startswith("under"),
+            ),
+        )
+    )
+
+
 def _slice(s: SlicePerformance) -> SliceRow:
-    artifact = wording.human(s.artifact)
+    artifact = OVERALL.get(s.artifact) or wording.human(s.artifact)
+    return _row(s, f"with {artifact}" if s.shown else f"without {artifact}")
+
+
+def _row(s: SlicePerformance | GroupPerformance, part: str) -> SliceRow:
     return SliceRow(
         label=wording.name(s.label, 32),
-        part=f"with {artifact}" if s.shown else f"without {artifact}",
+        part=part,
         n=wording.count(s.n),
         right=wording.percent(s.right, 1),
         interval=wording.percent_interval(s.right_low, s.right_high, 1),

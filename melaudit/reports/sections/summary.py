@@ -82,7 +82,7 @@ def summary(findings: Findings) -> Summary:
         word=explain.VERDICTS[findings.verdict],
         headline=headline,
         long=len(headline) > HEADLINE,
-        lead=lead,
+        lead=wording.bound(lead),
         facts=(_maps(findings), _found(findings), _read(findings), _accuracy(findings)),
         rows=tuple(
             Row(n, f"finding-{n}", wording.name(f.title, TITLE), f.severity.value, ladder(f))
