@@ -87,6 +87,8 @@ def main() -> None:
         _controls(options)
         return
     cases = list(_cases(options))
+    if options.so_far:
+        cases = [c for c in cases if (options.folder / f"{c.name}.json").exists()]
     with multiprocessing.get_context("spawn").Pool(options.jobs, _few_threads) as pool:
         for row in pool.imap(_examined, [(case, options) for case in cases]):
             print(_line(row), flush=True)
@@ -338,6 +340,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--edits", type=int, default=30, help="images of each class to edit")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--so-far", action="store_true", help="print what is kept, make nothing")
     parser.add_argument("--controls", action="store_true", help="untrained, shuffled")
     return parser.parse_args()
 
