@@ -136,6 +136,7 @@ def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measure
         metadata=metadata,
         groups=groups(metadata, ids),
         training=prepared.training,
+        learned=prepared.learned,
         labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )
     return dataclasses.replace(table, skilled=doubts(performed(table)) is None)

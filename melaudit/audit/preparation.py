@@ -15,6 +15,7 @@ from melaudit.audit.configuration import Configuration
 from melaudit.audit.dataset import Dataset, open_dataset
 from melaudit.audit.knowledge import Knowledge, gather
 from melaudit.audit.preprocessing import Preprocessing, resolve
+from melaudit.detectors.interface import Pictures
 from melaudit.errors import ConfigurationError, DatasetError
 
 POSITIVE_NAMES = ("malignant", "melanoma", "mel", "positive", "cancer", "disease", "1")
@@ -40,6 +41,8 @@ class Prepared:
         default_factory=dict
     )
     """Artifact -> presence and label in a sample of the model's own training images."""
+    learned: Pictures | None = None
+    """The training images that were looked at."""
 
 
 def choose_device(name: str) -> torch.device:

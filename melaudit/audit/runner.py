@@ -83,7 +83,9 @@ def run(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_locked(configuration.out))
         training = training_evidence(configuration, prepared.classes, observer)
-        prepared = dataclasses.replace(prepared, training=training)
+        prepared = dataclasses.replace(
+            prepared, training=training.artifacts, learned=training.pictures
+        )
         method = choose_method(configuration, prepared, observer, configuration.out / "shards")
         prepared = dataclasses.replace(prepared, notes=(*prepared.notes, *method.notes))
         explainer = stack.enter_context(

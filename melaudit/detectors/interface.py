@@ -182,6 +182,15 @@ class Trials:
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """Images that the model was trained on, as far as they were looked at."""
+
+    ids: tuple[str, ...]
+    signatures: NDArray[np.uint8]
+    """(t, d) see `signatures`."""
+
+
+@dataclass(frozen=True)
 class Measurements:
     """The whole data set as columns, one row per image that was read; what `conclude` works on."""
 
@@ -216,6 +225,8 @@ class Measurements:
         default_factory=dict
     )
     """Artifact id -> (t,) whether the images the model was trained on show it, and their labels."""
+    learned: Pictures | None = None
+    """None where the training images are not known."""
     skilled: bool = True
     """False where the predictions do not follow the labels: then nothing the model does is a
     shortcut to them, and something is wrong with the model or the data."""

@@ -1,7 +1,8 @@
 """Near duplicates: one photograph that stands in the data more than once.
 
 Looks for: pictures that are the same but for compression, size, brightness or a hair's breadth of
-cropping; above all those with two labels, of two patients, or in two splits.
+cropping; above all those with two labels, of two patients, or in two splits. Where the training
+images are given, also audited pictures that were trained on.
 Why: copies count one case several times, so every interval is too narrow; copies in training and
 test data let a model recite what it learned; copies with two labels make one of them wrong.
 How scored: the pictures' detail on a coarse grid (see `signatures`) correlates by .93 or more, and
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Array, Batch, Measurements, Pictures, Result
 from melaudit.detectors.signatures import Matches, least_likeness, matches, signatures
 from melaudit.detectors.statistics import proportion
 from melaudit.detectors.words import interval, many, percent
@@ -52,6 +53,9 @@ class NearDuplicates:
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Find the pairs, and say what is wrong with them."""
+        return [*self._among_themselves(measurements), *_learned(self.id, measurements)]
+
+    def _among_themselves(self, measurements: Measurements) -> Sequence[Result]:
         n = len(measurements.ids)
         if n < 2:
             return [Skipped(self.id, f"{many(n, 'image')}: a pair needs two")]
@@ -65,6 +69,84 @@ class NearDuplicates:
             )
             return [NotFound(self.id, n, None, "", statement)]
         return [_finding(self.id, measurements, _copies(measurements, found))]
+
+
+def _learned(identity: str, measurements: Measurements) -> list[Result]:
+    """Say which audited images are training images again; nothing where these are not known."""
+    learned = measurements.learned
+    if learned is None:
+        return []
+    n, t = len(measurements.ids), len(learned.ids)
+    name = f"{identity}.training"
+    if not n or not t:
+        return [Skipped(name, "no training image could be read")]
+    pairs = matches(
+        measurements["near_duplicates.signature"], learned.signatures, measurements.seed
+    )
+    rows, first = np.unique(pairs.first, return_index=True)
+    if not len(rows):
+        bound = proportion(0, n, exact=True).high
+        statement = (
+            f"None of {many(n, 'image')} is one of the {many(t, 'training image')} that were "
+            f"looked at; were it more than {percent(bound)} of such images, one would have shown."
+        )
+        return [NotFound(name, n, bound, "share of images that were trained on", statement)]
+    share = proportion(len(rows), n)
+    said = (
+        f"{len(rows):,} of {many(n, 'audited image')} ({percent(share.value)}, "
+        f"{interval(share, percent)}) show a photograph that is among the "
+        f"{many(t, 'training image')} that were looked at"
+    )
+    evidence = Evidence(
+        rung=Rung.OPPORTUNITY,
+        name="share of images that were trained on",
+        estimate=share.value,
+        ci_low=share.low,
+        ci_high=share.high,
+        p_value=None,
+        q_value=None,
+        n=n,
+        null="no audited photograph was trained on",
+        reached=True,
+        statement=f"{said}; their detail correlates by {float(pairs.likeness.min()):.2f} or more.",
+    )
+    return [
+        Finding(
+            id=name,
+            detector=identity,
+            title="Some audited photographs were trained on",
+            severity=Severity.LOW,
+            confidence=round(min(SURE, float(np.median(pairs.likeness))), 3),
+            rung=Rung.OPPORTUNITY,
+            artifact=None,
+            classes=(),
+            statement=f"{said}. On these the model may recite what it learned, so its figures here "
+            "are better than they will be on new patients.",
+            evidence=(evidence,),
+            images=tuple(measurements.ids[row] for row in rows),
+            remedy="Audit on photographs of patients that are not in the training data.",
+            does_not_show="Photographs trained on that were not looked at, nor copies that were "
+            "turned, mirrored or cropped by more than a fiftieth; nor that other photographs are "
+            "of other patients.",
+            tables=(_learned_table(measurements, learned, pairs, first),),
+        )
+    ]
+
+
+def _learned_table(
+    measurements: Measurements, learned: Pictures, pairs: Matches, first: NDArray[np.intp]
+) -> Table:
+    """Return each audited image beside the first training image that it shows again."""
+    rows = tuple(
+        (
+            measurements.ids[int(pairs.first[k])],
+            learned.ids[int(pairs.second[k])],
+            round(float(pairs.likeness[k]), 3),
+        )
+        for k in first[:LISTED]
+    )
+    more = f" (the first {LISTED} of {len(first):,})" if len(first) > LISTED else ""
+    return Table(f"Trained on{more}", ("image", "training image", "correlation"), rows)
 
 
 @dataclass(frozen=True)

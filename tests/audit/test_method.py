@@ -220,7 +220,10 @@ def test_the_pass_takes_over_what_the_checks_measured(
     assert set(table["id"][table["taste.bad"].notna()]) == set(taste.probed)
     prepared = prepare(configuration, model)
     alone = choose_method(configuration, prepared, Notes(), configuration.out / "elsewhere")
-    assert alone.conclusions.checks == findings.explanations.checks
+    # Sums over batches of other compositions may differ in the last digit.
+    for before, after in zip(alone.conclusions.checks, findings.explanations.checks, strict=True):
+        assert (before.id, before.status) == (after.id, after.status)
+        assert before.value == pytest.approx(after.value, rel=1e-5)
 
 
 def test_images_that_cannot_be_read_leave_the_method_unexamined_and_the_run_alive(

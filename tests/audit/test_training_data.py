@@ -9,7 +9,7 @@ from PIL import Image
 from melaudit.artifacts.registry import artifacts
 from melaudit.audit import training_data
 from melaudit.audit.configuration import Configuration
-from melaudit.audit.training_data import training_evidence
+from melaudit.audit.training_data import TrainingEvidence, training_evidence
 from melaudit.errors import DatasetError
 
 
@@ -66,14 +66,16 @@ CLASSES = ("malignant", "benign")
 
 
 def test_presence_and_labels_are_those_of_the_training_images(folder: Path) -> None:
-    present, labels = training_evidence(settings(folder), CLASSES, Watcher())["dark_ring"]
+    present, labels = training_evidence(settings(folder), CLASSES, Watcher()).artifacts["dark_ring"]
     assert labels.tolist().count(0) == 4  # the model's order of classes, not the alphabet's
     assert present[labels == 0].all()
     assert not present[labels == 1].any()
 
 
 def test_a_sample_is_balanced_over_the_classes(folder: Path) -> None:
-    _, labels = training_evidence(settings(folder, size=6), CLASSES, Watcher())["dark_ring"]
+    _, labels = training_evidence(settings(folder, size=6), CLASSES, Watcher()).artifacts[
+        "dark_ring"
+    ]
     assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 1]
 
 
@@ -82,7 +84,9 @@ def test_a_second_run_remembers_and_other_images_are_looked_at_anew(folder: Path
     before = training_evidence(settings(folder), CLASSES, first)
     again = training_evidence(settings(folder), CLASSES, second)
     assert (first.looked, second.looked) == (16, 0)
-    assert np.array_equal(before["dark_ring"][0], again["dark_ring"][0])
+    assert np.array_equal(before.artifacts["dark_ring"][0], again.artifacts["dark_ring"][0])
+    assert before.pictures is not None and again.pictures is not None
+    assert np.array_equal(before.pictures.signatures, again.pictures.signatures)
     skin(True).save(folder / "train" / "benign" / "99.png")
     training_evidence(settings(folder), CLASSES, third)
     assert third.looked == 17
@@ -99,8 +103,12 @@ def test_a_damaged_memory_is_looked_up_again(folder: Path) -> None:
 
 def test_an_unreadable_image_does_not_count(folder: Path) -> None:
     (folder / "train" / "benign" / "00.png").write_bytes(b"no image")
-    present, labels = training_evidence(settings(folder), CLASSES, Watcher())["dark_ring"]
+    found = training_evidence(settings(folder), CLASSES, Watcher())
+    present, labels = found.artifacts["dark_ring"]
     assert len(present) == len(labels) == 15
+    assert found.pictures is not None
+    assert len(found.pictures.ids) == len(found.pictures.signatures) == 15
+    assert "benign/00.png" not in found.pictures.ids
 
 
 def test_a_finder_that_fails_takes_nothing_from_the_others(
@@ -115,13 +123,13 @@ def test_a_finder_that_fails_takes_nothing_from_the_others(
     ours = artifacts()
     monkeypatch.setattr(training_data, "artifacts", lambda: (*ours, Broken()))
     found = training_evidence(settings(folder), CLASSES, Watcher())
-    assert len(found["dark_ring"][0]) == 16
-    assert len(found["broken"][0]) == 0
+    assert len(found.artifacts["dark_ring"][0]) == 16
+    assert len(found.artifacts["broken"][0]) == 0
 
 
 def test_without_training_images_nothing_is_said(folder: Path) -> None:
     none = Configuration(model=folder / "m.pt", data=folder / "test", out=folder / "out")
-    assert training_evidence(none, CLASSES, Watcher()) == {}
+    assert training_evidence(none, CLASSES, Watcher()) == TrainingEvidence()
 
 
 def test_training_images_without_labels_are_refused(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from melaudit.audit.conclusions import control_false_alarms
-from melaudit.detectors.interface import Measurements
+from melaudit.detectors.interface import Measurements, Pictures
 from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.detectors.signatures import SIDE
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
@@ -100,3 +100,38 @@ def test_a_single_image_is_skipped(measurements: Make) -> None:
     one = {"near_duplicates.signature": column({})["near_duplicates.signature"][:1]}
     (result,) = NearDuplicates().conclude(measurements(one, labels=np.zeros(1)))
     assert isinstance(result, Skipped)
+
+
+def trained_on(rows: NDArray[np.uint8], copies: dict[int, int]) -> Pictures:
+    """Return 300 other training images, some of which are rows of the audited ones, relit."""
+    other = np.random.default_rng(1).integers(0, 255, (300, rows.shape[1])).astype(np.uint8)
+    for place, row in copies.items():
+        other[place] = np.clip(rows[row] * 0.9 + 9, 0, 255)
+    return Pictures(tuple(f"train/{k}.jpg" for k in range(300)), other)
+
+
+def test_audited_images_that_were_trained_on_are_a_finding(measurements: Make) -> None:
+    columns = column({})
+    table = measurements(columns, labels=np.zeros(N))
+    seen = trained_on(columns["near_duplicates.signature"], {7: 3, 8: 3, 250: 150})
+    own, leaked = NearDuplicates().conclude(replace(table, learned=seen))
+    assert isinstance(own, NotFound) and isinstance(leaked, Finding)
+    assert leaked.id == "near_duplicates.training"
+    assert leaked.images == (table.ids[3], table.ids[150])
+    assert leaked.evidence[0].estimate == pytest.approx(2 / N)
+    assert [row[:2] for row in leaked.tables[0].rows] == [
+        (table.ids[3], "train/7.jpg"),
+        (table.ids[150], "train/250.jpg"),
+    ]
+    (kept,), _ = control_false_alarms([leaked], [])
+    assert kept.severity is Severity.LOW
+
+
+def test_other_training_images_are_none_and_say_how_many_could_be(measurements: Make) -> None:
+    columns = column({})
+    seen = trained_on(columns["near_duplicates.signature"], {})
+    table = replace(measurements(columns, labels=np.zeros(N)), learned=seen)
+    _, missed = NearDuplicates().conclude(table)
+    assert isinstance(missed, NotFound)
+    # The exact upper end for none of 200 is 1 - .025^(1 / 200).
+    assert missed.minimum_detectable_effect == pytest.approx(1 - 0.025 ** (1 / N), rel=1e-3)
