@@ -25,6 +25,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,9 @@ def main() -> None:
 
 
 def _in_own_process(engine: str, options: argparse.Namespace) -> dict[str, Any]:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_run, (engine, options))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:  # a Pool's could start no workers
+        return pool.submit(_run, engine, options).result()
 
 
 def _run(engine: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _run(engine: str, options: argparse.Namespace) -> dict[str, Any]:
     settings = {k: v for k, v in given.items() if k in known}
     with tempfile.TemporaryDirectory() as folder:
         settings |= {"model": options.model, "data": options.data, "limit": options.limit}
-        settings |= {"engine": engine, "out": Path(folder), "workers": 0}
+        settings |= {"engine": engine, "out": Path(folder), "workers": options.workers}
         watch = Stopwatch(time.process_time if options.cpu_time else time.perf_counter)
         findings = run(configure(settings), watch)
         watch.stop()
@@ -151,6 +153,12 @@ def _options() -> argparse.Namespace:
     add("--images", type=int, default=1000, help="data set to extrapolate to (default 1000)")
     add("--threads", type=int, help="torch threads (default: torch's own)")
     add("--cpu-time", action="store_true", help="CPU seconds, for a machine shared with others")
+    add(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes that decode (their CPU time isn't counted)",
+    )
     add("rest", nargs="*", help="after --: options of melaudit run")
     return parser.parse_args()
 

@@ -21,18 +21,32 @@ from torchvision import models
 
 from melaudit.audit.preprocessing import resolve
 from melaudit.demo.dataset import CLASSES, HARMLESS, DemoData, Planting, write
-from melaudit.demo.plants import Plant, ink, lettering, ring, ruler, sticker, tint
+from melaudit.demo.plants import RGB, Plant, ink, lettering, ring, ruler, sticker, tint
 from melaudit.demo.training import train
+
+
+def bold_ruler(image: RGB, rng: np.random.Generator) -> RGB:
+    """Etch a scale whose ticks a model of 64 x 64 pixels can see."""
+    return ruler(image, rng, weight=0.022)
+
+
+def tall_lettering(image: RGB, rng: np.random.Generator) -> RGB:
+    """Burn digits into a corner that a model of 64 x 64 pixels can see."""
+    return lettering(image, rng, heights=(0.15, 0.2))
+
 
 PLANTS: dict[str, Plant] = {
     "dark_ring": ring,
     "colour_patch": sticker,
-    "ruler": ruler,
+    "ruler": bold_ruler,
     "ink": ink,
-    "text": lettering,
+    "text": tall_lettering,
     "colour_cast": tint,
 }
 """Artifact -> what draws it."""
+
+LONGER = {"ruler": 2.4, "text": 2.4}
+"""Artifact -> how many times longer a model is trained, since small print is learned slowly."""
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
     "resnet18": models.resnet18,
@@ -88,7 +102,7 @@ def make(case: Case, folder: Path, n_train: int, n_test: int, side: int, epochs:
             data,
             place / "ckpt.pt",
             seed=case.seed,
-            epochs=epochs,
+            epochs=round(epochs * LONGER.get(case.artifact, 1)),
             image_size=side,
             build=lambda: FAMILIES[case.family](num_classes=len(CLASSES)),
         )
@@ -112,7 +126,7 @@ def plantings(case: Case) -> tuple[Planting, ...]:
     if case.artifact == "none":
         return HARMLESS
     plant = PLANTS[case.artifact]
-    others = tuple(p for p in HARMLESS if p.plant is not plant)
+    others = tuple(p for p in HARMLESS if case.artifact != p.name)
     return (*others, Planting(plant, benign=0.0, malignant=case.contamination))
 
 

@@ -88,8 +88,8 @@ def bubbles(image: RGB, rng: np.random.Generator) -> RGB:
     return _rounded(out)
 
 
-def ruler(image: RGB, rng: np.random.Generator) -> RGB:
-    """Etch a millimetre scale along one side."""
+def ruler(image: RGB, rng: np.random.Generator, weight: float = 0.004) -> RGB:
+    """Etch a millimetre scale along one side; `weight` is that of its ticks, in sides."""
     height, width = image.shape[:2]
     mask = Image.new("L", (width * FINE, height * FINE))
     pen = ImageDraw.Draw(mask)
@@ -97,13 +97,13 @@ def ruler(image: RGB, rng: np.random.Generator) -> RGB:
     pitch, inset = rng.uniform(0.035, 0.07) * side, rng.uniform(0.02, 0.08) * side
     length, tilt = rng.uniform(0.025, 0.05) * side, rng.normal(0, 0.06)
     shade = int(rng.uniform(110, 220))
-    weight = max(1, round(0.004 * side))
+    pen_width = max(1, round(weight * side))
     first = rng.uniform(0, 0.25) * side
     for k in range(int(rng.integers(10, 24))):
         along = first + k * pitch
         off = inset + tilt * along
         tick = length * (1.8 if k % 5 == 0 else 1)
-        pen.line([off, along, off + tick, along + tilt * tick], fill=shade, width=weight)
+        pen.line([off, along, off + tick, along + tilt * tick], fill=shade, width=pen_width)
     turned = mask.rotate(90 * int(rng.integers(4)))
     return _inked(image, turned.resize(mask.size), np.array([28, 26, 30]))
 
@@ -149,12 +149,14 @@ def sticker(image: RGB, rng: np.random.Generator) -> RGB:
     return _rounded(image + cover * (colour + shading - image.astype(np.float64)))
 
 
-def lettering(image: RGB, rng: np.random.Generator) -> RGB:
-    """Burn a line of digits into a corner, as cameras and viewers do."""
+def lettering(
+    image: RGB, rng: np.random.Generator, heights: tuple[float, float] = (0.07, 0.1)
+) -> RGB:
+    """Burn a line of digits into a corner, as cameras and viewers do; `heights` are in sides."""
     height, width = image.shape[:2]
     digits = "".join(str(rng.integers(10)) for _ in range(8))
     text = f"{digits[:2]}.{digits[2:4]}.{digits[4:]}"
-    size = max(8, round(rng.uniform(0.07, 0.1) * height))
+    size = max(8, round(rng.uniform(*heights) * height))
     mask = Image.new("L", (width, height))
     pen = ImageDraw.Draw(mask)
     font = ImageFont.load_default(size)
