@@ -39,7 +39,7 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
         self._clock, self._stage, self._begun = clock, "rest", clock()
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         """Begin a stage."""
         self.stop()
         kinds = {"Checking": "checks", "Measuring": "pass"}
@@ -157,7 +157,7 @@ def _options() -> argparse.Namespace:
         "--workers",
         type=int,
         default=0,
-        help="processes that decode (their CPU time isn't counted)",
+        help="processes that decode; their CPU time is not counted",
     )
     add("rest", nargs="*", help="after --: options of melaudit run")
     return parser.parse_args()

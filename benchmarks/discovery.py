@@ -211,7 +211,7 @@ def measured(
 class Nobody:
     """An observer that looks away."""
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         """Ignore it."""
 
     def advance(self, images: int, computed: bool = True) -> None:

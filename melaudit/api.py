@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Silent:
     """An observer that says nothing."""
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         """Ignore it."""
 
     def advance(self, images: int, computed: bool = True) -> None:

@@ -19,6 +19,8 @@ from rich.text import Text
 
 PLAIN_EVERY = 30.0
 """Seconds between two lines of progress where stderr is no screen."""
+SLOW = 0.1
+"""Units per second below which only the time left is told."""
 WINDOW = 60.0
 """Seconds over which the rate is taken: the first batches are slow and soon forgotten."""
 
@@ -77,7 +79,7 @@ class Terminal:
         """Whether lines may be drawn over."""
         self._progress: Progress | None = None
         self._task: TaskID | None = None
-        self._name = ""
+        self._name, self._unit = "", "images"
         self._total: int | None = None
         self._done = 0
         self._since = self._said = 0.0
@@ -94,14 +96,14 @@ class Terminal:
     ) -> None:
         self._end()
 
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Begin a stage of `total` images; without a total it is only named."""
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        """Begin a stage of `total` images, or whatever it counts; without a total it is named."""
         self._end()
-        self._name, self._total, self._done = name, total, 0
+        self._name, self._total, self._done, self._unit = name, total, 0, unit
         self._since = self._said = time.monotonic()
         self._rate = Rate(self._since)
         if total is None or not self.live:
-            self.print(name if total is None else f"{name}: {total} images")
+            self.print(name if total is None else f"{name}: {total} {unit}")
             return
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -123,7 +125,7 @@ class Terminal:
             self._progress.update(self._task, completed=self._done, rate=self._pace())
         elif now - self._said >= PLAIN_EVERY and self._total and self._pace():
             self._said = now
-            self.print(f"{self._name}: {self._done} of {self._total} images, {self._pace()}")
+            self.print(f"{self._name}: {self._done} of {self._total} {self._unit}, {self._pace()}")
 
     def note(self, text: str) -> None:
         """Say something the user must know."""
@@ -145,18 +147,19 @@ class Terminal:
         self.console.print(shown, soft_wrap=False)
 
     def _pace(self) -> str:
-        """Return "1.6 images/s, 1 min 48 s left"; empty before anything is known."""
+        """Return "1.6 images/s, 1 min 48 s left", the rate unless it is slow; or nothing yet."""
         rate = self._rate.per_second()
         if rate is None or self._total is None:
             return ""
         left = max(0, self._total - self._done)
-        return f"{rate:.1f} images/s" + (f", {duration(left / rate)} left" if left else "")
+        told = [f"{rate:.1f} {self._unit}/s"] if rate >= SLOW else []
+        return ", ".join([*told, *([f"{duration(left / rate)} left"] if left else [])])
 
     def _end(self) -> None:
         if self._progress is not None:
             self._progress.stop()
         elif self._total and self._done and not self.live:
             took = duration(time.monotonic() - self._since)
-            self.print(f"{self._name}: {self._done} images in {took}")
+            self.print(f"{self._name}: {self._done} {self._unit} in {took}")
         self._progress = self._task = None
         self._total = None

@@ -90,6 +90,25 @@ def test_a_log_hears_of_progress_every_half_minute(
     ]
 
 
+def test_what_is_no_image_is_not_called_one_and_a_slow_rate_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, clock = io.StringIO(), [0.0]
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with Terminal() as terminal:
+        terminal.stage("Editing images", 3, "artifacts")
+        for _ in range(3):
+            clock[0] += 30
+            terminal.advance(1)
+    assert stream.getvalue().splitlines() == [
+        "Editing images: 3 artifacts",
+        "Editing images: 1 of 3 artifacts, 1 min 0 s left",
+        "Editing images: 2 of 3 artifacts, 30 s left",
+        "Editing images: 3 artifacts in 1 min 30 s",
+    ]
+
+
 def test_the_rate_forgets_a_slow_start() -> None:
     rate = Rate(0.0)
     assert rate.per_second() is None

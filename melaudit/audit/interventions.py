@@ -8,8 +8,9 @@ asked: what resembles it, smaller doses, and the artifact on skin without a lesi
 from __future__ import annotations
 
 import dataclasses
+import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -20,8 +21,10 @@ from melaudit.artifacts.interface import RGB, Artifact, Kinds, Mask
 from melaudit.artifacts.lesion import without_lesion
 from melaudit.audit.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.sweep import Observer
+from melaudit.audit.trial_store import TrialStore
 from melaudit.detectors.dependence import Dependence, depend
-from melaudit.detectors.interface import Edit, Measurements, Trials
+from melaudit.detectors.interface import Array, Edit, Measurements, Trials
+from melaudit.errors import StoreError
 
 PER_CLASS = 40
 """Images of each class that are edited, with the artifact and without."""
@@ -62,6 +65,45 @@ class _Results:
     after: list[NDArray[np.float32]] = field(default_factory=list)
     features: list[NDArray[np.float32] | None] = field(default_factory=list)
 
+    def arrays(self) -> dict[str, Array]:
+        """Return all of it as arrays, by name, as they are stored."""
+        names = list(self.edits)
+        ids, rows, doses = zip(*self.kept, strict=True) if self.kept else ((), (), ())
+        told = [dataclasses.asdict(edit) for edit in self.edits.values()]
+        known = [i for i, values in enumerate(self.features) if values is not None]
+        features = [values for values in self.features if values is not None]
+        return {
+            "edits": np.array(json.dumps(told)),
+            "edit": np.array([names.index(identity) for identity in ids], np.int64),
+            "rows": np.array(rows, np.int64),
+            "dose": np.array(doses, np.float64),
+            "before": np.array(self.before, np.float32),
+            "after": np.array(self.after, np.float32),
+            "described": np.array(known, np.int64),
+            "features": np.array(features, np.float32),
+        }
+
+    @staticmethod
+    def of(arrays: Mapping[str, Array]) -> _Results:
+        """Read what `arrays` wrote."""
+        edits = {e["id"]: Edit(**e) for e in json.loads(str(arrays["edits"]))}
+        names = list(edits)
+        features: list[NDArray[np.float32] | None] = [None] * len(arrays["rows"])
+        for i, values in zip(arrays["described"], arrays["features"], strict=True):
+            features[int(i)] = values
+        return _Results(
+            edits,
+            [
+                (names[int(edit)], int(row), float(dose))
+                for edit, row, dose in zip(
+                    arrays["edit"], arrays["rows"], arrays["dose"], strict=True
+                )
+            ],
+            list(arrays["before"]),
+            list(arrays["after"]),
+            features,
+        )
+
 
 def intervene(
     artifacts: Sequence[Artifact],
@@ -69,19 +111,27 @@ def intervene(
     laboratory: Laboratory,
     observer: Observer,
     per_class: int = PER_CLASS,
+    store: TrialStore | None = None,
 ) -> dict[str, Trials]:
     """Edit images for every artifact and return what the model said of them, by artifact.
 
-    Artifacts may be anybody's: one that fails is left out, and the user is told.
+    Artifacts may be anybody's: one that fails is left out, and the user is told. What `store` holds
+    of an earlier run is taken from there, and what is new is kept in it.
     """
-    observer.stage("Editing images", len(artifacts))
+    observer.stage("Editing images", len(artifacts), "artifacts")
     results: dict[str, _Results] = {}
     for artifact in artifacts:
+        kept = None if store is None else store.read(artifact.id)
         try:
-            results[artifact.id] = _try(artifact, table, laboratory, per_class)
+            if kept is None:
+                results[artifact.id] = _tried(artifact, table, laboratory, per_class, store)
+            else:
+                results[artifact.id] = _remembered(kept, laboratory)
+        except StoreError:
+            raise
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
             observer.note(f"{artifact.id} cannot be put in or taken out: {error!r}")
-        observer.advance(1)
+        observer.advance(1, computed=kept is None)
     reference = laboratory.reference()
     return {name: _trials(found, reference) for name, found in results.items() if found.kept}
 
@@ -124,6 +174,33 @@ def _present(artifact: Artifact, table: Measurements) -> NDArray[np.bool_]:
 def _kinds(table: Measurements) -> Rows:
     """Return the label (n,) of each image, or what it is called where that is unknown."""
     return np.where(table.labels >= 0, table.labels, table.predictions)
+
+
+def _tried(
+    artifact: Artifact,
+    table: Measurements,
+    laboratory: Laboratory,
+    per_class: int,
+    store: TrialStore | None,
+) -> _Results:
+    """Try an artifact, and keep what was seen together with the images it is held against."""
+    results = _try(artifact, table, laboratory, per_class)
+    if store is not None and results.kept:
+        met = laboratory.recall(row for _, row, _ in results.kept)
+        natural: dict[str, Array] = {
+            "met": met.rows,
+            "met.logits": met.logits,
+            "met.features": met.features,
+        }
+        store.write(artifact.id, results.arrays() | natural)
+    return results
+
+
+def _remembered(kept: Mapping[str, Array], laboratory: Laboratory) -> _Results:
+    """Return what was seen before the run was cut short."""
+    met = (kept[name] for name in ("met.logits", "met.features", "met"))
+    laboratory.remember(Seen(*met))
+    return _Results.of(kept)
 
 
 def _try(

@@ -137,10 +137,7 @@ class Laboratory:
         new = [row for row in dict.fromkeys(rows) if row not in self._known]
         for batch in self.batches(self.pictures(new)):
             seen = self.look([picture for _, picture in batch])
-            for i, (row, _) in enumerate(batch):
-                self._known[row] = Seen(
-                    seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1]
-                )
+            self.remember(Seen(seen.logits, seen.features, np.array([row for row, _ in batch])))
 
     def known(self, row: int) -> Seen:
         """Return what the model makes of one image as it is; computed once."""
@@ -149,15 +146,23 @@ class Laboratory:
 
     def reference(self) -> Seen | None:
         """Return what the model made of all unedited images so far; None for none."""
-        if not self._known:
-            return None
-        rows = sorted(self._known)
-        known = [self._known[row] for row in rows]
+        return self.recall(self._known) if self._known else None
+
+    def recall(self, rows: Iterable[int]) -> Seen:
+        """Return what the model made of those of the images, unedited, that it has seen."""
+        met = sorted(self._known.keys() & set(rows))
+        known = [self._known[row] for row in met]
         return Seen(
             np.concatenate([seen.logits for seen in known]),
             np.concatenate([seen.features for seen in known]),
-            np.array(rows),
+            np.array(met),
         )
+
+    def remember(self, seen: Seen) -> None:
+        """Take in what the model made of unedited images before, as `recall` returned it."""
+        for i, row in enumerate(map(int, seen.rows)):
+            known = Seen(seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1])
+            self._known.setdefault(row, known)
 
 
 def natural_distances(

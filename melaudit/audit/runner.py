@@ -35,6 +35,7 @@ from melaudit.audit.provenance import run_id
 from melaudit.audit.store import Store
 from melaudit.audit.sweep import Observer, Sweep, sample, sweep
 from melaudit.audit.training_data import training_evidence
+from melaudit.audit.trial_store import TrialStore
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.registry import detectors as all_detectors
@@ -96,7 +97,7 @@ def run(
         sweep(plan, prepared.dataset, store, observer)
         table = measured(store, prepared, plan.layer, configuration.seed)
         laboratory = _laboratory(prepared, plan, table.ids)
-        table = _intervened(configuration, table, plan, laboratory, observer)
+        table = _intervened(configuration, table, plan, laboratory, store, observer)
         observer.stage("Concluding")
         tries = laboratory if configuration.edits else None
         result = outcome(table, store, prepared, plan.detectors, tries)
@@ -188,6 +189,7 @@ def _intervened(
     table: Measurements,
     plan: Sweep,
     laboratory: Laboratory,
+    store: Store,
     observer: Observer,
 ) -> Measurements:
     """Add what edits of images show, for every artifact that was looked for."""
@@ -195,7 +197,9 @@ def _intervened(
     measured = [artifact for artifact in wanted if _has(table, f"{artifact.id}.present")]
     if not measured or configuration.edits == 0:
         return table
-    trials = intervene(measured, table, laboratory, observer, configuration.edits)
+    # The run's name leaves out what cannot change a measurement, and so how many are edited.
+    kept = TrialStore(store.folder, f"{store.run_id}-{configuration.edits}")
+    trials = intervene(measured, table, laboratory, observer, configuration.edits, kept)
     return dataclasses.replace(table, trials=trials)
 
 

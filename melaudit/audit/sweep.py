@@ -36,7 +36,7 @@ FEW = 4
 class Observer(Protocol):
     """Whoever watches a run: a progress bar, a log, nobody."""
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         """Begin a stage of `total` images, or of unknown length."""
         ...
 

@@ -20,6 +20,7 @@ from melaudit.audit.edit_exhibits import edit_exhibits
 from melaudit.audit.interventions import DOSES, as_shown, chosen, intervene
 from melaudit.audit.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.preprocessing import resolve
+from melaudit.audit.trial_store import TrialStore
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.dependence import Dependence, depend
 from melaudit.detectors.interface import Measurements
@@ -36,7 +37,7 @@ class Silent:
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def stage(self, name: str, total: int | None = None) -> None: ...
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None: ...
 
     def advance(self, images: int, computed: bool = True) -> None: ...
 
@@ -289,3 +290,31 @@ def test_images_as_they_are_are_looked_at_once_by_batches_and_as_if_alone(
     reference = laboratory.reference()
     assert reference is not None
     assert reference.rows.tolist() == list(range(12))
+
+
+class Unasked(DarkRing):
+    """A ring that must not be put in again."""
+
+    def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
+        raise AssertionError("these edits were made before")
+
+
+def test_a_run_that_was_cut_short_does_no_edit_twice(
+    measurements: Make, folder: Path, tmp_path: Path
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    store = TrialStore(tmp_path, "run")
+    (first,) = intervene([DarkRing()], table, laboratory, Silent(), 20, store).values()
+
+    observer = Silent()
+    _, fresh = table_and_laboratory(measurements, folder, weight=12.0)
+    (again,) = intervene([Unasked()], table, fresh, observer, 20, store).values()
+    assert observer.notes == []
+    assert again.edits == first.edits
+    for name in ("edit", "rows", "dose", "before", "after", "distance"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
+    assert np.isfinite(first.distance).any()
+
+    _, fresh = table_and_laboratory(measurements, folder, weight=12.0)
+    intervene([Unasked()], table, fresh, observer, 20, TrialStore(tmp_path, "another run"))
+    assert "made before" in observer.notes[0], "another run's edits are not this one's"

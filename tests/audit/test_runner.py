@@ -36,7 +36,7 @@ class Watcher:
         self.computed = self.resumed = 0
         self.stop_after = stop_after
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         self.stages.append(name)
 
     def advance(self, images: int, computed: bool = True) -> None:

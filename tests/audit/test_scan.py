@@ -26,7 +26,7 @@ class Silent:
     def __init__(self) -> None:
         self.done = 0
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         pass
 
     def advance(self, images: int, computed: bool = True) -> None:

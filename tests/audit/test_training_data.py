@@ -19,7 +19,7 @@ class Watcher:
     def __init__(self) -> None:
         self.looked = 0
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         pass
 
     def advance(self, images: int, computed: bool = True) -> None:
