@@ -94,6 +94,23 @@ class Effect:
         )
 
     @property
+    def undecided(self) -> bool:
+        """Whether the placebo leaves no room to tell: decisions follow both, log-odds this more.
+
+        A model that calls nearly every picture malignant once anything changes at its rim cannot
+        call many more so for a ring there; that it does not says nothing for the model.
+        """
+        room = 1 - self.with_placebo if self.sign > 0 else self.with_placebo
+        moved = (self.after - self.before) / self.n, self.with_placebo - self.from_placebo
+        return (
+            not self.reached
+            and min(self.sign * change for change in moved) >= LEAST_SHARE
+            and room < max(LEAST_SHARE, self.least or 0.0)
+            and self.margin.value * self.sign > 0
+            and (self.margin.p_value or 0.0) < ALPHA
+        )
+
+    @property
     def sign(self) -> int:
         """+1 where the edit adds the artifact, -1 where it takes it away."""
         return -1 if self.edit.id == "remove" else 1
@@ -131,6 +148,13 @@ class Dependence:
     def reached(self) -> bool:
         """Whether adding or removing it changes decisions clearly and enough to matter."""
         return any(effect.reached for effect in self.effects)
+
+    @property
+    def undecided(self) -> Effect | None:
+        """The effect that its placebo left no room to tell, where none is reached."""
+        if self.reached:
+            return None
+        return next((effect for effect in self.effects if effect.undecided), None)
 
     @property
     def effects(self) -> tuple[Effect, ...]:

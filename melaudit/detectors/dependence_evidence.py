@@ -8,6 +8,8 @@ from melaudit.detectors.dependence import Dependence, Effect
 from melaudit.detectors.words import interval, many, points
 from melaudit.findings import Evidence, NotFound, Rung
 
+NO_ROOM = "The placebo acts so much alike that decisions cannot tell the two apart."
+
 
 def evidence(found: Dependence, counts: bool) -> tuple[Evidence, ...]:
     """Return the changes of the decision and of the margin, of every edit tried.
@@ -33,6 +35,7 @@ def _evidence(
     done = "put in" if effect.sign > 0 else "taken out"
     null = f"{effect.placebo.title} changes as much"
     verb = "rises" if effect.share.value >= 0 else "falls"
+    alike = f" {NO_ROOM}" if effect.undecided else ""
     first = Evidence(
         rung=Rung.DEPENDENCE,
         name=f"change of decisions to {kind} beyond placebo, {words.thing} {done}",
@@ -48,7 +51,8 @@ def _evidence(
         f"are called {kind}, {effect.before:,} before; with {effect.placebo.title} the share goes "
         f"from {points(effect.from_placebo)} to {points(effect.with_placebo)}. Beyond that, the "
         f"share called {kind} {verb} by {points(abs(effect.share.value))}, "
-        f"{interval(effect.share, points)}.",
+        f"{interval(effect.share, points)}.{alike}",
+        conclusive=not effect.undecided,
     )
     second = Evidence(
         rung=Rung.DEPENDENCE,
@@ -69,6 +73,7 @@ def _evidence(
                 *notes,
             )
         ),
+        conclusive=not effect.undecided,
     )
     return first, second
 
@@ -76,12 +81,14 @@ def _evidence(
 def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
     done = "put in" if effect.sign > 0 else "taken out"
     seen = ""
-    if effect.least is not None:
+    if effect.undecided:
+        seen = f". {NO_ROOM.rstrip('.')}"
+    elif effect.least is not None:
         seen = f"; a change of {points(effect.least)} would have been seen"
     return NotFound(
         artifact=artifact,
         n=effect.n,
-        minimum_detectable_effect=effect.least,
+        minimum_detectable_effect=None if effect.undecided else effect.least,
         effect="change of decisions beyond placebo (share)",
         statement=f"With the {found.words.thing} {done}, {effect.after:,} of "
         f"{many(effect.n, 'image')} are called {found.classes[found.kind]}, {effect.before:,} "

@@ -16,7 +16,16 @@ from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.dependence import Dependence, called, depend, log_odds
 from melaudit.detectors.harm import harm
 from melaudit.detectors.interface import Edit, Measurements, Trials
-from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
+from melaudit.findings import (
+    Finding,
+    NotFound,
+    Rung,
+    Severity,
+    Skipped,
+    Trust,
+    decided,
+    severity_of,
+)
 
 Make = Callable[..., Measurements]
 WORDS = DarkRing().words
@@ -138,6 +147,42 @@ def test_a_model_that_goes_by_the_ring_is_found_to_use_it_and_what_that_costs(
     }
     assert "30 of 60 malignant images" in finding.statement
     assert any(table.title == "Right decisions with and without" for table in finding.tables)
+
+
+def test_where_the_placebo_turns_nearly_all_decisions_the_test_is_said_to_tell_nothing(
+    measurements: Make,
+) -> None:
+    """Of a model that any change at the rim convinces it is not known whether it needs a ring."""
+    table = study(measurements, add=12.0, skin=6.0, remove=0.0)
+    found = used(table)
+    assert not found.reached
+    assert found.undecided is found.add
+    (finding,) = conclude(table)
+    assert isinstance(finding, Finding)
+    assert "hardly" not in finding.statement
+    assert "no room to tell" in finding.statement
+    assert "+6" in finding.statement or "+5.9" in finding.statement, "log-odds beyond the placebo"
+    tried = [e for e in finding.evidence if e.rung in (Rung.DEPENDENCE, Rung.HARM)]
+    put_in = [e for e in tried if "put in" in e.name]
+    assert put_in and not any(e.conclusive or e.reached for e in put_in)
+    assert all(e.conclusive for e in tried if e not in put_in)
+
+
+@pytest.mark.parametrize(
+    ("add", "skin"),
+    [(4.0, 0.3), (0.0, 0.0), (6.0, 6.0), (0.0, 6.0)],
+    ids=["used", "nothing moves", "no more than the placebo", "the placebo alone"],
+)
+def test_other_tests_are_conclusive(measurements: Make, add: float, skin: float) -> None:
+    assert used(study(measurements, add=add, skin=skin, remove=0.0)).undecided is None
+
+
+def test_looking_counts_in_full_where_use_could_not_be_told(measurements: Make) -> None:
+    for skin, severity in ((0.0, Severity.LOW), (6.0, Severity.MEDIUM)):
+        table = study(measurements, add=12.0 if skin else 0.2, skin=skin, remove=0.0)
+        (finding,) = conclude(table)
+        assert {e.rung for e in finding.evidence} >= {Rung.DEPENDENCE, Rung.HARM}
+        assert severity_of({Rung.ATTENTION}, decided(finding.evidence)) is severity
 
 
 def test_a_model_that_does_not_react_is_not_said_to_use_it(measurements: Make) -> None:
