@@ -34,7 +34,11 @@ MOST = 25_000_000
 FEWEST = 80
 """Pictures that stay although there are too many elements: then it is words that make them."""
 
-BUDGETS = ((MAX_BYTES, MAX_TILES), (MAX_BYTES, 120), (MAX_BYTES // 3, FEWEST), (0, 0))
+BUDGETS = (
+    *((MAX_BYTES, tiles) for tiles in (MAX_TILES, 240, 200, 160, 120)),
+    (MAX_BYTES // 3, FEWEST),
+    (0, 0),
+)
 """(bytes, number) of pictures, tried one after the other until the report is comfortable."""
 
 FOLDER = "assets"

@@ -5,8 +5,11 @@ from dataclasses import replace
 from melaudit.findings import Severity, Skipped, Verdict
 from melaudit.reports import build_page
 from melaudit.reports.html import render
-from melaudit.reports.interface import Record
+from melaudit.reports.interface import Group, Record
 from melaudit.reports.page import Page
+from melaudit.reports.plates import Plates
+from melaudit.reports.sections.cards import Card
+from melaudit.reports.sections.concepts import gallery
 
 
 def test_the_first_screen_says_the_verdict_about_the_model_in_counts(
@@ -446,3 +449,42 @@ def test_a_channels_card_stands_where_its_cluster_points(records: dict[str, Reco
     cluster = next(c for c in page.clusters.cards if c.predicted == "malignant")
     links = {text.split()[0]: link for text, link in cluster.channels}
     assert links.get("1203") == card.anchor
+
+
+def test_pictures_that_are_few_are_shared_out_evenly_over_right_and_wrong(
+    records: dict[str, Record],
+) -> None:
+    record = records["ring"]
+    names = tuple(record.exhibits)
+    groups = tuple(Group(f"Group {k}", "", names[k::4]) for k in range(4))
+
+    shown = gallery(
+        replace(record, gallery=groups), Plates(record.exhibits, max_tiles=8), maps=False
+    )
+
+    assert min(len(names[k::4]) for k in range(4)) >= 2
+    assert [len(group.tiles.shown) for group in shown] == [2, 2, 2, 2]
+    assert [t.name for t in shown[3].tiles.shown] == list(names[3::4][:2])
+
+
+def test_findings_of_low_severity_are_told_in_brief(records: dict[str, Record]) -> None:
+    record = records["ring"]
+    worst = record.findings.findings[0]
+    many = tuple(
+        replace(e, reached=k % 3 == 2, name=f"{e.rung.value} {k}")
+        for e in worst.evidence[:1]
+        for k in range(9)
+    )
+    assert worst.tables
+
+    def card(severity: Severity) -> Card:
+        finding = replace(worst, severity=severity, evidence=many)
+        findings = replace(record.findings, findings=(finding,))
+        return build_page(replace(record, findings=findings)).cards.cards[0]
+
+    low, high = card(Severity.LOW), card(Severity.HIGH)
+    assert high.tables and not low.tables
+    assert [s.name[-1] for s in low.rungs[0].statistics] == ["2", "5"], "what carries the rung"
+    assert low.rungs[0].more == "7\u00a0more statistics in findings.json."
+    assert len(high.rungs[0].statistics) == 9 and not high.rungs[0].more
+    assert low.claim == high.claim

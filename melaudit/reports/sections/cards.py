@@ -23,6 +23,8 @@ MAX_EDITS, FEWER_EDITS = 4, 1
 """Edited images of the first `IN_FULL` findings, and of the others."""
 NARROW = 3
 """Versions that fit into half a row."""
+BRIEF = 2
+"""Statistics on a rung of a finding of low severity, which is told without tables."""
 MAX_NAMES = 1000
 MAX_TABLE_ROWS = 40
 
@@ -47,6 +49,8 @@ class RungRow:
 
     step: Step
     statistics: tuple[Statistic, ...]
+    more: str
+    """How many statistics stand in findings.json only."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
     many = EXAMPLES.get(finding.severity, FEWER_EXAMPLES)
     limit = many if number <= IN_FULL else FEWER_EXAMPLES
     left = len(finding.images) - MAX_NAMES
+    brief = finding.severity.rank <= Severity.LOW.rank
     return Card(
         number=number,
         anchor=f"finding-{number}",
@@ -178,7 +183,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         confidence=wording.percent(finding.confidence),
         classes=tuple(wording.name(c) for c in finding.classes),
         claim=wording.bound(finding.statement),
-        rungs=tuple(_rung(finding, s, number <= CHARTED) for s in ladder(finding)),
+        rungs=tuple(_rung(finding, s, number <= CHARTED, brief) for s in ladder(finding)),
         edits=tuple(
             v
             for e in edits[: MAX_EDITS if number <= IN_FULL else FEWER_EDITS]
@@ -186,7 +191,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         ),
         plots=tuple(p for p in curves if p is not None),
         examples=tiles(plates, finding.images, limit, maps=maps),
-        tables=tuple(table(t) for t in finding.tables),
+        tables=() if brief else tuple(table(t) for t in finding.tables),
         remedy=finding.remedy,
         does_not_show=finding.does_not_show,
         affected=wording.plural(len(finding.images), "image") if finding.images else "",
@@ -195,9 +200,16 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
     )
 
 
-def _rung(finding: Finding, step: Step, charted: bool) -> RungRow:
-    rung = Rung(step.rung)
-    return RungRow(step, tuple(_statistic(e, charted) for e in finding.evidence if e.rung is rung))
+def _rung(finding: Finding, step: Step, charted: bool, brief: bool) -> RungRow:
+    evidence = [e for e in finding.evidence if e.rung is Rung(step.rung)]
+    # In the order of the audit, which is that of an argument; but first what carries the rung.
+    first = sorted(evidence, key=lambda e: not e.reached)[: BRIEF if brief else None]
+    left = len(evidence) - len(first)
+    return RungRow(
+        step,
+        tuple(_statistic(e, charted) for e in first),
+        f"{wording.plural(left, 'more statistic')} in findings.json." if left else "",
+    )
 
 
 def _statistic(evidence: Evidence, charted: bool) -> Statistic:

@@ -196,10 +196,19 @@ def _detail(detail: Detail, key: str, concept: Concept, plates: Plates) -> Detai
 
 
 def gallery(record: Record, plates: Plates, *, maps: bool) -> tuple[GroupView, ...]:
-    """Return the groups of typical images."""
+    """Return the groups of typical images.
+
+    Where the budget of pictures does not last for all, it is shared out evenly: a missed melanoma
+    is worth more than the fifth that was found.
+    """
+    groups = record.gallery[:MAX_GROUPS]
+    for k in range(PER_GROUP):
+        for group in groups:
+            for image in group.images[k : k + 1]:
+                tile(plates, image, maps=maps)
     return tuple(
         GroupView(g.title, g.statement, tiles(plates, g.images, PER_GROUP, maps=maps))
-        for g in record.gallery[:MAX_GROUPS]
+        for g in groups
     )
 
 
