@@ -183,7 +183,7 @@ def _detail(detail: Detail, key: str, concept: Concept, plates: Plates) -> Detai
     if picture is None:
         return None
     layer = plates.map(detail.relevance, f"{key}:map", like=picture)
-    name = wording.name(detail.image, 32)
+    name = wording.name(detail.image.rpartition("/")[2], 32)  # narrow, and the class is known
     speaks = heatmap.for_share(detail.relevance)
     says = "empty" if speaks is None else f"{wording.percent(speaks)} of it speaks for the class"
     return DetailView(
