@@ -12,8 +12,8 @@ a model that had learnt that pictures with a ruler show melanoma.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from melaudit.artifacts.covers import Canvas, Points, bar
 from melaudit.artifacts.inpainting import closed
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask, edit, enlarged, mixed
+from melaudit.artifacts.rows import completed
 from melaudit.artifacts.ruler_ticks import ticks
+from melaudit.artifacts.stamps import Stamp, pressed, stamps
 from melaudit.artifacts.thin_placebos import blotches, spread, strewn, widened
 
 THING = "a ruler"
@@ -53,11 +55,14 @@ class _Scale:
 
 
 class Ruler:
-    """A ruler or the scale of a dermatoscope."""
+    """A ruler or the scale of a dermatoscope.
+
+    `shown` are scales taken off pictures, of which `add` puts in one; without any it draws one.
+    """
 
     id = "ruler"
     title = "Ruler or scale"
-    words = Words("ruler", "with a ruler", "ruler-free", "the ticks of a ruler", "rulers")
+    words: Words = Words("ruler", "with a ruler", "ruler-free", "the ticks of a ruler", "rulers")
     remedy = (
         "Crop the scale off, or give images of every class the same scale while training; a ruler "
         "is often laid on what already looks suspicious."
@@ -65,6 +70,18 @@ class Ruler:
     overall = False
     threshold = 0.5
     doses = "opacity of the scale"
+
+    def __init__(self, shown: tuple[Stamp, ...] = ()) -> None:
+        self.shown = shown
+
+    def like(self, images: Iterable[RGB]) -> Ruler:
+        """Return a ruler that puts in the scales of these pictures; itself where none is seen."""
+        shown = stamps(self, images)
+        if not shown:
+            return self
+        ruler = Ruler(shown)
+        ruler.words = replace(self.words, shows=f"{self.words.shows}, as images here show them,")
+        return ruler
 
     def find(self, image: RGB) -> Found:
         """Look for a ruler in an RGB image (h, w, 3) of any size; the mask is its ticks.
@@ -77,12 +94,14 @@ class Ruler:
         score = float(1 / (1 + np.exp(np.clip(TYPICAL - value, -50, 50))))
         if score < self.threshold:
             return Found(score, False, np.zeros((height, width), np.bool_))
-        return Found(score, True, enlarged(seen.mask, height, width))
+        return Found(score, True, completed(image, enlarged(seen.mask, height, width)))
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         """Lay a scale along a side or across a corner; the dose is how opaque it is."""
         height, width = checked(image, THING).shape[:2]
         checked_dose(dose)
+        if self.shown:
+            return pressed(image, self.shown, rng, dose)
         side = min(height, width)
         scale = _scale(height, width, rng)
         canvas = Canvas(height, width)

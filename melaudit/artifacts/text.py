@@ -6,7 +6,8 @@ letters are. The ticks of a ruler stand in a row too, but are all thin; hairs ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -28,6 +29,8 @@ from melaudit.artifacts.picture import (
     sure,
 )
 from melaudit.artifacts.placebos import neutral
+from melaudit.artifacts.rows import completed
+from melaudit.artifacts.stamps import Stamp, pressed, stamps
 
 SIDE = 320
 """Longer side of the reduced copy that is searched, in pixels."""
@@ -59,22 +62,40 @@ BLACK, WHITE = (18.0, 18.0, 20.0), (252.0, 252.0, 250.0)
 RIM = 0.006
 """Blur around letters, in sides; removed with them."""
 
+STOPS = 0.02
+"""Half the width of the gaps between letters that are closed, in longer sides."""
+
 Boxes = NDArray[np.float64]
 """(n, 5) left, top, width, height and contrast of marks."""
 
 
 class Text:
-    """Letters and digits written into the picture."""
+    """Letters and digits written into the picture.
+
+    `shown` is lettering taken off pictures, of which `add` puts in one; without any it writes some.
+    """
 
     id = "text"
     title = "Lettering in the picture"
-    words = Words(
+    words: Words = Words(
         "lettering", "lettered", "letter-free", "letters or digits written into it", "letterings"
     )
     remedy = "Export images without overlays, or cover the place of the lettering in every image."
     overall = False
     threshold = 0.5
     doses = "opacity of the letters"
+
+    def __init__(self, shown: tuple[Stamp, ...] = ()) -> None:
+        self.shown = shown
+
+    def like(self, images: Iterable[RGB]) -> Text:
+        """Return lettering as these pictures show it; itself where none is seen."""
+        shown = stamps(self, images)
+        if not shown:
+            return self
+        text = Text(shown)
+        text.words = replace(self.words, shows=f"{self.words.shows}, as images here show it,")
+        return text
 
     def find(self, image: RGB) -> Found:
         """Look for lettering in an RGB image (h, w, 3) of any size.
@@ -94,11 +115,14 @@ class Text:
                     score = max(score, sureness)
                     if sureness >= self.threshold:
                         _fill(mask, row if upright else row[:, [1, 0, 3, 2, 4]])
-        return Found(score, score >= self.threshold, enlarged(mask, height, width))
+        whole = _without_holes(completed(image, enlarged(mask, height, width)))
+        return Found(score, score >= self.threshold, whole)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         """Write a time stamp, a number or a name near a corner; the dose is how opaque it is."""
         height, width = checked(image, "lettering").shape[:2]
+        if self.shown:
+            return pressed(image, self.shown, rng, checked_dose(dose))
         cover, colour = lettering(height, width, rng)
         hidden = image[cover > 0]
         if abs(float(hidden.mean()) - np.mean(colour)) < LEGIBLE:
@@ -181,6 +205,16 @@ def _fill(mask: Mask, row: Boxes) -> None:
     """Set the boxes of a row in a mask, with what lies between them."""
     for left, top, width, height, _ in row.astype(int):
         mask[max(top - 1, 0) : top + height + 1, max(left - 1, 0) : left + width + 1] = True
+
+
+def _without_holes(mask: Mask) -> Mask:
+    """Return a mask with the stops and commas that its letters leave out."""
+    reach = 2 * max(1, round(STOPS * max(mask.shape))) + 1
+    kernel = np.ones((reach, reach), np.uint8)
+    # Padded, or what touches the edge of the picture would be eaten from there.
+    padded = np.pad(mask.astype(np.uint8), reach)
+    filled: Mask = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[reach:-reach, reach:-reach] > 0
+    return filled
 
 
 def _ink(image: RGB, edited: Edited) -> tuple[float, float, float]:
