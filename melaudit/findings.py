@@ -10,7 +10,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -114,14 +114,6 @@ class Evidence:
     """Whether the statistic carries the rung (effect large enough, interval clear of the null)."""
     statement: str
     """The statistic as a sentence with counts a person can picture."""
-    conclusive: bool = True
-    """Whether the test could have told; False where its placebo left it no room to."""
-
-
-def decided(evidence: Iterable[Evidence]) -> set[Rung]:
-    """Return the rungs on which something was tested and every test could have told."""
-    chain = tuple(evidence)
-    return {e.rung for e in chain} - {e.rung for e in chain if not e.conclusive}
 
 
 @dataclass(frozen=True)

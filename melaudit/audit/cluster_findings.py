@@ -26,7 +26,6 @@ from melaudit.findings import (
     Rung,
     Severity,
     Suppression,
-    decided,
     severity_of,
 )
 
@@ -141,7 +140,7 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
         title=f"The model {does} what lies away from the centre of a group of images called "
         f"{cluster.predicted}",
         # A group that is merely looked at elsewhere is where to look, and no warning.
-        severity=severity_of(reached, decided(evidence)) if used else Severity.LOW,
+        severity=severity_of(reached, {e.rung for e in evidence}) if used else Severity.LOW,
         confidence=confidence(evidence, measurements.explanations),
         rung=max(reached, key=lambda rung: rung.rank),
         artifact=None,

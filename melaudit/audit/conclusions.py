@@ -19,7 +19,6 @@ from melaudit.findings import (
     Rung,
     Skipped,
     Trust,
-    decided,
     severity_of,
 )
 
@@ -79,9 +78,9 @@ def control_false_alarms(
     Evidence whose q-value exceeds ALPHA no longer carries its rung; a finding left without a rung
     becomes a thing not found.
     """
-    tried = [e.p_value for f in findings for e in f.evidence if e.p_value is not None]
+    tested = [e.p_value for f in findings for e in f.evidence if e.p_value is not None]
     in_vain = [r.p_value for r in not_found if r.p_value is not None]
-    p = np.clip(np.array([*tried, *in_vain], float), 0, 1)
+    p = np.clip(np.array([*tested, *in_vain], float), 0, 1)
     q = iter(false_discovery_control(p) if len(p) else ())
     kept: list[Finding] = []
     refuted = list(not_found)
@@ -98,7 +97,7 @@ def control_false_alarms(
                     rung=max(reached, key=lambda r: r.rank),
                     severity=min(
                         finding.severity,
-                        severity_of(reached, decided(evidence)),
+                        severity_of(reached, {e.rung for e in evidence}),
                         key=lambda s: s.rank,
                     ),
                 )

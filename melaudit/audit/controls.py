@@ -20,6 +20,7 @@ from melaudit.detectors.dependence import (
     ALPHA,
     LEAST_SHARE,
     log_odds,
+    turned,
 )
 from melaudit.detectors.dependence import (
     FEWEST as FEWEST_TRIALS,
@@ -115,23 +116,27 @@ def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control |
 
 def _planted_evidence(table: Measurements) -> Control | None:
     """Find the weakest evidence that, planted in answers to placebos, would be called a use."""
+    kind = 1 if table.positive is None else table.positive
     at = [
-        (log_odds(trials.after[rows], kind), trials)
+        log_odds(trials.after[rows], kind)
         for trials in table.trials.values()
         for edit in trials.edits
         if edit.placebo_for == "add" and edit.look_alike is None
-        for kind in [1 if table.positive is None else table.positive]
         if len(rows := trials.of(edit.id)) >= FEWEST_TRIALS
     ]
     if not at:
         return None
-    margins = max((margin for margin, _ in at), key=len)
+
+    def turning(strength: float) -> float:
+        return turned(table.logits, kind, strength)
+
+    margins = max(at, key=len)
     rng = np.random.default_rng(table.seed)
     weakest = next(
         (
             (strength, moved)
             for strength in STRENGTHS
-            if (moved := _moved_when_found(margins, strength, rng)) is not None
+            if (moved := _moved_when_found(margins, strength, turning(strength), rng)) is not None
         ),
         None,
     )
@@ -160,18 +165,21 @@ def _planted_evidence(table: Measurements) -> Control | None:
 
 
 def _moved_when_found(
-    margins: NDArray[np.float64], strength: float, rng: np.random.Generator
+    margins: NDArray[np.float64], strength: float, turning: float, rng: np.random.Generator
 ) -> float | None:
     """Return the share of decisions that a planted strength moves, if it is found often enough.
 
-    Judged as `paired_mean` judges, in closed form: what is planted moves decisions one way only, so
-    the test of signs is 2 * .5 ** moved.
+    Judged as `Effect.reached` judges: by the decisions that it turns on all the images, `turning`
+    (its log-odds are the same on every picture, so their test is clear), or by those seen to turn,
+    in closed form: what is planted moves decisions one way only, so the test of signs is
+    2 * .5 ** moved.
     """
     n = len(margins)
     drawn = margins[rng.integers(0, n, (PLANTS, n))]
     moved = ((drawn + strength > 0) & (drawn <= 0)).sum(1)
-    found = (2.0 * 0.5**moved < ALPHA) & (moved / n >= LEAST_SHARE)
-    return float(moved.mean() / n) if found.mean() >= POWER else None
+    seen = (2.0 * 0.5**moved < ALPHA) & (moved / n >= LEAST_SHARE)
+    found = 1.0 if turning >= LEAST_SHARE else seen.mean()
+    return float(moved.mean() / n) if found >= POWER else None
 
 
 def _negative(identity: str, title: str, alarms: int, done: str) -> Control:

@@ -30,16 +30,7 @@ from melaudit.detectors.dependence import Dependence, depend
 from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
 from melaudit.detectors.regions import pooled, shares
 from melaudit.detectors.words import many
-from melaudit.findings import (
-    Evidence,
-    Finding,
-    NotFound,
-    Skipped,
-    Table,
-    Trust,
-    decided,
-    severity_of,
-)
+from melaudit.findings import Evidence, Finding, NotFound, Skipped, Table, Trust, severity_of
 
 FEWEST = 5
 """Images with an artifact, and without, below which nothing is concluded from them."""
@@ -129,7 +120,7 @@ class ArtifactDetector:
             id=self.id,
             detector=self.id,
             title=title,
-            severity=severity_of(reached, decided(chain)),
+            severity=severity_of(reached, {e.rung for e in chain}),
             confidence=confidence(chain, measurements.explanations),
             rung=max(reached, key=lambda rung: rung.rank),
             artifact=self.id,
@@ -195,8 +186,6 @@ class ArtifactDetector:
         """Say what the artifact would do, where no picture shows that it could be learned."""
         effect = use.effects[0]
         clearly = "would react" if use.reached else "does not clearly react"
-        if use.undecided:
-            clearly = "may react"
         notes = "".join(f" {note}" for note in (use.resembles(), *use.notes()) if note)
         return NotFound(
             artifact=self.id,

@@ -13,7 +13,7 @@ from melaudit.detectors.association import Association
 from melaudit.detectors.attention import Attention
 from melaudit.detectors.dependence import FAR, Dependence
 from melaudit.detectors.harm import Harm
-from melaudit.detectors.words import interval, many, ratio
+from melaudit.detectors.words import many, ratio
 from melaudit.findings import Rung, Trust
 
 USED = (Rung.DEPENDENCE, Rung.HARM)
@@ -75,11 +75,6 @@ def does_not_show(climb: Climb, trust: Trust, reached: Collection[Rung], words: 
             f"Putting in {words.things} or taking them out changed too few decisions to say that "
             "it uses them."
         )
-        if climb.use.undecided:
-            untested = (
-                f"Putting in {words.things} changes decisions, but so does anything else in their "
-                "place, so this audit cannot say which of them the model uses."
-            )
     if not isinstance(climb.look, Attention):
         return f"That the model looks at the {words.thing} or uses it: {climb.look}. {untested}"
     if Rung.ATTENTION not in reached:
@@ -113,16 +108,7 @@ def _unused(climb: Climb) -> str:
     """Return what trials said against use, where there were any."""
     if not isinstance(climb.use, Dependence):
         return ""
-    unclear = climb.use.undecided
-    if unclear is None:
-        return f" But decisions hardly follow it: {climb.use.counted()}."
-    margin = unclear.margin
-    return (
-        f" Decisions follow it, and its placebo too: {climb.use.counted()}. That leaves no room to "
-        f"tell whether it is the {climb.use.words.thing} or any change in its place; the log-odds "
-        f"change by {margin.value:+.2f} beyond the placebo, "
-        f"{interval(margin, '{:+.2f}'.format)}."
-    )
+    return f" But decisions hardly follow it: {climb.use.counted()}."
 
 
 def _limits_of_use(climb: Climb, use: Dependence, reached: Collection[Rung], words: Words) -> str:

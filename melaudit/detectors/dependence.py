@@ -1,7 +1,9 @@
 """Dependence: does the decision change when an artifact is put into a picture or taken out?
 
 Every edit stands against a placebo: the same place changed by as much and showing nothing. What is
-claimed is the change beyond the placebo that moves decisions the most, image by image.
+claimed is the change beyond the placebo that moves decisions the most, image by image. It is seen
+in decisions that turn, or in log-odds that move by as much as turns decisions of the data set: few
+edited images have a decision so near the boundary that it turns, but all have log-odds that move.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from melaudit.detectors.statistics import (
     paired_mean,
     two_samples,
 )
-from melaudit.detectors.words import many
+from melaudit.detectors.words import many, points
 
 FEWEST = 8
 """Edited images below which nothing is concluded."""
@@ -50,12 +52,26 @@ def log_odds(logits: Logits, kind: int) -> Values:
     return out
 
 
-def called(logits: Logits, kind: int) -> NDArray[np.bool_]:
+def called(logits: Logits | Values, kind: int) -> NDArray[np.bool_]:
     """Tell (m,) whether logits (m, K) decide for a class."""
     chosen: NDArray[np.bool_] = logits.argmax(1) == kind
     if logits.shape[1] == 1:
         chosen = (logits[:, 0] > 0) == (kind == 1)
     return chosen
+
+
+def turned(logits: Logits, kind: int, shift: float) -> float:
+    """Return by how much the share called so changes when log-odds all move by `shift`.
+
+    Moving the log-odds of a class by d is adding d to its logit, of logits (m, K).
+    """
+    moved = logits.astype(np.float64)
+    if moved.shape[1] == 1:
+        moved = moved + (shift if kind == 1 else -shift)
+    else:
+        moved[:, kind] += shift
+    before, after = called(logits, kind), called(moved, kind)
+    return float(after.mean() - before.mean())
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,8 @@ class Effect:
     """Change of the log-odds of the class, beyond the placebo's."""
     share: Estimate
     """Change of the share of images called so, beyond the placebo's."""
+    turning: Estimate
+    """Change of the share of all audited images called so if their log-odds moved by `margin`."""
     n: int
     """Images edited."""
     before: int
@@ -82,33 +100,25 @@ class Effect:
 
     @property
     def reached(self) -> bool:
-        """Whether decisions change clearly, and enough to matter."""
-        significant = (self.share.p_value or 0.0) < ALPHA and (self.margin.p_value or 0.0) < ALPHA
-        low, high = sorted((self.share.low * self.sign, self.share.high * self.sign))
-        return (
-            significant
-            and self.share.value * self.sign >= LEAST_SHARE
-            and self.margin.value * self.sign > 0
-            and low > 0
-            and high > 0
-        )
+        """Whether the decision changes clearly, and enough to matter."""
+        return self.seen or self.implied
 
     @property
-    def undecided(self) -> bool:
-        """Whether the placebo leaves no room to tell: decisions follow both, log-odds this more.
+    def seen(self) -> bool:
+        """Whether decisions on the edited images turn clearly, and enough to matter."""
+        return self._clear(self.share) and self._clear(self.margin) and self._matters(self.share)
 
-        A model that calls nearly every picture malignant once anything changes at its rim cannot
-        call many more so for a ring there; that it does not says nothing for the model.
-        """
-        room = 1 - self.with_placebo if self.sign > 0 else self.with_placebo
-        moved = (self.after - self.before) / self.n, self.with_placebo - self.from_placebo
-        return (
-            not self.reached
-            and min(self.sign * change for change in moved) >= LEAST_SHARE
-            and room < max(LEAST_SHARE, self.least or 0.0)
-            and self.margin.value * self.sign > 0
-            and (self.margin.p_value or 0.0) < ALPHA
-        )
+    @property
+    def implied(self) -> bool:
+        """Whether log-odds move clearly, and by enough to turn decisions of the data set."""
+        return self._clear(self.margin) and self._matters(self.turning)
+
+    def _clear(self, change: Estimate) -> bool:
+        low, high = sorted((change.low * self.sign, change.high * self.sign))
+        return (change.p_value or 0.0) < ALPHA and low > 0 and high > 0
+
+    def _matters(self, share: Estimate) -> bool:
+        return share.value * self.sign >= LEAST_SHARE
 
     @property
     def sign(self) -> int:
@@ -150,13 +160,6 @@ class Dependence:
         return any(effect.reached for effect in self.effects)
 
     @property
-    def undecided(self) -> Effect | None:
-        """The effect that its placebo left no room to tell, where none is reached."""
-        if self.reached:
-            return None
-        return next((effect for effect in self.effects if effect.undecided), None)
-
-    @property
     def effects(self) -> tuple[Effect, ...]:
         """What was tried."""
         return tuple(effect for effect in (self.add, self.remove) if effect is not None)
@@ -174,19 +177,29 @@ class Dependence:
             return (
                 f"with {e.edit.title} the model calls {e.after:,} of "
                 f"{many(e.n, f'{self.words.lacking} image')} {kind}, without it {e.before:,}, with "
-                f"{e.placebo.title} {round(e.with_placebo * e.n):,}"
+                f"{e.placebo.title} {round(e.with_placebo * e.n):,}{self._implied(e)}"
             )
         assert self.remove is not None
         e = self.remove
         taken = (
             f"of {many(e.n, 'image')} that show {self.words.shows} the model calls {e.before:,} "
             f"{kind} as they are and {e.after:,} with the {self.words.thing} taken out"
+            f"{self._implied(e)}"
         )
         if self.add is None or e.reached:
             return taken
         return (
             f"with {self.add.edit.title} it calls {self.add.after:,} of "
             f"{many(self.add.n, 'image')} {kind}, without it {self.add.before:,}; {taken}"
+        )
+
+    def _implied(self, effect: Effect) -> str:
+        """Return what the log-odds say where decisions on the edited images do not."""
+        if effect.seen or not effect.implied:
+            return ""
+        return (
+            f"; beyond the placebo the log-odds change by {effect.margin.value:+.2f}, as much as "
+            f"turns {points(abs(effect.turning.value))} decisions on all the images"
         )
 
     def resembles(self) -> str:
@@ -282,11 +295,15 @@ def _effect(measurements: Measurements, trials: Trials, name: str, kind: int) ->
     p_before, p_after = called(trials.before[against], kind), called(trials.after[against], kind)
     margin = _beyond(measurements, trials, chosen, against, kind, margins=True)
     share = _beyond(measurements, trials, chosen, against, kind, margins=False)
+    value, low, high = (
+        turned(measurements.logits, kind, d) for d in (margin.value, margin.low, margin.high)
+    )
     return Effect(
         edit=edit,
         placebo=placebo,
         margin=margin,
         share=share,
+        turning=Estimate(value, low, high, margin.p_value),
         n=len(chosen),
         before=int(before.sum()),
         after=int(after.sum()),
@@ -333,15 +350,25 @@ def _beyond(
 
 
 def _alike(trials: Trials, add: Effect, kind: int) -> tuple[Alike, ...]:
-    """Return what resembles the artifact, with how much of the artifact's effect it has."""
-    whole = add.after / add.n - add.with_placebo
+    """Return what resembles the artifact, with how much of the artifact's effect it has.
+
+    The effect is counted in decisions where those tell, and else in log-odds.
+    """
+
+    def effect(at: Rows) -> float:
+        if add.seen:
+            return float(called(trials.after[at], kind).mean())
+        moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+        return float(moved.mean())
+
+    floor = effect(trials.of(add.placebo.id))
+    whole = effect(trials.of(add.edit.id)) - floor
     out = []
     for edit in trials.edits:
         at = trials.of(edit.id)
         if edit.look_alike is not None and len(at) >= FEWEST:
-            share = float(called(trials.after[at], kind).mean())
-            part = (share - add.with_placebo) / whole if whole > 0 else 0.0
-            out.append(Alike(edit, round(share * len(at)), len(at), part))
+            part = (effect(at) - floor) / whole if whole > 0 else 0.0
+            out.append(Alike(edit, int(called(trials.after[at], kind).sum()), len(at), part))
     return tuple(sorted(out, key=lambda a: -a.part))
 
 
@@ -359,10 +386,10 @@ def _corrected(found: Dependence, tried: int) -> Dependence:
     def corrected(effect: Effect | None) -> Effect | None:
         if effect is None:
             return None
-        parts = {
-            name: dataclasses.replace(e, p_value=min(1.0, (e.p_value or 0.0) * tried))
-            for name, e in (("margin", effect.margin), ("share", effect.share))
-        }
-        return dataclasses.replace(effect, margin=parts["margin"], share=parts["share"])
+        margin, share, turning = (
+            dataclasses.replace(e, p_value=min(1.0, (e.p_value or 0.0) * tried))
+            for e in (effect.margin, effect.share, effect.turning)
+        )
+        return dataclasses.replace(effect, margin=margin, share=share, turning=turning)
 
     return dataclasses.replace(found, add=corrected(found.add), remove=corrected(found.remove))

@@ -8,8 +8,6 @@ from melaudit.detectors.dependence import Dependence, Effect
 from melaudit.detectors.words import interval, many, points
 from melaudit.findings import Evidence, NotFound, Rung
 
-NO_ROOM = "The placebo acts so much alike that decisions cannot tell the two apart."
-
 
 def evidence(found: Dependence, counts: bool) -> tuple[Evidence, ...]:
     """Return the changes of the decision and of the margin, of every edit tried.
@@ -35,7 +33,6 @@ def _evidence(
     done = "put in" if effect.sign > 0 else "taken out"
     null = f"{effect.placebo.title} changes as much"
     verb = "rises" if effect.share.value >= 0 else "falls"
-    alike = f" {NO_ROOM}" if effect.undecided else ""
     first = Evidence(
         rung=Rung.DEPENDENCE,
         name=f"change of decisions to {kind} beyond placebo, {words.thing} {done}",
@@ -46,13 +43,12 @@ def _evidence(
         q_value=None,
         n=effect.n,
         null=null,
-        reached=counts and effect.reached,
+        reached=counts and effect.seen,
         statement=f"With the {words.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
         f"are called {kind}, {effect.before:,} before; with {effect.placebo.title} the share goes "
         f"from {points(effect.from_placebo)} to {points(effect.with_placebo)}. Beyond that, the "
         f"share called {kind} {verb} by {points(abs(effect.share.value))}, "
-        f"{interval(effect.share, points)}.{alike}",
-        conclusive=not effect.undecided,
+        f"{interval(effect.share, points)}.",
     )
     second = Evidence(
         rung=Rung.DEPENDENCE,
@@ -64,31 +60,37 @@ def _evidence(
         q_value=None,
         n=effect.n,
         null=null,
-        # No claim of its own: a margin may move for certain and change no decision.
-        reached=False,
+        # A margin may move for certain and by too little to turn any decision.
+        reached=counts and effect.implied,
         statement=" ".join(
             (
                 f"The log-odds of {kind} change by {effect.margin.value:+.2f} beyond the placebo, "
-                f"{interval(effect.margin, '{:+.2f}'.format)}.",
+                f"{interval(effect.margin, '{:+.2f}'.format)}. {_turning(effect, kind)}",
                 *notes,
             )
         ),
-        conclusive=not effect.undecided,
     )
     return first, second
+
+
+def _turning(effect: Effect, kind: str) -> str:
+    """Say what a change of the log-odds by as much does to decisions on the data set."""
+    verb = "rises" if effect.turning.value >= 0 else "falls"
+    return (
+        f"Were the log-odds of all the images to change by as much, the share called {kind} {verb} "
+        f"by {points(abs(effect.turning.value))}, {interval(effect.turning, points)}."
+    )
 
 
 def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
     done = "put in" if effect.sign > 0 else "taken out"
     seen = ""
-    if effect.undecided:
-        seen = f". {NO_ROOM.rstrip('.')}"
-    elif effect.least is not None:
+    if effect.least is not None:
         seen = f"; a change of {points(effect.least)} would have been seen"
     return NotFound(
         artifact=artifact,
         n=effect.n,
-        minimum_detectable_effect=None if effect.undecided else effect.least,
+        minimum_detectable_effect=effect.least,
         effect="change of decisions beyond placebo (share)",
         statement=f"With the {found.words.thing} {done}, {effect.after:,} of "
         f"{many(effect.n, 'image')} are called {found.classes[found.kind]}, {effect.before:,} "

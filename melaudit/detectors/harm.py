@@ -158,5 +158,4 @@ def _evidence(cost: Harm, words: Words, counts: bool) -> Evidence:
         f"{done} ({points(cost.right_with_placebo)} with {cost.effect.placebo.title}): beyond the "
         f"placebo, {per * loss.value:,.0f} right decisions of {per:,} are lost, "
         f"{interval(loss, lambda share: f'{per * share:,.0f}')}.",
-        conclusive=not cost.effect.undecided,
     )

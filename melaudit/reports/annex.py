@@ -82,7 +82,7 @@ def _entry(number: int, finding: Finding, waiver: Waiver | None) -> list[str]:
 
 
 def _evidence(e: Evidence) -> str:
-    word = "reached" if e.reached else "not reached" if e.conclusive else "cannot be told"
+    word = "reached" if e.reached else "not reached"
     figures = [
         f"{e.name} {wording.figure(e.estimate)}",
         f"95 % interval {wording.interval(e.ci_low, e.ci_high)}",

@@ -79,12 +79,7 @@ RUNGS = {
     Rung.HARM: "it costs",
 }
 
-STATES = {
-    "reached": "reached",
-    "open": "not reached",
-    "undecided": "cannot be told",
-    "untested": "not tested",
-}
+STATES = {"reached": "reached", "open": "not reached", "untested": "not tested"}
 
 SEVERITIES = {
     Severity.CRITICAL: "Do not deploy: the model uses this and it costs.",

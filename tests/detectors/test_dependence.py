@@ -13,19 +13,10 @@ from scipy import stats
 
 from melaudit.artifacts.dark_ring import DarkRing
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.dependence import Dependence, called, depend, log_odds
+from melaudit.detectors.dependence import Dependence, called, depend, log_odds, turned
 from melaudit.detectors.harm import harm
 from melaudit.detectors.interface import Edit, Measurements, Trials
-from melaudit.findings import (
-    Finding,
-    NotFound,
-    Rung,
-    Severity,
-    Skipped,
-    Trust,
-    decided,
-    severity_of,
-)
+from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
 
 Make = Callable[..., Measurements]
 WORDS = DarkRing().words
@@ -36,6 +27,14 @@ WHITE = Edit("white", "a white ring", "add", "any high-contrast frame")
 REMOVE = Edit("remove", "the ring taken out")
 ELSEWHERE = Edit("elsewhere", "the same place filled", "remove")
 BARE = Edit("bare", "a ring on skin")
+
+
+def logits(margin: NDArray[np.float64], outputs: int) -> NDArray[np.float32]:
+    """Return logits (m, outputs) whose class 1 stands by `margin` above 0, which others have."""
+    if outputs == 1:
+        return margin[:, None].astype(np.float32)
+    others = np.zeros((len(margin), outputs - 1))
+    return np.insert(others, 1, margin, axis=1).astype(np.float32)
 
 
 def trials(
@@ -55,19 +54,13 @@ def trials(
         parts.append((np.full(len(rows), k), rows, before, after))
     edit, rows, before, after = (np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def logits(margin: NDArray[Any]) -> NDArray[np.float32]:
-        if outputs == 1:
-            return margin[:, None].astype(np.float32)
-        others = np.zeros((len(margin), outputs - 1))
-        return np.insert(others, 1, margin, axis=1).astype(np.float32)
-
     return Trials(
         edits=edits,
         edit=edit,
         rows=rows,
         dose=np.ones(len(rows)),
-        before=logits(before),
-        after=logits(after),
+        before=logits(before, outputs),
+        after=logits(after, outputs),
         distance=np.full(len(rows), distance),
     )
 
@@ -102,7 +95,6 @@ def study(
     outputs = more.pop("outputs", 2)
     tried = trials(shifts, margins, more.pop("distance", 1.0), outputs)
     side = np.zeros((2 * n, 32, 32), np.uint8)
-    logits = np.stack([np.zeros(2 * n), margins], 1)
     table = make(
         {
             "dark_ring.present": ringed,
@@ -115,7 +107,7 @@ def study(
         },
         labels=labels,
         predictions=(margins > 0).astype(int),
-        logits=logits,
+        logits=logits(margins, outputs),
         explanations=Trust.UNUSABLE,
     )
     return dataclasses.replace(table, trials={"dark_ring": tried}, **more)
@@ -149,40 +141,48 @@ def test_a_model_that_goes_by_the_ring_is_found_to_use_it_and_what_that_costs(
     assert any(table.title == "Right decisions with and without" for table in finding.tables)
 
 
-def test_where_the_placebo_turns_nearly_all_decisions_the_test_is_said_to_tell_nothing(
-    measurements: Make,
-) -> None:
-    """Of a model that any change at the rim convinces it is not known whether it needs a ring."""
+def test_where_the_placebo_turns_nearly_all_decisions_the_log_odds_tell(measurements: Make) -> None:
+    """A model that any change at the rim convinces cannot be seen to call more images malignant."""
     table = study(measurements, add=12.0, skin=6.0, remove=0.0)
     found = used(table)
-    assert not found.reached
-    assert found.undecided is found.add
+    assert found.add is not None
+    assert found.add.with_placebo > 0.95
+    assert not found.add.seen
+    assert found.add.implied
+    assert found.add.margin.value == pytest.approx(6.0, abs=0.3)
     (finding,) = conclude(table)
-    assert isinstance(finding, Finding)
-    assert "hardly" not in finding.statement
-    assert "no room to tell" in finding.statement
-    assert "+6" in finding.statement or "+5.9" in finding.statement, "log-odds beyond the placebo"
-    tried = [e for e in finding.evidence if e.rung in (Rung.DEPENDENCE, Rung.HARM)]
-    put_in = [e for e in tried if "put in" in e.name]
-    assert put_in and not any(e.conclusive or e.reached for e in put_in)
-    assert all(e.conclusive for e in tried if e not in put_in)
+    assert finding.rung is Rung.DEPENDENCE
+    assert "decisions on all the images" in finding.statement
+    reached = [e.name for e in finding.evidence if e.rung is Rung.DEPENDENCE and e.reached]
+    assert reached == ["change of the margin of malignant beyond placebo, ring put in"]
 
 
 @pytest.mark.parametrize(
     ("add", "skin"),
-    [(4.0, 0.3), (0.0, 0.0), (6.0, 6.0), (0.0, 6.0)],
-    ids=["used", "nothing moves", "no more than the placebo", "the placebo alone"],
+    [(0.25, 0.0), (6.3, 6.0), (0.0, 6.0)],
+    ids=["hardly", "hardly more than the placebo", "the placebo alone"],
 )
-def test_other_tests_are_conclusive(measurements: Make, add: float, skin: float) -> None:
-    assert used(study(measurements, add=add, skin=skin, remove=0.0)).undecided is None
+def test_log_odds_that_turn_few_decisions_are_no_use_however_certain(
+    measurements: Make, add: float, skin: float
+) -> None:
+    found = used(study(measurements, add=add, skin=skin, remove=0.0))
+    assert not found.reached
+    if add > skin:
+        assert found.add is not None
+        assert found.add.margin.p_value is not None and found.add.margin.p_value < 0.01
 
 
-def test_looking_counts_in_full_where_use_could_not_be_told(measurements: Make) -> None:
-    for skin, severity in ((0.0, Severity.LOW), (6.0, Severity.MEDIUM)):
-        table = study(measurements, add=12.0 if skin else 0.2, skin=skin, remove=0.0)
-        (finding,) = conclude(table)
-        assert {e.rung for e in finding.evidence} >= {Rung.DEPENDENCE, Rung.HARM}
-        assert severity_of({Rung.ATTENTION}, decided(finding.evidence)) is severity
+@pytest.mark.parametrize(("outputs", "kind"), [(1, 0), (1, 1), (2, 0), (2, 1), (3, 1)])
+def test_turned_decisions_are_those_whose_log_odds_cross_zero(outputs: int, kind: int) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (200, outputs)).astype(np.float32)
+    for shift in (-1.5, 0.0, 0.7):
+        share = turned(logits, kind, shift)
+        if outputs < 3:
+            margin = log_odds(logits, kind)
+            crossed = ((margin > 0) != (margin + shift > 0)).mean()
+            assert abs(share) == pytest.approx(crossed)
+        assert np.sign(share) == np.sign(shift)
 
 
 def test_a_model_that_does_not_react_is_not_said_to_use_it(measurements: Make) -> None:

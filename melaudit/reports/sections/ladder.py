@@ -32,6 +32,4 @@ def step(finding: Finding, rung: Rung) -> Step:
         state = "reached"
     else:
         state = "open" if tested else "untested"
-    told = state == "reached" or all(e.conclusive for e in tested)
-    word = explain.STATES[state if told else "undecided"]
-    return Step(rung.value, explain.RUNGS[rung], state, word)
+    return Step(rung.value, explain.RUNGS[rung], state, explain.STATES[state])
