@@ -3,7 +3,7 @@
 Every round times each thing once, a plain forward pass among them, so that a busy machine slows
 all alike; printed are the medians of the rounds. For a batch of images:
 
-    forward               the model alone: the unit
+    forward               the model alone, without TF32 as all engines compute: the unit
     forward and backward  plain autograd, to the input
     LRP                   dataflow.attribute, no layers
     LRP, 4 layers         with concept vectors at four layers
@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from benchmarks.architectures import randomise_norms
 from melaudit.relevance.composites import NAMES, find_composite
 from melaudit.relevance.dataflow_engine import DataflowEngine
+from melaudit.relevance.engines import exact
 from melaudit.relevance.layers import channels, concept_layer
 from melaudit.relevance.zennit_engine import ZennitEngine
 
@@ -81,19 +82,20 @@ def _batch_tasks(
     composite = find_composite(options.composite)
 
     def forward() -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), exact():
             y: Tensor = model(x)
         return y
 
     def backward() -> object:
         leaf = x.clone().requires_grad_()
-        return torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)
+        with exact():
+            return torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)
 
     def dataflow(*layers: str) -> object:
         return engine.attribute(x, None, layers)
 
     def zennit() -> object:
-        with ZennitEngine(model, composite) as oracle:
+        with ZennitEngine(model, composite) as oracle, exact():
             began = _clock()
             oracle.attribute(x, None, [])
             return _clock() - began
@@ -118,7 +120,7 @@ def _conditional_tasks(model: nn.Module, x: Tensor, options: argparse.Namespace)
     chosen = chosen[: options.channels]
 
     def forward() -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), exact():
             y: Tensor = model(x)
         return y
 
@@ -130,7 +132,7 @@ def _conditional_tasks(model: nn.Module, x: Tensor, options: argparse.Namespace)
     if not options.no_zennit:
 
         def zennit() -> object:
-            with ZennitEngine(model, composite) as oracle:
+            with ZennitEngine(model, composite) as oracle, exact():
                 began = _clock()
                 oracle.conditional(x, target, layer, chosen)
                 return _clock() - began

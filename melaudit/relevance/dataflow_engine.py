@@ -29,6 +29,7 @@ from melaudit.relevance.engines import exact
 from melaudit.relevance.intact import remember_state
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.layers import find_layer, first_tensor
+from melaudit.relevance.layout import fast
 from melaudit.relevance.outputs import find_logits
 from melaudit.relevance.places import sums_by_maps
 
@@ -135,9 +136,7 @@ class DataflowEngine:
         assert self._restore is not None, "the engine is entered before use"
         for layer in layers:
             find_layer(self.model, layer)
-        if x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)  # up to twice as fast
-        flow = Flow(self._rulebook, self._kernels, x)
+        flow = Flow(self._rulebook, self._kernels, fast(x))
         with self._watched(flow, layers), torch.enable_grad():
             image = flow.input()
             with flow, seen_through(flow):

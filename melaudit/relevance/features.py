@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from melaudit.errors import RelevanceError
 from melaudit.relevance.layers import find_layer
+from melaudit.relevance.layout import fast
 from melaudit.relevance.outputs import find_logits, tensors
 
 
@@ -49,8 +50,3 @@ def layer_output(
             f"layer {layer} gave {len(seen)} tensors in one pass; expected one with channels"
         )
     return logits, seen[0]
-
-
-def fast(x: Tensor) -> Tensor:
-    """Lay images out as convolutions take them up to twice as fast."""
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from melaudit.relevance.features import fast
 from melaudit.relevance.layers import find_layer
+from melaudit.relevance.layout import fast
 from melaudit.relevance.outputs import find_logits, tensors
 
 

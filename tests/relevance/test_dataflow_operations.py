@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from zennit.composites import EpsilonPlus, EpsilonPlusFlat, LayerMapComposite
 
+from melaudit.relevance.dataflow import flow
 from melaudit.relevance.dataflow_engine import DataflowEngine
 from melaudit.relevance.interface import Attribution
 
@@ -238,6 +239,56 @@ def test_in_place_says_the_same_as_out_of_place(name: str, x: Tensor) -> None:
     first, second = explained(inplace, x), explained(outofplace, x)
     assert_same(first, second)
     assert_closed(first)
+
+
+def test_what_is_written_through_a_view_is_no_longer_taken_for_rectified(x: Tensor) -> None:
+    """z-plus asks for the sign of its input, which a ReLU settles until somebody writes."""
+
+    def through_view(model: Any, x: Tensor) -> Tensor:
+        hidden = functional.max_pool2d(torch.relu(x), 2)  # autograd needs no value of its output
+        hidden[:, 1:].sub_(0.5)
+        out: Tensor = model.conv(hidden).mean((2, 3))
+        return out
+
+    def plainly(model: Any, x: Tensor) -> Tensor:
+        less = torch.tensor([0, 0.5, 0.5, 0.5], dtype=x.dtype)[:, None, None]
+        out: Tensor = model.conv(functional.max_pool2d(torch.relu(x), 2) - less).mean((2, 3))
+        return out
+
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 3, 3)
+    first, second = (
+        explained(model, x, EpsilonPlus(), conv=conv) for model in (through_view, plainly)
+    )
+    assert_closed(first)
+    assert torch.allclose(first.maps, second.maps, rtol=1e-4, atol=1e-6)
+
+
+def test_behind_a_relu_no_value_is_looked_at(x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking would make Python wait for a GPU, layer by layer."""
+
+    def model(model: Any, x: Tensor) -> Tensor:
+        hidden = functional.max_pool2d(torch.relu(x - 0.1), 2)
+        hidden = torch.cat([hidden, functional.relu6(model.first(hidden))], 1)
+        hidden = functional.dropout(functional.avg_pool2d(hidden, 2), training=False)
+        out: Tensor = model.last(hidden.flatten(1).unflatten(1, (8, 1, 1)))
+        return out
+
+    torch.manual_seed(0)
+    modules: dict[str, Any] = {"first": nn.Conv2d(4, 4, 1), "last": nn.Conv2d(8, 3, 1)}
+    looked: list[Tensor] = []
+    amin = Tensor.amin
+
+    def look(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        looked.append(tensor)
+        return amin(tensor, *args, **kwargs)
+
+    monkeypatch.setattr(Tensor, "amin", look)
+    known = explained(model, x, EpsilonPlus(), **modules)
+    assert not looked
+    monkeypatch.setattr(flow, "note_nonnegative", lambda tensor: None)
+    assert_same(known, explained(model, x, EpsilonPlus(), **modules))
+    assert len(looked) == 2, "as many as there are convolutions"
 
 
 # --- gates and attention ----------------------------------------------------------------------

@@ -42,7 +42,15 @@ from melaudit.relevance.dataflow.calls import (
     tensors,
 )
 from melaudit.relevance.dataflow.linear_maps import Kernel, Kernels, LinearMap
-from melaudit.relevance.dataflow.marks import Gate, Leg, Mark, mark_of, put_mark
+from melaudit.relevance.dataflow.marks import (
+    Gate,
+    Leg,
+    Mark,
+    is_nonnegative,
+    mark_of,
+    note_nonnegative,
+    put_mark,
+)
 from melaudit.relevance.dataflow.rulebook import Rulebook
 from melaudit.relevance.dataflow.steps import ElementwiseStep, LinearStep, Step
 from melaudit.relevance.dataflow.taps import Tap
@@ -98,7 +106,17 @@ class Flow(TorchFunctionMode):
         operation: Operation = operations.OPERATIONS.get(name, operations.unknown)
         if name not in operations.BY_COMPOSITE:
             self.met[name, operations.IN_WORDS.get(name, WITHOUT_RULE)] += 1
-        result = operation(self, call, *args, **kwargs)
+        nonnegative = name in operations.RECTIFIERS or (
+            name in operations.SIGN_KEEPERS
+            and all(is_nonnegative(t) for t in tensors((args, kwargs)))
+        )
+        result = self._written(operation(self, call, *args, **kwargs), target)
+        if nonnegative and isinstance(result, Tensor):
+            note_nonnegative(result)
+        return result
+
+    def _written(self, result: Any, target: Tensor | None) -> Any:
+        """Return what an operation made, written into `target` if it was asked to."""
         if target is not None and isinstance(result, Tensor) and result is not target:
             self.before_writing(target)
             mark = replace(self.mark(result), step=None) if result.requires_grad else None

@@ -82,4 +82,19 @@ def put_mark(tensor: Tensor, mark: Mark) -> None:
     tensor.__dict__[_KEY] = mark
 
 
+def note_nonnegative(tensor: Tensor) -> None:
+    """Note that no element is below zero, as the tensor stands now."""
+    tensor.__dict__[_NONNEGATIVE] = tensor._version
+
+
+def is_nonnegative(tensor: Tensor) -> bool:
+    """Whether it was noted that no element is below zero, and nothing was written since.
+
+    A view shares its version with what it is a view of, so a write through one is seen at all.
+    """
+    noted: bool = tensor.__dict__.get(_NONNEGATIVE) == tensor._version
+    return noted
+
+
 _KEY = "_melaudit_mark"
+_NONNEGATIVE = "_melaudit_nonnegative"

@@ -57,6 +57,9 @@ class Application:
     are carried as R / x and multiplied back at the input; None where x is not the input itself."""
     support: Tensor | None
     """1 where x is input and 0 on its padding; None where there is no padding."""
+    nonnegative: bool
+    """Whether x is known to have nothing below zero. Where it is not, its values tell; looking at
+    them makes Python wait for a GPU, layer by layer."""
 
     def z(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the layer's output with another input, weight and bias."""
@@ -258,7 +261,7 @@ def _one_sided(
     """
     x = layer.x
     bias = took.expand(layer.y.shape[layer.linear.channel_dim]).contiguous()
-    if bool(x.amin() >= 0):
+    if layer.nonnegative or bool(x.amin() >= 0):
         z = layer.z(x, upper, bias)
         branches: tuple[Branch, ...] = (Branch(upper),)
         positive = None

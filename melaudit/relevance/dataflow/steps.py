@@ -17,7 +17,7 @@ from torch import Tensor
 from melaudit.relevance.dataflow.axes import Axis
 from melaudit.relevance.dataflow.books import Books
 from melaudit.relevance.dataflow.linear_maps import Kernel, LinearMap
-from melaudit.relevance.dataflow.marks import Mark
+from melaudit.relevance.dataflow.marks import Mark, is_nonnegative
 from melaudit.relevance.dataflow.rules import (
     STABILISER,
     Application,
@@ -103,6 +103,7 @@ class LinearStep(Step):
         self.signal = signal
         """The input as it stands in the graph, for a BatchNorm that is folded in."""
         self.version = signal._version, y._version
+        self.nonnegative = is_nonnegative(signal)
         self._split: Split | None = None
 
     def settle(self) -> None:
@@ -112,7 +113,13 @@ class LinearStep(Step):
         with torch.no_grad():
             divisor = nonzero(self.x) if self.mark.pixels else None
             layer = Application(
-                self.linear, self.kernel, self.x, self.y, divisor, self.mark.support
+                self.linear,
+                self.kernel,
+                self.x,
+                self.y,
+                divisor,
+                self.mark.support,
+                self.nonnegative,
             )
             self._split = self.rule.split(layer)
         del self.x, self.y, self.signal

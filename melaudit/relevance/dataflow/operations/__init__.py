@@ -16,7 +16,13 @@ from melaudit.relevance.dataflow.operations import (
     products,
     sums,
 )
-from melaudit.relevance.dataflow.operations.gradients import ARRANGEMENTS, REARRANGEMENTS, moves
+from melaudit.relevance.dataflow.operations.gradients import (
+    ARRANGEMENTS,
+    REARRANGEMENTS,
+    RECTIFIERS,
+    SIGN_KEEPERS,
+    moves,
+)
 from melaudit.relevance.dataflow.operations.unknown import PASSIVE, unknown
 
 __all__ = [
@@ -26,6 +32,8 @@ __all__ = [
     "OPERATIONS",
     "PASSIVE",
     "REARRANGEMENTS",
+    "RECTIFIERS",
+    "SIGN_KEEPERS",
     "moves",
     "unknown",
 ]

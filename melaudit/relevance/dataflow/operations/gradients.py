@@ -70,6 +70,18 @@ HOMOGENEOUS = frozenset(
     "view_as_real zero".split()
 )
 
+RECTIFIERS = frozenset(("relu", "relu6", "abs", "sigmoid", "hardsigmoid", "softmax"))
+"""Whatever goes in, nothing negative comes out."""
+
+POOLINGS = frozenset(
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d "
+    "adaptive_max_pool2d adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d max_pool1d "
+    "max_pool2d max_pool3d".split()
+)
+
+SIGN_KEEPERS = POOLINGS | REARRANGEMENTS | {"cat", "getitem", "dropout"}
+"""Where nothing negative goes in, nothing negative comes out."""
+
 DROPOUTS = frozenset(
     "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout "
     "native_dropout".split()
