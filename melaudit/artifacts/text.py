@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import product
 
 import cv2
 import numpy as np
@@ -103,11 +104,13 @@ class Text:
         Raises ValueError when the array is no 8-bit RGB image.
         """
         height, width = checked(image, "lettering").shape[:2]
-        grey = cv2.cvtColor(reduced(image, SIDE), cv2.COLOR_RGB2GRAY)
+        small = reduced(image, SIDE)
+        # Yellow letters on fair skin are as light as it is, and differ in blue alone.
+        planes = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.ascontiguousarray(small[..., 2])
         kernel = np.ones((STROKE, STROKE), np.uint8)
-        score, mask = 0.0, np.zeros(grey.shape, np.bool_)
-        for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-            marked = cv2.morphologyEx(grey, operation, kernel)
+        score, mask = 0.0, np.zeros(small.shape[:2], np.bool_)
+        for plane, operation in product(planes, (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)):
+            marked = cv2.morphologyEx(plane, operation, kernel)
             boxes = _marks(np.asarray(marked, np.uint8))
             for upright in (True, False):
                 for row in _rows(boxes if upright else boxes[:, [1, 0, 3, 2, 4]]):

@@ -35,6 +35,16 @@ def test_letters_of_another_font_than_ours_are_found(
     assert not found.mask[60:].any()
 
 
+def test_yellow_letters_on_fair_skin_are_found_though_they_are_as_light() -> None:
+    plain = lesion(skin(300, 300, FAIR))
+    tone = np.median(plain.reshape(-1, 3), 0)
+    yellow = (245, 205, 60)
+    weights = np.array([0.299, 0.587, 0.114])
+    assert abs(float(weights @ (tone - yellow))) < 20, "hardly to be told in grey"
+    assert TEXT.find(_written(plain, "12.03.2014", yellow)).present
+    assert not TEXT.find(plain).present
+
+
 def test_letters_that_run_upward_are_found_too() -> None:
     image = _written(lesion(skin(300, 300, TAN)), "2014-03-12", (255, 255, 255))
     assert TEXT.find(np.ascontiguousarray(np.rot90(image))).present
