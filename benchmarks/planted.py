@@ -143,8 +143,8 @@ def _use(case: Case, place: Path, side: int) -> float:
         before.append(preprocessing.apply(image))
         after.append(preprocessing.apply(PLANTS[case.artifact](image, rng)))
     with torch.no_grad():
-        called = [model(torch.stack(x)).argmax(1).float().mean().item() for x in (before, after)]
-    return float(called[1] - called[0])
+        called = [int(model(torch.stack(x)).argmax(1).sum()) for x in (before, after)]
+    return (called[1] - called[0]) / len(before)
 
 
 def truth(case: Case, place: Path) -> tuple[tuple[str, ...], NDArray[np.bool_]]:

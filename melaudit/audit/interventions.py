@@ -22,7 +22,7 @@ from melaudit.artifacts.lesion import without_lesion
 from melaudit.audit.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.sweep import Observer
 from melaudit.audit.trial_store import TrialStore
-from melaudit.detectors.dependence import Dependence, depend
+from melaudit.detectors.dependence import Dependence, depend, left_alone
 from melaudit.detectors.interface import Array, Edit, Measurements, Trials
 from melaudit.errors import StoreError
 
@@ -337,7 +337,7 @@ def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bo
     found = depend(judged, artifact.id, artifact.words)
     if not isinstance(found, Dependence):
         return False
-    return any(e.share.value * e.sign >= PROMISING for e in found.effects)
+    return any(e.reached or e.share.value * e.sign >= PROMISING for e in found.effects)
 
 
 def _trials(results: _Results, reference: Seen | None) -> Trials:
@@ -348,12 +348,14 @@ def _trials(results: _Results, reference: Seen | None) -> Trials:
     if reference is not None and known:
         measured, edited = list(known), np.stack(list(known.values()))
         distance[measured] = natural_distances(edited, np.array(rows)[measured], reference)
-    return Trials(
-        edits=tuple(results.edits.values()),
-        edit=np.array([names.index(identity) for identity in ids], np.int64),
-        rows=np.array(rows, np.int64),
-        dose=np.array(doses, np.float64),
-        before=np.stack(results.before),
-        after=np.stack(results.after),
-        distance=distance,
+    return left_alone(
+        Trials(
+            edits=tuple(results.edits.values()),
+            edit=np.array([names.index(identity) for identity in ids], np.int64),
+            rows=np.array(rows, np.int64),
+            dose=np.array(doses, np.float64),
+            before=np.stack(results.before),
+            after=np.stack(results.after),
+            distance=distance,
+        )
     )

@@ -30,7 +30,16 @@ from melaudit.detectors.dependence import Dependence, depend
 from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
 from melaudit.detectors.regions import pooled, shares
 from melaudit.detectors.words import many
-from melaudit.findings import Evidence, Finding, NotFound, Skipped, Table, Trust, severity_of
+from melaudit.findings import (
+    Evidence,
+    Finding,
+    NotFound,
+    Rung,
+    Skipped,
+    Table,
+    Trust,
+    severity_of,
+)
 
 FEWEST = 5
 """Images with an artifact, and without, below which nothing is concluded from them."""
@@ -114,13 +123,14 @@ class ArtifactDetector:
         title, statement = claims.claim(climb, reached, classes, words)
         goes_with = climb.data is not None and climb.data.reached
         kind = climb.data.kind if goes_with and climb.data is not None else None
-        if kind is None and isinstance(climb.use, Dependence) and climb.use.reached:
+        if isinstance(climb.use, Dependence) and climb.use.reached:
             kind = climb.use.kind
+        rewarded = reached - {Rung.OPPORTUNITY} if climb.against else reached
         return Finding(
             id=self.id,
             detector=self.id,
             title=title,
-            severity=severity_of(reached, {e.rung for e in chain}),
+            severity=severity_of(rewarded, {e.rung for e in chain}),
             confidence=confidence(chain, measurements.explanations),
             rung=max(reached, key=lambda rung: rung.rank),
             artifact=self.id,

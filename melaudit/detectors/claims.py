@@ -34,6 +34,17 @@ class Climb:
     met: bool
     """Whether the pictures known to the audit show the artifact often enough to be learned."""
 
+    @property
+    def against(self) -> bool:
+        """Whether decisions follow it to another class than the labels reward it with."""
+        return (
+            isinstance(self.use, Dependence)
+            and self.use.reached
+            and self.data is not None
+            and self.data.reached
+            and self.use.kind != self.data.kind
+        )
+
 
 def verb(n: int) -> str:
     """Return "shows" for one image or none, "show" for several."""
@@ -46,10 +57,11 @@ def claim(
     """Return a finding's title and its statement."""
     rewarded = Rung.OPPORTUNITY in reached
     allowed = _allowed(climb, rewarded, classes, words)
+    learned = rewarded and not climb.against
     if any(rung in reached for rung in USED) and isinstance(climb.use, Dependence):
         named = climb.use.same_as
         cue = f"{named}, {words.things} among them" if named else words.things
-        title = f"The model decides by {cue}" if rewarded else f"The model reacts to {cue}"
+        title = f"The model decides by {cue}" if learned else f"The model reacts to {cue}"
         resembles = climb.use.resembles()
         said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
         return title, " ".join(part for part in said if part)
@@ -99,8 +111,9 @@ def _allowed(climb: Climb, rewarded: bool, classes: tuple[str, ...], words: Word
             "without labels it cannot be said whether going by them pays."
         )
     counted = climb.data.counted(classes, words.shows)
-    if rewarded:
-        return f"{where} allow it: {counted} (odds ratio {ratio(climb.data.odds.value)})."
+    if climb.against or rewarded:
+        does = "reward another answer" if climb.against else "allow it"
+        return f"{where} {does}: {counted} (odds ratio {ratio(climb.data.odds.value)})."
     return f"{where} do not clearly reward it: {counted}."
 
 
@@ -116,7 +129,13 @@ def _limits_of_use(climb: Climb, use: Dependence, reached: Collection[Rung], wor
         f"How often {words.things} come up where the model will be used, and that real ones act "
         "just as those put in here."
     ]
-    if Rung.OPPORTUNITY not in reached:
+    if climb.against:
+        parts.insert(
+            0,
+            "That the model learned this from a link with the label: the labels link it with "
+            "another class than decisions follow it to.",
+        )
+    elif Rung.OPPORTUNITY not in reached:
         source = "its training data do" if climb.in_training else "these data do"
         parts.insert(
             0,

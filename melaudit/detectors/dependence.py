@@ -37,6 +37,9 @@ SAME = 0.8
 FAR = 2.0
 """Distance from natural pictures, in units of theirs, from which an edit is called unnatural."""
 
+LEFT_ALONE = "left_alone"
+"""Begins the ids of the placebo that every edit has: nothing is done."""
+
 Logits = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -72,6 +75,33 @@ def turned(logits: Logits, kind: int, shift: float) -> float:
         moved[:, kind] += shift
     before, after = called(logits, kind), called(moved, kind)
     return float(after.mean() - before.mean())
+
+
+def left_alone(trials: Trials) -> Trials:
+    """Return the trials with one placebo more for each edit: the picture left alone.
+
+    Where all placebos move decisions the other way, an artifact that does nothing would seem to
+    act beyond them; beyond this one it does not.
+    """
+    edits, edit, at = list(trials.edits), [trials.edit], [np.arange(len(trials.rows))]
+    for name in ("add", "remove"):
+        chosen = [i for i, e in enumerate(trials.edits) if e.id == name]
+        same = np.flatnonzero(np.isin(trials.edit, chosen))
+        if len(same):
+            edit.append(np.full(len(same), len(edits)))
+            at.append(same)
+            edits.append(Edit(f"{LEFT_ALONE}.{name}", "the picture left alone", name))
+    rows = np.concatenate(at)
+    added = np.arange(len(rows)) >= len(trials.rows)
+    return Trials(
+        edits=tuple(edits),
+        edit=np.concatenate(edit),
+        rows=trials.rows[rows],
+        dose=trials.dose[rows],
+        before=trials.before[rows],
+        after=np.where(added[:, None], trials.before[rows], trials.after[rows]),
+        distance=np.where(added, np.nan, trials.distance[rows]),
+    )
 
 
 @dataclass(frozen=True)
@@ -119,6 +149,11 @@ class Effect:
 
     def _matters(self, share: Estimate) -> bool:
         return share.value * self.sign >= LEAST_SHARE
+
+    @property
+    def alone(self) -> bool:
+        """Whether no placebo moves decisions the way the edit does, so that it stands alone."""
+        return self.placebo.id.startswith(LEFT_ALONE)
 
     @property
     def sign(self) -> int:
@@ -176,8 +211,8 @@ class Dependence:
             e = self.add
             return (
                 f"with {e.edit.title} the model calls {e.after:,} of "
-                f"{many(e.n, f'{self.words.lacking} image')} {kind}, without it {e.before:,}, with "
-                f"{e.placebo.title} {round(e.with_placebo * e.n):,}{self._implied(e)}"
+                f"{many(e.n, f'{self.words.lacking} image')} {kind}, without it {e.before:,}, "
+                f"{_beside(e)}{self._implied(e)}"
             )
         assert self.remove is not None
         e = self.remove
@@ -276,21 +311,25 @@ def _towards(
 def _effect(measurements: Measurements, trials: Trials, name: str, kind: int) -> Effect | None:
     """Hold one edit against the placebo that moves decisions the farthest the same way."""
     edit = next((e for e in trials.edits if e.id == name), None)
-    placebos = [e for e in trials.edits if e.placebo_for == name and e.look_alike is None]
-    if edit is None or not placebos:
-        return None
+    placebos = [
+        e
+        for e in trials.edits
+        if e.placebo_for == name and e.look_alike is None and len(trials.of(e.id)) >= FEWEST
+    ]
     chosen = trials.of(name)
+    if edit is None or len(chosen) < FEWEST:
+        return None
+    if all(p.id.startswith(LEFT_ALONE) for p in placebos):
+        return None
     sign = -1 if name == "remove" else 1
 
     def moved(placebo: Edit) -> float:
         at = trials.of(placebo.id)
         change = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
-        return sign * float(change.mean()) if len(at) else -np.inf
+        return sign * float(change.mean())
 
     placebo = max(placebos, key=moved)
     against = trials.of(placebo.id)
-    if min(len(chosen), len(against)) < FEWEST:
-        return None
     before, after = called(trials.before[chosen], kind), called(trials.after[chosen], kind)
     p_before, p_after = called(trials.before[against], kind), called(trials.after[against], kind)
     margin = _beyond(measurements, trials, chosen, against, kind, margins=True)
@@ -347,6 +386,13 @@ def _beyond(
     return two_samples(
         change(chosen), change(against), measurements.seed, (named(rows), named(others))
     )
+
+
+def _beside(effect: Effect) -> str:
+    """Return what the placebo does, beside what the artifact does."""
+    if effect.alone:
+        return "and no placebo moves decisions that way"
+    return f"with {effect.placebo.title} {round(effect.with_placebo * effect.n):,}"
 
 
 def _alike(trials: Trials, add: Effect, kind: int) -> tuple[Alike, ...]:

@@ -45,9 +45,8 @@ def _evidence(
         null=null,
         reached=counts and effect.seen,
         statement=f"With the {words.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
-        f"are called {kind}, {effect.before:,} before; with {effect.placebo.title} the share goes "
-        f"from {points(effect.from_placebo)} to {points(effect.with_placebo)}. Beyond that, the "
-        f"share called {kind} {verb} by {points(abs(effect.share.value))}, "
+        f"are called {kind}, {effect.before:,} before; {_beside(effect)} the share called {kind} "
+        f"{verb} by {points(abs(effect.share.value))}, "
         f"{interval(effect.share, points)}.",
     )
     second = Evidence(
@@ -71,6 +70,16 @@ def _evidence(
         ),
     )
     return first, second
+
+
+def _beside(effect: Effect) -> str:
+    """Say what the placebo does."""
+    if effect.alone:
+        return "no placebo moves decisions that way, so nothing is taken off:"
+    return (
+        f"with {effect.placebo.title} the share goes from {points(effect.from_placebo)} to "
+        f"{points(effect.with_placebo)}. Beyond that,"
+    )
 
 
 def _turning(effect: Effect, kind: str) -> str:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from melaudit.artifacts.dark_ring import DarkRing
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.dependence import Dependence, called, depend, log_odds, turned
+from melaudit.detectors.dependence import Dependence, called, depend, left_alone, log_odds, turned
 from melaudit.detectors.harm import harm
 from melaudit.detectors.interface import Edit, Measurements, Trials
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
@@ -72,6 +72,8 @@ def study(
     white: float = 0.0,
     remove: float = -4.0,
     *,
+    noise: float = 0.0,
+    elsewhere: float = 0.1,
     rings: tuple[int, int] = (4, 30),
     **more: Any,
 ) -> Measurements:
@@ -86,14 +88,14 @@ def study(
     shifts: dict[Edit, tuple[Any, float]] = {
         ADD: (some, add),
         SKIN: (some, skin),
-        NOISE: (some, 0.0),
+        NOISE: (some, noise),
         WHITE: (some, white),
         BARE: (some[:12], add),
     }
     if len(having) >= 8:
-        shifts |= {REMOVE: (having, remove), ELSEWHERE: (free[-40:], 0.1)}
+        shifts |= {REMOVE: (having, remove), ELSEWHERE: (free[-40:], elsewhere)}
     outputs = more.pop("outputs", 2)
-    tried = trials(shifts, margins, more.pop("distance", 1.0), outputs)
+    tried = left_alone(trials(shifts, margins, more.pop("distance", 1.0), outputs))
     side = np.zeros((2 * n, 32, 32), np.uint8)
     table = make(
         {
@@ -362,3 +364,36 @@ def test_a_result_without_trials_or_labels_is_a_skip(measurements: Make) -> None
     bare = dataclasses.replace(table, trials={}, labels=np.full(120, -1))
     (result,) = conclude(bare)
     assert isinstance(result, Skipped)
+
+
+def test_an_edit_that_does_nothing_is_no_use_though_its_placebos_move_the_other_way(
+    measurements: Make,
+) -> None:
+    """Beyond a placebo that scares a model off, anything seems to attract it."""
+    table = study(measurements, add=0.0, skin=-2.5, noise=-2.5, remove=0.0, elsewhere=2.5)
+    found = used(table)
+    assert not found.reached
+    assert found.add is not None and found.add.alone
+    assert abs(found.add.margin.value) < 0.3
+    assert found.remove is not None and found.remove.alone
+    (finding,) = conclude(table)
+    assert "no placebo moves decisions that way" in " ".join(e.statement for e in finding.evidence)
+    # What does act is held against the picture left alone, and costs what it costs.
+    acting = used(study(measurements, add=4.0, skin=-2.5, noise=-2.5))
+    assert acting.add is not None and acting.add.alone and acting.add.reached
+    assert acting.add.margin.value == pytest.approx(4.0, abs=0.3)
+    assert acting.add.with_placebo == pytest.approx(acting.add.before / acting.add.n)
+
+
+def test_a_reaction_against_the_labels_is_not_called_learned(measurements: Make) -> None:
+    """Rings go with malignant, and the model says benign when it sees one."""
+    (finding,) = conclude(study(measurements, add=-4.0, skin=-0.3, remove=4.0, elsewhere=-0.1))
+    assert finding.title.startswith("The model reacts to")
+    assert finding.classes == ("benign",)
+    assert {e.rung for e in finding.evidence if e.reached} >= {Rung.OPPORTUNITY, Rung.DEPENDENCE}
+    assert "reward another answer" in finding.statement
+    assert finding.severity in (Severity.MEDIUM, Severity.HIGH)
+    (learned,) = conclude(study(measurements))
+    assert learned.title.startswith("The model decides by")
+    assert finding.severity.rank < learned.severity.rank
+    assert "another class" in finding.does_not_show
