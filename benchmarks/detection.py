@@ -338,7 +338,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--test", type=int, default=300, help="images to audit")
     parser.add_argument("--side", type=int, default=64, help="of the model's input, in pixels")
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--edits", type=int, default=30, help="images of each class to edit")
+    parser.add_argument("--edits", type=int, default=40, help="images of each class to edit")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--so-far", action="store_true", help="print what is kept, make nothing")
     parser.add_argument("--controls", action="store_true", help="untrained, shuffled")
