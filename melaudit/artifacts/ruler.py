@@ -13,7 +13,7 @@ a model that had learnt that pictures with a ruler show melanoma.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Word
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask, edit, enlarged, mixed
 from melaudit.artifacts.rows import completed
 from melaudit.artifacts.ruler_ticks import ticks
-from melaudit.artifacts.stamps import Stamp, pressed, stamps
+from melaudit.artifacts.stamps import Stamp, alike, pressed
 from melaudit.artifacts.thin_placebos import blotches, spread, strewn, widened
 
 THING = "a ruler"
@@ -76,12 +76,7 @@ class Ruler:
 
     def like(self, images: Iterable[RGB]) -> Ruler:
         """Return a ruler that puts in the scales of these pictures; itself where none is seen."""
-        shown = stamps(self, images)
-        if not shown:
-            return self
-        ruler = Ruler(shown)
-        ruler.words = replace(self.words, shows=f"{self.words.shows}, as images here show them,")
-        return ruler
+        return alike(self, Ruler, images)
 
     def find(self, image: RGB) -> Found:
         """Look for a ruler in an RGB image (h, w, 3) of any size; the mask is its ticks.

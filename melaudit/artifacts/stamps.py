@@ -7,8 +7,9 @@ and one colour, so that nothing of the picture it was taken from comes along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +28,10 @@ FAINT = 0.15
 """Cover below which a pixel is taken for bare: skin is not even."""
 CORE = 0.7
 """Share of the strongest distance from which a pixel shows the mark's own colour."""
+
+
+Images = Iterable[RGB]
+Marked = TypeVar("Marked", bound=Artifact)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def taken(image: RGB, mask: Mask) -> Stamp | None:
     return Stamp(cover, (float(colour[0]), float(colour[1]), float(colour[2])))
 
 
-def stamps(artifact: Artifact, images: Iterable[RGB]) -> tuple[Stamp, ...]:
+def stamps(artifact: Artifact, images: Images) -> tuple[Stamp, ...]:
     """Take an artifact off all images in which its finder sees it."""
     out = []
     for image in images:
@@ -71,6 +76,16 @@ def stamps(artifact: Artifact, images: Iterable[RGB]) -> tuple[Stamp, ...]:
         if stamp is not None:
             out.append(stamp)
     return tuple(out)
+
+
+def alike(artifact: Marked, make: Callable[[tuple[Stamp, ...]], Marked], images: Images) -> Marked:
+    """Make an artifact of the marks that images show; the artifact itself where none is seen."""
+    shown = stamps(artifact, images)
+    if not shown:
+        return artifact
+    made = make(shown)
+    made.words = replace(artifact.words, shows=f"{artifact.words.shows}, as images here show it,")
+    return made
 
 
 def pressed(image: RGB, choice: tuple[Stamp, ...], rng: np.random.Generator, dose: float) -> Edited:

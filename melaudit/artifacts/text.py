@@ -7,7 +7,6 @@ letters are. The ticks of a ruler stand in a row too, but are all thin; hairs ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import product
 
 import cv2
@@ -31,7 +30,7 @@ from melaudit.artifacts.picture import (
 )
 from melaudit.artifacts.placebos import neutral
 from melaudit.artifacts.rows import completed
-from melaudit.artifacts.stamps import Stamp, pressed, stamps
+from melaudit.artifacts.stamps import Stamp, alike, pressed
 
 SIDE = 320
 """Longer side of the reduced copy that is searched, in pixels."""
@@ -91,12 +90,7 @@ class Text:
 
     def like(self, images: Iterable[RGB]) -> Text:
         """Return lettering as these pictures show it; itself where none is seen."""
-        shown = stamps(self, images)
-        if not shown:
-            return self
-        text = Text(shown)
-        text.words = replace(self.words, shows=f"{self.words.shows}, as images here show it,")
-        return text
+        return alike(self, Text, images)
 
     def find(self, image: RGB) -> Found:
         """Look for lettering in an RGB image (h, w, 3) of any size.
