@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.findings import Finding, Severity, Trust, Verdict
+from melaudit.reports import wording
 
 CLASS_LIMIT = 5
 """A class may lose this many times the run's share of unreadable images before it counts."""
@@ -63,7 +64,7 @@ def judge(
         return Verdict.FAIL, sentence(worst)
     if worst and worst.severity.rank >= Severity.MEDIUM.rank:
         return Verdict.WARN, sentence(worst)
-    names = ", ".join(f"{name.replace('_', ' ')} (n {n})" for name, n in looked_for.items())
+    names = ", ".join(f"{wording.human(name)} (n {n})" for name, n in looked_for.items())
     return (
         Verdict.PASS,
         "No finding reached the level at which this audit warns."

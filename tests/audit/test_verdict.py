@@ -46,8 +46,9 @@ def test_doubts_and_unusable_maps_are_inconclusive_whatever_was_found() -> None:
 
 
 def test_a_pass_says_what_was_looked_for() -> None:
-    _, reason = judge([], Trust.TRUSTED, [], Severity.HIGH, {"dark_ring": 300})
-    assert "dark ring (n 300)" in reason
+    sought = {"dark_ring": 300, "property_label.format": 48}
+    _, reason = judge([], Trust.TRUSTED, [], Severity.HIGH, sought)
+    assert "dark ring (n 300), property label: format (n 48)" in reason
 
 
 def test_lost_images_are_counted_overall_and_per_class() -> None:
