@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from melaudit.audit.portrait import columns
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import Measurements
-from melaudit.detectors.statistics import Estimate, two_samples
+from melaudit.detectors.statistics import Estimate, paired_mean, two_samples
 from melaudit.detectors.words import interval, many, percent
 from melaudit.findings import (
     Cluster,
@@ -52,7 +52,7 @@ class Look:
     cluster: Cluster
     n: int
     """Images of the class."""
-    inside: float
+    inside: Estimate
     rest: float
     """Mean shares of absolute relevance outside the central half of the picture."""
     more: Estimate
@@ -66,8 +66,8 @@ class Look:
 
     @property
     def used(self) -> bool:
-        """Whether most of what the group's decisions rest on lies there, and they rest on it."""
-        return self.reached and self.inside >= MOSTLY and carried(self.cluster.suppression)
+        """Whether clearly most of what the group's decisions rest on lies there, and they do so."""
+        return self.reached and self.inside.low > MOSTLY and carried(self.cluster.suppression)
 
 
 def looks(
@@ -91,7 +91,9 @@ def looks(
             Look(
                 cluster=cluster,
                 n=len(inside) + len(rest),
-                inside=float(outside[inside].mean()),
+                inside=paired_mean(
+                    outside[inside], measurements.seed, None if held is None else held[0]
+                ),
                 rest=float(outside[rest].mean()) if len(rest) else float("nan"),
                 more=Estimate(more.value, more.low, more.high, p),
             )
@@ -169,8 +171,9 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     cluster = look.cluster
     said = (
         f"{many(cluster.n, 'image')} of the {look.n:,} called {cluster.predicted} (cluster "
-        f"{cluster.id}) are decided in a like manner: {percent(look.inside)} of the relevance lies "
-        f"outside the central half of the picture, {percent(look.rest)} in the rest of the class"
+        f"{cluster.id}) are decided in a like manner: {percent(look.inside.value)} of the "
+        "relevance lies outside the central half of the picture, "
+        f"{percent(look.rest)} in the rest of the class"
     )
     if shown := _known(cluster):
         shares = ", ".join(f"{percent(cluster.artifacts[n])} show {_words(n)}" for n in shown)
@@ -208,8 +211,8 @@ def _attention(look: Look) -> Evidence:
         n=look.n,
         null="the group's images are any images of the class",
         reached=look.reached,
-        statement=f"{percent(look.inside)} of the relevance of {look.cluster.n:,} images lies "
-        f"outside the central half of the picture, {percent(look.rest)} in the other "
+        statement=f"{percent(look.inside.value)} of the relevance of {look.cluster.n:,} images "
+        f"lies outside the central half of the picture, {percent(look.rest)} in the other "
         f"{look.n - look.cluster.n:,} called {look.cluster.predicted} (difference "
         f"{interval(more, percent)}).",
     )

@@ -115,6 +115,30 @@ def test_marks_that_mean_nothing_are_looked_at_and_not_used() -> None:
     assert (finding.rung, finding.severity) == (Rung.ATTENTION, Severity.LOW)
 
 
+@pytest.mark.parametrize(("outside", "used"), [(0.5, False), (0.51, False), (0.6, True)])
+def test_most_of_the_relevance_must_lie_out_there_clear_of_chance(
+    outside: float, used: bool
+) -> None:
+    table, laboratory, rows = made(by_marks=True)
+    seen = suppress(rows, 1, table, laboratory)
+    rng = np.random.default_rng(0)
+    shares = np.full(len(table.ids), 0.3)
+    noise = rng.normal(0, 0.1, len(rows))
+    shares[rows] = outside + noise - noise.mean()
+    y, x = np.mgrid[:GRID, :GRID] / (GRID - 1) - 0.5
+    far = np.maximum(np.abs(x), np.abs(y)) > 0.45
+    maps = shares[:, None, None] * far / far.sum()
+    centre = (np.hypot(x, y) < 0.1).astype(float)
+    maps = maps + (1 - shares)[:, None, None] * centre / centre.sum()
+    columns = {name: table[name] for name in ("relevance.negative", "relevance.concepts")}
+    columns["relevance.positive"] = maps.astype(np.float32)
+    table = dataclasses.replace(table, columns=columns.__getitem__)
+    (finding,) = claims(table, rows, cluster(rows, seen))
+    assert isinstance(finding, Finding)
+    assert (finding.rung is Rung.DEPENDENCE) == used
+    assert f"{100 * outside:.0f} % of the relevance" in finding.statement
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
