@@ -232,8 +232,9 @@ class Dependence:
         """Return what the log-odds say where decisions on the edited images do not."""
         if effect.seen or not effect.implied:
             return ""
+        beyond = "" if effect.alone else "beyond the placebo "
         return (
-            f"; beyond the placebo the log-odds change by {effect.margin.value:+.2f}, as much as "
+            f"; {beyond}the log-odds change by {effect.margin.value:+.2f}, as much as "
             f"turns {points(abs(effect.turning.value))} decisions on all the images"
         )
 

@@ -40,7 +40,7 @@ def validator() -> Draft7Validator:
 def test_the_schema_accepts_it(
     kind: str, records: dict[str, Record], validator: Draft7Validator
 ) -> None:
-    validator.validate(json.loads(to_bom(records[kind].findings)))
+    assert not list(validator.iter_errors(json.loads(to_bom(records[kind].findings))))
 
 
 def test_the_schema_refuses_what_is_wrong(

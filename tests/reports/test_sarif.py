@@ -42,9 +42,9 @@ def test_the_schema_of_the_standard_accepts_it(
     validator = jsonschema.Draft4Validator(
         schema, format_checker=jsonschema.Draft4Validator.FORMAT_CHECKER
     )
-    validator.validate(json.loads(to_sarif(findings)))
+    assert not list(validator.iter_errors(json.loads(to_sarif(findings))))
     gate = judge(findings, Policy(), today=TODAY, baseline=findings)
-    validator.validate(json.loads(to_sarif(findings, gate)))
+    assert not list(validator.iter_errors(json.loads(to_sarif(findings, gate))))
 
 
 def test_the_schema_refuses_what_is_wrong(
