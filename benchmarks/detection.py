@@ -26,12 +26,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ from numpy.typing import NDArray
 
 import melaudit
 from benchmarks.planted import FAMILIES, PLANTS, Case, Made, load, make, plantings
+from benchmarks.planted import cases as planted_cases
 from benchmarks.rivals import border_alarm, cleanlab_flags, spray
 from melaudit.audit.store import Store
 from melaudit.demo.dataset import CLASSES, write
@@ -86,7 +86,11 @@ def main() -> None:
     if options.controls:
         _controls(options)
         return
-    cases = list(_cases(options))
+    cases = list(
+        planted_cases(
+            range(options.seeds), options.artifacts, options.contaminations, options.clean
+        )
+    )
     if options.so_far:
         cases = [c for c in cases if (options.folder / f"{c.name}.json").exists()]
     with multiprocessing.get_context("spawn").Pool(options.jobs, _few_threads) as pool:
@@ -96,20 +100,6 @@ def main() -> None:
     print()
     for line in summary(rows):
         print(line)
-
-
-def _cases(options: argparse.Namespace) -> Iterable[Case]:
-    """Yield the cases, so that any first part of them covers all artifacts and families."""
-    families = itertools.cycle(FAMILIES)
-    for seed in range(options.seeds):
-        for share in options.contaminations:
-            if share == 0:
-                for more in range(options.clean):
-                    yield Case("none", 0.0, 100 * seed + more, next(families))
-                continue
-            for artifact in options.artifacts:
-                yield Case(artifact, share, seed, next(families))
-            next(families)  # so that an artifact meets another family at the next share
 
 
 def _examined(task: tuple[Case, argparse.Namespace]) -> Row:

@@ -1,10 +1,11 @@
 """Does an audit find a planted shortcut when nothing is known of its artifact?
 
-Works on the models that `benchmarks.detection` made and on more images drawn as their test images
-were, with no detector at all and no artifact named: only what the pass keeps of every image is
-grouped, and the channels that mark a group are suppressed. Models that do not use their plant have
-nothing to be found and are left out; clean ones stay. Columns, for each model, about the images
-that it calls malignant:
+Works on the models that `benchmarks.detection` or `benchmarks.planted` made and on more images
+drawn as their test images were, with no detector at all and no artifact named: only what the pass
+keeps of every image (how it was decided, and the visual words that it shows) is grouped, and the
+channels that mark a group are suppressed. Models that do not use their plant have nothing to be
+found and are left out; clean ones stay. Columns, for each model, about the images that it calls
+malignant:
 
     shown      how many of them show the plant
     cluster    purity and recall of the cluster that holds the planted group best; where none names
@@ -15,6 +16,8 @@ that it calls malignant:
     finding    rung of the finding on groups of this class
     spray      CoRelAy's spectral clusters of the maps, the number by the widest gap
     pcx        Gaussian mixtures of concept relevance (PCX, Dreyer et al. 2024), the number by BIC
+    told       a linear probe of the concept vectors that is told which images show the plant, tried
+               on others (5 folds), at the best of all cuts: what these vectors hold at all
     domino     25 slices by a mixture over concept relevance, label and prediction (in the manner of
                Domino, Eyuboglu et al. 2022), the slice that holds the group best
 
@@ -30,9 +33,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +45,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from benchmarks.detection import USED
-from benchmarks.planted import Case, load, plantings, truth
+from benchmarks.planted import Case, load, one_thread, plantings, truth
 from benchmarks.rivals import PURE, WHOLE, spray
 from melaudit.audit.dataset import open_dataset
 from melaudit.audit.embedding import fit
@@ -54,6 +62,8 @@ from melaudit.audit.mixture import mixture
 from melaudit.audit.preprocessing import resolve
 from melaudit.audit.store import Store
 from melaudit.audit.sweep import Sweep, sweep
+from melaudit.audit.vocabularies import vocabularies
+from melaudit.audit.vocabulary import Vocabulary
 from melaudit.demo.dataset import CLASSES, write
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.statistics import proportion
@@ -67,6 +77,7 @@ NUMBERS = range(2, 9)
 SHIFT = 10_000
 """Between the seeds of the test images and of these."""
 SLICES = 25
+FOLDS = 5
 WEIGHT = 10.0
 """How much more than a component of the concepts label and prediction weigh for slices."""
 
@@ -94,6 +105,7 @@ class Row:
     pcx: bool
     pcx_best: bool
     domino: bool
+    told: bool
 
     @property
     def named(self) -> bool:
@@ -104,23 +116,30 @@ class Row:
 def main() -> None:
     """Group what the stored audits kept, and print the tables."""
     options = _options()
-    torch.set_num_threads(1)
     rows = []
-    for marker in sorted(options.folder.glob("*/made.json")):
-        made = json.loads(marker.read_text())
-        if made["artifact"] != "none" and made["use"] < USED:
-            continue
-        kept = marker.parent / "discovery.json"
-        if kept.exists() and not options.anew:
-            row = Row(**json.loads(kept.read_text()))
-        else:
-            row = examined(marker.parent, made, options.images)
-            kept.write_text(json.dumps(asdict(row)))
-        rows.append(row)
-        print(_line(row), flush=True)
+    tasks = [(marker, options) for marker in sorted(options.folder.glob("*/made.json"))]
+    with multiprocessing.get_context("spawn").Pool(options.jobs, one_thread) as pool:
+        for row in pool.imap(_kept, tasks):
+            if row is not None:
+                rows.append(row)
+                print(_line(row), flush=True)
     print()
     for line in summary(rows):
         print(line)
+
+
+def _kept(task: tuple[Path, argparse.Namespace]) -> Row | None:
+    """Return what was seen of a model, now or before; None for one that does not use its plant."""
+    marker, options = task
+    made = json.loads(marker.read_text())
+    if made["artifact"] != "none" and made["use"] < USED:
+        return None
+    kept = marker.parent / "discovery.json"
+    if kept.exists() and not options.anew:
+        return Row(**json.loads(kept.read_text()))
+    row = examined(marker.parent, made, options.images)
+    kept.write_text(json.dumps(asdict(row)))
+    return row
 
 
 def examined(place: Path, made: dict[str, Any], images: int) -> Row:
@@ -130,8 +149,8 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
     if not (data / "test").exists():
         write(data, {"train": 2, "test": images}, plantings(case), seed=case.seed + SHIFT)
     ids, planted = truth(case, data)
-    table, laboratory = measured(case, place / "ckpt.pt", data, ids, made["sizes"]["side"])
-    grouping = Grouping({}, laboratory)
+    table, laboratory, words = measured(case, place / "ckpt.pt", data, ids, made["sizes"]["side"])
+    grouping = Grouping({}, laboratory, words)
     results = grouping.conclude(table)
     rungs = [r.rung for r in results if isinstance(r, Finding)]
     rows = np.flatnonzero(table.predictions == MALIGNANT)
@@ -167,12 +186,13 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
         pcx=_names(_masks(mixtures[0]), target),
         pcx_best=any(_names(_masks(labels), target) for labels in mixtures),
         domino=_names(_masks(domino(table, concepts, case.seed)[rows]), target),
+        told=told(concepts[rows], target),
     )
 
 
 def measured(
     case: Case, checkpoint: Path, data: Path, ids: tuple[str, ...], side: int
-) -> tuple[Measurements, Laboratory]:
+) -> tuple[Measurements, Laboratory, tuple[Vocabulary, ...]]:
     """Pass over the images with no detector, and keep the model to ask again."""
     dataset = open_dataset(data / "test")
     explainer = Explainer(load(case, checkpoint), num_classes=len(CLASSES))
@@ -188,8 +208,9 @@ def measured(
         workers=0,
         sampled=np.zeros(len(ids), bool),
     )
-    store = Store(data / "shards", "discovery", dataset.ids)
-    sweep(plan, dataset, store, Nobody())
+    store = Store(data / "shards", "discovery, words", dataset.ids)
+    words = vocabularies(plan, dataset, store.folder, 0, Nobody())
+    sweep(replace(plan, vocabularies=words), dataset, store, Nobody())
     table = Measurements(
         ids=ids,
         labels=np.array([CLASSES.index(i.split("/")[0]) for i in ids], np.int64),
@@ -205,7 +226,7 @@ def measured(
     )
     assert dataset.ids == ids
     laboratory = Laboratory(explainer, plan.layer, preprocessing, device, 32, dataset, ids)
-    return table, laboratory
+    return table, laboratory, words
 
 
 class Nobody:
@@ -246,6 +267,21 @@ def domino(table: Measurements, concepts: NDArray[np.float64], seed: int) -> Lab
         warnings.simplefilter("ignore")  # it need not converge
         found: Labels = mixture.fit_predict(points)
     return found
+
+
+def told(concepts: NDArray[np.float64], target: Mask) -> bool:
+    """Tell whether some cut of a probe that is told the truth names the group."""
+    if min(target.sum(), (~target).sum()) < FOLDS:
+        return False
+    probe = make_pipeline(
+        StandardScaler(),
+        PCA(min(60, len(concepts) // 2, concepts.shape[1]), random_state=0),
+        LogisticRegression(C=0.02, max_iter=1000),
+    )
+    scores = cross_val_predict(probe, concepts, target, cv=FOLDS, method="decision_function")
+    found = np.cumsum(target[np.argsort(-scores, kind="stable")])
+    purity, recall = found / np.arange(1, len(found) + 1), found / found[-1]
+    return bool(((purity >= PURE) & (recall >= WHOLE)).any())
 
 
 def _points(concepts: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
@@ -300,7 +336,7 @@ def _line(row: Row) -> str:
         f"{row.artifact:13}{row.contamination:>5.0%} {row.family:15}{row.seed:>4}"
         f"{100 * row.use:>5.0f}{row.shown:>6}{row.purity:>7.2f}{row.recall:>6.2f}"
         f"{row.place:>5} of {row.clusters}  {row.rung:>11}{mark[row.spray]:>7}"
-        f"{mark[row.spray_best]:>5}{mark[row.pcx]:>7}{mark[row.pcx_best]:>5}{mark[row.domino]:>8}"
+        f"{mark[row.spray_best]:>5}{mark[row.pcx]:>7}{mark[row.pcx_best]:>5}{mark[row.domino]:>8}{mark[row.told]:>6}"
     )
 
 
@@ -318,6 +354,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
         "PCX",
         "best k",
         "Domino-like",
+        "told",
     )
     lines = [f"{'of models that use it':24}" + "".join(f"{h:>18}" for h in head)]
     groups = {">= 20 %": [r for r in used if r.contamination >= 0.2]}
@@ -342,6 +379,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
             [r.pcx for r in some],
             [r.pcx_best for r in some],
             [r.domino for r in some],
+            [r.told for r in some],
         )
         lines.append(f"{name:24}" + "".join(f"{_rate(h):>18}" for h in hits))
     above = [_above(r) for r in clean]
@@ -367,6 +405,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--folder", type=Path, default=Path("out/detection"))
     parser.add_argument("--images", type=int, default=800, help="to draw for each model")
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--anew", action="store_true", help="compute what is kept once more")
     return parser.parse_args()
 

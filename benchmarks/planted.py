@@ -2,12 +2,18 @@
 
 Everything is drawn by `melaudit.demo`, whose artifacts share no code with those that an audit puts
 in. What is made is kept in a folder and used again by the same command.
+
+Run as `python -m benchmarks.planted --folder FOLDER` it makes the models alone, without auditing
+any: one for each artifact, contamination and seed, and clean ones beside them.
 """
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import json
-from collections.abc import Callable
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -91,7 +97,15 @@ class Made:
     ids: tuple[str, ...]
 
 
-def make(case: Case, folder: Path, n_train: int, n_test: int, side: int, epochs: int) -> Made:
+def make(
+    case: Case,
+    folder: Path,
+    n_train: int,
+    n_test: int,
+    side: int,
+    epochs: int,
+    device: str = "cpu",
+) -> Made:
     """Draw the data, train the model, and try whether it uses what was planted."""
     place = folder / case.name
     sizes = {"n_train": n_train, "n_test": n_test, "side": side, "epochs": epochs}
@@ -104,6 +118,7 @@ def make(case: Case, folder: Path, n_train: int, n_test: int, side: int, epochs:
             seed=case.seed,
             epochs=round(epochs * LONGER.get(case.artifact, 1)),
             image_size=side,
+            device=device,
             build=lambda: FAMILIES[case.family](num_classes=len(CLASSES)),
         )
         use = _use(case, place, side)
@@ -155,3 +170,67 @@ def truth(case: Case, place: Path) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
     column = PLANTS[case.artifact].__name__ if case.artifact != "none" else ""
     shown = table[column] if column in table else np.zeros(len(table))
     return ids, np.asarray(shown, bool)
+
+
+def cases(
+    seeds: Iterable[int], artifacts: Iterable[str], contaminations: Iterable[float], clean: int
+) -> Iterator[Case]:
+    """Yield the cases, so that any first part of them covers all artifacts and families.
+
+    A contamination of 0 gives `clean` clean models for each seed.
+    """
+    families = itertools.cycle(FAMILIES)
+    for seed in seeds:
+        for share in contaminations:
+            if share == 0:
+                for more in range(clean):
+                    yield Case("none", 0.0, 100 * seed + more, next(families))
+                continue
+            for artifact in artifacts:
+                yield Case(artifact, share, seed, next(families))
+            next(families)  # so that an artifact meets another family at the next share
+
+
+def main() -> None:
+    """Make the models that are missing."""
+    options = _options()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    every = cases(options.seeds, PLANTS, options.contaminations, options.clean)
+    tasks = [(case, options) for case in every]
+    with multiprocessing.get_context("spawn").Pool(options.jobs, one_thread) as pool:
+        for case, made in pool.imap_unordered(_made, tasks):
+            print(f"{case.name:34} accuracy {made.accuracy:.2f}  use {made.use:.2f}", flush=True)
+
+
+def one_thread() -> None:
+    """Have a process of many keep to one thread."""
+    torch.set_num_threads(1)
+
+
+def _made(task: tuple[Case, argparse.Namespace]) -> tuple[Case, Made]:
+    case, given = task
+    made = make(case, given.folder, given.train, given.test, given.side, given.epochs, given.device)
+    return case, made
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.planted",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--folder", type=Path, default=Path("out/detection"))
+    parser.add_argument("--contaminations", nargs="+", type=float, default=[0.0, 0.2, 0.5, 0.8])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--clean", type=int, default=5, help="clean models for each seed")
+    parser.add_argument("--train", type=int, default=480, help="images to train on")
+    parser.add_argument("--test", type=int, default=200, help="images to try use on, half of them")
+    parser.add_argument("--side", type=int, default=64, help="of the model's input, in pixels")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--device", default="cpu", help="to train on")
+    parser.add_argument("--jobs", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -331,8 +331,28 @@ class Suppression:
 
 
 @dataclass(frozen=True)
+class Exclusive:
+    """Something away from the centre that a group shows and images called otherwise hardly do."""
+
+    others: float
+    """Share of the images called otherwise that show as much of it."""
+    others_n: int
+    """Images called otherwise."""
+    evidence: float
+    """Mean share of the group's absolute relevance that speaks there for the decision."""
+    strength: float
+    """Share of the class that shows it, times that evidence, times how much more of it the group
+    shows than the bound (log): it orders, and proves nothing."""
+    vocabulary: int
+    """0 for the fine words, 1 for the coarse ones."""
+    words: tuple[int, ...]
+    """The visual words it is made of."""
+
+
+@dataclass(frozen=True)
 class Cluster:
-    """Images of one predicted class that the model decides in a like manner."""
+    """Images of one predicted class that have something in common: how the model decides them, or
+    what they show and images called otherwise do not."""
 
     id: str
     predicted: str
@@ -353,7 +373,7 @@ class Cluster:
     channels: tuple[int, ...]
     """Channels of the concept layer that mark it, the strongest first."""
     views: tuple[str, ...] = ()
-    """By what it was seen: concepts, maps, both."""
+    """By what it was seen: concepts, maps, both, parts."""
     stability: float | None = None
     """0 to 1: how alike samples of the images give it again (mean Jaccard index)."""
     stability_by_chance: float | None = None
@@ -367,6 +387,16 @@ class Cluster:
     class."""
     suppression: Suppression | None = None
     """None where it was not tried."""
+    exclusive: Exclusive | None = None
+    """None where nothing was found that it shows and others do not."""
+
+
+def first_clusters(clusters: Sequence[Cluster]) -> dict[str, str]:
+    """Return image -> id of the first of the clusters that it is in, the most suspicious one.
+
+    An image may be decided as one group is and show what another does.
+    """
+    return {image: c.id for c in reversed(clusters) for image in c.images}
 
 
 @dataclass(frozen=True)

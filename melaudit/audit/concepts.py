@@ -195,7 +195,7 @@ def _seen(pick: Pick, images: Sequence[str], dataset: Dataset, plan: Sweep) -> S
         target = torch.full((len(x),), pick.kind, device=x.device)
         maps = plan.explainer.crp(x, target, plan.layer, [pick.channel])[:, 0]
         for (identity, _), values, picture in zip(some, maps, pictures, strict=True):
-            details.append(_detail(identity, values.float().cpu().numpy(), picture))
+            details.append(detail(identity, values.float().cpu().numpy(), picture))
         if plan.explainer.engine == "dataflow":  # others need a pass for each channel
             mask = torch.from_numpy(1 - outside_centre(*x.shape[2:]))
             places = plan.explainer.places(x, target, plan.layer, mask)
@@ -220,7 +220,8 @@ def _outside(places: Places, channel: int) -> Iterator[tuple[float, float]]:
             yield float(shares[channel]), float(np.median(others[np.isfinite(others)]))
 
 
-def _detail(identity: str, relevance: Map, picture: NDArray[np.uint8]) -> Detail:
+def detail(identity: str, relevance: Map, picture: NDArray[np.uint8]) -> Detail:
+    """Cut out of a picture where a map over it, of any resolution, holds most of its evidence."""
     top, left, side = window(relevance)
     height, width = picture.shape[:2]
     down, across = height / relevance.shape[0], width / relevance.shape[1]

@@ -25,7 +25,7 @@ from melaudit.audit.portrait import moments
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.statistics import proportion
 from melaudit.errors import DatasetError
-from melaudit.findings import Cluster, Probe, Skipped
+from melaudit.findings import Cluster, Probe, Skipped, first_clusters
 from melaudit.publish import publish
 
 FILE = "suspicious.csv"
@@ -58,14 +58,16 @@ def unsafe(cell: str) -> str:
 
 
 def suspicious_csv(clusters: Sequence[Cluster], measurements: Measurements) -> bytes:
-    """Return the list a person fills in, the most suspicious group first."""
+    """Return the list a person fills in, the most suspicious group first; no image comes twice."""
+    first = first_clusters(clusters)
     row_of = {identity: row for row, identity in enumerate(measurements.ids)}
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for cluster in clusters:
         why = "; ".join(cluster.why)
-        for identity in cluster.images[:PER_CLUSTER]:
+        own = [image for image in cluster.images if first[image] == cluster.id]
+        for identity in own[:PER_CLUSTER]:
             label = int(measurements.labels[row_of[identity]])
             told = measurements.classes[label] if label >= 0 else ""
             cells = (identity, cluster.id, f"{cluster.suspicion:.2f}", cluster.predicted, told, why)

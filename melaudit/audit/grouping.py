@@ -18,6 +18,7 @@ from melaudit.audit.laboratory import Laboratory
 from melaudit.audit.prototypes import prototypes
 from melaudit.audit.suppression import suppress
 from melaudit.audit.suspicion import suspicious_clusters
+from melaudit.audit.vocabulary import Vocabulary
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
 from melaudit.findings import Cluster, Outlier, Prototype, Skipped, Slice, Trust
 
@@ -38,7 +39,10 @@ class Grouping:
     checks_explanations = False
 
     def __init__(
-        self, artifacts: Mapping[str, Bools], laboratory: Laboratory | None = None
+        self,
+        artifacts: Mapping[str, Bools],
+        laboratory: Laboratory | None = None,
+        vocabularies: Sequence[Vocabulary] = (),
     ) -> None:
         self.clusters: tuple[Cluster, ...] = ()
         """The most suspicious first."""
@@ -47,6 +51,7 @@ class Grouping:
         self.slices: tuple[Slice, ...] = ()
         self._artifacts = artifacts
         self._laboratory = laboratory
+        self._vocabularies = vocabularies
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Measure nothing: groups are made of what the pass keeps of every image."""
@@ -58,7 +63,9 @@ class Grouping:
             return [Skipped(self.id, "withheld: the maps are unusable")]
         if not measurements.layer:
             return [Skipped(self.id, "the model has no layer whose channels are concepts")]
-        clusters, apart = suspicious_clusters(measurements, self._artifacts, measurements.metadata)
+        clusters, apart = suspicious_clusters(
+            measurements, self._artifacts, measurements.metadata, self._vocabularies
+        )
         rows = _rows(clusters, measurements)
         self.clusters = self._tried(clusters, rows, measurements)
         self.prototypes, self.outliers = prototypes(measurements)

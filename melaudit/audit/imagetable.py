@@ -12,6 +12,7 @@ import pandas as pd
 from melaudit.audit.outcome import Outcome, class_probabilities
 from melaudit.audit.preparation import Prepared
 from melaudit.audit.store import Store
+from melaudit.findings import first_clusters
 from melaudit.publish import publish
 
 _KEPT_ELSEWHERE = ("row", "logits", "prediction", "target", "status", "reasons")
@@ -47,7 +48,7 @@ def image_table(result: Outcome, prepared: Prepared, store: Store) -> pd.DataFra
             elif name in _RANKED:
                 for rank in range(values.shape[1]):
                     columns[f"{name}_{rank + 1}"] = _spread(values[:, rank], rows, n)
-    cluster_of = {i: cluster.id for cluster in result.clusters for i in cluster.images}
+    cluster_of = first_clusters(result.clusters)
     columns["cluster"] = [cluster_of.get(identity) for identity in dataset.ids]
     for name, known in dataset.metadata.items():
         columns[f"meta_{name}"] = list(known)

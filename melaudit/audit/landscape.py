@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.words import percent
-from melaudit.findings import Cluster
+from melaudit.findings import Cluster, first_clusters
 from melaudit.reports.interface import Landscape
 
 MOST = 1500
@@ -36,7 +36,7 @@ def landscape(measurements: Measurements, clusters: Sequence[Cluster]) -> Landsc
     for index in np.unique(predicted):
         of = predicted == index
         places[of], kept[of] = plane(concepts[rows[of]].astype(np.float64), measurements.seed)
-    member = {image: c.id for c in clusters for image in c.images}
+    member = first_clusters(clusters)
     ids = [measurements.ids[row] for row in rows]
     labels = measurements.labels[rows]
     names = measurements.classes

@@ -20,6 +20,7 @@ from melaudit.audit.performance import doubts, performance
 from melaudit.audit.preparation import Prepared
 from melaudit.audit.slices import by_column, slices
 from melaudit.audit.store import Store
+from melaudit.audit.vocabulary import Vocabulary
 from melaudit.detectors.interface import Detector, Measurements
 from melaudit.errors import DatasetError
 from melaudit.findings import (
@@ -65,13 +66,14 @@ def outcome(
     prepared: Prepared,
     detectors: tuple[Detector, ...],
     laboratory: Laboratory | None = None,
+    vocabularies: Sequence[Vocabulary] = (),
 ) -> Outcome:
     """Conclude everything from the measurements, and what edits of images showed.
 
     The model is asked again only through the laboratory, about groups that need not be there.
     """
     present = artifacts(store)
-    grouping = Grouping(present, laboratory)
+    grouping = Grouping(present, laboratory, vocabularies)
     conclusions = conclude((*detectors, grouping), table)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
     columns = by_column(table.labels, table.predictions, prepared.classes, table.metadata)

@@ -30,12 +30,15 @@ from melaudit.audit.laboratory import Laboratory
 from melaudit.audit.landscape import landscape
 from melaudit.audit.method import Examined, choose_method, explain, first_input
 from melaudit.audit.outcome import Outcome, artifacts, measured, outcome, reviewed
+from melaudit.audit.part_details import part_details
 from melaudit.audit.preparation import Prepared, prepare
 from melaudit.audit.provenance import run_id
 from melaudit.audit.store import Store
 from melaudit.audit.sweep import Observer, Sweep, sample, sweep
 from melaudit.audit.training_data import training_evidence
 from melaudit.audit.trial_store import TrialStore
+from melaudit.audit.vocabularies import vocabularies
+from melaudit.audit.vocabulary import SIDES
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.registry import detectors as all_detectors
@@ -94,13 +97,15 @@ def run(
         )
         plan = _plan(configuration, prepared, explainer, method)
         store = _store(configuration, prepared, plan)
+        words = vocabularies(plan, prepared.dataset, store.folder, configuration.seed, observer)
+        plan = dataclasses.replace(plan, vocabularies=words)
         sweep(plan, prepared.dataset, store, observer)
         table = measured(store, prepared, plan.layer, configuration.seed)
         laboratory = _laboratory(prepared, plan, table.ids)
         table = _intervened(configuration, table, plan, laboratory, store, observer)
         observer.stage("Concluding")
         tries = laboratory if configuration.edits else None
-        result = outcome(table, store, prepared, plan.detectors, tries)
+        result = outcome(table, store, prepared, plan.detectors, tries, words)
         result = reviewed(result, reviews)
         result, cards = _concepts(result, store, prepared, plan, observer)
         findings = assemble(
@@ -114,7 +119,8 @@ def run(
             command,
         )
         record = _record(findings, result, prepared, plan, laboratory, observer)
-        record = dataclasses.replace(record, concepts=cards)
+        parts = part_details(result.clusters, result.measurements, prepared.dataset, plan)
+        record = dataclasses.replace(record, concepts=cards, parts=parts)
         record = shared(record, configuration.sharing)
         observer.stage("Writing the report")
         _write(configuration, record, result, prepared, store)
@@ -158,6 +164,7 @@ def _store(configuration: Configuration, prepared: Prepared, plan: Sweep) -> Sto
     settings |= {
         "engine": plan.explainer.describe(),
         "layer": plan.layer,
+        "words": SIDES,
         "preprocessing": prepared.preprocessing.describe(),
         "device": prepared.device.type,
         "knowledge": prepared.knowledge.fingerprint,

@@ -23,6 +23,7 @@ from melaudit.audit.knowledge import Knowledge, Shown
 from melaudit.audit.preprocessing import Preprocessing
 from melaudit.audit.store import Store
 from melaudit.audit.thumbnails import thumbnail
+from melaudit.audit.vocabulary import Vocabulary
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Array, Batch, Detector
 from melaudit.errors import DetectorError
@@ -77,6 +78,8 @@ class Sweep:
     """What the user knows of the images besides their labels."""
     known: Known | None = None
     """What need not be measured again."""
+    vocabularies: tuple[Vocabulary, ...] = ()
+    """The words that are noted for every image."""
 
     @property
     def layers(self) -> list[str]:
@@ -182,7 +185,13 @@ def _measure(
 ) -> dict[str, Array]:
     """Measure one batch of readable images: named columns, one row per image."""
     x = loaded.inputs.to(plan.device)
-    attribution = plan.explainer.attribute(x, None, plan.layers, attention=plan.layer or None)
+    attribution = plan.explainer.attribute(
+        x,
+        None,
+        plan.layers,
+        attention=plan.layer or None,
+        outputs=[vocabulary.layer for vocabulary in plan.vocabularies],
+    )
     rows = list(loaded.positions)
     batch = _batch(plan, dataset, loaded, shown, attribution, x)
     columns: dict[str, Array] = {
@@ -195,6 +204,8 @@ def _measure(
     }
     if attribution.attention is not None:
         columns |= attention_columns(attribution.attention)
+    for vocabulary in plan.vocabularies:
+        columns[vocabulary.column] = vocabulary.read(attribution.outputs[vocabulary.layer])
     for detector in plan.detectors:
         if detector.id in failed:
             continue

@@ -26,7 +26,7 @@ from melaudit.audit.imagefile import read_image
 from melaudit.audit.store import Store
 from melaudit.detectors.interface import GRID
 from melaudit.errors import ConfigurationError, StoreError
-from melaudit.findings import Cluster, Findings
+from melaudit.findings import Cluster, Findings, first_clusters
 from melaudit.publish import publish
 from melaudit.reports import read_findings
 
@@ -200,8 +200,9 @@ def _maps_of(store: Store, rows: Rows) -> NDArray[np.float32]:
 
 def _members(clusters: list[Cluster], ids: list[str]) -> Rows:
     """Return the number of each image's cluster, and their count for an image in none."""
-    member = {image: k for k, cluster in enumerate(clusters) for image in cluster.images}
-    return np.array([member.get(identity, len(clusters)) for identity in ids], np.int64)
+    number = {cluster.id: k for k, cluster in enumerate(clusters)}
+    member = first_clusters(clusters)
+    return np.array([number.get(member.get(i, ""), len(clusters)) for i in ids], np.int64)
 
 
 def _label_map(findings: Findings) -> list[dict[str, Any]]:

@@ -22,8 +22,9 @@ from melaudit.relevance.engines import build_engine, choose_engine, exact, other
 from melaudit.relevance.features import features, layer_output
 from melaudit.relevance.intact import copied, remember_hooks, remember_state
 from melaudit.relevance.interface import Attribution
+from melaudit.relevance.layer_record import taking
 from melaudit.relevance.layers import channels as count_channels
-from melaudit.relevance.layers import concept_layer, find_layer
+from melaudit.relevance.layers import concept_layer, detail_layers, find_layer
 from melaudit.relevance.outputs import find_logits, predictions
 from melaudit.relevance.parts import Parts, join
 from melaudit.relevance.places import Places, both_sides
@@ -114,13 +115,15 @@ class Explainer:
         target: Tensor | None,
         layers: Sequence[str],
         attention: str | None = None,
+        outputs: Sequence[str] = (),
     ) -> Attribution:
         """Explain the images x (N, C, H, W) for the classes target (N,), with concepts at `layers`.
 
         One forward and one backward pass give everything; None explains the predicted classes.
         A batch that does not fit into memory is taken in parts, and so are those after it.
         `attention` names a layer: the model's own weights for its channels are taken from the same
-        pass; where they are is found once, on the first image.
+        pass; where they are is found once, on the first image. `outputs` names layers whose own
+        outputs are taken from it as well.
         """
         x = self._images(x)
         target = self._asked(x, target)
@@ -129,9 +132,9 @@ class Explainer:
         source = None if attention is None else self._source(x, attention)
 
         def explain(x: Tensor, target: Tensor | None) -> Attribution:
-            with recording(self.model, source) as record:
+            with recording(self.model, source) as record, taking(self.model, outputs) as taken:
                 found = self._engine.attribute(x, target, layers)
-            return replace(found, attention=record.weights(len(x)))
+            return replace(found, attention=record.weights(len(x)), outputs=taken)
 
         with self._entered(x):
             return join(self._parts(x, target, explain))
@@ -246,6 +249,15 @@ class Explainer:
             self._layer = concept_layer(self.model, x, self.num_classes)
         return self._layer
 
+    def detail_layers(self, x: Tensor, sides: Sequence[int]) -> tuple[str, ...]:
+        """Return the layers that tell details apart, one for each of `sides`, at most.
+
+        Found by a dry run on the first image of x (N, C, H, W); see `layers.detail_layers`.
+        """
+        x = self._images(x)[:1]
+        with self._bare(x):
+            return detail_layers(self.model, x, sides, self.num_classes)
+
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, rule, calls): what the engine does with each part of the model."""
         x = self._images(x)[:1]
@@ -279,6 +291,19 @@ class Explainer:
         with self._given(x):
             parts = self._parts(x, None, forward)
         return torch.cat([logits for logits, _ in parts]), torch.cat([means for _, means in parts])
+
+    def outputs(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Return what layers give for x (N, C, H, W), each (N, channels, h, w), forward only."""
+        x = self._images(x)
+
+        def forward(x: Tensor, target: Tensor | None) -> dict[str, Tensor]:
+            with taking(self.model, layers) as taken, torch.no_grad():
+                self.model(x)
+            return dict(taken)
+
+        with self._given(x):
+            parts = self._parts(x, None, forward)
+        return {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
 
     def mean_map(self, x: Tensor, layer: str) -> Tensor:
         """Return what the layer gives, (channels, ...), on the mean over x (N, C, H, W)."""

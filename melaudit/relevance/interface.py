@@ -35,6 +35,8 @@ class Attribution:
     and the model has any."""
     absorbed_by: Mapping[str, Tensor] = field(default_factory=dict)
     """Layer -> (N,) its part of `absorbed`; empty when the engine does not keep these books."""
+    outputs: Mapping[str, Tensor] = field(default_factory=dict)
+    """Layer -> what it gave, (N, channels, h, w), where that was asked for."""
 
 
 class Engine(Protocol):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -74,8 +75,28 @@ def concept_layer(model: nn.Module, x: Tensor, num_classes: int | None = None) -
     if not last.learned:
         same = [s for s in maps if s.learned and s.shape[1] == last.shape[1]]
         last = same[-1] if same else last
-    same_tensor = [s.name for s in maps if s.edge == last.edge]
-    return min(same_tensor, key=lambda name: name.count("."))
+    return _outermost(last, maps)
+
+
+def detail_layers(
+    model: nn.Module, x: Tensor, sides: Sequence[int], num_classes: int | None = None
+) -> tuple[str, ...]:
+    """Return the names of the layers that tell details of a picture apart, one for each of `sides`.
+
+    For a side s it is the last module whose output is a feature map of s x s positions or more
+    that every path from x (N, C, H, W) to the logits passes; where there is none, or another side
+    has named it, nothing. Runs the model once on one image and leaves it as it was.
+    """
+    seen, logits, image = _watch(model, x[:1], num_classes)
+    calls = Counter(s.name for s in seen)
+    gates = _gates(logits, image)
+    maps = [s for s in seen if calls[s.name] == 1 and s.edge in gates and _is_map(s)]
+    named: dict[str, None] = {}
+    for side in sides:
+        fine = [s for s in maps if min(s.shape[2:]) >= side]
+        if fine:
+            named[_outermost(fine[-1], fine)] = None
+    return tuple(named)
 
 
 def channels(model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None) -> int:
@@ -127,6 +148,12 @@ def first_tensor(output: object) -> Tensor | None:
     if isinstance(output, Tensor) and output.requires_grad:
         return output
     return None
+
+
+def _outermost(one: Seen, among: Sequence[Seen]) -> str:
+    """Return the outermost name of a tensor: `layer4`, not `layer4.2.relu`."""
+    same_tensor = [s.name for s in among if s.edge == one.edge]
+    return min(same_tensor, key=lambda name: name.count("."))
 
 
 def _is_map(seen: Seen) -> bool:

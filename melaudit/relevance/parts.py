@@ -53,7 +53,7 @@ def join(parts: Sequence[Attribution]) -> Attribution:
         values = [getattr(part, name) for part in parts]
         known = all(value is not None for value in values)
         joined[name] = torch.cat(values) if known else None
-    for name in ("concepts", "peaks"):
+    for name in ("concepts", "peaks", "outputs"):
         joined[name] = {
             layer: torch.cat([getattr(part, name)[layer] for part in parts])
             for layer in getattr(first, name)

@@ -69,7 +69,12 @@ NO_ARTIFACTS = frozenset(
 )
 """Detectors that look for something else; what they did not find is no row among artifacts."""
 
-VIEWS = {"concepts": "its channels", "maps": "its maps", "both": "channels and maps together"}
+VIEWS = {
+    "concepts": "its channels",
+    "maps": "its maps",
+    "both": "channels and maps together",
+    "parts": "what its pictures show",
+}
 """By what a cluster was seen."""
 
 RUNGS = {
@@ -114,6 +119,8 @@ PARTS = {
     "border": "more of its relevance lies at the border than in the rest of its class",
     "outside": "more of its relevance lies outside the central half of the picture than in the "
     "rest of its class",
+    "exclusive": "its pictures show something away from the centre that images called otherwise "
+    "hardly show, and decisions rest on it",
     "artifact": "its images show an artifact, or share a value of the metadata, more often than "
     "the rest of its class",
     "errors": "the model is wrong on it more, or less, often than on the rest of its class",

@@ -47,14 +47,14 @@ class ConceptStrip:
 
 @dataclass(frozen=True)
 class Detail:
-    """The part of an image that a channel looks at, cut out."""
+    """The part of an image that a channel looks at, or that a group shows, cut out."""
 
     image: str
     """Name of the image."""
     picture: bytes
     """WebP, as in `Exhibit`."""
     relevance: NDArray[np.float16]
-    """(h, w) the channel's conditional map there, scaled to max|.| = 1."""
+    """(h, w) a map there, scaled to max|.| = 1: the channel's conditional one, or of a part."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,16 @@ class ConceptView:
     channel: int
     predicted: str
     details: tuple[Detail, ...]
+
+
+@dataclass(frozen=True)
+class PartView:
+    """What a cluster shows that images called otherwise do not, on the images that show most."""
+
+    cluster: str
+    """Its id."""
+    details: tuple[Detail, ...]
+    """The map of each is 1 at the places of the part and 0 elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -189,3 +199,5 @@ class Record:
     landscape: Landscape | None = None
     concepts: tuple[ConceptView, ...] = ()
     """Of the channels that matter."""
+    parts: tuple[PartView, ...] = ()
+    """Of the clusters that show what others do not."""

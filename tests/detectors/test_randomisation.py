@@ -45,8 +45,9 @@ class Edges(Explainer):
         target: Tensor | None,
         layers: Sequence[str],
         attention: str | None = None,
+        outputs: Sequence[str] = (),
     ) -> Attribution:
-        true = super().attribute(x, target, layers, attention)
+        true = super().attribute(x, target, layers, attention, outputs)
         grey = x.mean(1)
         edges = (grey - grey.roll(1, 2)).abs() + (grey - grey.roll(1, 1)).abs()
         maps = edges / edges.sum((1, 2), keepdim=True) * true.start[:, None, None]

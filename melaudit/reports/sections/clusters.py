@@ -10,7 +10,7 @@ from melaudit.reports import explain, wording
 from melaudit.reports.interface import Record
 from melaudit.reports.plates import Plates
 from melaudit.reports.sections.apart import Apart, apart_from_clusters
-from melaudit.reports.sections.concepts import anchor
+from melaudit.reports.sections.concepts import DetailView, anchor, detail_view
 from melaudit.reports.sections.tiles import Tiles, plate_id, tiles
 
 MAX_CARDS = 4
@@ -72,6 +72,8 @@ class ClusterCard:
     mean_map: str | None
     mean_alt: str
     examples: Tiles
+    shows: tuple[DetailView, ...]
+    """What its pictures show and those called otherwise do not, cut out."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,19 @@ def _card(
         if plate
         else "",
         examples=tiles(plates, cluster.images, EXAMPLES, maps=maps, total=cluster.n),
+        shows=_shows(cluster, record, plates),
     )
+
+
+def _shows(cluster: Cluster, record: Record, plates: Plates) -> tuple[DetailView, ...]:
+    """Return the cuts of what a cluster shows, the place of the part marked over each."""
+    found = [
+        detail_view(detail, f"part:{cluster.id}:{i}", "Where the part is", plates)
+        for view in record.parts
+        if view.cluster == cluster.id
+        for i, detail in enumerate(view.details)
+    ]
+    return tuple(view for view in found if view is not None)
 
 
 def _parts(cluster: Cluster) -> tuple[Bar, ...]:

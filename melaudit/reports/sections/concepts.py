@@ -77,7 +77,7 @@ class StripView:
 
 @dataclass(frozen=True)
 class DetailView:
-    """What a channel looks at in one image: cut out, and its map over it."""
+    """What a channel looks at in one image, or a group shows: cut out, and its map over it."""
 
     picture: str
     map: str | None
@@ -179,18 +179,23 @@ def _facts(concept: Concept) -> tuple[tuple[str, str], ...]:
 
 
 def _detail(detail: Detail, key: str, concept: Concept, plates: Plates) -> DetailView | None:
+    speaks = heatmap.for_share(detail.relevance)
+    says = "empty" if speaks is None else f"{wording.percent(speaks)} of it speaks for the class"
+    return detail_view(detail, key, f"Map of channel {concept.channel} there: {says}", plates)
+
+
+def detail_view(detail: Detail, key: str, map_alt: str, plates: Plates) -> DetailView | None:
+    """Return a part of a photograph and a map over it; None where no picture is left to spend."""
     picture = plates.picture(detail.picture, f"{key}:picture")
     if picture is None:
         return None
     layer = plates.map(detail.relevance, f"{key}:map", like=picture)
     name = wording.name(detail.image.rpartition("/")[2], 32)  # narrow, and the class is known
-    speaks = heatmap.for_share(detail.relevance)
-    says = "empty" if speaks is None else f"{wording.percent(speaks)} of it speaks for the class"
     return DetailView(
         picture=picture.id,
         map=layer.id if layer else None,
         picture_alt=f"Part of photograph {name}",
-        map_alt=f"Map of channel {concept.channel} there: {says}",
+        map_alt=map_alt,
         name=name,
     )
 
