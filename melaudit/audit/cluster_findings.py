@@ -1,4 +1,4 @@
-"""What may be claimed of a group of images that is decided in a manner of its own.
+"""What may be claimed of a group of images that is decided, or looks, in a manner of its own.
 
 Every class falls into groups, and most are as they should be. One becomes a finding when the model
 looks away from the centre of its images more than in the rest of the class (attention), and more is
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.audit.portrait import columns
+from melaudit.audit.suspicion import PARTS
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.statistics import Estimate, paired_mean, two_samples
@@ -169,14 +170,21 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
 
 def _statement(look: Look, others: Sequence[Look]) -> str:
     cluster = look.cluster
+    shown = cluster.exclusive
+    common = (
+        "show something away from the centre of which "
+        f"{percent(shown.others)} of the {shown.others_n:,} images called otherwise show as much"
+        if shown is not None and cluster.views == (PARTS,)
+        else "are decided in a like manner"
+    )
     said = (
         f"{many(cluster.n, 'image')} of the {look.n:,} called {cluster.predicted} (cluster "
-        f"{cluster.id}) are decided in a like manner: {percent(look.inside.value)} of the "
+        f"{cluster.id}) {common}: {percent(look.inside.value)} of the "
         "relevance lies outside the central half of the picture, "
         f"{percent(look.rest)} in the rest of the class"
     )
-    if shown := _known(cluster):
-        shares = ", ".join(f"{percent(cluster.artifacts[n])} show {_words(n)}" for n in shown)
+    if known := _known(cluster):
+        shares = ", ".join(f"{percent(cluster.artifacts[n])} show {_words(n)}" for n in known)
         said += f". {shares}, more than in the rest"
     if look.used:
         assert cluster.suppression is not None

@@ -109,7 +109,6 @@ def counted(words: Words, positive: NDArray[np.floating], size: int) -> Counted:
     """
     n, side = words.shape[:2]
     away = outside_centre(side, side).ravel() > 0
-    kinds = np.arange(size)
     places, evidence = np.empty((n, size), np.float32), np.empty((n, size), np.float32)
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
@@ -117,10 +116,10 @@ def counted(words: Words, positive: NDArray[np.floating], size: int) -> Counted:
         maps = np.asarray(positive[rows], np.float32)
         pooled = maps.reshape(len(seen), side, maps.shape[1] // side, side, -1).sum((2, 4))
         rests = pooled.reshape(len(seen), -1)[:, away]
-        for kind in kinds:
-            there = seen == kind
-            places[rows, kind] = there.sum(1)
-            evidence[rows, kind] = (rests * there).sum(1)
+        cells = (np.arange(len(seen))[:, None] * size + seen).ravel()
+        shape = (len(seen), size)
+        places[rows] = np.bincount(cells, minlength=len(seen) * size).reshape(shape)
+        evidence[rows] = np.bincount(cells, rests.ravel(), len(seen) * size).reshape(shape)
     return Counted(places, evidence)
 
 
