@@ -9,6 +9,9 @@ the process's peak beyond its state after the vectors were made. At the size nam
 groups are held against those that the exact method, with no landmarks, finds on 10,000 of the
 vectors: adjusted Rand index over the images both put into a group, and over all of them with the
 images left out as a group of their own.
+
+Beside it stands what parts of pictures cost (`exclusive`): made-up words of two vocabularies, 256
+and 64 places, with a part planted in a tenth of one class.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from melaudit.audit.clustering import dense_groups
 from melaudit.audit.embedding import CHUNK, Points, fit
+from melaudit.audit.exclusive import counted, exclusive_parts, jaccard
 from melaudit.audit.strategies import smallest_group, strategies
+from melaudit.audit.vocabulary import SIDES, WORDS, Vocabulary
 
 CELLS = 64
 STRATEGIES = 6
@@ -68,6 +73,38 @@ def measure(n: int, channels: int, agree: bool) -> dict[str, float]:
     return result | (agreement(concepts) if agree else {})
 
 
+def measure_parts(n: int) -> dict[str, float]:
+    """Measure in this process what the parts cost that one class of n images shows."""
+    rng = np.random.default_rng(0)
+    own = rng.permutation(n) < n // 2
+    planted = own & (rng.random(n) < 0.2)
+    positive = np.empty((n, 32, 32), np.float16)
+    words = [np.empty((n, side, side), np.uint8) for side in SIDES]
+    for start in range(0, n, CHUNK):
+        rows = slice(start, start + CHUNK)
+        maps = rng.random((len(positive[rows]), 32, 32), np.float32)
+        positive[rows] = maps / maps.sum((1, 2), keepdims=True)
+        for block in words:
+            block[rows] = rng.integers(0, WORDS - 2, block[rows].shape)
+            block[rows][planted[rows], 0] = WORDS - 1
+    where = rng.normal(size=(WORDS, 24)).astype(np.float32)
+    vocabularies = [
+        Vocabulary("", side, np.zeros(1, np.float32), np.ones((1, 24), np.float32), where)
+        for side in SIDES
+    ]
+    before, start_at = _peak(), time.process_time()
+    counts = [counted(block, positive, WORDS) for block in words]
+    found = exclusive_parts(
+        [c.of(own) for c in counts],
+        [c.of(~own) for c in counts],
+        vocabularies,
+        smallest_group(int(own.sum())),
+        0,
+    )
+    assert found and jaccard(found[0].members, planted[own]) > 0.99
+    return {"parts_seconds": time.process_time() - start_at, "parts_mb": _peak() - before}
+
+
 def agreement(concepts: np.ndarray) -> dict[str, float]:
     """Hold the groups by landmarks against those of the exact method on a subset."""
     projection = fit(concepts, 0)
@@ -91,20 +128,26 @@ def main() -> None:
     parser.add_argument("--sizes", default="1000,10000,100000,400000")
     parser.add_argument("--agree", type=int, default=100_000)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--parts", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.parts:
+        print(json.dumps(measure_parts(given.parts)))
+        return
     if given.one:
         print(json.dumps(measure(given.one, given.channels, given.one == given.agree)))
         return
-    print("| vectors | processor s | per 1000 | vectors, MB | peak beyond them, MB | strategies |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    heads = [
+        *("vectors", "processor s", "per 1000", "vectors, MB", "peak beyond them, MB"),
+        *("strategies", "parts, s", "parts, peak MB"),
+    ]
+    print("| " + " | ".join(heads) + " |")
+    print("| ---: " * len(heads) + "|")
     for size in map(int, given.sizes.split(",")):
-        command = [sys.executable, "-m", "benchmarks.scale_clustering", "--one", str(size)]
-        command += ["--channels", str(given.channels), "--agree", str(given.agree)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        row = json.loads(done.stdout)
+        row = _elsewhere("--one", size, given) | _elsewhere("--parts", size, given)
         print(
             f"| {size:,} | {row['seconds']:.1f} | {1000 * row['seconds'] / size:.2f} | "
-            f"{row['vectors_mb']:.0f} | {row['extra_mb']:.0f} | {row['strategies']} |",
+            f"{row['vectors_mb']:.0f} | {row['extra_mb']:.0f} | {row['strategies']} | "
+            f"{row['parts_seconds']:.1f} | {row['parts_mb']:.0f} |",
             flush=True,
         )
         if "ari_all" in row:
@@ -114,6 +157,15 @@ def main() -> None:
                 file=sys.stderr,
                 flush=True,
             )
+
+
+def _elsewhere(what: str, size: int, given: argparse.Namespace) -> dict[str, float]:
+    """Measure in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.scale_clustering", what, str(size)]
+    command += ["--channels", str(given.channels), "--agree", str(given.agree)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 def _peak() -> float:
