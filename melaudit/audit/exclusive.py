@@ -105,7 +105,7 @@ def counted(words: Words, positive: NDArray[np.floating], size: int) -> Counted:
     """Count words (n, side, side) of `size` kinds away from the centre, and what rests on them.
 
     positive: (n, h, w) evidence for the decision as shares of all relevance, h and w a multiple of
-    the side.
+    the side; what is no finite number counts as none.
     """
     n, side = words.shape[:2]
     away = outside_centre(side, side).ravel() > 0
@@ -113,7 +113,7 @@ def counted(words: Words, positive: NDArray[np.floating], size: int) -> Counted:
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
         seen = words[rows].reshape(-1, side * side)[:, away]
-        maps = np.asarray(positive[rows], np.float32)
+        maps = np.nan_to_num(np.asarray(positive[rows], np.float32), posinf=0)
         pooled = maps.reshape(len(seen), side, maps.shape[1] // side, side, -1).sum((2, 4))
         rests = pooled.reshape(len(seen), -1)[:, away]
         cells = (np.arange(len(seen))[:, None] * size + seen).ravel()

@@ -54,7 +54,7 @@ def _learned(
                 continue
             x = batch.inputs.to(plan.device)
             if not layers:
-                layers = dict(zip(SIDES, plan.explainer.detail_layers(x, SIDES), strict=False))
+                layers = plan.explainer.detail_layers(x, SIDES)
             given = plan.explainer.outputs(x, list(layers.values()))
             for side, layer in layers.items():
                 found = descriptors(given[layer], side).flatten(0, 2)

@@ -249,8 +249,8 @@ class Explainer:
             self._layer = concept_layer(self.model, x, self.num_classes)
         return self._layer
 
-    def detail_layers(self, x: Tensor, sides: Sequence[int]) -> tuple[str, ...]:
-        """Return the layers that tell details apart, one for each of `sides`, at most.
+    def detail_layers(self, x: Tensor, sides: Sequence[int]) -> dict[int, str]:
+        """Return side -> the layer that tells details apart at so many places a side, if any.
 
         Found by a dry run on the first image of x (N, C, H, W); see `layers.detail_layers`.
         """

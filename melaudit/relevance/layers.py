@@ -80,23 +80,23 @@ def concept_layer(model: nn.Module, x: Tensor, num_classes: int | None = None) -
 
 def detail_layers(
     model: nn.Module, x: Tensor, sides: Sequence[int], num_classes: int | None = None
-) -> tuple[str, ...]:
-    """Return the names of the layers that tell details of a picture apart, one for each of `sides`.
+) -> dict[int, str]:
+    """Return side -> the layer that tells details of a picture apart at so many places a side.
 
     For a side s it is the last module whose output is a feature map of s x s positions or more
-    that every path from x (N, C, H, W) to the logits passes; where there is none, or another side
-    has named it, nothing. Runs the model once on one image and leaves it as it was.
+    that every path from x (N, C, H, W) to the logits passes; where there is none, or an earlier
+    side has it, nothing. Runs the model once on one image and leaves it as it was.
     """
     seen, logits, image = _watch(model, x[:1], num_classes)
     calls = Counter(s.name for s in seen)
     gates = _gates(logits, image)
     maps = [s for s in seen if calls[s.name] == 1 and s.edge in gates and _is_map(s)]
-    named: dict[str, None] = {}
+    named: dict[int, str] = {}
     for side in sides:
         fine = [s for s in maps if min(s.shape[2:]) >= side]
-        if fine:
-            named[_outermost(fine[-1], fine)] = None
-    return tuple(named)
+        if fine and (name := _outermost(fine[-1], fine)) not in named.values():
+            named[side] = name
+    return named
 
 
 def channels(model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None) -> int:

@@ -147,3 +147,11 @@ def test_what_both_vocabularies_tell_is_one_part_of_images_that_show_it_in_both(
     found = exclusive_parts(own, [rest, rest_coarse], [vocabulary(), vocabulary()], 10, 0)
     assert (found[0].members == (alone[0].members & alone[1].members)).all()
     assert found[0].others <= min(part.others for part in alone)
+
+
+def test_a_map_that_is_no_number_rests_on_nothing() -> None:
+    words, evidence = drawn(0, 3)
+    evidence[1] = np.nan
+    found = counted(words, evidence, WORDS)
+    assert np.isfinite(found.evidence).all()
+    assert found.evidence[1].sum() == 0 and found.evidence[0].sum() > 0

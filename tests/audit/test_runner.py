@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from melaudit.audit import runner, store
+from melaudit.audit import runner, store, vocabularies
 from melaudit.audit.architectures import LoadedModel, from_module
 from melaudit.audit.configuration import Configuration
 from melaudit.audit.sweep import sample
+from melaudit.audit.vocabulary import load
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.outside_lesion import OutsideLesion
@@ -222,6 +223,30 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_ends_the_same(
     whole = runner.run(configuration(folder, "whole"), Watcher(), model=model)
     pd.testing.assert_frame_equal(numbers(folder, "out"), numbers(folder, "whole"))
     assert (resumed.findings, resumed.clusters) == (whole.findings, whole.clusters)
+
+
+def test_words_are_learned_once_and_noted_for_every_image(
+    folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(configuration(folder), Watcher(stop_after=18), model=model)
+    (kept,) = (folder / "out" / "shards").glob("*/words.npz")
+    (fine,) = load(kept) or ()
+
+    def again(*_: object) -> None:
+        raise AssertionError("the words were kept and must not be learned again")
+
+    monkeypatch.setattr(vocabularies, "_learned", again)
+    runner.run(configuration(folder), Watcher(), model=model)
+    manifest = json.loads((folder / "out" / "manifest.json").read_text())
+    ids = tuple(numbers(folder, "out")["id"])
+    words = store.Store(folder / "out" / manifest["shards"], manifest["run"], ids).column(
+        "words.16"
+    )
+    assert words.shape == (40, 16, 16) and words.dtype == np.uint8
+    assert words.max() < len(fine.words)
+    bright = np.array([identity.startswith("bright") for identity in ids])
+    assert not set(np.unique(words[bright])) & set(np.unique(words[~bright]))
 
 
 def test_another_model_or_setting_never_takes_over_old_measurements(

@@ -113,10 +113,11 @@ class Stages(nn.Module):
 def test_layers_for_details_are_the_last_that_are_fine_enough_and_on_every_path() -> None:
     explainer = Explainer(Stages())
     x = torch.rand(2, 3, 64, 64)
-    assert explainer.detail_layers(x, (16, 8)) == ("two", "three")
-    assert explainer.detail_layers(x, (32, 9)) == ("one", "two")
-    assert explainer.detail_layers(x, (64,)) == ()
-    assert explainer.detail_layers(x, (16, 10)) == ("two",)
+    assert explainer.detail_layers(x, (16, 8)) == {16: "two", 8: "three"}
+    assert explainer.detail_layers(x, (32, 9)) == {32: "one", 9: "two"}
+    assert explainer.detail_layers(x, (64,)) == {}
+    assert explainer.detail_layers(x, (64, 8)) == {8: "three"}
+    assert explainer.detail_layers(x, (16, 10)) == {16: "two"}
 
 
 def test_outputs_in_the_pass_are_those_of_the_layers() -> None:
