@@ -36,7 +36,7 @@ import json
 import multiprocessing
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,9 @@ def _kept(task: tuple[Path, argparse.Namespace]) -> Row | None:
         return None
     kept = marker.parent / "discovery.json"
     if kept.exists() and not options.anew:
-        return Row(**json.loads(kept.read_text()))
+        known = json.loads(kept.read_text())
+        if set(known) == {f.name for f in fields(Row)}:  # else an older benchmark kept it
+            return Row(**known)
     row = examined(marker.parent, made, options.images)
     kept.write_text(json.dumps(asdict(row)))
     return row
@@ -336,7 +338,8 @@ def _line(row: Row) -> str:
         f"{row.artifact:13}{row.contamination:>5.0%} {row.family:15}{row.seed:>4}"
         f"{100 * row.use:>5.0f}{row.shown:>6}{row.purity:>7.2f}{row.recall:>6.2f}"
         f"{row.place:>5} of {row.clusters}  {row.rung:>11}{mark[row.spray]:>7}"
-        f"{mark[row.spray_best]:>5}{mark[row.pcx]:>7}{mark[row.pcx_best]:>5}{mark[row.domino]:>8}{mark[row.told]:>6}"
+        f"{mark[row.spray_best]:>5}{mark[row.pcx]:>7}{mark[row.pcx_best]:>5}{mark[row.domino]:>8}"
+        f"{mark[row.told]:>6}"
     )
 
 
@@ -357,7 +360,10 @@ def summary(rows: Sequence[Row]) -> list[str]:
         "told",
     )
     lines = [f"{'of models that use it':24}" + "".join(f"{h:>18}" for h in head)]
-    groups = {">= 20 %": [r for r in used if r.contamination >= 0.2]}
+    groups = {
+        ">= 20 %": [r for r in used if r.contamination >= 0.2],
+        "20 to below 80 %": [r for r in used if 0.2 <= r.contamination < 0.8],
+    }
     groups |= {
         f"{share:.0%}": [r for r in used if r.contamination == share]
         for share in sorted({r.contamination for r in used})

@@ -339,7 +339,7 @@ class Exclusive:
     others_n: int
     """Images called otherwise."""
     evidence: float
-    """Mean share of the group's absolute relevance that speaks there for the decision."""
+    """Mean share of absolute relevance that speaks there for the decision, where it is shown."""
     strength: float
     """Share of the class that shows it, times that evidence, times how much more of it the group
     shows than the bound (log): it orders, and proves nothing."""

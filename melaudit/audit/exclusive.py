@@ -3,8 +3,8 @@
 Where a lesion is, classes look different, as they should; away from the centre of the picture they
 should look alike. So what stands there is counted in visual words (see `vocabulary`), and words, or
 unions of words that look alike or come together, are sought of which many images of a class show
-more than almost any other image. The bound is set by the others, so that few of a
-group have nothing to do with it.
+more than almost any other image. The bound is set by the others, so that few of a group have
+nothing to do with it.
 
 Small things that change a decision little, such as lettering or the ticks of a ruler, are told from
 the rest so, where groups by relevance are not.

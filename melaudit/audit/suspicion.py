@@ -183,7 +183,7 @@ def reasons(name: str, portrait: Portrait, group: Group) -> tuple[str, ...]:
         lines = [f"{of_class} are decided in a like manner (seen {', '.join(how)}; {steady})"]
     if shown := group.exclusive:
         lines.append(
-            f"{'they' if how else of_class} show something away from the centre of which "
+            f"{'most of them' if how else of_class} show something away from the centre of which "
             f"{percent(shown.others)} of the {shown.others_n} images called otherwise show as "
             f"much, and {percent(shown.evidence)} of the relevance speaks there for {name}"
             + ("" if how else f" ({steady})")

@@ -21,6 +21,7 @@ from melaudit.findings import (
     Concept,
     Control,
     Evidence,
+    Exclusive,
     Explanations,
     Finding,
     Findings,
@@ -52,6 +53,7 @@ from melaudit.reports.interface import (
     Exhibit,
     Group,
     Landscape,
+    PartView,
     Record,
     SecondOpinion,
     Series,
@@ -248,6 +250,8 @@ def cluster(name: str, predicted: str, images: tuple[str, ...], suspicion: float
         border_share=0.2 + 0.5 * suspicion,
         artifacts={"dark_ring": suspicion, "hair": 0.2},
         channels=(1203, 88, 411),
+        views=("concepts", "both", "parts"),
+        exclusive=Exclusive(0.01, 480, 0.3, suspicion, 0, (4, 17)),
     )
 
 
@@ -435,6 +439,12 @@ def record() -> Record:
                 1203,
                 "malignant",
                 tuple(Detail(i, picture(k, ring=True), coarse) for k, i in enumerate(RINGED[:3])),
+            ),
+        ),
+        parts=(
+            PartView(
+                findings().clusters[0].id,
+                tuple(Detail(i, picture(k, ring=True), coarse) for k, i in enumerate(RINGED[3:5])),
             ),
         ),
     )

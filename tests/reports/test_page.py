@@ -451,6 +451,23 @@ def test_a_channels_card_stands_where_its_cluster_points(records: dict[str, Reco
     assert links.get("1203") == card.anchor
 
 
+def test_what_a_cluster_shows_is_cut_out_on_its_card_and_on_no_other(
+    records: dict[str, Record],
+) -> None:
+    record = records["ring"]
+    (view,) = record.parts
+    section = build_page(record).clusters
+    first, *others = (*section.cards, *section.ordinary)
+    assert view.cluster == record.findings.clusters[0].id
+    assert [d.name for d in first.shows] == [d.image.split("/")[1] for d in view.details]
+    assert all(d.map and d.map_alt == "Where the part is" for d in first.shows)
+    assert others and not any(card.shows for card in others)
+    html = render(build_page(record))
+    heading = "What its pictures show, and those called otherwise hardly do"
+    assert html.count(heading) == 1
+    assert heading not in render(build_page(replace(record, parts=())))
+
+
 def test_pictures_that_are_few_are_shared_out_evenly_over_right_and_wrong(
     records: dict[str, Record],
 ) -> None:
