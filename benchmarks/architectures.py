@@ -32,14 +32,14 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from melaudit.audit.architectures import load_model
 from melaudit.errors import MelauditError
-from melaudit.relevance.composites import NAMES, find_composite
+from melaudit.models.architectures import load_model
+from melaudit.relevance.dataflow.engine import DataflowEngine
 from melaudit.relevance.dataflow.passes import Pass
-from melaudit.relevance.dataflow_engine import DataflowEngine
-from melaudit.relevance.layers import concept_layer
-from melaudit.relevance.outputs import find_logits
-from melaudit.relevance.zennit_engine import ZennitEngine
+from melaudit.relevance.engines.composites import NAMES, find_composite
+from melaudit.relevance.engines.zennit import ZennitEngine
+from melaudit.relevance.model.layers import concept_layer
+from melaudit.relevance.model.outputs import find_logits
 
 TORCHVISION = (
     "alexnet vgg11_bn resnet18 resnet50 resnext50_32x4d wide_resnet50_2 squeezenet1_1 "

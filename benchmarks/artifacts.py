@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from melaudit.artifacts import Artifact, artifacts, seed_rule
-from melaudit.detectors.statistics import Estimate, auc, proportion
+from melaudit.statistics.estimates import Estimate, auc, proportion
 
 RGB = NDArray[np.uint8]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}

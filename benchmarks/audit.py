@@ -95,7 +95,7 @@ def _in_own_process(engine: str, options: argparse.Namespace) -> dict[str, Any]:
 def _run(engine: str, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    from melaudit.audit.configuration import Configuration, configure
+    from melaudit.audit.prepare.configuration import Configuration, configure
     from melaudit.audit.runner import run
     from melaudit.cli.auditing import run as command
 

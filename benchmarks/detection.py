@@ -43,11 +43,11 @@ import melaudit
 from benchmarks.planted import FAMILIES, PLANTS, Case, Made, load, make, plantings
 from benchmarks.planted import cases as planted_cases
 from benchmarks.rivals import border_alarm, cleanlab_flags, spray
-from melaudit.audit.store import Store
+from melaudit.audit.measure.store import Store
 from melaudit.demo.dataset import CLASSES, write
-from melaudit.detectors.statistics import proportion
 from melaudit.errors import StoreError
 from melaudit.findings import Findings, Rung, Severity
+from melaudit.statistics.estimates import proportion
 
 USED = 0.2
 """Change of the share called malignant from which a model is said to use its plant."""

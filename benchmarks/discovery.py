@@ -54,21 +54,21 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.detection import USED
 from benchmarks.planted import Case, load, one_thread, plantings, truth
 from benchmarks.rivals import PURE, WHOLE, spray
-from melaudit.audit.dataset import open_dataset
-from melaudit.audit.embedding import fit
-from melaudit.audit.grouping import Grouping
-from melaudit.audit.laboratory import Laboratory
-from melaudit.audit.mixture import mixture
-from melaudit.audit.preprocessing import resolve
-from melaudit.audit.store import Store
-from melaudit.audit.sweep import Sweep, sweep
-from melaudit.audit.vocabularies import vocabularies
-from melaudit.audit.vocabulary import Vocabulary
+from melaudit.audit.edits.laboratory import Laboratory
+from melaudit.audit.groups.embedding import fit
+from melaudit.audit.groups.grouping import Grouping
+from melaudit.audit.groups.mixture import mixture
+from melaudit.audit.measure.learn_words import vocabularies
+from melaudit.audit.measure.store import Store
+from melaudit.audit.measure.sweep import Sweep, sweep
+from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.demo.dataset import CLASSES, write
 from melaudit.detectors.interface import Measurements
-from melaudit.detectors.statistics import proportion
 from melaudit.findings import Finding, Rung, Trust
+from melaudit.images.dataset import open_dataset
+from melaudit.images.preprocessing import resolve
 from melaudit.relevance import Explainer
+from melaudit.statistics.estimates import proportion
 
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]

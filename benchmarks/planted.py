@@ -25,10 +25,10 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
-from melaudit.audit.preprocessing import resolve
 from melaudit.demo.dataset import CLASSES, HARMLESS, DemoData, Planting, write
 from melaudit.demo.plants import RGB, Plant, ink, lettering, ring, ruler, sticker, tint
 from melaudit.demo.training import train
+from melaudit.images.preprocessing import resolve
 
 
 def bold_ruler(image: RGB, rng: np.random.Generator) -> RGB:

@@ -34,11 +34,11 @@ import torchvision
 from torch import Tensor, nn
 
 from benchmarks.architectures import randomise_norms
-from melaudit.relevance.composites import NAMES, find_composite
-from melaudit.relevance.dataflow_engine import DataflowEngine
-from melaudit.relevance.engines import exact
-from melaudit.relevance.layers import channels, concept_layer
-from melaudit.relevance.zennit_engine import ZennitEngine
+from melaudit.relevance.dataflow.engine import DataflowEngine
+from melaudit.relevance.engines.choice import exact
+from melaudit.relevance.engines.composites import NAMES, find_composite
+from melaudit.relevance.engines.zennit import ZennitEngine
+from melaudit.relevance.model.layers import channels, concept_layer
 
 Task = Callable[[], object]
 _CPU_TIME = False

@@ -26,11 +26,11 @@ import time
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from melaudit.audit.clustering import dense_groups
-from melaudit.audit.embedding import CHUNK, Points, fit
-from melaudit.audit.exclusive import counted, exclusive_parts, jaccard
-from melaudit.audit.strategies import smallest_group, strategies
-from melaudit.audit.vocabulary import SIDES, WORDS, Vocabulary
+from melaudit.audit.groups.clustering import dense_groups
+from melaudit.audit.groups.embedding import CHUNK, Points, fit
+from melaudit.audit.groups.exclusive import counted, exclusive_parts, jaccard
+from melaudit.audit.groups.strategies import smallest_group, strategies
+from melaudit.audit.measure.visual_words import SIDES, WORDS, Vocabulary
 
 CELLS = 64
 STRATEGIES = 6

@@ -10,7 +10,7 @@ from melaudit.result import Audit
 if TYPE_CHECKING:
     from torch import nn
 
-    from melaudit.audit.architectures import LoadedModel
+    from melaudit.models.architectures import LoadedModel
 
 
 class Silent:
@@ -45,7 +45,7 @@ def audit(
         >>> findings = melaudit.audit("ckpt.pt", "images", image_size=128)  # doctest: +SKIP
         >>> findings.verdict, [f.title for f in findings.findings]          # doctest: +SKIP
     """
-    from melaudit.audit.configuration import Configuration, typed
+    from melaudit.audit.prepare.configuration import Configuration, typed
     from melaudit.audit.runner import run
     from melaudit.terminal import Terminal
 
@@ -69,6 +69,6 @@ def load(folder: str | Path) -> Audit:
 
 def _loaded(module: nn.Module) -> LoadedModel:
     """Describe a module at hand as if it had been loaded from a checkpoint."""
-    from melaudit.audit.architectures import from_module
+    from melaudit.models.architectures import from_module
 
     return from_module(module)

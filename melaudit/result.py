@@ -49,7 +49,7 @@ class Audit(Findings):
 
     def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return two tables: one row per finding, and one per piece of evidence."""
-        from melaudit.reports.frames import evidence_frame, findings_frame
+        from melaudit.reports.formats.frames import evidence_frame, findings_frame
 
         return findings_frame(self), evidence_frame(self)
 
@@ -84,7 +84,7 @@ class Audit(Findings):
         return log(self, self.folder)
 
     def _repr_html_(self) -> str:
-        from melaudit.reports.notebook import to_notebook
+        from melaudit.reports.formats.notebook import to_notebook
 
         return to_notebook(self)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from melaudit.findings import Findings, Severity
-from melaudit.reports.wording import is_known
+from melaudit.wording.figures import is_known
 
 FILES = ("report.html", "findings.json")
 

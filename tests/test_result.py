@@ -9,7 +9,7 @@ import pytest
 import melaudit
 from melaudit.errors import ConfigurationError, StoreError
 from melaudit.reports import render_report, schema, write_findings, write_record
-from melaudit.reports.json_file import read_findings
+from melaudit.reports.formats.json_file import read_findings
 from melaudit.result import KINDS, Audit
 from tests.reports.conftest import nothing_found, record
 

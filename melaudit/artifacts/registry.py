@@ -10,21 +10,21 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from melaudit.artifacts.blur import Blur
-from melaudit.artifacts.brightness import Brightness
-from melaudit.artifacts.colour_cast import ColourCast
-from melaudit.artifacts.colour_patch import ColourPatch
-from melaudit.artifacts.dark_ring import DarkRing
-from melaudit.artifacts.gel_bubble import GelBubble
-from melaudit.artifacts.hair import Hair
-from melaudit.artifacts.ink import Ink
 from melaudit.artifacts.interface import Artifact
-from melaudit.artifacts.jpeg_quality import JpegQuality
-from melaudit.artifacts.picture_size import PictureSize
-from melaudit.artifacts.ruler import Ruler
-from melaudit.artifacts.text import Text
-from melaudit.artifacts.vignette import Vignette
-from melaudit.artifacts.white_frame import WhiteFrame
+from melaudit.artifacts.kinds.blur import Blur
+from melaudit.artifacts.kinds.brightness import Brightness
+from melaudit.artifacts.kinds.colour_cast import ColourCast
+from melaudit.artifacts.kinds.colour_patch import ColourPatch
+from melaudit.artifacts.kinds.dark_ring import DarkRing
+from melaudit.artifacts.kinds.gel_bubble import GelBubble
+from melaudit.artifacts.kinds.hair import Hair
+from melaudit.artifacts.kinds.ink import Ink
+from melaudit.artifacts.kinds.jpeg_quality import JpegQuality
+from melaudit.artifacts.kinds.picture_size import PictureSize
+from melaudit.artifacts.kinds.ruler import Ruler
+from melaudit.artifacts.kinds.text import Text
+from melaudit.artifacts.kinds.vignette import Vignette
+from melaudit.artifacts.kinds.white_frame import WhiteFrame
 from melaudit.errors import ArtifactError
 
 GROUP = "melaudit.artifacts"

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from melaudit.audit.channels import Place, View
-from melaudit.audit.configuration import Configuration
-from melaudit.audit.imagefile import read_image
+from melaudit.audit.exhibits.channels import Place, View
 from melaudit.audit.method import explain
-from melaudit.audit.preparation import load
-from melaudit.detectors.words import percent
+from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.preparation import load
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
+from melaudit.images.imagefile import read_image
 from melaudit.relevance import Explainer
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import SUMS_TO_ONE, Attention
-from melaudit.relevance.outputs import predictions, probabilities
-from melaudit.reports.panel import Tile, panel
+from melaudit.relevance.model.outputs import predictions, probabilities
+from melaudit.reports.page.panel import Tile, panel
+from melaudit.wording.sentences import percent
 
 
 def explain_image(

@@ -17,18 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from melaudit.audit.architectures import LoadedModel
-from melaudit.audit.conclusions import Conclusions, conclude, trust
-from melaudit.audit.configuration import Configuration
-from melaudit.audit.imagefile import read_image
-from melaudit.audit.outcome import measured
-from melaudit.audit.preparation import Prepared
-from melaudit.audit.provenance import run_id
-from melaudit.audit.store import Store
-from melaudit.audit.sweep import Known, Observer, Sweep, sample, sweep
+from melaudit.audit.conclude.conclusions import Conclusions, conclude, trust
+from melaudit.audit.conclude.outcome import measured
+from melaudit.audit.measure.store import Store
+from melaudit.audit.measure.sweep import Known, Observer, Sweep, sample, sweep
+from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.preparation import Prepared
+from melaudit.audit.prepare.provenance import run_id
 from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Trust
+from melaudit.images.imagefile import read_image
+from melaudit.models.architectures import LoadedModel
 from melaudit.relevance import Explainer
 
 AUTO = "auto"

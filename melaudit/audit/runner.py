@@ -9,12 +9,14 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from melaudit.audit.architectures import LoadedModel
-from melaudit.audit.assembly import Clock, assemble
-from melaudit.audit.concepts import concepts
-from melaudit.audit.configuration import Configuration, as_plain
-from melaudit.audit.edit_exhibits import edit_exhibits
-from melaudit.audit.exhibits import (
+from melaudit.audit.conclude.assembly import Clock, assemble
+from melaudit.audit.conclude.outcome import Outcome, artifacts, measured, outcome, reviewed
+from melaudit.audit.edits.interventions import intervene
+from melaudit.audit.edits.laboratory import Laboratory
+from melaudit.audit.edits.trial_store import TrialStore
+from melaudit.audit.exhibits.concepts import concepts
+from melaudit.audit.exhibits.edit_exhibits import edit_exhibits
+from melaudit.audit.exhibits.exhibits import (
     exhibits,
     gallery,
     mean_maps,
@@ -22,38 +24,30 @@ from melaudit.audit.exhibits import (
     shown,
     strips,
 )
-from melaudit.audit.feedback import FILE as SUSPICIOUS
-from melaudit.audit.feedback import read_reviews, write_suspicious
-from melaudit.audit.imagetable import write_images
-from melaudit.audit.interventions import intervene
-from melaudit.audit.laboratory import Laboratory
-from melaudit.audit.landscape import landscape
+from melaudit.audit.exhibits.images_parquet import write_images
+from melaudit.audit.exhibits.landscape import landscape
+from melaudit.audit.exhibits.part_details import part_details
+from melaudit.audit.groups.feedback import FILE as SUSPICIOUS
+from melaudit.audit.groups.feedback import read_reviews, write_suspicious
+from melaudit.audit.measure.learn_words import vocabularies
+from melaudit.audit.measure.store import Store
+from melaudit.audit.measure.sweep import Observer, Sweep, sample, sweep
+from melaudit.audit.measure.visual_words import SIDES
 from melaudit.audit.method import Examined, choose_method, explain, first_input
-from melaudit.audit.outcome import Outcome, artifacts, measured, outcome, reviewed
-from melaudit.audit.part_details import part_details
-from melaudit.audit.preparation import Prepared, prepare
-from melaudit.audit.provenance import run_id
-from melaudit.audit.store import Store
-from melaudit.audit.sweep import Observer, Sweep, sample, sweep
-from melaudit.audit.training_data import training_evidence
-from melaudit.audit.trial_store import TrialStore
-from melaudit.audit.vocabularies import vocabularies
-from melaudit.audit.vocabulary import SIDES
+from melaudit.audit.prepare.configuration import Configuration, as_plain
+from melaudit.audit.prepare.preparation import Prepared, prepare
+from melaudit.audit.prepare.provenance import run_id
+from melaudit.audit.prepare.training_data import training_evidence
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Measurements
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import StoreError
 from melaudit.findings import Findings, Operation
+from melaudit.models.architectures import LoadedModel
 from melaudit.publish import publish
 from melaudit.relevance import Explainer
-from melaudit.reports import (
-    read_findings,
-    record_file,
-    shared,
-    write_findings,
-    write_record,
-    write_report,
-)
+from melaudit.reports import read_findings, shared, write_findings, write_record, write_report
+from melaudit.reports.formats import record_file
 from melaudit.reports.interface import ConceptView, Record
 
 _RESULT_ONLY = (

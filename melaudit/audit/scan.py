@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts import artifacts
-from melaudit.audit.dataset import Dataset
-from melaudit.audit.looks import RULES, Look, look
-from melaudit.detectors.association import ALPHA, associate
-from melaudit.detectors.statistics import benjamini_hochberg
+from melaudit.detectors.rungs.opportunity import ALPHA, associate
 from melaudit.errors import ConfigurationError, DatasetError
+from melaudit.images.dataset import Dataset
+from melaudit.images.looks import RULES, Look, look
 from melaudit.reports.scan import Scan, Scanned
+from melaudit.statistics.estimates import benjamini_hochberg
 
 if TYPE_CHECKING:
-    from melaudit.audit.sweep import Observer
+    from melaudit.audit.measure.sweep import Observer
 
 FEWEST = 5
 """Images with and without an artifact below which no odds ratio is given."""

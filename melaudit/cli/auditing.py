@@ -27,7 +27,7 @@ from melaudit.findings import Findings, Verdict
 from melaudit.terminal import Terminal
 
 if TYPE_CHECKING:
-    from melaudit.audit.configuration import Configuration
+    from melaudit.audit.prepare.configuration import Configuration
 
 
 @click.command()
@@ -64,7 +64,7 @@ def run(
     working folder, --model alone is enough. With --policy or --baseline the exit code is that of
     the gate.
     """
-    from melaudit.audit.configuration import configure
+    from melaudit.audit.prepare.configuration import configure
 
     configuration = configure({**options, "sharing": sharing(no_images, blur)})
     # Read before the audit: a mistake in the policy should not cost an hour.
@@ -95,7 +95,7 @@ def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
 
     Succeeds (0) when the audit finds the planted ring.
     """
-    from melaudit.audit.configuration import configure
+    from melaudit.audit.prepare.configuration import configure
     from melaudit.demo import build_demo
 
     with Terminal() as terminal:

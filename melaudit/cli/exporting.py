@@ -25,7 +25,7 @@ def virelay(folder: Path, data: Path | None, out: Path | None) -> None:
     Maps are the low-resolution ones that an audit keeps of every image; without --data, pictures
     are its tiny ones. Needs the extra `virelay`.
     """
-    from melaudit.audit.virelay import export_virelay
+    from melaudit.audit.exhibits.virelay import export_virelay
 
     with Terminal() as terminal:
         project = export_virelay(folder, out or folder / "virelay", data)

@@ -31,8 +31,8 @@ from melaudit.terminal import Terminal, printable
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON to stdout.")
 def doctor(as_json: bool, **options: Any) -> None:
     """Say what a model is, check its maps on a few images, and predict the cost of an audit."""
-    from melaudit.audit.configuration import configure
     from melaudit.audit.doctor import described, examine
+    from melaudit.audit.prepare.configuration import configure
 
     configuration = configure(options)
     with Terminal(quiet=as_json) as terminal:
@@ -72,9 +72,9 @@ def explain(
     **options: Any,
 ) -> None:
     """Show one image beside its LRP map and the maps of its strongest channels (CRP), as a PNG."""
-    from melaudit.audit.channels import Place
-    from melaudit.audit.configuration import configure
+    from melaudit.audit.exhibits.channels import Place
     from melaudit.audit.explanation import explain_image
+    from melaudit.audit.prepare.configuration import configure
     from melaudit.publish import publish
 
     if outside_disk is not None and inside_disk is not None:
@@ -108,8 +108,8 @@ def convert(file: Path, out: Path, i_trust_this_file: bool) -> None:
     .pt2 go through torch's own loaders, which can run what is stored in them. That is why the
     command wants --i-trust-this-file.
     """
-    from melaudit.audit.convert import convert as convert_file
     from melaudit.errors import CheckpointError
+    from melaudit.models.convert import convert as convert_file
 
     if not i_trust_this_file:
         raise CheckpointError(

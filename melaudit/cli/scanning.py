@@ -37,8 +37,8 @@ def scan(
 
     No model is asked. The table goes to stdout, progress to stderr.
     """
-    from melaudit.audit.dataset import open_dataset
     from melaudit.audit.scan import scan as scan_images
+    from melaudit.images.dataset import open_dataset
     from melaudit.publish import publish
     from melaudit.reports.scan import to_csv, to_html, to_json, to_text
 

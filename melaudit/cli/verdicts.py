@@ -48,7 +48,7 @@ def sharing(no_images: bool, blur: bool) -> Sharing | None:
 
 def tell(findings: Findings, report: Path, *, quiet: bool) -> None:
     """Print an audit's verdict and what it rests on to stderr."""
-    from melaudit.reports.text import finding_rows, head, tail
+    from melaudit.reports.formats.text import finding_rows, head, tail
 
     terminal = Terminal()
     style = _STYLE[findings.verdict]
@@ -134,6 +134,6 @@ def findings_of(path: Path) -> Findings:
 
     Raises StoreError when there are none.
     """
-    from melaudit.reports.json_file import read_findings
+    from melaudit.reports.formats.json_file import read_findings
 
     return read_findings(path / "findings.json" if path.is_dir() else path)

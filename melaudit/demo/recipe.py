@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from melaudit.audit.configuration import SETTINGS_NAME
-from melaudit.audit.provenance import versions
+from melaudit.audit.prepare.configuration import SETTINGS_NAME
+from melaudit.audit.prepare.provenance import versions
 from melaudit.demo.dataset import CLASSES, TRUTH_NAME, DemoData, generate
 from melaudit.demo.training import TrainingReport, train
 from melaudit.errors import StoreError

@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from melaudit.audit.preprocessing import resolve
 from melaudit.demo.dataset import CLASSES, DemoData
+from melaudit.images.preprocessing import resolve
 from melaudit.publish import publish
 
 BATCH = 32

@@ -21,15 +21,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from melaudit.artifacts.interface import Artifact, Ruled
-from melaudit.detectors import association, claims, dependence_evidence, harm
-from melaudit.detectors.association import associate
-from melaudit.detectors.attention import Attention, attend
-from melaudit.detectors.claims import Climb
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.dependence import Dependence, depend
 from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
-from melaudit.detectors.regions import pooled, shares
-from melaudit.detectors.words import many
+from melaudit.detectors.measures.regions import pooled, shares
+from melaudit.detectors.rungs import claims, dependence_evidence, harm
+from melaudit.detectors.rungs import opportunity as association
+from melaudit.detectors.rungs.attention import Attention, attend
+from melaudit.detectors.rungs.claims import Climb
+from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.detectors.rungs.opportunity import associate
 from melaudit.findings import (
     Evidence,
     Finding,
@@ -40,6 +40,7 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.wording.sentences import many
 
 FEWEST = 5
 """Images with an artifact, and without, below which nothing is concluded from them."""

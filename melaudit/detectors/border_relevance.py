@@ -25,8 +25,6 @@ from scipy import stats
 
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
-from melaudit.detectors.statistics import proportion
-from melaudit.detectors.words import interval, many, percent
 from melaudit.findings import (
     Evidence,
     Finding,
@@ -38,6 +36,8 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.statistics.estimates import proportion
+from melaudit.wording.sentences import interval, many, percent
 
 BAND = 0.1
 """Width of the border band, in parts of the side."""

@@ -22,14 +22,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.detectors import association
-from melaudit.detectors.association import Association, associate
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
-from melaudit.detectors.recurrence import Place, detail, floor_of, places, structure
-from melaudit.detectors.regions import OTHERS, SHOWN, Excess, Stratum, excess
-from melaudit.detectors.statistics import Estimate
-from melaudit.detectors.words import interval, many, percent, ratio
+from melaudit.detectors.measures.recurrence import Place, detail, floor_of, places, structure
+from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
+from melaudit.detectors.rungs import opportunity as association
+from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import (
     Evidence,
     Finding,
@@ -40,6 +38,8 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.statistics.estimates import Estimate
+from melaudit.wording.sentences import interval, many, percent, ratio
 
 FEWEST = 50
 """Images of a predicted class in which structure can be said to recur."""

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.detectors import association
-from melaudit.detectors.association import associate
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
-from melaudit.detectors.words import ratio
+from melaudit.detectors.rungs import opportunity as association
+from melaudit.detectors.rungs.opportunity import associate
 from melaudit.findings import Finding, Rung, Skipped, severity_of
+from melaudit.wording.sentences import ratio
 
 FEWEST = 5
 """Labelled images with the artifact, and without, below which nothing is concluded."""

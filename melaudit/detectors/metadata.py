@@ -24,14 +24,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.detectors.association import Association, associate
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.encoding import Encoding, encode
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
-from melaudit.detectors.statistics import proportion
-from melaudit.detectors.subgroups import FEWEST, Gap, Grouping, gaps, grouping
-from melaudit.detectors.words import interval, many, percent, ratio
+from melaudit.detectors.measures.encoding import Encoding, encode
+from melaudit.detectors.measures.subgroups import FEWEST, Gap, Grouping, gaps, grouping
+from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table, Trust
+from melaudit.statistics.estimates import proportion
+from melaudit.wording.sentences import interval, many, percent, ratio
 
 PATIENT = ("site", "sex", "age")
 """Columns that a disease may go with by nature."""

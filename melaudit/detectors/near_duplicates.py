@@ -22,10 +22,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from melaudit.detectors.interface import Array, Batch, Measurements, Pictures, Result
-from melaudit.detectors.signatures import Matches, least_likeness, matches, signatures
-from melaudit.detectors.statistics import proportion
-from melaudit.detectors.words import interval, many, percent
+from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.statistics.estimates import proportion
+from melaudit.wording.sentences import interval, many, percent
 
 PEOPLE = ("patient_id", "lesion_id")
 """Columns that tell whose picture it is."""

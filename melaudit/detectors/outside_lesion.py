@@ -25,9 +25,15 @@ from scipy import ndimage
 
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
-from melaudit.detectors.regions import OTHERS, SHOWN, Excess, Stratum, excess, pooled, shares
-from melaudit.detectors.statistics import Estimate, mean_difference, permutation_test
-from melaudit.detectors.words import interval, many, percent
+from melaudit.detectors.measures.regions import (
+    OTHERS,
+    SHOWN,
+    Excess,
+    Stratum,
+    excess,
+    pooled,
+    shares,
+)
 from melaudit.findings import (
     Evidence,
     Finding,
@@ -38,6 +44,8 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.statistics.estimates import Estimate, mean_difference, permutation_test
+from melaudit.wording.sentences import interval, many, percent
 
 RIM = 0.03
 """Width of the rim that still counts as lesion, in parts of the side."""

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import Array, Batch, Measurements, Result
-from melaudit.detectors.properties import PROPERTIES, Family, Place, Property, measured
-from melaudit.detectors.ranks import minimum_detectable_auc, stratified_auc
-from melaudit.detectors.statistics import Estimate, auc
-from melaudit.detectors.words import interval, many, percent
+from melaudit.detectors.measures.properties import PROPERTIES, Family, Place, Property, measured
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.statistics.estimates import Estimate, auc
+from melaudit.statistics.ranks import minimum_detectable_auc, stratified_auc
+from melaudit.wording.sentences import interval, many, percent
 
 LEAST = 0.6
 """Area under the ROC curve from which a difference is worth a word: .6 is small, .7 plain."""

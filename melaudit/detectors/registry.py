@@ -13,20 +13,20 @@ from importlib.metadata import entry_points
 from melaudit.artifacts.registry import artifacts
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.border_relevance import BorderRelevance
-from melaudit.detectors.channel_uniformity import ChannelUniformity
-from melaudit.detectors.class_sensitivity import ClassSensitivity
-from melaudit.detectors.conservation import Conservation
-from melaudit.detectors.engine_agreement import EngineAgreement
-from melaudit.detectors.faithfulness import Faithfulness
+from melaudit.detectors.checks.channel_uniformity import ChannelUniformity
+from melaudit.detectors.checks.class_sensitivity import ClassSensitivity
+from melaudit.detectors.checks.conservation import Conservation
+from melaudit.detectors.checks.engine_agreement import EngineAgreement
+from melaudit.detectors.checks.faithfulness import Faithfulness
+from melaudit.detectors.checks.output_equivalence import OutputEquivalence
+from melaudit.detectors.checks.randomisation import Randomisation
 from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.interface import Detector
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.metadata import Metadata
 from melaudit.detectors.near_duplicates import NearDuplicates
-from melaudit.detectors.output_equivalence import OutputEquivalence
 from melaudit.detectors.outside_lesion import OutsideLesion
 from melaudit.detectors.property_label import PropertyLabel
-from melaudit.detectors.randomisation import Randomisation
 from melaudit.errors import DetectorError
 
 GROUP = "melaudit.detectors"

@@ -18,9 +18,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from melaudit.errors import RelevanceError
-from melaudit.relevance.intact import remember_state
-from melaudit.relevance.layers import Edge, find_layer, first_tensor
-from melaudit.relevance.outputs import find_logits, tensors
+from melaudit.relevance.model.intact import remember_state
+from melaudit.relevance.model.layers import Edge, find_layer, first_tensor
+from melaudit.relevance.model.outputs import find_logits, tensors
 
 PRODUCTS = ("mul", "mul_", "multiply", "multiply_", "__mul__", "__rmul__", "__imul__")
 """Names of torch's functions that multiply element by element."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from melaudit.relevance.attention import Source, is_product, per_channel
-from melaudit.relevance.outputs import tensors
+from melaudit.relevance.model.outputs import tensors
 
 
 @dataclass

@@ -1,21 +1,21 @@
 """Findings -> HTML, JSON and the files that machines and records want."""
 
-from melaudit.reports.affected import to_csv
-from melaudit.reports.annex import to_annex
-from melaudit.reports.bom import to_bom
-from melaudit.reports.comparison import compare
-from melaudit.reports.comparison_page import render_comparison
-from melaudit.reports.comparison_text import comparison_plain, comparison_text
-from melaudit.reports.html import Assets, render_report, render_split, write_report
-from melaudit.reports.json_file import read_findings, schema, to_json, write_findings
-from melaudit.reports.junit import to_junit
-from melaudit.reports.model_card import to_model_card
-from melaudit.reports.page import build_page
-from melaudit.reports.record_file import read_record, write_record
-from melaudit.reports.sarif import to_sarif
+from melaudit.reports.comparison.changes import compare
+from melaudit.reports.comparison.page import render_comparison
+from melaudit.reports.comparison.text import comparison_plain, comparison_text
+from melaudit.reports.formats.affected import to_csv
+from melaudit.reports.formats.annex import to_annex
+from melaudit.reports.formats.bom import to_bom
+from melaudit.reports.formats.json_file import read_findings, schema, to_json, write_findings
+from melaudit.reports.formats.junit import to_junit
+from melaudit.reports.formats.model_card import to_model_card
+from melaudit.reports.formats.record_file import read_record, write_record
+from melaudit.reports.formats.sarif import to_sarif
+from melaudit.reports.formats.step_summary import to_step_summary
+from melaudit.reports.formats.text import summary
+from melaudit.reports.page.html import Assets, render_report, render_split, write_report
+from melaudit.reports.page.page import build_page
 from melaudit.reports.sharing import Sharing, shared
-from melaudit.reports.step_summary import to_step_summary
-from melaudit.reports.text import summary
 
 __all__ = [
     "Assets",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 
-from melaudit.reports import wording
+from melaudit.wording import figures as wording
 
 _RATIO = re.compile(r"\b(ratio|over|times|fold)\b", re.IGNORECASE)
 _AREA = re.compile(r"\bROC curve\b", re.IGNORECASE)

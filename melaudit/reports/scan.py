@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit import templates
-from melaudit.reports import wording
-from melaudit.reports.sections.cards import TableView
+from melaudit.reports.page.sections.cards import TableView
+from melaudit.wording import figures as wording
 
 COLUMNS = ("artifact", "images", "goes with", "of it", "of the rest", "odds ratio", "95 %", "q")
 NUMERIC = (False, True, False, True, True, True, True, True)

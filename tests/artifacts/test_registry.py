@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from melaudit.artifacts import registry
-from melaudit.artifacts.dark_ring import DarkRing
+from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.errors import ArtifactError, MelauditError
 
 

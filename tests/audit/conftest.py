@@ -39,6 +39,6 @@ def planted() -> Planted:
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take fewer samples and nulls: what the tests plant needs no more."""
-    stability = sys.modules["melaudit.audit.stability"]
+    stability = sys.modules["melaudit.audit.groups.stability"]
     monkeypatch.setattr(stability, "DRAWS", 8)
     monkeypatch.setattr(stability, "NULLS", 4)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from melaudit.audit.channels import Place
-from melaudit.audit.configuration import Configuration
 from melaudit.audit.doctor import described, examine
+from melaudit.audit.exhibits.channels import Place
 from melaudit.audit.explanation import explain_image
+from melaudit.audit.prepare.configuration import Configuration
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.findings import Trust
-from melaudit.reports.panel import Tile, panel
+from melaudit.reports.page.panel import Tile, panel
 
 FACTORY = """
 import torch

@@ -14,18 +14,18 @@ from PIL import Image
 from torch import nn
 
 from melaudit.audit import method, runner
-from melaudit.audit.architectures import LoadedModel, from_module
-from melaudit.audit.configuration import Configuration
 from melaudit.audit.method import choose_method, methods
-from melaudit.audit.preparation import prepare
-from melaudit.detectors.class_sensitivity import ClassSensitivity
-from melaudit.detectors.conservation import Conservation
-from melaudit.detectors.faithfulness import Faithfulness
+from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.preparation import prepare
+from melaudit.detectors.checks.class_sensitivity import ClassSensitivity
+from melaudit.detectors.checks.conservation import Conservation
+from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.interface import Array, Batch, Detector, Measurements, Result
 from melaudit.errors import RelevanceError
 from melaudit.findings import Check, CheckStatus, Trust, Verdict
+from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.relevance import Explainer
-from melaudit.relevance.dataflow_engine import DataflowEngine
+from melaudit.relevance.dataflow.engine import DataflowEngine
 
 
 class Notes:

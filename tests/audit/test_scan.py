@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from melaudit.artifacts import registry
-from melaudit.artifacts.dark_ring import DarkRing
 from melaudit.artifacts.interface import RGB, Found
-from melaudit.audit import looks
-from melaudit.audit.dataset import open_dataset
+from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit.scan import scan
 from melaudit.cli import main
-from melaudit.detectors.statistics import odds_ratio
 from melaudit.errors import ConfigurationError, DatasetError
+from melaudit.images import looks
+from melaudit.images.dataset import open_dataset
 from melaudit.reports.scan import Scan, Scanned
+from melaudit.statistics.estimates import odds_ratio
 
 
 class Silent:

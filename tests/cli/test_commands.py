@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from melaudit.cli import cli, main
-from melaudit.relevance.engines import ENGINES
+from melaudit.relevance.engines.choice import ENGINES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

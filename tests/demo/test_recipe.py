@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from melaudit.audit.configuration import configure
+from melaudit.audit.prepare.configuration import configure
 from melaudit.demo.recipe import Recipe, build, write_settings
 from melaudit.errors import StoreError
 

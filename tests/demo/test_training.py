@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torchvision.models import resnet18
 
-from melaudit.audit.preprocessing import resolve
 from melaudit.demo.dataset import DemoData, draw, generate
 from melaudit.demo.plants import ring
 from melaudit.demo.training import train
+from melaudit.images.preprocessing import resolve
 
 
 def test_the_checkpoint_loads_as_plain_weights_into_a_standard_resnet18(

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage, stats
 
-from melaudit.artifacts.dark_ring import DarkRing as Ring
 from melaudit.artifacts.interface import Found
+from melaudit.artifacts.kinds.dark_ring import DarkRing as Ring
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import GRID, Batch, Measurements, Result, locate
-from melaudit.detectors.regions import Stratum, excess, pooled, shares
+from melaudit.detectors.measures.regions import Stratum, excess, pooled, shares
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Trust
 
 

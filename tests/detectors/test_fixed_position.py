@@ -13,7 +13,7 @@ from PIL import Image
 
 from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.interface import GRID, Measurements
-from melaudit.detectors.recurrence import coherence, detail, floor_of, places, structure
+from melaudit.detectors.measures.recurrence import coherence, detail, floor_of, places, structure
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
 
 MakeMeasurements = Callable[..., Measurements]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from melaudit.audit.conclusions import control_false_alarms
+from melaudit.audit.conclude.conclusions import control_false_alarms
 from melaudit.detectors.interface import Measurements, Pictures
+from melaudit.detectors.measures.signatures import SIDE
 from melaudit.detectors.near_duplicates import NearDuplicates
-from melaudit.detectors.signatures import SIDE
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
 
 Make = Callable[..., Measurements]

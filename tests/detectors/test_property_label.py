@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from melaudit.audit.conclusions import control_false_alarms
+from melaudit.audit.conclude.conclusions import control_false_alarms
 from melaudit.detectors.interface import Measurements, Result
-from melaudit.detectors.properties import PROPERTIES, measured
+from melaudit.detectors.measures.properties import PROPERTIES, measured
 from melaudit.detectors.property_label import PropertyLabel
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
 

@@ -12,9 +12,9 @@ from zennit.composites import EpsilonPlus
 
 from melaudit.errors import ConfigurationError, RelevanceError
 from melaudit.relevance import Attribution, Explainer
-from melaudit.relevance.composites import NAMES, find_composite
-from melaudit.relevance.engines import choose_engine, exact
-from melaudit.relevance.parts import Parts, join
+from melaudit.relevance.batches import Parts, join
+from melaudit.relevance.engines.choice import choose_engine, exact
+from melaudit.relevance.engines.composites import NAMES, find_composite
 
 
 def small_net(outputs: int = 3) -> nn.Sequential:

@@ -59,7 +59,7 @@ from melaudit.reports.interface import (
     Series,
     Version,
 )
-from melaudit.reports.page import Page
+from melaudit.reports.page.page import Page
 
 SIDE = 64
 

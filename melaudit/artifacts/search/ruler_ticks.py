@@ -1,0 +1,197 @@
+"""The search for a ruler: small dark marks that stand side by side, or in even steps.
+
+Two things tell ticks from other small dark marks: more of the marks around are parallel to one
+than chance would have it; or marks follow each other in even steps, further than chance would
+let them. The second is an a-contrario test (Desolneux, Moisan and Morel 2000): the expected number
+of rows as long among as many marks strewn at random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import RGB, Mask
+from melaudit.artifacts.picture import Layer, reduced
+from melaudit.artifacts.search.marks import (
+    SIDE,
+    Marks,
+    Pairs,
+    Values,
+    distances,
+    marks,
+    parallel,
+    ratio,
+)
+
+OFFSET = 12.0
+"""Levels added before logarithms are taken, so that noise in the dark is no contrast."""
+THICK = 0.04
+"""Width of the widest tick, in sides."""
+CONTRAST = 0.12
+"""Log brightness by which a mark is darker than what surrounds it."""
+STANDS_OUT = 5.0
+"""Times by which it exceeds the mean contrast around: skin has texture, lesions have more."""
+MOST = 100
+"""Marks that are compared, the strongest: pairs grow with the square."""
+LONGEST, WIDEST, FEWEST = 0.16, 0.05, 3
+"""Length and width of the largest mark, in sides, and pixels of the smallest."""
+NEIGHBOURHOOD = 0.15
+"""Radius within which marks stand side by side, in sides."""
+BY_CHANCE = 0.3
+"""Share of near marks that may be parallel without meaning anything."""
+STEP = (0.015, 0.16)
+"""Shortest and longest step of a row, in sides."""
+STEPS = 24
+CLOSEST = 1.3
+"""Least step, in widths of a mark."""
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """What speaks for a ruler."""
+
+    excess: float
+    """Parallel neighbours of the mark that has most, beyond chance."""
+    surprise: float
+    """-log10 of the expected number of rows as even and as long."""
+    mask: Mask
+    """(h, w) of the reduced copy, on the marks that belong to it."""
+
+
+def ticks(image: RGB) -> Ticks:
+    """Look for the ticks of a ruler on the reduced copy of an image."""
+    red = np.asarray(reduced(image, SIDE)[..., 0], np.float32)
+    side = max(red.shape)
+    found = _candidates(red)
+    if len(found) < 2:
+        return Ticks(0.0, 0.0, np.zeros(red.shape, np.bool_))
+    _, far = distances(found)
+    near = (far > 0.012 * side) & (far < NEIGHBOURHOOD * side)
+    pairs = parallel(found, near)
+    excess = pairs.sum(1) - BY_CHANCE * near.sum(1)
+    surprise, row = _row(found, red.shape, side)
+    members = _joined(pairs, int(excess.argmax())) if excess.max() > 0 else np.zeros(0, np.int64)
+    belongs = found.chosen(np.union1d(members, row).astype(np.int64))
+    return Ticks(float(excess.max()), surprise, belongs.mask())
+
+
+def _candidates(red: Layer) -> Marks:
+    """Return small dark marks in the red channel (h, w), but for those of a lesion."""
+    side = max(red.shape)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (round(THICK * side) // 2 * 2 + 1,) * 2)
+    filled = cv2.morphologyEx(red, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
+    contrast = np.log((filled + OFFSET) / (red + OFFSET))
+    window = max(3, round(0.23 * side))
+    common = cv2.blur(contrast, (window, window))
+    clear = (contrast > CONTRAST) & (contrast > STANDS_OUT * common)
+    found = marks(np.where(clear, contrast, 0).astype(np.float32))
+    y, x = np.rint(found.centre).astype(np.int64).T
+    fits = (found.length <= LONGEST * side) & (found.width <= WIDEST * side) & ~_dark(red)[y, x]
+    return found.chosen(fits & (found.area >= FEWEST)).strongest(MOST)
+
+
+def _dark(red: Layer) -> Mask:
+    """Return what is too dark to carry marks, and a lesion in the middle (h, w)."""
+    height, width = red.shape
+    window = max(3, round(0.06 * max(red.shape)))
+    level = cv2.blur(red, (window, window))
+    share = np.asarray(level, np.float32) / max(float(np.percentile(level, 75)), 1.0)
+    y = (np.arange(height)[:, None] + 0.5) / height - 0.5
+    x = (np.arange(width)[None] + 0.5) / width - 0.5
+    lesion = (share < 0.85) & (np.hypot(y, x) < 0.45)
+    grown = cv2.dilate(lesion.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    dark: Mask = grown | (share < 0.3)
+    return dark
+
+
+def _joined(pairs: Pairs, start: int) -> NDArray[np.int64]:
+    """Return the marks that pairs join to one, itself included."""
+    members = np.zeros(len(pairs), np.bool_)
+    members[start] = True
+    while True:
+        grown = members | pairs[members].any(0) | pairs[:, members].any(1)
+        if (grown == members).all():
+            return np.flatnonzero(members)
+        members = grown
+
+
+def _row(found: Marks, shape: tuple[int, ...], side: int) -> tuple[float, NDArray[np.int64]]:
+    """Return how surprising the most surprising even row of marks is, and which marks it has."""
+    way, far = distances(found)
+    alike = (ratio(found.length) < 2.6) & (ratio(found.strength) < 2.2) & (ratio(found.width) < 2)
+    first, second = np.nonzero(_steps(found, way, far, alike, side))
+    if not len(first):
+        return 0.0, np.zeros(0, np.int64)
+    nearby = ((far < 0.2 * side) & alike).sum(1) / (np.pi * (0.2 * side) ** 2 * 0.8)
+    slack = np.clip(np.minimum(0.25 * far[first, second], 0.012 * side), 1, None)
+    members = _followed(found, way, alike, first, second, slack, shape)
+    length = (members >= 0).sum(1)
+    chance = np.clip(1 - np.exp(-nearby[first] * np.pi * slack**2), 1e-3, 1)
+    surprise = -np.log10(len(first)) - (length - 2) * np.log10(chance)
+    best = int(surprise.argmax())
+    row = members[best][members[best] >= 0] if surprise[best] > 1 else np.zeros(0, np.int64)
+    return float(surprise[best]), row
+
+
+def _steps(found: Marks, way: Values, far: Values, alike: Pairs, side: int) -> Pairs:
+    """Return which pairs of marks may be neighbours in a row: not end to end, nor too far."""
+    axis = np.stack([np.sin(found.angle), np.cos(found.angle)], 1)
+    end_to_end = np.abs((way * axis[:, None]).sum(2)) > 0.8 * far
+    slender = (found.length / found.width > 1.8)[:, None]
+    steps: Pairs = alike & (far > STEP[0] * side) & (far < STEP[1] * side)
+    steps &= ~(slender & end_to_end) & (far > CLOSEST * found.width[:, None])
+    return steps
+
+
+def _followed(
+    found: Marks,
+    way: Values,
+    alike: Pairs,
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    slack: Values,
+    shape: tuple[int, ...],
+) -> NDArray[np.int64]:
+    """Go on from each pair in the same step for as long as there is a mark.
+
+    Returns the marks of each row (rows, steps + 2), -1 after the last.
+    """
+    nearest = _nearest(found, shape)
+    step, at = way[first, second], found.centre[second]
+    members = np.full((len(first), STEPS + 2), -1, np.int64)
+    members[:, 0], members[:, 1] = first, second
+    alive = np.arange(len(first))
+    for k in range(STEPS):
+        ahead = at[alive] + step[alive]
+        y, x = np.rint(ahead).astype(np.int64).T
+        inside = (y >= 0) & (x >= 0) & (y < shape[0]) & (x < shape[1])
+        alive, ahead = alive[inside], ahead[inside]
+        who = nearest[y[inside], x[inside]]
+        off = np.hypot(*(found.centre[who] - ahead).T)
+        hit = (off < slack[alive]) & alike[first[alive], who]
+        alive, who = alive[hit], who[hit]
+        if not len(alive):
+            break
+        # The camera looks at the ruler aslant: steps may drift.
+        step[alive] = 0.6 * step[alive] + 0.4 * (found.centre[who] - at[alive])
+        at[alive] = found.centre[who]
+        members[alive, k + 2] = who
+    return members
+
+
+def _nearest(found: Marks, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the mark nearest to each pixel (h, w)."""
+    y, x = np.rint(found.centre).astype(np.int64).T
+    empty = np.full(shape, 255, np.uint8)
+    empty[y, x] = 0
+    _, label = cv2.distanceTransformWithLabels(
+        empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    named = np.zeros(int(label.max()) + 1, np.int64)
+    named[label[y, x]] = np.arange(len(found))
+    nearest: NDArray[np.int64] = named[label]
+    return nearest

@@ -1,0 +1,128 @@
+"""Puts the findings document together: verdict, counts, warnings, provenance."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from melaudit.audit.conclude.outcome import Outcome
+from melaudit.audit.conclude.performance import doubts
+from melaudit.audit.conclude.verdict import coverage_doubt, judge
+from melaudit.audit.measure.store import Store
+from melaudit.audit.prepare.configuration import Configuration, as_plain
+from melaudit.audit.prepare.preparation import Prepared
+from melaudit.audit.prepare.provenance import versions
+from melaudit.findings import Explanations, Findings, Inputs, Operation, Provenance
+
+NO_LOSS = frozenset({"not_an_image_extension", "apple_double", "repeated_row"})
+"""Reasons to leave out a file or row that take no image away from the audit."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When a run began."""
+
+    started: datetime
+    ticks: float
+
+    @classmethod
+    def start(cls) -> Clock:
+        """Start the clock now."""
+        return cls(datetime.now(UTC), time.monotonic())
+
+    def seconds(self) -> float:
+        """Return the seconds since the start."""
+        return round(time.monotonic() - self.ticks, 1)
+
+
+def assemble(
+    configuration: Configuration,
+    prepared: Prepared,
+    outcome: Outcome,
+    store: Store,
+    engine: str,
+    operations: tuple[Operation, ...],
+    clock: Clock,
+    command: str,
+) -> Findings:
+    """Return the whole findings document of a run."""
+    conclusions = outcome.conclusions
+    warnings = [*prepared.notes]
+    uncertain = [
+        doubt
+        for doubt in (
+            doubts(outcome.performance),
+            coverage_doubt(
+                prepared.dataset.labels,
+                store.column("status") == "skipped",
+                prepared.classes,
+                configuration.max_skipped,
+                sum(n for reason, n in prepared.dataset.skipped.items() if reason not in NO_LOSS),
+            ),
+        )
+        if doubt
+    ]
+    verdict, reason = judge(
+        conclusions.findings,
+        conclusions.trust,
+        uncertain,
+        configuration.fail_on,
+        {n.artifact: n.n for n in conclusions.not_found},
+    )
+    return Findings(
+        verdict=verdict,
+        reason=reason,
+        explanations=Explanations(
+            conclusions.trust, engine, outcome.measurements.layer, conclusions.checks, operations
+        ),
+        performance=outcome.performance,
+        findings=conclusions.findings,
+        not_found=conclusions.not_found,
+        clusters=outcome.clusters,
+        skipped=outcome.skipped,
+        prototypes=outcome.prototypes,
+        outliers=outcome.outliers,
+        slices=outcome.slices,
+        concepts=outcome.concepts,
+        probes=outcome.probes,
+        inputs=inputs(prepared, store),
+        provenance=Provenance(
+            model=prepared.loaded.name,
+            model_sha256=prepared.loaded.sha256,
+            architecture=prepared.loaded.architecture,
+            data=configuration.data.name,
+            data_fingerprint=prepared.dataset.fingerprint,
+            classes=prepared.classes,
+            positive=None if prepared.positive is None else prepared.classes[prepared.positive],
+            preprocessing=prepared.preprocessing.describe(),
+            config=as_plain(configuration),
+            command=command,
+            versions=versions(),
+            seed=configuration.seed,
+            device=str(prepared.device),
+            started=clock.started.isoformat(timespec="seconds"),
+            seconds=clock.seconds(),
+        ),
+        warnings=tuple(dict.fromkeys([*uncertain, *warnings])),
+        controls=outcome.controls,
+    )
+
+
+def inputs(prepared: Prepared, store: Store) -> Inputs:
+    """Count what became of every image that was named."""
+    flagged: Counter[str] = Counter()
+    skipped: Counter[str] = Counter(prepared.dataset.skipped)
+    status = store.column("status")
+    for state, reasons in zip(status, store.column("reasons"), strict=True):
+        for reason in str(reasons).split(","):
+            if reason and state != "ok":
+                (skipped if state == "skipped" else flagged)[reason] += 1
+    return Inputs(
+        read=int(np.sum(status != "skipped")),
+        flagged=dict(sorted(flagged.items())),
+        skipped=dict(sorted(skipped.items())),
+    )

@@ -1,0 +1,206 @@
+"""Controls on the user's own model and data: would this audit raise a false alarm, miss a true one?
+
+Negative controls put the audit's own tests to what is certainly nothing: shuffled labels, regions
+laid on images that do not show them. The positive one plants evidence of known strength in the
+model's own answers and asks how weak it may be and still be found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom, false_discovery_control
+
+from melaudit.detectors.artifact import FEWEST
+from melaudit.detectors.interface import Measurements
+from melaudit.detectors.measures.regions import Stratum, excess
+from melaudit.detectors.rungs.attention import looks
+from melaudit.detectors.rungs.dependence import ALPHA, LEAST_SHARE, log_odds, turned
+from melaudit.detectors.rungs.dependence import FEWEST as FEWEST_TRIALS
+from melaudit.detectors.rungs.opportunity import associate
+from melaudit.findings import Control, Trust
+from melaudit.wording.sentences import many, percent, points
+
+DRAWS = 20
+"""Shuffles, and null regions, of a run."""
+MAPS = 60
+"""Images that null regions are laid on, and as many that they are held against."""
+STRENGTHS = tuple(np.linspace(0.25, 8.0, 32))
+"""Log-odds that are planted, weakest first."""
+PLANTS = 40
+"""Audits that are imitated for each."""
+POWER = 0.8
+"""Share of them in which a strength must be found."""
+
+Rows = NDArray[np.bool_]
+
+
+def controls(table: Measurements, present: Mapping[str, Rows]) -> tuple[Control, ...]:
+    """Run all controls that these measurements allow; `present`: artifact -> (n,)."""
+    frequent = {
+        name: rows for name, rows in present.items() if FEWEST <= rows.sum() <= len(rows) - FEWEST
+    }
+    found = (
+        _shuffled_labels(table, frequent),
+        _null_regions(table, frequent),
+        _planted_evidence(table),
+    )
+    return tuple(control for control in found if control is not None)
+
+
+def _shuffled_labels(table: Measurements, present: Mapping[str, Rows]) -> Control | None:
+    """Count the shuffles of the labels in which any artifact seems to go with a class."""
+    labels = table.labels
+    if not present or not 0 < (labels >= 0).sum():
+        return None
+    rng = np.random.default_rng(table.seed)
+    alarms = 0
+    for _ in range(DRAWS):
+        shuffled = labels.copy()
+        known = np.flatnonzero(labels >= 0)
+        shuffled[known] = rng.permutation(labels[known])
+        tried = [associate(rows, shuffled, table.classes) for rows in present.values()]
+        tested = [a for a in tried if a is not None]
+        if tested:
+            q = false_discovery_control([a.odds.p_value or 0.0 for a in tested])
+            alarms += any(a.reached and qi <= ALPHA for a, qi in zip(tested, q, strict=True))
+    return _negative(
+        "shuffled_labels",
+        "Labels shuffled",
+        alarms,
+        f"With the labels dealt out at random, {many(len(present), 'artifact')} "
+        f"{'was' if len(present) == 1 else 'were'} tested for a link with them",
+    )
+
+
+def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control | None:
+    """Lay the masks of the most frequent artifact on images that do not show it."""
+    if table.explanations is Trust.UNUSABLE:
+        return None
+    placed = {name: rows for name, rows in present.items() if _has_masks(table, name)}
+    if not placed:
+        return None
+    name = max(placed, key=lambda artifact: int(placed[artifact].sum()))
+    kind = int(np.bincount(table.targets[~placed[name]]).argmax())
+    free = np.flatnonzero(~placed[name] & (table.targets == kind))
+    masked = np.flatnonzero(placed[name] & (table[f"{name}.area"] > 0))
+    if len(free) < 4 * FEWEST_TRIALS or len(masked) < FEWEST:
+        return None
+    masks = table[f"{name}.mask"][masked].reshape(len(masked), -1) / 255.0
+    maps = _maps(table, free)
+    rng = np.random.default_rng(table.seed)
+    alarms = 0
+    for draw in range(DRAWS):
+        order = rng.permutation(len(free))
+        half = min(MAPS, len(free) // 2)
+        own, others = maps[order[:half]], maps[order[half : 2 * half]]
+        laid = masks[rng.integers(0, len(masks), half)]
+        alarms += looks(excess([Stratum(laid, own, others)], table.seed + draw))
+    return _negative(
+        "null_regions",
+        "Regions where nothing is",
+        alarms,
+        f"Masks of {name.replace('_', ' ')} were laid on images called {table.classes[kind]} that "
+        "do not show it, and their relevance there compared with that of other such images",
+    )
+
+
+def _planted_evidence(table: Measurements) -> Control | None:
+    """Find the weakest evidence that, planted in answers to placebos, would be called a use."""
+    kind = 1 if table.positive is None else table.positive
+    at = [
+        log_odds(trials.after[rows], kind)
+        for trials in table.trials.values()
+        for edit in trials.edits
+        if edit.placebo_for == "add" and edit.look_alike is None
+        if len(rows := trials.of(edit.id)) >= FEWEST_TRIALS
+    ]
+    if not at:
+        return None
+
+    def turning(strength: float) -> float:
+        return turned(table.logits, kind, strength)
+
+    margins = max(at, key=len)
+    rng = np.random.default_rng(table.seed)
+    weakest = next(
+        (
+            (strength, moved)
+            for strength in STRENGTHS
+            if (moved := _moved_when_found(margins, strength, turning(strength), rng)) is not None
+        ),
+        None,
+    )
+    if weakest is None:
+        statement = (
+            f"No evidence up to {STRENGTHS[-1]:.0f} in log-odds, added to the model's answers to "
+            f"{len(margins)} pictures, would have been found reliably: with so few pictures, or "
+            "answers so sure, this audit cannot tell whether the model uses anything."
+        )
+    else:
+        statement = (
+            f"Evidence of {weakest[0]:.2g} in log-odds, added to the model's answers to "
+            f"{len(margins)} pictures with a placebo, moves {points(weakest[1])} decisions; a cue "
+            f"as strong as that would have been called a use in {percent(POWER)} of audits like "
+            "this one, a weaker one would more often have been missed."
+        )
+    return Control(
+        id="planted_evidence",
+        title="Evidence planted in the model's answers",
+        kind="positive",
+        statement=statement,
+        value=None if weakest is None else weakest[1],
+        n=len(margins),
+        passed=weakest is not None,
+    )
+
+
+def _moved_when_found(
+    margins: NDArray[np.float64], strength: float, turning: float, rng: np.random.Generator
+) -> float | None:
+    """Return the share of decisions that a planted strength moves, if it is found often enough.
+
+    Judged as `Effect.reached` judges: by the decisions that it turns on all the images, `turning`
+    (its log-odds are the same on every picture, so their test is clear), or by those seen to turn,
+    in closed form: what is planted moves decisions one way only, so the test of signs is
+    2 * .5 ** moved.
+    """
+    n = len(margins)
+    drawn = margins[rng.integers(0, n, (PLANTS, n))]
+    moved = ((drawn + strength > 0) & (drawn <= 0)).sum(1)
+    seen = (2.0 * 0.5**moved < ALPHA) & (moved / n >= LEAST_SHARE)
+    found = 1.0 if turning >= LEAST_SHARE else seen.mean()
+    return float(moved.mean() / n) if found >= POWER else None
+
+
+def _negative(identity: str, title: str, alarms: int, done: str) -> Control:
+    """Put a negative control into words; it fails where chance hardly gives as many alarms."""
+    most = int(binom.ppf(0.99, DRAWS, ALPHA))
+    passed = alarms <= most
+    verdict = "as it should be" if passed else f"more than the {most} that chance explains"
+    return Control(
+        id=identity,
+        title=title,
+        kind="negative",
+        statement=f"{done}, {DRAWS} times: {many(alarms, 'false alarm')}, {verdict}.",
+        value=alarms / DRAWS,
+        n=DRAWS,
+        passed=passed,
+    )
+
+
+def _maps(table: Measurements, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    absolute = table["relevance.positive"][rows].astype(np.float64)
+    absolute = (absolute + table["relevance.negative"][rows]).reshape(len(rows), -1)
+    out: NDArray[np.float64] = absolute / np.maximum(absolute.sum(1, keepdims=True), 1e-12)
+    return out
+
+
+def _has_masks(table: Measurements, name: str) -> bool:
+    try:
+        table[f"{name}.mask"]
+    except KeyError:  # the whole picture has it
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Images edited and shown to the model again."""

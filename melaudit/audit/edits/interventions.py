@@ -1,0 +1,361 @@
+"""Interventions: images with an artifact put in, taken out or imitated, shown to the model again.
+
+Forward passes only, on a seeded sample matched over the classes. Every artifact is screened: put
+in, taken out, and against the placebos that should mean nothing. Where decisions move, more is
+asked: what resembles it, smaller doses, and the artifact on skin without a lesion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import RGB, Artifact, Kinds, Mask
+from melaudit.artifacts.painting.lesion import without_lesion
+from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
+from melaudit.audit.edits.trial_store import TrialStore
+from melaudit.audit.measure.sweep import Observer
+from melaudit.detectors.interface import Array, Edit, Measurements, Trials
+from melaudit.detectors.rungs.dependence import Dependence, depend, left_alone
+from melaudit.errors import StoreError
+
+PER_CLASS = 40
+"""Images of each class that are edited, with the artifact and without."""
+MOST = 160
+"""Images of all classes together."""
+FEWEST_PER_CLASS = 8
+DOSES = (0.25, 0.5, 0.75)
+PER_DOSE = 16
+"""Images of each class that are given smaller doses, and skin without a lesion."""
+EXAMPLES = 24
+"""Images that show an artifact of many kinds, by which its kind is told, at most."""
+FEWEST_EXAMPLES = 4
+PROMISING = 0.06
+"""Change of decisions beyond the placebo from which more is asked."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One edited picture, before the model has seen it."""
+
+    edit: Edit
+    row: int
+    dose: float
+    picture: RGB
+    before: RGB | None = None
+    """What the edited picture is held against; None for the image as it is."""
+
+
+@dataclass
+class _Results:
+    """What the model said of the attempts at one artifact, as they come in."""
+
+    edits: dict[str, Edit] = field(default_factory=dict)
+    kept: list[tuple[str, int, float]] = field(default_factory=list)
+    before: list[NDArray[np.float32]] = field(default_factory=list)
+    after: list[NDArray[np.float32]] = field(default_factory=list)
+    features: list[NDArray[np.float32] | None] = field(default_factory=list)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return all of it as arrays, by name, as they are stored."""
+        names = list(self.edits)
+        ids, rows, doses = zip(*self.kept, strict=True) if self.kept else ((), (), ())
+        told = [dataclasses.asdict(edit) for edit in self.edits.values()]
+        known = [i for i, values in enumerate(self.features) if values is not None]
+        features = [values for values in self.features if values is not None]
+        return {
+            "edits": np.array(json.dumps(told)),
+            "edit": np.array([names.index(identity) for identity in ids], np.int64),
+            "rows": np.array(rows, np.int64),
+            "dose": np.array(doses, np.float64),
+            "before": np.array(self.before, np.float32),
+            "after": np.array(self.after, np.float32),
+            "described": np.array(known, np.int64),
+            "features": np.array(features, np.float32),
+        }
+
+    @staticmethod
+    def of(arrays: Mapping[str, Array]) -> _Results:
+        """Read what `arrays` wrote."""
+        edits = {e["id"]: Edit(**e) for e in json.loads(str(arrays["edits"]))}
+        names = list(edits)
+        features: list[NDArray[np.float32] | None] = [None] * len(arrays["rows"])
+        for i, values in zip(arrays["described"], arrays["features"], strict=True):
+            features[int(i)] = values
+        return _Results(
+            edits,
+            [
+                (names[int(edit)], int(row), float(dose))
+                for edit, row, dose in zip(
+                    arrays["edit"], arrays["rows"], arrays["dose"], strict=True
+                )
+            ],
+            list(arrays["before"]),
+            list(arrays["after"]),
+            features,
+        )
+
+
+def intervene(
+    artifacts: Sequence[Artifact],
+    table: Measurements,
+    laboratory: Laboratory,
+    observer: Observer,
+    per_class: int = PER_CLASS,
+    store: TrialStore | None = None,
+) -> dict[str, Trials]:
+    """Edit images for every artifact and return what the model said of them, by artifact.
+
+    Artifacts may be anybody's: one that fails is left out, and the user is told. What `store` holds
+    of an earlier run is taken from there, and what is new is kept in it.
+    """
+    observer.stage("Editing images", len(artifacts), "artifacts")
+    results: dict[str, _Results] = {}
+    for artifact in artifacts:
+        kept = None if store is None else store.read(artifact.id)
+        try:
+            if kept is None:
+                results[artifact.id] = _tried(artifact, table, laboratory, per_class, store)
+            else:
+                results[artifact.id] = _remembered(kept, laboratory)
+        except StoreError:
+            raise
+        except Exception as error:  # whatever a foreign artifact raises: the run goes on
+            observer.note(f"{artifact.id} cannot be put in or taken out: {error!r}")
+        observer.advance(1, computed=kept is None)
+    reference = laboratory.reference()
+    return {name: _trials(found, reference) for name, found in results.items() if found.kept}
+
+
+def chosen(rows: NDArray[np.bool_], kinds: Rows, per_class: int, seed: int) -> Rows:
+    """Choose rows (k,), as many of each kind as there are, up to `per_class`, at random.
+
+    rows, kinds: (n,). The same images are chosen for every artifact, as far as they will do, so
+    that they are read once.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows))
+    present = np.unique(kinds)
+    each = max(FEWEST_PER_CLASS, min(per_class, MOST // max(len(present), 1)))
+    picked = [order[rows[order] & (kinds[order] == kind)][:each] for kind in present]
+    out: Rows = np.sort(np.concatenate(picked)) if picked else np.empty(0, np.int64)
+    return out
+
+
+def as_shown(artifact: Artifact, table: Measurements, laboratory: Laboratory) -> Artifact:
+    """Return the artifact of the kind that images show of the class that shows it most often.
+
+    A model can only have learned the kind it met: a blue cast, and no red one. Where it has no
+    kinds, or too few images show it to tell, it is returned as it is.
+    """
+    if not isinstance(artifact, Kinds):
+        return artifact
+    present, kinds = _present(artifact, table), _kinds(table)
+    most = max(np.unique(kinds), key=lambda kind: present[kinds == kind].mean())
+    examples = chosen(present & (kinds == most), kinds, EXAMPLES, table.seed)
+    if len(examples) < FEWEST_EXAMPLES:
+        return artifact
+    return artifact.like(picture for _, picture in laboratory.pictures(examples))
+
+
+def _present(artifact: Artifact, table: Measurements) -> NDArray[np.bool_]:
+    present: NDArray[np.bool_] = table[f"{artifact.id}.present"].astype(bool)
+    return present
+
+
+def _kinds(table: Measurements) -> Rows:
+    """Return the label (n,) of each image, or what it is called where that is unknown."""
+    return np.where(table.labels >= 0, table.labels, table.predictions)
+
+
+def _tried(
+    artifact: Artifact,
+    table: Measurements,
+    laboratory: Laboratory,
+    per_class: int,
+    store: TrialStore | None,
+) -> _Results:
+    """Try an artifact, and keep what was seen together with the images it is held against."""
+    results = _try(artifact, table, laboratory, per_class)
+    if store is not None and results.kept:
+        met = laboratory.recall(row for _, row, _ in results.kept)
+        natural: dict[str, Array] = {
+            "met": met.rows,
+            "met.logits": met.logits,
+            "met.features": met.features,
+        }
+        store.write(artifact.id, results.arrays() | natural)
+    return results
+
+
+def _remembered(kept: Mapping[str, Array], laboratory: Laboratory) -> _Results:
+    """Return what was seen before the run was cut short."""
+    met = (kept[name] for name in ("met.logits", "met.features", "met"))
+    laboratory.remember(Seen(*met))
+    return _Results.of(kept)
+
+
+def _try(
+    artifact: Artifact, table: Measurements, laboratory: Laboratory, per_class: int
+) -> _Results:
+    present, kinds = _present(artifact, table), _kinds(table)
+    artifact = as_shown(artifact, table, laboratory)
+    lacking = chosen(~present, kinds, per_class, table.seed)
+    having = chosen(present, kinds, per_class, table.seed)
+    results = _Results()
+    _show(results, laboratory, _put_in(artifact, lacking, laboratory, table.seed), features=True)
+    taken = _taken_out(artifact, having, lacking, kinds, laboratory)
+    _show(results, laboratory, taken)
+    if _promising(artifact, table, results):
+        few = chosen(~present, kinds, min(PER_DOSE, per_class), table.seed)
+        _show(results, laboratory, _resembling(artifact, lacking, laboratory, table.seed))
+        _show(results, laboratory, _doses(artifact, few, laboratory, table.seed))
+        _show(results, laboratory, _on_bare_skin(artifact, few, laboratory, table.seed))
+    return results
+
+
+def _put_in(
+    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
+) -> Iterator[Attempt]:
+    """Yield each image with the artifact put in, and with the placebos that mean nothing."""
+    edit = Edit("add", f"{artifact.words.shows} put in")
+    for row, image in laboratory.pictures(rows):
+        edited = artifact.add(image, draws(artifact, row, seed), dose)
+        yield Attempt(edit, row, dose, edited.image)
+        for placebo in artifact.placebos(image, edited, draws(artifact, row, seed + 1)):
+            if placebo.look_alike is None:
+                yield Attempt(Edit(placebo.id, placebo.title, "add"), row, dose, placebo.image)
+
+
+def _resembling(
+    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
+) -> Iterator[Attempt]:
+    """Yield each image with what shares a property with the artifact."""
+    for row, image in laboratory.pictures(rows):
+        edited = artifact.add(image, draws(artifact, row, seed))
+        for placebo in artifact.placebos(image, edited, draws(artifact, row, seed + 1)):
+            if placebo.look_alike is not None:
+                edit = Edit(placebo.id, placebo.title, "add", placebo.look_alike)
+                yield Attempt(edit, row, 1.0, placebo.image)
+
+
+def _doses(artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int) -> Iterator[Attempt]:
+    for dose in DOSES:
+        yield from _put_in(artifact, rows, laboratory, seed, dose)
+
+
+def _on_bare_skin(
+    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
+) -> Iterator[Attempt]:
+    """Yield the artifact on skin without a lesion, held against that skin."""
+    edit = Edit("bare", f"{artifact.words.shows} on skin without a lesion")
+    for row, image in laboratory.pictures(rows):
+        bare = without_lesion(image, draws(artifact, row, seed + 2))
+        edited = artifact.add(bare, draws(artifact, row, seed))
+        yield Attempt(edit, row, 1.0, edited.image, before=bare)
+
+
+def _taken_out(
+    artifact: Artifact, rows: Rows, others: Rows, kinds: Rows, laboratory: Laboratory
+) -> Iterator[Attempt]:
+    """Yield each image with its artifact taken out, and the same place filled on another image.
+
+    The other image shows no artifact and is of the same kind; what filling does to its decision is
+    not due to the artifact. What the whole picture has is not taken out: on a picture without it
+    there is nothing to correct, so no placebo would change as much.
+    """
+    if artifact.overall:
+        return
+    taken = Edit("remove", f"the {artifact.words.thing} taken out")
+    filled = Edit(
+        "elsewhere", f"the same place filled on {artifact.words.lacking} images", "remove"
+    )
+    partners = {kind: list(others[kinds[others] == kind]) for kind in np.unique(kinds)}
+    for row, image in laboratory.pictures(rows):
+        found = laboratory.find(artifact, row, image)
+        if not found.mask.any():  # seen at full size only, or somebody said so and not where
+            continue
+        yield Attempt(taken, row, 1.0, artifact.remove(image, found.mask).image)
+        if partners[kinds[row]]:
+            partner = int(partners[kinds[row]].pop())
+            for _, other in laboratory.pictures([partner]):
+                mask = _moved(found.mask, other)
+                yield Attempt(filled, partner, 1.0, artifact.remove(other, mask).image)
+
+
+def _moved(mask: Mask, image: RGB) -> Mask:
+    height, width = image.shape[:2]
+    resized = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    moved: Mask = resized > 0
+    return moved
+
+
+def draws(artifact: Artifact, row: int, seed: int) -> np.random.Generator:
+    """Return the random numbers of an edit: the same for the same artifact, image and seed."""
+    return np.random.default_rng([seed, row, zlib.crc32(artifact.id.encode())])
+
+
+def _show(
+    results: _Results,
+    laboratory: Laboratory,
+    attempts: Iterable[Attempt],
+    features: bool = False,
+) -> None:
+    """Show the attempts to the model, a batch at a time, and keep what it said."""
+    for batch in laboratory.batches(attempts):
+        laboratory.meet(attempt.row for attempt in batch if attempt.before is None)
+        seen = laboratory.look([attempt.picture for attempt in batch])
+        bare = [attempt.before for attempt in batch if attempt.before is not None]
+        bare_seen = iter(laboratory.look(bare).logits if bare else ())
+        for i, attempt in enumerate(batch):
+            if attempt.before is None:
+                before = laboratory.known(attempt.row).logits[0]
+            else:
+                before = next(bare_seen)
+            results.edits.setdefault(attempt.edit.id, attempt.edit)
+            results.kept.append((attempt.edit.id, attempt.row, attempt.dose))
+            results.before.append(before)
+            results.after.append(seen.logits[i])
+            keep = features and attempt.edit.id == "add"
+            results.features.append(seen.features[i] if keep else None)
+
+
+def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bool:
+    """Tell whether decisions move enough to ask more."""
+    if not results.kept:
+        return False
+    trials = _trials(results, None)
+    judged = dataclasses.replace(table, trials={artifact.id: trials}, skilled=True)
+    found = depend(judged, artifact.id, artifact.words)
+    if not isinstance(found, Dependence):
+        return False
+    return any(e.reached or e.share.value * e.sign >= PROMISING for e in found.effects)
+
+
+def _trials(results: _Results, reference: Seen | None) -> Trials:
+    names = list(results.edits)
+    ids, rows, doses = zip(*results.kept, strict=True)
+    distance = np.full(len(rows), np.nan)
+    known = {i: values for i, values in enumerate(results.features) if values is not None}
+    if reference is not None and known:
+        measured, edited = list(known), np.stack(list(known.values()))
+        distance[measured] = natural_distances(edited, np.array(rows)[measured], reference)
+    return left_alone(
+        Trials(
+            edits=tuple(results.edits.values()),
+            edit=np.array([names.index(identity) for identity in ids], np.int64),
+            rows=np.array(rows, np.int64),
+            dose=np.array(doses, np.float64),
+            before=np.stack(results.before),
+            after=np.stack(results.after),
+            distance=distance,
+        )
+    )

@@ -1,0 +1,192 @@
+"""The laboratory: pictures read once, edited by others, and shown to the model forward only."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from melaudit.artifacts.interface import RGB, Artifact, Found
+from melaudit.detectors.interface import locate
+from melaudit.images.dataset import Dataset
+from melaudit.images.imagefile import read_image, shrink
+from melaudit.images.knowledge import Knowledge
+from melaudit.images.preprocessing import Preprocessing
+from melaudit.relevance import Explainer
+
+VIEW = 512
+"""Longer side of the pictures that are edited, in pixels."""
+HELD = 512
+"""Pictures held in memory, 400 MB at most."""
+FEWEST_NATURAL = 20
+"""Natural pictures that a distance from them needs."""
+
+T = TypeVar("T")
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the model made of pictures."""
+
+    logits: NDArray[np.float32]
+    """(m, K)."""
+    features: Features
+    """(m, channels) mean of each channel of the concept layer."""
+    rows: NDArray[np.int64]
+    """(m,) the images they are of; -1 where they are of none."""
+
+
+class Laboratory:
+    """Reads the images named by `ids`, row by row, and shows pictures to the model.
+
+    Pictures are shrunk to `VIEW` pixels before they are edited, and the unedited ones that edits
+    are held against have come the same way.
+    """
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        layer: str,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        batch_size: int,
+        dataset: Dataset,
+        ids: Sequence[str],
+        knowledge: Knowledge | None = None,
+    ) -> None:
+        self._explainer, self._layer = explainer, layer
+        self._preprocessing, self._device, self._size = preprocessing, device, batch_size
+        row_of = {identity: row for row, identity in enumerate(dataset.ids)}
+        self._rows = [row_of[identity] for identity in ids]
+        self._paths = [dataset.paths[row] for row in self._rows]
+        self._knowledge = knowledge or Knowledge()
+        self._pictures: dict[int, RGB] = {}
+        self._known: dict[int, Seen] = {}
+
+    def pictures(self, rows: Iterable[int] | NDArray[np.int64]) -> Iterator[tuple[int, RGB]]:
+        """Yield (row, picture) of those rows that can still be read."""
+        for row in map(int, rows):
+            if row not in self._pictures:
+                image = read_image(self._paths[row]).image
+                if image is None:  # readable in the pass, gone since
+                    continue
+                while len(self._pictures) >= HELD:
+                    del self._pictures[next(iter(self._pictures))]
+                self._pictures[row] = shrink(image, VIEW)
+            yield row, self._pictures[row]
+
+    def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
+        """Return where an artifact is in a picture of an image; see `interface.locate`."""
+        shown = self._knowledge.show([self._rows[row]], [(picture.shape[0], picture.shape[1])])
+        (told,) = shown.given.get(artifact.id, (None,))
+        return locate(artifact, picture, told)
+
+    def batches(self, items: Iterable[T]) -> Iterator[list[T]]:
+        """Yield the items in lists of as many as the model is shown at a time."""
+        iterator = iter(items)
+        while batch := list(itertools.islice(iterator, self._size)):
+            yield batch
+
+    def look(self, pictures: Sequence[RGB]) -> Seen:
+        """Return what the model makes of pictures (h, w, 3) of any size."""
+        x = torch.stack([self._preprocessing.apply(picture) for picture in pictures])
+        x = x.to(self._device)
+        if self._layer:
+            logits, means = self._explainer.features(x, self._layer)
+        else:  # a model without channels has no features to measure distances in
+            logits = self._explainer.logits(x)
+            means = logits[:, :0]
+        return Seen(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
+
+    def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what the model says of the images as they are, (m, K)."""
+        return np.concatenate([_numbers(self._explainer.logits(x)) for x in self._inputs(rows)])
+
+    def mean_map(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Return what the concept layer gives on the mean of the images, (channels, ...)."""
+        parts = [(len(x), self._explainer.mean_map(x, self._layer)) for x in self._inputs(rows)]
+        total = torch.stack([n * mean for n, mean in parts]).sum(0)
+        return total / sum(n for n, _ in parts)
+
+    def suppressed(
+        self, rows: NDArray[np.int64], channels: Sequence[int], values: torch.Tensor
+    ) -> NDArray[np.float32]:
+        """Return what the model says, (m, K), with channels of the concept layer set to values."""
+        return np.concatenate(
+            [
+                _numbers(self._explainer.suppressed(x, self._layer, channels, values))
+                for x in self._inputs(rows)
+            ]
+        )
+
+    def _inputs(self, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+        """Yield the images as the model takes them, some at a time."""
+        for batch in self.batches(self.pictures(rows)):
+            x = torch.stack([self._preprocessing.apply(picture) for _, picture in batch])
+            yield x.to(self._device)
+
+    def meet(self, rows: Iterable[int]) -> None:
+        """Look at images as they are, all that are new at once; see `known`."""
+        new = [row for row in dict.fromkeys(rows) if row not in self._known]
+        for batch in self.batches(self.pictures(new)):
+            seen = self.look([picture for _, picture in batch])
+            self.remember(Seen(seen.logits, seen.features, np.array([row for row, _ in batch])))
+
+    def known(self, row: int) -> Seen:
+        """Return what the model makes of one image as it is; computed once."""
+        self.meet([row])
+        return self._known[row]
+
+    def reference(self) -> Seen | None:
+        """Return what the model made of all unedited images so far; None for none."""
+        return self.recall(self._known) if self._known else None
+
+    def recall(self, rows: Iterable[int]) -> Seen:
+        """Return what the model made of those of the images, unedited, that it has seen."""
+        met = sorted(self._known.keys() & set(rows))
+        known = [self._known[row] for row in met]
+        return Seen(
+            np.concatenate([seen.logits for seen in known]),
+            np.concatenate([seen.features for seen in known]),
+            np.array(met),
+        )
+
+    def remember(self, seen: Seen) -> None:
+        """Take in what the model made of unedited images before, as `recall` returned it."""
+        for i, row in enumerate(map(int, seen.rows)):
+            known = Seen(seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1])
+            self._known.setdefault(row, known)
+
+
+def natural_distances(
+    edited: Features, rows: NDArray[np.int64], natural: Seen
+) -> NDArray[np.float64]:
+    """Return how far edited pictures (m, c) of images (m,) lie from natural ones, relatively: (m,).
+
+    Distance to the nearest natural picture of another image, over the median distance of natural
+    pictures to their nearest other, both in features scaled to unit variance. NaN without features,
+    and where fewer than `FEWEST_NATURAL` natural pictures are known.
+    """
+    if len(natural.rows) < FEWEST_NATURAL or not natural.features.shape[1]:
+        return np.full(len(edited), np.nan)
+    spread = natural.features.std(0)
+    scale = np.where(spread > 0, spread, 1.0)
+    neighbours = NearestNeighbors(n_neighbors=2).fit(natural.features / scale)
+    between = float(np.median(neighbours.kneighbors(natural.features / scale)[0][:, 1]))
+    away, which = neighbours.kneighbors(edited / scale)
+    own = natural.rows[which[:, 0]] == rows
+    nearest = np.where(own, away[:, 1], away[:, 0])
+    distances: NDArray[np.float64] = np.full(len(edited), np.nan)
+    return nearest / between if between > 0 else distances
+
+
+def _numbers(values: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
+    return array

@@ -1,0 +1,167 @@
+"""What a report shows of interventions: images with and without an artifact, and dose curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import RGB, Artifact
+from melaudit.audit.edits.interventions import DOSES, as_shown, draws
+from melaudit.audit.edits.laboratory import Laboratory
+from melaudit.audit.exhibits.exhibits import webp
+from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Measurements, Trials
+from melaudit.detectors.rungs.dependence import Dependence, called, depend, log_odds
+from melaudit.findings import Finding, Rung
+from melaudit.relevance.model.outputs import probabilities
+from melaudit.reports.interface import Curve, Edit, Series, Version
+from melaudit.statistics.estimates import proportion
+
+SHOWN = 4
+"""Images of a finding that are shown edited."""
+
+
+def edit_exhibits(
+    findings: Sequence[Finding],
+    detectors: Sequence[object],
+    table: Measurements,
+    laboratory: Laboratory,
+) -> tuple[tuple[Edit, ...], tuple[Curve, ...]]:
+    """Return edited images and dose curves of the findings that rest on edits.
+
+    Every second image shown is the one whose decision moved the most, of those not shown yet; the
+    others are drawn at random, so that a reader sees the usual too.
+    """
+    artifacts = {d.id: d.artifact for d in detectors if isinstance(d, ArtifactDetector)}
+    edits: list[Edit] = []
+    curves: list[Curve] = []
+    for finding in findings:
+        artifact = artifacts.get(finding.id)
+        if artifact is None or not any(e.rung is Rung.DEPENDENCE for e in finding.evidence):
+            continue
+        found = depend(table, artifact.id, artifact.words)
+        if isinstance(found, Dependence):
+            trials = table.trials[artifact.id]
+            artifact = as_shown(artifact, table, laboratory)
+            edits += _edits(finding, artifact, found, trials, table, laboratory)
+            curves += _curves(finding, artifact, found, trials)
+    return tuple(edits), tuple(curves)
+
+
+def _edits(
+    finding: Finding,
+    artifact: Artifact,
+    found: Dependence,
+    trials: Trials,
+    table: Measurements,
+    laboratory: Laboratory,
+) -> Iterator[Edit]:
+    """Yield images with the artifact put in beside its placebos, or with it taken out."""
+    if found.add is not None:
+        for row, image in laboratory.pictures(_telling(trials, "add", found.kind, table.seed)):
+            versions = _versions_with(artifact, row, image, table.seed)
+            yield _edit(finding, found, table.ids[row], image, versions, laboratory)
+    elif found.remove is not None:
+        for row, image in laboratory.pictures(_telling(trials, "remove", found.kind, table.seed)):
+            removed = artifact.remove(image, laboratory.find(artifact, row, image).mask).image
+            versions = {f"the {artifact.words.thing} taken out": removed}
+            yield _edit(finding, found, table.ids[row], image, versions, laboratory)
+
+
+def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> dict[str, RGB]:
+    """Return title -> picture: the very edits that the model was shown."""
+    edited = artifact.add(image, draws(artifact, row, seed))
+    placebos = artifact.placebos(image, edited, draws(artifact, row, seed + 1))
+    kinds = sorted(placebos, key=lambda p: p.look_alike is not None)
+    return {
+        f"{artifact.words.shows} put in": edited.image,
+        **{
+            f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}": p.image
+            for p in kinds
+        },
+    }
+
+
+def _telling(trials: Trials, name: str, kind: int, seed: int) -> NDArray[np.int64]:
+    """Choose rows to show: by turns the most moved and one at random."""
+    at = trials.of(name)
+    moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+    sign = -1 if name == "remove" else 1
+    by_change = list(trials.rows[at][np.argsort(-sign * moved, kind="stable")])
+    at_random = list(np.random.default_rng(seed).permutation(trials.rows[at]))
+    picked: dict[int, None] = {}
+    for turn in range(2 * SHOWN):
+        queue = at_random if turn % 2 else by_change
+        while queue and int(queue[0]) in picked:
+            queue.pop(0)
+        if queue and len(picked) < SHOWN:
+            picked[int(queue.pop(0))] = None
+    return np.array(list(picked), np.int64)
+
+
+def _edit(
+    finding: Finding,
+    found: Dependence,
+    identity: str,
+    image: RGB,
+    versions: Mapping[str, RGB],
+    laboratory: Laboratory,
+) -> Edit:
+    pictures = {"as it is": image, **versions}
+    seen = laboratory.look(list(pictures.values()))
+    chances = probabilities(torch.from_numpy(seen.logits))[:, found.kind].tolist()
+    return Edit(
+        finding=finding.id,
+        image=identity,
+        target=found.classes[found.kind],
+        versions=tuple(
+            Version(title, webp(picture), chance)
+            for (title, picture), chance in zip(pictures.items(), chances, strict=True)
+        ),
+    )
+
+
+def _curves(
+    finding: Finding, artifact: Artifact, found: Dependence, trials: Trials
+) -> Iterator[Curve]:
+    """Yield the share of decisions by the dose of the artifact, its placebo's beside it."""
+    if found.add is None or not len(trials.of("add", DOSES[0])):
+        return
+    rows = trials.rows[trials.of("add", DOSES[0])]
+    kind = found.classes[found.kind]
+    lines = []
+    for name, title in (
+        ("add", artifact.words.shows),
+        (found.add.placebo.id, f"placebo: {found.add.placebo.title}"),
+    ):
+        doses = (*DOSES, 1.0)
+        answers = [trials.before[_among(trials, "add", 1.0, rows)]]
+        answers += [trials.after[_among(trials, name, dose, rows)] for dose in doses]
+        shares = [
+            proportion(int(called(logits, found.kind).sum()), len(logits)) for logits in answers
+        ]
+        lines.append(
+            Series(
+                title=title,
+                x=(0.0, *doses),
+                y=tuple(share.value for share in shares),
+                low=tuple(share.low for share in shares),
+                high=tuple(share.high for share in shares),
+            )
+        )
+    yield Curve(
+        finding=finding.id,
+        title=f"Share of {len(rows)} images called {kind}, by {artifact.doses}",
+        x_label=f"{artifact.doses} (1: as usual)",
+        y_label=f"share called {kind}",
+        series=tuple(lines),
+    )
+
+
+def _among(trials: Trials, name: str, dose: float, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    at = trials.of(name, dose)
+    chosen: NDArray[np.int64] = at[np.isin(trials.rows[at], rows)]
+    return chosen

@@ -1,0 +1,238 @@
+"""The pictures of a report: which images it shows, and their maps at full resolution.
+
+The pass keeps low-resolution maps only; the few images that are shown are explained once more.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from melaudit.audit.measure.sweep import Observer, Sweep
+from melaudit.detectors.interface import Measurements
+from melaudit.errors import RelevanceError
+from melaudit.findings import Cluster, Finding
+from melaudit.images.dataset import Dataset
+from melaudit.images.imagefile import read_image
+from melaudit.relevance.agreement import agreement
+from melaudit.relevance.attention import choose_channels
+from melaudit.relevance.model.outputs import predictions, probabilities
+from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpinion
+
+PICTURE = 256
+"""Longest side of a picture in a report, in pixels."""
+
+PER_FINDING, PER_CLUSTER, CLUSTERS, PER_GROUP = 12, 8, 12, 5
+
+STRONG, WEAK = 6, 2
+"""Channels in a strip: the strongest, and those next to zero, so that the difference shows."""
+
+
+def gallery(measurements: Measurements) -> tuple[Group, ...]:
+    """Choose images to look at: true and false, positive and negative; or right and wrong.
+
+    The choice is random (seeded), so that a reader sees the usual, not the best.
+    """
+    rng = np.random.default_rng(measurements.seed)
+    labels, predicted = measurements.labels, measurements.predictions
+    known = labels >= 0
+    groups: list[tuple[str, str, NDArray[np.bool_]]] = []
+    if measurements.positive is not None and known.any():
+        name = measurements.classes[measurements.positive]
+        is_positive, called = labels == measurements.positive, predicted == measurements.positive
+        for title, said, mask in (
+            ("True positives", f"{name}, and called so", is_positive & called),
+            ("False positives", f"not {name}, but called so", ~is_positive & called),
+            ("True negatives", f"not {name}, and not called so", ~is_positive & ~called),
+            ("False negatives", f"{name}, but not called so", is_positive & ~called),
+        ):
+            groups.append((title, said, mask & known))
+    elif known.any():
+        groups.append(("Right", "predicted as labelled", known & (labels == predicted)))
+        groups.append(("Wrong", "predicted otherwise", known & (labels != predicted)))
+    else:
+        for index, name in enumerate(measurements.classes):
+            groups.append((f"Predicted {name}", "labels are not known", predicted == index))
+    chosen = []
+    for title, said, mask in groups:
+        rows = np.flatnonzero(mask)
+        some = np.sort(rng.permutation(rows)[:PER_GROUP])
+        chosen.append(
+            Group(
+                title,
+                f"{len(rows)} images: {said}; {len(some)} of them, chosen at random.",
+                tuple(measurements.ids[row] for row in some),
+            )
+        )
+    return tuple(chosen)
+
+
+def shown(
+    findings: Sequence[Finding], clusters: Sequence[Cluster], groups: Sequence[Group]
+) -> list[str]:
+    """Return the ids of the images a report shows, each once, the most telling first."""
+    parts: list[Iterable[str]] = [
+        *(finding.images[:PER_FINDING] for finding in findings),
+        *(cluster.images[:PER_CLUSTER] for cluster in clusters[:CLUSTERS]),
+        *(g.images for g in groups),
+    ]
+    return list(dict.fromkeys(identity for part in parts for identity in part))
+
+
+def exhibits(
+    ids: Sequence[str],
+    dataset: Dataset,
+    classes: Sequence[str],
+    plan: Sweep,
+    observer: Observer,
+) -> dict[str, Exhibit]:
+    """Explain the named images again and make them ready to show; unreadable ones are left out."""
+    made: dict[str, Exhibit] = {}
+    for some, x, pictures in readable(ids, dataset, plan):
+        attribution = plan.explainer.attribute(x, None, ())
+        predicted = predictions(attribution.logits).tolist()
+        sure = probabilities(attribution.logits).cpu().numpy()
+        for i, (identity, row) in enumerate(some):
+            label = int(dataset.labels[row])
+            made[identity] = Exhibit(
+                id=identity,
+                label=classes[label] if label >= 0 else None,
+                prediction=classes[predicted[i]],
+                probability=float(sure[i, predicted[i]]),
+                picture=webp(pictures[i]),
+                relevance=_scaled(attribution.maps[i]),
+            )
+        observer.advance(len(some))
+    return made
+
+
+def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptStrip, ...]:
+    """Make conditional maps (CRP) of the named images: strongest channels and some next to zero.
+
+    Strong is a channel by its relevance, times the model's own attention to it where it has any.
+    """
+    if not plan.layer:
+        return ()
+    made = []
+    for some, x, _ in readable(ids, dataset, plan):
+        for i, (identity, _row) in enumerate(some):
+            one = x[i : i + 1]
+            attribution = plan.explainer.attribute(one, None, [plan.layer], plan.layer)
+            relevance = attribution.concepts[plan.layer][0]
+            weights = None if attribution.attention is None else attribution.attention[0]
+            order = choose_channels(relevance, weights, len(relevance))
+            channels = [*order[:STRONG], *order[-WEAK:]] if len(order) > STRONG + WEAK else order
+            target = predictions(attribution.logits)
+            try:
+                maps = plan.explainer.crp(one, target, plan.layer, channels)[0]
+            except RelevanceError:  # the check `channel_uniformity` says why
+                return ()
+            made.append(
+                ConceptStrip(
+                    image=identity,
+                    layer=plan.layer,
+                    channels=tuple(channels),
+                    shares=tuple((relevance[channels] / attribution.start[0]).tolist()),
+                    maps=_scaled(maps),
+                    attention=() if weights is None else tuple(weights[channels].tolist()),
+                )
+            )
+    return tuple(made)
+
+
+def second_opinions(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[SecondOpinion, ...]:
+    """Explain the named images by Grad-CAM too, with the model's attention where it has any."""
+    if not plan.layer:
+        return ()
+    made = []
+    for some, x, _ in readable(ids, dataset, plan):
+        attribution = plan.explainer.attribute(x, None, ())
+        target = predictions(attribution.logits)
+        try:
+            cam = plan.explainer.grad_cam(x, target, plan.layer)
+            attention = plan.explainer.attention(x, plan.layer)
+        except RelevanceError:  # a layer that gives no map
+            return ()
+        plain = cam.maps()
+        attended = None if attention is None else cam.maps(attention.weights)
+        with_lrp = agreement(plain, attribution.maps)
+        with_plain = None if attended is None else agreement(attended, plain)
+        for i, (identity, _row) in enumerate(some):
+            made.append(
+                SecondOpinion(
+                    image=identity,
+                    layer=plan.layer,
+                    grad_cam=_scaled(plain[i]),
+                    agreement=_known(with_lrp[i]),
+                    attended=None if attended is None else _scaled(attended[i]),
+                    attended_agreement=None if with_plain is None else _known(with_plain[i]),
+                    attention="" if attention is None else attention.where,
+                )
+            )
+    return tuple(made)
+
+
+def _known(value: Tensor) -> float | None:
+    """Return a number, None for NaN."""
+    return None if bool(value.isnan()) else float(value)
+
+
+def mean_maps(
+    clusters: Sequence[Cluster], measurements: Measurements
+) -> dict[str, NDArray[np.float16]]:
+    """Return cluster id -> mean signed map (GRID, GRID), scaled to max|.| = 1."""
+    row_of = {identity: row for row, identity in enumerate(measurements.ids)}
+    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
+    means = {}
+    for cluster in clusters[:CLUSTERS]:
+        rows = [row_of[identity] for identity in cluster.images]
+        mean = positive[rows].mean(0, dtype=float) - negative[rows].mean(0, dtype=float)
+        means[cluster.id] = _scaled(torch.as_tensor(mean))
+    return means
+
+
+def readable(
+    ids: Sequence[str], dataset: Dataset, plan: Sweep
+) -> Iterator[tuple[list[tuple[str, int]], Tensor, list[NDArray[np.uint8]]]]:
+    """Yield batches of readable images: (id, row) pairs, inputs (N, C, H, W), pictures (h, w, 3).
+
+    A picture shows what its map lies over: the crop, where preprocessing crops.
+    """
+    row_of = {identity: row for row, identity in enumerate(dataset.ids)}
+    for start in range(0, len(ids), plan.batch_size):
+        some, inputs, pictures = [], [], []
+        for identity in ids[start : start + plan.batch_size]:
+            decoded = read_image(dataset.paths[row_of[identity]])
+            if decoded.image is None:  # readable in the pass, gone since
+                continue
+            some.append((identity, row_of[identity]))
+            inputs.append(plan.preprocessing.apply(decoded.image))
+            # Without a crop the picture keeps its own shape and the map stretches over it.
+            cropped = plan.preprocessing.crop is not None
+            seen = plan.preprocessing.frame(decoded.image) if cropped else decoded.image
+            pictures.append(seen)
+        if some:
+            yield some, torch.stack(inputs).to(plan.device), pictures
+
+
+def webp(image: NDArray[np.uint8]) -> bytes:
+    """Re-encode pixels as WebP: whatever else the file carried (GPS, names) is gone."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((PICTURE, PICTURE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=80, method=4)
+    return buffer.getvalue()
+
+
+def _scaled(values: Tensor) -> NDArray[np.float16]:
+    """Scale to max|.| = 1; all-zero and non-finite maps stay as they are."""
+    peak = values.abs().max()
+    scaled = values / peak if torch.isfinite(peak) and peak > 0 else values
+    array: NDArray[np.float16] = scaled.detach().to(torch.float16).cpu().numpy()
+    return array

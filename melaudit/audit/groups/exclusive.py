@@ -1,0 +1,315 @@
+"""Parts of pictures that images called one thing show, and images called otherwise hardly do.
+
+Where a lesion is, classes look different, as they should; away from the centre of the picture they
+should look alike. So what stands there is counted in visual words (see `vocabulary`), and words, or
+unions of words that look alike or come together, are sought of which many images of a class show
+more than almost any other image. The bound is set by the others, so that few of a group have
+nothing to do with it.
+
+Small things that change a decision little, such as lettering or the ticks of a ruler, are told from
+the rest so, where groups by relevance are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import squareform
+from scipy.stats import hypergeom
+
+from melaudit.audit.groups.embedding import CHUNK
+from melaudit.audit.groups.portrait import outside_centre
+from melaudit.audit.groups.stability import DRAWS, NULLS, STEADY
+from melaudit.audit.measure.visual_words import Vocabulary, Words
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+RARE = 0.025
+"""Share of the other images that show as much, at most."""
+FEWEST = 40
+"""Other images, at least: with fewer, no share as small can be told."""
+MOST = 1000
+"""Images of either kind that parts are chosen on, at most."""
+PICKED = 3
+"""Parts of each vocabulary, at most."""
+LARGEST = 1 / 3
+"""Share of all words in a union, at most."""
+ALIKE = 0.5
+"""Jaccard index from which two parts of one vocabulary are one."""
+SAME = 0.7
+"""Jaccard index from which two groups found in different ways are one."""
+ALPHA = 0.05
+"""Chance that any union of words comes out where the class has nothing to do with it."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What stands away from the centre of n pictures, in the words of one vocabulary."""
+
+    places: Floats
+    """(n, words) places that show the word."""
+    evidence: Floats
+    """(n, words) share of the absolute relevance that speaks there for the decision."""
+
+    def of(self, rows: NDArray[np.int64] | Bools) -> Counted:
+        """Return the same of some pictures."""
+        return Counted(self.places[rows], self.evidence[rows])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A union of words, and the images of a class that show more of it than almost any other."""
+
+    vocabulary: int
+    words: tuple[int, ...]
+    bound: float
+    """Places above which an image counts as showing it."""
+    shown: Floats
+    """(n,) places that show it, of the class's images."""
+    shown_by_others: Bools
+    """(m,) whether the other images show as much."""
+    evidence: float
+    """Mean share of the members' absolute relevance that speaks there for the decision."""
+    strength: float
+    """How much of the class shows it, how much more than the bound, and how much rests on it."""
+    stability: float = 0.0
+    """Mean Jaccard index with its likest part in half-samples."""
+    by_chance: float = 0.0
+    """The same of the steadiest part where classes are dealt out anew."""
+
+    @property
+    def members(self) -> Bools:
+        """(n,) the images that show more than the bound."""
+        members: Bools = self.shown > self.bound
+        return members
+
+    @property
+    def others(self) -> float:
+        """Share of the other images that show as much."""
+        return float(self.shown_by_others.mean())
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """The rows of its members, those that show most of it first."""
+        rows = np.flatnonzero(self.members)
+        ordered: NDArray[np.int64] = rows[np.argsort(-self.shown[rows], kind="stable")]
+        return ordered
+
+
+def counted(words: Words, positive: NDArray[np.floating], size: int) -> Counted:
+    """Count words (n, side, side) of `size` kinds away from the centre, and what rests on them.
+
+    positive: (n, h, w) evidence for the decision as shares of all relevance, h and w a multiple of
+    the side; what is no finite number counts as none.
+    """
+    n, side = words.shape[:2]
+    away = outside_centre(side, side).ravel() > 0
+    places, evidence = np.empty((n, size), np.float32), np.empty((n, size), np.float32)
+    for start in range(0, n, CHUNK):
+        rows = slice(start, start + CHUNK)
+        seen = words[rows].reshape(-1, side * side)[:, away]
+        maps = np.nan_to_num(np.asarray(positive[rows], np.float32), posinf=0)
+        pooled = maps.reshape(len(seen), side, maps.shape[1] // side, side, -1).sum((2, 4))
+        rests = pooled.reshape(len(seen), -1)[:, away]
+        cells = (np.arange(len(seen))[:, None] * size + seen).ravel()
+        shape = (len(seen), size)
+        places[rows] = np.bincount(cells, minlength=len(seen) * size).reshape(shape)
+        evidence[rows] = np.bincount(cells, rests.ravel(), len(seen) * size).reshape(shape)
+    return Counted(places, evidence)
+
+
+def exclusive_parts(
+    own: Sequence[Counted],
+    others: Sequence[Counted],
+    vocabularies: Sequence[Vocabulary],
+    smallest: int,
+    seed: int,
+) -> tuple[Part, ...]:
+    """Return the parts that a class shows and others hardly do, the strongest first.
+
+    own: what the class's n images show, one for each vocabulary; others: what the rest shows. A
+    part counts when it is steady under resampling, steadier than when images are dealt out to the
+    classes at random, and frequent beyond chance. Deterministic for a seed.
+    """
+    found: list[Part] = []
+    for k, vocabulary in enumerate(vocabularies):
+        if len(others[k].places) >= FEWEST and len(own[k].places) >= 2 * smallest:
+            joined = unions(vocabulary.words, own[k].places)
+            found += _of_vocabulary(k, own[k], others[k], joined, smallest, seed)
+    found.sort(key=lambda part: -part.strength)
+    apart: list[Part] = []
+    for part in found:
+        for k, other in enumerate(apart):
+            if jaccard(part.members, other.members) >= SAME:
+                apart[k] = _both(other, part)
+                break
+        else:
+            apart.append(part)
+    return tuple(apart)
+
+
+def _both(one: Part, other: Part) -> Part:
+    """Return a part that both vocabularies tell: an image must show it in either."""
+    return replace(
+        one,
+        shown=np.where(other.members, one.shown, 0),
+        shown_by_others=one.shown_by_others & other.shown_by_others,
+    )
+
+
+def unions(words: Floats, places: Floats) -> Bools:
+    """Return (unions, words): each word alone, those that look alike, those that come together.
+
+    words: (words, k) where they lie among descriptors; places: (n, words) places that show them.
+    Both trees are by average linkage: of angles between words, and of correlations between counts.
+    """
+    size = len(words)
+    angles = _angles(words)
+    counts = np.sqrt(places[_some(len(places), np.random.default_rng(0))])
+    together = _angles((counts - counts.mean(0)).T)
+    members: set[tuple[int, ...]] = {(word,) for word in range(size)}
+    for distances in (angles, together) if size > 1 else ():
+        joined: list[tuple[int, ...]] = [(word,) for word in range(size)]
+        for first, second, *_ in linkage(squareform(distances, checks=False), "average"):
+            joined.append(tuple(sorted(joined[int(first)] + joined[int(second)])))
+        members |= {m for m in joined if len(m) <= max(1, LARGEST * size)}
+    ordered = sorted(members)
+    found = np.zeros((len(ordered), size), bool)
+    for row, chosen in zip(found, ordered, strict=True):
+        row[list(chosen)] = True
+    return found
+
+
+def _angles(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return 1 - cosine between vectors (n, d): (n, n); 1 where one is nothing."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0)
+    apart: NDArray[np.float64] = np.clip(1 - units @ units.T, 0, 2)
+    np.fill_diagonal(apart, 0)
+    return apart
+
+
+def jaccard(first: Bools, second: Bools) -> float:
+    """Return the Jaccard index of two masks (n,)."""
+    either = int((first | second).sum())
+    return int((first & second).sum()) / either if either else 0.0
+
+
+def _of_vocabulary(
+    number: int, own: Counted, others: Counted, unions: Bools, smallest: int, seed: int
+) -> Iterator[Part]:
+    rng = np.random.default_rng(seed)
+    mine = own.of(_some(len(own.places), rng))
+    rest = others.of(_some(len(others.places), rng))
+    floor = max(2, smallest * len(mine.places) // len(own.places))
+    chosen = _pick(number, mine, rest, unions, floor)
+    if not chosen:
+        return
+    chance = 0.0
+    steady = _steadiness(chosen, mine, rest, unions, floor, rng, DRAWS)
+    if steady.max() >= STEADY:
+        chance = _by_chance(mine, rest, unions, floor, rng)
+    for part, stability in zip(chosen, steady.tolist(), strict=True):
+        if stability >= STEADY and stability > chance:
+            words = list(part.words)
+            yield replace(
+                part,
+                shown=own.places[:, words].sum(1),
+                shown_by_others=others.places[:, words].sum(1) > part.bound,
+                stability=stability,
+                by_chance=chance,
+            )
+
+
+def _some(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    some: NDArray[np.int64] = np.sort(rng.choice(n, min(n, MOST), replace=False))
+    return some
+
+
+def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int) -> list[Part]:
+    """Return the strongest unions of words, none much like another in who shows them."""
+    weights = unions.T.astype(np.float32)
+    shown, elsewhere = own.places @ weights, others.places @ weights
+    bounds = np.quantile(elsewhere, 1 - RARE, axis=0, method="higher")
+    more, rare = shown > bounds, elsewhere > bounds
+    sizes = more.sum(0)
+    # Fisher's exact test, one-sided, for all unions at once.
+    n, m = len(shown), len(elsewhere)
+    p = hypergeom.sf(sizes - 1, n + m, sizes + rare.sum(0), n)
+    counts = (sizes >= floor) & (sizes <= n - floor) & (p <= ALPHA / len(unions))
+    parts = []
+    for u in np.flatnonzero(counts):
+        members = more[:, u]
+        typical = float(np.median(shown[members, u]))
+        evidence = float((own.evidence[members] @ weights[:, u]).mean())
+        beyond = np.log1p((typical - bounds[u]) / (bounds[u] + 1))
+        strength = float(members.mean() * beyond * evidence)
+        words = tuple(np.flatnonzero(unions[u]).tolist())
+        parts.append(
+            Part(
+                number,
+                words,
+                float(bounds[u]),
+                shown[:, u],
+                rare[:, u],
+                evidence,
+                strength,
+            )
+        )
+    picked: list[Part] = []
+    for part in sorted(parts, key=lambda part: -part.strength):
+        if all(jaccard(part.members, other.members) < ALIKE for other in picked):
+            picked.append(part)
+        if len(picked) == PICKED:
+            break
+    return picked
+
+
+def _steadiness(
+    parts: Sequence[Part],
+    own: Counted,
+    others: Counted,
+    unions: Bools,
+    floor: int,
+    rng: np.random.Generator,
+    draws: int,
+) -> NDArray[np.float64]:
+    """Return, per part, the mean Jaccard index with its likest part in half-samples."""
+    likest = np.zeros((draws, len(parts)))
+    for draw in range(draws):
+        mine, rest = (
+            np.sort(rng.choice(n, -(-n // 2), replace=False))
+            for n in (len(own.places), len(others.places))
+        )
+        again = _pick(0, own.of(mine), others.of(rest), unions, max(2, floor // 2))
+        for k, part in enumerate(parts):
+            likest[draw, k] = max(
+                (jaccard(part.members[mine], other.members) for other in again), default=0.0
+            )
+    mean: NDArray[np.float64] = likest.mean(0)
+    return mean
+
+
+def _by_chance(
+    own: Counted, others: Counted, unions: Bools, floor: int, rng: np.random.Generator
+) -> float:
+    """Return the steadiest part where images are dealt out to the class and the rest at random."""
+    n = len(own.places)
+    every = Counted(
+        np.concatenate([own.places, others.places]),
+        np.concatenate([own.evidence, others.evidence]),
+    )
+    best = 0.0
+    for _ in range(NULLS):
+        order = rng.permutation(len(every.places))
+        mine, rest = every.of(order[:n]), every.of(order[n:])
+        parts = _pick(0, mine, rest, unions, floor)
+        if parts:
+            steady = _steadiness(parts, mine, rest, unions, floor, rng, DRAWS // 4)
+            best = max(best, float(steady.max()))
+    return best

@@ -1,0 +1,91 @@
+"""Whether a group would come out again, and whether chance gives groups as steady.
+
+A group is steady when samples of the images give it again: the mean Jaccard index with its likest
+group over samples (Hennig 2007, who trusts none below .6). The null is the same procedure on
+features that are shuffled one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.audit.groups.clustering import OUTLIER, Labels, dense_groups
+from melaudit.audit.groups.embedding import Points, fit, shuffled
+
+STEADY = 0.6
+"""Mean Jaccard index from which a group may be trusted (Hennig 2007)."""
+DRAWS = 20
+"""Samples in which each group is looked for again."""
+SHARE = 0.5
+"""Share of the images in each sample (Hennig's subsetting)."""
+NULLS = 19
+"""Shuffled sets: exceeding all of them has p = 1 / 20 by chance."""
+MOST = 1000
+"""Points in a sample, at most."""
+
+
+def steadiness(
+    points: Points, labels: Labels, smallest: int, seed: int, draws: int = DRAWS
+) -> NDArray[np.float64]:
+    """Return, per group of `labels` (n,), the mean Jaccard index with its likest group in samples.
+
+    Only images in the sample count, on both sides. A group of which a sample holds nothing is
+    not judged by that sample.
+    """
+    rng = np.random.default_rng(seed)
+    groups, n = int(labels.max()) + 1, len(points)
+    size = min(int(np.ceil(SHARE * n)), MOST)
+    likest = np.full((draws, groups), np.nan)
+    for draw in range(draws):
+        some = np.sort(rng.choice(n, size, replace=False))
+        again = dense_groups(points[some], max(2, smallest * size // n), seed)
+        likest[draw] = jaccard(labels[some], again, groups).max(1, initial=0)
+    seen = ~np.isnan(likest)
+    sums = np.where(seen, likest, 0).sum(0)
+    steady: NDArray[np.float64] = sums / np.maximum(seen.sum(0), 1)
+    return steady
+
+
+def jaccard(first: Labels, second: Labels, groups: int) -> NDArray[np.float64]:
+    """Return the Jaccard index (groups, m) of every group of one labelling with every of another.
+
+    NaN where the first labelling has nothing of a group; OUTLIER belongs to no group.
+    """
+    others = int(second.max(initial=OUTLIER)) + 1
+    both = (first >= 0) & (second >= 0)
+    shared = np.zeros((groups, others))
+    np.add.at(shared, (first[both], second[both]), 1)
+    mine = np.bincount(first[first >= 0], minlength=groups).astype(float)[:, None]
+    theirs = np.bincount(second[second >= 0], minlength=others)[None]
+    return shared / np.where(mine > 0, mine + theirs - shared, np.nan)
+
+
+def by_chance(
+    blocks: Sequence[NDArray[np.floating]],
+    components: Sequence[int],
+    smallest: int,
+    seed: int,
+    nulls: int = NULLS,
+) -> float:
+    """Return the steadiest group that `nulls` shuffled versions of the features hold.
+
+    blocks: features (n, d), side by side; each is seen in as many components as the true ones
+    were. 0 when no shuffle holds a group.
+    """
+    rng = np.random.default_rng(seed)
+    n = len(blocks[0])
+    some = np.sort(rng.choice(n, min(n, MOST), replace=False))
+    samples = [np.asarray(block[some], np.float32) for block in blocks]
+    floor = max(2, smallest * len(some) // n)
+    best = 0.0
+    for _ in range(nulls):
+        mixed = [shuffled(sample, rng) for sample in samples]
+        fits = [fit(m, seed, k) for m, k in zip(mixed, components, strict=True)]
+        points = np.hstack([f.apply(m) for f, m in zip(fits, mixed, strict=True) if f is not None])
+        labels = dense_groups(points, floor, seed)
+        if labels.max() >= 0:
+            best = max(best, float(steadiness(points, labels, floor, seed, DRAWS // 4).max()))
+    return best

@@ -1,0 +1,162 @@
+"""Does the decision of a group of images rest on the channels that mark it?
+
+The channels are set to what they give on the rest of the class, on images of the group and on as
+many others of the class that the model was as sure of, forward only; what then goes of the decision
+is held against what goes when as many other channels are set so. The channels are chosen on one
+part of the group and tried on another, so that chance cannot choose what it is then asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from melaudit.audit.edits.laboratory import Laboratory
+from melaudit.audit.groups.portrait import marking_channels
+from melaudit.detectors.interface import Measurements
+from melaudit.detectors.rungs.dependence import called, log_odds
+from melaudit.findings import Suppression
+from melaudit.statistics.estimates import two_samples
+
+TRIED = 24
+"""Images of the group that are tried, at most, and as many others of its class."""
+FEWEST = 8
+"""Images needed to try, and as many to choose the channels on."""
+USUAL = 48
+"""Images of the rest of the class whose mean a suppressed channel gives, at most."""
+MATCHED = 2000
+"""Images of the rest among which those as sure are looked for, at most."""
+ONE_IN = 16
+"""One of so many channels of the layer is suppressed, the most marking ones."""
+LEAST_CHANNELS = 4
+PLACEBOS = 3
+"""Draws of as many other channels."""
+NEAR = 10
+"""Other channels, the nearest in mean relevance, among which one is drawn for each."""
+
+Rows = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Who is tried, and on whom it was chosen what to suppress."""
+
+    tried: Rows
+    """Images of the group."""
+    others: Rows
+    """As many of the rest of the class, as sure beforehand."""
+    learned: Rows
+    """Images of the group that the channels are chosen on."""
+    usual: Rows
+    """Images of the rest that the channels are chosen on, and whose mean they are set to."""
+
+
+def suppress(
+    inside: Rows, kind: int, measurements: Measurements, laboratory: Laboratory
+) -> Suppression | None:
+    """Suppress the channels that mark the rows `inside` of the predicted class `kind`.
+
+    None where group or class are too small, or the model was not sure of the group to begin with.
+    """
+    plan = design(inside, kind, measurements)
+    if plan is None:
+        return None
+    concepts = measurements["relevance.concepts"]
+    channels = concepts.shape[1]
+    count = max(LEAST_CHANNELS, channels // ONE_IN)
+    marking = [
+        m.channel for m in marking_channels(concepts[plan.learned], concepts[plan.usual], count)
+    ]
+    if not marking or channels < 2 * len(marking):
+        return None
+    usual = laboratory.mean_map(plan.usual[:USUAL])
+    rng = np.random.default_rng(measurements.seed)
+    of_class = np.concatenate([plan.learned, plan.usual])
+    strength = concepts[of_class].mean(0, dtype=np.float64)
+    sets = [marking, *(placebo(marking, strength, rng) for _ in range(PLACEBOS))]
+    margins, decided = [], []
+    for rows in (plan.tried, plan.others):
+        plain = laboratory.logits(rows)
+        logits = [plain, *(laboratory.suppressed(rows, chosen, usual) for chosen in sets)]
+        margins.append(np.stack([log_odds(values, kind) for values in logits]))
+        decided.append(np.stack([called(values, kind) for values in logits]))
+    return _weighed(margins, decided, len(marking), plan, measurements)
+
+
+def design(inside: Rows, kind: int, measurements: Measurements) -> Design | None:
+    """Choose who is tried; patients (or lesions) are either tried or chosen on, never both."""
+    rng = np.random.default_rng(measurements.seed)
+    rest = np.setdiff1d(np.flatnonzero(measurements.predictions == kind), inside)
+    groups = measurements.groups
+    named = inside.astype(str) if groups is None else groups[inside].astype(str)
+    names = rng.permutation(np.unique(named))
+    counts = np.cumsum([(named == name).sum() for name in names])
+    half = min(TRIED, len(inside) // 2, len(rest) // 2)
+    first = names[: int(np.searchsorted(counts, half, side="right"))]
+    tried, learned = inside[np.isin(named, first)], inside[~np.isin(named, first)]
+    if min(len(tried), len(learned), len(rest) - len(tried)) < FEWEST:
+        return None
+    margins = log_odds(measurements.logits, kind)
+    if margins[tried].mean() <= 0:
+        return None
+    rest = np.sort(rng.permutation(rest)[:MATCHED])
+    costs = np.abs(margins[tried][:, None] - margins[rest][None])
+    _, chosen = linear_sum_assignment(costs)
+    usual = rng.permutation(np.delete(rest, chosen))
+    return Design(tried, rest[chosen], learned, usual)
+
+
+def placebo(marking: Sequence[int], strength: Values, rng: np.random.Generator) -> list[int]:
+    """Draw as many unmarked channels, each about as strong (channels,) as the one it stands for."""
+    free = np.ones(len(strength), bool)
+    free[list(marking)] = False
+    drawn = []
+    for channel in marking:
+        left = np.flatnonzero(free)
+        order = left[np.argsort(np.abs(strength[left] - strength[channel]), kind="stable")]
+        one = int(rng.choice(order[:NEAR]))
+        free[one] = False
+        drawn.append(one)
+    return drawn
+
+
+def _weighed(
+    margins: Sequence[Values],
+    decided: Sequence[NDArray[np.bool_]],
+    channels: int,
+    plan: Design,
+    measurements: Measurements,
+) -> Suppression | None:
+    """Hold what goes on the group against placebos and against the others.
+
+    margins, decided: of the group and of the others, (1 plain + 1 marking + placebos, images).
+    """
+    sure = float(margins[0][0].mean())
+    if sure <= 0:
+        return None
+    # A saturated output must not outweigh all others.
+    lost = [np.clip(m[0] - m[1:], -50, 50) / sure for m in margins]
+    beyond = [each[0] - each[1:].mean(0) for each in lost]
+    names = measurements.groups
+    held = None if names is None else (names[plan.tried], names[plan.others])
+    estimate = two_samples(beyond[0], beyond[1], measurements.seed, held)
+    changed = [(d[0] & ~d[1:]).sum(1) for d in decided]
+    return Suppression(
+        channels=channels,
+        n=len(plan.tried),
+        lost=float(lost[0][0].mean()),
+        lost_others=float(lost[1][0].mean()),
+        lost_placebo=float(lost[0][1:].mean()),
+        beyond=estimate.value,
+        beyond_low=estimate.low,
+        beyond_high=estimate.high,
+        p_value=float(estimate.p_value or 0.0),
+        changed=int(changed[0][0]),
+        changed_others=int(changed[1][0]),
+        changed_placebo=float(changed[0][1:].mean()),
+    )

@@ -1,0 +1,290 @@
+"""How suspicious a group is: a plain sum of named parts, each explained in words.
+
+Suspicion orders what a reader looks at first. It is no statistic and proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.audit.groups.embedding import pooled
+from melaudit.audit.groups.enrichment import Bools, enriched, traits
+from melaudit.audit.groups.exclusive import SAME, Counted, Part, counted, exclusive_parts
+from melaudit.audit.groups.portrait import Portrait, columns, portray
+from melaudit.audit.groups.strategies import Strategy, smallest_group, strategies
+from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.detectors.interface import Measurements
+from melaudit.findings import Cluster, Exclusive, Skipped
+from melaudit.wording.sentences import percent
+
+MOST = {
+    "outside": 0.30,
+    "exclusive": 0.20,
+    "artifact": 0.15,
+    "errors": 0.10,
+    "channels": 0.10,
+    "alike": 0.05,
+    "size": 0.05,
+    "duplicates": 0.05,
+}
+"""The most each part can add; together 1. Where a group looks weighs most, and then what it shows
+that others do not: these need neither a detector for the artifact nor labels."""
+
+PLENTY = {
+    "outside": 0.2,
+    "exclusive": 0.1,
+    "artifact": 1.0,
+    "errors": 0.5,
+    "channels": 3.0,
+    "alike": 0.3,
+    "size": 0.25,
+    "duplicates": 0.5,
+}
+"""What gives a part in full: differences from the rest of the class, for channels in standard
+deviations; for size and duplicates shares, and a part's strength (see `exclusive`)."""
+
+PARTS = "parts"
+"""The view of groups by what their pictures show."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images of a class that have something in common."""
+
+    members: NDArray[np.int64]
+    """As rows of the class, the most typical first."""
+    views: tuple[str, ...]
+    stability: float
+    by_chance: float
+    exclusive: Exclusive | None
+    """What they show and images called otherwise hardly do, where that is known."""
+
+
+TOLD = {"outside": 0.05, "errors": 0.05, "alike": 0.1, "duplicates": 0.1}
+"""Smallest differences that are put into words."""
+
+
+def suspicious_clusters(
+    measurements: Measurements,
+    artifacts: Mapping[str, Bools],
+    metadata: Mapping[str, Iterable[object]] | None = None,
+    vocabularies: Sequence[Vocabulary] = (),
+) -> tuple[tuple[Cluster, ...], tuple[Skipped, ...]]:
+    """Group the images of each predicted class and rank the groups by suspicion.
+
+    artifacts: artifact -> (n,) whether an image shows it; metadata: column -> (n,) values;
+    vocabularies: the words that the pass noted for every image.
+    """
+    table = columns(measurements)
+    shown_parts = _counted(measurements, vocabularies)
+    groups: list[tuple[str, Group, NDArray[np.int64], NDArray[np.int64]]] = []
+    skipped: list[Skipped] = []
+    for index, name in enumerate(measurements.classes):
+        rows = np.flatnonzero(measurements.predictions == index)
+        strategic = strategies(table.concepts[rows], _pooled(measurements, rows), measurements.seed)
+        others = measurements.predictions != index
+        parts = exclusive_parts(
+            [counts.of(rows) for counts in shown_parts],
+            [counts.of(others) for counts in shown_parts],
+            vocabularies,
+            smallest_group(len(rows)),
+            measurements.seed,
+        )
+        found = joined(strategic, parts, int(others.sum()))
+        if not found:
+            said = f"the {len(rows)} images predicted {name} do not fall into groups"
+            skipped.append(Skipped("clusters", said))
+        for group in found:
+            inside = rows[group.members]
+            groups.append((name, group, inside, np.setdiff1d(rows, inside)))
+    shown = traits(artifacts, metadata or {})
+    excess = enriched([(inside, rest) for _, _, inside, rest in groups], shown)
+    numbers = dict.fromkeys(measurements.classes, 0)
+    clusters = []
+    for (name, group, inside, rest), more in zip(groups, excess, strict=True):
+        numbers[name] += 1
+        portrait = portray(inside, rest, tuple(more), table)
+        ids = tuple(measurements.ids[row] for row in inside)
+        clusters.append(_cluster(f"{name}-{numbers[name]}", name, group, portrait, ids, artifacts))
+    return tuple(sorted(clusters, key=lambda c: (-c.suspicion, c.id))), tuple(skipped)
+
+
+def joined(strategic: Sequence[Strategy], parts: Sequence[Part], others: int) -> tuple[Group, ...]:
+    """Return the groups of a class by either way; those that are much alike are one.
+
+    others: images called otherwise, of which the parts are said to show little.
+    """
+    told: dict[int, Part] = {}
+    alone: list[Part] = []
+    for part in parts:
+        inside = np.flatnonzero(part.members)
+        alike = [_alike(inside, strategy.members) for strategy in strategic]
+        same = int(np.argmax(alike)) if alike else 0
+        if alike and alike[same] >= SAME and same not in told:
+            told[same] = part
+        else:
+            alone.append(part)
+    return (
+        *(
+            Group(
+                strategy.members,
+                (*strategy.views, *((PARTS,) if k in told else ())),
+                strategy.stability,
+                strategy.by_chance,
+                _exclusive(told.get(k), others),
+            )
+            for k, strategy in enumerate(strategic)
+        ),
+        *(
+            Group(
+                part.order,
+                (PARTS,),
+                part.stability,
+                part.by_chance,
+                _exclusive(part, others),
+            )
+            for part in alone
+        ),
+    )
+
+
+def parts(portrait: Portrait, exclusive: Exclusive | None = None) -> dict[str, float]:
+    """Return what each part adds to the suspicion of a group."""
+    more = [e.inside - e.outside for e in portrait.enriched if e.more]
+    strongest = [m.effect for m in portrait.marking[:3]]
+    differences = {
+        "outside": portrait.outside[0] - portrait.outside[1],
+        "artifact": max(more, default=0.0),
+        "errors": abs(portrait.errors[0] - portrait.errors[1]),
+        "channels": float(np.mean(strongest)) if strongest else 0.0,
+        "alike": portrait.alike[0] - portrait.alike[1],
+        "size": portrait.n / portrait.class_n,
+        "duplicates": portrait.duplicated,
+        "exclusive": exclusive.strength if exclusive else 0.0,
+    }
+    return {name: most * _unit(differences[name] / PLENTY[name]) for name, most in MOST.items()}
+
+
+def reasons(name: str, portrait: Portrait, group: Group) -> tuple[str, ...]:
+    """Say what is known of a group of the class `name`, in sentences."""
+    seen = {"concepts": "by its channels", "maps": "by its maps", "both": "by both together"}
+    how = [seen[view] for view in group.views if view != PARTS]
+    steady = (
+        f"{percent(group.stability)} alike in samples of the images, "
+        f"{percent(group.by_chance)} at most by chance"
+    )
+    of_class = f"{portrait.n} of the {portrait.class_n} images predicted {name}"
+    lines = []
+    if how:
+        lines = [f"{of_class} are decided in a like manner (seen {', '.join(how)}; {steady})"]
+    if shown := group.exclusive:
+        lines.append(
+            f"{'most of them' if how else of_class} show something away from the centre of which "
+            f"{percent(shown.others)} of the {shown.others_n} images called otherwise show as "
+            f"much, and {percent(shown.evidence)} of the relevance speaks there for {name}"
+            + ("" if how else f" ({steady})")
+        )
+    inside, rest = portrait.outside
+    if abs(inside - rest) >= TOLD["outside"]:
+        lines.append(
+            f"{percent(inside)} of the relevance lies outside the central half of the picture, "
+            f"{percent(rest)} in the rest of the class"
+        )
+    lines += [
+        f"{percent(trait.inside)} show {_words(trait.name)}, {percent(trait.outside)} in the rest "
+        f"of the class (odds ratio {_ratio(trait.odds.value)})"
+        for trait in [e for e in portrait.enriched if e.more][:3]
+    ]
+    inside, rest = portrait.errors
+    if abs(inside - rest) >= TOLD["errors"]:
+        lines.append(f"{percent(inside)} are wrong, {percent(rest)} in the rest of the class")
+    inside, rest = portrait.alike
+    if inside - rest >= TOLD["alike"]:
+        lines.append(
+            f"its pictures look alike (mean correlation {inside:.2f}, {rest:.2f} in the rest of "
+            "the class)"
+        )
+    if portrait.duplicated >= TOLD["duplicates"]:
+        lines.append(f"{percent(portrait.duplicated)} have a near-duplicate among them")
+    return tuple(lines)
+
+
+def _cluster(
+    identity: str,
+    name: str,
+    group: Group,
+    portrait: Portrait,
+    ids: tuple[str, ...],
+    artifacts: Mapping[str, Bools],
+) -> Cluster:
+    added = parts(portrait, group.exclusive)
+    wrong = portrait.errors[0]
+    return Cluster(
+        id=identity,
+        predicted=name,
+        n=portrait.n,
+        suspicion=float(sum(added.values())),
+        parts=added,
+        why=reasons(name, portrait, group),
+        images=ids,
+        class_mix=portrait.class_mix,
+        error_rate=None if np.isnan(wrong) else wrong,
+        border_share=portrait.border[0],
+        artifacts={e.name: e.inside for e in portrait.enriched if e.name in artifacts},
+        channels=tuple(m.channel for m in portrait.marking),
+        views=group.views,
+        stability=group.stability,
+        stability_by_chance=group.by_chance,
+        outside_share=portrait.outside[0],
+        effects=tuple(m.effect for m in portrait.marking),
+        odds_ratios={e.name: e.odds.value for e in portrait.enriched if e.more},
+        exclusive=group.exclusive,
+    )
+
+
+def _counted(measurements: Measurements, vocabularies: Sequence[Vocabulary]) -> list[Counted]:
+    positive = measurements["relevance.positive"] if vocabularies else np.empty(0)
+    return [
+        counted(measurements[vocabulary.column], positive, len(vocabulary.words))
+        for vocabulary in vocabularies
+    ]
+
+
+def _exclusive(part: Part | None, others: int) -> Exclusive | None:
+    if part is None:
+        return None
+    return Exclusive(
+        others=part.others,
+        others_n=others,
+        evidence=part.evidence,
+        strength=part.strength,
+        vocabulary=part.vocabulary,
+        words=part.words,
+    )
+
+
+def _alike(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    """Return the Jaccard index of two groups, given as rows."""
+    shared = len(np.intersect1d(first, second))
+    return shared / max(1, len(first) + len(second) - shared)
+
+
+def _pooled(measurements: Measurements, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
+    return pooled(positive[rows]) - pooled(negative[rows])
+
+
+def _unit(value: float) -> float:
+    return 0.0 if np.isnan(value) else float(np.clip(value, 0, 1))
+
+
+def _words(trait: str) -> str:
+    return trait if "=" in trait else "a " + trait.replace("_", " ")
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

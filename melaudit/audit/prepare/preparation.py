@@ -1,0 +1,152 @@
+"""Before the pass: model, data and preprocessing, loaded and made to fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from melaudit.artifacts.registry import artifacts
+from melaudit.audit.prepare.configuration import Configuration
+from melaudit.detectors.interface import Pictures
+from melaudit.errors import ConfigurationError, DatasetError
+from melaudit.images.dataset import Dataset, open_dataset
+from melaudit.images.knowledge import Knowledge, gather
+from melaudit.images.preprocessing import Preprocessing, resolve
+from melaudit.models.architectures import LoadedModel, load_model
+
+POSITIVE_NAMES = ("malignant", "melanoma", "mel", "positive", "cancer", "disease", "1")
+"""Names by which the class that matters is recognised when nobody says which it is."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is settled before the first image is read."""
+
+    loaded: LoadedModel
+    dataset: Dataset
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    """In the order of the model's outputs."""
+    positive: int | None
+    device: torch.device
+    notes: tuple[str, ...]
+    """What was assumed or noticed on the way, each a sentence for the reader."""
+    knowledge: Knowledge = field(default_factory=Knowledge)
+    """What the user knows of the images besides their labels."""
+    training: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+    """Artifact -> presence and label in a sample of the model's own training images."""
+    learned: Pictures | None = None
+    """The training images that were looked at."""
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device named, or for "auto" the first GPU, else the CPU.
+
+    Raises ConfigurationError for a device that is not known or not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(f"device {name!r} cannot be used: {reason}") from error
+    return device
+
+
+def load(
+    configuration: Configuration, model: LoadedModel | None = None
+) -> tuple[LoadedModel, Preprocessing, torch.device]:
+    """Return the model (loaded unless one is given), its preprocessing, and where to run it.
+
+    Raises CheckpointError, PreprocessingError or ConfigurationError.
+    """
+    device = choose_device(configuration.device)
+    loaded = model or load_model(
+        configuration.model, arch=configuration.arch, factory=configuration.factory
+    )
+    preprocessing = resolve(
+        loaded.preset,
+        image_size=configuration.image_size,
+        mean=configuration.mean,
+        std=configuration.std,
+        crop=configuration.crop,
+        bound_size=loaded.input_size,
+        spec=configuration.preprocess,
+    )
+    return loaded, preprocessing, device
+
+
+def prepare(configuration: Configuration, model: LoadedModel | None = None) -> Prepared:
+    """Load the model (unless one is given) and the data, and make classes and pictures fit.
+
+    Raises CheckpointError, DatasetError, PreprocessingError or ConfigurationError.
+    """
+    loaded, preprocessing, device = load(configuration, model)
+    dataset = open_dataset(
+        configuration.data,
+        classes=configuration.classes,
+        image_root=configuration.image_root,
+        image_column=configuration.image_column,
+        label_column=configuration.label_column,
+        limit=configuration.limit,
+        seed=configuration.seed,
+    )
+    classes = fit_classes(loaded, dataset)
+    positive, assumed = choose_positive(classes, configuration.positive)
+    knowledge = gather(
+        dataset.ids,
+        [artifact.id for artifact in artifacts()],
+        lesion_masks=configuration.lesion_masks,
+        artifact_labels=configuration.artifact_labels,
+        artifact_masks=configuration.artifact_masks,
+    )
+    notes = (
+        *loaded.notes,
+        *dataset.notes,
+        *preprocessing.warnings,
+        *assumed,
+        *knowledge.notes,
+    )
+    return Prepared(loaded, dataset, preprocessing, classes, positive, device, notes, knowledge)
+
+
+def fit_classes(loaded: LoadedModel, dataset: Dataset) -> tuple[str, ...]:
+    """Return one name per output of the model.
+
+    Raises DatasetError when the data's classes are not as many as the model's.
+    """
+    if not dataset.classes:  # no labels: only the model can tell
+        return loaded.class_names or tuple(f"class {i}" for i in range(loaded.num_classes))
+    if len(dataset.classes) != loaded.num_classes:
+        raise DatasetError(
+            f"the model tells {loaded.num_classes} classes apart but the data has "
+            f"{len(dataset.classes)} ({', '.join(dataset.classes[:12])}); pass --classes with one "
+            "name per output of the model, in their order"
+        )
+    return dataset.classes
+
+
+def choose_positive(
+    classes: tuple[str, ...], name: str | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """Return the index of the class that matters, and a note when it was recognised by name."""
+    if name is not None:
+        if name not in classes:
+            raise ConfigurationError(
+                f"positive class {name!r} is not among the classes {', '.join(classes)}"
+            )
+        return classes.index(name), ()
+    for known in POSITIVE_NAMES:
+        for index, candidate in enumerate(classes):
+            if candidate.casefold() == known:
+                note = f"The class that matters is taken to be {candidate!r}; --positive says so."
+                return index, (note,)
+    return None, ()

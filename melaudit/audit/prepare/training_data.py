@@ -1,0 +1,178 @@
+"""The model's own training images: which artifacts went with which class when it learned.
+
+A model may react to a ring it has never seen. Whether it could have *learned* to is a question to
+its training data, so the finders look through a sample of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.registry import artifacts
+from melaudit.audit.measure.sweep import Observer, sample
+from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.provenance import code_fingerprint
+from melaudit.detectors.interface import Pictures
+from melaudit.detectors.measures.signatures import SIDE, signature
+from melaudit.errors import DatasetError
+from melaudit.images.dataset import Dataset, open_dataset
+from melaudit.images.imagefile import read_image, shrink
+from melaudit.publish import publish
+
+Training = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]
+"""Artifact -> whether it is present (m,) and the label (m,)."""
+
+
+@dataclass(frozen=True)
+class TrainingEvidence:
+    """What a sample of the training images shows."""
+
+    artifacts: Training = field(default_factory=dict)
+    pictures: Pictures | None = None
+    """The images that could be read; None without training images."""
+
+
+Looks = tuple[NDArray[np.int8], NDArray[np.uint8]]
+"""What was seen of m images: artifacts (m, artifacts) and signatures (m, d)."""
+
+AT_A_TIME = 8
+"""Images that a worker is given together."""
+UNSEEN = -1
+"""An image that could not be read, or that a finder failed on."""
+
+
+def training_evidence(
+    configuration: Configuration, classes: Sequence[str], observer: Observer
+) -> TrainingEvidence:
+    """Look for every artifact in a sample of the training images, balanced over the classes.
+
+    Nothing without training images. Kept in the output folder under a name that changes with the
+    images, the sample and the finders. Raises DatasetError for images that cannot be opened, have
+    no labels, or other classes than `classes`.
+    """
+    if configuration.train_data is None:
+        return TrainingEvidence()
+    dataset = _opened(configuration.train_data, classes)
+    rows = np.flatnonzero(
+        sample(
+            np.where(dataset.labels < 0, len(classes), dataset.labels),
+            configuration.train_sample,
+            configuration.seed,
+        )
+    )
+    rows = rows[dataset.labels[rows] >= 0]
+    names = [artifact.id for artifact in artifacts()]
+    observer.note(f"training images: {dataset.describe()}; {len(rows)} of them are looked at")
+    place = configuration.out / f"training-{_fingerprint(dataset, rows, names)[:16]}.npz"
+    kept = _kept(place, len(rows), names)
+    if kept is None:
+        observer.stage("Looking through the training images", len(rows))
+        paths = [dataset.paths[row] for row in rows]
+        kept = _look(paths, names, configuration.workers, observer)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, seen=kept[0], signatures=kept[1])
+        publish(place, buffer.getvalue())
+    seen, pictures = kept
+    unseen = int((seen == UNSEEN).any(1).sum())
+    if unseen:
+        observer.note(f"training images: {unseen} of {len(rows)} could not be looked at")
+    labels = dataset.labels[rows]
+    read = pictures.any(1)  # a signature is nowhere all zero
+    return TrainingEvidence(
+        artifacts={
+            name: (column[column != UNSEEN].astype(bool), labels[column != UNSEEN])
+            for name, column in zip(names, seen.T, strict=True)
+        },
+        pictures=Pictures(tuple(dataset.ids[row] for row in rows[read]), pictures[read]),
+    )
+
+
+def _opened(path: Path, classes: Sequence[str]) -> Dataset:
+    try:
+        dataset = open_dataset(path, classes=classes)
+    except DatasetError as error:
+        raise DatasetError(f"training images: {error}") from error
+    if not (dataset.labels >= 0).any():
+        raise DatasetError(
+            f"the training images {path} have no labels, so they cannot tell which artifact went "
+            "with which class; name a folder with a folder per class, or a table"
+        )
+    return dataset
+
+
+def _fingerprint(dataset: Dataset, rows: NDArray[np.intp], names: Sequence[str]) -> str:
+    parts = [dataset.fingerprint, rows.tolist(), list(names), code_fingerprint()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
+    """Return what an earlier run saw, None when it is not there or damaged."""
+    try:
+        with np.load(place, allow_pickle=False) as kept:
+            seen: NDArray[np.int8] = kept["seen"]
+            pictures: NDArray[np.uint8] = kept["signatures"]
+    except Exception:  # absent, cut off, or not ours: looked for again
+        return None
+    whole = seen.shape == (n, len(names)) and pictures.shape == (n, SIDE * SIDE)
+    return (seen, pictures) if whole and seen.dtype == np.int8 else None
+
+
+def _look(paths: Sequence[str], names: Sequence[str], workers: int, observer: Observer) -> Looks:
+    """Return artifacts, 1 present, 0 not, `UNSEEN` unknown, and signatures, 0 for an image unread.
+
+    The same for any `workers`.
+    """
+    parts = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
+    rows: list[NDArray[np.int8]] = [np.empty((0, len(names)), np.int8)]
+    pictures: list[NDArray[np.uint8]] = [np.empty((0, SIDE * SIDE), np.uint8)]
+    for seen, some in _each(parts, workers):
+        rows.append(seen)
+        pictures.append(some)
+        observer.advance(len(seen))
+    return np.concatenate(rows), np.concatenate(pictures)
+
+
+def _each(parts: Sequence[Sequence[str]], workers: int) -> Iterator[Looks]:
+    if workers < 2:
+        yield from map(_present, parts)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(_present, parts)
+        except BrokenProcessPool as error:
+            raise DatasetError(
+                f"one of {workers} processes that look through the training images ended "
+                "unexpectedly; run with fewer --workers"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _present(paths: Sequence[str]) -> Looks:
+    """Return what the finders see in images, shrunk as in the audit, and their signatures."""
+    finders = artifacts()
+    seen = np.full((len(paths), len(finders)), UNSEEN, np.int8)
+    pictures = np.zeros((len(paths), SIDE * SIDE), np.uint8)
+    for i, path in enumerate(paths):
+        image = read_image(path).image
+        if image is None:
+            continue
+        view = shrink(image)
+        pictures[i] = signature(view)
+        for k, finder in enumerate(finders):
+            with contextlib.suppress(Exception):  # a finder may be anybody's
+                seen[i, k] = finder.find(view).present
+    return seen, pictures

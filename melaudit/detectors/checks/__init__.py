@@ -1,0 +1,1 @@
+"""Checks of the relevance maps themselves."""

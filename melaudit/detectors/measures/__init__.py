@@ -1,0 +1,1 @@
+"""What detectors measure on images, maps and columns."""

@@ -1,0 +1,125 @@
+"""Properties that any picture has: light, colour, sharpness, format; what they are and in words.
+
+Each is measured on the whole picture and on the skin round its middle, because a lesion's own
+darkness and colour are what a model should see; the skin's are not. The format is the file's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.kinds.blur import blurrinesses
+from melaudit.artifacts.search.photometry import photometry
+
+
+class Family(StrEnum):
+    """Properties that one cause changes together."""
+
+    LIGHT = "light"
+    COLOUR = "colour"
+    SHARPNESS = "sharpness"
+    FORMAT = "format"
+
+
+class Place(StrEnum):
+    """What of a picture a property is measured on."""
+
+    SKIN = "skin"
+    """The skin outside the middle: not the lesion's, unless that reaches the edge."""
+    WHOLE = "whole"
+    """Everything: the lesion's as well."""
+    FILE = "file"
+    """The shape of the file: never the lesion's."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """One figure of a picture, and how sentences speak of it."""
+
+    id: str
+    family: Family
+    place: Place
+    name: str
+    """"lightness of the skin"."""
+    more: str
+    """What a picture is that has more of it: "lighter"."""
+    less: str
+    unit: str
+    """What the figure counts: "L* 0 to 100"."""
+
+
+def _both(
+    id: str, family: Family, name: str, more: str, less: str, unit: str
+) -> tuple[Property, Property]:
+    return (
+        Property(f"{id}_skin", family, Place.SKIN, f"{name} of the skin", more, less, unit),
+        Property(id, family, Place.WHOLE, f"{name} of the picture", more, less, unit),
+    )
+
+
+PROPERTIES: tuple[Property, ...] = (
+    *_both("lightness", Family.LIGHT, "lightness", "lighter", "darker", "mean L*, 0 to 100"),
+    *_both(
+        "contrast",
+        Family.LIGHT,
+        "contrast",
+        "richer in contrast",
+        "poorer in contrast",
+        "standard deviation of L*",
+    ),
+    *_both("red", Family.COLOUR, "redness", "redder", "greener", "mean a*"),
+    *_both("yellow", Family.COLOUR, "yellowness", "yellower", "bluer", "mean b*"),
+    *_both(
+        "sharpness",
+        Family.SHARPNESS,
+        "sharpness",
+        "sharper",
+        "softer",
+        "share of variation that a blur takes, 0 to 1",
+    ),
+    Property(
+        "pixels",
+        Family.FORMAT,
+        Place.FILE,
+        "size of the picture",
+        "larger",
+        "smaller",
+        "root of width times height, in pixels",
+    ),
+    Property(
+        "aspect",
+        Family.FORMAT,
+        Place.FILE,
+        "shape of the picture",
+        "wider",
+        "higher",
+        "width over height",
+    ),
+)
+
+
+def measured(image: NDArray[np.uint8], size: tuple[int, int] | None) -> dict[str, float]:
+    """Return every property of an RGB image (h, w, 3) by id.
+
+    `size` is (width, height) as in the file, if it is known; else the image's own counts.
+    """
+    light, (blurred, blurred_skin) = photometry(image), blurrinesses(image)
+    width, height = size or (image.shape[1], image.shape[0])
+    return {
+        "lightness_skin": float(light.zone[0]),
+        "lightness": float(light.whole[0]),
+        "contrast_skin": light.zone_contrast,
+        "contrast": light.contrast,
+        "red_skin": float(light.zone[1]),
+        "red": float(light.whole[1]),
+        "yellow_skin": float(light.zone[2]),
+        "yellow": float(light.whole[2]),
+        "sharpness_skin": 1 - blurred_skin,
+        "sharpness": 1 - blurred,
+        "pixels": float(np.sqrt(width * height)),
+        "aspect": width / height,
+    }

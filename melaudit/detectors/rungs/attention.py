@@ -1,0 +1,196 @@
+"""Attention: does the model look at an artifact more than at the same place without it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import Words
+from melaudit.detectors.interface import Measurements
+from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
+from melaudit.findings import Evidence, NotFound, Rung, Table, Trust
+from melaudit.statistics.estimates import minimum_detectable_difference
+from melaudit.wording.sentences import interval, percent, ratio
+
+FEWEST = 5
+"""Images of a predicted class with the artifact that a comparison needs."""
+FEWEST_OTHERS = 10
+"""Images of it without the artifact that a null needs."""
+LEAST_RATIO = 1.25
+"""Relevance on the artifact over that in the same place elsewhere, from which the model looks."""
+LEAST_AREA = 0.001
+"""Part of the model's input that an artifact covers before it can be looked at."""
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The relevance on an artifact against that in the same place without it."""
+
+    excess: Excess
+    kinds: tuple[int, ...]
+    """The predicted classes compared."""
+    numbers: tuple[tuple[int, int], ...]
+    """Images with and without the artifact of each."""
+    nets: tuple[float, ...]
+    """Positive minus negative relevance on it, over all: the mean of each class."""
+    classes: tuple[str, ...]
+    """Names of all classes."""
+    words: Words
+
+    @property
+    def reached(self) -> bool:
+        """Whether the model looks at it clearly more than at the same place without it."""
+        return looks(self.excess)
+
+    def counted(self) -> str:
+        """Return the comparison in a clause."""
+        return (
+            f"{percent(self.excess.own)} of the relevance lies on the {self.words.thing} where "
+            f"there is one, and {percent(self.excess.elsewhere)} lies in the same place on "
+            f"{self.words.lacking} images of the same predicted class"
+        )
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Return the excess as a difference of shares and as a ratio."""
+        result = self.excess
+        n = result.n_own + result.n_others
+        words = self.words
+        null = f"{words.lacking} images of the same predicted class, in the same place"
+        busiest = sorted(range(len(self.kinds)), key=lambda i: -self.numbers[i][0])[:2]
+        signs = ", ".join(
+            f"{'for' if self.nets[i] >= 0 else 'against'} {self.classes[self.kinds[i]]} where that "
+            f"is predicted (by {percent(abs(self.nets[i]))} of all relevance)"
+            for i in busiest
+        )
+        return (
+            Evidence(
+                rung=Rung.ATTENTION,
+                name=f"relevance excess on the {words.thing}",
+                estimate=result.difference.value,
+                ci_low=result.difference.low,
+                ci_high=result.difference.high,
+                p_value=result.difference.p_value,
+                q_value=None,
+                n=n,
+                null=null,
+                reached=self.reached,
+                statement=f"{self.counted()} ({result.n_own:,} {words.having}, {result.n_others:,} "
+                f"{words.lacking}): a difference of {percent(result.difference.value)} of all "
+                f"relevance, {interval(result.difference, percent)}.",
+            ),
+            Evidence(
+                rung=Rung.ATTENTION,
+                name=f"relevance on the {words.thing} over that in the same place",
+                estimate=result.ratio.value,
+                ci_low=result.ratio.low,
+                ci_high=result.ratio.high,
+                p_value=None,
+                q_value=None,
+                n=n,
+                null=null,
+                # No claim of its own: the test is the difference's, over the same images.
+                reached=False,
+                statement=f"Area for area, a {words.thing} holds {ratio(result.ratio.value)} times "
+                f"the relevance ({interval(result.ratio, ratio)}). On balance it speaks {signs}.",
+            ),
+        )
+
+    def table(self) -> Table:
+        """Return the comparison class by class."""
+        return Table(
+            f"Relevance on the {self.words.thing} by predicted class",
+            (
+                "called",
+                self.words.having,
+                self.words.lacking,
+                f"share on the {self.words.thing}",
+                "share in the same place",
+                "for minus against",
+            ),
+            tuple(
+                (self.classes[k], r, f, round(own, 4), round(elsewhere, 4), round(net, 4))
+                for k, (r, f), (own, elsewhere), net in zip(
+                    self.kinds, self.numbers, self.excess.per_stratum, self.nets, strict=True
+                )
+            ),
+        )
+
+    def missed(self, artifact: str) -> NotFound:
+        """Say that the model looks no more there, and what would have been seen."""
+        result = self.excess
+        least = minimum_detectable_difference(result.spread, result.n_own, result.n_others)
+        seen = "" if least is None else f"; {percent(least)} of all relevance would have been seen"
+        return NotFound(
+            artifact=artifact,
+            n=result.n_own + result.n_others,
+            minimum_detectable_effect=least,
+            effect=f"relevance excess on the {self.words.thing}",
+            statement=f"{self.counted()}: no clear excess{seen}.",
+            p_value=result.difference.p_value,
+        )
+
+
+def looks(found: Excess) -> bool:
+    """Tell whether an excess is large enough, and clear enough of chance, to be called looking."""
+    return (
+        found.difference.low > 0
+        and found.ratio.value >= LEAST_RATIO
+        and found.ratio.low > 1
+        and (found.difference.p_value or 0.0) < ALPHA
+    )
+
+
+def attend(measurements: Measurements, artifact: str, words: Words) -> Attention | str:
+    """Compare relevance on the artifact with its null, or say why that cannot be done.
+
+    Reads the columns `present`, `mask` (GRID, GRID in 255ths), `share`, `signed` and `area` of the
+    artifact's detector. An artifact that preprocessing cropped away counts neither way.
+    """
+    if measurements.explanations is Trust.UNUSABLE:
+        return "the maps are unusable"
+    if not measurements.skilled:
+        return "the predictions do not follow the labels, so it tells nothing where the model looks"
+    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
+    present = measurements[f"{artifact}.present"].astype(bool)
+    masks, signed = measurements[f"{artifact}.mask"], measurements[f"{artifact}.signed"]
+    usable = np.isfinite(measurements[f"{artifact}.share"])
+    inside = measurements[f"{artifact}.area"] >= LEAST_AREA
+    if present.any() and not (present & inside).any():
+        return f"preprocessing crops every {words.thing} away"
+    rng = np.random.default_rng(measurements.seed)
+
+    def some(rows: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+        chosen = np.flatnonzero(rows)
+        return chosen if len(chosen) <= most else np.sort(rng.choice(chosen, most, replace=False))
+
+    def maps(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        absolute = (positive[rows].astype(np.float64) + negative[rows]).reshape(len(rows), -1)
+        out: NDArray[np.float64] = absolute / np.maximum(absolute.sum(1, keepdims=True), 1e-12)
+        return out
+
+    strata, kinds, numbers, nets = [], [], [], []
+    for kind in range(len(measurements.classes)):
+        of = (measurements.targets == kind) & usable
+        own, others = some(of & present & inside, SHOWN), some(of & ~present, OTHERS)
+        if len(own) >= FEWEST and len(others) >= FEWEST_OTHERS:
+            mask = masks[own].reshape(len(own), -1) / 255.0
+            strata.append(Stratum(mask, maps(own), maps(others)))
+            kinds.append(kind)
+            numbers.append((len(own), len(others)))
+            nets.append(float(signed[own].mean(dtype=np.float64)))
+    if not strata:
+        return (
+            f"no predicted class has {FEWEST} {words.having} and {FEWEST_OTHERS} "
+            f"{words.lacking} images to compare"
+        )
+    return Attention(
+        excess(strata, measurements.seed),
+        tuple(kinds),
+        tuple(numbers),
+        tuple(nets),
+        measurements.classes,
+        words,
+    )

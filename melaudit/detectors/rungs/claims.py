@@ -1,0 +1,153 @@
+"""What may be claimed of an artifact: worded by the weakest evidence a claim rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import Words
+from melaudit.detectors.rungs.attention import Attention
+from melaudit.detectors.rungs.dependence import FAR, Dependence
+from melaudit.detectors.rungs.harm import Harm
+from melaudit.detectors.rungs.opportunity import Association
+from melaudit.findings import Rung, Trust
+from melaudit.wording.sentences import many, ratio
+
+USED = (Rung.DEPENDENCE, Rung.HARM)
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What was learned on each rung; a text says why a rung could not be tried."""
+
+    present: NDArray[np.bool_]
+    """(n,) images that show the artifact."""
+    data: Association | None
+    in_training: bool
+    """Whether `data` is about the images the model was trained on."""
+    look: Attention | str
+    use: Dependence | str
+    costs: tuple[Harm, ...]
+    met: bool
+    """Whether the pictures known to the audit show the artifact often enough to be learned."""
+
+    @property
+    def against(self) -> bool:
+        """Whether decisions follow it to another class than the labels reward it with."""
+        return (
+            isinstance(self.use, Dependence)
+            and self.use.reached
+            and self.data is not None
+            and self.data.reached
+            and self.use.kind != self.data.kind
+        )
+
+
+def verb(n: int) -> str:
+    """Return "shows" for one image or none, "show" for several."""
+    return "show" if n > 1 else "shows"
+
+
+def claim(
+    climb: Climb, reached: Collection[Rung], classes: tuple[str, ...], words: Words
+) -> tuple[str, str]:
+    """Return a finding's title and its statement."""
+    rewarded = Rung.OPPORTUNITY in reached
+    allowed = _allowed(climb, rewarded, classes, words)
+    learned = rewarded and not climb.against
+    if any(rung in reached for rung in USED) and isinstance(climb.use, Dependence):
+        named = climb.use.same_as
+        cue = f"{named}, {words.things} among them" if named else words.things
+        title = f"The model decides by {cue}" if learned else f"The model reacts to {cue}"
+        resembles = climb.use.resembles()
+        said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
+        return title, " ".join(part for part in said if part)
+    kind = classes[climb.data.kind] if climb.data is not None else ""
+    if Rung.ATTENTION in reached and isinstance(climb.look, Attention):
+        looks = f"The model looks there: {climb.look.counted()}."
+        title = f"The model looks at {words.things}"
+        if rewarded:
+            title += f", and they go with {kind}"
+        return title, f"{allowed} {looks}{_unused(climb)}"
+    where = "its training data" if climb.in_training else "these data"
+    title = f"{_sentence(words.things)} go with {kind} in {where}"
+    return title, f"{allowed}{_unused(climb)}"
+
+
+def does_not_show(climb: Climb, trust: Trust, reached: Collection[Rung], words: Words) -> str:
+    """Return what a reader must not conclude."""
+    if any(rung in reached for rung in USED) and isinstance(climb.use, Dependence):
+        return _limits_of_use(climb, climb.use, reached, words)
+    untested = f"Only putting in {words.things} and taking them out tells."
+    if isinstance(climb.use, Dependence):
+        untested = (
+            f"Putting in {words.things} or taking them out changed too few decisions to say that "
+            "it uses them."
+        )
+    if not isinstance(climb.look, Attention):
+        return f"That the model looks at the {words.thing} or uses it: {climb.look}. {untested}"
+    if Rung.ATTENTION not in reached:
+        return (
+            f"That the model uses the {words.thing}: its maps show no clear excess there, and maps "
+            f"cannot prove that it is ignored. {untested}"
+        )
+    doubt = " The maps themselves are in doubt on this model." if trust is Trust.DEGRADED else ""
+    return (
+        f"That the decision depends on the {words.thing}: dark or bright pixels and sharp edges "
+        f"draw relevance of their own. {untested}{doubt}"
+    )
+
+
+def _allowed(climb: Climb, rewarded: bool, classes: tuple[str, ...], words: Words) -> str:
+    """Return a sentence on whether the labels reward the artifact."""
+    where = "The model's training data" if climb.in_training else "The data"
+    if climb.data is None:
+        shown = int(climb.present.sum())
+        return (
+            f"{many(shown, 'image')} of {len(climb.present):,} {verb(shown)} {words.shows}; "
+            "without labels it cannot be said whether going by them pays."
+        )
+    counted = climb.data.counted(classes, words.shows)
+    if climb.against or rewarded:
+        does = "reward another answer" if climb.against else "allow it"
+        return f"{where} {does}: {counted} (odds ratio {ratio(climb.data.odds.value)})."
+    return f"{where} do not clearly reward it: {counted}."
+
+
+def _unused(climb: Climb) -> str:
+    """Return what trials said against use, where there were any."""
+    if not isinstance(climb.use, Dependence):
+        return ""
+    return f" But decisions hardly follow it: {climb.use.counted()}."
+
+
+def _limits_of_use(climb: Climb, use: Dependence, reached: Collection[Rung], words: Words) -> str:
+    parts = [
+        f"How often {words.things} come up where the model will be used, and that real ones act "
+        "just as those put in here."
+    ]
+    if climb.against:
+        parts.insert(
+            0,
+            "That the model learned this from a link with the label: the labels link it with "
+            "another class than decisions follow it to.",
+        )
+    elif Rung.OPPORTUNITY not in reached:
+        source = "its training data do" if climb.in_training else "these data do"
+        parts.insert(
+            0,
+            f"That the model learned this from a link with the label: {source} not show one, and "
+            "a model may react to what it never met.",
+        )
+    if use.distance is not None and use.distance >= FAR:
+        parts.append(
+            "The edited pictures are unlike natural ones, which moves decisions by itself."
+        )
+    return " ".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

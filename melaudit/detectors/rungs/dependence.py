@@ -1,0 +1,442 @@
+"""Dependence: does the decision change when an artifact is put into a picture or taken out?
+
+Every edit stands against a placebo: the same place changed by as much and showing nothing. What is
+claimed is the change beyond the placebo that moves decisions the most, image by image. It is seen
+in decisions that turn, or in log-odds that move by as much as turns decisions of the data set: few
+edited images have a decision so near the boundary that it turns, but all have log-odds that move.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from melaudit.artifacts.interface import Words
+from melaudit.detectors.interface import Edit, Measurements, Trials
+from melaudit.statistics.estimates import (
+    Estimate,
+    minimum_detectable_paired_share,
+    paired_mean,
+    two_samples,
+)
+from melaudit.wording.sentences import many, points
+
+FEWEST = 8
+"""Edited images below which nothing is concluded."""
+LEAST_SHARE = 0.1
+"""Decisions that must change beyond the placebo before the model is said to use an artifact."""
+ALPHA = 0.05
+LIKE = 0.4
+"""Part of the artifact's own effect from which an edit that resembles it is named beside it."""
+SAME = 0.8
+"""Part from which the claim is about what both share, and no longer about the artifact."""
+FAR = 2.0
+"""Distance from natural pictures, in units of theirs, from which an edit is called unnatural."""
+
+LEFT_ALONE = "left_alone"
+"""Begins the ids of the placebo that every edit has: nothing is done."""
+
+Logits = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+def log_odds(logits: Logits, kind: int) -> Values:
+    """Return the log-odds (m,) of a class from logits (m, K); one logit speaks for class 1."""
+    values = logits.astype(np.float64)
+    if values.shape[1] == 1:
+        return values[:, 0] if kind == 1 else -values[:, 0]
+    others = np.delete(values, kind, axis=1)
+    out: Values = values[:, kind] - logsumexp(others, axis=1)
+    return out
+
+
+def called(logits: Logits | Values, kind: int) -> NDArray[np.bool_]:
+    """Tell (m,) whether logits (m, K) decide for a class."""
+    chosen: NDArray[np.bool_] = logits.argmax(1) == kind
+    if logits.shape[1] == 1:
+        chosen = (logits[:, 0] > 0) == (kind == 1)
+    return chosen
+
+
+def turned(logits: Logits, kind: int, shift: float) -> float:
+    """Return by how much the share called so changes when log-odds all move by `shift`.
+
+    Moving the log-odds of a class by d is adding d to its logit, of logits (m, K).
+    """
+    moved = logits.astype(np.float64)
+    if moved.shape[1] == 1:
+        moved = moved + (shift if kind == 1 else -shift)
+    else:
+        moved[:, kind] += shift
+    before, after = called(logits, kind), called(moved, kind)
+    return float(after.mean() - before.mean())
+
+
+def left_alone(trials: Trials) -> Trials:
+    """Return the trials with one placebo more for each edit: the picture left alone.
+
+    Where all placebos move decisions the other way, an artifact that does nothing would seem to
+    act beyond them; beyond this one it does not.
+    """
+    edits, edit, at = list(trials.edits), [trials.edit], [np.arange(len(trials.rows))]
+    for name in ("add", "remove"):
+        chosen = [i for i, e in enumerate(trials.edits) if e.id == name]
+        same = np.flatnonzero(np.isin(trials.edit, chosen))
+        if len(same):
+            edit.append(np.full(len(same), len(edits)))
+            at.append(same)
+            edits.append(Edit(f"{LEFT_ALONE}.{name}", "the picture left alone", name))
+    rows = np.concatenate(at)
+    added = np.arange(len(rows)) >= len(trials.rows)
+    return Trials(
+        edits=tuple(edits),
+        edit=np.concatenate(edit),
+        rows=trials.rows[rows],
+        dose=trials.dose[rows],
+        before=trials.before[rows],
+        after=np.where(added[:, None], trials.before[rows], trials.after[rows]),
+        distance=np.where(added, np.nan, trials.distance[rows]),
+    )
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one edit does to the decision for one class, beyond its strongest placebo."""
+
+    edit: Edit
+    placebo: Edit
+    margin: Estimate
+    """Change of the log-odds of the class, beyond the placebo's."""
+    share: Estimate
+    """Change of the share of images called so, beyond the placebo's."""
+    turning: Estimate
+    """Change of the share of all audited images called so if their log-odds moved by `margin`."""
+    n: int
+    """Images edited."""
+    before: int
+    after: int
+    """Images called so before and after the edit."""
+    with_placebo: float
+    """Share of images called so after the placebo."""
+    from_placebo: float
+    """Share of the placebo's images called so before it."""
+    least: float | None
+    """Smallest change of the share that would have been seen."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the decision changes clearly, and enough to matter."""
+        return self.seen or self.implied
+
+    @property
+    def seen(self) -> bool:
+        """Whether decisions on the edited images turn clearly, and enough to matter."""
+        return self._clear(self.share) and self._clear(self.margin) and self._matters(self.share)
+
+    @property
+    def implied(self) -> bool:
+        """Whether log-odds move clearly, and by enough to turn decisions of the data set."""
+        return self._clear(self.margin) and self._matters(self.turning)
+
+    def _clear(self, change: Estimate) -> bool:
+        low, high = sorted((change.low * self.sign, change.high * self.sign))
+        return (change.p_value or 0.0) < ALPHA and low > 0 and high > 0
+
+    def _matters(self, share: Estimate) -> bool:
+        return share.value * self.sign >= LEAST_SHARE
+
+    @property
+    def alone(self) -> bool:
+        """Whether no placebo moves decisions the way the edit does, so that it stands alone."""
+        return self.placebo.id.startswith(LEFT_ALONE)
+
+    @property
+    def sign(self) -> int:
+        """+1 where the edit adds the artifact, -1 where it takes it away."""
+        return -1 if self.edit.id == "remove" else 1
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What an edit that resembles the artifact does."""
+
+    edit: Edit
+    called: int
+    n: int
+    part: float
+    """Of the artifact's own change of the share called so, beyond the placebo."""
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """How decisions depend on one artifact."""
+
+    kind: int
+    """The class it pushes to."""
+    add: Effect | None
+    remove: Effect | None
+    alike: tuple[Alike, ...]
+    """Edits that resemble it, the most alike first."""
+    bare: tuple[int, int, int] | None
+    """Pictures of skin without a lesion: called so without the artifact, with it, and how many."""
+    distance: float | None
+    """Median distance of pictures with the artifact put in, see `Trials.distance`."""
+    classes: tuple[str, ...]
+    words: Words
+
+    @property
+    def reached(self) -> bool:
+        """Whether adding or removing it changes decisions clearly and enough to matter."""
+        return any(effect.reached for effect in self.effects)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What was tried."""
+        return tuple(effect for effect in (self.add, self.remove) if effect is not None)
+
+    @property
+    def same_as(self) -> str | None:
+        """What the cue is called when something that resembles the artifact acts just like it."""
+        return next((a.edit.look_alike for a in self.alike if a.part >= SAME), None)
+
+    def counted(self) -> str:
+        """Return what was done and seen, in counts: putting it in, or else taking it out."""
+        kind = self.classes[self.kind]
+        if self.add is not None and (self.add.reached or self.remove is None):
+            e = self.add
+            return (
+                f"with {e.edit.title} the model calls {e.after:,} of "
+                f"{many(e.n, f'{self.words.lacking} image')} {kind}, without it {e.before:,}, "
+                f"{_beside(e)}{self._implied(e)}"
+            )
+        assert self.remove is not None
+        e = self.remove
+        taken = (
+            f"of {many(e.n, 'image')} that show {self.words.shows} the model calls {e.before:,} "
+            f"{kind} as they are and {e.after:,} with the {self.words.thing} taken out"
+            f"{self._implied(e)}"
+        )
+        if self.add is None or e.reached:
+            return taken
+        return (
+            f"with {self.add.edit.title} it calls {self.add.after:,} of "
+            f"{many(self.add.n, 'image')} {kind}, without it {self.add.before:,}; {taken}"
+        )
+
+    def _implied(self, effect: Effect) -> str:
+        """Return what the log-odds say where decisions on the edited images do not."""
+        if effect.seen or not effect.implied:
+            return ""
+        beyond = "" if effect.alone else "beyond the placebo "
+        return (
+            f"; {beyond}the log-odds change by {effect.margin.value:+.2f}, as much as "
+            f"turns {points(abs(effect.turning.value))} decisions on all the images"
+        )
+
+    def resembles(self) -> str:
+        """Return a sentence on what resembles the artifact and acts alike; empty if nothing."""
+        kind = self.classes[self.kind]
+        named = [a for a in self.alike if a.part >= LIKE]
+        if not named:
+            return ""
+        each = "; ".join(f"{a.edit.title} does it to {a.called:,} of {a.n:,}" for a in named)
+        return f"Not only this makes it say {kind}: {each}."
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader must know to weigh this: naturalness, bare skin, resemblance."""
+        kind = self.classes[self.kind]
+        out = []
+        if self.bare is not None:
+            without, with_it, n = self.bare
+            out.append(
+                f"On {many(n, 'picture')} of skin without a lesion it says {kind} {without:,} "
+                f"times, and {with_it:,} times once the {self.words.thing} is put in."
+            )
+        if self.distance is not None and np.isfinite(self.distance):
+            far = self.distance >= FAR
+            out.append(
+                f"To the model, the edited pictures lie {self.distance:.1f} times as far from "
+                "natural ones as those lie from each other"
+                + (
+                    ": part of the change may be due to that."
+                    if far
+                    else ", so they pass for such."
+                )
+            )
+        return tuple(out)
+
+
+def depend(measurements: Measurements, artifact: str, words: Words) -> Dependence | str:
+    """Weigh the trials of an artifact, or say why that cannot be done."""
+    trials = measurements.trials.get(artifact)
+    if trials is None:
+        return f"no {words.thing} was put in or taken out"
+    if not measurements.skilled:
+        return "the predictions do not follow the labels, so no edit tells what they go by"
+    kinds = range(len(measurements.classes))
+    found = [_towards(measurements, trials, kind, words) for kind in kinds]
+    able = [d for d in found if d is not None]
+    if not able:
+        return f"fewer than {FEWEST} images could be edited"
+    best = max(able, key=lambda d: max(e.margin.value * e.sign for e in d.effects))
+    if not best.reached:  # then of the class that matters, so that audits can be compared
+        best = next((d for d in able if d.kind == measurements.positive), best)
+    return best if len(kinds) <= 2 else _corrected(best, len(kinds))
+
+
+def _towards(
+    measurements: Measurements, trials: Trials, kind: int, words: Words
+) -> Dependence | None:
+    add, remove = (_effect(measurements, trials, name, kind) for name in ("add", "remove"))
+    if add is None and remove is None:
+        return None
+    far = trials.distance[trials.of("add")]
+    far = far[np.isfinite(far)]
+    return Dependence(
+        kind=kind,
+        add=add,
+        remove=remove,
+        alike=() if add is None else _alike(trials, add, kind),
+        bare=_bare(trials, kind),
+        distance=float(np.median(far)) if len(far) else None,
+        classes=measurements.classes,
+        words=words,
+    )
+
+
+def _effect(measurements: Measurements, trials: Trials, name: str, kind: int) -> Effect | None:
+    """Hold one edit against the placebo that moves decisions the farthest the same way."""
+    edit = next((e for e in trials.edits if e.id == name), None)
+    placebos = [
+        e
+        for e in trials.edits
+        if e.placebo_for == name and e.look_alike is None and len(trials.of(e.id)) >= FEWEST
+    ]
+    chosen = trials.of(name)
+    if edit is None or len(chosen) < FEWEST:
+        return None
+    if all(p.id.startswith(LEFT_ALONE) for p in placebos):
+        return None
+    sign = -1 if name == "remove" else 1
+
+    def moved(placebo: Edit) -> float:
+        at = trials.of(placebo.id)
+        change = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+        return sign * float(change.mean())
+
+    placebo = max(placebos, key=moved)
+    against = trials.of(placebo.id)
+    before, after = called(trials.before[chosen], kind), called(trials.after[chosen], kind)
+    p_before, p_after = called(trials.before[against], kind), called(trials.after[against], kind)
+    margin = _beyond(measurements, trials, chosen, against, kind, margins=True)
+    share = _beyond(measurements, trials, chosen, against, kind, margins=False)
+    value, low, high = (
+        turned(measurements.logits, kind, d) for d in (margin.value, margin.low, margin.high)
+    )
+    return Effect(
+        edit=edit,
+        placebo=placebo,
+        margin=margin,
+        share=share,
+        turning=Estimate(value, low, high, margin.p_value),
+        n=len(chosen),
+        before=int(before.sum()),
+        after=int(after.sum()),
+        with_placebo=float(p_after.mean()),
+        from_placebo=float(p_before.mean()),
+        least=minimum_detectable_paired_share(
+            len(chosen), float((after != before).mean()), float((p_after != p_before).mean())
+        ),
+    )
+
+
+def _beyond(
+    measurements: Measurements,
+    trials: Trials,
+    chosen: Rows,
+    against: Rows,
+    kind: int,
+    *,
+    margins: bool,
+) -> Estimate:
+    """Estimate the mean change under an edit less that under its placebo.
+
+    The same images under both are compared image by image; else the two means are.
+    """
+
+    def change(at: Rows) -> Values:
+        if margins:
+            moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+            return np.clip(moved, -50, 50)  # a saturated output must not outweigh all others
+        after, before = called(trials.after[at], kind), called(trials.before[at], kind)
+        return after.astype(np.float64) - before
+
+    rows, others = trials.rows[chosen], trials.rows[against]
+    groups = measurements.groups
+    named = (lambda at: at) if groups is None else (lambda at: groups[at])
+    common = np.intersect1d(rows, others)
+    if len(common) >= FEWEST and len(common) >= 0.8 * min(len(rows), len(others)):
+        first = change(chosen[np.searchsorted(rows, common)])
+        second = change(against[np.searchsorted(others, common)])
+        return paired_mean(first - second, measurements.seed, named(common))
+    return two_samples(
+        change(chosen), change(against), measurements.seed, (named(rows), named(others))
+    )
+
+
+def _beside(effect: Effect) -> str:
+    """Return what the placebo does, beside what the artifact does."""
+    if effect.alone:
+        return "and no placebo moves decisions that way"
+    return f"with {effect.placebo.title} {round(effect.with_placebo * effect.n):,}"
+
+
+def _alike(trials: Trials, add: Effect, kind: int) -> tuple[Alike, ...]:
+    """Return what resembles the artifact, with how much of the artifact's effect it has.
+
+    The effect is counted in decisions where those tell, and else in log-odds.
+    """
+
+    def effect(at: Rows) -> float:
+        if add.seen:
+            return float(called(trials.after[at], kind).mean())
+        moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+        return float(moved.mean())
+
+    floor = effect(trials.of(add.placebo.id))
+    whole = effect(trials.of(add.edit.id)) - floor
+    out = []
+    for edit in trials.edits:
+        at = trials.of(edit.id)
+        if edit.look_alike is not None and len(at) >= FEWEST:
+            part = (effect(at) - floor) / whole if whole > 0 else 0.0
+            out.append(Alike(edit, int(called(trials.after[at], kind).sum()), len(at), part))
+    return tuple(sorted(out, key=lambda a: -a.part))
+
+
+def _bare(trials: Trials, kind: int) -> tuple[int, int, int] | None:
+    at = trials.of("bare")
+    if len(at) < FEWEST:
+        return None
+    before, after = called(trials.before[at], kind), called(trials.after[at], kind)
+    return int(before.sum()), int(after.sum()), len(at)
+
+
+def _corrected(found: Dependence, tried: int) -> Dependence:
+    """Multiply the p-values by the number of classes that were tried (Bonferroni)."""
+
+    def corrected(effect: Effect | None) -> Effect | None:
+        if effect is None:
+            return None
+        margin, share, turning = (
+            dataclasses.replace(e, p_value=min(1.0, (e.p_value or 0.0) * tried))
+            for e in (effect.margin, effect.share, effect.turning)
+        )
+        return dataclasses.replace(effect, margin=margin, share=share, turning=turning)
+
+    return dataclasses.replace(found, add=corrected(found.add), remove=corrected(found.remove))

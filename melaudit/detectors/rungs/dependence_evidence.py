@@ -1,0 +1,109 @@
+"""Dependence as evidence: what was done to the pictures, what came of it, and against what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from melaudit.detectors.rungs.dependence import Dependence, Effect
+from melaudit.findings import Evidence, NotFound, Rung
+from melaudit.wording.sentences import interval, many, points
+
+
+def evidence(found: Dependence, counts: bool) -> tuple[Evidence, ...]:
+    """Return the changes of the decision and of the margin, of every edit tried.
+
+    `counts` is False where the artifact is in none of the pictures the model is known to have met:
+    what it does to them was not learned from them, whatever its size.
+    """
+    out: list[Evidence] = []
+    for effect in found.effects:
+        out += _evidence(effect, found, counts, found.notes() if effect.sign > 0 else ())
+    return tuple(out)
+
+
+def missed(found: Dependence, artifact: str) -> tuple[NotFound, ...]:
+    """Say that decisions do not depend on it, and what would have been seen."""
+    return tuple(_missed(effect, artifact, found) for effect in found.effects)
+
+
+def _evidence(
+    effect: Effect, found: Dependence, counts: bool, notes: Sequence[str]
+) -> Sequence[Evidence]:
+    kind, words = found.classes[found.kind], found.words
+    done = "put in" if effect.sign > 0 else "taken out"
+    null = f"{effect.placebo.title} changes as much"
+    verb = "rises" if effect.share.value >= 0 else "falls"
+    first = Evidence(
+        rung=Rung.DEPENDENCE,
+        name=f"change of decisions to {kind} beyond placebo, {words.thing} {done}",
+        estimate=effect.share.value,
+        ci_low=effect.share.low,
+        ci_high=effect.share.high,
+        p_value=effect.share.p_value,
+        q_value=None,
+        n=effect.n,
+        null=null,
+        reached=counts and effect.seen,
+        statement=f"With the {words.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
+        f"are called {kind}, {effect.before:,} before; {_beside(effect)} the share called {kind} "
+        f"{verb} by {points(abs(effect.share.value))}, "
+        f"{interval(effect.share, points)}.",
+    )
+    second = Evidence(
+        rung=Rung.DEPENDENCE,
+        name=f"change of the margin of {kind} beyond placebo, {words.thing} {done}",
+        estimate=effect.margin.value,
+        ci_low=effect.margin.low,
+        ci_high=effect.margin.high,
+        p_value=effect.margin.p_value,
+        q_value=None,
+        n=effect.n,
+        null=null,
+        # A margin may move for certain and by too little to turn any decision.
+        reached=counts and effect.implied,
+        statement=" ".join(
+            (
+                f"The log-odds of {kind} change by {effect.margin.value:+.2f} beyond the placebo, "
+                f"{interval(effect.margin, '{:+.2f}'.format)}. {_turning(effect, kind)}",
+                *notes,
+            )
+        ),
+    )
+    return first, second
+
+
+def _beside(effect: Effect) -> str:
+    """Say what the placebo does."""
+    if effect.alone:
+        return "no placebo moves decisions that way, so nothing is taken off:"
+    return (
+        f"with {effect.placebo.title} the share goes from {points(effect.from_placebo)} to "
+        f"{points(effect.with_placebo)}. Beyond that,"
+    )
+
+
+def _turning(effect: Effect, kind: str) -> str:
+    """Say what a change of the log-odds by as much does to decisions on the data set."""
+    verb = "rises" if effect.turning.value >= 0 else "falls"
+    return (
+        f"Were the log-odds of all the images to change by as much, the share called {kind} {verb} "
+        f"by {points(abs(effect.turning.value))}, {interval(effect.turning, points)}."
+    )
+
+
+def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
+    done = "put in" if effect.sign > 0 else "taken out"
+    seen = ""
+    if effect.least is not None:
+        seen = f"; a change of {points(effect.least)} would have been seen"
+    return NotFound(
+        artifact=artifact,
+        n=effect.n,
+        minimum_detectable_effect=effect.least,
+        effect="change of decisions beyond placebo (share)",
+        statement=f"With the {found.words.thing} {done}, {effect.after:,} of "
+        f"{many(effect.n, 'image')} are called {found.classes[found.kind]}, {effect.before:,} "
+        f"before: beyond the placebo {points(effect.share.value)}, "
+        f"{interval(effect.share, points)}{seen}.",
+        p_value=effect.share.p_value,
+    )

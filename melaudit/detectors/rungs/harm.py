@@ -1,0 +1,161 @@
+"""Harm: what does it cost when an artifact is put into pictures, or taken out of them?
+
+Counted are right decisions on labelled images at the model's own operating point: specificity where
+the artifact pushes benign images to malignant, sensitivity where malignant ones lose it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import Words
+from melaudit.detectors.interface import Measurements, Trials
+from melaudit.detectors.rungs.dependence import ALPHA, FEWEST, Dependence, Effect, called
+from melaudit.findings import Evidence, Rung, Table
+from melaudit.statistics.estimates import Estimate, paired_mean, proportion, two_samples
+from melaudit.wording.sentences import interval, many, percent, points
+
+LEAST_LOSS = 0.05
+"""Right decisions lost beyond the placebo from which an artifact is said to cost something."""
+
+Rights = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What one edit costs on the images of one label."""
+
+    effect: Effect
+    label: int
+    measure: str
+    """"specificity", "sensitivity" or "recall of nevus"."""
+    n: int
+    right_before: int
+    right_after: int
+    right_with_placebo: float
+    """Share right after the placebo."""
+    loss: Estimate
+    """Share of right decisions lost, beyond what the placebo loses."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether right decisions are lost clearly, and enough to matter."""
+        return (
+            self.loss.value >= LEAST_LOSS
+            and self.loss.low > 0
+            and (self.loss.p_value or 0.0) < ALPHA
+        )
+
+
+def harm(measurements: Measurements, artifact: str, found: Dependence) -> tuple[Harm, ...]:
+    """Return the cost of each edit on the labels it endangers; none where labels are too few.
+
+    Putting the artifact in endangers images of every label but the one it pushes to; taking it out
+    endangers images of that label.
+    """
+    trials = measurements.trials[artifact]
+    costs = []
+    for effect in found.effects:
+        for label in range(len(measurements.classes)):
+            if (label == found.kind) == (effect.sign < 0):
+                cost = _cost(measurements, trials, effect, label)
+                if cost is not None:
+                    costs.append(cost)
+    return tuple(costs)
+
+
+def evidence(costs: tuple[Harm, ...], words: Words, counts: bool) -> tuple[Evidence, ...]:
+    """Return each cost as evidence; `counts` as in `Dependence.evidence`."""
+    return tuple(_evidence(cost, words, counts) for cost in costs)
+
+
+def table(costs: tuple[Harm, ...], words: Words, classes: tuple[str, ...]) -> Table:
+    """Return what the model gets right with and without the artifact."""
+    rows = []
+    for cost in costs:
+        before, after = (proportion(k, cost.n) for k in (cost.right_before, cost.right_after))
+        rows.append(
+            (
+                f"{words.thing} {'put in' if cost.effect.sign > 0 else 'taken out'}",
+                classes[cost.label],
+                cost.measure,
+                cost.n,
+                f"{percent(before.value)} ({percent(before.low)} to {percent(before.high)})",
+                f"{percent(after.value)} ({percent(after.low)} to {percent(after.high)})",
+                percent(cost.right_with_placebo),
+                round(1000 * cost.loss.value),
+            )
+        )
+    heads = ("edit", "label", "measure", "images", "before", "after", "with placebo")
+    return Table(
+        "Right decisions with and without", (*heads, "lost per 1000 beyond placebo"), tuple(rows)
+    )
+
+
+def _cost(measurements: Measurements, trials: Trials, effect: Effect, label: int) -> Harm | None:
+    chosen, against = (
+        at[measurements.labels[trials.rows[at]] == label]
+        for at in (trials.of(effect.edit.id), trials.of(effect.placebo.id))
+    )
+    if min(len(chosen), len(against)) < FEWEST:
+        return None
+    before, after = _right(trials, chosen, label)
+    p_before, p_after = _right(trials, against, label)
+    rows, others = trials.rows[chosen], trials.rows[against]
+    groups = measurements.groups
+    names = None if groups is None else groups[rows]
+    if np.array_equal(rows, others):
+        loss = paired_mean((before - after) - (p_before - p_after), measurements.seed, names)
+    else:
+        both = None if groups is None else (groups[rows], groups[others])
+        loss = two_samples(before - after, p_before - p_after, measurements.seed, both)
+    return Harm(
+        effect=effect,
+        label=label,
+        measure=_measure(measurements, label),
+        n=len(chosen),
+        right_before=int(before.sum()),
+        right_after=int(after.sum()),
+        right_with_placebo=float(p_after.mean()),
+        loss=loss,
+    )
+
+
+def _right(trials: Trials, at: NDArray[np.int64], label: int) -> tuple[Rights, Rights]:
+    before, after = (called(logits[at], label) for logits in (trials.before, trials.after))
+    return before.astype(np.float64), after.astype(np.float64)
+
+
+def _measure(measurements: Measurements, label: int) -> str:
+    if measurements.positive is None:
+        return f"recall of {measurements.classes[label]}"
+    if label == measurements.positive:
+        return "sensitivity"
+    two = len(measurements.classes) == 2
+    return "specificity" if two else f"recall of {measurements.classes[label]}"
+
+
+def _evidence(cost: Harm, words: Words, counts: bool) -> Evidence:
+    done = "put in" if cost.effect.sign > 0 else "taken out"
+    loss = cost.loss
+    per = 1000
+    return Evidence(
+        rung=Rung.HARM,
+        name=f"right decisions lost beyond placebo, {words.thing} {done} ({cost.measure})",
+        estimate=loss.value,
+        ci_low=loss.low,
+        ci_high=loss.high,
+        p_value=loss.p_value,
+        q_value=None,
+        n=cost.n,
+        null=f"{cost.effect.placebo.title} costs as much",
+        reached=counts and cost.reached,
+        statement=f"{cost.measure.capitalize()} goes from {points(cost.right_before / cost.n)} to "
+        f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} once the {words.thing} is "
+        f"{done} ({points(cost.right_with_placebo)} with {cost.effect.placebo.title}): beyond the "
+        f"placebo, {per * loss.value:,.0f} right decisions of {per:,} are lost, "
+        f"{interval(loss, lambda share: f'{per * share:,.0f}')}.",
+    )

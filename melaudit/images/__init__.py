@@ -1,0 +1,1 @@
+"""Image files and tables: found, decoded, described and preprocessed."""

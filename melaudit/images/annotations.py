@@ -1,0 +1,309 @@
+"""Annotations: what the columns of a table of images mean."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from melaudit.errors import DatasetError
+from melaudit.images.files import visible
+from melaudit.images.imagefile import SUFFIXES
+from melaudit.images.tables import Table
+
+IMAGE_COLUMNS = (
+    *("image_path", "img_path", "filepath", "file_path", "path", "filename", "file_name", "file"),
+    *("image_file", "image", "image_name", "image_id", "isic_id", "img_id", "img", "name", "id"),
+)
+LABEL_COLUMNS = (
+    *("label", "labels", "target", "class", "class_name", "dx", "diagnosis", "diagnostic"),
+    *("benign_malignant", "category", "ground_truth", "y"),
+)
+METADATA_COLUMNS = {
+    "patient_id": ("patient_id", "patient"),
+    "lesion_id": ("lesion_id", "lesion"),
+    "site": (
+        *("site", "anatom_site_general_challenge", "anatom_site_general", "anatomical_site"),
+        *("localization", "location", "body_site", "anatom_site", "region"),
+    ),
+    "sex": ("sex", "gender"),
+    "age": ("age", "age_approx", "age_approximate"),
+    "source": ("source", "dataset", "attribution", "institution", "hospital"),
+}
+"""Our key -> the names it goes under, the best first; compared without case and punctuation."""
+
+_IDENTIFIERS = ("patient_id", "lesion_id")
+_MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """What a table says about its n images."""
+
+    kind: str
+    names: tuple[str | None, ...]
+    """(n,) what the image column says; None where it is empty."""
+    labels: tuple[str | None, ...] | None
+    """(n,) class names; None where a cell is empty, and altogether if nothing is labelled."""
+    classes: tuple[str, ...]
+    """The names that occur, in the table's own order."""
+    metadata: Mapping[str, str]
+    """Our key -> the table's column; `cells` reads it."""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Row -> why its label makes no sense."""
+    notes: tuple[str, ...] = ()
+
+
+def interpret(
+    table: Table, image_column: str | None = None, label_column: str | None = None
+) -> Annotations:
+    """Recognise the columns of a table: image, label or one-hot classes, patient, site and so on.
+
+    Raises DatasetError when the image column, or a named column, is not there, or when the label
+    column holds no classes.
+    """
+    image = column_of_images(table, image_column)
+    label = _column(table, (label_column,), "label") if label_column else None
+    chosen: tuple[str, ...] = ()
+    if label is None:
+        others = [column for column in table.columns if column != image]
+        candidates = _known(others, LABEL_COLUMNS)
+        label = next(iter(candidates), None)
+        if len(candidates) > 1:
+            shown = ", ".join(map(visible, candidates[1:]))
+            chosen = (
+                f"Labels are those of the column {visible(candidates[0])!r}; --label-column would "
+                f"take another one ({shown}).",
+            )
+    names = table.text(image)
+    if label is not None:
+        ham = {"lesion_id", "image_id", "dx"} <= set(table.columns)
+        labels, classes, notes = _labels(table, label)
+        return Annotations(
+            kind="HAM10000 table" if ham else "table",
+            names=names,
+            labels=labels,
+            classes=classes,
+            metadata=_metadata(table, {image, label}),
+            notes=(*table.notes, *chosen, *notes),
+        )
+    hot = _one_hot_columns(table, image)
+    if hot:
+        labels, classes, refused, notes = _one_hot(table, hot)
+        return Annotations(
+            kind="ISIC one-hot table",
+            names=names,
+            labels=labels,
+            classes=classes,
+            metadata=_metadata(table, {image, *hot}),
+            refused=refused,
+            notes=(*table.notes, *notes),
+        )
+    return Annotations(
+        kind="table",
+        names=names,
+        labels=None,
+        classes=(),
+        metadata=_metadata(table, {image}),
+        notes=(
+            *table.notes,
+            f"{table.path.name} has no column of labels (looked for {', '.join(LABEL_COLUMNS)}); "
+            "name it with --label-column if there is one.",
+        ),
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _known(columns: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return the columns whose names are among the wanted ones, the best first."""
+    place = {_plain(name): i for i, name in enumerate(wanted)}
+    return sorted((c for c in columns if _plain(c) in place), key=lambda c: place[_plain(c)])
+
+
+def _column(table: Table, wanted: Sequence[str], role: str) -> str:
+    found = [c for c in table.columns if c in wanted] or _known(table.columns, wanted)
+    if not found:
+        raise DatasetError(
+            f"{table.path} has no column {' or '.join(wanted)} for the {role}; it has "
+            f"{', '.join(map(visible, table.columns))}. Name it with --{role}-column"
+        )
+    return found[0]
+
+
+def column_of_images(table: Table, given: str | None = None) -> str:
+    """Return the column that names the images, by its name or by what it holds.
+
+    Raises DatasetError when there is none.
+    """
+    if given is not None:
+        return _column(table, (given,), "image")
+    if found := _known(table.columns, IMAGE_COLUMNS):
+        return found[0]
+    for column in table.columns:
+        cells = [cell for cell in table.text(column)[:1000] if cell]
+        if cells and all(Path(cell).suffix.lower() in SUFFIXES for cell in cells):
+            return column
+    return _column(table, IMAGE_COLUMNS, "image")
+
+
+def _labels(
+    table: Table, column: str
+) -> tuple[tuple[str | None, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return labels, classes in order and notes of a column of class names or numbers."""
+    raw = table.text(column)
+    counts = Counter(word for word in raw if word is not None)
+    if not counts:
+        raise DatasetError(f"column {visible(column)!r} of {table.path} is empty: no labels")
+    if len(counts) > _MOST_CLASSES and len(counts) > len(raw) / 2:
+        raise DatasetError(
+            f"column {visible(column)!r} of {table.path} has {len(counts)} different values in "
+            f"{len(raw)} rows: not classes. Name the right one with --label-column"
+        )
+    notes: list[str] = []
+    numbers = _whole_numbers(counts)
+    if numbers is not None:
+        order = [str(n) for n in sorted(set(numbers.values()))]
+        spelled = {word: str(number) for word, number in numbers.items()}
+        named = _names_of_numbers(table, column, raw, spelled)
+        if named:
+            spelled = {word: named[number] for word, number in spelled.items()}
+            order = [named[number] for number in order]
+            notes.append(f"The numbers of {visible(column)!r} stand for {', '.join(order)}.")
+    else:
+        spelled = _one_spelling(counts)
+        order = sorted(set(spelled.values()))
+        if len(order) < len(counts):
+            notes.append("Labels that differ in case only were taken as one.")
+    empty = sum(word is None for word in raw)
+    if empty:
+        notes.append(f"{empty} rows have no label; their images are used without one.")
+    return tuple(None if w is None else spelled[w] for w in raw), tuple(order), tuple(notes)
+
+
+def _whole_numbers(words: Mapping[str, int]) -> dict[str, int] | None:
+    """Return word -> number if all are whole numbers ("0", "1.0"), else None."""
+    try:
+        values = {word: float(word) for word in words}
+        return (
+            {w: int(v) for w, v in values.items()}
+            if all(v.is_integer() for v in values.values())
+            else None
+        )
+    except ValueError:
+        return None
+
+
+def _one_spelling(counts: Counter[str]) -> dict[str, str]:
+    """Map each word to the most frequent of those that differ from it in case only."""
+    best: dict[str, str] = {}
+    for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        best.setdefault(word.casefold(), visible(word))
+    return {word: best[word.casefold()] for word in counts}
+
+
+def _names_of_numbers(
+    table: Table, column: str, raw: Sequence[str | None], numbers: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return number -> name from another label column that goes with it one to one."""
+    for other in _known([c for c in table.columns if c != column], LABEL_COLUMNS):
+        pairs = {
+            (numbers[word], visible(name))
+            for word, name in zip(raw, table.text(other), strict=True)
+            if word is not None and name is not None
+        }
+        named = dict(pairs)
+        alike = len(pairs) == len(named) == len(set(named.values())) == len(set(numbers.values()))
+        if alike and _whole_numbers(dict.fromkeys(named.values(), 0)) is None:
+            return named
+    return None
+
+
+def _one_hot_columns(table: Table, image: str) -> list[str]:
+    """Return the columns that hold only 0 and 1, if they look like one class per image."""
+    aside = {image, *_metadata_names(table.columns).values()}
+    hot = [
+        column
+        for column in table.columns
+        if column not in aside and _is_binary(set(table.text(column)))
+    ]
+    if len(hot) < 2:
+        return []
+    if _plain_set(hot) == _ISIC_2017:
+        return hot
+    sums = Counter(_row_sums(table, hot))
+    return hot if sums[1] > len(table) / 2 else []
+
+
+_ISIC_2017 = {"melanoma", "seborrheickeratosis"}
+
+
+def _plain_set(columns: Sequence[str]) -> set[str]:
+    return {_plain(column) for column in columns}
+
+
+def _is_binary(cells: set[str | None]) -> bool:
+    return cells <= {"0", "1", "0.0", "1.0", None} and cells != {None}
+
+
+def _row_sums(table: Table, columns: Sequence[str]) -> list[int]:
+    return [sum(row) for row in zip(*_hot_cells(table, columns), strict=True)]
+
+
+def _hot_cells(table: Table, columns: Sequence[str]) -> list[list[bool]]:
+    return [[cell in ("1", "1.0") for cell in table.text(column)] for column in columns]
+
+
+def _one_hot(
+    table: Table, columns: Sequence[str]
+) -> tuple[tuple[str | None, ...], tuple[str, ...], dict[int, str], tuple[str, ...]]:
+    """Return labels, classes, refused rows and notes of one-hot columns."""
+    neither = "nevus" if _plain_set(columns) == _ISIC_2017 else None
+    names = [visible(column) for column in columns]
+    labels: list[str | None] = []
+    refused: dict[int, str] = {}
+    for row, cells in enumerate(zip(*_hot_cells(table, columns), strict=True)):
+        total = sum(cells)
+        label = names[cells.index(True)] if total == 1 else neither if total == 0 else None
+        if label is None:
+            refused[row] = "no_class_marked" if total == 0 else "several_classes_marked"
+        elif _plain(label) in ("unk", "unknown"):
+            refused[row], label = "unknown_class", None
+        labels.append(label)
+    classes = [name for name in names if _plain(name) not in ("unk", "unknown")]
+    notes = ["The order of the classes is that of the table's columns."]
+    if neither is not None:
+        classes = sorted([*classes, neither])
+        notes = ["Images with neither class marked are nevi, as in the ISIC challenge of 2017."]
+    return tuple(labels), tuple(classes), refused, tuple(notes)
+
+
+def _metadata_names(columns: Sequence[str]) -> dict[str, str]:
+    """Return our key -> the table's column, for those that are there."""
+    found = {key: _known(columns, wanted) for key, wanted in METADATA_COLUMNS.items()}
+    return {key: names[0] for key, names in found.items() if names}
+
+
+def cells(table: Table, key: str, column: str) -> tuple[str | float | None, ...]:
+    """Return a column of metadata (n,), as numbers where that makes sense for the key."""
+    if key in _IDENTIFIERS:  # "12" and "012" are two patients
+        return tuple(None if cell is None else visible(cell) for cell in table.text(column))
+    return table.values(column)
+
+
+def _metadata(table: Table, used: set[str]) -> dict[str, str]:
+    """Return key -> column for all columns not used for anything else."""
+    rest = [column for column in table.columns if column not in used]
+    keys = _metadata_names(rest)
+    known = set(keys.values())
+    for column in rest:
+        if column not in known:
+            name = visible(column) or "unnamed"
+            while name in keys:
+                name += "_"
+            keys[name] = column
+    return keys

@@ -1,0 +1,167 @@
+"""Artifact labels: a table in which a person noted which images show which artifact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.errors import DatasetError
+from melaudit.images.annotations import column_of_images
+from melaudit.images.files import Omissions, names_of, stem_of, visible
+from melaudit.images.tables import Table, read_table
+
+ALIASES = {
+    "darkcorner": "dark_ring",
+    "darkcorners": "dark_ring",
+    "blackring": "dark_ring",
+    "patch": "colour_patch",
+    "patches": "colour_patch",
+    "colorpatch": "colour_patch",
+    "gelbubbles": "gel_bubble",
+    "bubble": "gel_bubble",
+    "bubbles": "gel_bubble",
+    "hairs": "hair",
+    "rulers": "ruler",
+    "marking": "ink",
+    "pen": "ink",
+    "penmarking": "ink",
+}
+"""Names that public annotations use, without case and punctuation -> ours."""
+
+YES = ("1", "1.0", "yes", "true", "y", "t")
+NO = ("0", "0.0", "no", "false", "n", "f")
+
+Codes = NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class ArtifactLabels:
+    """What a table says of n images."""
+
+    columns: Mapping[str, Codes]
+    """Artifact -> (n,): 1 shows it, 0 does not, -1 nothing is said."""
+    notes: tuple[str, ...]
+
+
+def read_artifact_labels(path: Path, ids: Sequence[str], known: Collection[str]) -> ArtifactLabels:
+    """Read a table with a column of image names and a column of 0 and 1 for each artifact.
+
+    Columns are recognised as one of the artifacts `known` by name; others keep their own name.
+    Raises DatasetError when there is no such column, two stand for one artifact, or no row names
+    one of the images `ids`.
+    """
+    omitted = Omissions()
+    if not path.is_file():
+        raise DatasetError(f"the table of artifact labels {path} does not exist")
+    table = read_table(path, omitted)
+    names = column_of_images(table)
+    columns, others = _columns(table, names, known)
+    rows = _rows(table.text(names), ids, omitted)
+    if not rows:
+        raise DatasetError(
+            f"none of the {len(table)} rows of {path} names an image of the data ({omitted}); its "
+            f"column {visible(names)!r} must hold names such as {', '.join(ids[:3])}"
+        )
+    spread = {name: _spread(codes, rows, ids, omitted) for name, codes in columns.items()}
+    notes = [
+        f"{path.name} says of {len(set(rows.values()))} of {len(ids)} images which of "
+        f"{', '.join(columns)} they show."
+    ]
+    if others:
+        notes.append(
+            f"Columns of {path.name} that hold more than 0 and 1 are no artifact labels: "
+            f"{', '.join(map(visible, others))}."
+        )
+    if omitted.counts:
+        notes.append(f"Rows of {path.name} that were not used: {omitted}.")
+    return ArtifactLabels(spread, tuple(notes))
+
+
+def recognised(column: str, known: Collection[str]) -> str:
+    """Return the artifact that a column is named after, or the column's own name to show."""
+    plain = re.sub(r"[\W_]+", "", column.casefold())
+    for name in known:
+        if plain == name.replace("_", "") or ALIASES.get(plain) == name:
+            return name
+    return visible(column)
+
+
+def _columns(
+    table: Table, names: str, known: Collection[str]
+) -> tuple[dict[str, list[int]], list[str]]:
+    """Return artifact -> one code per row of the table, and the columns that are none."""
+    found: dict[str, list[int]] = {}
+    source: dict[str, str] = {}
+    others = []
+    for column in table.columns:
+        if column == names:
+            continue
+        codes = _codes(table.text(column))
+        if codes is None:
+            others.append(column)
+            continue
+        name = recognised(column, known)
+        if name in found:
+            raise DatasetError(
+                f"columns {visible(source[name])!r} and {visible(column)!r} of {table.path} both "
+                f"stand for {name}; leave one of them out"
+            )
+        found[name], source[name] = codes, column
+    if not found:
+        raise DatasetError(
+            f"{table.path} has no column of artifact labels (0 and 1, one column per artifact); "
+            f"it has {', '.join(map(visible, table.columns))}"
+        )
+    return found, others
+
+
+def _codes(cells: Sequence[str | None]) -> list[int] | None:
+    """Return 1, 0, and -1 for an empty cell; None where a cell is anything else, or all empty."""
+    words = {cell: (cell or "").casefold() for cell in set(cells)}
+    if set(words) == {None} or not words:
+        return None
+    if any(cell is not None and word not in (*YES, *NO) for cell, word in words.items()):
+        return None
+    code = {c: -1 if c is None else int(word in YES) for c, word in words.items()}
+    return [code[cell] for cell in cells]
+
+
+def _rows(names: Sequence[str | None], ids: Sequence[str], omitted: Omissions) -> dict[int, int]:
+    """Return row of the table -> image, for those rows that name one of the images."""
+    ways, place = names_of(ids), {identity: i for i, identity in enumerate(ids)}
+    found: dict[int, int] = {}
+    for row, cell in enumerate(names):
+        name = visible((cell or "").replace("\\", "/"))
+        keys = ("".join(stem_of(name)), "".join(stem_of(name.rpartition("/")[2])))
+        key = next((k for k in keys if k in ways), None)
+        if not name or key is None:
+            omitted.add("not_an_image_of_the_data" if name else "no_image_named", name)
+            continue
+        identity = ways[key]
+        if identity is None:
+            omitted.add("ambiguous_name", name)
+        else:
+            found[row] = place[identity]
+    return found
+
+
+def _spread(
+    codes: Sequence[int], rows: Mapping[int, int], ids: Sequence[str], omitted: Omissions
+) -> Codes:
+    """Bring a column's codes to the images' order; rows that contradict each other say nothing."""
+    said: dict[int, set[int]] = {}
+    for row, image in rows.items():
+        if codes[row] >= 0:
+            said.setdefault(image, set()).add(codes[row])
+    out = np.full(len(ids), -1, np.int8)
+    for image, values in said.items():
+        if len(values) == 1:
+            out[image] = values.pop()
+        else:
+            omitted.add("contradicting_rows", ids[image])
+    return out

@@ -1,0 +1,61 @@
+"""Classes: from the names that data use to the indices of a model's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.errors import DatasetError
+from melaudit.images.files import visible
+
+
+def encode(
+    labels: Sequence[str | None], found: Sequence[str], classes: Sequence[str] | None
+) -> tuple[NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
+    """Turn class names into indices: codes (n,) with -1 for None, the classes, and notes.
+
+    `found` are the names that occur, in the order that counts if `classes`, the order of the
+    model's outputs, is not given. Names may differ from `classes` in case; whole numbers are taken
+    as indices into `classes` if no class is called so.
+
+    Raises DatasetError when `classes` lacks a name that occurs, or repeats one.
+    """
+    notes: tuple[str, ...] = ()
+    if classes is None:
+        names = tuple(found)
+        index = {name: i for i, name in enumerate(names)}
+    else:
+        names = tuple(visible(name.strip()) for name in classes)
+        if len(set(names)) < len(names) or not all(names):
+            raise DatasetError(
+                f"--classes {','.join(names)} has an empty or repeated name; expected one name per "
+                "output of the model"
+            )
+        index, notes = _matched(found, names, set(labels))
+    codes = np.fromiter(
+        (-1 if label is None else index[label] for label in labels), np.int64, len(labels)
+    )
+    return codes, names, notes
+
+
+def _matched(
+    found: Sequence[str], names: tuple[str, ...], used: set[str | None]
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return found name -> index of a given class, and notes."""
+    exact = {name: i for i, name in enumerate(names)}
+    folded = {name.casefold(): i for i, name in enumerate(names)}
+    index = {name: exact.get(name, folded.get(name.casefold(), -1)) for name in found}
+    lost = [name for name in found if index[name] < 0 and name in used]
+    if not lost:
+        return index, ()
+    numbers = {name: int(name) for name in found if name.isdecimal() and name.isascii()}
+    if len(numbers) == len(found) and all(n < len(names) for n in numbers.values()):
+        shown = ", ".join(f"{name} as {names[n]}" for name, n in numbers.items())
+        return numbers, (f"Labels are numbers: {shown} (by --classes).",)
+    raise DatasetError(
+        f"the data has classes that --classes does not name: {', '.join(lost[:12])}"
+        f"{' ...' if len(lost) > 12 else ''}; found {', '.join(found[:12])}, given "
+        f"{', '.join(names)}. Name every class of the data, in the order of the model's outputs"
+    )

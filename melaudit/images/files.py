@@ -1,0 +1,219 @@
+"""Files under a root: which are images, what to call them, how a table's names find them."""
+
+# A Path object for each of 400,000 names would cost seconds and hundreds of megabytes.
+# ruff: noqa: PTH116, PTH122
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from melaudit.images.imagefile import SUFFIXES
+
+_IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
+_DEEPEST = 64
+_EXAMPLES = 5
+
+
+class Omissions:
+    """Counts what a data set names but cannot use, by reason, with a few examples of each."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._examples: dict[str, list[str]] = {}
+
+    def add(self, reason: str, name: str) -> None:
+        """Count one name; it is kept, made visible, among the first of its reason."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        examples = self._examples.setdefault(reason, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(visible(name))
+
+    @property
+    def examples(self) -> dict[str, tuple[str, ...]]:
+        """Reason -> the first names."""
+        return {reason: tuple(names) for reason, names in self._examples.items()}
+
+    def __str__(self) -> str:
+        """List the reasons, most frequent first: "missing: 3 (a.jpg, b.jpg, c.jpg)"."""
+        ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return "; ".join(f"{r}: {n} ({', '.join(self._examples[r][:3])})" for r, n in ranked)
+
+
+def visible(name: str) -> str:
+    r"""Return a name that shows what it is: \u202e, \x80, \n for what is invisible or no text.
+
+    Different names stay different, and plain ones stay as they are.
+    """
+    if name.isascii() and name.isprintable() and "\\" not in name:
+        return name
+    return "".join(map(_visible_character, name))
+
+
+def _visible_character(character: str) -> str:
+    code = ord(character)
+    if character == "\\":
+        return r"\\"
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as the file system's names carry it
+        return f"\\x{code - 0xDC00:02x}"
+    if character == " " or unicodedata.category(character)[0] not in "CZ":
+        return character
+    if code < 0x80:
+        return repr(character)[1:-1]
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def contained(path: str, roots: Iterable[str]) -> bool:
+    """Tell whether a real path lies under one of the real roots."""
+    return any(path == root or path.startswith(root.rstrip(os.sep) + os.sep) for root in roots)
+
+
+def image_files(
+    root: str, omitted: Omissions, *, elsewhere: tuple[str, ...] = ()
+) -> dict[str, int]:
+    """Return the image files below a real root: path relative to it (with /) -> size in bytes.
+
+    Hidden files are passed over. Links are followed if they lead to a file below the root, or to
+    anything below the real folders `elsewhere`; all others are counted in `omitted`.
+    """
+    found: dict[str, int] = {}
+    followed: set[str] = set()
+    folders = [(root, "", 0)]
+    while folders:
+        folder, prefix, depth = folders.pop()
+        for entry in _entries(folder, prefix, omitted):
+            name = prefix + entry.name
+            suffix = os.path.splitext(entry.name)[1].lower()
+            try:
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if not contained(target, (root, *elsewhere)):
+                        omitted.add("symlink_outside_root", name)
+                        continue
+                    if entry.is_dir():
+                        # What lies below the root is found where it is: this also ends loops.
+                        if contained(target, (root,)) or target in followed:
+                            omitted.add("symlinked_folder", name)
+                            continue
+                        followed.add(target)
+                if entry.is_dir():
+                    if depth < _DEEPEST:
+                        folders.append((entry.path, f"{name}/", depth + 1))
+                    else:
+                        omitted.add("too_deep", name)
+                elif suffix not in SUFFIXES:
+                    omitted.add("not_an_image_extension", name)
+                elif entry.is_file():
+                    found[name] = entry.stat().st_size
+                else:
+                    omitted.add("missing" if entry.is_symlink() else "not_a_file", name)
+            except OSError:
+                omitted.add("unreadable", name)
+    return found
+
+
+def _entries(folder: str, prefix: str, omitted: Omissions) -> Iterator[os.DirEntry[str]]:
+    """Yield what a folder holds, by name, without what no user means."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError:
+        omitted.add("unreadable", prefix or folder)
+        return
+    for entry in entries:
+        if entry.name.startswith("._") and os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+            omitted.add("apple_double", prefix + entry.name)
+        elif not entry.name.startswith(".") and entry.name.lower() not in _IGNORED:
+            yield entry
+
+
+class Finder:
+    """Finds the files that a table names: as a path first, else by name anywhere below the root.
+
+    A name may lack its extension, differ in case, or lack or have ISIC's `_downsampled`.
+    """
+
+    def __init__(self, root: Path, bases: Iterable[Path]) -> None:
+        self._root = os.path.realpath(root)
+        self._bases = tuple(dict.fromkeys([self._root, *map(os.path.realpath, bases)]))
+        self._real: dict[str, str] = {}
+        self._index: dict[str, str | None] | None = None
+        self._sizes: dict[str, int] = {}
+
+    def find(self, name: str) -> tuple[str, int] | str:
+        """Return a file's path relative to the root and its size, or the reason for having none.
+
+        Reasons: missing, ambiguous_name (fits several files), outside_root, symlink_outside_root,
+        not_a_file, not_an_image_extension, unreadable.
+        """
+        plain = name.replace("\\", "/")
+        suffix = os.path.splitext(plain)[1].lower()
+        reasons = []
+        for base in self._bases:
+            hit = self._probe(os.path.normpath(f"{base}/{plain}" if plain[:1] != "/" else plain))
+            if isinstance(hit, tuple):
+                return hit if suffix in SUFFIXES or not suffix else "not_an_image_extension"
+            reasons.append(hit)
+        if "missing" in reasons or (not suffix and "not_a_file" in reasons):
+            return self._look_up(plain)
+        return reasons[0]
+
+    def _probe(self, path: str) -> tuple[str, int] | str:
+        """Look at one absolute path, which nobody has checked."""
+        folder, name = os.path.split(path)
+        try:
+            if folder not in self._real:
+                self._real[folder] = os.path.realpath(folder)
+            within = contained(path, (self._root,))
+            if not contained(f"{self._real[folder]}/{name}", (self._root,)):
+                return "symlink_outside_root" if within else "outside_root"
+            if not within:  # an absolute path that reaches the root through a link
+                path = f"{self._real[folder]}/{name}"
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                if not contained(os.path.realpath(path), (self._root,)):
+                    return "symlink_outside_root"
+                status = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return "missing"
+        except (OSError, ValueError):  # ValueError: a NUL in the name
+            return "unreadable"
+        if not stat.S_ISREG(status.st_mode):
+            return "not_a_file"
+        return os.path.relpath(path, self._root).replace(os.sep, "/"), status.st_size
+
+    def _look_up(self, name: str) -> tuple[str, int] | str:
+        if self._index is None:
+            self._sizes = image_files(self._root, Omissions())
+            self._index = names_of(self._sizes)
+        key = "".join(stem_of(name))
+        if key not in self._index:
+            return "missing"
+        hit = self._index[key]
+        return "ambiguous_name" if hit is None else (hit, self._sizes[hit])
+
+
+def names_of(files: Iterable[str]) -> dict[str, str | None]:
+    """Map every way to name a file to it, or to None where it would name several."""
+    index: dict[str, str | None] = {}
+    for file in files:
+        stem, suffix = stem_of(file)
+        stems = [stem, stem.rpartition("/")[2]] if "/" in stem else [stem]
+        for way in stems:
+            for key in (way, way + suffix):
+                index[key] = None if key in index else file
+    return index
+
+
+def stem_of(name: str) -> tuple[str, str]:
+    """Split a name, as it is compared, into its stem and the extension of an image, if any.
+
+    Case and ISIC's `_downsampled` make no difference.
+    """
+    stem, suffix = os.path.splitext(name.casefold())
+    if suffix not in SUFFIXES:  # "nevus.v2" has no extension
+        stem, suffix = stem + suffix, ""
+    return stem.removesuffix("_downsampled"), suffix

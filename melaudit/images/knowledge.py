@@ -1,0 +1,150 @@
+"""Knowledge: what the user knows of the images besides their labels.
+
+Lesion masks, artifact labels and artifact masks. A person's word replaces a finder's, image by
+image; where nothing is said of an image, the finder looks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from melaudit.artifacts.interface import Found, Mask
+from melaudit.errors import DatasetError
+from melaudit.images.artifact_labels import Codes, read_artifact_labels
+from melaudit.images.files import visible
+from melaudit.images.masks import Masks, open_masks
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is known of a batch of N images."""
+
+    lesions: tuple[Mask | None, ...] | None = None
+    """(N,) as large as the image; None without a usable one, and altogether without any folder."""
+    given: Mapping[str, tuple[Found | None, ...]] = field(default_factory=dict)
+    """Artifact -> (N,), None where nothing is said."""
+    doubts: tuple[tuple[str, ...], ...] = ()
+    """(N,) reasons to flag an image: a mask that could not be used, a contradiction."""
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What is known of the n images of a data set."""
+
+    lesions: Masks | None = None
+    masks: Mapping[str, Masks] = field(default_factory=dict)
+    """Artifact -> where it is."""
+    labels: Mapping[str, Codes] = field(default_factory=dict)
+    """Artifact -> (n,) 1 shows it, 0 does not, -1 nothing is said; those that finders know."""
+    others: Mapping[str, Codes] = field(default_factory=dict)
+    """The same for artifacts that no finder knows."""
+    fingerprint: str = ""
+    """Hash of all masks and labels; empty when there are none."""
+    notes: tuple[str, ...] = ()
+
+    def show(self, rows: Sequence[int], shapes: Sequence[tuple[int, int]]) -> Shown:
+        """Return what is known of the images `rows`, with masks as large as their views (h, w)."""
+        doubts: list[list[str]] = [[] for _ in rows]
+        lesions = None
+        if self.lesions is not None:
+            read = [self.lesions.read(*which) for which in zip(rows, shapes, strict=True)]
+            lesions = tuple(_usable(m, "lesion", d) for m, d in zip(read, doubts, strict=True))
+        given = {
+            artifact: tuple(
+                self._found(artifact, row, shape, doubt)
+                for row, shape, doubt in zip(rows, shapes, doubts, strict=True)
+            )
+            for artifact in dict.fromkeys([*self.labels, *self.masks])
+        }
+        return Shown(lesions, given, tuple(map(tuple, doubts)))
+
+    def _found(
+        self, artifact: str, row: int, shape: tuple[int, int], doubts: list[str]
+    ) -> Found | None:
+        label = int(self.labels[artifact][row]) if artifact in self.labels else -1
+        read = self.masks[artifact].read(row, shape) if artifact in self.masks else None
+        mask = _usable(read, artifact, doubts)
+        nothing = np.zeros(shape, np.bool_)
+        if label == 0:
+            if mask is not None and mask.any():
+                doubts.append(f"{artifact}_label_contradicts_mask")
+            return Found(0.0, False, nothing)
+        if label == 1:
+            return Found(1.0, True, nothing if mask is None else mask)
+        return None if mask is None else Found(float(mask.any()), bool(mask.any()), mask)
+
+
+def gather(
+    ids: Sequence[str],
+    known: Collection[str],
+    *,
+    lesion_masks: Path | None = None,
+    artifact_labels: Path | None = None,
+    artifact_masks: Path | None = None,
+) -> Knowledge:
+    """Read what the user knows of the images `ids`; `known` are the artifacts that have finders.
+
+    Raises DatasetError for a folder or table that is not there or fits no image.
+    """
+    digest = hashlib.sha256(b"melaudit-knowledge-1")
+    notes: list[str] = []
+    lesions = None
+    if lesion_masks is not None:
+        lesions = open_masks(lesion_masks, ids, "lesion masks")
+        notes.append(_covered(lesions, ids, "lesion mask", "they tell nothing of outside_lesion"))
+        lesions.update(digest)
+    masks = _artifact_masks(artifact_masks, ids, known) if artifact_masks is not None else {}
+    for artifact, of in masks.items():
+        rest = "our finder decides for them; an empty mask says that there is none"
+        notes.append(_covered(of, ids, f"mask of {artifact}", rest))
+        digest.update(artifact.encode())
+        of.update(digest)
+    columns: Mapping[str, Codes] = {}
+    if artifact_labels is not None:
+        told = read_artifact_labels(artifact_labels, ids, known)
+        columns, notes = told.columns, [*notes, *told.notes]
+        for artifact, codes in columns.items():
+            digest.update(artifact.encode() + b"\0" + codes.tobytes())
+    some = lesions is not None or masks or columns
+    return Knowledge(
+        lesions=lesions,
+        masks=masks,
+        labels={k: v for k, v in columns.items() if k in known},
+        others={k: v for k, v in columns.items() if k not in known},
+        fingerprint=digest.hexdigest() if some else "",
+        notes=tuple(notes),
+    )
+
+
+def _artifact_masks(folder: Path, ids: Sequence[str], known: Collection[str]) -> dict[str, Masks]:
+    """Open a folder that has a folder of masks per artifact."""
+    if not folder.is_dir():
+        raise DatasetError(f"the folder of artifact masks {folder} does not exist")
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    strange = [visible(name) for name in names if name not in known]
+    if strange or not names:
+        seen = f"folders {', '.join(strange[:6])}" if strange else "no folders"
+        raise DatasetError(
+            f"{folder} holds {seen}; expected a folder of masks per artifact, named as it: "
+            f"{', '.join(known)}"
+        )
+    return {name: open_masks(folder / name, ids, f"{name} masks") for name in names}
+
+
+def _covered(masks: Masks, ids: Sequence[str], what: str, rest: str) -> str:
+    lacking = len(ids) - masks.count
+    without = f"; {lacking} have none, and {rest}" if lacking else ""
+    return f"{masks.count} of {len(ids)} images have a {what}{without}."
+
+
+def _usable(mask: Mask | str | None, what: str, doubts: list[str]) -> Mask | None:
+    """Return a mask that can be used; note in `doubts` why another cannot."""
+    if isinstance(mask, str):
+        doubts.append(f"{what}_mask_{mask}")
+        return None
+    return mask

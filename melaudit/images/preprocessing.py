@@ -1,0 +1,285 @@
+"""Preprocessing: how an image as decoded becomes the input of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from melaudit.errors import PreprocessingError
+from melaudit.models.presets import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preset,
+    read_preset,
+    torchvision_preset,
+)
+
+__all__ = ["Preprocessing", "Preset", "resolve"]
+
+_DEFAULT_SIZE = 224
+_LARGEST_SIZE = 4096
+_MOST_PIXELS = 2**26
+"""Of the resized image before its crop; a strip of 1 x 100,000 pixels would ask for far more."""
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize, perhaps crop, scale to 0..1 and normalise: the same for every image.
+
+    The pixels are those of a torchvision v2 pipeline on a Pillow image, `Resize`, `CenterCrop`,
+    `ToImage`, `ToDtype(float32, scale=True)`, `Normalize`, bit for bit: models are trained on
+    Pillow images, and resizing tensors gives slightly different ones.
+    """
+
+    image_size: tuple[int, int]
+    """(height, width) that the whole image is squashed to; with a crop, both are the shorter
+    side's length."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Per channel, on a scale of 0 to 1."""
+    interpolation: str
+    crop: int | None
+    """Side of the centre crop that the model sees; None shows it the whole image."""
+    origin: str
+    """Where the settings came from, in words."""
+    channels: int = 3
+    warnings: tuple[str, ...] = ()
+    """What was assumed or left out, each a sentence for the report."""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the model's input."""
+        return self.image_size if self.crop is None else (self.crop, self.crop)
+
+    def apply(self, image: NDArray[np.uint8]) -> Tensor:
+        """Turn an RGB image (h, w, 3) of any size into the model's input, float32 (3, H, W).
+
+        Raises PreprocessingError for an image of another shape or type, or one so elongated that
+        resizing its shorter side would not fit into memory.
+        """
+        tensor = torch.from_numpy(self.frame(image)).permute(2, 0, 1)
+        # The order of operations decides the last bit; this is torchvision's.
+        scaled = tensor.contiguous().to(torch.float32).mul_(1.0 / 255)
+        mean = torch.tensor(self.mean, dtype=torch.float32).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float32).view(-1, 1, 1)
+        return scaled.sub_(mean).div_(std)
+
+    def frame(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the pixels the model sees, (H, W, 3) uint8: `apply` before the normalisation."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise PreprocessingError(
+                f"an image has shape {image.shape} and type {image.dtype}, expected (height, "
+                "width, 3) and uint8"
+            )
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        return np.array(self._move(picture, image.shape[:2], _FILTERS[self.interpolation]))
+
+    def project(
+        self, mask: NDArray[Any], size: tuple[int, int] | None = None
+    ) -> NDArray[np.float32]:
+        """Move a mask (h, w) as `apply` moves the pixels; float32 (H, W), coverage 0 to 1.
+
+        `size` is the image's (height, width) as decoded, for a mask drawn on a shrunk view of it.
+        """
+        coverage = Image.fromarray(np.ascontiguousarray(mask, dtype=np.float32))
+        # Bicubic and Lanczos filters have negative lobes, and a coverage below 0 means nothing.
+        smooth = self.interpolation in ("nearest", "box", "hamming")
+        kernel = _FILTERS[self.interpolation if smooth else "bilinear"]
+        moved = np.array(self._move(coverage, size or mask.shape, kernel), dtype=np.float32)
+        return moved.clip(0.0, 1.0, out=moved)
+
+    def describe(self) -> str:
+        """Say in one line what is done to an image and where that was taken from."""
+        height, width = self.image_size
+        if self.crop is None:
+            shape = f"whole image resized to {width} x {height}"
+        else:
+            shape = f"shorter side resized to {height}, centre {self.crop} x {self.crop} kept"
+        mean, std = (", ".join(f"{v:.4g}" for v in values) for values in (self.mean, self.std))
+        return f"{shape} ({self.interpolation}), mean {mean}, std {std}; from {self.origin}"
+
+    def _move(
+        self, picture: Image.Image, size: tuple[int, ...], kernel: Image.Resampling
+    ) -> Image.Image:
+        """Resize and crop a picture that shows an image of `size` (height, width)."""
+        if self.crop is None:
+            return _resized(picture, self.image_size, kernel)
+        short, long = min(size), max(size)
+        side = self.image_size[0]
+        longer = int(side * long / short)
+        if side * longer > _MOST_PIXELS:
+            raise PreprocessingError(
+                f"an image of {size[1]} x {size[0]} pixels is too elongated to resize its shorter "
+                f"side to {side}"
+            )
+        height, width = (side, longer) if size[0] <= size[1] else (longer, side)
+        top, left = round((height - self.crop) / 2.0), round((width - self.crop) / 2.0)
+        resized = _resized(picture, (height, width), kernel)
+        return resized.crop((left, top, left + self.crop, top + self.crop))
+
+
+def _resized(picture: Image.Image, size: tuple[int, int], kernel: Image.Resampling) -> Image.Image:
+    return picture.resize((size[1], size[0]), kernel)
+
+
+def resolve(
+    preset: Preset | None,
+    *,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    crop: int | None = None,
+    bound_size: int | None = None,
+    spec: str = "auto",
+) -> Preprocessing:
+    """Settle the preprocessing from what the weights declare and what the user says.
+
+    `spec` names the source: `auto` (the weights' own preset, else ImageNet's mean and std),
+    `weights` (the preset, which must exist), `weights:ENUM` (torchvision's), `imagenet`, or a JSON
+    file. Explicit options win over any source. `bound_size` is the only input side the
+    architecture takes, if there is only one. `auto` never crops on its own, because a crop hides
+    what stands at the border of an image; every other source is followed to the letter.
+
+    Raises PreprocessingError when options contradict each other or the architecture.
+    """
+    source = _source(preset, spec)
+    size, cut, origin, warnings = _geometry(source, spec, image_size, crop, bound_size)
+    seen = size if cut is None else cut
+    if bound_size is not None and seen != bound_size:
+        raise PreprocessingError(
+            f"the model takes images of {bound_size} x {bound_size} pixels only, and {origin} "
+            f"gives {seen} x {seen}; pass --image-size {bound_size}"
+        )
+    base_mean, base_std = (source.mean, source.std) if source else (IMAGENET_MEAN, IMAGENET_STD)
+    given = [name for name, v in (("--mean", mean), ("--std", std)) if v is not None]
+    if len(given) < 2:
+        rest = source.origin if source else "ImageNet"
+        told = " and ".join(n for n in ("--mean", "--std") if n not in given).replace("--", "")
+        assumed = "" if source or spec == "imagenet" else ", assumed"
+        origin += f"; {told} of {rest}{assumed}"
+    if given:
+        origin += f"; {' and '.join(given)}"
+    interpolation = source.interpolation if source else "bilinear"
+    if interpolation not in _FILTERS:
+        raise PreprocessingError(
+            f"{origin} asks for the interpolation {interpolation!r}, expected one of "
+            f"{', '.join(_FILTERS)}"
+        )
+    return Preprocessing(
+        image_size=(size, size),
+        mean=_triple(base_mean if mean is None else mean, "--mean"),
+        std=_triple(base_std if std is None else std, "--std"),
+        interpolation=interpolation,
+        crop=cut,
+        origin=origin,
+        warnings=warnings,
+    )
+
+
+def _source(preset: Preset | None, spec: str) -> Preset | None:
+    """Return the preset that the user asked for; None for ImageNet's or none."""
+    if spec == "auto":
+        return preset
+    if spec == "imagenet":
+        return None
+    if spec == "weights":
+        if preset is None:
+            raise PreprocessingError(
+                "--preprocess weights: the checkpoint declares no preprocessing; name "
+                "torchvision's, as in weights:ResNet50_Weights.IMAGENET1K_V2, or a JSON file"
+            )
+        return preset
+    if spec.startswith("weights:"):
+        return torchvision_preset(spec.removeprefix("weights:"))
+    if spec.lower().endswith(".json"):
+        return read_preset(Path(spec))
+    raise PreprocessingError(
+        f"--preprocess {spec!r} is not known; expected auto, weights, weights:ENUM, imagenet or "
+        "the path of a JSON file"
+    )
+
+
+def _geometry(
+    source: Preset | None,
+    spec: str,
+    image_size: int | None,
+    crop: int | None,
+    bound_size: int | None,
+) -> tuple[int, int | None, str, tuple[str, ...]]:
+    """Return resize, crop, origin and warnings; the first source that says a size says it all."""
+    warnings: tuple[str, ...] = ()
+    cut = crop
+    if image_size is not None:
+        size, origin = image_size, "--image-size" + (" and --crop" if crop is not None else "")
+    elif crop is not None:
+        larger = source is not None and source.image_size >= crop
+        size = source.image_size if source and larger else crop
+        origin = f"{source.origin} and --crop" if source and larger else "--crop"
+    elif source is None:
+        size = bound_size or _DEFAULT_SIZE
+        origin = "the size the model is bound to" if bound_size else "a default size"
+        if not bound_size:
+            warnings = (
+                f"Nobody said how large the model's images are: {size} x {size} pixels are "
+                "assumed. Pass --image-size as in training.",
+            )
+    elif spec == "auto" and bound_size is not None and source.input_size != bound_size:
+        size, origin = bound_size, "the size the model is bound to"
+        warnings = (
+            f"{source.origin} declares images of {source.input_size} pixels, the model takes "
+            f"{bound_size}: {bound_size} is used.",
+        )
+    elif spec == "auto" and source.crop is not None:
+        size, origin = source.crop, source.origin
+        warnings = (
+            f"{source.origin} declares a centre crop of {source.crop} from {source.image_size} "
+            "pixels; the audit shows the model the whole image instead, because a crop hides the "
+            "border. Pass --preprocess weights if the model is used with the crop.",
+        )
+    else:
+        size, cut, origin = source.image_size, source.crop, source.origin
+    for value in (size, size if cut is None else cut):
+        if not 1 <= value <= _LARGEST_SIZE:
+            raise PreprocessingError(
+                f"{origin} asks for {value} pixels, expected 1 to {_LARGEST_SIZE}"
+            )
+    if cut is not None and cut > size:
+        raise PreprocessingError(
+            f"{origin} asks for a crop of {cut} from a shorter side of {size} pixels, which would "
+            "add a black frame; give --image-size at least as large as --crop"
+        )
+    return size, cut, origin, warnings
+
+
+def _triple(values: Sequence[float], option: str) -> tuple[float, ...]:
+    """Return three checked channel values; one is repeated."""
+    numbers = tuple(float(v) for v in values) * (3 if len(values) == 1 else 1)
+    shown = ",".join(f"{v:g}" for v in numbers)
+    if len(numbers) != 3 or not all(math.isfinite(v) for v in numbers):
+        raise PreprocessingError(f"{option} {shown or 'is empty'}: expected three numbers")
+    if option == "--std" and min(numbers) <= 0:
+        raise PreprocessingError(f"{option} {shown}: a standard deviation must be above 0")
+    if max(numbers) > 2:
+        hint = ",".join(f"{v / 255:.4g}" for v in numbers)
+        raise PreprocessingError(
+            f"{option} {shown} is on a scale of 0 to 255; give it on 0 to 1: {hint}"
+        )
+    return numbers

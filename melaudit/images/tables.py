@@ -1,0 +1,221 @@
+"""Tables: a CSV, TSV or parquet file of unknown make becomes columns of text."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from melaudit.errors import DatasetError
+from melaudit.images.files import Omissions, visible
+from melaudit.images.imagefile import SUFFIXES
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+
+_MISSING = {"", "na", "n/a", "nan", "null", "<na>"}
+_LARGEST = 2**30
+_LONGEST_CELL = 2**16
+_DELIMITERS = (",", ";", "\t", "|")
+_MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of text, with empty cells and "NA" as None."""
+
+    path: Path
+    columns: tuple[str, ...]
+    """Names as they stand in the file, made unique."""
+    data: Any
+    """pyarrow.Table, every column a string; cheap until a column is asked for."""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return int(self.data.num_rows)
+
+    def text(self, column: str) -> tuple[str | None, ...]:
+        """Return a column's cells without outer blanks; equal cells are one object."""
+        pool, places = self._pooled(column)
+        return tuple(pool[place] for place in places)
+
+    def values(self, column: str) -> tuple[str | float | None, ...]:
+        """Return a column's cells as numbers if all of them are, else as visible text.
+
+        Digits with leading zeros are names of something, not numbers.
+        """
+        pool, places = self._pooled(column)
+        words = [word for word in pool if word is not None]
+        read: Iterator[str | float] = iter(_numbers(words) or map(visible, words))
+        cells: list[str | float | None] = [None if word is None else next(read) for word in pool]
+        return tuple(cells[place] for place in places)
+
+    def _pooled(self, column: str) -> tuple[list[str | None], list[int]]:
+        """Return the distinct cells and each row's place among them."""
+        encoded = pc.dictionary_encode(
+            pc.fill_null(pc.utf8_trim_whitespace(self.data.column(column)), "")
+        ).combine_chunks()
+        pool = encoded.dictionary.to_pylist()
+        if any(len(word) > _LONGEST_CELL for word in pool):
+            raise DatasetError(
+                f"column {visible(column)!r} of {self.path} has a cell of more than 64 K characters"
+            )
+        return [None if w.lower() in _MISSING else w for w in pool], encoded.indices.to_pylist()
+
+
+def read_table(path: Path, omitted: Omissions) -> Table:
+    """Read a table; rows with too few or too many cells are counted in `omitted`.
+
+    Text may be UTF-8 or, with a byte order mark, UTF-16 or UTF-32; cells may be separated by
+    commas, semicolons, tabs or bars, and quoted. Raises DatasetError if it is no table.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise DatasetError(f"{path} is larger than 1 GiB; split it, or save it as parquet")
+        if path.suffix.lower() in PARQUET_SUFFIXES:
+            return _read_parquet(path)
+        return _read_text(path, omitted)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read as a table: {error}") from error
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"{path} is no readable table: damaged, or a quotation mark left open ({error})"
+        ) from error
+
+
+def _read_text(path: Path, omitted: Omissions) -> Table:
+    content, notes = _as_utf8(path)
+    head = content[:_LONGEST_CELL].decode("utf-8", errors="ignore")  # ends within a character
+    delimiter = _delimiter(head)
+    header = _first_record(head, delimiter)
+    if any(Path(cell.strip().lower()).suffix in SUFFIXES for cell in header):
+        raise DatasetError(
+            f"{path} has no header: its first line names an image. Add a line with the names of "
+            "the columns, such as image,label"
+        )
+    names = _unique([cell.strip() for cell in header])
+
+    def skip(row: Any) -> str:
+        omitted.add("malformed_row", f"line {row.number}" if row.number is not None else row.text)
+        return "skip"
+
+    data = pacsv.read_csv(
+        io.BytesIO(content),
+        read_options=pacsv.ReadOptions(
+            column_names=list(names), skip_rows_after_names=1, use_threads=False
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip
+        ),
+        convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+    )
+    return Table(path, names, data, notes)
+
+
+def _as_utf8(path: Path) -> tuple[bytes, tuple[str, ...]]:
+    content = path.read_bytes()
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    notes: tuple[str, ...] = ()
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8":
+            raise DatasetError(f"{path} begins as {encoding} but is not: {error}") from error
+        text = content.decode("cp1252", errors="replace")
+        notes = (f"{path.name} is not UTF-8; it was read as Windows-1252.",)
+    if encoding != "utf-8" or notes:
+        content = text.encode("utf-8")
+    if b"\0" in content:
+        raise DatasetError(f"{path} holds NUL characters: it is not a text table")
+    if not content.strip():
+        raise DatasetError(f"{path} is empty")
+    return content.lstrip(b"\r\n"), notes
+
+
+def _delimiter(head: str) -> str:
+    """Return the delimiter that finds most columns in the header; a comma if none finds two."""
+    return max(_DELIMITERS, key=lambda d: (len(_first_record(head, d)), d == ","))
+
+
+def _first_record(head: str, delimiter: str) -> list[str]:
+    return next(csv.reader(io.StringIO(head, newline=None), delimiter=delimiter), [])
+
+
+def _read_parquet(path: Path) -> Table:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        described = file.metadata
+        size = sum(described.row_group(i).total_byte_size for i in range(described.num_row_groups))
+        kept = [field for field in file.schema_arrow if _is_plain(field.type)]
+        left = [visible(field.name) for field in file.schema_arrow if not _is_plain(field.type)]
+        if size > 4 * _LARGEST and not left:
+            raise DatasetError(f"{path} unpacks to more than 4 GiB")
+        if not kept:
+            raise DatasetError(
+                f"{path} has no columns of text or numbers (only {', '.join(left)}); images inside "
+                "a table are not read: write them to files and name those"
+            )
+        read = file.read(columns=[field.name for field in kept])
+        read.validate(full=True)  # text that is not UTF-8 would fail much later
+    names = _unique([str(field.name).strip() for field in kept])
+    arrays = [_as_text(read.column(i)) for i in range(len(names))]
+    notes = (f"Columns of {path.name} that were not read: {', '.join(left)}.",) if left else ()
+    return Table(path, names, pa.table(arrays, names=list(names)), notes)
+
+
+def _is_plain(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
+        pa.types.is_date,
+        pa.types.is_timestamp,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _as_text(column: Any) -> Any:
+    if pa.types.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
+    if pa.types.is_boolean(column.type):
+        column = pc.cast(column, pa.int8())
+    return pc.cast(column, pa.string())
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    unique: list[str] = []
+    for name in names:
+        ways = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(2)))
+        unique.append(next(way for way in ways if way not in unique))
+    return tuple(unique)
+
+
+def _numbers(words: list[str]) -> list[float] | None:
+    """Return words as finite numbers if all of them are."""
+    array = pa.array(words, pa.string())
+    if pc.any(pc.match_substring_regex(array, r"^[+-]?0\d")).as_py():
+        return None
+    try:
+        numbers = pc.cast(array, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    return list(numbers.to_pylist()) if pc.all(pc.is_finite(numbers)).as_py() else None

@@ -1,0 +1,274 @@
+"""Architectures: from a checkpoint to a model that runs, with nothing but the file to go by."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from melaudit.errors import CheckpointError, PreprocessingError
+from melaudit.images.files import visible
+from melaudit.models.checkpoint import Weights, read_weights
+from melaudit.models.factories import build_from_factory, outputs_at, probe
+from melaudit.models.fitting import Fit, compare, install, load_into
+from melaudit.models.presets import Preset, preset_from_config
+from melaudit.models.recognition import Match, recognise, shapes_of, without
+from melaudit.models.wrappers import spellings
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model ready to be audited, and what is known about it."""
+
+    model: nn.Module
+    """float32, on the CPU, in eval mode."""
+    name: str
+    """The checkpoint's file name, safe to show."""
+    architecture: str
+    """"torchvision resnet50", "timm vit_tiny_patch16_224", "factory module:function"."""
+    outputs: int
+    """Logits of the head; one logit speaks for class 1 of two."""
+    input_size: int | None
+    """Side of the images in pixels, when the architecture is bound to one."""
+    preset: Preset | None
+    """The preprocessing that came with the weights, if any did."""
+    class_names: tuple[str, ...] | None
+    """In the order of the outputs, if they came with the weights."""
+    sha256: str
+    """Of the file, as loaded."""
+    notes: tuple[str, ...] = ()
+    """What was assumed or noticed, each a sentence for the reader."""
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the outputs tell apart."""
+        return max(self.outputs, 2)
+
+
+def load_model(path: Path, *, arch: str | None = None, factory: str | None = None) -> LoadedModel:
+    """Load a checkpoint into the architecture it belongs to; every weight must find its place.
+
+    `arch` names a classifier of torchvision ("resnet50") or timm ("timm:vit_tiny_patch16_224"),
+    `factory` a function of the user's own ("module:function", "path/to/file.py:function") that
+    builds the model. Without either the architecture is that of the folder's config, or the one
+    whose names and shapes are the weights'. Nothing is downloaded, and no code runs that the
+    checkpoint brings along.
+
+    Raises CheckpointError when the file cannot be read safely, or fits no architecture.
+    """
+    if arch and factory:
+        raise CheckpointError(
+            f"--arch {arch} and --factory {factory} were both given; expected one of them"
+        )
+    weights = read_weights(path)
+    if factory:
+        return _from_factory(path, weights, factory)
+    return _build(path, weights, *recognise(path, weights, arch))
+
+
+def from_module(module: nn.Module) -> LoadedModel:
+    """Describe a model at hand; what is audited is a copy, and the module stays as it is.
+
+    Raises CheckpointError if it cannot be copied, or if it returns no logits.
+    """
+    try:
+        model = copy.deepcopy(module).to("cpu", torch.float32).eval()
+    except Exception as error:  # a model of the user's own can fail to be copied in any way
+        raise CheckpointError(
+            f"the module cannot be copied ({type(error).__name__}: {_first_line(error)}); expected "
+            "a torch.nn.Module whose tensors are parameters or buffers: save its state_dict and "
+            "give --factory"
+        ) from error
+    outputs, side, notes = probe(model)
+    kind = type(module)
+    return LoadedModel(
+        model=model,
+        name=visible(kind.__name__),
+        architecture=f"module {visible(kind.__module__)}.{visible(kind.__qualname__)}",
+        outputs=outputs,
+        input_size=side,
+        preset=None,
+        class_names=None,
+        sha256=_digest(module.state_dict()),
+        notes=notes,
+    )
+
+
+def _build(path: Path, weights: Weights, match: Match, notes: tuple[str, ...]) -> LoadedModel:
+    builder, found = match.builder, match.fit
+    if found.head is None:
+        raise CheckpointError(
+            f"{visible(str(path))} is a {builder} without a layer that classifies; expected the "
+            "weights of a trained classifier, not of a feature extractor"
+        )
+    model = builder.build(found.head.outputs)
+    if found.replaced:
+        install(model, found.head)
+    tensors = without(weights.tensors, match.prefix)
+    tensors = {key: tensors[key] for key in tensors if key not in found.auxiliary}
+    notes += load_into(model, tensors)
+    side = builder.bound_size()
+    if found.replaced:
+        notes += (_try_head(model, path, match, side),)
+    names, more = _class_names(weights.config, max(found.head.outputs, 2))
+    preset, doubts = _preset(weights, path)
+    return LoadedModel(
+        model=model,
+        name=visible(path.name),
+        architecture=str(builder),
+        outputs=found.head.outputs,
+        input_size=side,
+        preset=preset,
+        class_names=names,
+        sha256=weights.sha256,
+        notes=(
+            *weights.notes,
+            *_prefix_note(match.prefix),
+            *notes,
+            *builder.notes(),
+            *_auxiliary_note(found),
+            *_dead_head(model, found.head.outputs),
+            *more,
+            *doubts,
+        ),
+    )
+
+
+def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
+    model = build_from_factory(spec).to("cpu", torch.float32).eval()
+    expected = shapes_of(model.state_dict())
+    tried = [
+        (prefix, compare(shapes_of(without(weights.tensors, prefix)), expected))
+        for prefix in spellings(weights.tensors)
+    ]
+    prefix, found = max(tried, key=lambda each: (each[1].fits, each[1].likeness))
+    if not found.fits:
+        raise CheckpointError(
+            f"{visible(str(path))} does not fit the model of --factory {visible(spec)}: "
+            f"{found.differences()}"
+        )
+    notes = load_into(model, without(weights.tensors, prefix))
+    outputs, side, learnt = probe(model)
+    names, more = _class_names(weights.config, max(outputs, 2))
+    preset, doubts = _preset(weights, path)
+    return LoadedModel(
+        model=model,
+        name=visible(path.name),
+        architecture=f"factory {visible(_shareable(spec))}",
+        outputs=outputs,
+        input_size=side,
+        preset=preset,
+        class_names=names,
+        sha256=weights.sha256,
+        notes=(
+            *weights.notes,
+            *_prefix_note(prefix),
+            *notes,
+            *learnt,
+            *_dead_head(model, outputs),
+            *more,
+            *doubts,
+        ),
+    )
+
+
+def _try_head(model: nn.Module, path: Path, match: Match, side: int | None) -> str:
+    """Run a model whose head was rebuilt from its names, and say what it was taken to be."""
+    head = match.fit.head
+    assert head is not None
+    if outputs_at(model, side or 224) != head.outputs:
+        raise CheckpointError(
+            f"{visible(str(path))} is a {match.builder} whose {head.place} was replaced by "
+            "something that cannot be rebuilt from its names alone; give --factory "
+            "module:function, the function that builds your model"
+        )
+    return (
+        f"The head ({head.place}) is not the architecture's own: it was taken to be one linear "
+        "layer, with nothing beside it but layers that do nothing after training, such as Dropout."
+    )
+
+
+def _preset(weights: Weights, path: Path) -> tuple[Preset | None, tuple[str, ...]]:
+    """Read the preprocessing that a folder declares, if it declares any that can be followed."""
+    for config, name in (
+        (weights.preprocessor, "preprocessor_config.json"),
+        (weights.config, "config.json"),
+    ):
+        if not ({"image_mean", "do_normalize", "input_size", "pretrained_cfg"} & set(config)):
+            continue
+        try:
+            return preset_from_config(config, f"{name} of {visible(path.name)}"), ()
+        except PreprocessingError as error:
+            return None, (f"The preprocessing that came with the weights was not used: {error}.",)
+    return None, ()
+
+
+def _class_names(
+    config: Mapping[str, Any], classes: int
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Return the class names of a folder's config, or none and a note if they do not fit."""
+    inner = config.get("pretrained_cfg")
+    inner = inner if isinstance(inner, Mapping) else {}
+    found = config.get("id2label") or config.get("label_names") or inner.get("label_names")
+    if not found:
+        return None, ()
+    if isinstance(found, Mapping):
+        by_place = {str(place): str(name) for place, name in found.items()}
+        names = [by_place.get(str(place), "") for place in range(len(by_place))]
+    else:
+        names = [str(name) for name in found] if isinstance(found, list) else []
+    if len(names) != classes or not all(names) or len(set(names)) < len(names):
+        return None, (
+            f"The {len(names)} class names that came with the weights do not fit their {classes} "
+            "classes and were not used.",
+        )
+    return tuple(map(visible, names)), ()
+
+
+def _dead_head(model: nn.Module, outputs: int) -> tuple[str, ...]:
+    heads = [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, nn.Linear | nn.Conv2d) and len(module.weight) == outputs
+    ]
+    if not heads or heads[-1].count_nonzero():
+        return ()
+    return ("The weights of the last layer are all zero: the model says the same of any image.",)
+
+
+def _prefix_note(prefix: str) -> tuple[str, ...]:
+    return (f"All names began with {prefix!r}, which was taken off.",) if prefix else ()
+
+
+def _auxiliary_note(found: Fit) -> tuple[str, ...]:
+    if not found.auxiliary:
+        return ()
+    return ("The auxiliary heads, which only training uses, were left out.",)
+
+
+def _shareable(spec: str) -> str:
+    """Leave the folders out of a factory's file: a report must be safe to share."""
+    source, colon, name = spec.rpartition(":")
+    return f"{Path(source).name if source.endswith('.py') else source}{colon}{name}"
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    """Return the sha256 of names, types, shapes and numbers of a state_dict."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        value = state[key]
+        if isinstance(value, Tensor):
+            plain = value.detach().cpu().contiguous()
+            digest.update(f"{key} {plain.dtype} {tuple(plain.shape)}\n".encode())
+            digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return visible((str(error).splitlines() or [""])[0])[:160]

@@ -1,0 +1,178 @@
+"""Checkpoints: read the tensors out of a file or folder without running anything in it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from melaudit.errors import CheckpointError
+from melaudit.images.files import visible
+from melaudit.models.inspection import (
+    Kind,
+    first_line,
+    kind_of,
+    read_bytes,
+    refuse,
+    require_weights_only,
+    shown,
+    trusting,
+)
+from melaudit.models.pickles import NUMPY_SCALARS
+from melaudit.models.wrappers import sound_tensors, unwrap
+
+_SAFEST_TORCH = (2, 10)
+_LARGEST_CONFIG = 4 * 2**20
+_SLACK = 64 * 2**20
+"""Bytes by which tensors may exceed four times their file: shared storages, small files."""
+
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_INDEX_FILES = tuple(f"{name}.index.json" for name in _WEIGHT_FILES)
+
+
+class _NumpyNumber:
+    """Takes the place of a best accuracy kept as a numpy number, which is no weight.
+
+    numpy itself would believe what a file says of the size and the flags of a number.
+    """
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The tensors of a checkpoint: float32, finite, in memory."""
+
+    tensors: Mapping[str, Tensor]
+    sha256: str
+    """Of the very bytes that the tensors were read from; of a folder's shards one after another."""
+    found_under: str
+    """The key, or path of keys, that held them: "state_dict"; empty if they lay bare."""
+    notes: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """A folder's config.json; empty for a file."""
+    preprocessor: Mapping[str, Any] = field(default_factory=dict)
+    """A folder's preprocessor_config.json, if there is one."""
+
+
+def read_weights(path: Path) -> Weights:
+    """Read the tensors of a checkpoint: a file of torch.save or safetensors, or a folder of these.
+
+    A folder is one of Hugging Face or timm: config.json beside its weights. A pickle is looked
+    through before it is loaded, then loaded with weights_only; there is no other way in.
+
+    Raises CheckpointError, one line, for anything else.
+    """
+    require_safe_torch()
+    if path.is_dir():
+        return _read_folder(path)
+    content = read_bytes(path)
+    found, under, notes = unwrap(_load(content, path), shown(path))
+    tensors, more = sound_tensors(found, shown(path), largest=4 * len(content) + _SLACK)
+    return Weights(tensors, hashlib.sha256(content).hexdigest(), under, (*notes, *more))
+
+
+def require_safe_torch() -> None:
+    """Refuse a torch whose weights-only loading can be made to run code (CVE-2026-24747)."""
+    parts = re.findall(r"\d+", torch.__version__)[:2]
+    if tuple(map(int, parts)) < _SAFEST_TORCH:
+        raise CheckpointError(
+            f"torch {torch.__version__} can be made to run code by a hostile checkpoint; expected "
+            "2.10 or newer: pip install --upgrade torch"
+        )
+
+
+def _load(content: bytes, path: Path) -> object:
+    """Deserialise a checkpoint's bytes, after looking them through; `path` is for messages."""
+    kind = kind_of(content, path)
+    require_weights_only(content, kind, path)
+    try:
+        if kind is Kind.SAFETENSORS:
+            from safetensors.torch import load
+
+            return dict(sorted(load(content).items()))  # they come in another order each time
+        inert: list[Any] = [(_NumpyNumber, name) for name in sorted(NUMPY_SCALARS)]
+        with torch.serialization.safe_globals(inert), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # hostile bytes can make torch and safetensors raise anything
+        raise CheckpointError(
+            f"{shown(path)} cannot be loaded as weights {_reason(error, path)}"
+        ) from error
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Say what torch or safetensors did not like, and what to do."""
+    if isinstance(error, pickle.UnpicklingError):  # an opcode that only other writers use
+        inner = re.search(r"WeightsUnpickler error: (.*)", str(error))
+        return f"({visible(inner[1])[:160] if inner else first_line(error)}); {trusting(path)}"
+    return f"({first_line(error)}): it is damaged, get it again"
+
+
+def _read_folder(folder: Path) -> Weights:
+    if not (folder / "config.json").exists():
+        raise CheckpointError(
+            f"{shown(folder)} is a folder without config.json; expected a checkpoint file, or a "
+            "folder of Hugging Face or timm with config.json and model.safetensors"
+        )
+    config = _read_json(folder / "config.json")
+    preset = folder / "preprocessor_config.json"
+    preprocessor = _read_json(preset) if preset.exists() else {}
+    loaded: dict[object, object] = {}
+    digest, size = hashlib.sha256(), 0
+    for name in _weight_files(folder):
+        content = read_bytes(folder / name)
+        digest.update(content)
+        size += len(content)
+        part = _load(content, folder / name)
+        if not isinstance(part, Mapping) or loaded.keys() & part.keys():
+            refuse(folder / name, "no mapping, or one that repeats tensors of another shard")
+        loaded.update(part)
+    found, under, notes = unwrap(loaded, shown(folder))
+    tensors, more = sound_tensors(found, shown(folder), largest=4 * size + _SLACK)
+    return Weights(tensors, digest.hexdigest(), under, (*notes, *more), config, preprocessor)
+
+
+def _weight_files(folder: Path) -> tuple[str, ...]:
+    """Return the names of a folder's weight files, in alphabetical order."""
+    for name in _WEIGHT_FILES:
+        if (folder / name).exists():
+            return (name,)
+    for name in _INDEX_FILES:
+        if (folder / name).exists():
+            places = _read_json(folder / name).get("weight_map")
+            files = set(map(str, places.values())) if isinstance(places, dict) and places else {""}
+            for file in sorted(files):
+                if re.fullmatch(r"\w[\w.-]*", file) is None:
+                    refuse(
+                        folder / name,
+                        f"an index with a shard {file[:80]!r}; expected files of its folder",
+                    )
+            return tuple(sorted(files))
+    raise CheckpointError(
+        f"{shown(folder)} has a config.json but no weights; expected {' or '.join(_WEIGHT_FILES)}"
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(read_bytes(path, _LARGEST_CONFIG))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{shown(path)} is not JSON ({first_line(error)})") from error
+    if not isinstance(found, dict):
+        refuse(path, "JSON, but no object of settings")
+    return found

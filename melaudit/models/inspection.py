@@ -1,0 +1,350 @@
+"""Inspection: what kind of file a checkpoint is, by content, before anything is deserialised.
+
+What torch.save never writes is refused, because it is damage or a way to hide something.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import stat
+import struct
+import zipfile
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+from melaudit.errors import CheckpointError
+from melaudit.images.files import visible
+from melaudit.models.pickles import LARGEST_PICKLE, Disassembly, MalformedPickleError, disassemble
+
+LARGEST_FILE = 16 * 2**30
+"""Bytes; the largest image classifiers have 10 GB, with the state of their optimizer."""
+
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+"""What torch.save wrote first before it wrote zip archives (torch/serialization.py)."""
+
+_MOST_TENSORS = 100_000
+_LARGEST_HEADER = 25 * 2**20
+_ENCRYPTED = 0x1 | 0x40
+"""Flags of a zip member: encrypted, strongly encrypted."""
+
+_OTHERS = (
+    (b"version https://git-lfs", "a git-lfs pointer, not the file itself: run `git lfs pull`"),
+    (b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (b"7z\xbc\xaf", "a 7z archive: unpack it first"),
+    (b"Rar!", "a RAR archive: unpack it first"),
+    (b"BZh", "a bzip2 archive: unpack it first"),
+    (b"\xfd7zXZ", "an xz archive: unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive: unpack it first"),
+    (b"\x89HDF", "an HDF5 file, such as Keras writes; expected weights of a PyTorch model"),
+    (b"\x93NUMPY", "a numpy array; expected a state_dict, a mapping from names to tensors"),
+    (b"\x89PNG", "a PNG image; expected a checkpoint"),
+    (b"\xff\xd8\xff", "a JPEG image; expected a checkpoint"),
+    (b"%PDF", "a PDF document; expected a checkpoint"),
+    (b"\x7fELF", "a program; expected a checkpoint"),
+)
+
+
+class Kind(StrEnum):
+    """The kinds of file that weights come in."""
+
+    SAFETENSORS = "safetensors"
+    TORCH = "torch.save"
+    PICKLE = "plain pickle"
+    TORCHSCRIPT = "TorchScript"
+    EXPORTED = "exported program"
+
+
+def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
+    """Read a regular file whole; what is hashed, inspected and loaded is then one and the same.
+
+    Raises CheckpointError if there is none, or it is empty, too large or no regular file.
+    """
+    try:
+        # A pipe that nobody writes to would keep a plain open() waiting for ever.
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(number, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                refuse(path, "not a regular file (a pipe, device or socket); expected a checkpoint")
+            if status.st_size > largest:
+                refuse(path, f"larger than {largest / 2**20:,.0f} MiB; expected less")
+            content = file.read(status.st_size + 1)
+            if len(content) != status.st_size:
+                refuse(path, "being written to; expected a file that is complete")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{shown(path)} does not exist; expected a checkpoint") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{shown(path)} is a folder; expected a checkpoint file") from error
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise CheckpointError(f"{shown(path)} cannot be read: {reason}") from error
+    if not content:
+        refuse(path, "an empty file; its download or copy may have failed: get it again")
+    return content
+
+
+def kind_of(content: bytes, path: Path) -> Kind:
+    """Tell what kind of file holds these bytes; `path` is for messages.
+
+    Raises CheckpointError, saying what it is instead, for a file of another kind, and for a zip
+    archive that is damaged or made to deceive.
+    """
+    if content.startswith(b"PK\x03\x04"):
+        return _kind_of_archive(content, path)
+    if content.startswith(b"\x80"):
+        return _kind_of_pickle(_disassembled(io.BytesIO(content), path))
+    if content[8:9] == b"{":
+        length = int.from_bytes(content[:8], "little")
+        if length > _LARGEST_HEADER:
+            refuse(path, f"a safetensors file whose header claims {length:,} bytes; get it again")
+        if 8 + length > len(content):
+            refuse(path, "a safetensors file that breaks off in its header; get it again")
+        return Kind.SAFETENSORS
+    try:  # the first protocols of pickles have no mark to know them by
+        found = disassemble(io.BytesIO(content[:LARGEST_PICKLE]))
+    except MalformedPickleError:
+        found = None
+    if found and (found.globals or found.first_integer == _MAGIC_NUMBER):
+        return _kind_of_pickle(found)
+    _refuse_unknown(content, path)
+
+
+def _kind_of_pickle(first: Disassembly) -> Kind:
+    """Tell an old file of torch.save by its first pickle, the magic number."""
+    plain = first.first_integer == _MAGIC_NUMBER and not first.globals
+    return Kind.TORCH if plain else Kind.PICKLE
+
+
+def require_weights_only(content: bytes, kind: Kind, path: Path) -> None:
+    """Refuse a file that is more than weights, naming what it would import or run.
+
+    Raises CheckpointError.
+    """
+    if kind is Kind.SAFETENSORS:
+        _inspect_header(content, path)
+    elif kind is Kind.TORCH:
+        _require_plain(disassemblies(content, kind, path), path)
+    elif kind is Kind.PICKLE:
+        foreign = disassemblies(content, kind, path)[0].foreign
+        what = f" that would import {_listed(foreign)}" if foreign else ""
+        refuse(path, f"a plain pickle{what}; expected a file of torch.save: {trusting(path)}")
+    else:
+        refuse(
+            path,
+            f"a program ({kind.value}), which would run code; expected weights: save "
+            f"model.state_dict() instead, or, {trusting(path)}",
+        )
+
+
+def disassemblies(content: bytes, kind: Kind, path: Path) -> list[Disassembly]:
+    """Disassemble the pickles in a file of torch.save, or the plain pickle that a file is.
+
+    Raises CheckpointError if one is broken, or built to exhaust time or memory.
+    """
+    streams = [io.BytesIO(content)] if kind is Kind.PICKLE else _pickles(content, path)
+    return [_disassembled(stream, path) for stream in streams]
+
+
+def trusting(path: Path) -> str:
+    """Say what to do with a file that is safe only if it comes from somebody who is trusted."""
+    out = visible(path.with_suffix(".safetensors").name)
+    return (
+        "if you trust where it comes from, run "
+        f"`melaudit convert --i-trust-this-file {visible(path.name)} {out}`"
+    )
+
+
+def refuse(path: Path, what: str) -> NoReturn:
+    """Raise a CheckpointError that says what a file is."""
+    raise CheckpointError(f"{shown(path)} is {what}")
+
+
+def shown(path: Path) -> str:
+    """Return a path as it may be shown, whatever is in it."""
+    return visible(str(path))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, short enough for a message of one line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return visible(lines[0])[:160].rstrip(". ")
+
+
+# --- zip archives ----------------------------------------------------------------------------
+
+
+def _kind_of_archive(content: bytes, path: Path) -> Kind:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            kind = _kind_by_names([member.filename for member in members], path)
+            if kind is Kind.TORCH:
+                _check_members(members, len(content), path)
+                for member in members:
+                    archive.open(member).close()  # compares the two headers that each member has
+                _check_sums(archive, members, path)
+            return kind
+    except (zipfile.BadZipFile, EOFError, struct.error) as error:
+        raise CheckpointError(
+            f"{shown(path)} is a damaged zip archive ({first_line(error)}); its download or copy "
+            "may have broken off: get it again"
+        ) from error
+    except (NotImplementedError, RuntimeError, OSError, ValueError, OverflowError) as error:
+        raise CheckpointError(
+            f"{shown(path)} is a zip archive that cannot be read ({first_line(error)})"
+        ) from error
+
+
+def _kind_by_names(names: Sequence[str], path: Path) -> Kind:
+    inner = [name.partition("/")[2] for name in names]
+    if "archive_format" in inner or "serialized_exported_program.json" in (*inner, *names):
+        return Kind.EXPORTED
+    if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
+        return Kind.TORCHSCRIPT
+    pickles = [name for name in names if _holds_the_pickle(name)]
+    if not pickles:
+        what = "of numpy arrays" if names and names[0].endswith(".npy") else "of something else"
+        held = ", ".join(visible(name)[:60] for name in names[:3]) or "nothing"
+        refuse(path, f"a zip archive {what} (it holds {held}); expected one of torch.save")
+    if len(pickles) > 1:
+        refuse(path, f"a zip archive with {len(pickles)} members data.pkl; expected one")
+    return Kind.TORCH
+
+
+def _holds_the_pickle(name: str) -> bool:
+    return PurePosixPath(name).name == "data.pkl"
+
+
+def _check_members(members: Sequence[zipfile.ZipInfo], size: int, path: Path) -> None:
+    """Refuse what torch.save never writes: ways to hide, to escape or to swell."""
+    names = [member.filename for member in members]
+    if not members or len(names) > _MOST_TENSORS:
+        refuse(path, f"a zip archive of {len(names):,} members; expected 1 to {_MOST_TENSORS:,}")
+    if len({name.casefold() for name in names}) < len(names):
+        refuse(path, "a zip archive in which two members have the same name; expected one of each")
+    for name in names:
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
+            refuse(path, f"a zip archive with a member outside itself ({visible(name)[:60]})")
+    if any(member.flag_bits & _ENCRYPTED for member in members):
+        refuse(path, "an encrypted zip archive: decrypt it first")
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        refuse(path, "a compressed zip archive, which torch.save never writes: unpack it first")
+    if sum(member.file_size for member in members) > size:
+        refuse(path, "a zip archive whose members claim to be larger than the file; get it again")
+    if min(member.header_offset for member in members) != 0:
+        refuse(path, "a zip archive with something else before its first member; get it again")
+
+
+def _check_sums(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], path: Path) -> None:
+    """Refuse damaged members; torch can be told to write no checksums, but then writes none."""
+    broken = [member.filename for member in members if not _is_intact(archive, member)]
+    if broken and len(broken) < len(members):
+        raise CheckpointError(
+            f"{shown(path)} is damaged: {len(broken)} of its {len(members)} parts do not have the "
+            f"checksum they should ({_listed(broken)}); get it again"
+        )
+
+
+def _is_intact(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    try:
+        with archive.open(member) as part:
+            while part.read(2**22):
+                pass
+    except zipfile.BadZipFile:
+        return False
+    return True
+
+
+# --- pickles and headers ---------------------------------------------------------------------
+
+
+def _pickles(content: bytes, path: Path) -> list[io.BytesIO]:
+    """Return streams that stand before each pickle in a file of torch.save, old format or new."""
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            (member,) = (m for m in archive.infolist() if _holds_the_pickle(m.filename))
+            if member.file_size > LARGEST_PICKLE:
+                refuse(path, "a torch archive whose pickle is larger than 64 MiB; expected less")
+            # Not archive.read: there may be no checksum, and torch does not look at it either.
+            begin = member.header_offset
+            name, extra = struct.unpack("<HH", content[begin + 26 : begin + 30])
+            begin += 30 + name + extra
+            return [io.BytesIO(content[begin : begin + member.file_size])]
+    # Magic number, version, system, object, names of storages; then the storages' bytes.
+    stream = io.BytesIO(content)
+    return [stream] * 5
+
+
+def _disassembled(stream: io.BytesIO, path: Path) -> Disassembly:
+    try:
+        return disassemble(stream)
+    except MalformedPickleError as error:
+        raise CheckpointError(
+            f"{shown(path)} holds a broken pickle ({first_line(error)}); its download or copy may "
+            "have broken off: get it again"
+        ) from error
+
+
+def _require_plain(found: Sequence[Disassembly], path: Path) -> None:
+    foreign = sorted({name for pickle in found for name in pickle.foreign})
+    if foreign:
+        refuse(
+            path,
+            f"a pickle of more than tensors: it would import {_listed(foreign)}; expected a "
+            f"state_dict: save model.state_dict() instead, or, {trusting(path)}",
+        )
+    protocol = max(pickle.protocol for pickle in found)
+    if protocol > 3:
+        refuse(
+            path,
+            f"a pickle of protocol {protocol}, which torch does not load safely; expected "
+            f"protocol 2, torch.save's own: {trusting(path)}",
+        )
+
+
+def _inspect_header(content: bytes, path: Path) -> None:
+    """Refuse a header of safetensors that readers may understand differently."""
+    length = int.from_bytes(content[:8], "little")
+    try:
+        header = json.loads(content[8 : 8 + length], object_pairs_hook=_without_duplicates)
+        if len(header) > _MOST_TENSORS:
+            raise ValueError(f"it names {len(header):,} tensors")
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{shown(path)} is a damaged safetensors file ({first_line(error)}); get it again"
+        ) from error
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name occurs twice in its header")
+    return found
+
+
+def _refuse_unknown(content: bytes, path: Path) -> NoReturn:
+    start = content[:4096]
+    for magic, what in _OTHERS:
+        if start.startswith(magic):
+            refuse(path, what)
+    if start[257:262] == b"ustar":
+        refuse(path, "a tar archive: unpack it first, or save again what torch 0.1 saved")
+    if re.match(rb"\s*<(!doctype|html|\?xml|head|body)", start, re.IGNORECASE):
+        refuse(path, "a web page, perhaps of a login or an error, saved under this name")
+    text = start.decode("utf-8", errors="replace")
+    plain = sum(character.isprintable() or character.isspace() for character in text)
+    if plain > 0.95 * len(text) and "\0" not in text:
+        line = visible(" ".join(text.split())[:60])
+        refuse(path, f"a text that begins {line!r}; expected a file of torch.save or safetensors")
+    refuse(path, "neither a file of torch.save nor safetensors, but bytes of an unknown kind")
+
+
+def _listed(names: Sequence[str]) -> str:
+    listed = ", ".join(visible(name)[:80] for name in names[:4])
+    return listed + (f" and {len(names) - 4} more" if len(names) > 4 else "")

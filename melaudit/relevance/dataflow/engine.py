@@ -1,0 +1,197 @@
+"""LRP and CRP by melaudit's own engine, which holds on any architecture.
+
+The model is run as it stands, once, with every torch operation watched (see `dataflow.flow`); the
+graph that leaves behind carries relevance per activation, c = R / a, in place of gradients. One
+backward pass of autograd then gives the relevance of the input and of any layer, and what each
+layer absorbed; one from a layer's output gives the conditional map of a channel there. No
+canonizer is needed, no module is replaced, no class name is known and no weight is changed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from zennit.core import Composite
+
+from melaudit.errors import RelevanceError
+from melaudit.relevance.dataflow.custom_functions import seen_through
+from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.linear_maps import Kernels
+from melaudit.relevance.dataflow.passes import Pass
+from melaudit.relevance.dataflow.rulebook import Rulebook
+from melaudit.relevance.engines.choice import exact
+from melaudit.relevance.interface import Attribution
+from melaudit.relevance.layout import fast
+from melaudit.relevance.model.intact import remember_state
+from melaudit.relevance.model.layers import find_layer, first_tensor
+from melaudit.relevance.model.outputs import find_logits
+from melaudit.relevance.places import sums_by_maps
+
+
+class DataflowEngine:
+    """LRP and CRP read off the model's own operations; `composite` gives the rules.
+
+    Between entering and leaving, the model is in evaluation mode and its modules carry hooks that
+    note which of them runs; leaving puts everything back. Relevance is computed in the precision
+    of the model's parameters, without TF32 and outside any autocast.
+    """
+
+    conserves = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        composite: Composite,
+        num_classes: int | None = None,
+        biased: bool = False,
+    ) -> None:
+        self.model, self.composite, self.num_classes = model, composite, num_classes
+        self.name = "melaudit dataflow"
+        self._rulebook = Rulebook(composite, model, biased)
+        self._kernels = Kernels()
+        self._flow: Flow | None = None
+        self._tapped: Sequence[str] = ()
+        self._calls: Counter[str] = Counter()
+        self._handles: list[RemovableHandle] = []
+        self._restore: Callable[[], None] | None = None
+
+    def __enter__(self) -> DataflowEngine:
+        self._restore = remember_state(self.model)
+        self.model.eval()
+        for name, module in self.model.named_modules():
+            enter, leave = partial(self._enter_module, name), partial(self._leave_module, name)
+            self._handles.append(module.register_forward_pre_hook(enter))
+            self._handles.append(module.register_forward_hook(leave))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._kernels = Kernels()
+        if self._restore is not None:
+            self._restore()
+        self._restore = None
+
+    def attribute(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Attribution:
+        """Explain `target` (N,) for x (N, C, H, W), with concepts at the named layers.
+
+        One forward and one backward pass, whatever the number of layers. The books are kept: what
+        biases, stabilisers and normalisations took, in all and by layer, each from its own rule.
+        """
+        return self.run(x, target, layers).attribution()
+
+    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
+        """Return (N, len(channels), H, W): the map of what reaches the input through each channel.
+
+        Each map starts at the layer's output with the channel's own relevance; what goes round the
+        layer is not in it. A layer whose BatchNorm is folded in is read after the BatchNorm.
+        """
+        forward = self.run(x, target, [layer])
+        count = forward.flow.taps[layer].channels
+        if any(not -count <= channel < count for channel in channels):
+            raise RelevanceError(
+                f"layer {layer} has {count} channels; asked for {max(channels, key=abs)}"
+            )
+        weights = torch.eye(count, device=x.device)[list(channels)]
+        return forward.through(layer, weights).maps
+
+    def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
+        """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
+
+        All channels at once, from one forward pass; where the model does not allow that, by the
+        maps of the strongest channels.
+        """
+        at_once = self.run(x, target, [layer]).within(layer, masks)
+        if at_once is not None:
+            return at_once
+        relevance = self.attribute(x, target, [layer]).concepts[layer]
+
+        def maps(x: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
+            return self.conditional(x, target, layer, channels)
+
+        return sums_by_maps(maps, x, target, relevance, masks)
+
+    def mixtures(self, x: Tensor, target: Tensor, layer: str, weights: Tensor) -> Tensor:
+        """Return (N, m, H, W): the maps of m mixtures of channels, `weights` (m, channels)."""
+        return self.run(x, target, [layer]).through(layer, weights).maps
+
+    def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
+        """Return (operation, what holds for it, calls) of one forward pass, most calls first."""
+        met = self.run(x, None, ()).flow.met
+        return tuple((name, rule, calls) for (name, rule), calls in met.most_common())
+
+    def run(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Pass:
+        """Run the model on x (N, C, H, W), watched; ask the pass for relevance as often as needed.
+
+        Raises RelevanceError when a layer does not exist, is not run exactly once or gives nothing
+        that gradients reach, and when the logits do not depend on x.
+        """
+        assert self._restore is not None, "the engine is entered before use"
+        for layer in layers:
+            find_layer(self.model, layer)
+        flow = Flow(self._rulebook, self._kernels, fast(x))
+        with self._watched(flow, layers), torch.enable_grad():
+            image = flow.input()
+            with flow, seen_through(flow):
+                output = self.model(image)
+            logits = find_logits(output, self.num_classes)
+        for layer in layers:
+            self._check_tap(layer, flow)
+        if not logits.requires_grad:
+            raise RelevanceError(
+                "the model's logits do not depend on its input in a way that gradients follow "
+                "(a detach, a no_grad or a round trip through numpy); give the model itself"
+            )
+        return Pass(flow, logits, target)
+
+    @contextmanager
+    def _watched(self, flow: Flow, layers: Sequence[str]) -> Iterator[None]:
+        """Have the modules' hooks report to this flow meanwhile, and compute exactly."""
+        self._flow, self._tapped = flow, tuple(layers)
+        self._calls.clear()
+        try:
+            device = flow.leaf.device.type
+            with torch.autocast(device, enabled=False), exact(), _eager(self.model):
+                yield
+        finally:
+            self._flow, self._tapped = None, ()
+
+    def _enter_module(self, name: str, module: nn.Module, inputs: object) -> None:
+        if self._flow is not None:
+            self._flow.modules.append((name, module))
+
+    def _leave_module(self, name: str, module: nn.Module, inputs: object, output: object) -> None:
+        if self._flow is None:
+            return
+        self._flow.modules.pop()
+        if name in self._tapped:
+            self._calls[name] += 1
+            tensor = first_tensor(output)
+            if tensor is not None:
+                self._flow.tap(name, tensor)
+
+    def _check_tap(self, layer: str, flow: Flow) -> None:
+        if self._calls[layer] != 1:
+            raise RelevanceError(
+                f"layer {layer} runs {self._calls[layer]} times in one forward pass; expected a "
+                "layer that runs once: name the block around it"
+            )
+        if layer not in flow.taps:
+            raise RelevanceError(
+                f"layer {layer} gives no tensor that gradients reach; name another layer"
+            )
+
+
+def _eager(model: nn.Module) -> AbstractContextManager[object]:
+    """Run parts of the model that were compiled as they were written, so that they are seen."""
+    if any(type(module).__name__ == "OptimizedModule" for module in model.modules()):
+        eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+        return eager
+    return nullcontext()

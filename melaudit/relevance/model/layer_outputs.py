@@ -1,0 +1,52 @@
+"""What a model makes of an image before it decides: what a layer gives, and its channels' means."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from melaudit.errors import RelevanceError
+from melaudit.relevance.layout import fast
+from melaudit.relevance.model.layers import find_layer
+from melaudit.relevance.model.outputs import find_logits, tensors
+
+
+def features(
+    model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the logits (N, K) and each channel's mean over space at the layer (N, channels).
+
+    A model without such a layer, `layer` being "", is known by its logits alone, twice.
+    Runs the model forward on x (N, C, H, W), without gradients, in the mode it is in.
+    Raises RelevanceError for a layer that does not run or gives no tensor with channels.
+    """
+    if not layer:
+        with torch.no_grad():
+            logits = find_logits(model(x), num_classes)
+        return logits, logits
+    logits, given = layer_output(model, x, layer, num_classes)
+    return logits, given.flatten(2).mean(2) if given.ndim > 2 else given
+
+
+def layer_output(
+    model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the logits (N, K) and what the layer gives (N, channels, ...); see `features`."""
+    seen: list[Tensor] = []
+
+    def note(_: nn.Module, __: object, output: object) -> None:
+        seen.extend(itertools.islice(tensors(output), 1))
+
+    handle = find_layer(model, layer).register_forward_hook(note)
+    try:
+        with torch.no_grad():
+            logits = find_logits(model(fast(x)), num_classes)
+    finally:
+        handle.remove()
+    if len(seen) != 1 or seen[0].ndim < 2:
+        raise RelevanceError(
+            f"layer {layer} gave {len(seen)} tensors in one pass; expected one with channels"
+        )
+    return logits, seen[0]

@@ -1,0 +1,351 @@
+"""Two audits side by side: which findings are new, fixed, worse, better or the same, by how much.
+
+Findings are matched by their stable ids, figures by rung and name; a finding is judged by the
+figure on the highest rung that both audits have. A finding that the second audit could not look for
+is never called fixed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from melaudit.findings import Finding, Findings, NotFound, Rung, Trust
+from melaudit.reports.comparison.figure_change import FigureChange, accuracy_change, figure_change
+from melaudit.wording import figures as wording
+
+
+class Change(StrEnum):
+    """What became of a finding between the first audit and the second."""
+
+    NEW = "new"
+    WORSE = "worse"
+    UNTESTED = "no longer tested"
+    """The first audit found it; the second could not look."""
+    FIXED = "fixed"
+    BETTER = "better"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class FindingChange:
+    """One finding in both audits, or in one of them."""
+
+    id: str
+    title: str
+    change: Change
+    before: Finding | None
+    after: Finding | None
+    figures: tuple[FigureChange, ...]
+    """Figures that both audits have, those of the highest rung first."""
+    statement: str
+    """What differs and by how much, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A reason why two audits cannot be compared like with like."""
+
+    tag: str
+    """In two words: "other images"."""
+    statement: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that differs between two audits."""
+
+    before: Findings
+    after: Findings
+    headline: str
+    """What differs most and by how much."""
+    cautions: tuple[Caution, ...]
+    """Why the two audits may not be comparable; empty when they are."""
+    changes: tuple[FindingChange, ...]
+    """What matters most first."""
+    accuracy: FigureChange | None
+    accuracy_statement: str
+
+    def count(self, change: Change) -> int:
+        """Return how many findings changed in this way."""
+        return sum(c.change is change for c in self.changes)
+
+
+def compare(before: Findings, after: Findings) -> Comparison:
+    """Return what differs between two audits."""
+    changes = sorted(_changes(before, after), key=_weight)
+    accuracy = accuracy_change(before, after)
+    spoken = _accuracy(before, after, accuracy)
+    cautions = _cautions(before, after)
+    return Comparison(
+        before=before,
+        after=after,
+        headline=_headline(changes, spoken, cautions),
+        cautions=cautions,
+        changes=tuple(changes),
+        accuracy=accuracy,
+        accuracy_statement=spoken,
+    )
+
+
+def _changes(before: Findings, after: Findings) -> list[FindingChange]:
+    old = {f.id: f for f in before.findings}
+    new = {f.id: f for f in after.findings}
+    changes = [_both(old[i], new[i]) for i in old if i in new]
+    changes += [_gone(old[i], after) for i in old if i not in new]
+    return changes + [_new(new[i], before) for i in new if i not in old]
+
+
+def _both(old: Finding, new: Finding) -> FindingChange:
+    figures = _figures(old, new)
+    change, words = _judged(old, new, figures)
+    spoken = [figure_words(figures[0], new.artifact)] if figures else []
+    if old.classes != new.classes:
+        sides = (", ".join(f.classes) or "no class" for f in (old, new))
+        spoken.append("about {} before and {} after".format(*sides))
+    statement = "; ".join([*spoken, *([words] if words else [])])
+    # The claim that was, when less is left of it; the claim that is, when not.
+    title = (old if change in (Change.BETTER, Change.UNTESTED) else new).title
+    return FindingChange(
+        new.id,
+        title,
+        change,
+        old,
+        new,
+        figures,
+        f"{_plain_title(title)}; {statement or 'no figure stands in both audits'}.",
+    )
+
+
+def _judged(old: Finding, new: Finding, figures: tuple[FigureChange, ...]) -> tuple[Change, str]:
+    """Return what became of a finding that both audits have, and what besides figures tells so.
+
+    A severity that rests on a rung which the other audit did not test says nothing of a change.
+    """
+    fell = new.severity.rank < old.severity.rank
+    if new.severity is not old.severity:
+        words = f"severity {old.severity.value} before, {new.severity.value} after"
+        if fell and not _beyond(old, new):
+            return Change.UNTESTED, f"{words}, for {old.rung.value} was not tested after"
+        if not fell and not _beyond(new, old):
+            return Change.NEW, f"{words}, for {new.rung.value} was not tested before"
+        return (Change.BETTER if fell else Change.WORSE), words
+    if figures and figures[0].clear:
+        return (Change.WORSE if figures[0].worse else Change.BETTER), ""
+    return Change.UNCHANGED, ""
+
+
+def _beyond(worse: Finding, milder: Finding) -> bool:
+    """Tell whether the milder one was held against what makes the other worse.
+
+    It was when its own evidence stands on that rung, or on any other that the worse one reached and
+    it did not: without dependence, harm need not be asked.
+    """
+    tested = {e.rung for e in milder.evidence}
+    reached = {e.rung for e in milder.evidence if e.reached}
+    lost = {e.rung for e in worse.evidence if e.reached} - reached
+    return worse.rung in tested or bool(lost & tested)
+
+
+def _figures(old: Finding, new: Finding) -> tuple[FigureChange, ...]:
+    """Return the changes of all figures that both audits have, the highest rung first."""
+    known = {(e.rung, e.name): e for e in old.evidence}
+    pairs = [(known[e.rung, e.name], e) for e in new.evidence if (e.rung, e.name) in known]
+    # On one rung, what carried the claim in one of the audits speaks for it.
+    pairs.sort(key=lambda pair: (-pair[1].rung.rank, not (pair[0].reached or pair[1].reached)))
+    return tuple(c for pair in pairs if (c := figure_change(*pair)) is not None)
+
+
+def _gone(old: Finding, after: Findings) -> FindingChange:
+    """Tell a finding that was looked for in vain from one that could not be looked for."""
+    reasons = [s.reason for s in after.skipped if s.detector == old.detector]
+    sought = _sought(old, after)
+    title = _plain_title(old.title)
+    told = _worst_figure(old)
+    if sought:
+        change, words = Change.FIXED, f"looked for and not found. {sought[-1].statement}"
+    elif reasons:
+        change, words = Change.UNTESTED, f"the second audit could not look ({reasons[0]})"
+    else:
+        change, words = Change.FIXED, "not found"
+    statement = f"{title}; {told} before; after, {words.rstrip('.')}."
+    return FindingChange(old.id, old.title, change, old, None, (), statement)
+
+
+def _sought(finding: Finding, other: Findings) -> list[NotFound]:
+    """Return what the other audit says of having looked for the same in vain, low rungs first."""
+    for name in (finding.detector, finding.artifact):
+        found = [n for n in other.not_found if n.artifact == name]
+        if found:
+            return found
+    return []
+
+
+def _new(new: Finding, before: Findings) -> FindingChange:
+    reasons = [s.reason for s in before.skipped if s.detector == new.detector]
+    sought = _sought(new, before)
+    told = _worst_figure(new)
+    if sought:
+        words = f"before, looked for and not found. {sought[-1].statement}"
+    elif reasons:
+        words = f"the first audit could not look ({reasons[0]})"
+    else:
+        words = "before, not found"
+    statement = f"{_plain_title(new.title)}; {told} after; {words.rstrip('.')}."
+    return FindingChange(new.id, new.title, Change.NEW, None, new, (), statement)
+
+
+def _worst_figure(finding: Finding) -> str:
+    """Return the figure that carries a finding's highest rung, in words."""
+    carrying = [e for e in finding.evidence if e.rung is finding.rung]
+    carrying.sort(key=lambda e: not e.reached)
+    if not carrying:
+        return f"severity {finding.severity.value}"
+    e = carrying[0]
+    return (
+        f"{_subject(e.rung, finding.artifact)} ({e.name}) {wording.figure(e.estimate)} "
+        f"(95 % interval {wording.interval(e.ci_low, e.ci_high)})"
+    )
+
+
+_RUNGS = {
+    Rung.OPPORTUNITY: ("opportunity", "opportunity of"),
+    Rung.ATTENTION: ("attention", "attention to"),
+    Rung.DEPENDENCE: ("dependence", "dependence on"),
+    Rung.HARM: ("harm", "harm by"),
+}
+
+
+def _subject(rung: Rung, artifact: str | None) -> str:
+    """Return "dependence on the dark ring", or the rung alone."""
+    alone, joined = _RUNGS[rung]
+    return f"{joined} the {wording.human(artifact)}" if artifact else alone
+
+
+def figure_words(change: FigureChange, artifact: str | None = None) -> str:
+    """Say what a figure was, what it is, and its change with the interval."""
+    span = wording.interval(change.low, change.high)
+    values = f"{wording.figure(change.before)} before, {wording.figure(change.after)} after"
+    size = wording.figure(change.change)
+    if change.ratio:
+        told = f"a factor of {size} (95 % interval {span})"
+    else:
+        sign = "+" if change.change > 0 else ""
+        told = f"a change of {sign}{size} (95 % interval {span})"
+    doubt = "" if change.clear else ", which may be none"
+    return f"{_subject(change.rung, artifact)} ({change.name}): {values}, {told}{doubt}"
+
+
+def _accuracy(before: Findings, after: Findings, change: FigureChange | None) -> str:
+    if change is None:
+        return "Accuracy cannot be compared: one of the audits has no labels."
+    first, second = (wording.percent(v, 1) for v in (change.before, change.after))
+    low, high = (wording.figure(round(100 * v, 1)) for v in (change.low, change.high))
+    points = wording.figure(round(100 * change.change, 1))
+    sign = "+" if change.change > 0 else ""
+    doubt = "" if change.clear else ", which may be none"
+    return (
+        f"Accuracy: {first} before (n {wording.count(before.performance.n)}), {second} after "
+        f"(n {wording.count(after.performance.n)}), a change of {sign}{points} points "
+        f"(95 % interval {low} to {high}){doubt}."
+    )
+
+
+def _headline(changes: list[FindingChange], accuracy: str, cautions: tuple[Caution, ...]) -> str:
+    tags = ", ".join(dict.fromkeys(caution.tag for caution in cautions))
+    care = f" Compare with care: {tags}." if tags else ""
+    differing = [c for c in changes if c.change is not Change.UNCHANGED]
+    if differing:
+        first = differing[0]
+        return f"{wording.sentence(first.change.value)}: {first.statement}{care}"
+    if not changes:
+        return f"Neither audit has a finding. {accuracy}{care}"
+    same = wording.plural(len(changes), "finding")
+    return f"No finding differs ({same} in both audits). {accuracy}{care}"
+
+
+_ORDER: Mapping[Change, int] = {change: k for k, change in enumerate(Change)}
+
+
+def _weight(change: FindingChange) -> tuple[int, int, int, float, int, str]:
+    """Order by what a reader must know first: real differences, high rungs, large changes."""
+    sides = [f for f in (change.before, change.after) if f is not None]
+    figure = change.figures[0] if change.figures else None
+    size = 0.0
+    if figure is not None and figure.clear:
+        size = abs(math.log(figure.change)) if figure.ratio else abs(figure.change)
+    return (
+        int(change.change is Change.UNCHANGED),
+        -max(f.rung.rank for f in sides),
+        -max(f.severity.rank for f in sides),
+        -size,
+        _ORDER[change.change],
+        change.id,
+    )
+
+
+def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
+    """Say what keeps the two audits from being compared like with like."""
+    a, b = before.provenance, after.provenance
+    told = []
+    if a.data_fingerprint != b.data_fingerprint:
+        sizes = [wording.plural(f.inputs.read, "image") for f in (before, after)]
+        told.append(
+            Caution(
+                "other images",
+                f"The two audits are of different images ({sizes[0]} of {a.data} before, "
+                f"{sizes[1]} of {b.data} after): what differs may come from the images.",
+            )
+        )
+    if a.preprocessing != b.preprocessing:
+        told.append(
+            Caution(
+                "other preprocessing",
+                "The two audits prepared the images differently, so figures may differ for that "
+                f"reason alone: {a.preprocessing} before; {b.preprocessing} after.",
+            )
+        )
+    if a.classes != b.classes:
+        told.append(
+            Caution(
+                "other classes",
+                f"The classes differ ({', '.join(a.classes)} before; {', '.join(b.classes)} "
+                "after): findings of other classes cannot be matched.",
+            )
+        )
+    if before.explanations.engine != after.explanations.engine:
+        told.append(
+            Caution(
+                "other maps",
+                "The maps were made in different ways, so figures of attention are not on one "
+                f"scale: {before.explanations.engine} before; {after.explanations.engine} after.",
+            )
+        )
+    for findings, which in ((before, "first"), (after, "second")):
+        if findings.explanations.status is Trust.UNUSABLE:
+            statement = f"The maps of the {which} audit are unusable: of attention it says nothing."
+            told.append(Caution("unusable maps", statement))
+    told += [Caution("other control", statement) for statement in _controls(before, after)]
+    first, second = (p.versions.get("melaudit", "unknown") for p in (a, b))
+    if first != second:
+        statement = f"The audits were made by melaudit {first} before and {second} after."
+        told.append(Caution("other melaudit", statement))
+    return tuple(told)
+
+
+def _controls(before: Findings, after: Findings) -> list[str]:
+    """Name the tests of the audit itself that passed in one audit and failed in the other."""
+    old = {c.id: c for c in before.controls}
+    words = {True: "passed", False: "failed"}
+    return [
+        f"The control \u201c{c.title}\u201d {words[old[c.id].passed]} before and "
+        f"{words[c.passed]} after: what the audits find and miss may differ for that reason."
+        for c in after.controls
+        if c.id in old and c.passed is not old[c.id].passed
+    ]
+
+
+def _plain_title(title: str) -> str:
+    return title.rstrip(".")

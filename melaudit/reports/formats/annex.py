@@ -1,0 +1,202 @@
+"""annex.md, for a technical file: each finding as hazard, cause, evidence and residual risk.
+
+The words are those of risk management for medical devices (ISO 14971): a hazard is a source of
+harm, what remains after measures is residual risk. An audit measures; it does not accept risks, so
+each entry ends with what a person has to decide.
+"""
+
+from __future__ import annotations
+
+from melaudit.findings import Evidence, Finding, Findings, Rung
+from melaudit.gate import GateResult
+from melaudit.policy import Waiver
+from melaudit.reports import explain, scales
+from melaudit.reports.formats.markdown import escaped, sentence, table
+from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
+from melaudit.wording import figures as wording
+
+_HAZARDS = {
+    Rung.OPPORTUNITY: "The data reward a decision by something other than the disease; a model "
+    "trained on such data may take it up.",
+    Rung.ATTENTION: "The model may decide by something other than the disease.",
+    Rung.DEPENDENCE: "Decisions change with something other than the disease: the same lesion gets "
+    "another answer.",
+    Rung.HARM: "Decisions change with something other than the disease, to the harm of patients: "
+    "diseases are missed or healthy people are called ill.",
+}
+
+
+def to_annex(findings: Findings, gate: GateResult | None = None) -> str:
+    """Return the annex as Markdown; with a gate's result, waivers stand beside their findings."""
+    waived = {} if gate is None else dict(gate.waived)
+    lines = [*_head(findings), "", "## Risks found", ""]
+    if not findings.findings:
+        lines += ["The audit has no findings. That is no proof of sound reasoning.", ""]
+    for number, finding in enumerate(findings.findings, 1):
+        lines += [*_entry(number, finding, waived.get(finding.id)), ""]
+    lines += [
+        *_excluded(findings),
+        "",
+        *_controls(findings),
+        *_performance(findings),
+        "",
+        *_questions(findings),
+        "",
+    ]
+    text = "\n".join([*lines, *_provenance(findings)]) + "\n"
+    return text.replace(wording.NBSP, " ")
+
+
+def _head(findings: Findings) -> list[str]:
+    p = findings.provenance
+    return [
+        f"# Annex: audit of {escaped(wording.name(p.model))}",
+        "",
+        f"**{explain.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
+        "",
+        f"Made by melaudit {escaped(p.versions.get('melaudit', ''))} on "
+        f"{wording.date(p.started)}. It records what was measured; the assessment and the "
+        "acceptance of risks are for the persons responsible.",
+        "",
+        *(f"- Note: {sentence(warning)}" for warning in findings.warnings),
+    ]
+
+
+def _entry(number: int, finding: Finding, waiver: Waiver | None) -> list[str]:
+    return [
+        f"### R{number}. {escaped(finding.title)}",
+        "",
+        f"- **Identifier**: {escaped(finding.id)}",
+        f"- **Hazard**: {_HAZARDS[finding.rung]}",
+        f"- **Cause**: {sentence(finding.statement)}",
+        f"- **Severity and confidence**: {finding.severity.value}, "
+        f"{wording.percent(finding.confidence)}; {explain.RUNGS[finding.rung]}.",
+        f"- **Affected**: {wording.plural(len(finding.images), 'image')} of the audited ones"
+        + (f"; classes {', '.join(map(escaped, finding.classes))}" if finding.classes else "")
+        + ".",
+        "- **Evidence**:",
+        *(f"  - {_evidence(e)}" for e in finding.evidence),
+        f"- **Does not show**: {sentence(finding.does_not_show)}",
+        f"- **Measure**: {sentence(finding.remedy)}",
+        f"- **Residual risk**: {_residual(finding, waiver)}",
+    ]
+
+
+def _evidence(e: Evidence) -> str:
+    word = "reached" if e.reached else "not reached"
+    figures = [
+        f"{e.name} {wording.figure(e.estimate)}",
+        f"95 % interval {wording.interval(e.ci_low, e.ci_high)}",
+        wording.chance("p", e.p_value),
+        wording.chance("q", e.q_value),
+        f"n {wording.count(e.n)}",
+        f"null hypothesis: {e.null}",
+    ]
+    told = "; ".join(f for f in figures if f)
+    return f"{e.rung.value}, {word}: {sentence(e.statement)} ({sentence(told)})"
+
+
+def _residual(finding: Finding, waiver: Waiver | None) -> str:
+    untested = [r for r in Rung if not any(e.rung is r for e in finding.evidence)]
+    told = []
+    if untested:
+        named = ", ".join(r.value for r in untested)
+        told.append(f"Not tested for this finding: {named}; what it is there is unknown.")
+    if waiver is not None:
+        told.append(
+            f"Accepted until {waiver.expires} by {escaped(waiver.owner)}: {sentence(waiver.reason)}"
+        )
+    else:
+        told.append(
+            "Unchanged until the measure is taken and shown to work by another audit "
+            "(`melaudit diff`); nobody has accepted it in the policy."
+        )
+    return " ".join(told)
+
+
+def _excluded(findings: Findings) -> list[str]:
+    lines = ["## Looked for and not found, and what could not be tested", ""]
+    rows = [
+        (
+            escaped(wording.human(n.artifact)),
+            wording.count(n.n),
+            scales.written(n.effect, n.minimum_detectable_effect),
+            escaped(scales.plain(n.effect)),
+            sentence(n.statement),
+        )
+        for n in findings.not_found
+    ]
+    if rows:
+        head = ("What", "Images", "Would have been seen from", "Measured as", "In words")
+        lines += [*table(head, rows), ""]
+    skipped = findings.skipped
+    lines += [f"- Not tested: {escaped(s.detector)}. {sentence(s.reason)}" for s in skipped]
+    return lines if rows or skipped else [*lines, "Nothing."]
+
+
+def _controls(findings: Findings) -> list[str]:
+    if not findings.controls:
+        return []
+    rows = [
+        (
+            escaped(c.title),
+            "passed" if c.passed else "failed",
+            wording.count(c.n),
+            sentence(c.statement),
+        )
+        for c in findings.controls
+    ]
+    head = ("Control", "Outcome", "Tried", "In words")
+    return ["## Tests of the audit itself", "", *table(head, rows), ""]
+
+
+def _performance(findings: Findings) -> list[str]:
+    p = findings.performance
+    if not p.n:
+        return ["## Performance", "", "Unknown: the images had no labels."]
+    rows = [
+        (
+            escaped(wording.name(c.name)),
+            wording.count(c.n),
+            wording.percent(c.recall, 1),
+            wording.percent_interval(c.recall_low, c.recall_high, 1),
+            wording.percent(c.precision, 1),
+        )
+        for c in p.per_class
+    ]
+    span = wording.percent_interval(p.accuracy_low, p.accuracy_high, 1)
+    return [
+        "## Performance",
+        "",
+        f"Accuracy {wording.percent(p.accuracy, 1)} (95 % interval {span}, n "
+        f"{wording.count(p.n)}).",
+        "",
+        *table(("Class", "Images", "Recall", "95 % interval", "Precision"), rows),
+    ]
+
+
+def _questions(findings: Findings) -> list[str]:
+    rows = [(q.source, q.asks, sentence(q.answer(findings))) for q in QUESTIONS]
+    return [
+        "## Questions that this audit helps to answer",
+        "",
+        DISCLAIMER,
+        "",
+        *table(("Source", "What it asks, in our words", "What this audit measured"), rows),
+    ]
+
+
+def _provenance(findings: Findings) -> list[str]:
+    p = findings.provenance
+    rows = [
+        ("Model", f"{escaped(p.model)}, SHA-256 {escaped(p.model_sha256)}"),
+        ("Architecture", escaped(p.architecture)),
+        ("Data", f"{escaped(p.data)}, fingerprint {escaped(p.data_fingerprint)}"),
+        ("Preprocessing", sentence(p.preprocessing)),
+        ("Maps", sentence(f"{findings.explanations.status.value}; {findings.explanations.engine}")),
+        ("Command", escaped(p.command)),
+        ("Seed", str(p.seed)),
+        ("Made", wording.moment(p.started)),
+        *((escaped(name), escaped(version)) for name, version in p.versions.items()),
+    ]
+    return ["## Provenance", "", *table(("", ""), rows)]

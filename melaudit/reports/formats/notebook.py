@@ -1,0 +1,21 @@
+"""An audit as a notebook shows it: the verdict and a table, small, escaped and without script."""
+
+from __future__ import annotations
+
+from melaudit import templates
+from melaudit.findings import Findings
+from melaudit.reports import explain
+from melaudit.reports.formats.text import finding_rows, head, tail
+from melaudit.wording.figures import visible
+
+
+def to_notebook(findings: Findings) -> str:
+    """Return a fragment of HTML of a few kilobytes, complete in itself."""
+    return templates.render(
+        "notebook.html.j2",
+        visible=visible,
+        word=explain.VERDICTS[findings.verdict],
+        head=[line for line in head(findings) if line],
+        rows=finding_rows(findings),
+        tail=tail(findings),
+    )

@@ -1,0 +1,106 @@
+"""The summary of a build step in Markdown, as GitHub shows it under a run.
+
+A summary of more than 1 MiB is thrown away whole and a comment holds 64 KB, so this one stays far
+below: what does not fit is counted, and the report has it.
+"""
+
+from __future__ import annotations
+
+from melaudit.findings import Finding, Findings
+from melaudit.gate import GateResult, Outcome
+from melaudit.reports.formats.markdown import sentence, table
+from melaudit.wording import figures as wording
+
+MAX_BYTES = 200_000
+LISTED = 50
+"""Findings in the table."""
+MAX_TEXT = 300
+"""Characters of one cell."""
+
+_SIGNS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "❔"}
+
+
+def to_step_summary(findings: Findings, gate: GateResult) -> str:
+    """Return an audit and its gate as Markdown of at most `MAX_BYTES` bytes."""
+    lines = [
+        f"## melaudit: {gate.outcome.value}",
+        "",
+        sentence(wording.name(findings.reason, MAX_TEXT)),
+        "",
+        *table(
+            ("", "Rule", "What was seen"),
+            [
+                (
+                    f"{_SIGNS[rule.outcome]} {rule.outcome.value}",
+                    _cell(rule.title),
+                    _cell(rule.statement),
+                )
+                for rule in gate.rules
+            ],
+        ),
+        "",
+        *_findings(findings, gate),
+        *(f"- {_cell(note)}" for note in gate.notes),
+        "",
+        _facts(findings),
+    ]
+    return _fitting(lines)
+
+
+def _findings(findings: Findings, gate: GateResult) -> list[str]:
+    if not findings.findings:
+        return ["No findings.", ""]
+    listed = findings.findings[:LISTED]
+    left = len(findings.findings) - len(listed)
+    rows = [
+        (f.severity.value, f.rung.value, _cell(f.title), _figure(f), _state(f, gate))
+        for f in listed
+    ]
+    more = [f"{wording.count(left)} more findings are in findings.json.", ""] if left else []
+    return [*table(("Severity", "Rung", "Finding", "Figure", ""), rows), "", *more]
+
+
+def _figure(finding: Finding) -> str:
+    carrying = [e for e in finding.evidence if e.rung is finding.rung and e.reached]
+    if not carrying:
+        return ""
+    e = carrying[0]
+    span = wording.interval(e.ci_low, e.ci_high)
+    return _cell(f"{e.name} {wording.figure(e.estimate)} ({span}), n {wording.count(e.n)}")
+
+
+def _state(finding: Finding, gate: GateResult) -> str:
+    waivers = [w for identity, w in gate.waived if identity == finding.id]
+    if waivers:
+        return _cell(f"waived until {waivers[0].expires} by {waivers[0].owner}")
+    if gate.has_baseline:
+        return "known" if finding.id in gate.known else "new"
+    return ""
+
+
+def _facts(findings: Findings) -> str:
+    p = findings.performance
+    accuracy = "unknown" if p.accuracy is None else wording.percent(p.accuracy, 1)
+    told = (
+        f"Model {findings.provenance.model}, {wording.plural(findings.inputs.read, 'image')} read, "
+        f"{wording.count(sum(findings.inputs.skipped.values()))} skipped; "
+        f"maps {findings.explanations.status.value}; accuracy {accuracy}."
+    )
+    return sentence(told)
+
+
+def _cell(text: str) -> str:
+    return sentence(wording.name(text, MAX_TEXT))
+
+
+def _fitting(lines: list[str]) -> str:
+    """Return as many whole lines as fit, and say when some do not."""
+    note = "The rest did not fit here; it is in the report.\n"
+    out: list[str] = []
+    size = len(note)
+    for line in lines:
+        size += len(line.encode()) + 1
+        if size > MAX_BYTES:
+            return "\n".join([*out, "", note])
+        out.append(line)
+    return "\n".join(out) + "\n"

@@ -1,0 +1,104 @@
+"""The audit in a few lines of plain text, for a terminal or the log of a build."""
+
+from __future__ import annotations
+
+from melaudit.findings import CheckStatus, Finding, Findings, Trust
+from melaudit.reports.page.sections.summary import by_severity
+from melaudit.wording.figures import (
+    count,
+    figure,
+    interval,
+    name,
+    percent,
+    percent_interval,
+    plural,
+    visible,
+)
+
+LISTED = 8
+"""Findings named one by one."""
+MAX_TITLE = 90
+
+
+def summary(findings: Findings) -> str:
+    """Return the audit in a few lines, safe to print: no control character survives.
+
+    The verdict's word is left to the caller; the first line is the reason for it.
+    """
+    rows = ["  " + "  ".join(cell for cell in row if cell) for row in finding_rows(findings)]
+    return "\n".join([*head(findings), *rows, *tail(findings)])
+
+
+def head(findings: Findings) -> list[str]:
+    """Return the lines before the findings; the first is the reason of the verdict."""
+    made = f"Maps made by: {findings.explanations.engine}"
+    return _safe([findings.reason, "", _maps(findings), made, _found(findings)])
+
+
+def finding_rows(findings: Findings) -> list[tuple[str, ...]]:
+    """Return (severity, rung, title, figure) of the findings that are named one by one."""
+    return [
+        tuple(_safe([f.severity.value, f.rung.value, name(f.title, MAX_TITLE), _figure(f)]))
+        for f in findings.findings[:LISTED]
+    ]
+
+
+def tail(findings: Findings) -> list[str]:
+    """Return the lines after the findings."""
+    more = len(findings.findings) - LISTED
+    lines = [f"  and {count(more)} more"] if more > 0 else []
+    lines += [_read(findings), _accuracy(findings)]
+    if findings.controls:
+        lines.append(controls_line(findings))
+    return _safe([*lines, *(f"Note: {warning}" for warning in findings.warnings)])
+
+
+def controls_line(findings: Findings) -> str:
+    """Return how the tests of the audit itself ended, naming those that failed."""
+    failed = [c.title for c in findings.controls if not c.passed]
+    passed = len(findings.controls) - len(failed)
+    line = f"Controls of the audit: {passed} of {count(len(findings.controls))} passed"
+    return f"{line}; failed: {', '.join(failed)}" if failed else line
+
+
+def _safe(lines: list[str]) -> list[str]:
+    return [visible(line).replace("\u00a0", " ") for line in lines]
+
+
+def _figure(finding: Finding) -> str:
+    """Return the figure that carries the finding's rung, with its interval."""
+    carrying = [e for e in finding.evidence if e.rung is finding.rung and e.reached]
+    if not carrying:
+        return ""
+    e = carrying[0]
+    return f"{name(e.name, 60)} {figure(e.estimate)} ({interval(e.ci_low, e.ci_high)})"
+
+
+def _maps(findings: Findings) -> str:
+    checks = findings.explanations.checks
+    status = findings.explanations.status
+    passed = sum(c.status is CheckStatus.PASS for c in checks)
+    line = f"Maps: {status.value} ({passed} of {plural(len(checks), 'check')} passed)"
+    if status is not Trust.TRUSTED:
+        line += ": " + ", ".join(c.id for c in checks if c.status is not CheckStatus.PASS)
+    return line
+
+
+def _found(findings: Findings) -> str:
+    line = f"Findings: {by_severity(findings.findings)}"
+    if findings.not_found:
+        line += f"; {count(len(findings.not_found))} looked for and not found"
+    return line
+
+
+def _read(findings: Findings) -> str:
+    skipped = sum(findings.inputs.skipped.values())
+    return f"Images: {count(findings.inputs.read)} read, {count(skipped)} skipped"
+
+
+def _accuracy(findings: Findings) -> str:
+    p = findings.performance
+    if not p.n or p.accuracy is None:
+        return "Accuracy: unknown, the images have no labels"
+    span = percent_interval(p.accuracy_low, p.accuracy_high, 1)
+    return f"Accuracy: {percent(p.accuracy, 1)}" + (f" (95 % interval {span})" if span else "")

@@ -1,0 +1,189 @@
+"""The page as data: every string, length and picture id a template needs, and nothing to work out.
+
+`build_page` gathers the sections in the order of their claim to the pictures' budget, findings
+first; the templates only loop and branch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from melaudit.findings import Trust
+from melaudit.reports import explain
+from melaudit.reports.interface import Record
+from melaudit.reports.page import heatmap, method
+from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES, Plate, Plates
+from melaudit.reports.page.sections.artifacts import ArtifactSection, artifacts
+from melaudit.reports.page.sections.cards import CardSection, cards
+from melaudit.reports.page.sections.clusters import ClusterSection, clusters
+from melaudit.reports.page.sections.concepts import ConceptSection, GroupView, concepts, gallery
+from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
+from melaudit.reports.page.sections.limits import (
+    ControlRow,
+    InputsSection,
+    NotFoundRow,
+    ProvenanceSection,
+    controls,
+    does_not_show,
+    inputs,
+    not_found,
+    provenance,
+)
+from melaudit.reports.page.sections.performance import PerformanceSection, performance
+from melaudit.reports.page.sections.summary import Summary, summary
+from melaudit.reports.page.sections.trust import TrustSection, trust
+from melaudit.wording import figures as wording
+
+SECTIONS = (
+    ("summary", "Verdict"),
+    ("findings", "Findings"),
+    ("trust", "Can the maps be trusted?"),
+    ("artifacts", "Artifacts"),
+    ("landscape", "Map of strategies"),
+    ("clusters", "Clusters"),
+    ("concepts", "Methods and channels"),
+    ("gallery", "Right and wrong"),
+    ("performance", "Performance"),
+    ("inputs", "Skipped and flagged"),
+    ("not-found", "What would have been seen"),
+    ("limits", "What this does not show"),
+    ("method", "Method and references"),
+    ("glossary", "Glossary"),
+    ("provenance", "Provenance"),
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of the contents."""
+
+    anchor: str
+    title: str
+    count: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything the templates show."""
+
+    title: str
+    model: str
+    architecture: str
+    images: str
+    date: str
+    contents: tuple[Link, ...]
+    summary: Summary
+    trust: TrustSection
+    cards: CardSection
+    artifacts: ArtifactSection
+    landscape: LandscapeSection | None
+    clusters: ClusterSection
+    concepts: ConceptSection
+    gallery: tuple[GroupView, ...]
+    performance: PerformanceSection
+    not_found: tuple[NotFoundRow, ...]
+    not_found_note: str
+    controls: tuple[ControlRow, ...]
+    inputs: InputsSection
+    limits: tuple[str, ...]
+    method: tuple[tuple[str, str], ...]
+    references: tuple[str, ...]
+    glossary: tuple[tuple[str, str], ...]
+    provenance: ProvenanceSection
+    maps_shown: bool
+    """Whether maps are shown as explanations; False when they cannot be used."""
+    maps_note: str
+    """At what resolution the maps are drawn."""
+    plates: tuple[Plate, ...]
+    left_out: str
+    """How many pictures did not fit, in words; empty when all did."""
+    legend: tuple[tuple[str, str, str], ...]
+    version: str
+
+
+def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = MAX_TILES) -> Page:
+    """Gather what the report of a record shows, with at most `max_tiles` pictures of `max_bytes`.
+
+    Raises ValueError when a picture of the record is no WebP image.
+    """
+    findings = record.findings
+    maps = findings.explanations.status is not Trust.UNUSABLE
+    plates = Plates(record.exhibits, max_tiles=max_tiles, max_bytes=max_bytes)
+    card_section = cards(record, plates, maps=maps)
+    cluster_section = clusters(record, plates, maps=maps)
+    concept_section = concepts(record, plates, maps=maps)
+    groups = gallery(record, plates, maps=maps)
+    trust_section = trust(record, plates)
+    strategies = landscape(record, len(cluster_section.cards) + len(cluster_section.ordinary))
+    looked_for = artifacts(findings, len(card_section.cards))
+    missing, missing_note = not_found(findings)
+    counts = {
+        "findings": len(findings.findings),
+        "clusters": len(findings.clusters),
+        "not-found": len(findings.not_found),
+    }
+    there = {
+        "artifacts": bool(looked_for.rows),
+        "landscape": strategies is not None,
+        "clusters": cluster_section.there,
+        "concepts": bool(concept_section.strips or concept_section.cards),
+        "gallery": bool(groups),
+    }
+    model = wording.name(findings.provenance.model, 48)
+    return Page(
+        title=f"melaudit: {explain.VERDICTS[findings.verdict]}, {model}",
+        model=model,
+        architecture=wording.name(findings.provenance.architecture, 40),
+        images=f"{wording.plural(findings.inputs.read, 'image')} of "
+        f"{wording.name(findings.provenance.data, 32)}",
+        date=wording.date(findings.provenance.started),
+        contents=tuple(
+            Link(anchor, title, wording.count(counts[anchor]) if counts.get(anchor) else "")
+            for anchor, title in SECTIONS
+            if there.get(anchor, True)
+        ),
+        summary=summary(findings),
+        trust=trust_section,
+        cards=card_section,
+        artifacts=looked_for,
+        landscape=strategies,
+        clusters=cluster_section,
+        concepts=concept_section,
+        gallery=groups,
+        performance=performance(findings),
+        not_found=missing,
+        not_found_note=missing_note,
+        controls=controls(findings),
+        inputs=inputs(findings),
+        limits=does_not_show(findings),
+        method=method.METHOD,
+        references=method.REFERENCES,
+        glossary=explain.GLOSSARY,
+        provenance=provenance(findings),
+        maps_shown=maps,
+        maps_note=_resolution(record),
+        plates=plates.all,
+        left_out=f"{wording.plural(plates.left_out, 'picture or map', 'pictures and maps')} left "
+        "out to keep this file small enough to open anywhere."
+        if plates.left_out
+        else "",
+        legend=heatmap.legend_stops(),
+        version=wording.name(findings.provenance.versions.get("melaudit", "")),
+    )
+
+
+def _resolution(record: Record) -> str:
+    shapes = sorted({e.relevance.shape for e in record.exhibits.values()})
+    if not shapes:
+        return ""
+    height, width = shapes[-1]
+    coarse = max(height, width) <= heatmap.COARSE
+    drawn = (
+        "in blocks, one per value, not smoothed"
+        if coarse
+        else "like the photographs, scaled smoothly to the size shown"
+    )
+    return (
+        f"Maps have {width} \u00d7 {height} values and are drawn {drawn}. Colours are full at the "
+        f"strongest {wording.percent(1 - heatmap.SATURATION, 1)} of each map's values."
+    )

@@ -1,0 +1,293 @@
+"""Findings as cards: the claim, the evidence rung by rung, examples, and what it does not show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from melaudit.findings import Evidence, Finding, Rung, Severity, Table
+from melaudit.reports import explain, scales
+from melaudit.reports.interface import Edit, Record
+from melaudit.reports.page import charts
+from melaudit.reports.page.plates import Plates
+from melaudit.reports.page.sections.ladder import Step, ladder
+from melaudit.reports.page.sections.tiles import Tiles, tiles
+from melaudit.wording import figures as wording
+
+EXAMPLES = {Severity.CRITICAL: 10, Severity.HIGH: 10, Severity.MEDIUM: 5}
+FEWER_EXAMPLES = 3
+"""Tiles of a finding, by severity; all after the first `IN_FULL` findings get the fewer."""
+IN_FULL, CHARTED = 1, 3
+"""Findings with all examples and edits, and findings whose statistics are drawn too."""
+MAX_CARDS = 6
+MAX_ROWS = 40
+"""Findings told as cards; as many more as rows of a table."""
+MAX_EDITS, FEWER_EDITS = 4, 1
+"""Edited images of the first `IN_FULL` findings, and of the others."""
+NARROW = 3
+"""Versions that fit into half a row."""
+BRIEF = 2
+"""Statistics on a rung of a finding of low severity, which is told without tables."""
+MAX_NAMES = 1000
+MAX_TABLE_ROWS = 40
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One piece of evidence."""
+
+    name: str
+    statement: str
+    figure: str
+    interval: str
+    small_print: tuple[str, ...]
+    """n, p, q: what a reader checks."""
+    null: str
+    chart: charts.Interval | None
+
+
+@dataclass(frozen=True)
+class RungRow:
+    """A rung with the statistics on it."""
+
+    step: Step
+    statistics: tuple[Statistic, ...]
+    more: str
+    """How many statistics stand in findings.json only."""
+
+
+@dataclass(frozen=True)
+class VersionView:
+    """One edit of an image as shown."""
+
+    picture: str
+    title: str
+    chance: str
+    bar: str
+    """The chance as a length, 0 to 100."""
+    change: str
+    """Against the image as it is: "+95 points"; empty for that image itself."""
+    alt: str
+
+
+@dataclass(frozen=True)
+class EditView:
+    """An image with and without the artifact."""
+
+    name: str
+    target: str
+    versions: tuple[VersionView, ...]
+    wide: bool
+    """Whether there are so many versions that they take a row of their own."""
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A small table."""
+
+    title: str
+    columns: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    """Per column, whether it holds figures and is set flush right."""
+    rows: tuple[tuple[str, ...], ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A finding as shown."""
+
+    number: int
+    anchor: str
+    id: str
+    title: str
+    severity: str
+    advice: str
+    """What the severity asks of the reader."""
+    reached: str
+    """The highest rung in words: "the model uses it"."""
+    confidence: str
+    classes: tuple[str, ...]
+    claim: str
+    rungs: tuple[RungRow, ...]
+    edits: tuple[EditView, ...]
+    plots: tuple[charts.Plot, ...]
+    examples: Tiles
+    tables: tuple[TableView, ...]
+    remedy: str
+    does_not_show: str
+    affected: str
+    names: tuple[str, ...]
+    names_note: str
+
+
+@dataclass(frozen=True)
+class FurtherRow:
+    """A finding that has no card of its own."""
+
+    title: str
+    claim: str
+    severity: str
+    reached: str
+    affected: str
+
+
+@dataclass(frozen=True)
+class CardSection:
+    """All findings."""
+
+    cards: tuple[Card, ...]
+    further: tuple[FurtherRow, ...]
+    more: str
+    severities: tuple[tuple[str, str], ...]
+    """(severity, "2 medium") of those present, the worst first."""
+
+
+def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
+    """Return the findings as cards, in the order the audit gave them."""
+    findings = record.findings.findings
+    shown, rest = findings[:MAX_CARDS], findings[MAX_CARDS : MAX_CARDS + MAX_ROWS]
+    left = len(findings) - len(shown) - len(rest)
+    present = sorted({f.severity for f in shown}, key=lambda s: -s.rank)
+    return CardSection(
+        cards=tuple(_card(n, f, record, plates, maps) for n, f in enumerate(shown, 1)),
+        further=tuple(
+            FurtherRow(
+                f.title,
+                f.statement,
+                f.severity.value,
+                explain.RUNGS[f.rung],
+                wording.count(len(f.images)),
+            )
+            for f in rest
+        ),
+        more=f"{wording.plural(left, 'more finding')} in findings.json." if left else "",
+        severities=tuple(
+            (s.value, f"{sum(f.severity is s for f in shown)} {s.value}") for s in present
+        ),
+    )
+
+
+def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: bool) -> Card:
+    edits = [e for e in record.edits if e.finding == finding.id]
+    curves = [charts.plot(c) for c in record.curves if c.finding == finding.id]
+    many = EXAMPLES.get(finding.severity, FEWER_EXAMPLES)
+    limit = many if number <= IN_FULL else FEWER_EXAMPLES
+    left = len(finding.images) - MAX_NAMES
+    brief = finding.severity.rank <= Severity.LOW.rank
+    return Card(
+        number=number,
+        anchor=f"finding-{number}",
+        id=finding.id,
+        title=finding.title,
+        severity=finding.severity.value,
+        advice=explain.SEVERITIES[finding.severity],
+        reached=explain.RUNGS[finding.rung],
+        confidence=wording.percent(finding.confidence),
+        classes=tuple(wording.name(c) for c in finding.classes),
+        claim=wording.bound(finding.statement),
+        rungs=tuple(_rung(finding, s, number <= CHARTED, brief) for s in ladder(finding)),
+        edits=tuple(
+            v
+            for e in edits[: MAX_EDITS if number <= IN_FULL else FEWER_EDITS]
+            if (v := _edit(e, plates)) is not None
+        ),
+        plots=tuple(p for p in curves if p is not None),
+        examples=tiles(plates, finding.images, limit, maps=maps),
+        tables=() if brief else tuple(table(t) for t in finding.tables),
+        remedy=finding.remedy,
+        does_not_show=finding.does_not_show,
+        affected=wording.plural(len(finding.images), "image") if finding.images else "",
+        names=tuple(wording.name(i, 120) for i in finding.images[:MAX_NAMES]),
+        names_note=f"and {wording.count(left)} more in findings.json" if left > 0 else "",
+    )
+
+
+def _rung(finding: Finding, step: Step, charted: bool, brief: bool) -> RungRow:
+    evidence = [e for e in finding.evidence if e.rung is Rung(step.rung)]
+    # In the order of the audit, which is that of an argument; but first what carries the rung.
+    first = sorted(evidence, key=lambda e: not e.reached)[: BRIEF if brief else None]
+    left = len(evidence) - len(first)
+    return RungRow(
+        step,
+        tuple(_statistic(e, charted) for e in first),
+        f"{wording.plural(left, 'more statistic')} in findings.json." if left else "",
+    )
+
+
+def _statistic(evidence: Evidence, charted: bool) -> Statistic:
+    small_print = (
+        f"n{wording.NBSP}={wording.NBSP}{wording.count(evidence.n)}",
+        wording.chance("p", evidence.p_value),
+        wording.chance("q", evidence.q_value),
+    )
+    return Statistic(
+        name=wording.sentence(evidence.name),
+        statement=wording.bound(evidence.statement),
+        figure=wording.figure(evidence.estimate),
+        interval=wording.interval(evidence.ci_low, evidence.ci_high),
+        small_print=tuple(s for s in small_print if s),
+        null=evidence.null,
+        # A ratio of 1 and a difference of 0 mean: no effect. Of other figures nobody can tell.
+        chart=charts.interval(
+            evidence.estimate,
+            evidence.ci_low,
+            evidence.ci_high,
+            reference=scales.no_effect(evidence.name),
+            log=scales.is_ratio(evidence.name),
+        )
+        if charted
+        else None,
+    )
+
+
+def _edit(edit: Edit, plates: Plates) -> EditView | None:
+    """Return an edited image, all its versions or none: half a comparison shows nothing."""
+    target = wording.name(edit.target, 32)
+    versions = []
+    for k, version in enumerate(edit.versions):
+        plate = plates.picture(version.picture, f"edit:{edit.finding}:{edit.image}:{k}")
+        if plate is None:
+            return None
+        chance = wording.percent(version.probability)
+        versions.append(
+            VersionView(
+                picture=plate.id,
+                title=wording.sentence(version.title),
+                chance=chance,
+                bar=f"{100 * min(1.0, max(0.0, version.probability)):.1f}",
+                change=_change(version.probability - edit.versions[0].probability) if k else "",
+                alt=f"{version.title}: {target} {chance}",
+            )
+        )
+    return EditView(wording.name(edit.image, 40), target, tuple(versions), len(versions) > NARROW)
+
+
+def _change(difference: float) -> str:
+    points = round(100 * difference)
+    if not points:
+        return "no change"
+    sign = "+" if points > 0 else wording.MINUS
+    return f"{sign}{wording.plural(abs(points), 'point')}"
+
+
+def table(source: Table) -> TableView:
+    """Return a finding's table with its figures written out."""
+    rows = source.rows[:MAX_TABLE_ROWS]
+    left = len(source.rows) - len(rows)
+    numeric = tuple(
+        bool(rows) and all(not isinstance(r[k], str) for r in rows if k < len(r))
+        for k in range(len(source.columns))
+    )
+    return TableView(
+        source.title,
+        source.columns,
+        numeric,
+        tuple(tuple(_cell(c) for c in row) for row in rows),
+        f"{wording.plural(left, 'more row')} in findings.json." if left else "",
+    )
+
+
+def _cell(value: str | int | float) -> str:
+    if isinstance(value, str):
+        return wording.bound(wording.name(value, 120))
+    return wording.count(value) if isinstance(value, int) else wording.figure(value)

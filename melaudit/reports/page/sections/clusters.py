@@ -1,0 +1,285 @@
+"""Clusters: groups of images that the model decides in a like manner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from melaudit.findings import Cluster, Findings, Suppression
+from melaudit.reports import explain
+from melaudit.reports.interface import Record
+from melaudit.reports.page.plates import Plates
+from melaudit.reports.page.sections.apart import Apart, apart_from_clusters
+from melaudit.reports.page.sections.concepts import DetailView, anchor, detail_view
+from melaudit.reports.page.sections.tiles import Tiles, plate_id, tiles
+from melaudit.wording import figures as wording
+
+MAX_CARDS = 4
+MAX_ROWS = 40
+EXAMPLES = 6
+MAX_CHANNELS = 8
+ORDINARY = 0.25
+"""Clusters less suspicious than this are folded away, all but the first."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A named share, drawn as a bar and written out."""
+
+    label: str
+    share: str
+    """Length, 0 to 100."""
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ClusterRow:
+    """A cluster in the table of all."""
+
+    id: str
+    link: str
+    predicted: str
+    n: str
+    suspicion: str
+    error_rate: str
+    border: str
+
+
+@dataclass(frozen=True)
+class ClusterCard:
+    """A cluster as shown."""
+
+    anchor: str
+    id: str
+    predicted: str
+    n: str
+    suspicion: str
+    suspicion_bar: str
+    parts: tuple[Bar, ...]
+    why: tuple[str, ...]
+    mix: tuple[Bar, ...]
+    errors: str
+    border: str
+    outside: str
+    """Relevance outside the central half of the picture; empty where it was not measured."""
+    seen: str
+    steady: str
+    artifacts: tuple[Bar, ...]
+    channels: tuple[tuple[str, str | None], ...]
+    """Marking channels in words, and where each has a card of its own."""
+    carried: str
+    """What goes of its decisions without these channels; empty where it was not tried."""
+    mean_map: str | None
+    mean_alt: str
+    examples: Tiles
+    shows: tuple[DetailView, ...]
+    """What its pictures show and those called otherwise do not, cut out."""
+
+
+@dataclass(frozen=True)
+class ClusterSection:
+    """The most suspicious clusters as cards, all of them as a table."""
+
+    cards: tuple[ClusterCard, ...]
+    ordinary: tuple[ClusterCard, ...]
+    """Cards that are folded away."""
+    ordinary_title: str
+    parts: tuple[tuple[str, str], ...]
+    """What suspicion is the mean of: (part, meaning)."""
+    rows: tuple[ClusterRow, ...]
+    note: str
+    none: str
+    """Why no group was found; empty when one was."""
+    apart: Apart
+    there: bool
+    """Whether there is anything to show."""
+
+
+def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
+    """Return the clusters in the order the audit gave them."""
+    every = record.findings.clusters
+    left = len(every) - MAX_ROWS
+    cards = tuple(_card(k, every, record, plates, maps) for k in range(len(every[:MAX_CARDS])))
+    told = sum(k == 0 or c.suspicion >= ORDINARY for k, c in enumerate(every[:MAX_CARDS]))
+    parts = dict.fromkeys(part for c in every for part in c.parts)
+    apart = apart_from_clusters(record.findings)
+    return ClusterSection(
+        cards=cards[:told],
+        ordinary=cards[told:],
+        ordinary_title=f"{wording.plural(len(cards) - told, 'cluster')} of ordinary looks",
+        parts=tuple(
+            (wording.sentence(wording.human(p)), explain.PARTS[p])
+            for p in parts
+            if p in explain.PARTS
+        ),
+        rows=tuple(_row(k, c) for k, c in enumerate(every[:MAX_ROWS])),
+        note=f"{wording.plural(left, 'more cluster')} in findings.json." if left > 0 else "",
+        none="" if every else _none(record.findings),
+        apart=apart,
+        there=bool(every or apart.any),
+    )
+
+
+def _none(findings: Findings) -> str:
+    """Say that there are no groups, and why where the audit gave a reason."""
+    reasons = [s.reason for s in findings.skipped if s.detector == "clusters"]
+    return f"No group was found{': ' + '; '.join(reasons) if reasons else ''}."
+
+
+def _row(k: int, cluster: Cluster) -> ClusterRow:
+    return ClusterRow(
+        id=wording.name(cluster.id, 32),
+        link=f"cluster-{k + 1}" if k < MAX_CARDS else "",
+        predicted=wording.name(cluster.predicted, 32),
+        n=wording.count(cluster.n),
+        suspicion=f"{cluster.suspicion:.2f}",
+        error_rate=wording.percent(cluster.error_rate),
+        border=wording.percent(cluster.border_share),
+    )
+
+
+def _card(
+    k: int, every: Sequence[Cluster], record: Record, plates: Plates, maps: bool
+) -> ClusterCard:
+    cluster = every[k]
+    others = [c for c in every if c is not cluster]
+    mean = record.mean_maps.get(cluster.id) if maps else None
+    plate = plates.map(mean, f"mean:{cluster.id}") if mean is not None else None
+    predicted = wording.name(cluster.predicted, 32)
+    border = wording.percent(cluster.border_share)
+    return ClusterCard(
+        anchor=f"cluster-{k + 1}",
+        id=wording.name(cluster.id, 32),
+        predicted=predicted,
+        n=wording.plural(cluster.n, "image"),
+        suspicion=f"{cluster.suspicion:.2f}",
+        suspicion_bar=_length(cluster.suspicion),
+        parts=_parts(cluster),
+        why=tuple(wording.bound(line) for line in cluster.why),
+        mix=_mix(cluster.class_mix),
+        errors=_errors(cluster, others),
+        border=_against(border, _weighted([(c.n, c.border_share) for c in others])),
+        outside=_outside(cluster, others),
+        seen=", ".join(explain.VIEWS.get(view, view) for view in cluster.views),
+        steady=_steady(cluster),
+        artifacts=_artifacts(cluster, others),
+        channels=_channels(cluster, record if maps else None),
+        carried=_carried(cluster.suppression),
+        mean_map=plate_id(plate),
+        mean_alt=f"Mean relevance map of the cluster; {border} of the relevance lies in the border"
+        if plate
+        else "",
+        examples=tiles(plates, cluster.images, EXAMPLES, maps=maps, total=cluster.n),
+        shows=_shows(cluster, record, plates),
+    )
+
+
+def _shows(cluster: Cluster, record: Record, plates: Plates) -> tuple[DetailView, ...]:
+    """Return the cuts of what a cluster shows, the place of the part marked over each."""
+    found = [
+        detail_view(detail, f"part:{cluster.id}:{i}", "Where the part is", plates)
+        for view in record.parts
+        if view.cluster == cluster.id
+        for i, detail in enumerate(view.details)
+    ]
+    return tuple(view for view in found if view is not None)
+
+
+def _parts(cluster: Cluster) -> tuple[Bar, ...]:
+    """Return what the suspicion is made of, the most first; what adds nothing is left out."""
+    told = [(name, value) for name, value in cluster.parts.items() if f"{value:.2f}" != "0.00"]
+    return tuple(_part(name, value) for name, value in sorted(told, key=lambda part: -part[1]))
+
+
+def _part(name: str, value: float) -> Bar:
+    return Bar(
+        wording.sentence(wording.human(name)),
+        _length(value),
+        f"{value:.2f}",
+        "",
+    )
+
+
+def _mix(class_mix: Mapping[str, int]) -> tuple[Bar, ...]:
+    total = sum(class_mix.values()) or 1
+    largest_first = sorted(class_mix.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(
+        Bar(wording.name(c, 32), _length(n / total), wording.count(n), wording.percent(n / total))
+        for c, n in largest_first[:5]
+    )
+
+
+def _artifacts(cluster: Cluster, others: Sequence[Cluster]) -> tuple[Bar, ...]:
+    """Return the artifacts of a cluster, those most in excess over the other clusters first."""
+    rows = []
+    for name, share in cluster.artifacts.items():
+        if not share:
+            continue
+        elsewhere = _weighted([(c.n, c.artifacts.get(name, 0.0)) for c in others])
+        excess = share - (elsewhere or 0.0)
+        note = "" if elsewhere is None else f"{wording.percent(elsewhere)} elsewhere"
+        bar = Bar(
+            wording.sentence(wording.human(name)), _length(share), wording.percent(share), note
+        )
+        rows.append((-excess, name, bar))
+    return tuple(bar for _, _, bar in sorted(rows, key=lambda row: row[:2])[:5])
+
+
+def _errors(cluster: Cluster, others: Sequence[Cluster]) -> str:
+    if cluster.error_rate is None:
+        return "unknown: no labels"
+    rates = [(c.n, c.error_rate) for c in others if c.error_rate is not None]
+    return _against(wording.percent(cluster.error_rate), _weighted(rates))
+
+
+def _outside(cluster: Cluster, others: Sequence[Cluster]) -> str:
+    if cluster.outside_share is None:
+        return ""
+    shares = [(c.n, c.outside_share) for c in others if c.outside_share is not None]
+    return _against(wording.percent(cluster.outside_share), _weighted(shares))
+
+
+def _steady(cluster: Cluster) -> str:
+    if cluster.stability is None:
+        return ""
+    chance = cluster.stability_by_chance or 0.0
+    return f"{cluster.stability:.2f} of 1, by chance {chance:.2f} at most"
+
+
+def _channels(cluster: Cluster, record: Record | None) -> tuple[tuple[str, str | None], ...]:
+    """Name the marking channels, with how far each stands out where that is known."""
+    known = len(cluster.effects) == len(cluster.channels)
+    return tuple(
+        (
+            f"{channel} (+{cluster.effects[k]:.1f} sd)" if known else str(channel),
+            None if record is None else anchor(channel, cluster.predicted, record),
+        )
+        for k, channel in enumerate(cluster.channels[:MAX_CHANNELS])
+    )
+
+
+def _carried(tried: Suppression | None) -> str:
+    """Say what goes of the decisions without the marking channels, beside others and placebo."""
+    if tried is None:
+        return ""
+    return (
+        f"{wording.percent(tried.lost)} without {wording.count(tried.channels)} marking channels, "
+        f"{wording.percent(tried.lost_placebo)} without as many others; elsewhere "
+        f"{wording.percent(tried.lost_others)}"
+    )
+
+
+def _against(here: str, elsewhere: float | None) -> str:
+    return here if elsewhere is None else f"{here}, elsewhere {wording.percent(elsewhere)}"
+
+
+def _weighted(sizes_and_values: Sequence[tuple[int, float]]) -> float | None:
+    """Return the mean over images of other clusters; None when there are none."""
+    known = [(n, v) for n, v in sizes_and_values if wording.is_known(v)]
+    total = sum(n for n, _ in known)
+    return sum(n * v for n, v in known) / total if total else None
+
+
+def _length(share: float) -> str:
+    return f"{100 * min(1.0, max(0.0, share if wording.is_known(share) else 0.0)):.1f}"

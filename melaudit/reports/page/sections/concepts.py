@@ -1,0 +1,313 @@
+"""Concept strips and the gallery: what single channels answer to, and typical images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from melaudit.findings import Concept
+from melaudit.reports.interface import ConceptStrip, Detail, Record, SecondOpinion
+from melaudit.reports.page import heatmap
+from melaudit.reports.page.plates import Plates
+from melaudit.reports.page.sections.tiles import Tile, Tiles, tile, tiles
+from melaudit.reports.page.sections.trust import CheckRow, check_row
+from melaudit.wording import figures as wording
+
+MAX_STRIPS = 8
+MAX_CHANNELS = 12
+MAX_GROUPS = 6
+MAX_CARDS = 8
+PER_GROUP = 5
+
+NEAR_ZERO = 0.05
+"""A channel whose strongest relevance is below this share of the strip's is called near zero."""
+
+BROKEN = 4
+"""Channels in the row that shows how broken maps would look."""
+
+HARDLY = 0.9
+"""From this agreement on, attention hardly changes the picture."""
+
+
+@dataclass(frozen=True)
+class ChannelView:
+    """One channel's conditional map."""
+
+    map: str
+    title: str
+    share: str
+    attention: str
+    """The model's own weight for it, "" for models without attention."""
+    faint: bool
+    """Whether next to nothing goes through this channel."""
+    alt: str
+
+
+@dataclass(frozen=True)
+class OpinionMap:
+    """One method's map of the image, over its photograph."""
+
+    map: str
+    title: str
+    agrees: str
+    """With which other map, and how far."""
+    alt: str
+
+
+@dataclass(frozen=True)
+class OpinionView:
+    """The image by LRP and by Grad-CAM."""
+
+    maps: tuple[OpinionMap, ...]
+    statement: str
+
+
+@dataclass(frozen=True)
+class StripView:
+    """One image and the maps of its channels on one scale."""
+
+    tile: Tile
+    layer: str
+    channels: tuple[ChannelView, ...]
+    note: str
+    opinion: OpinionView | None = None
+    broken: tuple[ChannelView, ...] = ()
+    """The same channels as they would look had relevance leaked round them: each the whole map."""
+
+
+@dataclass(frozen=True)
+class DetailView:
+    """What a channel looks at in one image, or a group shows: cut out, and its map over it."""
+
+    picture: str
+    map: str | None
+    picture_alt: str
+    map_alt: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ConceptCard:
+    """A channel that matters."""
+
+    anchor: str
+    title: str
+    why: str
+    facts: tuple[tuple[str, str], ...]
+    """(what, figure)."""
+    details: tuple[DetailView, ...]
+
+
+@dataclass(frozen=True)
+class ConceptSection:
+    """Channels that matter, the strips, and whether the channels' maps may be believed."""
+
+    cards: tuple[ConceptCard, ...]
+    strips: tuple[StripView, ...]
+    checks: tuple[CheckRow, ...]
+    """What the checks of the channels' maps said."""
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """A titled row of images."""
+
+    title: str
+    statement: str
+    tiles: Tiles
+
+
+def concepts(record: Record, plates: Plates, *, maps: bool) -> ConceptSection:
+    """Return the concept strips."""
+    opinions = {(o.image, o.layer): o for o in record.opinions}
+    shown = [
+        _strip(s, opinions.get((s.image, s.layer)), plates, maps)
+        for s in record.strips[:MAX_STRIPS]
+    ]
+    own = [c for c in record.findings.explanations.checks if c.id.startswith("channel_")]
+    return ConceptSection(
+        _cards(record, plates) if maps else (),
+        tuple(s for s in shown if s is not None),
+        tuple(check_row(c) for c in own),
+    )
+
+
+def anchor(channel: int, predicted: str, record: Record) -> str | None:
+    """Return where a channel's card stands on the page; None where it has none."""
+    for k, view in enumerate(record.concepts[:MAX_CARDS]):
+        if (view.channel, view.predicted) == (channel, predicted):
+            return f"channel-{k + 1}"
+    return None
+
+
+def _cards(record: Record, plates: Plates) -> tuple[ConceptCard, ...]:
+    """Return the cards of the channels that matter, with what the channel looks at."""
+    told = {(c.channel, c.predicted): c for c in record.findings.concepts}
+    cards = []
+    for k, view in enumerate(record.concepts[:MAX_CARDS]):
+        concept = told.get((view.channel, view.predicted))
+        if concept is None:
+            continue
+        details = [
+            found
+            for i, detail in enumerate(view.details)
+            if (found := _detail(detail, f"detail:{k}:{i}", concept, plates)) is not None
+        ]
+        title = f"Channel {concept.channel}, on images called {wording.name(concept.predicted, 32)}"
+        why = wording.sentence(wording.visible(concept.why))
+        facts = _facts(concept)
+        cards.append(ConceptCard(f"channel-{k + 1}", title, why, facts, tuple(details)))
+    return tuple(cards)
+
+
+def _facts(concept: Concept) -> tuple[tuple[str, str], ...]:
+    found = [("Share of the class\u2019s relevance", wording.percent(concept.share, 2))]
+    if concept.outside is not None and concept.others_outside is not None:
+        here, there = wording.percent(concept.outside), wording.percent(concept.others_outside)
+        found.append(("Looks outside the central half", f"{here}, other channels {there}"))
+    if concept.artifacts:
+        shown = [
+            f"{wording.visible(wording.human(name))} {wording.percent(share)}"
+            f" (odds ratio {wording.figure(concept.odds_ratios.get(name, float('nan')))})"
+            for name, share in concept.artifacts.items()
+        ]
+        what = f"More frequent on its {wording.plural(concept.strongest, 'strongest image')}"
+        found.append((what, ", ".join(shown)))
+    if concept.attention is not None:
+        found.append(("The model\u2019s own attention to it", wording.figure(concept.attention)))
+    return tuple(found)
+
+
+def _detail(detail: Detail, key: str, concept: Concept, plates: Plates) -> DetailView | None:
+    speaks = heatmap.for_share(detail.relevance)
+    says = "empty" if speaks is None else f"{wording.percent(speaks)} of it speaks for the class"
+    return detail_view(detail, key, f"Map of channel {concept.channel} there: {says}", plates)
+
+
+def detail_view(detail: Detail, key: str, map_alt: str, plates: Plates) -> DetailView | None:
+    """Return a part of a photograph and a map over it; None where no picture is left to spend."""
+    picture = plates.picture(detail.picture, f"{key}:picture")
+    if picture is None:
+        return None
+    layer = plates.map(detail.relevance, f"{key}:map", like=picture)
+    name = wording.name(detail.image.rpartition("/")[2], 32)  # narrow, and the class is known
+    return DetailView(
+        picture=picture.id,
+        map=layer.id if layer else None,
+        picture_alt=f"Part of photograph {name}",
+        map_alt=map_alt,
+        name=name,
+    )
+
+
+def gallery(record: Record, plates: Plates, *, maps: bool) -> tuple[GroupView, ...]:
+    """Return the groups of typical images.
+
+    Where the budget of pictures does not last for all, it is shared out evenly: a missed melanoma
+    is worth more than the fifth that was found.
+    """
+    groups = record.gallery[:MAX_GROUPS]
+    for k in range(PER_GROUP):
+        for group in groups:
+            for image in group.images[k : k + 1]:
+                tile(plates, image, maps=maps)
+    return tuple(
+        GroupView(g.title, g.statement, tiles(plates, g.images, PER_GROUP, maps=maps))
+        for g in groups
+    )
+
+
+def _strip(
+    strip: ConceptStrip, opinion: SecondOpinion | None, plates: Plates, maps: bool
+) -> StripView | None:
+    whole = tile(plates, strip.image, maps=maps)
+    if whole is None or not len(strip.maps):
+        return None
+    found = plates.exhibit(strip.image)
+    like = found[1] if found else None
+    # One scale for the whole strip: a faint channel must look faint.
+    full = heatmap.scale(strip.maps)
+    strongest = float(np.nanmax(np.abs(strip.maps.astype(np.float64)), initial=0.0)) or 1.0
+    views = []
+    for i, (channel, share, values) in enumerate(
+        zip(strip.channels[:MAX_CHANNELS], strip.shares, strip.maps, strict=False)
+    ):
+        key = f"strip:{strip.image}:{strip.layer}:{channel}"
+        plate = plates.map(values, key, full=full, like=like)
+        if plate is None:
+            break
+        faint = float(np.nanmax(np.abs(values.astype(np.float64)), initial=0)) < (
+            NEAR_ZERO * strongest
+        )
+        part = wording.percent(share, 1)
+        where = heatmap.border_share(values)
+        alt = f"Map of channel {channel}, {part} of the explained output"
+        if where is not None and not faint:
+            alt += f"; {wording.percent(where)} of it lies at the border"
+        attended = f"attention {wording.figure(strip.attention[i])}" if strip.attention else ""
+        views.append(ChannelView(plate.id, f"channel {channel}", part, attended, faint, alt))
+    if not views:
+        return None
+    left = len(strip.channels) - len(views)
+    notes = [f"{wording.plural(left, 'more channel')} not shown."] if left > 0 else []
+    if strip.attention:
+        notes.append(
+            "This model weighs its channels itself, so they are chosen and ordered by relevance "
+            "times its attention to them."
+        )
+    note = " ".join(notes)
+    second = None if opinion is None else _opinion(opinion, whole, views[0], plates)
+    return StripView(whole, strip.layer, tuple(views), note, second, _broken(whole, views))
+
+
+def _broken(whole: Tile, views: list[ChannelView]) -> tuple[ChannelView, ...]:
+    """Return what a leak along a skip connection makes of these channels: one and the same map."""
+    if whole.map is None:
+        return ()
+    return tuple(
+        replace(
+            v, map=whole.map, share="", faint=False, alt=f"Made up: {v.title} as a leak shows it"
+        )
+        for v in views[-BROKEN:]
+    )
+
+
+def _opinion(
+    opinion: SecondOpinion, whole: Tile, strongest: ChannelView, plates: Plates
+) -> OpinionView | None:
+    """Return all methods' maps side by side, and a sentence on how far they agree."""
+    found = plates.exhibit(opinion.image)
+    like = found[1] if found else None
+    views = [OpinionMap(whole.map, "LRP", "", whole.map_alt)] if whole.map else []
+    crp = f"CRP, {strongest.title}"
+    views.append(OpinionMap(strongest.map, crp, f"{strongest.share} of the output", strongest.alt))
+    for title, values, other, value in (
+        ("Grad-CAM", opinion.grad_cam, "LRP", opinion.agreement),
+        ("Grad-CAM with attention", opinion.attended, "Grad-CAM", opinion.attended_agreement),
+    ):
+        if values is None:
+            continue
+        plate = plates.map(values, f"{title}:{opinion.image}:{opinion.layer}", like=like)
+        if plate is None:
+            return None
+        agrees = f"agreement with {other} {_number(value)}"
+        views.append(OpinionMap(plate.id, title, agrees, f"{title} map, {agrees}"))
+    sentences = [
+        "The same decision by Grad-CAM, which shares nothing with LRP but the model and has only "
+        f"{opinion.grad_cam.shape[1]} \u00d7 {opinion.grad_cam.shape[0]} values: agreement with "
+        f"LRP {_number(opinion.agreement)}, where 1 means that both rank the places alike and 0 "
+        "that they have nothing to do with each other."
+    ]
+    if opinion.attended is not None:
+        value = opinion.attended_agreement
+        changes = "hardly changes" if value is not None and value >= HARDLY else "changes"
+        sentences.append(
+            f"The model weighs its channels itself ({wording.visible(opinion.attention)}); "
+            f"counting that in {changes} the Grad-CAM picture: agreement {_number(value)}."
+        )
+    return OpinionView(tuple(views), " ".join(sentences))
+
+
+def _number(value: float | None) -> str:
+    return "unknown (an empty map)" if value is None else f"{value:.2f}".replace("-", "\u2212")

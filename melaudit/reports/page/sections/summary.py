@@ -1,0 +1,193 @@
+"""The first screen: the verdict as a sentence about the model, and what it rests on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from melaudit.findings import CheckStatus, Finding, Findings, Severity, Trust
+from melaudit.reports import explain
+from melaudit.reports.page.sections.ladder import Step, ladder
+from melaudit.wording import figures as wording
+
+ROWS = 6
+"""Findings that the first screen lists."""
+
+TITLE, HEADLINE = 140, 110
+"""Characters from which a title is cut, and a headline set smaller."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'\u201c])")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One figure of the strip under the verdict."""
+
+    label: str
+    value: str
+    note: str
+    kind: str
+    """"good", "mixed", "bad" or "plain"."""
+    link: str
+    """Section that tells more."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finding as the first screen lists it."""
+
+    number: int
+    link: str
+    title: str
+    severity: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """The red band above everything when the maps cannot be used."""
+
+    title: str
+    statement: str
+    withheld: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The first screen."""
+
+    kind: str
+    """The verdict's id."""
+    word: str
+    headline: str
+    long: bool
+    """Whether the headline is so long that it is set smaller."""
+    lead: str
+    facts: tuple[Fact, ...]
+    rows: tuple[Row, ...]
+    more: str
+    nothing: tuple[str, ...]
+    """What would have been seen, when nothing was found."""
+    warnings: tuple[str, ...]
+    band: Band | None
+
+
+def summary(findings: Findings) -> Summary:
+    """Return the first screen of an audit."""
+    headline, lead = _verdict(findings)
+    listed = findings.findings[:ROWS]
+    left = len(findings.findings) - len(listed)
+    return Summary(
+        kind=findings.verdict.value,
+        word=explain.VERDICTS[findings.verdict],
+        headline=headline,
+        long=len(headline) > HEADLINE,
+        lead=wording.bound(lead),
+        facts=(_maps(findings), _found(findings), _read(findings), _accuracy(findings)),
+        rows=tuple(
+            Row(n, f"finding-{n}", wording.name(f.title, TITLE), f.severity.value, ladder(f))
+            for n, f in enumerate(listed, 1)
+        ),
+        more=f"{wording.plural(left, 'more finding')} below" if left else "",
+        nothing=() if findings.findings else tuple(n.statement for n in findings.not_found[:ROWS]),
+        warnings=findings.warnings,
+        band=_band(findings),
+    )
+
+
+def withheld(findings: Findings) -> tuple[tuple[str, str], ...]:
+    """Return (detector, reason) of what was not concluded because the maps cannot be used."""
+    if findings.explanations.status is not Trust.UNUSABLE:
+        return ()
+    return tuple(
+        (wording.sentence(wording.human(s.detector)), s.reason.removeprefix("withheld: "))
+        for s in findings.skipped
+        if re.search(r"\bunusable\b|\bmaps?\b|\bexplanations?\b", s.reason, re.IGNORECASE)
+    )
+
+
+def by_severity(findings: tuple[Finding, ...]) -> str:
+    """Return "1 critical \u00b7 3 info", the worst first; "none" when there is none."""
+    counts = Counter(f.severity for f in findings)
+    worst_first = sorted(counts, key=lambda s: -s.rank)
+    return " \u00b7 ".join(f"{counts[s]}{wording.NBSP}{s.value}" for s in worst_first) or "none"
+
+
+def _verdict(findings: Findings) -> tuple[str, str]:
+    """Return the verdict's headline and what stands under it, neither repeating the other."""
+    reason = findings.reason.strip()
+    worst = findings.findings[0] if findings.findings else None
+    if worst and reason == worst.statement and worst.title:
+        return _full_stop(worst.title), reason
+    headline, *rest = _SENTENCE_END.split(reason, maxsplit=1)
+    if not rest and worst and worst.severity.rank >= Severity.MEDIUM.rank:
+        rest = [e.statement for e in worst.evidence if e.rung is worst.rung and e.reached][:1]
+    return headline, " ".join(rest)
+
+
+def _full_stop(title: str) -> str:
+    return title if title.endswith((".", "!", "?")) else f"{title}."
+
+
+def _maps(findings: Findings) -> Fact:
+    checks = findings.explanations.checks
+    passed = sum(c.status is CheckStatus.PASS for c in checks)
+    kinds = {Trust.TRUSTED: "good", Trust.DEGRADED: "mixed", Trust.UNUSABLE: "bad"}
+    note = f"{passed} of {wording.plural(len(checks), 'check')} passed" if checks else "not checked"
+    status = findings.explanations.status
+    return Fact("Relevance maps", wording.sentence(status.value), note, kinds[status], "trust")
+
+
+def _found(findings: Findings) -> Fact:
+    total = len(findings.findings)
+    more = " more" if total else ""
+    tested = f"{len(findings.not_found)}{more} looked for, not found" if findings.not_found else ""
+    return Fact(
+        "Findings",
+        by_severity(findings.findings) if total else "None",
+        tested,
+        "plain",
+        "findings",
+    )
+
+
+def _read(findings: Findings) -> Fact:
+    skipped = sum(findings.inputs.skipped.values())
+    flagged = sum(findings.inputs.flagged.values())
+    note = f"{wording.count(skipped)} skipped"
+    if flagged:
+        note += f", {wording.count(flagged)} flagged"
+    return Fact(
+        "Images read",
+        wording.count(findings.inputs.read),
+        note,
+        "mixed" if skipped else "plain",
+        "inputs",
+    )
+
+
+def _accuracy(findings: Findings) -> Fact:
+    p = findings.performance
+    if not p.n or p.accuracy is None:
+        return Fact("Accuracy", "Unknown", "the images have no labels", "plain", "performance")
+    span = wording.percent_interval(p.accuracy_low, p.accuracy_high, 1)
+    note = f"{span}, n{wording.NBSP}=\u00a0{wording.count(p.n)}".lstrip(", ")
+    return Fact("Accuracy", wording.percent(p.accuracy, 1), note, "plain", "performance")
+
+
+def _band(findings: Findings) -> Band | None:
+    if findings.explanations.status is not Trust.UNUSABLE:
+        return None
+    failed = [c for c in findings.explanations.checks if c.status is CheckStatus.FAIL]
+    names = ", ".join(wording.human(c.id) for c in failed) or "no check could be passed"
+    held = withheld(findings)
+    statement = (
+        f"Failed: {names}. No finding on this page rests on a relevance map, and maps are not "
+        "shown as explanations. What follows rests on images, labels and changed pictures alone."
+    )
+    return Band(
+        "The relevance maps of this run cannot be used",
+        statement,
+        tuple(f"{detector}: {reason}" for detector, reason in held),
+    )

@@ -1,0 +1,1 @@
+"""The statistics that findings rest on: pure functions on arrays."""

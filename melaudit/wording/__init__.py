@@ -1,0 +1,1 @@
+"""How figures, names and sentences are written."""

@@ -1,0 +1,320 @@
+"""Interventions on a model of known behaviour: what it is shown, what is kept of its answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from melaudit.artifacts.interface import RGB, Edited
+from melaudit.artifacts.kinds.dark_ring import DarkRing
+from melaudit.audit.conclude.controls import controls
+from melaudit.audit.edits.interventions import DOSES, as_shown, chosen, intervene
+from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
+from melaudit.audit.edits.trial_store import TrialStore
+from melaudit.audit.exhibits.edit_exhibits import edit_exhibits
+from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Measurements
+from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.findings import Rung, Trust
+from melaudit.images.dataset import open_dataset
+from melaudit.images.preprocessing import resolve
+from melaudit.relevance import Explainer
+
+Make = Callable[..., Measurements]
+SIDE = 48
+
+
+class Silent:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None: ...
+
+    def advance(self, images: int, computed: bool = True) -> None: ...
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class Corners(nn.Module):
+    """Says malignant when the middle is dark or, by `weight`, when the corners are."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(3, 1, 1, bias=False)
+        nn.init.constant_(self.mix.weight, 1 / 3)
+        self.weight = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        grey = self.mix(x)
+        middle = grey[:, 0, 16:32, 16:32].mean((1, 2))
+        corners = torch.stack(
+            [grey[:, 0, y : y + 4, x_ : x_ + 4] for y in (0, 44) for x_ in (0, 44)]
+        )
+        dark = -corners.mean((0, 2, 3))
+        margin = -8 * (middle - 0.55) + self.weight * (dark + 0.4)
+        return torch.stack([torch.zeros_like(margin), margin], 1)
+
+
+def picture(rng: np.random.Generator, malignant: bool, ringed: bool) -> RGB:
+    """Draw skin with a spot, darker when malignant, and perhaps black corners."""
+    image = np.full((SIDE, SIDE, 3), (220, 180, 160), np.float64) + rng.normal(
+        0, 4, (SIDE, SIDE, 3)
+    )
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2 + 0.5
+    image[np.hypot(y, x) < 11] -= 110 if malignant else 40
+    if ringed:
+        image[np.hypot(y, x) > 22] = 4
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an image folder: 24 benign and 24 malignant images, 10 of the latter ringed."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for kind, rings in (("benign", 0), ("malignant", 10)):
+        (root / kind).mkdir()
+        for i in range(24):
+            image = picture(rng, kind == "malignant", i < rings)
+            Image.fromarray(image).save(root / kind / f"{i:02}.png")
+    return root
+
+
+def table_and_laboratory(
+    make: Make, folder: Path, weight: float
+) -> tuple[Measurements, Laboratory]:
+    dataset = open_dataset(folder)
+    ring = DarkRing()
+    images = [np.asarray(Image.open(path)) for path in dataset.paths]
+    present = np.array([ring.find(image).present for image in images])
+    preprocessing = resolve(None, image_size=SIDE, mean=(0.0,), std=(1.0,))
+    model = Corners(weight)
+    with torch.no_grad():
+        logits = model(torch.stack([preprocessing.apply(image) for image in images])).numpy()
+    table = make(
+        {
+            "dark_ring.present": present,
+            "dark_ring.score": present * 0.9,
+            "dark_ring.rule": present,
+            "dark_ring.mask": np.zeros((len(images), 32, 32), np.uint8),
+            **{f"dark_ring.{name}": np.zeros(len(images)) for name in ("share", "signed", "area")},
+        },
+        labels=dataset.labels,
+        predictions=logits.argmax(1),
+        logits=logits,
+        explanations=Trust.UNUSABLE,
+    )
+    table = dataclasses.replace(table, ids=dataset.ids)
+    explainer = Explainer(model, num_classes=2)
+    device = torch.device("cpu")
+    return table, Laboratory(explainer, "mix", preprocessing, device, 8, dataset, dataset.ids)
+
+
+def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(
+    measurements: Make, folder: Path
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    observer = Silent()
+    trials = intervene([DarkRing()], table, laboratory, observer, per_class=20)
+    assert observer.notes == []
+    table = dataclasses.replace(table, trials=trials)
+    (finding,) = ArtifactDetector(DarkRing()).conclude(table)
+    assert {e.rung for e in finding.evidence if e.reached} >= {Rung.DEPENDENCE, Rung.HARM}  # type: ignore[union-attr]
+    edits, curves = edit_exhibits([finding], [ArtifactDetector(DarkRing())], table, laboratory)  # type: ignore[list-item]
+    assert len(edits) == 4
+    assert {e.versions[0].title for e in edits} == {"as it is"}
+    assert all(e.versions[1].probability > e.versions[0].probability for e in edits)
+    (curve,) = curves
+    ring, placebo = curve.series
+    assert ring.x == (0.0, *DOSES, 1.0)
+    assert ring.y[-1] > ring.y[0]
+    assert ring.y[-1] > placebo.y[-1]
+
+
+class Kept(DarkRing):
+    """A ring of kinds, that keeps the pictures it was asked to be like."""
+
+    def like(self, images: Iterable[RGB]) -> DarkRing:
+        self.seen = list(images)
+        return DarkRing()
+
+
+def test_the_kind_of_an_artifact_is_told_by_images_of_the_class_that_shows_it(
+    measurements: Make, folder: Path
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    ring = DarkRing()
+    assert as_shown(ring, table, laboratory) is ring, "a ring of one kind is as it is"
+    kept = Kept()
+    assert as_shown(kept, table, laboratory) is not kept
+    assert len(kept.seen) == 10 and all(ring.find(image).present for image in kept.seen)
+    columns = {"dark_ring.present": np.arange(len(table.ids)) < 3}
+    few = dataclasses.replace(table, columns=columns.__getitem__)
+    assert as_shown(kept, few, laboratory) is kept, "three images do not tell"
+
+
+def test_a_model_that_reads_the_lesion_only_is_not(measurements: Make, folder: Path) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=0.0)
+    trials = intervene([DarkRing()], table, laboratory, Silent(), per_class=20)
+    found = depend(dataclasses.replace(table, trials=trials), "dark_ring", DarkRing().words)
+    assert isinstance(found, Dependence)
+    assert not found.reached
+    asked = {edit.id for edit in trials["dark_ring"].edits}
+    assert not asked & {"white", "bare"}  # where nothing moves, no more is asked
+
+
+def test_every_answer_is_the_models_own_on_the_very_edit(measurements: Make, folder: Path) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    tried = intervene([DarkRing()], table, laboratory, Silent(), per_class=4)["dark_ring"]
+    assert np.array_equal(np.unique(tried.rows[tried.of("add")]), tried.rows[tried.of("add")])
+    model = Corners(12.0)
+    preprocessing = resolve(None, image_size=SIDE, mean=(0.0,), std=(1.0,))
+    dataset = open_dataset(folder)
+    for i in tried.of("add"):
+        image = np.asarray(Image.open(dataset.paths[tried.rows[i]]))
+        with torch.no_grad():
+            expected = model(preprocessing.apply(image)[None]).numpy()[0]
+        assert tried.before[i] == pytest.approx(expected, abs=1e-4)
+    again = intervene([DarkRing()], table, laboratory, Silent(), per_class=4)["dark_ring"]
+    assert np.array_equal(again.after, tried.after)
+
+
+class Broken(DarkRing):
+    """An artifact of somebody's that cannot be put in."""
+
+    id = "dark_ring"
+
+    def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
+        raise RuntimeError("no paint")
+
+
+def test_an_artifact_that_fails_is_left_out_and_named(measurements: Make, folder: Path) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=1.0)
+    observer = Silent()
+    assert intervene([Broken()], table, laboratory, observer) == {}
+    assert "no paint" in observer.notes[0]
+
+
+def test_images_are_chosen_evenly_and_always_the_same() -> None:
+    kinds = np.repeat([0, 1, 2], [100, 30, 5])
+    rows = np.ones(135, bool)
+    picked = chosen(rows, kinds, 20, seed=3)
+    assert np.bincount(kinds[picked]).tolist() == [20, 20, 5]
+    assert np.array_equal(picked, chosen(rows, kinds, 20, seed=3))
+    assert not np.array_equal(picked, chosen(rows, kinds, 20, seed=4))
+    rows[:90] = False
+    assert np.bincount(kinds[chosen(rows, kinds, 20, seed=3)]).tolist() == [10, 20, 5]
+
+
+def test_a_distance_is_one_for_pictures_like_the_natural_ones() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(200, 6)).astype(np.float32)
+    natural = Seen(np.zeros((200, 2), np.float32), drawn, np.arange(200))
+    alike = rng.normal(size=(100, 6)).astype(np.float32)
+    nobody = np.full(100, -1)
+    assert np.median(natural_distances(alike, nobody, natural)) == pytest.approx(1, abs=0.15)
+    assert np.median(natural_distances(alike + 8, nobody, natural)) > 3
+    own = natural_distances(natural.features, natural.rows, natural)
+    assert np.median(own) == pytest.approx(1, abs=0.01)  # its own original does not count
+    few = Seen(natural.logits[:5], natural.features[:5], natural.rows[:5])
+    assert np.isnan(natural_distances(alike, nobody, few)).all()
+
+
+def test_controls_alarm_as_rarely_as_they_should_and_find_what_is_planted(
+    measurements: Make, folder: Path
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=0.0)
+    trials = intervene([DarkRing()], table, laboratory, Silent(), per_class=20)
+    table = dataclasses.replace(table, trials=trials)
+    found = {c.id: c for c in controls(table, {"dark_ring": table["dark_ring.present"]})}
+    assert set(found) == {"shuffled_labels", "planted_evidence"}  # unusable maps: no null regions
+    assert found["shuffled_labels"].passed
+    assert (found["shuffled_labels"].value or 0) <= 0.2
+    planted = found["planted_evidence"]
+    assert planted.passed
+    assert 0.1 <= (planted.value or 0) <= 0.6
+
+
+def test_null_regions_do_not_alarm(measurements: Make) -> None:
+    rng = np.random.default_rng(0)
+    n = 120
+    present = np.arange(n) < 40
+    maps = rng.gamma(2, 1, (n, 32, 32))
+    maps /= maps.sum((1, 2), keepdims=True)
+    masks = np.where(rng.random((n, 32, 32)) < 0.2, 255, 0).astype(np.uint8)
+    table = measurements(
+        {
+            "relevance.positive": maps.astype(np.float32),
+            "hair.mask": masks,
+            "hair.area": np.full(n, 0.2),
+        },
+        predictions=np.zeros(n, int),
+    )
+    (control,) = controls(table, {"hair": present})
+    assert control.id == "null_regions"
+    assert control.passed
+    assert (control.value or 0) <= 0.15
+
+
+def test_images_as_they_are_are_looked_at_once_by_batches_and_as_if_alone(
+    measurements: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    shown: list[int] = []
+    look = Laboratory.look
+
+    def counted(self: Laboratory, pictures: list[RGB]) -> Seen:
+        shown.append(len(pictures))
+        return look(self, pictures)
+
+    monkeypatch.setattr(Laboratory, "look", counted)
+    laboratory.meet([3, 1, 3, 4])
+    assert shown == [3]
+    for row in (1, 3, 4):
+        ((_, picture),) = laboratory.pictures([row])
+        alone = look(laboratory, [picture])
+        np.testing.assert_allclose(laboratory.known(row).logits, alone.logits, rtol=1e-5)
+        np.testing.assert_allclose(laboratory.known(row).features, alone.features, rtol=1e-5)
+    laboratory.meet(range(12))
+    assert shown == [3, 8, 1]
+    reference = laboratory.reference()
+    assert reference is not None
+    assert reference.rows.tolist() == list(range(12))
+
+
+class Unasked(DarkRing):
+    """A ring that must not be put in again."""
+
+    def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
+        raise AssertionError("these edits were made before")
+
+
+def test_a_run_that_was_cut_short_does_no_edit_twice(
+    measurements: Make, folder: Path, tmp_path: Path
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    store = TrialStore(tmp_path, "run")
+    (first,) = intervene([DarkRing()], table, laboratory, Silent(), 20, store).values()
+
+    observer = Silent()
+    _, fresh = table_and_laboratory(measurements, folder, weight=12.0)
+    (again,) = intervene([Unasked()], table, fresh, observer, 20, store).values()
+    assert observer.notes == []
+    assert again.edits == first.edits
+    for name in ("edit", "rows", "dose", "before", "after", "distance"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
+    assert np.isfinite(first.distance).any()
+
+    _, fresh = table_and_laboratory(measurements, folder, weight=12.0)
+    intervene([Unasked()], table, fresh, observer, 20, TrialStore(tmp_path, "another run"))
+    assert "made before" in observer.notes[0], "another run's edits are not this one's"

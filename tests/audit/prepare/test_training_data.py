@@ -1,0 +1,143 @@
+"""The training images are looked through once, balanced over classes, and remembered."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from melaudit.artifacts.registry import artifacts
+from melaudit.audit.prepare import training_data
+from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
+from melaudit.errors import DatasetError
+
+
+class Watcher:
+    """An observer that counts the images that were looked at."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        pass
+
+    def advance(self, images: int, computed: bool = True) -> None:
+        self.looked += images
+
+    def note(self, text: str) -> None:
+        pass
+
+
+def skin(ringed: bool, side: int = 96) -> Image.Image:
+    """Return a bright square, or one with black beyond a circle."""
+    y, x = np.mgrid[:side, :side] - side / 2 + 0.5
+    image = np.full((side, side, 3), (210, 160, 140), np.uint8)
+    image += np.random.default_rng(0).integers(0, 12, image.shape, np.uint8)
+    image[np.hypot(x, y) < side / 6] = (90, 60, 50)
+    if ringed:
+        image[np.hypot(x, y) > side * 0.48] = 3
+    return Image.fromarray(image)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """12 benign images, 4 malignant ones that all have a ring."""
+    for name, n in (("benign", 12), ("malignant", 4)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(n):
+            skin(name == "malignant").save(tmp_path / "train" / name / f"{i:02d}.png")
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def settings(folder: Path, size: int = 100) -> Configuration:
+    return Configuration(
+        model=folder / "m.pt",
+        data=folder / "test",
+        out=folder / "out",
+        train_data=folder / "train",
+        train_sample=size,
+        workers=0,
+    )
+
+
+CLASSES = ("malignant", "benign")
+
+
+def test_presence_and_labels_are_those_of_the_training_images(folder: Path) -> None:
+    present, labels = training_evidence(settings(folder), CLASSES, Watcher()).artifacts["dark_ring"]
+    assert labels.tolist().count(0) == 4  # the model's order of classes, not the alphabet's
+    assert present[labels == 0].all()
+    assert not present[labels == 1].any()
+
+
+def test_a_sample_is_balanced_over_the_classes(folder: Path) -> None:
+    _, labels = training_evidence(settings(folder, size=6), CLASSES, Watcher()).artifacts[
+        "dark_ring"
+    ]
+    assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_second_run_remembers_and_other_images_are_looked_at_anew(folder: Path) -> None:
+    first, second, third = Watcher(), Watcher(), Watcher()
+    before = training_evidence(settings(folder), CLASSES, first)
+    again = training_evidence(settings(folder), CLASSES, second)
+    assert (first.looked, second.looked) == (16, 0)
+    assert np.array_equal(before.artifacts["dark_ring"][0], again.artifacts["dark_ring"][0])
+    assert before.pictures is not None and again.pictures is not None
+    assert np.array_equal(before.pictures.signatures, again.pictures.signatures)
+    skin(True).save(folder / "train" / "benign" / "99.png")
+    training_evidence(settings(folder), CLASSES, third)
+    assert third.looked == 17
+
+
+def test_a_damaged_memory_is_looked_up_again(folder: Path) -> None:
+    training_evidence(settings(folder), CLASSES, Watcher())
+    (kept,) = (folder / "out").glob("training-*.npz")
+    kept.write_bytes(kept.read_bytes()[:30])
+    watcher = Watcher()
+    training_evidence(settings(folder), CLASSES, watcher)
+    assert watcher.looked == 16
+
+
+def test_an_unreadable_image_does_not_count(folder: Path) -> None:
+    (folder / "train" / "benign" / "00.png").write_bytes(b"no image")
+    found = training_evidence(settings(folder), CLASSES, Watcher())
+    present, labels = found.artifacts["dark_ring"]
+    assert len(present) == len(labels) == 15
+    assert found.pictures is not None
+    assert len(found.pictures.ids) == len(found.pictures.signatures) == 15
+    assert "benign/00.png" not in found.pictures.ids
+
+
+def test_a_finder_that_fails_takes_nothing_from_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        id = "broken"
+
+        def find(self, image: object) -> object:
+            raise RuntimeError
+
+    ours = artifacts()
+    monkeypatch.setattr(training_data, "artifacts", lambda: (*ours, Broken()))
+    found = training_evidence(settings(folder), CLASSES, Watcher())
+    assert len(found.artifacts["dark_ring"][0]) == 16
+    assert len(found.artifacts["broken"][0]) == 0
+
+
+def test_without_training_images_nothing_is_said(folder: Path) -> None:
+    none = Configuration(model=folder / "m.pt", data=folder / "test", out=folder / "out")
+    assert training_evidence(none, CLASSES, Watcher()) == TrainingEvidence()
+
+
+def test_training_images_without_labels_are_refused(folder: Path) -> None:
+    plain = Configuration(
+        model=folder / "m.pt",
+        data=folder / "test",
+        out=folder / "out",
+        train_data=folder / "train" / "benign",
+    )
+    with pytest.raises(DatasetError, match="have no labels"):
+        training_evidence(plain, CLASSES, Watcher())

@@ -1,0 +1,139 @@
+"""Randomisation: maps that never ask the weights are guilty, LRP is innocent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from melaudit.detectors.checks.randomisation import DEPTHS, Randomisation, pooled
+from melaudit.detectors.interface import GRID, Batch, Measurements, Result
+from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.relevance import Attribution, Explainer
+
+Make = Callable[..., Measurements]
+Examine = Callable[..., Sequence[Result]]
+Show = Callable[[Explainer, Tensor, str], Batch]
+
+
+def small_net(outputs: int = 2) -> nn.Sequential:
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for i, width in enumerate((3, 16, 16, 16)):
+        layers += [nn.Conv2d(width, 16, 3, padding=1, bias=False), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] if i == 1 else []
+    return nn.Sequential(
+        *layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(16, outputs, bias=False)
+    )
+
+
+def images(n: int = 4) -> Tensor:
+    return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+
+
+class Edges(Explainer):
+    """An edge detector with the manners of an explainer: its maps hold the logit, and no more."""
+
+    def attribute(
+        self,
+        x: Tensor,
+        target: Tensor | None,
+        layers: Sequence[str],
+        attention: str | None = None,
+        outputs: Sequence[str] = (),
+    ) -> Attribution:
+        true = super().attribute(x, target, layers, attention, outputs)
+        grey = x.mean(1)
+        edges = (grey - grey.roll(1, 2)).abs() + (grey - grey.roll(1, 1)).abs()
+        maps = edges / edges.sum((1, 2), keepdim=True) * true.start[:, None, None]
+        return replace(true, maps=maps)
+
+
+def conclude(measurements: Make, whole: Any, half: Any = 0.6, head: Any = 0.7) -> Result:
+    whole = np.asarray(whole, float)
+    columns = {
+        f"randomisation.{name}": np.broadcast_to(np.asarray(values, float), whole.shape)
+        for name, values in (("all", whole), ("half", half), ("head", head))
+    }
+    (result,) = Randomisation().conclude(measurements(columns))
+    return result
+
+
+@pytest.mark.parametrize(("cosine", "status"), [(0.6, "pass"), (0.95, "degraded"), (1.0, "fail")])
+def test_the_median_with_all_weights_shuffled_decides(
+    measurements: Make, cosine: float, status: str
+) -> None:
+    check = conclude(measurements, [cosine, 0.0, 1.0, np.nan], half=1.0, head=np.nan)
+    assert isinstance(check, Check)
+    assert check.status == status
+    assert check.value == pytest.approx(cosine)
+    assert "1.00 with the upper half shuffled" in check.statement
+    assert "last layer" not in check.statement and "3 images" in check.statement
+
+
+def test_nothing_measured_is_skipped(measurements: Make) -> None:
+    assert isinstance(conclude(measurements, [np.nan, np.nan]), Skipped)
+
+
+def test_an_edge_detector_is_guilty_and_relevance_innocent(examine: Examine) -> None:
+    found = []
+    for kind in (Edges, Explainer):
+        with kind(small_net(), "epsilon_plus") as explainer:
+            (check,) = examine(Randomisation(), explainer, images(), "0")
+            assert isinstance(check, Check)
+            found.append(check)
+    assert [c.status for c in found] == [CheckStatus.FAIL, CheckStatus.PASS]
+    assert found[0].value == pytest.approx(1.0)
+
+
+def test_a_single_logit_can_be_asked_too(examine: Examine) -> None:
+    with Explainer(small_net(1), "epsilon_plus") as explainer:
+        (check,) = examine(Randomisation(), explainer, images(), "0")
+    assert isinstance(check, Check) and check.status == CheckStatus.PASS
+
+
+def test_only_the_few_are_looked_at_and_each_for_itself(show: Show) -> None:
+    x = images(5)
+    with Explainer(small_net(), "epsilon_plus") as explainer:
+        batch = show(explainer, x, "0")
+        few = np.array([False, True, False, True, False])
+        some = Randomisation().measure(replace(batch, few=few))
+        none = Randomisation().measure(replace(batch, few=np.zeros(5, bool)))
+        alone = show(explainer, x[3:4], "0")
+        again = Randomisation().measure(replace(alone, ids=batch.ids[3:4]))
+    for depth in DEPTHS:
+        assert np.isfinite(some[depth]).tolist() == few.tolist()
+        assert np.isnan(none[depth]).all()
+        assert again[depth][0] == pytest.approx(some[depth][3], abs=1e-4)
+
+
+def test_a_model_that_cannot_be_copied_is_skipped(examine: Examine) -> None:
+    class Bound(nn.Sequential):
+        def __deepcopy__(self, memo: object) -> nn.Module:
+            raise TypeError("holds a file")
+
+    with Explainer(Bound(*small_net())) as explainer:
+        (result,) = examine(Randomisation(), explainer, images(2), "0")
+    assert isinstance(result, Skipped)
+
+
+def test_pooling_keeps_sums_in_proportion() -> None:
+    maps = torch.randn(2, 4 * GRID, 2 * GRID, dtype=torch.float64)
+    cells = pooled(maps)
+    slow = maps.numpy().reshape(2, GRID, 4, GRID, 2).mean((2, 4))
+    assert np.allclose(cells, slow)
+
+
+def test_on_a_trained_resnet50_relevance_passes(
+    examine: Examine, rings: tuple[nn.Module, Tensor]
+) -> None:
+    model, x = rings
+    with Explainer(model) as explainer:
+        (check,) = examine(Randomisation(), explainer, x[1:2, :, ::2, ::2])
+    assert isinstance(check, Check)
+    assert check.status == CheckStatus.PASS

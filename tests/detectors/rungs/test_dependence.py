@@ -1,0 +1,406 @@
+"""Dependence and harm, from made-up trials of a ring."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from melaudit.artifacts.kinds.dark_ring import DarkRing
+from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Edit, Measurements, Trials
+from melaudit.detectors.rungs.dependence import (
+    Dependence,
+    called,
+    depend,
+    left_alone,
+    log_odds,
+    turned,
+)
+from melaudit.detectors.rungs.harm import harm
+from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
+
+Make = Callable[..., Measurements]
+WORDS = DarkRing().words
+ADD = Edit("add", "a ring put in")
+SKIN = Edit("skin", "a ring of skin", "add")
+NOISE = Edit("noise", "a ring of noise", "add")
+WHITE = Edit("white", "a white ring", "add", "any high-contrast frame")
+REMOVE = Edit("remove", "the ring taken out")
+ELSEWHERE = Edit("elsewhere", "the same place filled", "remove")
+BARE = Edit("bare", "a ring on skin")
+
+
+def logits(margin: NDArray[np.float64], outputs: int) -> NDArray[np.float32]:
+    """Return logits (m, outputs) whose class 1 stands by `margin` above 0, which others have."""
+    if outputs == 1:
+        return margin[:, None].astype(np.float32)
+    others = np.zeros((len(margin), outputs - 1))
+    return np.insert(others, 1, margin, axis=1).astype(np.float32)
+
+
+def trials(
+    shifts: dict[Edit, tuple[Any, float]],
+    margins: NDArray[np.float64],
+    distance: float = 1.0,
+    outputs: int = 2,
+    seed: int = 0,
+) -> Trials:
+    """Build trials in which each edit moves the margin of class 1 of its rows by about so much."""
+    rng = np.random.default_rng(seed)
+    edits = tuple(shifts)
+    parts: list[tuple[NDArray[Any], ...]] = []
+    for k, (rows, shift) in enumerate(shifts.values()):
+        before = margins[rows]
+        after = before + shift + rng.normal(0, 0.3, len(rows))
+        parts.append((np.full(len(rows), k), rows, before, after))
+    edit, rows, before, after = (np.concatenate(column) for column in zip(*parts, strict=True))
+
+    return Trials(
+        edits=edits,
+        edit=edit,
+        rows=rows,
+        dose=np.ones(len(rows)),
+        before=logits(before, outputs),
+        after=logits(after, outputs),
+        distance=np.full(len(rows), distance),
+    )
+
+
+def study(
+    make: Make,
+    add: float = 4.0,
+    skin: float = 0.3,
+    white: float = 0.0,
+    remove: float = -4.0,
+    *,
+    noise: float = 0.0,
+    elsewhere: float = 0.1,
+    rings: tuple[int, int] = (4, 30),
+    **more: Any,
+) -> Measurements:
+    """Build 60 benign and 60 malignant images with margins that go with the label, and trials."""
+    n = 60
+    labels = np.repeat([0, 1], n)
+    rng = np.random.default_rng(1)
+    margins = np.where(labels == 1, 1.5, -1.5) + rng.normal(0, 0.8, 2 * n)
+    ringed = np.concatenate([np.arange(n) < k for k in rings])
+    free, having = np.flatnonzero(~ringed), np.flatnonzero(ringed)
+    some = np.concatenate([free[labels[free] == k][:26] for k in (0, 1)])
+    shifts: dict[Edit, tuple[Any, float]] = {
+        ADD: (some, add),
+        SKIN: (some, skin),
+        NOISE: (some, noise),
+        WHITE: (some, white),
+        BARE: (some[:12], add),
+    }
+    if len(having) >= 8:
+        shifts |= {REMOVE: (having, remove), ELSEWHERE: (free[-40:], elsewhere)}
+    outputs = more.pop("outputs", 2)
+    tried = left_alone(trials(shifts, margins, more.pop("distance", 1.0), outputs))
+    side = np.zeros((2 * n, 32, 32), np.uint8)
+    table = make(
+        {
+            "dark_ring.present": ringed,
+            "dark_ring.score": ringed * 0.9,
+            "dark_ring.rule": ringed,
+            "dark_ring.mask": side,
+            "dark_ring.share": np.zeros(2 * n),
+            "dark_ring.signed": np.zeros(2 * n),
+            "dark_ring.area": np.zeros(2 * n),
+        },
+        labels=labels,
+        predictions=(margins > 0).astype(int),
+        logits=logits(margins, outputs),
+        explanations=Trust.UNUSABLE,
+    )
+    return dataclasses.replace(table, trials={"dark_ring": tried}, **more)
+
+
+def used(table: Measurements) -> Dependence:
+    found = depend(table, "dark_ring", WORDS)
+    assert isinstance(found, Dependence)
+    return found
+
+
+def conclude(table: Measurements) -> Any:
+    return ArtifactDetector(DarkRing()).conclude(table)
+
+
+def test_a_model_that_goes_by_the_ring_is_found_to_use_it_and_what_that_costs(
+    measurements: Make,
+) -> None:
+    (finding,) = conclude(study(measurements))
+    assert isinstance(finding, Finding)
+    assert finding.rung is Rung.HARM
+    assert finding.severity is Severity.CRITICAL
+    assert finding.title == "The model decides by black rings"
+    assert finding.classes == ("malignant",)
+    assert {e.rung for e in finding.evidence if e.reached} == {
+        Rung.OPPORTUNITY,
+        Rung.DEPENDENCE,
+        Rung.HARM,
+    }
+    assert "30 of 60 malignant images" in finding.statement
+    assert any(table.title == "Right decisions with and without" for table in finding.tables)
+
+
+def test_where_the_placebo_turns_nearly_all_decisions_the_log_odds_tell(measurements: Make) -> None:
+    """A model that any change at the rim convinces cannot be seen to call more images malignant."""
+    table = study(measurements, add=12.0, skin=6.0, remove=0.0)
+    found = used(table)
+    assert found.add is not None
+    assert found.add.with_placebo > 0.95
+    assert not found.add.seen
+    assert found.add.implied
+    assert found.add.margin.value == pytest.approx(6.0, abs=0.3)
+    (finding,) = conclude(table)
+    assert finding.rung is Rung.DEPENDENCE
+    assert "decisions on all the images" in finding.statement
+    reached = [e.name for e in finding.evidence if e.rung is Rung.DEPENDENCE and e.reached]
+    assert reached == ["change of the margin of malignant beyond placebo, ring put in"]
+
+
+@pytest.mark.parametrize(
+    ("add", "skin"),
+    [(0.25, 0.0), (6.3, 6.0), (0.0, 6.0)],
+    ids=["hardly", "hardly more than the placebo", "the placebo alone"],
+)
+def test_log_odds_that_turn_few_decisions_are_no_use_however_certain(
+    measurements: Make, add: float, skin: float
+) -> None:
+    found = used(study(measurements, add=add, skin=skin, remove=0.0))
+    assert not found.reached
+    if add > skin:
+        assert found.add is not None
+        assert found.add.margin.p_value is not None and found.add.margin.p_value < 0.01
+
+
+@pytest.mark.parametrize(("outputs", "kind"), [(1, 0), (1, 1), (2, 0), (2, 1), (3, 1)])
+def test_turned_decisions_are_those_whose_log_odds_cross_zero(outputs: int, kind: int) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (200, outputs)).astype(np.float32)
+    for shift in (-1.5, 0.0, 0.7):
+        share = turned(logits, kind, shift)
+        if outputs < 3:
+            margin = log_odds(logits, kind)
+            crossed = ((margin > 0) != (margin + shift > 0)).mean()
+            assert abs(share) == pytest.approx(crossed)
+        assert np.sign(share) == np.sign(shift)
+
+
+def test_a_model_that_does_not_react_is_not_said_to_use_it(measurements: Make) -> None:
+    (finding,) = conclude(study(measurements, add=0.3, skin=0.3, remove=0.1))
+    assert finding.rung is Rung.OPPORTUNITY
+    assert finding.severity is Severity.LOW
+    assert "hardly" in finding.statement
+
+
+def test_what_a_placebo_does_too_is_not_the_ring(measurements: Make) -> None:
+    found = used(study(measurements, add=4.0, skin=4.0, remove=0.1))
+    assert found.add is not None
+    assert found.add.placebo == SKIN
+    assert not found.reached
+    assert abs(found.add.margin.value) < 0.3
+
+
+def test_the_placebo_that_moves_decisions_the_most_is_the_one_compared_with(
+    measurements: Make,
+) -> None:
+    found = used(study(measurements, skin=1.0))
+    assert found.add is not None
+    assert found.add.placebo == SKIN
+    assert found.add.margin.value == pytest.approx(3.0, abs=0.3)
+
+
+def test_what_does_not_depend_is_told_of_the_class_that_matters(measurements: Make) -> None:
+    table = study(measurements, add=-0.4, skin=0.0, remove=0.4)  # towards benign, hardly
+    found = used(table)
+    assert not found.reached
+    assert found.kind == 1
+    assert used(dataclasses.replace(table, positive=None)).kind == 0
+
+
+def test_counts_and_margins_are_those_of_the_trials(measurements: Make) -> None:
+    table = study(measurements)
+    tried = table.trials["dark_ring"]
+    rows = [i for i in range(len(tried.rows)) if tried.edits[tried.edit[i]] == ADD]
+    found = used(table)
+    assert found.add is not None
+    assert found.add.n == len(rows)
+    assert found.add.before == sum(bool(tried.before[i, 1] > tried.before[i, 0]) for i in rows)
+    assert found.add.after == sum(bool(tried.after[i, 1] > tried.after[i, 0]) for i in rows)
+
+
+def test_the_p_value_of_decisions_is_that_of_the_exact_test_of_signs(measurements: Make) -> None:
+    found = used(study(measurements, add=1.0, skin=0.0, remove=0.1))
+    tried = study(measurements, add=1.0, skin=0.0, remove=0.1).trials["dark_ring"]
+    assert found.add is not None
+    placebo = tried.of(found.add.placebo.id)
+    gained = called(tried.after[tried.of("add")], 1).astype(int) - called(tried.after[placebo], 1)
+    more, fewer = int((gained == 1).sum()), int((gained == -1).sum())
+    expected = stats.binomtest(more, more + fewer).pvalue
+    assert found.add.share.p_value == pytest.approx(expected, abs=0.02)
+
+
+def test_what_resembles_the_ring_and_acts_alike_changes_the_claim(measurements: Make) -> None:
+    (finding,) = conclude(study(measurements, white=4.0))
+    assert "any high-contrast frame" in finding.title
+    assert "a white ring does it to" in finding.statement
+    (other,) = conclude(study(measurements, white=0.1))
+    assert "high-contrast" not in other.title + other.statement
+
+
+def test_a_reaction_that_the_labels_do_not_reward_is_not_called_learned(
+    measurements: Make,
+) -> None:
+    (finding,) = conclude(study(measurements, rings=(20, 20)))
+    assert finding.title == "The model reacts to black rings"
+    assert finding.severity is Severity.HIGH  # it costs right decisions, whatever taught it
+    assert "learned" in finding.does_not_show
+
+
+def test_training_data_decide_about_opportunity_when_they_are_given(measurements: Make) -> None:
+    labels = np.repeat([0, 1], 200)
+    none = {"dark_ring": (np.zeros(400, bool), labels)}
+    (finding,) = conclude(study(measurements, training=none))
+    assert Rung.OPPORTUNITY not in {e.rung for e in finding.evidence if e.reached}
+    assert finding.title == "The model reacts to black rings"
+    rich = {"dark_ring": (labels & (np.arange(400) % 2 == 0), labels)}
+    rich = {"dark_ring": (rich["dark_ring"][0].astype(bool), labels)}
+    (finding,) = conclude(study(measurements, rings=(0, 0), training=rich))
+    assert finding.title == "The model decides by black rings"
+    assert "training data" in finding.statement
+
+
+def test_rings_that_no_picture_shows_are_no_finding_whatever_they_do(measurements: Make) -> None:
+    (result,) = conclude(study(measurements, rings=(0, 0)))
+    assert isinstance(result, NotFound)
+    assert "cannot have taught" in result.statement
+    assert result.n == 52
+
+
+def test_a_model_without_skill_is_not_said_to_use_anything(measurements: Make) -> None:
+    table = dataclasses.replace(study(measurements), skilled=False)
+    (finding,) = conclude(table)
+    assert finding.rung is Rung.OPPORTUNITY
+    assert not [e for e in finding.evidence if e.rung in (Rung.DEPENDENCE, Rung.HARM)]
+
+
+def test_too_few_edits_are_a_reason_and_not_a_guess(measurements: Make) -> None:
+    table = study(measurements)
+    few = trials({ADD: (np.arange(7), 4.0), SKIN: (np.arange(7), 0.0)}, np.zeros(120))
+    assert "fewer than" in str(
+        depend(dataclasses.replace(table, trials={"dark_ring": few}), "dark_ring", WORDS)
+    )
+    assert isinstance(depend(dataclasses.replace(table, trials={}), "dark_ring", WORDS), str)
+
+
+def test_images_of_one_patient_count_once(measurements: Make) -> None:
+    table = study(measurements, remove=-0.1, add=1.2)
+    alone = used(table)
+    few = np.array([f"patient {i % 8}" for i in range(120)], object)
+    grouped = used(dataclasses.replace(table, groups=few))
+    assert alone.add is not None and grouped.add is not None
+    assert grouped.add.share.value == alone.add.share.value
+    assert (grouped.add.share.p_value or 0) > (alone.add.share.p_value or 0)
+
+
+def test_false_alarms_are_rare_where_nothing_happens(measurements: Make) -> None:
+    alarms = 0
+    table = study(measurements)
+    rng = np.random.default_rng(0)
+    for seed in range(40):
+        rows, margins = np.arange(60), rng.normal(0, 1.0, 120)
+        nothing = trials(
+            {ADD: (rows, 0.0), SKIN: (rows, 0.0), NOISE: (rows, 0.0)}, margins, seed=seed
+        )
+        alarms += used(dataclasses.replace(table, trials={"dark_ring": nothing})).reached
+    assert alarms <= 2
+
+
+def test_unnatural_edits_are_said_to_be(measurements: Make) -> None:
+    (finding,) = conclude(study(measurements, distance=3.0))
+    assert any("3.0 times as far" in e.statement for e in finding.evidence)
+    assert "unlike natural ones" in finding.does_not_show
+    (natural,) = conclude(study(measurements, distance=1.1))
+    assert "unlike natural ones" not in natural.does_not_show
+
+
+def test_harm_is_counted_on_the_labels_it_endangers(measurements: Make) -> None:
+    table = study(measurements)
+    costs = {(c.effect.edit.id, c.measure): c for c in harm(table, "dark_ring", used(table))}
+    assert set(costs) == {("add", "specificity"), ("remove", "sensitivity")}
+    cost = costs["add", "specificity"]
+    tried = table.trials["dark_ring"]
+    benign = [i for i in tried.of("add") if table.labels[tried.rows[i]] == 0]
+    right = [tried.after[i, 1] <= tried.after[i, 0] for i in benign]
+    assert cost.n == len(benign)
+    assert cost.right_after == sum(map(bool, right))
+    assert cost.reached
+    assert cost.loss.value > 0.5
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_log_odds_are_those_of_the_probabilities(outputs: int) -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (6, outputs)).astype(np.float32)
+    p = 1 / (1 + np.exp(-logits[:, 0])) if outputs == 1 else None
+    if p is None:
+        exp = np.exp(logits.astype(float))
+        p = exp[:, 1] / exp.sum(1)
+    assert log_odds(logits, 1) == pytest.approx(np.log(p / (1 - p)), abs=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_other_numbers_of_outputs_are_understood(measurements: Make, outputs: int) -> None:
+    table = study(measurements, outputs=outputs)
+    if outputs == 3:
+        table = dataclasses.replace(table, classes=("benign", "malignant", "other"))
+    found = used(table)
+    assert found.kind == 1
+    assert found.reached
+
+
+def test_a_result_without_trials_or_labels_is_a_skip(measurements: Make) -> None:
+    table = study(measurements)
+    bare = dataclasses.replace(table, trials={}, labels=np.full(120, -1))
+    (result,) = conclude(bare)
+    assert isinstance(result, Skipped)
+
+
+def test_an_edit_that_does_nothing_is_no_use_though_its_placebos_move_the_other_way(
+    measurements: Make,
+) -> None:
+    """Beyond a placebo that scares a model off, anything seems to attract it."""
+    table = study(measurements, add=0.0, skin=-2.5, noise=-2.5, remove=0.0, elsewhere=2.5)
+    found = used(table)
+    assert not found.reached
+    assert found.add is not None and found.add.alone
+    assert abs(found.add.margin.value) < 0.3
+    assert found.remove is not None and found.remove.alone
+    (finding,) = conclude(table)
+    assert "no placebo moves decisions that way" in " ".join(e.statement for e in finding.evidence)
+    # What does act is held against the picture left alone, and costs what it costs.
+    acting = used(study(measurements, add=4.0, skin=-2.5, noise=-2.5))
+    assert acting.add is not None and acting.add.alone and acting.add.reached
+    assert acting.add.margin.value == pytest.approx(4.0, abs=0.3)
+    assert acting.add.with_placebo == pytest.approx(acting.add.before / acting.add.n)
+
+
+def test_a_reaction_against_the_labels_is_not_called_learned(measurements: Make) -> None:
+    """Rings go with malignant, and the model says benign when it sees one."""
+    (finding,) = conclude(study(measurements, add=-4.0, skin=-0.3, remove=4.0, elsewhere=-0.1))
+    assert finding.title.startswith("The model reacts to")
+    assert finding.classes == ("benign",)
+    assert {e.rung for e in finding.evidence if e.reached} >= {Rung.OPPORTUNITY, Rung.DEPENDENCE}
+    assert "reward another answer" in finding.statement
+    assert finding.severity in (Severity.MEDIUM, Severity.HIGH)
+    (learned,) = conclude(study(measurements))
+    assert learned.title.startswith("The model decides by")
+    assert finding.severity.rank < learned.severity.rank
+    assert "another class" in finding.does_not_show

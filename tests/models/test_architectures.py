@@ -1,0 +1,547 @@
+"""Loading models: recognised, and every weight in its place; or refused, and why."""
+
+import copy
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision import models
+
+from melaudit.errors import CheckpointError
+from melaudit.models.architectures import LoadedModel, from_module, load_model
+from melaudit.models.builders import Builder, resized, torchvision_candidates, torchvision_names
+from melaudit.models.fitting import fit
+from melaudit.models.weightless import PROBE
+
+
+def built(name: str, outputs: int = 3, **options: Any) -> nn.Module:
+    """Return a classifier of torchvision with random weights and lively statistics."""
+    torch.manual_seed(0)
+    model: nn.Module = models.get_model(name, weights=None, num_classes=outputs, **options)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)  # type: ignore[arg-type]
+            nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
+    return model.eval()
+
+
+@functools.cache
+def resnet18() -> nn.Module:
+    return built("resnet18")
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return dict(model.state_dict())
+
+
+def saved(folder: Path, content: object) -> Path:
+    torch.save(content, folder / "ckpt.pt")
+    return folder / "ckpt.pt"
+
+
+def refusal(path: Path, **options: str) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_model(path, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def assert_same_function(loaded: nn.Module, original: nn.Module, side: int = 64) -> None:
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(images), original(images), rtol=0, atol=0)
+
+
+# --- recognition -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet18", "squeezenet1_1", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5"),
+        *("mnasnet0_5", "efficientnet_b0", "regnet_x_400mf", "densenet121", "convnext_tiny"),
+        "swin_t",
+    ],
+)
+def test_an_architecture_is_recognised_and_computes_what_it_did(tmp_path: Path, name: str) -> None:
+    model = built(name)
+    loaded = load_model(saved(tmp_path, model.state_dict()))
+    assert (loaded.architecture, loaded.outputs) == (f"torchvision {name}", 3)
+    assert loaded.num_classes == 3
+    assert loaded.name == "ckpt.pt"
+    assert loaded.notes == ()
+    assert not loaded.model.training
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
+    assert_same_function(loaded.model, model)
+
+
+@pytest.mark.parametrize("name", torchvision_names())
+def test_every_classifier_of_torchvision_fits_itself_and_no_other(name: str) -> None:
+    expected = Builder("torchvision", name).signature().shapes
+    shapes = {key: (7, *s[1:]) if s[:1] == (PROBE,) else s for key, s in expected.items()}
+    fits = {b.name: fit(b, shapes) for b in torchvision_candidates(shapes)}
+    assert [name for name, each in fits.items() if each.fits] == [name]
+    head = fits[name].head
+    assert head is not None
+    assert head.outputs == 7
+
+
+def test_building_leaves_the_random_state_alone(tmp_path: Path) -> None:
+    path = saved(tmp_path, state(resnet18()))
+    torch.manual_seed(5)
+    load_model(path)
+    found = torch.rand(3)
+    torch.manual_seed(5)
+    assert torch.equal(found, torch.rand(3))
+
+
+def test_one_logit_tells_two_classes_apart(tmp_path: Path) -> None:
+    loaded = load_model(saved(tmp_path, state(built("mobilenet_v3_small", 1))))
+    assert (loaded.outputs, loaded.num_classes) == (1, 2)
+
+
+def test_vision_transformers_are_bound_to_the_size_of_their_embedding() -> None:
+    shapes = Builder("torchvision", "vit_b_16", (("image_size", 96),)).signature().shapes
+    assert shapes["encoder.pos_embedding"] == (1, 37, 768)
+    plain = Builder("torchvision", "vit_b_16")
+    assert plain.bound_size() == 224
+    assert not fit(plain, shapes).fits
+    found = resized(plain, shapes)
+    assert found.bound_size() == 96
+    assert fit(found, shapes).fits
+
+
+def test_auxiliary_heads_do_not_matter(tmp_path: Path) -> None:
+    model = built("googlenet", aux_logits=True, init_weights=False)
+    loaded = load_model(saved(tmp_path, model.state_dict()))
+    assert loaded.architecture == "torchvision googlenet"
+    assert any("auxiliary" in note for note in loaded.notes)
+    assert any("transform_input" in note for note in loaded.notes)
+    without = {k: v for k, v in state(model).items() if not k.startswith("aux")}
+    again = load_model(saved(tmp_path, without))
+    assert not any("auxiliary" in note for note in again.notes)
+    vars(model)["transform_input"] = True
+    assert_same_function(again.model, model)
+    assert_same_function(loaded.model, model)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.backbone.", "cnn."]
+)
+def test_prefixes_that_all_names_carry_are_taken_off(tmp_path: Path, prefix: str) -> None:
+    tensors = {prefix + key: value for key, value in state(resnet18()).items()}
+    loaded = load_model(saved(tmp_path, {"state_dict": tensors}))
+    assert loaded.architecture == "torchvision resnet18"
+    assert any(prefix in note for note in loaded.notes)
+    assert_same_function(loaded.model, resnet18())
+
+
+def test_counters_of_batches_may_be_missing(tmp_path: Path) -> None:
+    tensors = {k: v for k, v in state(resnet18()).items() if "num_batches" not in k}
+    loaded = load_model(saved(tmp_path, tensors))
+    assert any("num_batches_tracked" in note for note in loaded.notes)
+    assert_same_function(loaded.model, resnet18())
+
+
+def test_what_fits_several_architectures_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from melaudit.models import builders
+
+    known = torchvision_names()
+    monkeypatch.setattr(builders, "torchvision_names", lambda: ("resnet34", "resnet18", *known))
+    loaded = load_model(saved(tmp_path, state(resnet18())))
+    assert loaded.architecture == "torchvision resnet18"
+    assert any("fit several architectures" in note for note in loaded.notes)
+
+
+# --- heads of the user's own -----------------------------------------------------------------
+
+
+def with_head(name: str, place: str, head: nn.Module) -> nn.Module:
+    model = copy.deepcopy(resnet18()) if name == "resnet18" else built(name)
+    owner, _, last = place.rpartition(".")
+    setattr(model.get_submodule(owner), last, head)
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "head"),
+    [
+        ("resnet18", "fc", nn.Sequential(nn.Dropout(), nn.Linear(512, 2))),
+        ("resnet18", "fc", nn.Sequential(nn.Linear(512, 2))),
+        ("resnet18", "fc", nn.Linear(512, 2, bias=False)),
+        ("resnet18", "fc", nn.Sequential(nn.Sequential(nn.Dropout(), nn.Linear(512, 2)))),
+        ("mobilenet_v2", "classifier", nn.Linear(1280, 2)),
+        ("mobilenet_v2", "classifier.1", nn.Sequential(nn.Dropout(), nn.Linear(1280, 2))),
+        ("mobilenet_v3_small", "classifier", nn.Sequential(nn.Dropout(), nn.Linear(576, 2))),
+    ],
+)
+def test_a_head_of_one_linear_layer_is_recognised(
+    tmp_path: Path, name: str, place: str, head: nn.Module
+) -> None:
+    model = with_head(name, place, head)
+    loaded = load_model(saved(tmp_path, model.state_dict()))
+    assert (loaded.architecture, loaded.outputs) == (f"torchvision {name}", 2)
+    assert any("head" in note for note in loaded.notes)
+    assert_same_function(loaded.model, model)
+
+
+def test_a_head_that_names_do_not_tell_is_refused(tmp_path: Path) -> None:
+    head = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 2))
+    message = refusal(saved(tmp_path, with_head("resnet18", "fc", head).state_dict()))
+    assert "closest is torchvision resnet18" in message
+    assert "fc.2.weight" in message
+    assert "--factory" in message
+
+
+def test_a_head_that_cannot_run_is_refused(tmp_path: Path) -> None:
+    model = with_head("convnext_tiny", "classifier", nn.Sequential(nn.Flatten(), nn.Linear(768, 2)))
+    assert "cannot be rebuilt" in refusal(saved(tmp_path, model.state_dict()))
+
+
+def test_a_feature_extractor_is_no_classifier(tmp_path: Path) -> None:
+    tensors = {k: v for k, v in state(resnet18()).items() if not k.startswith("fc.")}
+    message = refusal(saved(tmp_path, tensors))
+    assert "2 tensors are missing (fc.weight, fc.bias)" in message
+
+
+def test_a_head_of_zeros_is_noted(tmp_path: Path) -> None:
+    tensors = {k: v * (not k.startswith("fc.")) for k, v in state(resnet18()).items()}
+    loaded = load_model(saved(tmp_path, tensors))
+    assert any("all zero" in note for note in loaded.notes)
+
+
+# --- what does not fit -----------------------------------------------------------------------
+
+
+def test_a_wrong_architecture_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    message = refusal(saved(tmp_path, state(resnet18())), arch="resnet34")
+    assert "does not fit torchvision resnet34" in message
+    assert "missing (layer1.2.conv1.weight" in message
+    assert "--arch resnet18, which fits" in message
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "misshapen"])
+def test_a_single_difference_is_refused_and_named(tmp_path: Path, change: str) -> None:
+    tensors = state(resnet18())
+    if change == "missing":
+        del tensors["layer2.0.bn1.bias"]
+    elif change == "unexpected":
+        tensors["layer2.0.bn9.bias"] = torch.zeros(1)
+    else:
+        tensors["layer2.0.bn1.bias"] = torch.zeros(7)
+    message = refusal(saved(tmp_path, tensors))
+    assert "closest is torchvision resnet18" in message
+    assert ("layer2.0.bn9.bias" if change == "unexpected" else "layer2.0.bn1.bias") in message
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_of_other_channels_are_refused_clearly(tmp_path: Path, channels: int) -> None:
+    tensors = {**state(resnet18()), "conv1.weight": torch.ones(64, channels, 7, 7)}
+    for options in ({}, {"arch": "resnet18"}):
+        assert f"{channels} channels; expected 3" in refusal(saved(tmp_path, tensors), **options)
+
+
+def test_unknown_weights_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    message = refusal(saved(tmp_path, {"stuff.weight": torch.ones(2, 2)}))
+    assert "stuff.weight" in message
+    assert "--factory" in message
+
+
+@pytest.mark.parametrize(
+    ("arch", "said"),
+    [
+        ("resnet81", "resnet18"),
+        ("resnet-5O", "resnet50"),
+        ("keras:resnet50", "unknown library 'keras'"),
+        ("timm:vit_tinny_patch16_224", "vit_tiny_patch16_224"),
+        ("fasterrcnn_resnet50_fpn", "no classifier"),
+        ("hf-hub:timm/resnet18.a1_in1k", "unknown library"),
+        ("", "no classifier"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_close_ones(tmp_path: Path, arch: str, said: str) -> None:
+    if arch.startswith("timm"):
+        pytest.importorskip("timm")
+    path = saved(tmp_path, {"a.weight": torch.ones(1)})
+    with pytest.raises(CheckpointError, match=said):
+        load_model(path, arch=arch or " ")
+
+
+def test_architecture_and_factory_exclude_each_other(tmp_path: Path) -> None:
+    assert "both" in refusal(tmp_path / "none.pt", arch="resnet18", factory="a:b")
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "torchvision:resnet18", "ResNet18", " resnet18 "])
+def test_a_named_architecture_is_used(tmp_path: Path, arch: str) -> None:
+    loaded = load_model(saved(tmp_path, state(resnet18())), arch=arch)
+    assert loaded.architecture == "torchvision resnet18"
+
+
+# --- timm and folders ------------------------------------------------------------------------
+
+
+def timm_model(name: str, **options: Any) -> nn.Module:
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    model: nn.Module = timm.create_model(name, pretrained=False, **options)
+    return model.eval()
+
+
+def test_a_model_of_timm_is_recognised(tmp_path: Path) -> None:
+    model = timm_model("mobilenetv3_small_050", num_classes=2)
+    loaded = load_model(saved(tmp_path, model.state_dict()))
+    assert loaded.architecture == "timm mobilenetv3_small_050"
+    assert_same_function(loaded.model, model)
+    assert loaded.input_size is None
+
+
+def test_a_transformer_of_timm_is_bound_to_its_size(tmp_path: Path) -> None:
+    model = timm_model("vit_tiny_patch16_224", num_classes=2, img_size=128)
+    path = saved(tmp_path, model.state_dict())
+    loaded = load_model(path, arch="timm:vit_tiny_patch16_224")
+    assert (loaded.architecture, loaded.input_size) == ("timm vit_tiny_patch16_224", 128)
+    assert_same_function(loaded.model, model, 128)
+
+
+def hub_folder(path: Path, model: nn.Module, **config: Any) -> Path:
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps(config))
+    save_file(state(model), path / "model.safetensors")
+    return path
+
+
+def test_a_folder_of_timm_is_loaded_with_its_preset_and_class_names(tmp_path: Path) -> None:
+    model = timm_model("resnet18", num_classes=2)
+    folder = hub_folder(
+        tmp_path / "hub",
+        model,
+        architecture="resnet18",
+        num_classes=2,
+        label_names=["benign", "malignant"],
+        pretrained_cfg={
+            "input_size": [3, 96, 96],
+            "mean": [0.5, 0.4, 0.3],
+            "std": [0.2, 0.2, 0.2],
+            "crop_pct": 0.75,
+            "interpolation": "bilinear",
+        },
+    )
+    loaded = load_model(folder)
+    assert (loaded.architecture, loaded.name) == ("timm resnet18", "hub")
+    assert loaded.class_names == ("benign", "malignant")
+    assert loaded.preset is not None
+    assert (loaded.preset.input_size, loaded.preset.mean) == (96, (0.5, 0.4, 0.3))
+    assert_same_function(loaded.model, model)
+
+
+def test_class_names_that_do_not_fit_are_noted_and_not_used(tmp_path: Path) -> None:
+    model = timm_model("resnet18", num_classes=2)
+    labels = {"0": "a", "1": "b", "2": "c"}
+    folder = hub_folder(tmp_path / "hub", model, architecture="resnet18", id2label=labels)
+    loaded = load_model(folder)
+    assert loaded.class_names is None
+    assert any("3 class names" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"architectures": ["ViTForImageClassification"]}, "transformers model"),
+        ({"architecture": "hf-hub:evil/model"}, "does not know"),
+        ({"architecture": "local-dir:/etc"}, "does not know"),
+        ({}, "no architecture"),
+        ({"architecture": "resnet18", "model_args": {"norm_layer": {"a": 1}}}, "a mapping"),
+    ],
+)
+def test_a_config_of_another_kind_is_refused(
+    tmp_path: Path, config: dict[str, Any], said: str
+) -> None:
+    pytest.importorskip("timm")
+    assert said in refusal(hub_folder(tmp_path / "hub", nn.Linear(2, 2), **config))
+
+
+def test_a_config_cannot_make_timm_read_other_files(tmp_path: Path) -> None:
+    model = timm_model("resnet18", num_classes=2)
+    arguments = {"checkpoint_path": str(tmp_path / "evil.pt"), "pretrained": True}
+    folder = hub_folder(tmp_path / "hub", model, architecture="resnet18", model_args=arguments)
+    assert_same_function(load_model(folder).model, model)
+
+
+# --- factories -------------------------------------------------------------------------------
+
+FACTORY = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.head = nn.Linear(4, 2)
+    def forward(self, x):
+        features = self.backbone(x).flatten(1)
+        return features[:, None], {"logits": self.head(features), "features": features}
+
+class Bound(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3 * 96 * 96, 1)
+    def forward(self, x):
+        return self.head(x.flatten(1)).squeeze(1)
+
+def build():
+    torch.manual_seed(0)
+    return Net()
+
+def bound():
+    torch.manual_seed(0)
+    return Bound()
+
+def broken():
+    raise RuntimeError("no such config")
+
+def needs(argument):
+    return Net()
+
+def nothing():
+    return 3
+"""
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Path:
+    (tmp_path / "my_models.py").write_text(FACTORY)
+    return tmp_path / "my_models.py"
+
+
+def test_a_factory_in_a_file_builds_the_model(factory: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(FACTORY, names)
+    model = names["build"]()
+    with torch.no_grad():
+        model.head.bias.add_(1)
+    path = saved(factory.parent, state(model))
+    loaded = load_model(path, factory=f"{factory}:build")
+    assert loaded.architecture == "factory my_models.py:build"
+    assert (loaded.outputs, loaded.input_size, loaded.notes) == (2, None, ())
+    assert torch.equal(loaded.model.get_parameter("head.bias"), model.head.bias)
+
+
+def test_a_name_that_looks_like_a_prefix_is_kept_if_the_model_has_it(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\n"
+        "class Own(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.backbone = nn.Sequential(nn.Flatten(), nn.LazyLinear(2))\n"
+        "        self.backbone[1] = nn.Linear(3 * 64 * 64, 2)\n"
+        "    def forward(self, x):\n"
+        "        return self.backbone(x)\n"
+    )
+    tensors = {"backbone.1.weight": torch.ones(2, 12288), "backbone.1.bias": torch.zeros(2)}
+    for prefix in ("", "module."):
+        path = saved(tmp_path, {prefix + k: v for k, v in tensors.items()})
+        loaded = load_model(path, factory=f"{tmp_path / 'own.py'}:Own")
+        assert loaded.input_size == 64
+        assert torch.equal(loaded.model.get_parameter("backbone.1.weight"), torch.ones(2, 12288))
+
+
+def test_a_factory_of_a_module_is_imported_from_the_working_folder(
+    factory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.rename(factory.with_name("models_for_this_test.py"))
+    monkeypatch.chdir(factory.parent)
+    names: dict[str, Any] = {}
+    exec(FACTORY, names)
+    path = saved(factory.parent, state(names["bound"]()))
+    loaded = load_model(path, factory="models_for_this_test:bound")
+    assert (loaded.outputs, loaded.num_classes, loaded.input_size) == (1, 2, 96)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("my_models", "malformed"),
+        (":build", "malformed"),
+        ("{file}:", "malformed"),
+        ("{file}:not a name", "malformed"),
+        ("{file}:missing", "no missing.*build"),
+        ("{file}:broken", "RuntimeError: no such config"),
+        ("{file}:needs", "called without arguments: TypeError"),
+        ("{file}:nothing", "returned a int"),
+        ("/nowhere/at_all.py:build", "no file"),
+        ("no_such_module_anywhere:build", "ModuleNotFoundError"),
+    ],
+)
+def test_a_wrong_factory_is_refused_clearly(factory: Path, spec: str, said: str) -> None:
+    path = saved(factory.parent, {"a.weight": torch.ones(1)})
+    with pytest.raises(CheckpointError, match=said):
+        load_model(path, factory=spec.format(file=factory))
+
+
+def test_a_factory_is_loaded_strictly(factory: Path) -> None:
+    path = saved(factory.parent, {"head.weight": torch.ones(2, 4), "head.bias": torch.ones(2)})
+    message = refusal(path, factory=f"{factory}:build")
+    assert "2 tensors are missing (backbone.0.weight, backbone.0.bias)" in message
+
+
+# --- modules at hand -------------------------------------------------------------------------
+
+
+def test_a_module_at_hand_is_described_and_left_as_it_is() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    )
+    model.double().train()
+    before = copy.deepcopy(model.state_dict())
+    loaded = from_module(model)
+    assert (loaded.outputs, loaded.input_size, loaded.name) == (5, None, "Sequential")
+    assert not loaded.model.training
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
+    assert model.training
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_the_digest_of_a_module_is_that_of_its_numbers() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2), nn.BatchNorm1d(2))
+    first, again = from_module(model).sha256, from_module(copy.deepcopy(model)).sha256
+    with torch.no_grad():
+        model[1].bias.add_(1)  # type: ignore[operator]
+    assert first == again != from_module(model).sha256
+
+
+def test_a_module_without_logits_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="no logits"):
+        from_module(nn.Sequential(nn.Conv2d(3, 4, 3)))
+
+
+def test_a_module_that_never_runs_is_taken_by_its_last_linear_layer() -> None:
+    loaded = from_module(nn.Sequential(nn.Flatten(), nn.Linear(77, 4)))
+    assert loaded.outputs == 4
+    assert "last linear layer" in loaded.notes[0]
+
+
+# --- real models -----------------------------------------------------------------------------
+
+
+def test_real_models_are_recognised(shared: Path) -> None:
+    for file, name in (("resnet50_rings.pt", "resnet50"), ("resnet18_clean.pt", "resnet18")):
+        loaded = load_model(shared / "models" / file)
+        assert isinstance(loaded, LoadedModel)
+        assert (loaded.architecture, loaded.outputs) == (f"torchvision {name}", 2)
+        assert (loaded.input_size, loaded.preset, loaded.notes) == (None, None, ())
+
+
+def test_a_real_model_that_returns_a_tuple_is_loaded_by_its_factory(shared: Path) -> None:
+    folder = shared / "models"
+    path = folder / "resnet18_attention_rings.pt"
+    loaded = load_model(path, factory=f"{folder / 'resnet18_attention.py'}:build")
+    assert (loaded.outputs, loaded.input_size) == (2, 128)
+    assert "closest is torchvision resnet18 under 'backbone.'" in refusal(path)

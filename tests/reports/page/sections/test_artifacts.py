@@ -1,0 +1,79 @@
+"""Tests of the table of artifacts."""
+
+from dataclasses import replace
+
+from melaudit.findings import NotFound, Skipped
+from melaudit.reports.interface import Record
+from melaudit.reports.page.page import Page
+from melaudit.reports.page.sections.artifacts import Least, artifacts
+
+
+def test_every_artifact_that_was_looked_for_has_a_row(pages: dict[str, Page]) -> None:
+    rows = pages["ring"].artifacts.rows
+
+    assert [(r.artifact, r.state) for r in rows] == [
+        ("Dark ring", "found"),
+        ("Ruler", "absent"),
+        ("Ink", "absent"),
+        ("Text", "untested"),
+    ]
+
+
+def test_a_found_artifact_gives_its_association_and_its_rungs(pages: dict[str, Page]) -> None:
+    ring = pages["ring"].artifacts.rows[0]
+
+    assert (ring.opportunity, ring.interval, ring.n) == ("349", "57.3 to 14,100", "1,000")
+    assert (ring.link, ring.outcome, ring.least) == ("finding-1", "critical: it costs", ())
+    assert [s.state for s in ring.steps] == ["reached"] * 4
+    assert ring.chart is not None and ring.chart.reference_label == "1"
+
+
+def test_an_absent_artifact_gives_what_would_have_been_seen(pages: dict[str, Page]) -> None:
+    ruler, ink = pages["ring"].artifacts.rows[1:3]
+
+    assert ruler.least == (Least("9.0\u00a0%", "change in the share called malignant", "64"),)
+    assert ink.least == ()
+
+
+def test_all_tests_of_an_absent_artifact_share_a_row_and_what_is_none_has_no_row(
+    records: dict[str, Record],
+) -> None:
+    told = (
+        NotFound("hair", 240, 2.25, "odds ratio", "68 show hairs; a ratio of 2 would be seen."),
+        NotFound("hair", 10, 0.6, "change", "Put in: nothing."),
+        NotFound("hair", 32, 0.2, "change", "Taken out: nothing."),
+        NotFound("property_label.colour", 240, 0.65, "area", "No class stands out."),
+        NotFound("near_duplicates", 240, None, "", "None."),
+    )
+
+    (row,) = artifacts(replace(records["ring"].findings, findings=(), not_found=told), 0).rows[:-1]
+
+    assert row.outcome == "68 show hairs. 2\u00a0further tests saw nothing."
+    assert row.least == (Least("2.25", "odds ratio", "240"), Least("0.2", "change", "32"))
+
+
+def test_an_artifact_has_one_row_and_what_was_found_of_it_comes_first(
+    records: dict[str, Record],
+) -> None:
+    findings = records["ring"].findings
+    twice = replace(
+        findings,
+        findings=(*findings.findings, replace(findings.findings[0], id="dark_ring.second")),
+        not_found=(NotFound("dark_ring", 9, 2.0, "odds ratio", "None."),),
+        skipped=(Skipped("dark_ring", "no"), Skipped("faithfulness", "not an artifact")),
+    )
+
+    (row,) = artifacts(twice, 3).rows
+
+    assert (row.state, row.link) == ("found", "finding-1")
+
+
+def test_a_finding_without_an_opportunity_has_a_dash(records: dict[str, Record]) -> None:
+    findings = records["ring"].findings
+    first = findings.findings[0]
+    later = replace(first, evidence=first.evidence[1:])
+
+    row = artifacts(replace(findings, findings=(later,)), 0).rows[0]
+
+    assert (row.opportunity, row.link, row.chart) == ("\u2013", "", None)
+    assert row.steps[0].state == "untested"

@@ -1,0 +1,274 @@
+"""The statistics against other implementations, brute force and simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from melaudit.statistics import estimates as statistics
+
+
+def fisher_by_hand(table: list[list[int]]) -> float:
+    """Sum the exact probabilities of all tables with the same margins, no likelier than this."""
+    (a, b), (c, d) = table
+    row, column, n = a + b, a + c, a + b + c + d
+
+    def chance(x: int) -> Fraction:
+        ways = math.comb(row, x) * math.comb(n - row, column - x)
+        return Fraction(ways, math.comb(n, column))
+
+    lowest, highest = max(0, column - (n - row)), min(row, column)
+    own = chance(a)
+    every = (chance(x) for x in range(lowest, highest + 1))
+    return float(sum(p for p in every if p <= own * Fraction(1000001, 1000000)))
+
+
+@pytest.mark.parametrize("table", [[[9, 2], [3, 8]], [[206, 1], [294, 499]], [[5, 5], [5, 5]]])
+def test_the_odds_ratio_is_the_cross_product_with_fishers_p(table: list[list[int]]) -> None:
+    odds = statistics.odds_ratio(table)
+    (a, b), (c, d) = table
+    assert odds.value == pytest.approx(a * d / (b * c))
+    assert odds.p_value == pytest.approx(fisher_by_hand(table), rel=1e-6)
+    assert odds.low < odds.value < odds.high
+
+
+def test_the_exact_interval_cuts_off_two_and_a_half_percent_on_each_side() -> None:
+    table = [[9, 2], [3, 8]]
+    odds = statistics.odds_ratio(table)
+    law = stats.nchypergeom_fisher
+    assert law(22, 11, 12, odds.low).sf(8) == pytest.approx(0.025, rel=1e-3)
+    assert law(22, 11, 12, odds.high).cdf(9) == pytest.approx(0.025, rel=1e-3)
+
+
+def test_an_empty_cell_gives_a_finite_odds_ratio_and_an_open_interval() -> None:
+    odds = statistics.odds_ratio([[10, 0], [300, 300]])
+    assert odds.value == pytest.approx(10.5 * 300.5 / (0.5 * 300.5))
+    assert odds.low > 1
+    assert odds.high == math.inf
+
+
+def test_an_empty_row_tells_nothing() -> None:
+    odds = statistics.odds_ratio([[0, 0], [5, 7]])
+    assert (odds.value, odds.low, odds.high, odds.p_value) == (1.0, 0.0, math.inf, 1.0)
+
+
+def test_large_tables_take_no_time_and_join_the_exact_interval_smoothly() -> None:
+    start = time.perf_counter()
+    large = statistics.odds_ratio([[20_600, 20_000], [179_400, 180_000]])
+    assert time.perf_counter() - start < 0.5
+    assert (large.low, large.high) == pytest.approx((1.01239, 1.05493), rel=1e-4)
+    below, above = [[99, 150], [120, 140]], [[100, 150], [120, 140]]
+    near, far = statistics.odds_ratio(below), statistics.odds_ratio(above)
+    assert near.low / near.value == pytest.approx(far.low / far.value, rel=0.03)
+    assert near.high / near.value == pytest.approx(far.high / far.value, rel=0.03)
+
+
+@pytest.mark.parametrize("bad", [[[1, 2, 3], [4, 5, 6]], [[1, -2], [3, 4]], [[0.5, 1], [1, 1]]])
+def test_what_is_no_table_of_counts_is_refused(bad: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="2 x 2 table of counts"):
+        statistics.odds_ratio(bad)
+
+
+TABLES = [[[21, 10], [12, 40]], [[8, 3], [9, 17]], [[30, 22], [14, 26]]]
+
+
+def test_the_common_odds_ratio_agrees_with_statsmodels() -> None:
+    contingency = pytest.importorskip("statsmodels.stats.contingency_tables")
+    theirs = contingency.StratifiedTable([np.array(t) for t in TABLES])
+    ours = statistics.common_odds_ratio(TABLES)
+    assert ours is not None
+    assert ours.value == pytest.approx(theirs.oddsratio_pooled)
+    assert (ours.low, ours.high) == pytest.approx(theirs.oddsratio_pooled_confint())
+    assert ours.p_value == pytest.approx(theirs.test_null_odds(correction=False).pvalue)
+
+
+def test_the_common_odds_ratio_undoes_simpsons_paradox() -> None:
+    # Within each label the artifact makes no difference; pooled, it seems to.
+    tables = [[[90, 10], [9, 1]], [[1, 9], [10, 90]]]
+    common = statistics.common_odds_ratio(tables)
+    assert common is not None
+    assert common.value == pytest.approx(1)
+    assert statistics.odds_ratio(np.sum(tables, 0)).value > 10
+
+
+def test_strata_that_tell_nothing_leave_no_common_odds_ratio() -> None:
+    assert statistics.common_odds_ratio([[[0, 0], [3, 4]], [[2, 0], [3, 0]]]) is None
+
+
+def test_proportions_have_wilsons_interval_or_the_exact_one() -> None:
+    k, n, z = 7, 50, 1.959963984540054
+    wilson = statistics.proportion(k, n)
+    centre = (k + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
+    assert (wilson.low, wilson.high) == pytest.approx((centre - half, centre + half))
+    exact = statistics.proportion(k, n, exact=True)
+    assert stats.binom.sf(k - 1, n, exact.low) == pytest.approx(0.025)
+    assert stats.binom.cdf(k, n, exact.high) == pytest.approx(0.025)
+    nothing = statistics.proportion(0, 0)
+    assert math.isnan(nothing.value)
+    assert (nothing.low, nothing.high) == (0.0, 1.0)
+
+
+def test_the_bootstrap_agrees_with_welch_where_welch_is_right() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(1, 2, 300), rng.normal(0, 1, 200)
+    ours = statistics.mean_difference(a, b, seed=0)
+    welch = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert ours.value == pytest.approx(a.mean() - b.mean())
+    assert (ours.low, ours.high) == pytest.approx((welch.low, welch.high), abs=0.04)
+    assert ours == statistics.mean_difference(a, b, seed=0)
+
+
+def test_the_bootstrap_keeps_its_width_beyond_the_number_of_rows_it_resamples_singly() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0, 1, 60_000), rng.normal(0, 1, 60_000)
+    ours = statistics.mean_difference(a, b, seed=0)
+    expected = 2 * 1.96 * math.sqrt(2 / 60_000)
+    assert ours.high - ours.low == pytest.approx(expected, rel=0.1)
+
+
+def test_images_of_one_patient_count_as_one_when_groups_are_given() -> None:
+    rng = np.random.default_rng(3)
+    patient = np.repeat(np.arange(20), 30)
+    value = rng.normal(0, 1, 20)[patient] + rng.normal(0, 0.1, 600)
+    other, others = rng.normal(0, 1, 20)[patient], patient
+    single = statistics.mean_difference(value, other, seed=0)
+    grouped = statistics.mean_difference(value, other, 0, (patient, others))
+    assert grouped.high - grouped.low > 3 * (single.high - single.low)
+
+
+def test_a_mean_difference_without_rows_is_unknown() -> None:
+    nothing = statistics.mean_difference([], [1.0], seed=0)
+    assert math.isnan(nothing.value)
+    assert (nothing.low, nothing.high) == (-math.inf, math.inf)
+
+
+def test_the_permutation_test_agrees_with_every_permutation() -> None:
+    value = np.array([3.1, 0.2, 2.5, 1.9, 0.1, 4.0, 0.9, 1.2])
+    member = np.array([1, 0, 1, 0, 0, 1, 0, 0], bool)
+    expected = value.sum() * member.mean()
+    observed = abs(value[member].sum() - expected)
+    every = [abs(sum(c) - expected) >= observed - 1e-12 for c in itertools.combinations(value, 3)]
+    p = statistics.permutation_test(value, member, seed=0)
+    assert p == pytest.approx(np.mean(every), abs=0.02)
+
+
+def test_the_permutation_test_is_level_and_sees_what_is_there() -> None:
+    rng = np.random.default_rng(4)
+    null = [
+        statistics.permutation_test(rng.exponential(1, 40), rng.random(40) < 0.3, seed)
+        for seed in range(200)
+    ]
+    assert 0.01 <= np.mean(np.array(null) < 0.05) <= 0.1
+    value = rng.normal(0, 1, 200)
+    value[:60] += 1
+    assert statistics.permutation_test(value, np.arange(200) < 60, seed=0) < 0.002
+
+
+def test_strata_keep_a_difference_between_them_out_of_the_permutation_test() -> None:
+    rng = np.random.default_rng(5)
+    stratum = np.repeat([0, 1], 200)
+    member = rng.random(400) < np.where(stratum == 1, 0.8, 0.2)
+    value = rng.normal(0, 1, 400) + 3 * stratum
+    assert statistics.permutation_test(value, member, seed=0) < 0.01
+    assert statistics.permutation_test(value, member, 0, stratum) > 0.05
+
+
+def test_the_permutation_test_at_scale_agrees_with_sampling_and_is_quick() -> None:
+    rng = np.random.default_rng(6)
+    value, member = rng.exponential(1, 400_000), rng.random(400_000) < 0.1
+    value[member] += 0.011
+    start = time.perf_counter()
+    p = statistics.permutation_test(value, member, seed=0)
+    assert time.perf_counter() - start < 2
+    assert p == pytest.approx(stats.ttest_ind(value[member], value[~member]).pvalue, rel=0.05)
+
+
+@pytest.mark.parametrize("member", [[0, 0, 0], [1, 1, 1]])
+def test_a_permutation_test_of_one_group_is_1(member: list[int]) -> None:
+    assert statistics.permutation_test([1.0, 2.0, 3.0], member, seed=0) == 1.0
+
+
+def test_q_values_are_those_of_the_definition_and_untested_ones_stay_open() -> None:
+    p = [0.01, None, 0.04, 0.03, float("nan"), 0.2]
+    q = statistics.benjamini_hochberg(p)
+    tested = sorted(x for x in p if x is not None and not math.isnan(x))
+    for x, y in zip(p, q, strict=True):
+        if x is None or math.isnan(x):
+            assert y is None
+        else:
+            ranks = range(1, len(tested) + 1)
+            steps = [v * 4 / r for r, v in zip(ranks, tested, strict=True) if v >= x]
+            assert y == pytest.approx(min(steps))
+    assert statistics.benjamini_hochberg([]) == []
+
+
+def test_the_auc_is_that_of_sklearn_and_its_interval_that_of_resampling() -> None:
+    rng = np.random.default_rng(7)
+    label = rng.random(300) < 0.3
+    score = np.round(rng.normal(0, 1, 300) + 1.2 * label, 1)  # with ties
+    ours = statistics.auc(score, label)
+    assert ours.value == pytest.approx(roc_auc_score(label, score))
+    rows = rng.integers(0, 300, (700, 300))
+    low, high = np.quantile([roc_auc_score(label[r], score[r]) for r in rows], [0.025, 0.975])
+    assert (ours.low, ours.high) == pytest.approx((low, high), abs=0.015)
+    assert (ours.p_value or 0) < 1e-6
+
+
+def test_a_perfect_auc_has_an_interval_that_few_images_leave_wide() -> None:
+    few = statistics.auc([1, 2, 3, 4], [0, 0, 1, 1])
+    many = statistics.auc(np.arange(400), np.arange(400) >= 200)
+    assert few.value == many.value == 1
+    assert few.high == many.high == 1
+    assert few.low < 0.2 < 0.97 < many.low
+    assert statistics.auc([4, 3, 2, 1], [0, 0, 1, 1]).low == 0
+
+
+def test_an_auc_of_one_class_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 positives and 2 negatives"):
+        statistics.auc([1, 2], [0, 0])
+
+
+def test_the_detectable_odds_ratio_is_found_with_the_promised_power() -> None:
+    n, exposed, cases = 400, 0.25, 0.4
+    ratio = statistics.minimum_detectable_odds_ratio(n, exposed, cases)
+    assert ratio is not None
+    # Shares of cases with and without that give this ratio and these margins, by bisection.
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        without = (low + high) / 2
+        among = ratio * without / (1 - without + ratio * without)
+        low, high = (
+            (without, high) if exposed * among + (1 - exposed) * without < cases else (low, without)
+        )
+    rng = np.random.default_rng(8)
+    hits = 0
+    for _ in range(600):
+        a, c = rng.binomial(100, among), rng.binomial(300, without)
+        p = stats.chi2_contingency([[a, 100 - a], [c, 300 - c]], correction=False).pvalue
+        hits += int(p < 0.05)
+    assert hits / 600 == pytest.approx(0.8, abs=0.06)
+
+
+def test_the_detectable_odds_ratio_falls_with_n_and_can_be_out_of_reach() -> None:
+    ratios = [statistics.minimum_detectable_odds_ratio(n, 0.1, 0.3) for n in (100, 1000, 10_000)]
+    assert all(r is not None for r in ratios)
+    assert ratios == sorted(ratios, key=lambda r: -(r or 0))
+    assert statistics.minimum_detectable_odds_ratio(8, 0.13, 0.2) is None
+    assert statistics.minimum_detectable_odds_ratio(100, 0.0, 0.5) is None
+
+
+def test_the_detectable_difference_is_found_with_the_promised_power() -> None:
+    least = statistics.minimum_detectable_difference(2.0, 40, 60)
+    assert least is not None
+    rng = np.random.default_rng(9)
+    p = [stats.ttest_ind(rng.normal(least, 2, 40), rng.normal(0, 2, 60)).pvalue for _ in range(800)]
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.8, abs=0.05)
+    assert statistics.minimum_detectable_difference(2.0, 0, 60) is None
