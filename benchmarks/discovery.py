@@ -63,10 +63,10 @@ from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.sweep import Sweep, sweep
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.demo.dataset import CLASSES, write
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import Finding, Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 from melaudit.statistics.estimates import proportion
 

@@ -5,25 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from melaudit.observer import Silent
 from melaudit.result import Audit
 
 if TYPE_CHECKING:
     from torch import nn
 
     from melaudit.models.architectures import LoadedModel
-
-
-class Silent:
-    """An observer that says nothing."""
-
-    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
-        """Ignore it."""
-
-    def advance(self, images: int, computed: bool = True) -> None:
-        """Ignore it."""
-
-    def note(self, text: str) -> None:
-        """Ignore it."""
 
 
 def audit(

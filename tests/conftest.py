@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from melaudit.detectors.interface import GRID, Measurements
 from melaudit.findings import Trust
+from melaudit.measurements import GRID, Measurements
 
 MakeMeasurements = Callable[..., Measurements]
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from melaudit.audit.measure.sweep import Observer
 from melaudit.audit.method import Examined, choose_method, explain, first_input
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared, prepare
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
 from melaudit.images.imagefile import read_image
+from melaudit.observer import Observer
 from melaudit.relevance import Explainer
 
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from melaudit.audit.conclude.conclusions import Conclusions, conclude, trust
-from melaudit.audit.conclude.outcome import measured
+from melaudit.audit.conclude.table import measured
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.sweep import Known, Observer, Sweep, sample, sweep
+from melaudit.audit.measure.sweep import Known, Sweep, sweep
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import run_id
@@ -28,7 +28,9 @@ from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Trust
 from melaudit.images.imagefile import read_image
+from melaudit.images.sampling import sample
 from melaudit.models.architectures import LoadedModel
+from melaudit.observer import Observer
 from melaudit.relevance import Explainer
 
 AUTO = "auto"

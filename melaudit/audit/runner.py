@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from melaudit.audit.conclude.assembly import Clock, assemble
-from melaudit.audit.conclude.outcome import Outcome, artifacts, measured, outcome, reviewed
+from melaudit.audit.conclude.outcome import Outcome, outcome, reviewed
+from melaudit.audit.conclude.table import artifacts, measured
 from melaudit.audit.edits.interventions import intervene
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.edits.trial_store import TrialStore
@@ -31,7 +32,7 @@ from melaudit.audit.groups.feedback import FILE as SUSPICIOUS
 from melaudit.audit.groups.feedback import read_reviews, write_suspicious
 from melaudit.audit.measure.learn_words import vocabularies
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.sweep import Observer, Sweep, sample, sweep
+from melaudit.audit.measure.sweep import Sweep, sweep
 from melaudit.audit.measure.visual_words import SIDES
 from melaudit.audit.method import Examined, choose_method, explain, first_input
 from melaudit.audit.prepare.configuration import Configuration, as_plain
@@ -39,11 +40,13 @@ from melaudit.audit.prepare.preparation import Prepared, prepare
 from melaudit.audit.prepare.provenance import run_id
 from melaudit.audit.prepare.training_data import training_evidence
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import Measurements
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import StoreError
 from melaudit.findings import Findings, Operation
+from melaudit.images.sampling import sample
+from melaudit.measurements import Measurements
 from melaudit.models.architectures import LoadedModel
+from melaudit.observer import Observer
 from melaudit.publish import publish
 from melaudit.relevance import Explainer
 from melaudit.reports import read_findings, shared, write_findings, write_record, write_report

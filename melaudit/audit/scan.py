@@ -25,10 +25,10 @@ from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.dataset import Dataset
 from melaudit.images.looks import RULES, Look, look
 from melaudit.reports.scan import Scan, Scanned
-from melaudit.statistics.estimates import benjamini_hochberg
+from melaudit.statistics.correction import benjamini_hochberg
 
 if TYPE_CHECKING:
-    from melaudit.audit.measure.sweep import Observer
+    from melaudit.observer import Observer
 
 FEWEST = 5
 """Images with and without an artifact below which no odds ratio is given."""

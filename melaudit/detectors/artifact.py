@@ -22,7 +22,7 @@ import numpy as np
 
 from melaudit.artifacts.interface import Artifact, Ruled
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.regions import pooled, shares
 from melaudit.detectors.rungs import claims, dependence_evidence, harm
 from melaudit.detectors.rungs import opportunity as association
@@ -40,6 +40,7 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.measurements import GRID, Array, Measurements
 from melaudit.wording.sentences import many
 
 FEWEST = 5

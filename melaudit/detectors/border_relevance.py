@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import (
     Evidence,
     Finding,
@@ -36,6 +36,7 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.measurements import Array, Measurements
 from melaudit.statistics.estimates import proportion
 from melaudit.wording.sentences import interval, many, percent
 

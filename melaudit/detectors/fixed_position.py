@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.recurrence import Place, detail, floor_of, places, structure
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
 from melaudit.detectors.rungs import opportunity as association
@@ -38,6 +38,7 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.measurements import Array, Measurements
 from melaudit.statistics.estimates import Estimate
 from melaudit.wording.sentences import interval, many, percent, ratio
 

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.rungs import opportunity as association
 from melaudit.detectors.rungs.opportunity import associate
 from melaudit.findings import Finding, Rung, Skipped, severity_of
+from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import ratio
 
 FEWEST = 5

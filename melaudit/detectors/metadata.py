@@ -25,11 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.encoding import Encoding, encode
 from melaudit.detectors.measures.subgroups import FEWEST, Gap, Grouping, gaps, grouping
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table, Trust
+from melaudit.measurements import Array, Measurements
 from melaudit.statistics.estimates import proportion
 from melaudit.wording.sentences import interval, many, percent, ratio
 

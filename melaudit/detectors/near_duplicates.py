@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from melaudit.detectors.interface import Array, Batch, Measurements, Pictures, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.measurements import Array, Measurements, Pictures
 from melaudit.statistics.estimates import proportion
 from melaudit.wording.sentences import interval, many, percent
 

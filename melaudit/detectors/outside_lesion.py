@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.regions import (
     OTHERS,
     SHOWN,
@@ -44,6 +44,7 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.measurements import GRID, Array, Measurements
 from melaudit.statistics.estimates import Estimate, mean_difference, permutation_test
 from melaudit.wording.sentences import interval, many, percent
 

@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.properties import PROPERTIES, Family, Place, Property, measured
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.measurements import Array, Measurements
 from melaudit.statistics.estimates import Estimate, auc
 from melaudit.statistics.ranks import minimum_detectable_auc, stratified_auc
 from melaudit.wording.sentences import interval, many, percent

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from melaudit.errors import DatasetError
-from melaudit.images.files import visible
 from melaudit.images.imagefile import SUFFIXES
 from melaudit.images.tables import Table
+from melaudit.wording.names import visible
 
 IMAGE_COLUMNS = (
     *("image_path", "img_path", "filepath", "file_path", "path", "filename", "file_name", "file"),

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from melaudit.errors import DatasetError
 from melaudit.images.annotations import column_of_images
-from melaudit.images.files import Omissions, names_of, stem_of, visible
+from melaudit.images.files import Omissions, names_of, stem_of
 from melaudit.images.tables import Table, read_table
+from melaudit.wording.names import visible
 
 ALIASES = {
     "darkcorner": "dark_ring",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.errors import DatasetError
-from melaudit.images.files import visible
+from melaudit.wording.names import visible
 
 
 def encode(

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from melaudit.errors import DatasetError
 from melaudit.images.annotations import Annotations, cells, interpret
 from melaudit.images.classes import encode
-from melaudit.images.files import Finder, Omissions, image_files, visible
+from melaudit.images.files import Finder, Omissions, image_files
 from melaudit.images.imagefile import SUFFIXES
 from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
+from melaudit.wording.names import visible
 
 _SPLITS = re.compile(r"(train|training|test|testing|val|valid|validation|dev|holdout|eval)\d*")
 _PARTS = re.compile(r".*(part|batch|chunk|shard)[ _-]?\d+")

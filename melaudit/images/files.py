@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from melaudit.images.imagefile import SUFFIXES
+from melaudit.wording.names import visible
 
 _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
 _DEEPEST = 64
@@ -41,29 +41,6 @@ class Omissions:
         """List the reasons, most frequent first: "missing: 3 (a.jpg, b.jpg, c.jpg)"."""
         ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         return "; ".join(f"{r}: {n} ({', '.join(self._examples[r][:3])})" for r, n in ranked)
-
-
-def visible(name: str) -> str:
-    r"""Return a name that shows what it is: \u202e, \x80, \n for what is invisible or no text.
-
-    Different names stay different, and plain ones stay as they are.
-    """
-    if name.isascii() and name.isprintable() and "\\" not in name:
-        return name
-    return "".join(map(_visible_character, name))
-
-
-def _visible_character(character: str) -> str:
-    code = ord(character)
-    if character == "\\":
-        return r"\\"
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as the file system's names carry it
-        return f"\\x{code - 0xDC00:02x}"
-    if character == " " or unicodedata.category(character)[0] not in "CZ":
-        return character
-    if code < 0x80:
-        return repr(character)[1:-1]
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def contained(path: str, roots: Iterable[str]) -> bool:

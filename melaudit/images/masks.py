@@ -14,8 +14,9 @@ from PIL import Image
 
 from melaudit.artifacts.interface import Mask
 from melaudit.errors import DatasetError
-from melaudit.images.files import Omissions, image_files, stem_of, visible
+from melaudit.images.files import Omissions, image_files, stem_of
 from melaudit.images.imagefile import read_image
+from melaudit.wording.names import visible
 
 ENDINGS = ("_segmentation", "_mask", "_lesion")
 """What mask files have after the image's name in ISIC, HAM10000 and PH2."""

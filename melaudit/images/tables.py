@@ -17,8 +17,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from melaudit.errors import DatasetError
-from melaudit.images.files import Omissions, visible
+from melaudit.images.files import Omissions
 from melaudit.images.imagefile import SUFFIXES
+from melaudit.wording.names import visible
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from melaudit.errors import CheckpointError
-from melaudit.images.files import visible
 from melaudit.models.weightless import PROBE, Weightless, consists_of
+from melaudit.wording.names import visible
 
 Shapes = Mapping[str, tuple[int, ...]]
 

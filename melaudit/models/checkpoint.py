@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from melaudit.errors import CheckpointError
-from melaudit.images.files import visible
 from melaudit.models.inspection import (
     Kind,
     first_line,
@@ -30,6 +29,7 @@ from melaudit.models.inspection import (
 )
 from melaudit.models.pickles import NUMPY_SCALARS
 from melaudit.models.wrappers import sound_tensors, unwrap
+from melaudit.wording.names import visible
 
 _SAFEST_TORCH = (2, 10)
 _LARGEST_CONFIG = 4 * 2**20

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from melaudit.errors import CheckpointError
-from melaudit.images.files import visible
 from melaudit.models.checkpoint import read_weights, require_safe_torch
 from melaudit.models.inspection import Kind, disassemblies, first_line, kind_of, read_bytes, shown
 from melaudit.models.pickles import CONTAINERS, DESCRIPTIVE, global_name
 from melaudit.models.wrappers import sound_tensors, unwrap
+from melaudit.wording.names import visible
 
 _DEEPEST = 6
 

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from melaudit.errors import CheckpointError, RelevanceError
-from melaudit.images.files import visible
 from melaudit.relevance.model.outputs import find_logits
+from melaudit.wording.names import visible
 
 _COMMON_SIZES = (224, 128, 256, 64)
 _OTHER_SIZES = (299, 384, 512, 448, 192, 96, 32, 160, 240, 260, 288, 300, 320, 336, 380, 456, 528)

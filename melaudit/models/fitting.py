@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from melaudit.images.files import visible
 from melaudit.models.builders import Builder, Shapes
 from melaudit.models.weightless import PROBE
+from melaudit.wording.names import visible
 
 _AUXILIARY = re.compile(r"(AuxLogits|aux1|aux2)\.")
 _HAVE_AUXILIARY = ("googlenet", "inception_v3")

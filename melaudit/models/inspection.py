@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from melaudit.errors import CheckpointError
-from melaudit.images.files import visible
 from melaudit.models.pickles import LARGEST_PICKLE, Disassembly, MalformedPickleError, disassemble
+from melaudit.wording.names import visible
 
 LARGEST_FILE = 16 * 2**30
 """Bytes; the largest image classifiers have 10 GB, with the state of their optimizer."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from torch import Tensor
 
 from melaudit.errors import CheckpointError
-from melaudit.images.files import visible
 from melaudit.models.builders import (
     Builder,
     Shapes,
@@ -23,6 +22,7 @@ from melaudit.models.builders import (
 from melaudit.models.checkpoint import Weights
 from melaudit.models.fitting import Fit, fit
 from melaudit.models.wrappers import spellings
+from melaudit.wording.names import visible
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from melaudit.errors import CheckpointError
-from melaudit.images.files import visible
+from melaudit.wording.names import visible
 
 RAW = (
     *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "net_state_dict"),

@@ -13,11 +13,12 @@ from zennit.core import Composite
 
 from melaudit.errors import RelevanceError
 from melaudit.relevance import gradcam
+from melaudit.relevance.arithmetic import exact
 from melaudit.relevance.attention import Attention, Source, attention
 from melaudit.relevance.attention import join as join_attention
 from melaudit.relevance.attention_record import recording
 from melaudit.relevance.batches import Parts, join
-from melaudit.relevance.engines.choice import build_engine, choose_engine, exact, other_engine
+from melaudit.relevance.engines.choice import build_engine, choose_engine, other_engine
 from melaudit.relevance.engines.composites import (
     PIXEL_BOUNDS,
     Bound,
@@ -27,8 +28,7 @@ from melaudit.relevance.engines.composites import (
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.acceptance import accepted, explainable, logits_differ, model_errors
 from melaudit.relevance.model.intact import copied, remember_hooks, remember_state
-from melaudit.relevance.model.layer_outputs import features, layer_output
-from melaudit.relevance.model.layer_record import taking
+from melaudit.relevance.model.layer_outputs import features, layer_output, taking
 from melaudit.relevance.model.layers import channels as count_channels
 from melaudit.relevance.model.layers import concept_layer, detail_layers, find_layer
 from melaudit.relevance.model.outputs import find_logits, predictions

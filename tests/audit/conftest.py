@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from melaudit.detectors.interface import GRID, Array
+from melaudit.measurements import GRID, Array
 
 Planted = Callable[[int, int, int], tuple[Array, Array, Array]]
 

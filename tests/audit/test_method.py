@@ -20,9 +20,10 @@ from melaudit.audit.prepare.preparation import prepare
 from melaudit.detectors.checks.class_sensitivity import ClassSensitivity
 from melaudit.detectors.checks.conservation import Conservation
 from melaudit.detectors.checks.faithfulness import Faithfulness
-from melaudit.detectors.interface import Array, Batch, Detector, Measurements, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import RelevanceError
 from melaudit.findings import Check, CheckStatus, Trust, Verdict
+from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.relevance import Explainer
 from melaudit.relevance.dataflow.engine import DataflowEngine

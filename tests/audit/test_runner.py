@@ -16,15 +16,16 @@ from torch import nn
 from melaudit.audit import runner
 from melaudit.audit.measure import learn_words as vocabularies
 from melaudit.audit.measure import store
-from melaudit.audit.measure.sweep import sample
 from melaudit.audit.measure.visual_words import load
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.outside_lesion import OutsideLesion
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import Verdict
+from melaudit.images.sampling import sample
+from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.reports import Sharing, read_record, render_report, schema
 from melaudit.reports.interface import Record

@@ -13,7 +13,8 @@ from torch import Tensor
 from torchvision import models
 from torchvision.transforms import v2
 
-from melaudit.detectors.interface import Batch, Detector, Measurements, Result
+from melaudit.detectors.interface import Batch, Detector, Result
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 Examine = Callable[..., Sequence[Result]]

@@ -16,9 +16,10 @@ from scipy import ndimage, stats
 from melaudit.artifacts.interface import Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing as Ring
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import GRID, Batch, Measurements, Result, locate
+from melaudit.detectors.interface import Batch, Result, locate
 from melaudit.detectors.measures.regions import Stratum, excess, pooled, shares
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Trust
+from melaudit.measurements import GRID, Measurements
 
 
 def detector() -> ArtifactDetector:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from melaudit.detectors.border_relevance import BorderRelevance
-from melaudit.detectors.interface import Batch, Measurements
+from melaudit.detectors.interface import Batch
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
+from melaudit.measurements import Measurements
 
 Make = Callable[..., Measurements]
 SIDE = 60

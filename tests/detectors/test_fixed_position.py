@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from melaudit.detectors.fixed_position import FixedPosition
-from melaudit.detectors.interface import GRID, Measurements
 from melaudit.detectors.measures.recurrence import coherence, detail, floor_of, places, structure
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
+from melaudit.measurements import GRID, Measurements
 
 MakeMeasurements = Callable[..., Measurements]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from melaudit.detectors.interface import Measurements
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
+from melaudit.measurements import Measurements
 
 MakeMeasurements = Callable[..., Measurements]
 LABELS = np.repeat([0, 1], 60)

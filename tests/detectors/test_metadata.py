@@ -12,11 +12,11 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from melaudit.detectors.interface import Measurements
 from melaudit.detectors.measures.encoding import encode
 from melaudit.detectors.measures.subgroups import gaps, grouping
 from melaudit.detectors.metadata import Metadata
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
+from melaudit.measurements import Measurements
 
 MakeMeasurements = Callable[..., Measurements]
 

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from melaudit.audit.conclude.conclusions import control_false_alarms
-from melaudit.detectors.interface import Measurements, Pictures
 from melaudit.detectors.measures.signatures import SIDE
 from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
+from melaudit.measurements import Measurements, Pictures
 
 Make = Callable[..., Measurements]
 N = 200

@@ -9,9 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from melaudit.detectors.interface import GRID, Batch, Measurements
+from melaudit.detectors.interface import Batch
 from melaudit.detectors.outside_lesion import OutsideLesion, paired, widened
 from melaudit.findings import Finding, NotFound, Rung, Skipped
+from melaudit.measurements import GRID, Measurements
 from melaudit.relevance import Explainer
 
 MakeMeasurements = Callable[..., Measurements]

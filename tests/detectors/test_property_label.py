@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from melaudit.audit.conclude.conclusions import control_false_alarms
-from melaudit.detectors.interface import Measurements, Result
+from melaudit.detectors.interface import Result
 from melaudit.detectors.measures.properties import PROPERTIES, measured
 from melaudit.detectors.property_label import PropertyLabel
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
+from melaudit.measurements import Measurements
 
 Make = Callable[..., Measurements]
 Columns = dict[str, NDArray[np.float32]]

@@ -13,8 +13,9 @@ from torchvision.datasets import ImageFolder
 from melaudit.errors import DatasetError
 from melaudit.images.annotations import interpret
 from melaudit.images.dataset import Dataset, open_dataset
-from melaudit.images.files import Omissions, visible
+from melaudit.images.files import Omissions
 from melaudit.images.tables import read_table
+from melaudit.wording.names import visible
 
 
 def put(root: Path, *names: str | bytes, content: bytes = b"pixels") -> Path:

@@ -12,8 +12,9 @@ from zennit.composites import EpsilonPlus
 
 from melaudit.errors import ConfigurationError, RelevanceError
 from melaudit.relevance import Attribution, Explainer
+from melaudit.relevance.arithmetic import exact
 from melaudit.relevance.batches import Parts, join
-from melaudit.relevance.engines.choice import choose_engine, exact
+from melaudit.relevance.engines.choice import choose_engine
 from melaudit.relevance.engines.composites import NAMES, find_composite
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from melaudit.detectors.interface import Detector, Measurements, Result
+from melaudit.detectors.interface import Detector, Result
 from melaudit.findings import (
     Check,
     CheckStatus,
@@ -21,6 +21,7 @@ from melaudit.findings import (
     Trust,
     severity_of,
 )
+from melaudit.measurements import Measurements
 
 ALPHA = 0.05
 """Expected share of false claims among all that a run makes."""

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from scipy.stats import binom, false_discovery_control
 
 from melaudit.detectors.artifact import FEWEST
-from melaudit.detectors.interface import Measurements
 from melaudit.detectors.measures.regions import Stratum, excess
 from melaudit.detectors.rungs.attention import looks
-from melaudit.detectors.rungs.dependence import ALPHA, LEAST_SHARE, log_odds, turned
+from melaudit.detectors.rungs.dependence import ALPHA, LEAST_SHARE
 from melaudit.detectors.rungs.dependence import FEWEST as FEWEST_TRIALS
 from melaudit.detectors.rungs.opportunity import associate
+from melaudit.detectors.rungs.trials import log_odds, turned
 from melaudit.findings import Control, Trust
+from melaudit.measurements import Measurements
 from melaudit.wording.sentences import many, percent, points
 
 DRAWS = 20

@@ -21,10 +21,11 @@ from melaudit.artifacts.interface import RGB, Artifact, Kinds, Mask
 from melaudit.artifacts.painting.lesion import without_lesion
 from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
-from melaudit.audit.measure.sweep import Observer
-from melaudit.detectors.interface import Array, Edit, Measurements, Trials
-from melaudit.detectors.rungs.dependence import Dependence, depend, left_alone
+from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.detectors.rungs.trials import left_alone
 from melaudit.errors import StoreError
+from melaudit.measurements import Array, Edit, Measurements, Trials
+from melaudit.observer import Observer
 
 PER_CLASS = 40
 """Images of each class that are edited, with the artifact and without."""

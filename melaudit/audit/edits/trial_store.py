@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from melaudit.detectors.interface import Array
+from melaudit.measurements import Array
 from melaudit.publish import publish
 
 STAMP = "stamp"

@@ -22,10 +22,10 @@ from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.enrichment import Bools, Enriched, enriched, traits
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.measure.sweep import Sweep
-from melaudit.detectors.interface import Measurements
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Concept, Skipped, Trust
 from melaudit.images.dataset import Dataset
+from melaudit.measurements import Measurements
 from melaudit.relevance.places import Places
 from melaudit.reports.interface import ConceptView, Detail
 

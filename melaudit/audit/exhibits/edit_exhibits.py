@@ -13,9 +13,10 @@ from melaudit.audit.edits.interventions import DOSES, as_shown, draws
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.exhibits import webp
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import Measurements, Trials
-from melaudit.detectors.rungs.dependence import Dependence, called, depend, log_odds
+from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Finding, Rung
+from melaudit.measurements import Measurements, Trials
 from melaudit.relevance.model.outputs import probabilities
 from melaudit.reports.interface import Curve, Edit, Series, Version
 from melaudit.statistics.estimates import proportion

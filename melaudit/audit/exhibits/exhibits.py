@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from melaudit.audit.measure.sweep import Observer, Sweep
-from melaudit.detectors.interface import Measurements
+from melaudit.audit.measure.sweep import Sweep
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Finding
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import read_image
+from melaudit.measurements import Measurements
+from melaudit.observer import Observer
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import choose_channels
 from melaudit.relevance.model.outputs import predictions, probabilities

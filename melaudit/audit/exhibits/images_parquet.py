@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from melaudit.audit.conclude.outcome import Outcome, class_probabilities
+from melaudit.audit.conclude.outcome import Outcome
+from melaudit.audit.conclude.table import class_probabilities
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.findings import first_clusters

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import Cluster, first_clusters
+from melaudit.measurements import Measurements
 from melaudit.reports.interface import Landscape
 from melaudit.wording.sentences import percent
 

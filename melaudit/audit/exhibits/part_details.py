@@ -10,9 +10,9 @@ from melaudit.audit.exhibits.concepts import detail
 from melaudit.audit.exhibits.exhibits import readable
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.measure.sweep import Sweep
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import Cluster
 from melaudit.images.dataset import Dataset
+from melaudit.measurements import Measurements
 from melaudit.reports.interface import PartView
 
 SHOWN = 4

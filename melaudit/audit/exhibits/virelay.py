@@ -22,11 +22,11 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from melaudit.audit.measure.store import Store
-from melaudit.detectors.interface import GRID
 from melaudit.errors import ConfigurationError, StoreError
 from melaudit.findings import Cluster, Findings, first_clusters
 from melaudit.images.dataset import open_dataset
 from melaudit.images.imagefile import read_image
+from melaudit.measurements import GRID
 from melaudit.publish import publish
 from melaudit.reports import read_findings
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from melaudit.audit.groups.portrait import columns
 from melaudit.audit.groups.suspicion import PARTS
 from melaudit.detectors.confidence import confidence
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import (
     Cluster,
     Evidence,
@@ -27,6 +26,7 @@ from melaudit.findings import (
     Suppression,
     severity_of,
 )
+from melaudit.measurements import Measurements
 from melaudit.statistics.estimates import Estimate, paired_mean, two_samples
 from melaudit.wording.sentences import interval, many, percent
 

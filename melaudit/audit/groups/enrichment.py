@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.statistics.estimates import Estimate, benjamini_hochberg, odds_ratio
+from melaudit.statistics.correction import benjamini_hochberg
+from melaudit.statistics.estimates import Estimate, odds_ratio
 
 Bools = NDArray[np.bool_]
 

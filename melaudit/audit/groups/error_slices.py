@@ -16,9 +16,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 from melaudit.audit.groups.embedding import CHUNK, fit
 from melaudit.audit.groups.enrichment import Bools, Enriched, enriched, traits
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import Skipped, Slice
-from melaudit.statistics.estimates import benjamini_hochberg, odds_ratio, proportion
+from melaudit.measurements import Measurements
+from melaudit.statistics.correction import benjamini_hochberg
+from melaudit.statistics.estimates import odds_ratio, proportion
 from melaudit.wording.sentences import percent
 
 ALPHA = 0.05

@@ -22,9 +22,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import moments
-from melaudit.detectors.interface import Measurements
 from melaudit.errors import DatasetError
 from melaudit.findings import Cluster, Probe, Skipped, first_clusters
+from melaudit.measurements import Measurements
 from melaudit.publish import publish
 from melaudit.statistics.estimates import proportion
 

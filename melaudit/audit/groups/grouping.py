@@ -19,8 +19,9 @@ from melaudit.audit.groups.prototypes import prototypes
 from melaudit.audit.groups.suppression import suppress
 from melaudit.audit.groups.suspicion import suspicious_clusters
 from melaudit.audit.measure.visual_words import Vocabulary
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import Cluster, Outlier, Prototype, Skipped, Slice, Trust
+from melaudit.measurements import Array, Measurements
 
 TRIED = 3
 """Clusters whose channels are suppressed, the most suspicious ones."""

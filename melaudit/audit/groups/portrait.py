@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.enrichment import Bools, Enriched
 from melaudit.audit.measure.thumbnails import duplicated, likeness
-from melaudit.detectors.interface import GRID, Measurements
+from melaudit.measurements import GRID, Measurements
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

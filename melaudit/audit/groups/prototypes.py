@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from melaudit.audit.groups.embedding import fit
 from melaudit.audit.groups.mixture import ALPHA, PER_COMPONENT, Mixture, mixture
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import Outlier, Prototype
+from melaudit.measurements import Measurements
 from melaudit.wording.sentences import percent
 
 FEWEST = 5

@@ -17,9 +17,9 @@ from scipy.optimize import linear_sum_assignment
 
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.portrait import marking_channels
-from melaudit.detectors.interface import Measurements
-from melaudit.detectors.rungs.dependence import called, log_odds
+from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Suppression
+from melaudit.measurements import Measurements
 from melaudit.statistics.estimates import two_samples
 
 TRIED = 24

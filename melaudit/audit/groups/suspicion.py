@@ -17,8 +17,8 @@ from melaudit.audit.groups.exclusive import SAME, Counted, Part, counted, exclus
 from melaudit.audit.groups.portrait import Portrait, columns, portray
 from melaudit.audit.groups.strategies import Strategy, smallest_group, strategies
 from melaudit.audit.measure.visual_words import Vocabulary
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import Cluster, Exclusive, Skipped
+from melaudit.measurements import Measurements
 from melaudit.wording.sentences import percent
 
 MOST = {

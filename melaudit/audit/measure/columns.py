@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from melaudit.detectors.interface import GRID, Array
+from melaudit.measurements import GRID, Array
 
 ATTENDED = 8
 """Channels whose attention is kept for each image."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from melaudit.audit.measure.sweep import Observer, Sweep, sample
+from melaudit.audit.measure.sweep import Sweep
 from melaudit.audit.measure.visual_words import (
     SAMPLED,
     SIDES,
@@ -19,6 +19,8 @@ from melaudit.audit.measure.visual_words import (
 )
 from melaudit.images.dataset import Dataset
 from melaudit.images.decoding import ImageStream
+from melaudit.images.sampling import sample
+from melaudit.observer import Observer
 
 KEPT = "words.npz"
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from melaudit.detectors.interface import Array
 from melaudit.errors import StoreError
+from melaudit.measurements import Array
 from melaudit.publish import publish
 
 SHARD = 512

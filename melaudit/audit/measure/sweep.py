@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,33 +20,19 @@ from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.thumbnails import thumbnail
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import Array, Batch, Detector
+from melaudit.detectors.interface import Batch, Detector
 from melaudit.errors import DetectorError
 from melaudit.images.dataset import Dataset
 from melaudit.images.decoding import ImageStream, Loaded
 from melaudit.images.knowledge import Knowledge, Shown
 from melaudit.images.preprocessing import Preprocessing
+from melaudit.measurements import Array
+from melaudit.observer import Observer
 from melaudit.relevance import Attribution, Explainer
 from melaudit.relevance.model.outputs import predictions
 
 FEW = 4
 """Images of a run on which the most expensive probes run."""
-
-
-class Observer(Protocol):
-    """Whoever watches a run: a progress bar, a log, nobody."""
-
-    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
-        """Begin a stage of `total` images, or of unknown length."""
-        ...
-
-    def advance(self, images: int, computed: bool = True) -> None:
-        """Count finished images; `computed` is False for those an earlier run had finished."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Say something the user must know."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -95,17 +80,6 @@ class Sweep:
         few = np.zeros_like(self.sampled)
         few[rows[spread]] = True
         return few
-
-
-def sample(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.bool_]:
-    """Choose about `size` rows, spread evenly over the labels: (n,) mask, the same for a seed."""
-    rng = np.random.default_rng(seed)
-    chosen = np.zeros(len(labels), bool)
-    queues = [list(rng.permutation(np.flatnonzero(labels == label))) for label in np.unique(labels)]
-    for turn in range(min(size, len(labels))):
-        queues = [queue for queue in queues if queue]
-        chosen[queues[turn % len(queues)].pop()] = True
-    return chosen
 
 
 def sweep(

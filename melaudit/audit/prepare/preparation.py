@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.registry import artifacts
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.detectors.interface import Pictures
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
+from melaudit.measurements import Pictures
 from melaudit.models.architectures import LoadedModel, load_model
 
 POSITIVE_NAMES = ("malignant", "melanoma", "mel", "positive", "cancer", "disease", "1")

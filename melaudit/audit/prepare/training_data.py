@@ -21,14 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.registry import artifacts
-from melaudit.audit.measure.sweep import Observer, sample
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
-from melaudit.detectors.interface import Pictures
 from melaudit.detectors.measures.signatures import SIDE, signature
 from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.imagefile import read_image, shrink
+from melaudit.images.sampling import sample
+from melaudit.measurements import Pictures
+from melaudit.observer import Observer
 from melaudit.publish import publish
 
 Training = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]

@@ -31,8 +31,9 @@ import numpy as np
 import torch
 
 from melaudit.detectors.checks.grading import grade
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 

@@ -32,8 +32,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from melaudit.detectors.checks.grading import amount, grade, worse
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 

@@ -37,9 +37,10 @@ import torch
 
 from melaudit.detectors.checks.class_sensitivity import cosines
 from melaudit.detectors.checks.grading import amount, grade
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 COLUMNS = ("applied", "cosine", "ratio", "other_ratio", "books")

@@ -39,9 +39,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Array, Measurements
 from melaudit.statistics.estimates import mean_difference
 from melaudit.wording.sentences import many
 

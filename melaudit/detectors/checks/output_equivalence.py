@@ -27,9 +27,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from melaudit.detectors.checks.grading import amount, grade
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 

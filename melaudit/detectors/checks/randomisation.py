@@ -41,9 +41,10 @@ from torch.nn import functional
 
 from melaudit.detectors.checks.class_sensitivity import cosines
 from melaudit.detectors.checks.grading import grade
-from melaudit.detectors.interface import GRID, Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import GRID, Array, Measurements
 from melaudit.wording.sentences import many
 
 DEPTHS = {"head": 1e-9, "half": 0.5, "all": 1.0}

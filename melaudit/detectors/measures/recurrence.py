@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from melaudit.detectors.interface import GRID
+from melaudit.measurements import GRID
 
 Array = NDArray[np.float64]
 

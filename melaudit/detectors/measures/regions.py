@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from melaudit.detectors.interface import GRID
+from melaudit.measurements import GRID
 from melaudit.statistics.estimates import CHUNK, Estimate
 
 Array = NDArray[np.float64]

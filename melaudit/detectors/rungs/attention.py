@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Words
-from melaudit.detectors.interface import Measurements
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
 from melaudit.findings import Evidence, NotFound, Rung, Table, Trust
-from melaudit.statistics.estimates import minimum_detectable_difference
+from melaudit.measurements import Measurements
+from melaudit.statistics.power import minimum_detectable_difference
 from melaudit.wording.sentences import interval, percent, ratio
 
 FEWEST = 5

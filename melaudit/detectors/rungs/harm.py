@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Words
-from melaudit.detectors.interface import Measurements, Trials
-from melaudit.detectors.rungs.dependence import ALPHA, FEWEST, Dependence, Effect, called
+from melaudit.detectors.rungs.dependence import ALPHA, FEWEST, Dependence, Effect
+from melaudit.detectors.rungs.trials import called
 from melaudit.findings import Evidence, Rung, Table
+from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.estimates import Estimate, paired_mean, proportion, two_samples
 from melaudit.wording.sentences import interval, many, percent, points
 

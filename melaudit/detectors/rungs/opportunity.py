@@ -8,12 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.findings import Evidence, NotFound, Rung, Table
-from melaudit.statistics.estimates import (
-    Estimate,
-    common_odds_ratio,
-    minimum_detectable_odds_ratio,
-    odds_ratio,
-)
+from melaudit.statistics.estimates import Estimate, common_odds_ratio, odds_ratio
+from melaudit.statistics.power import minimum_detectable_odds_ratio
 from melaudit.wording.sentences import interval, many, ratio
 
 LEAST_ODDS = 1.5

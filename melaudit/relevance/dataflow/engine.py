@@ -20,14 +20,13 @@ from torch.utils.hooks import RemovableHandle
 from zennit.core import Composite
 
 from melaudit.errors import RelevanceError
+from melaudit.relevance.arithmetic import exact, fast
 from melaudit.relevance.dataflow.custom_functions import seen_through
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.linear_maps import Kernels
 from melaudit.relevance.dataflow.passes import Pass
 from melaudit.relevance.dataflow.rulebook import Rulebook
-from melaudit.relevance.engines.choice import exact
 from melaudit.relevance.interface import Attribution
-from melaudit.relevance.layout import fast
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import find_layer, first_tensor
 from melaudit.relevance.model.outputs import find_logits

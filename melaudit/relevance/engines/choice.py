@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
-import torch
 from torch import nn
 from zennit.core import Composite
 
@@ -77,36 +73,3 @@ def build_engine(
     from melaudit.relevance.dataflow.engine import DataflowEngine
 
     return DataflowEngine(model, rules, num_classes=num_classes, biased=biased)
-
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """Multiply float32 as float32: no TF32 on a GPU, whose 10 bits would show in the maps.
-
-    Torch has two sets of switches for this and refuses to read the old one where they disagree, so
-    both are turned and both are put back.
-    """
-    backends: Any = torch.backends
-    operations = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
-    precisions = [operation.fp32_precision for operation in operations]
-    switches = [(b, _allows(b)) for b in (backends.cudnn, backends.cuda.matmul)]
-    try:
-        for switch, _ in switches:
-            switch.allow_tf32 = False
-        for operation in operations:
-            operation.fp32_precision = "ieee"
-        yield
-    finally:
-        for switch, allowed in switches:
-            if allowed is not None:
-                switch.allow_tf32 = allowed
-        for operation, precision in zip(operations, precisions, strict=True):
-            operation.fp32_precision = precision
-
-
-def _allows(switch: Any) -> bool | None:
-    """Read the old switch; None where the user's own settings already disagree."""
-    try:
-        return bool(switch.allow_tf32)
-    except RuntimeError:
-        return None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from melaudit.audit.conclude.conclusions import conclude, control_false_alarms, trust
-from melaudit.detectors.interface import Array, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import (
     Check,
     CheckStatus,
@@ -16,6 +16,7 @@ from melaudit.findings import (
     Skipped,
     Trust,
 )
+from melaudit.measurements import Array, Measurements
 
 
 def evidence(rung: Rung, p: float | None, reached: bool = True) -> Evidence:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from melaudit.audit.conclude.outcome import groups, measured
+from melaudit.audit.conclude.table import groups, measured
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.images.dataset import open_dataset

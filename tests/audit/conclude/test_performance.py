@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from melaudit.audit.conclude.performance import doubts, performance
-from melaudit.detectors.interface import Array
+from melaudit.measurements import Array
 
 CLASSES = ("benign", "malignant")
 

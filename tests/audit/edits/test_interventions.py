@@ -20,11 +20,11 @@ from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.audit.exhibits.edit_exhibits import edit_exhibits
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import Measurements
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.findings import Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 Make = Callable[..., Measurements]

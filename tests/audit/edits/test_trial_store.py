@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from melaudit.audit.edits.trial_store import TrialStore
-from melaudit.detectors.interface import Array
+from melaudit.measurements import Array
 
 ARRAYS: dict[str, Array] = {
     "edits": np.array('[{"id": "add"}]'),

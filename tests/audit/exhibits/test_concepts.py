@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from melaudit.audit.exhibits import concepts as module
 from melaudit.audit.exhibits.concepts import FEWEST, chosen, concepts, strongest, window
 from melaudit.audit.measure.sweep import Sweep
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import Cluster, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 SIDE = 48

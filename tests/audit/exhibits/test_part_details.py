@@ -15,10 +15,10 @@ from torch import nn
 from melaudit.audit.exhibits.part_details import PICTURES, part_details
 from melaudit.audit.measure.sweep import Sweep
 from melaudit.audit.measure.visual_words import Vocabulary
-from melaudit.detectors.interface import Measurements
 from melaudit.findings import Cluster, Exclusive, Trust
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.preprocessing import resolve
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 SIDE, CELLS, N = 64, 16, 12

@@ -17,9 +17,9 @@ from PIL import Image
 from melaudit.audit.exhibits.virelay import SIDE, export_virelay
 from melaudit.audit.measure.store import Store
 from melaudit.cli import main
-from melaudit.detectors.interface import GRID
 from melaudit.errors import StoreError
 from melaudit.findings import Cluster
+from melaudit.measurements import GRID
 from melaudit.reports import write_findings
 from tests.reports.conftest import record
 

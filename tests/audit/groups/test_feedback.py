@@ -15,9 +15,9 @@ from melaudit.audit.groups.feedback import (
     unsafe,
     write_suspicious,
 )
-from melaudit.detectors.interface import Array, Measurements
 from melaudit.errors import DatasetError
 from melaudit.findings import Cluster, Trust
+from melaudit.measurements import Array, Measurements
 
 
 def measurements(concepts: Array, ids: tuple[str, ...] | None = None) -> Measurements:

@@ -6,8 +6,8 @@ import pytest
 from melaudit.audit.groups.error_slices import margins, slices
 from melaudit.audit.groups.mixture import mixture, tail
 from melaudit.audit.groups.prototypes import prototypes
-from melaudit.detectors.interface import Array, Measurements
 from melaudit.findings import Trust
+from melaudit.measurements import Array, Measurements
 
 N = 240
 

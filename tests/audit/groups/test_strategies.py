@@ -7,7 +7,7 @@ import pytest
 
 from melaudit.audit.groups.embedding import pooled
 from melaudit.audit.groups.strategies import smallest_group, strategies
-from melaudit.detectors.interface import GRID, Array
+from melaudit.measurements import GRID, Array
 
 Planted = Callable[[int, int, int], tuple[Array, Array, Array]]
 

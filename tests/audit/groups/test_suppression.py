@@ -13,8 +13,8 @@ import torch
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.cluster_findings import carried, cluster_findings, looks
 from melaudit.audit.groups.suppression import FEWEST, TRIED, design, placebo, suppress
-from melaudit.detectors.interface import GRID, Array, Measurements
 from melaudit.findings import Cluster, Finding, NotFound, Rung, Severity, Suppression, Trust
+from melaudit.measurements import GRID, Array, Measurements
 
 CHANNELS = 64
 MARKS = [3, 7, 11, 15]

@@ -18,8 +18,8 @@ from melaudit.audit.groups.portrait import (
 from melaudit.audit.groups.strategies import Strategy
 from melaudit.audit.groups.suspicion import MOST, Group, joined, parts, reasons, suspicious_clusters
 from melaudit.audit.measure.visual_words import Vocabulary
-from melaudit.detectors.interface import Array, Measurements
 from melaudit.findings import Exclusive, Trust
+from melaudit.measurements import Array, Measurements
 
 Planted = Callable[[int, int, int], tuple[Array, Array, Array]]
 

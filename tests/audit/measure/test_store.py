@@ -7,8 +7,8 @@ import pytest
 
 from melaudit.audit.measure import store as store_module
 from melaudit.audit.measure.store import Store
-from melaudit.detectors.interface import Array
 from melaudit.errors import StoreError
+from melaudit.measurements import Array
 
 
 @pytest.fixture(autouse=True)

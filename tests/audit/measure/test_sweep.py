@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from melaudit.audit.measure.sweep import FEW, Sweep, sample
+from melaudit.audit.measure.sweep import FEW, Sweep
+from melaudit.images.sampling import sample
 
 
 def plan(sampled: Any) -> Sweep:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from melaudit.audit.measure.thumbnails import SIDE, duplicated, likeness, thumbnail
-from melaudit.detectors.interface import Array
+from melaudit.measurements import Array
 
 
 def pictures(n: int, seed: int) -> Array:

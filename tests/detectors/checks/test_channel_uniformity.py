@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from zennit.layer import Sum
 
 from melaudit.detectors.checks.channel_uniformity import ChannelUniformity, misfit, pairwise_cosines
-from melaudit.detectors.interface import Measurements, Result
+from melaudit.detectors.interface import Result
 from melaudit.errors import RelevanceError
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 from melaudit.relevance.engines.zennit import ZennitEngine
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from zennit.composites import GuidedBackprop
 
 from melaudit.detectors.checks.class_sensitivity import ClassSensitivity, cosines, least_likely
-from melaudit.detectors.interface import Measurements, Result
+from melaudit.detectors.interface import Result
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 Make = Callable[..., Measurements]

@@ -16,8 +16,9 @@ from torchvision.models.resnet import BasicBlock
 
 from melaudit.detectors.checks.conservation import Conservation
 from melaudit.detectors.checks.grading import amount
-from melaudit.detectors.interface import Measurements, Result
+from melaudit.detectors.interface import Result
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 Make = Callable[..., Measurements]

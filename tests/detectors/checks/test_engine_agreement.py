@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from melaudit.detectors.checks.engine_agreement import EngineAgreement
-from melaudit.detectors.interface import Measurements, Result
+from melaudit.detectors.interface import Result
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Measurements
 from melaudit.relevance import Attribution, Explainer, explainer
 from melaudit.relevance.dataflow.engine import DataflowEngine
 

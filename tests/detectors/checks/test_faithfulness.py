@@ -19,9 +19,10 @@ from melaudit.detectors.checks.faithfulness import (
     target_logit,
     without,
 )
-from melaudit.detectors.interface import Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.errors import RelevanceError
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 Make = Callable[..., Measurements]

@@ -15,9 +15,10 @@ from melaudit.detectors.checks.output_equivalence import (
     largest_difference,
     relative,
 )
-from melaudit.detectors.interface import Measurements, Result
+from melaudit.detectors.interface import Result
 from melaudit.errors import RelevanceError
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 Make = Callable[..., Measurements]

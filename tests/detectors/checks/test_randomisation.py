@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from melaudit.detectors.checks.randomisation import DEPTHS, Randomisation, pooled
-from melaudit.detectors.interface import GRID, Batch, Measurements, Result
+from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.measurements import GRID, Measurements
 from melaudit.relevance import Attribution, Explainer
 
 Make = Callable[..., Measurements]

@@ -13,17 +13,11 @@ from scipy import stats
 
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import Edit, Measurements, Trials
-from melaudit.detectors.rungs.dependence import (
-    Dependence,
-    called,
-    depend,
-    left_alone,
-    log_odds,
-    turned,
-)
+from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.harm import harm
+from melaudit.detectors.rungs.trials import called, left_alone, log_odds, turned
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
+from melaudit.measurements import Edit, Measurements, Trials
 
 Make = Callable[..., Measurements]
 WORDS = DarkRing().words

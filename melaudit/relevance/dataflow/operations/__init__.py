@@ -16,14 +16,14 @@ from melaudit.relevance.dataflow.operations import (
     products,
     sums,
 )
-from melaudit.relevance.dataflow.operations.gradients import (
+from melaudit.relevance.dataflow.operations.unknown import PASSIVE, unknown
+from melaudit.relevance.dataflow.rearrangements import (
     ARRANGEMENTS,
     REARRANGEMENTS,
     RECTIFIERS,
     SIGN_KEEPERS,
     moves,
 )
-from melaudit.relevance.dataflow.operations.unknown import PASSIVE, unknown
 
 __all__ = [
     "ARRANGEMENTS",

@@ -1,0 +1,80 @@
+"""Decisions before and after an edit: log-odds, predicted class, and the edit that does nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from melaudit.measurements import Edit, Trials
+
+LEFT_ALONE = "left_alone"
+"""Begins the ids of the placebo that every edit has: nothing is done."""
+
+
+Logits = NDArray[np.float32]
+
+
+Rows = NDArray[np.int64]
+
+
+Values = NDArray[np.float64]
+
+
+def log_odds(logits: Logits, kind: int) -> Values:
+    """Return the log-odds (m,) of a class from logits (m, K); one logit speaks for class 1."""
+    values = logits.astype(np.float64)
+    if values.shape[1] == 1:
+        return values[:, 0] if kind == 1 else -values[:, 0]
+    others = np.delete(values, kind, axis=1)
+    out: Values = values[:, kind] - logsumexp(others, axis=1)
+    return out
+
+
+def called(logits: Logits | Values, kind: int) -> NDArray[np.bool_]:
+    """Tell (m,) whether logits (m, K) decide for a class."""
+    chosen: NDArray[np.bool_] = logits.argmax(1) == kind
+    if logits.shape[1] == 1:
+        chosen = (logits[:, 0] > 0) == (kind == 1)
+    return chosen
+
+
+def turned(logits: Logits, kind: int, shift: float) -> float:
+    """Return by how much the share called so changes when log-odds all move by `shift`.
+
+    Moving the log-odds of a class by d is adding d to its logit, of logits (m, K).
+    """
+    moved = logits.astype(np.float64)
+    if moved.shape[1] == 1:
+        moved = moved + (shift if kind == 1 else -shift)
+    else:
+        moved[:, kind] += shift
+    before, after = called(logits, kind), called(moved, kind)
+    return float(after.mean() - before.mean())
+
+
+def left_alone(trials: Trials) -> Trials:
+    """Return the trials with one placebo more for each edit: the picture left alone.
+
+    Where all placebos move decisions the other way, an artifact that does nothing would seem to
+    act beyond them; beyond this one it does not.
+    """
+    edits, edit, at = list(trials.edits), [trials.edit], [np.arange(len(trials.rows))]
+    for name in ("add", "remove"):
+        chosen = [i for i, e in enumerate(trials.edits) if e.id == name]
+        same = np.flatnonzero(np.isin(trials.edit, chosen))
+        if len(same):
+            edit.append(np.full(len(same), len(edits)))
+            at.append(same)
+            edits.append(Edit(f"{LEFT_ALONE}.{name}", "the picture left alone", name))
+    rows = np.concatenate(at)
+    added = np.arange(len(rows)) >= len(trials.rows)
+    return Trials(
+        edits=tuple(edits),
+        edit=np.concatenate(edit),
+        rows=trials.rows[rows],
+        dose=trials.dose[rows],
+        before=trials.before[rows],
+        after=np.where(added[:, None], trials.before[rows], trials.after[rows]),
+        distance=np.where(added, np.nan, trials.distance[rows]),
+    )

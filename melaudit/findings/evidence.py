@@ -1,0 +1,174 @@
+"""Evidence, and what is claimed from it: findings, what was not found, what was skipped, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is, from the highest rung of evidence it reached."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info up to 4 for critical: for ordering and thresholds."""
+        return list(Severity).index(self)
+
+
+class Rung(StrEnum):
+    """The ladder of evidence; each rung has a statistic of its own."""
+
+    OPPORTUNITY = "opportunity"
+    """The data allow the shortcut: artifact and label are associated."""
+    ATTENTION = "attention"
+    """The model looks there: relevance in excess of a null."""
+    DEPENDENCE = "dependence"
+    """The model uses it: adding or removing the artifact changes the decision."""
+    HARM = "harm"
+    """It costs: sensitivity or specificity changes."""
+
+    @property
+    def rank(self) -> int:
+        """0 for opportunity up to 3 for harm."""
+        return list(Rung).index(self)
+
+
+class Verdict(StrEnum):
+    """The one word an audit ends with."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    WARN = "warn"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Trust(StrEnum):
+    """Whether the relevance maps of this run may be believed."""
+
+    TRUSTED = "trusted"
+    DEGRADED = "degraded"
+    UNUSABLE = "unusable"
+
+
+class CheckStatus(StrEnum):
+    """The outcome of one explanation check."""
+
+    PASS = "pass"  # noqa: S105 - an outcome, not a password
+    DEGRADED = "degraded"
+    FAIL = "fail"
+
+
+def severity_of(reached: Collection[Rung], tested: Collection[Rung] = ()) -> Severity:
+    """Return how bad a finding is by the rungs it reached, among those that were tested.
+
+    A model that uses what the labels reward has learned a shortcut; one that uses it although they
+    do not may have other reasons. Looking counts less where use was tested and not seen.
+    """
+    rewarded = Rung.OPPORTUNITY in reached
+    if Rung.HARM in reached:
+        return Severity.CRITICAL if rewarded else Severity.HIGH
+    if Rung.DEPENDENCE in reached:
+        return Severity.HIGH if rewarded else Severity.MEDIUM
+    if Rung.ATTENTION in reached:
+        return Severity.LOW if Rung.DEPENDENCE in tested else Severity.MEDIUM
+    return Severity.LOW if reached else Severity.INFO
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One statistic on one rung of a finding."""
+
+    rung: Rung
+    name: str
+    """What was estimated, in the field's words: "odds ratio", "relevance excess on the ring"."""
+    estimate: float
+    ci_low: float
+    ci_high: float
+    """Ends of the 95 % interval."""
+    p_value: float | None
+    q_value: float | None
+    """The p-value after Benjamini-Hochberg over everything this run tested; None before that."""
+    n: int
+    """Images the estimate rests on."""
+    null: str
+    """The hypothesis it was tested against, in words."""
+    reached: bool
+    """Whether the statistic carries the rung (effect large enough, interval clear of the null)."""
+    statement: str
+    """The statistic as a sentence with counts a person can picture."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table that belongs to a finding, ready to show."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim about the model and the chain of evidence under it."""
+
+    id: str
+    """Stable between runs: names the claim, never a count."""
+    detector: str
+    title: str
+    severity: Severity
+    confidence: float
+    """0 to 1, from the statistics and the health of the maps."""
+    rung: Rung
+    """The highest rung reached."""
+    artifact: str | None
+    classes: tuple[str, ...]
+    statement: str
+    """The claim in one sentence, worded by the weakest evidence it rests on."""
+    evidence: tuple[Evidence, ...]
+    images: tuple[str, ...]
+    """Ids of the affected images, the most telling first."""
+    remedy: str
+    does_not_show: str
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A detector that could not be applied, and why: a result, never a silence."""
+
+    detector: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """Something that was looked for in vain, and how small an effect would have been seen."""
+
+    artifact: str
+    n: int
+    minimum_detectable_effect: float | None
+    """On the scale named by `effect`; None when the test has no such figure."""
+    effect: str
+    """What the figure measures, with its unit: "odds ratio"."""
+    statement: str
+    p_value: float | None = None
+    """Of the test that found nothing: it counts when the run's false alarms are controlled."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question put to the explanations themselves."""
+
+    id: str
+    status: CheckStatus
+    value: float | None
+    threshold: float
+    statement: str
+    """What was asked, the figure and what it means, in a sentence or two."""

@@ -1,0 +1,122 @@
+"""What the pass measured and what edits showed: the values that detectors conclude from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.findings import Trust
+
+Array = NDArray[Any]
+
+
+GRID = 32
+"""Side of the low-resolution maps and masks kept for every image (divides 128, 224, 256, 384)."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One way in which images were edited."""
+
+    id: str
+    """"add", "remove", "bare" (the artifact on skin without a lesion), or a placebo's id."""
+    title: str
+    """What was done, in words: "a black ring painted on"."""
+    placebo_for: str | None = None
+    """"add" or "remove" for a placebo of that edit, which should mean nothing."""
+    look_alike: str | None = None
+    """For a placebo that shares a property with the artifact: what the cue is if it acts alike."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What the model said of images with and without one artifact: m trials, each one edit."""
+
+    edits: tuple[Edit, ...]
+    edit: NDArray[np.int64]
+    """(m,) index into `edits`."""
+    rows: NDArray[np.int64]
+    """(m,) row of the `Measurements` that was edited."""
+    dose: NDArray[np.float64]
+    """(m,) 0 to 1."""
+    before: NDArray[np.float32]
+    """(m, K) logits of the picture as it was, by the same path as the edited one."""
+    after: NDArray[np.float32]
+    """(m, K) logits of the edited picture."""
+    distance: NDArray[np.float64]
+    """(m,) how far the edited picture lies from natural ones in the model's own features, in units
+    of the usual distance between natural ones; NaN where it was not measured."""
+
+    def of(self, identity: str, dose: float = 1.0) -> NDArray[np.int64]:
+        """Return the trials of one edit at one dose, in the order of the rows edited."""
+        chosen = [i for i, edit in enumerate(self.edits) if edit.id == identity]
+        found = np.flatnonzero(np.isin(self.edit, chosen) & np.isclose(self.dose, dose))
+        ordered: NDArray[np.int64] = found[np.argsort(self.rows[found], kind="stable")]
+        return ordered
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images that the model was trained on, as far as they were looked at."""
+
+    ids: tuple[str, ...]
+    signatures: NDArray[np.uint8]
+    """(t, d) see `signatures`."""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The whole data set as columns, one row per image that was read; what `conclude` works on."""
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    """(n,) class index; -1 where unknown."""
+    predictions: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    """(n, K)."""
+    classes: tuple[str, ...]
+    positive: int | None
+    """Index of the class that matters (malignant), if told."""
+    columns: Callable[[str], Array]
+    """columns("dark_ring.score") -> (n, ...): one detector's measurement; see `__getitem__`."""
+    layer: str
+    explanations: Trust
+    """TRUSTED while the checks themselves conclude; their joint outcome for all others."""
+    seed: int
+    metadata: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    """Column of the data table -> (n,) cells: text, numbers, None or "" where nothing is known.
+    patient_id, lesion_id, site, sex, age and source go by these names."""
+    groups: NDArray[np.object_] | None = None
+    """(n,) text: rows with the same one show the same patient (or lesion) and are resampled
+    together; an image of unknown patient is a group of its own. None when nothing is known."""
+    labelled: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    """Artifact that no finder knows -> (n,) what the user says: 1 shows it, 0 does not, -1 unknown.
+    """
+    trials: Mapping[str, Trials] = field(default_factory=dict)
+    """Artifact id -> what became of decisions when it was added, removed or imitated."""
+    training: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+    """Artifact id -> (t,) whether the images the model was trained on show it, and their labels."""
+    learned: Pictures | None = None
+    """None where the training images are not known."""
+    skilled: bool = True
+    """False where the predictions do not follow the labels: then nothing the model does is a
+    shortcut to them, and something is wrong with the model or the data."""
+
+    def __getitem__(self, name: str) -> Array:
+        """Return a measured column, named "detector.measurement".
+
+        `relevance.positive` and `relevance.negative` (n, GRID, GRID) float32 always exist: the
+        positive and the negated negative part of each map, each pixel's share of the image's total
+        absolute relevance (both together sum to 1). So do, where there is a `layer`,
+        `relevance.concepts` (n, channels), the channels' relevance divided by the image's sum of
+        absolute channel relevance.
+        Raises KeyError for a name that nothing measured.
+        """
+        return self.columns(name)
