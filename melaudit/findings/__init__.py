@@ -3,11 +3,13 @@
 from melaudit.findings.document import (
     SCHEMA_VERSION,
     Control,
+    DetectorInfo,
     Explanations,
     Findings,
     Inputs,
     Operation,
     Provenance,
+    Subject,
 )
 from melaudit.findings.evidence import (
     Check,
@@ -51,6 +53,7 @@ __all__ = [
     "ColumnPerformance",
     "Concept",
     "Control",
+    "DetectorInfo",
     "Evidence",
     "Exclusive",
     "Explanations",
@@ -70,6 +73,7 @@ __all__ = [
     "Skipped",
     "Slice",
     "SlicePerformance",
+    "Subject",
     "Suppression",
     "Table",
     "Trust",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from melaudit.findings.evidence import Check, Finding, NotFound, Skipped, Trust, Verdict
@@ -16,6 +17,30 @@ from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
 
 SCHEMA_VERSION = "1.0"
+
+
+class Subject(StrEnum):
+    """What a detector asks about."""
+
+    ARTIFACT = "artifact"
+    """Something in the picture that is not the lesion: a row among the artifacts of a report."""
+    EXPLANATIONS = "explanations"
+    """The relevance maps themselves: a check, concluded before everything else."""
+    MODEL = "model"
+    """Anything else about the model, or about the data it was given."""
+
+
+@dataclass(frozen=True)
+class DetectorInfo:
+    """What a detector says of itself, so that a report needs no list of names."""
+
+    id: str
+    title: str
+    subject: Subject
+    asks: str
+    """For a check of the maps: its question, in plain words. Empty for the others."""
+    why: str
+    """For a check of the maps: why its limit is where it is. Empty for the others."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +147,8 @@ class Findings:
     """Channels that matter, those that mark the most suspicious cluster first."""
     probes: tuple[Probe, ...] = ()
     """Of what a reviewer marked; the most frequent first."""
+    detectors: tuple[DetectorInfo, ...] = ()
+    """Everything that took part in the run, in the order it was asked."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

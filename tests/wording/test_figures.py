@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 import melaudit
-from melaudit.reports import render_report
-from melaudit.reports.interface import Record
 from melaudit.wording import figures as wording
 
 
@@ -108,16 +106,6 @@ def test_an_identifier_is_said_in_words() -> None:
 def test_no_line_ends_between_a_figure_and_its_percent_sign() -> None:
     assert wording.bound("62 % (41 % to 90.5 %).") == ("62\u00a0% (41\u00a0% to 90.5\u00a0%).")
     assert wording.bound("a %s, 5 %d and %") == "a %s, 5 %d and %"
-
-
-def test_every_percentage_is_written_with_a_space(records: dict[str, Record]) -> None:
-    shown = []
-    for kind in ("ring", "unusable", "nothing", "unlabelled", "crowd"):
-        tags = re.compile(r"<(style|script)>.*?</\1>|<[^>]*>", re.S)
-        page = tags.sub(" ", render_report(records[kind]))
-        shown += re.findall(r".{0,40}\d[ \u00a0]?%.{0,10}", page)
-    assert len(shown) > 20
-    assert [text for text in shown if re.search(r"\d%", text)] == []
 
 
 def test_no_sentence_is_written_with_a_format_that_leaves_out_the_space() -> None:

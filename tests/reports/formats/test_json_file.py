@@ -41,6 +41,7 @@ def test_the_schema_names_every_field_of_the_vocabulary() -> None:
         "group_performance": "GroupPerformance",
         "column_performance": "ColumnPerformance",
         "not_found": "NotFound",
+        "detector_info": "DetectorInfo",
     }
     for key, definition in [*definitions.items(), ("findings", schema())]:
         if "properties" not in definition:
