@@ -54,9 +54,10 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.detection import USED
 from benchmarks.planted import Case, load, one_thread, plantings, truth
 from benchmarks.rivals import PURE, WHOLE, spray
+from melaudit.audit.conclude.conclusions import worded
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.embedding import fit
-from melaudit.audit.groups.grouping import Grouping
+from melaudit.audit.groups.grouping import group
 from melaudit.audit.groups.mixture import mixture
 from melaudit.audit.measure.learn_words import vocabularies
 from melaudit.audit.measure.store import Store
@@ -152,13 +153,13 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
         write(data, {"train": 2, "test": images}, plantings(case), seed=case.seed + SHIFT)
     ids, planted = truth(case, data)
     table, laboratory, words = measured(case, place / "ckpt.pt", data, ids, made["sizes"]["side"])
-    grouping = Grouping({}, laboratory, words)
-    results = grouping.conclude(table)
+    groups = group(table, {}, laboratory, words)
+    results, _ = worded(groups.claims)
     rungs = [r.rung for r in results if isinstance(r, Finding)]
     rows = np.flatnonzero(table.predictions == MALIGNANT)
     target = planted[rows]
     row_of = {identity: k for k, identity in enumerate(table.ids)}
-    masks = [_mask(cluster.images, row_of, rows) for cluster in grouping.clusters]
+    masks = [_mask(cluster.images, row_of, rows) for cluster in groups.clusters]
     place_of, purity, recall = _best(masks, target)
     usual = _usual(table, rows)
     found = [_mask(r.images, row_of, rows) for r in results if isinstance(r, Finding)]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from melaudit.audit.conclude.conclusions import Conclusions, conclude, trust
+from melaudit.audit.conclude.conclusions import Checked, check_maps, trust
 from melaudit.audit.conclude.table import measured
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.sweep import Known, Sweep, sweep
@@ -55,7 +55,7 @@ class Examined:
     """The concept layer; "" for a model without one, whose maps are audited all the same."""
     known: Known
     """What the checks measured."""
-    conclusions: Conclusions
+    checked: Checked
     notes: tuple[str, ...] = ()
     """Which methods were tried before and failed, each a sentence for the reader."""
 
@@ -109,7 +109,7 @@ def choose_method(
             refusals.append(error)
             notes.append(f"{_name(attempt)} cannot be applied to this model: {error}")
         else:
-            if examined.conclusions.trust is not Trust.UNUSABLE:
+            if examined.checked.trust is not Trust.UNUSABLE:
                 told = (*without, *_told(notes, attempt, observer))
                 return dataclasses.replace(examined, notes=told)
             failed.append(examined)
@@ -182,11 +182,11 @@ def _examine(
         store = Store(folder / f"checks-{name[:16]}", name, few.dataset.ids)
         sweep(plan, few.dataset, store, observer, f"Checking {_name(configuration)}")
     if "row" not in store.names():  # not one of the few can be read, but others may be
-        unknown = Conclusions((), trust(()), (), (), ())
+        unknown = Checked((), trust(()), ())
         return Examined(configuration, layer, Known(rows[:0], {}), unknown)
     table = measured(store, few, layer, configuration.seed)
     known = Known(rows[store.column("row")], {n: store.column(n) for n in _measured(store)})
-    return Examined(configuration, layer, known, conclude(checks, table))
+    return Examined(configuration, layer, known, check_maps(checks, table))
 
 
 def _measured(store: Store) -> Iterator[str]:
@@ -196,7 +196,7 @@ def _measured(store: Store) -> Iterator[str]:
 
 
 def _failures(examined: Examined) -> str:
-    failed = [c for c in examined.conclusions.checks if c.status is CheckStatus.FAIL]
+    failed = [c for c in examined.checked.checks if c.status is CheckStatus.FAIL]
     return ", ".join(check.id.replace("_", " ") for check in failed)
 
 

@@ -220,7 +220,7 @@ def _concepts(
 ) -> tuple[Outcome, tuple[ConceptView, ...]]:
     """Add the channels that matter, and return what a report shows of them."""
     observer.stage("Looking at the channels that matter")
-    table = dataclasses.replace(result.measurements, explanations=result.conclusions.trust)
+    table = dataclasses.replace(result.measurements, explanations=result.checked.trust)
     found, cards, apart = concepts(result.clusters, table, artifacts(store), prepared.dataset, plan)
     skipped = (*result.skipped, *apart)
     return dataclasses.replace(result, concepts=found, skipped=skipped), cards

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
@@ -20,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts import artifacts
-from melaudit.detectors.rungs.opportunity import ALPHA, associate
+from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.dataset import Dataset
 from melaudit.images.looks import RULES, Look, look
 from melaudit.reports.scan import Scan, Scanned
-from melaudit.statistics.correction import benjamini_hochberg
+from melaudit.statistics.correction import settle
 
 if TYPE_CHECKING:
     from melaudit.observer import Observer
@@ -96,7 +95,7 @@ def _rows(
 ) -> tuple[list[Scanned], dict[str, str]]:
     """Associate everything with the labels, the clearest first; and say what failed."""
     named = [(a.id, a.title) for a in artifacts()] + [(rule, RULES[rule][0]) for rule in rules]
-    rows: list[Scanned] = []
+    looked_for: list[tuple[str, str, NDArray[np.bool_], NDArray[np.float64]]] = []
     failed: dict[str, str] = {}
     for k, (identity, title) in enumerate(named):
         failures = [look.failures[k] for look in seen if look.failures[k]]
@@ -105,14 +104,24 @@ def _rows(
             continue
         present = np.array([look.present[k] for look in seen], np.bool_)
         scores = np.array([look.scores[k] for look in seen], np.float64)
-        rows.append(_scanned(identity, title, dataset, present, scores))
-    q_values = benjamini_hochberg([row.p_value for row in rows])
+        looked_for.append((identity, title, present, scores))
+    # What could not be compared is a text, and holds no test.
+    compared = settle([_compared(dataset, present) for _, _, present, _ in looked_for])
     rows = [
-        replace(row, q_value=q, reached=row.reached and q is not None and q <= ALPHA)
-        for row, q in zip(rows, q_values, strict=True)
+        _scanned(identity, title, dataset, present, scores, data)
+        for (identity, title, present, scores), data in zip(looked_for, compared, strict=True)
     ]
     order = sorted(rows, key=lambda r: (not r.reached, 1.0 if r.p_value is None else r.p_value))
     return order, failed
+
+
+def _compared(dataset: Dataset, present: NDArray[np.bool_]) -> Association | str:
+    """Associate an artifact with the labels, or say why that cannot be done."""
+    known = dataset.labels >= 0
+    n, showing = int(known.sum()), int(present[known].sum())
+    if showing < FEWEST or n - showing < FEWEST:
+        return f"fewer than {FEWEST} with or without"
+    return associate(present, dataset.labels, dataset.classes) or "the labels cannot tell"
 
 
 def _scanned(
@@ -121,17 +130,12 @@ def _scanned(
     dataset: Dataset,
     present: NDArray[np.bool_],
     scores: NDArray[np.float64],
+    compared: Association | str,
 ) -> Scanned:
-    """Count one artifact and associate it with the labels."""
+    """Count one artifact and write down how it goes with the labels."""
     labels, classes = dataset.labels, dataset.classes
     known = labels >= 0
-    n, showing = int(known.sum()), int(present[known].sum())
-    reason = ""
-    if showing < FEWEST or n - showing < FEWEST:
-        reason = f"fewer than {FEWEST} with or without"
-    data = None if reason else associate(present, labels, classes)
-    if data is None and not reason:
-        reason = "the labels cannot tell"
+    data = None if isinstance(compared, str) else compared
     by_label = {
         name: (int(present[labels == k].sum()), int((labels == k).sum()))
         for k, name in enumerate(classes)
@@ -146,13 +150,13 @@ def _scanned(
         n=len(present),
         present=int(present.sum()),
         by_label=by_label,
-        label=None if data is None else classes[data.kind],
+        label=None if data is None else classes[data.target],
         odds_ratio=None if data is None else data.odds.value,
         ci_low=None if data is None else data.odds.low,
         ci_high=None if data is None else data.odds.high,
         p_value=None if data is None else data.odds.p_value,
-        q_value=None,
+        q_value=None if data is None else data.odds.q_value,
         reached=data is not None and data.reached,
-        reason=reason,
+        reason=compared if isinstance(compared, str) else "",
         examples=tuple(dataset.ids[i] for i in surest),
     )

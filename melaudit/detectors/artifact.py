@@ -17,11 +17,12 @@ on attribution's false alarms.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from melaudit.artifacts.interface import Artifact, Ruled
-from melaudit.detectors.confidence import confidence
+from melaudit.detectors.claim import Claim, finding, reached
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.regions import pooled, shares
 from melaudit.detectors.rungs import claims, dependence_evidence, harm
@@ -38,7 +39,6 @@ from melaudit.findings import (
     Skipped,
     Table,
     Trust,
-    severity_of,
 )
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.wording.sentences import many
@@ -85,11 +85,8 @@ class ArtifactDetector:
         """Climb the rungs: opportunity, attention, dependence, harm."""
         climb = self._climb(measurements)
         n, shown = len(climb.present), int(climb.present.sum())
-        words = self.artifact.words
-        if not climb.met:
-            few = f"{shown or 'None'} of {many(n, 'image')} {claims.verb(shown)} {words.shows}"
-            if isinstance(climb.use, Dependence):
-                return [self._reaction(climb.use, few)]
+        if not climb.met and isinstance(climb.use, str):
+            few = self._few(climb)
             if shown == 0:
                 statement = f"{few}, so nothing is known of how the model treats them."
                 return [NotFound(self.id, n, None, "odds ratio", statement)]
@@ -98,17 +95,25 @@ class ArtifactDetector:
             ]
         if climb.data is None and isinstance(climb.look, str) and isinstance(climb.use, str):
             return [Skipped(self.id, f"the labels cannot tell, {climb.look}, and {climb.use}")]
-        finding = self._finding(measurements, climb)
-        return [finding] if finding is not None else list(self._missed(measurements, climb))
+        return [
+            Claim(
+                self.id,
+                climb,
+                evidence=partial(self._evidence, measurements),
+                word=partial(self._word, measurements),
+            )
+        ]
 
     def _climb(self, measurements: Measurements) -> Climb:
         present = measurements[f"{self.id}.present"].astype(bool)
+        labels, classes = measurements.labels, measurements.classes
         enough = FEWEST <= present.sum() <= len(present) - FEWEST
-        data = associate(present, measurements.labels, measurements.classes) if enough else None
+        data = associate(present, labels, classes) if enough else None
         training = measurements.training.get(self.id)
         if training is not None:
-            data = associate(*training, measurements.classes)
+            data = associate(*training, classes)
             enough = enough or training[0].sum() >= FEWEST
+        data = association.with_predictions(data, present, labels, measurements.predictions)
         look: Attention | str = "it has no place of its own to look at"
         if not self.artifact.overall:
             look = attend(measurements, self.id, self.artifact.words)
@@ -116,47 +121,54 @@ class ArtifactDetector:
         costs = harm.harm(measurements, self.id, use) if isinstance(use, Dependence) else ()
         return Climb(present, data, training is not None, look, use, costs, enough)
 
-    def _finding(self, measurements: Measurements, climb: Climb) -> Finding | None:
-        chain = self._chain(measurements, climb)
-        reached = {e.rung for e in chain if e.reached}
-        if not reached:
-            return None
-        classes, words = measurements.classes, self.artifact.words
-        title, statement = claims.claim(climb, reached, classes, words)
-        goes_with = climb.data is not None and climb.data.reached
-        kind = climb.data.kind if goes_with and climb.data is not None else None
-        if isinstance(climb.use, Dependence) and climb.use.reached:
-            kind = climb.use.kind
-        rewarded = reached - {Rung.OPPORTUNITY} if climb.against else reached
-        return Finding(
-            id=self.id,
-            detector=self.id,
-            title=title,
-            severity=severity_of(rewarded, {e.rung for e in chain}),
-            confidence=confidence(chain, measurements.explanations),
-            rung=max(reached, key=lambda rung: rung.rank),
-            artifact=self.id,
-            classes=() if kind is None else (classes[kind],),
-            statement=statement,
-            evidence=chain,
-            images=self._affected(measurements, climb),
-            remedy=self.artifact.remedy,
-            does_not_show=claims.does_not_show(climb, measurements.explanations, reached, words),
-            tables=self._tables(measurements, climb),
-        )
+    def _few(self, climb: Climb) -> str:
+        """Say how few images show it, or lack it."""
+        n, shown = len(climb.present), int(climb.present.sum())
+        shows = f"{claims.verb(shown)} {self.artifact.words.shows}"
+        return f"{shown or 'None'} of {many(n, 'image')} {shows}"
 
-    def _chain(self, measurements: Measurements, climb: Climb) -> tuple[Evidence, ...]:
+    def _word(
+        self, measurements: Measurements, climb: Climb, evidence: tuple[Evidence, ...]
+    ) -> Sequence[Finding | NotFound]:
+        """Claim what the corrected evidence carries, or say what was not found."""
+        rungs = reached(evidence)
+        if not climb.met and isinstance(climb.use, Dependence):
+            return [self._reaction(climb.use, self._few(climb))]
+        if not rungs:
+            return list(self._missed(measurements, climb))
+        classes, words = measurements.classes, self.artifact.words
+        title, statement = claims.claim(climb, rungs, classes, words)
+        target = climb.data.target if climb.data is not None and climb.data.reached else None
+        if isinstance(climb.use, Dependence) and climb.use.reached:
+            target = climb.use.kind
+        return [
+            finding(
+                evidence,
+                measurements.explanations,
+                id=self.id,
+                detector=self.id,
+                title=title,
+                artifact=self.id,
+                classes=() if target is None else (classes[target],),
+                statement=statement,
+                images=self._affected(measurements, climb),
+                remedy=self.artifact.remedy,
+                does_not_show=claims.does_not_show(climb, measurements.explanations, rungs, words),
+                tables=self._tables(measurements, climb),
+                rewarded=rungs - {Rung.OPPORTUNITY} if climb.against else rungs,
+            )
+        ]
+
+    def _evidence(self, measurements: Measurements, climb: Climb) -> tuple[Evidence, ...]:
         """Return the evidence of every rung that was tried."""
         words = self.artifact.words
         chain: tuple[Evidence, ...] = ()
         if climb.data is not None:
             chain = association.evidence(
                 climb.data,
-                climb.present,
-                measurements.labels,
-                measurements.predictions,
                 measurements.classes,
                 words.shows,
+                int((measurements.labels >= 0).sum()),
                 in_training=climb.in_training,
             )
         if isinstance(climb.look, Attention):

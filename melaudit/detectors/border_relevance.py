@@ -18,12 +18,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from melaudit.detectors.confidence import confidence
+from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import (
     Evidence,
@@ -34,10 +35,10 @@ from melaudit.findings import (
     Skipped,
     Table,
     Trust,
-    severity_of,
 )
 from melaudit.measurements import Array, Measurements
-from melaudit.statistics.estimates import proportion
+from melaudit.statistics.correction import bonferroni, clear
+from melaudit.statistics.estimates import Tested, proportion
 from melaudit.wording.sentences import interval, many, percent
 
 BAND = 0.1
@@ -50,11 +51,10 @@ FAR = 3.0
 """Robust units beyond which an image stands out."""
 FEWEST = 30
 """Images of a predicted class that a distribution needs."""
-LEAST, LEAST_SHARE = 5, 0.01
+MIN_OUT, MIN_SHARE_OUT = 5, 0.01
 """Images that stand out before they are a group: this many, and this share of their class."""
 SOFT = 0.005
 """Added to shares so that their logit stays finite."""
-ALPHA = 0.05
 
 Rows = NDArray[np.bool_]
 
@@ -94,18 +94,37 @@ class BorderRelevance:
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
         ringed = _ringed(measurements)
-        tested = [
-            group
-            for kind in range(len(measurements.classes))
-            if (group := _group(measurements, kind, ringed)) is not None
-        ]
-        if not tested:
+        borders = tuple(
+            border
+            for target in range(len(measurements.classes))
+            if (border := _border(measurements, target, ringed)) is not None
+        )
+        if not borders:
             reason = f"no predicted class has {FEWEST} images (ring-free, where rings were sought)"
             return [Skipped(self.id, reason)]
-        found = [group for group in tested if group.reached]
-        if not found:
-            return [_missed(self.id, tested)]
-        return [_finding(self.id, measurements, tested, found)]
+        classes = measurements.classes
+        return [
+            Claim(
+                self.id,
+                borders,
+                evidence=lambda settled: tuple(e for b in settled for e in _evidence(b, classes)),
+                word=partial(_word, self.id, measurements),
+            )
+        ]
+
+
+def _word(
+    identity: str,
+    measurements: Measurements,
+    borders: tuple[Border, ...],
+    evidence: tuple[Evidence, ...],
+) -> Sequence[Finding | NotFound]:
+    """Claim the groups that stand out, or say that none does."""
+    tested = [border.group for border in borders]
+    found = [group for group in tested if group.reached]
+    if not found:
+        return [_missed(identity, tested)]
+    return [_finding(identity, measurements, tested, found, evidence)]
 
 
 def _inside(height: int, width: int) -> tuple[slice, slice]:
@@ -133,10 +152,10 @@ def _ringed(measurements: Measurements) -> Rows | None:
 
 
 @dataclass(frozen=True)
-class Group:
+class Standout:
     """The images of one predicted class that stand out in one region."""
 
-    kind: int
+    target: int
     region: str
     rows: NDArray[np.int64]
     """Those without a ring, the farthest out first; with a ring when rings account for all."""
@@ -146,48 +165,69 @@ class Group:
     """Images as far below the rest."""
     of: int
     """Images that were looked at, of the same kind (with or without a ring)."""
+    out: Tested
+    """Share of images that stand out; p against as many below, counts the regions tried."""
     share: float
     """Mean share of relevance in the region, of those that stand out."""
     usual: float
     """Median of the reference."""
     line: float
     """Share from which an image stands out."""
-    p_value: float
     by_rings: bool
     """Whether all that stands out is accounted for by rings."""
 
     @property
     def reached(self) -> bool:
         """Whether more stand out than the mirrored distribution explains, and enough of them."""
-        return self.p_value < ALPHA and len(self.rows) >= max(LEAST, LEAST_SHARE * self.of)
+        return clear(self.out) and len(self.rows) >= max(MIN_OUT, MIN_SHARE_OUT * self.of)
 
 
-def _group(measurements: Measurements, kind: int, ringed: Rows | None) -> Group | None:
-    """Return the clearest group of a predicted class; None when the class is too small."""
-    of = (measurements.targets == kind) & np.isfinite(measurements["border_relevance.band"])
+@dataclass(frozen=True)
+class Border:
+    """One predicted class: its ring-free images, and those with a ring held against them."""
+
+    plain: Standout
+    ringed: Standout | None
+    """None where no image of the class shows a ring."""
+
+    @property
+    def group(self) -> Standout:
+        """The images to speak of: ringed ones only where nothing stands out among the others."""
+        if self.ringed is None or self.plain.reached or not self.ringed.reached:
+            return self.plain
+        return self.ringed
+
+
+def _border(measurements: Measurements, target: int, ringed: Rows | None) -> Border | None:
+    """Return what stands out in a predicted class; None when the class is too small."""
+    of = (measurements.targets == target) & np.isfinite(measurements["border_relevance.band"])
     free = of if ringed is None else of & ~ringed
     if free.sum() < FEWEST:
         return None
-    plain = [_standing_out(measurements, kind, region, free, of & ~free) for region in REGIONS]
-    best = min(plain, key=lambda group: group.p_value)
-    if best.reached or free.sum() == of.sum():
-        return best
-    # No group among ring-free images; do ringed ones stand out from them?
-    rings = [
-        _standing_out(measurements, kind, region, free, of & ~free, True) for region in REGIONS
-    ]
-    accounted = min(rings, key=lambda group: group.p_value)
-    return accounted if accounted.reached else best
+    return Border(
+        _clearest(measurements, target, free, of & ~free, rings=False),
+        _clearest(measurements, target, free, of & ~free, rings=True)
+        if free.sum() < of.sum()
+        else None,
+    )
+
+
+def _clearest(
+    measurements: Measurements, target: int, free: Rows, others: Rows, *, rings: bool
+) -> Standout:
+    """Return the region in which images stand out most clearly."""
+    each = [_standing_out(measurements, target, r, free, others, rings) for r in REGIONS]
+    return min(each, key=lambda group: group.out.p_value)
 
 
 def _standing_out(
     measurements: Measurements,
-    kind: int,
+    target: int,
     region: str,
     free: Rows,
     others: Rows,
-    rings: bool = False,
-) -> Group:
+    rings: bool,
+) -> Standout:
     """Count who stands out in a region, in units of the ring-free images of the class."""
     share = measurements[f"border_relevance.{region}"].astype(np.float64)
     with np.errstate(invalid="ignore"):
@@ -203,53 +243,59 @@ def _standing_out(
     if len(up):
         p = float(stats.binomtest(len(up), len(up) + down, 0.5, alternative="greater").pvalue)
     odds = np.exp(middle + FAR * unit)
-    return Group(
-        kind=kind,
+    part = proportion(len(up), int(chosen.sum()))
+    return Standout(
+        target=target,
         region=region,
         rows=up[np.argsort(-away[up], kind="stable")],
         ringed=0 if rings else int((others & (away > FAR)).sum()),
         below=down,
         of=int(chosen.sum()),
+        out=bonferroni(Tested(part.value, part.low, part.high, p), len(REGIONS)),
         share=float(share[up].mean()) if len(up) else float("nan"),
         usual=float(np.median(share[free])),
         line=float(np.clip((odds * (1 + SOFT) - SOFT) / (1 + odds), 0, 1)),
-        p_value=min(1.0, p * len(REGIONS)),
         by_rings=rings,
     )
 
 
-def _evidence(group: Group, classes: tuple[str, ...]) -> Evidence:
-    k = len(group.rows)
-    part = proportion(k, group.of)
-    place, kind = REGIONS[group.region], classes[group.kind]
+def _evidence(border: Border, classes: tuple[str, ...]) -> list[Evidence]:
+    """Return both comparisons of a class; only the one that is spoken of can carry a rung."""
+    tested = [border.plain] if border.ringed is None else [border.plain, border.ringed]
+    return [_share_out(g, classes, g.reached and g is border.group) for g in tested]
+
+
+def _share_out(group: Standout, classes: tuple[str, ...], reached: bool) -> Evidence:
+    k, part = len(group.rows), group.out
+    place, name = REGIONS[group.region], classes[group.target]
     who = "images with a black ring" if group.by_rings else "images"
     shown = f" ({percent(group.share)} on average)" if k else ""
-    return Evidence(
-        rung=Rung.ATTENTION,
-        name=f"{kind}: share of images that stand out",
-        estimate=part.value,
-        ci_low=part.low,
-        ci_high=part.high,
-        p_value=group.p_value,
-        q_value=None,
-        n=group.of,
-        null="as many images stand out upwards as downwards",
-        reached=group.reached,
-        statement=f"{k:,} of {group.of:,} {who} called {kind} ({percent(part.value)}, "
+    return evidence_of(
+        Rung.ATTENTION,
+        f"{name}: share of images that stand out",
+        part,
+        group.of,
+        "as many images stand out upwards as downwards",
+        f"{k:,} of {group.of:,} {who} called {name} ({percent(part.value)}, "
         f"{interval(part, percent)}) hold {percent(group.line)} or more of their relevance in "
         f"{place}{shown}, where {percent(group.usual)} is usual; {group.below:,} lie as far below.",
+        reached=reached,
     )
 
 
 def _finding(
-    identity: str, measurements: Measurements, tested: Sequence[Group], found: Sequence[Group]
+    identity: str,
+    measurements: Measurements,
+    tested: Sequence[Standout],
+    found: Sequence[Standout],
+    evidence: tuple[Evidence, ...],
 ) -> Finding:
     classes = measurements.classes
     plain = [group for group in found if not group.by_rings] or list(found)
     rows = np.concatenate([group.rows for group in plain])
     by_rings = plain[0].by_rings
     named = " and ".join(
-        f"{many(len(g.rows), 'image')} called {classes[g.kind]} ({percent(g.share)} of the "
+        f"{many(len(g.rows), 'image')} called {classes[g.target]} ({percent(g.share)} of the "
         f"relevance in {REGIONS[g.region]}, {percent(g.usual)} is usual)"
         for g in plain
     )
@@ -262,20 +308,18 @@ def _finding(
         statement += f"; none of these shows a black ring{rings}."
         if _ringed(measurements) is None:
             statement = f"The model looks at the border of {named}; nobody looked for black rings."
-    evidence = tuple(_evidence(group, classes) for group in tested)
-    return Finding(
+    return finding(
+        evidence,
+        measurements.explanations,
         id=identity,
         detector=identity,
         title="The model looks at the border of ringed images"
         if by_rings
         else "The model looks at the border of some images",
-        severity=Severity.INFO if by_rings else severity_of({Rung.ATTENTION}),
-        confidence=confidence(evidence, measurements.explanations),
-        rung=Rung.ATTENTION,
+        at_most=Severity.INFO if by_rings else Severity.CRITICAL,
         artifact="dark_ring" if by_rings else None,
-        classes=tuple(classes[group.kind] for group in plain),
+        classes=tuple(classes[group.target] for group in plain),
         statement=statement,
-        evidence=evidence,
         images=tuple(measurements.ids[row] for row in rows),
         remedy="See the finding on black rings."
         if by_rings
@@ -288,13 +332,13 @@ def _finding(
     )
 
 
-def _table(tested: Sequence[Group], classes: tuple[str, ...]) -> Table:
+def _table(tested: Sequence[Standout], classes: tuple[str, ...]) -> Table:
     return Table(
         "Images that stand out at the border",
         ("called", "where", "images", "stand out", "as far below", "usual share", "from"),
         tuple(
             (
-                classes[g.kind],
+                classes[g.target],
                 REGIONS[g.region],
                 g.of,
                 len(g.rows),
@@ -307,12 +351,12 @@ def _table(tested: Sequence[Group], classes: tuple[str, ...]) -> Table:
     )
 
 
-def _missed(identity: str, tested: Sequence[Group]) -> NotFound:
+def _missed(identity: str, tested: Sequence[Standout]) -> NotFound:
     """Say that nothing stands out, and from which share on an image would have."""
     line = max(group.line for group in tested)
     n = sum(group.of for group in tested)
     # Seven above and none below is the least that the sign test, three regions counted, can tell.
-    group = max(LEAST + 2, math.ceil(LEAST_SHARE * max(group.of for group in tested)))
+    group = max(MIN_OUT + 2, math.ceil(MIN_SHARE_OUT * max(group.of for group in tested)))
     return NotFound(
         artifact=identity,
         n=n,
@@ -321,5 +365,5 @@ def _missed(identity: str, tested: Sequence[Group]) -> NotFound:
         statement=f"No group among {many(n, 'image')} holds far more relevance at the border than "
         f"others of its class; {group:,} images that hold {percent(line)} or more would have "
         "been seen.",
-        p_value=min(1.0, min(group.p_value for group in tested) * len(tested)),
+        p_value=min(1.0, min(group.out.p_value for group in tested) * len(tested)),
     )

@@ -8,22 +8,22 @@ from collections.abc import Sequence
 from melaudit.findings import Evidence, Rung, Trust
 
 DOUBTED = 0.6
-"""What is left of the confidence when maps take part that are in doubt."""
-MOST = 0.99
+"""What is left of the confidence when maps take part that are in doubt. Chosen, not measured."""
+MAX_CONFIDENCE = 0.99
+"""No statistic makes a finding certain."""
 
 
-def confidence(chain: Sequence[Evidence], trust: Trust) -> float:
-    """Return 0 to 1 from the p-value of the least sure rung that was reached: 1 - 2 * sqrt(p).
+def confidence(evidence: Sequence[Evidence], trust: Trust) -> float:
+    """Return 0 to 1 from the q-value of the least sure rung that was reached: 1 - 2 * sqrt(q).
 
-    That is .94 at p = .001, .80 at .01 and .55 at .05. A rung is as sure as the best evidence that
-    carries it.
+    That is .94 at q = .001, .80 at .01 and .55 at .05. A rung is as sure as the best evidence that
+    carries it. 0 where no tested evidence carries any.
     """
-    carrying = [e for e in chain if e.reached and e.p_value is not None]
+    carrying = [(e.rung, e.q_value) for e in evidence if e.reached and e.q_value is not None]
     if not carrying:
         return 0.0
-    rungs = {e.rung for e in carrying}
-    weakest = max(min(e.p_value or 0.0 for e in carrying if e.rung is rung) for rung in rungs)
+    weakest = max(min(q for r, q in carrying if r is rung) for rung, _ in carrying)
     sure = max(0.0, 1 - 2 * math.sqrt(weakest))
-    if trust is Trust.DEGRADED and any(e.rung is Rung.ATTENTION for e in carrying):
+    if trust is Trust.DEGRADED and any(rung is Rung.ATTENTION for rung, _ in carrying):
         sure *= DOUBTED
-    return round(min(sure, MOST), 3)
+    return round(min(sure, MAX_CONFIDENCE), 3)

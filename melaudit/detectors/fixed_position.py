@@ -17,12 +17,13 @@ Reference: Lapuschkin et al. 2019, "Unmasking Clever Hans predictors", on a sour
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.detectors.confidence import confidence
+from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.recurrence import Place, detail, floor_of, places, structure
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
@@ -36,10 +37,9 @@ from melaudit.findings import (
     Skipped,
     Table,
     Trust,
-    severity_of,
 )
 from melaudit.measurements import Array, Measurements
-from melaudit.statistics.estimates import Estimate
+from melaudit.statistics.correction import bonferroni, clear
 from melaudit.wording.sentences import interval, many, percent, ratio
 
 FEWEST = 50
@@ -47,10 +47,9 @@ FEWEST = 50
 MOST = 1500
 """Images of one class in which places are looked for."""
 FEWEST_BEARING, FEWEST_OTHERS = 5, 10
-LEAST_RATIO, LEAST_ACROSS = 1.25, 2.0
+MIN_RATIO, MIN_RATIO_ACROSS = 1.25, 2.0
 """Relevance over that at the same place without the mark, from which the model looks: against
 images of the same predicted class, and against those of other classes, whose maps differ anyway."""
-ALPHA = 0.05
 BLOCK = 4096
 """Images whose structure is held in memory at a time."""
 
@@ -84,11 +83,15 @@ class FixedPosition:
             return [Skipped(self.id, reason)]
         n = sum(len(rows) for _, rows in looked)
         marks = _marks(measurements, looked)
-        found = [mark for mark in marks if mark.reached]
-        if found:
-            return [_finding(self.id, measurements, mark, i) for i, mark in enumerate(found)]
         if marks:
-            return [_ignored(self.id, n, marks)]
+            return [
+                Claim(
+                    self.id,
+                    marks,
+                    evidence=partial(_all_evidence, measurements),
+                    word=partial(_word, self.id, measurements, n),
+                )
+            ]
         statement = (
             f"Nothing recurs at one place of {many(n, 'image')}, seen by predicted class. A mark "
             "on about a third of a class would have been seen."
@@ -100,7 +103,7 @@ class FixedPosition:
 class Mark:
     """What recurs at one place of the images of a predicted class, and the relevance on it."""
 
-    kind: int
+    target: int
     place: Place
     bears: NDArray[np.bool_]
     """(n,) of all images."""
@@ -111,8 +114,8 @@ class Mark:
     """None where too few images bear it, or too few do not."""
     across: bool
     """Whether the comparison is with images of other predicted classes."""
-    p_value: float
-    """Counts the places tried."""
+    data: Association | None
+    """How it goes with the labels; None where they cannot tell, or where it was not compared."""
 
     @property
     def reached(self) -> bool:
@@ -120,9 +123,8 @@ class Mark:
         if self.excess is None:
             return False
         difference, factor = self.excess.difference, self.excess.ratio
-        least = LEAST_ACROSS if self.across else LEAST_RATIO
-        enough = factor.value >= least and factor.low > 1
-        return enough and difference.low > 0 and self.p_value < ALPHA
+        enough = factor.value >= (MIN_RATIO_ACROSS if self.across else MIN_RATIO)
+        return enough and factor.low > 1 and difference.low > 0 and clear(difference)
 
 
 def _rows(measurements: Measurements, kind: int) -> Rows:
@@ -134,7 +136,7 @@ def _rows(measurements: Measurements, kind: int) -> Rows:
         return np.flatnonzero(of)
 
 
-def _marks(measurements: Measurements, looked: Sequence[tuple[int, Rows]]) -> list[Mark]:
+def _marks(measurements: Measurements, looked: Sequence[tuple[int, Rows]]) -> tuple[Mark, ...]:
     details = measurements["fixed_position.detail"]
     rng = np.random.default_rng(measurements.seed)
     some = {kind: _some(rows, MOST, rng) for kind, rows in looked}
@@ -151,7 +153,7 @@ def _marks(measurements: Measurements, looked: Sequence[tuple[int, Rows]]) -> li
         for block in np.array_split(np.sort(np.concatenate(every)), 1 + len(details) // BLOCK):
             bears[block] = place.bears(structure(details[block], floor))
         marks.append(_mark(measurements, kind, rows, place, bears, every, len(seen), rng))
-    return marks
+    return tuple(marks)
 
 
 def _mark(
@@ -174,9 +176,23 @@ def _mark(
         masks = np.repeat(place.mask.reshape(1, -1).astype(np.float64), len(own), 0)
         stratum = Stratum(masks, _maps(measurements, own), _maps(measurements, others))
         result = excess([stratum], measurements.seed)
-    p = 1.0 if result is None else min(1.0, (result.difference.p_value or 0.0) * tried)
+        result = replace(result, difference=bonferroni(result.difference, tried))
     count = int(bears[rows].sum())
-    return Mark(kind, place, bears, len(rows), count, result, across, p)
+    data = None if result is None else _associated(measurements, bears)
+    return Mark(kind, place, bears, len(rows), count, result, across, data)
+
+
+def _associated(measurements: Measurements, bears: NDArray[np.bool_]) -> Association | None:
+    """Return how bearing a mark (n,) goes with the labels of images without a black ring."""
+    rows = _ringless(measurements)
+    bears, labels = bears[rows], measurements.labels[rows]
+    data = associate(bears, labels, measurements.classes)
+    return association.with_predictions(data, bears, labels, measurements.predictions[rows])
+
+
+def _ringless(measurements: Measurements) -> Rows:
+    """Return the images without a black ring, by predicted class."""
+    return np.concatenate([_rows(measurements, k) for k in range(len(measurements.classes))])
 
 
 def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
@@ -200,65 +216,85 @@ def _counted(mark: Mark, name: str) -> str:
     )
 
 
-def _evidence(mark: Mark, classes: tuple[str, ...]) -> tuple[Evidence, ...]:
-    result = mark.excess
+def _all_evidence(measurements: Measurements, marks: tuple[Mark, ...]) -> tuple[Evidence, ...]:
+    """Return the evidence on every mark that was compared."""
+    return tuple(e for mark in marks if mark.excess for e in _evidence(measurements, mark))
+
+
+def _evidence(measurements: Measurements, mark: Mark) -> tuple[Evidence, ...]:
+    result, classes = mark.excess, measurements.classes
     assert result is not None
     rest = "other predicted classes" if mark.across else "the same predicted class"
     n, null = result.n_own + result.n_others, f"images of {rest} that lack it, at the same place"
-
-    def one(name: str, estimate: Estimate, p: float | None, statement: str) -> Evidence:
-        reached = mark.reached and p is not None
-        low, high = estimate.low, estimate.high
-        return Evidence(
-            Rung.ATTENTION, name, estimate.value, low, high, p, None, n, null, reached, statement
-        )
-
     difference, factor = result.difference, result.ratio
-    return (
-        one(
+    looked = (
+        evidence_of(
+            Rung.ATTENTION,
             f"relevance excess {mark.place.where()}",
             difference,
-            mark.p_value,
-            f"{_counted(mark, classes[mark.kind])}: a difference of {percent(difference.value)} of "
-            f"all relevance, {interval(difference, percent)}.",
+            n,
+            null,
+            f"{_counted(mark, classes[mark.target])}: a difference of {percent(difference.value)} "
+            f"of all relevance, {interval(difference, percent)}.",
+            reached=mark.reached,
         ),
-        one(
+        evidence_of(
+            Rung.ATTENTION,
             "relevance over that at the same place without the mark",
             factor,
-            None,
+            n,
+            null,
             f"The place holds {ratio(factor.value)} times the relevance where the mark is "
             f"({interval(factor, ratio)}).",
         ),
     )
+    if mark.data is None:
+        return looked
+    labelled = int((measurements.labels[_ringless(measurements)] >= 0).sum())
+    return (*association.evidence(mark.data, classes, _shows(mark), labelled), *looked)
+
+
+def _shows(mark: Mark) -> str:
+    return f"the same structure {mark.place.where()}"
+
+
+def _word(
+    identity: str,
+    measurements: Measurements,
+    n: int,
+    marks: tuple[Mark, ...],
+    evidence: tuple[Evidence, ...],
+) -> Sequence[Finding | NotFound]:
+    """Claim every mark that the model looks at, or say that it looks at none."""
+    found = [mark for mark in marks if mark.reached]
+    if not found:
+        return [_ignored(identity, n, marks)]
+    return [_finding(identity, measurements, mark, i) for i, mark in enumerate(found)]
 
 
 def _finding(identity: str, measurements: Measurements, mark: Mark, number: int) -> Finding:
     classes, where = measurements.classes, mark.place.where()
-    shows = f"the same structure {where}"
-    ringless = np.concatenate([_rows(measurements, k) for k in range(len(classes))])
-    chain = _evidence(mark, classes)
     tables: tuple[Table, ...] = (_table(mark, classes),)
-    data = associate(mark.bears[ringless], measurements.labels[ringless], classes)
-    if data is not None:
-        labels, predictions = measurements.labels[ringless], measurements.predictions[ringless]
-        bears = mark.bears[ringless]
-        chain = (*association.evidence(data, bears, labels, predictions, classes, shows), *chain)
-        tables += association.tables(bears, labels, predictions, classes, f"structure {where}")
-    reached = {e.rung for e in chain if e.reached}
-    rows = np.flatnonzero(mark.bears & (measurements.targets == mark.kind))
+    if mark.data is not None:
+        rows = _ringless(measurements)
+        tables += association.tables(
+            mark.bears[rows],
+            measurements.labels[rows],
+            measurements.predictions[rows],
+            classes,
+            f"structure {where}",
+        )
+    rows = np.flatnonzero(mark.bears & (measurements.targets == mark.target))
     share = _maps(measurements, rows)[:, mark.place.mask.reshape(-1)].sum(1)
     place = where.removeprefix("at the ").removeprefix("in the ").replace(" ", "_")
-    return Finding(
+    return finding(
+        _evidence(measurements, mark),
+        measurements.explanations,
         id=f"{identity}.{place}" if number == 0 else f"{identity}.{place}_{number + 1}",
         detector=identity,
         title=f"The model looks at something that stands {where} of many images",
-        severity=severity_of(reached),
-        confidence=confidence(chain, measurements.explanations),
-        rung=Rung.ATTENTION,
-        artifact=None,
-        classes=(classes[mark.kind],),
-        statement=f"{_counted(mark, classes[mark.kind])}{_allowed(data, classes, shows)}.",
-        evidence=chain,
+        classes=(classes[mark.target],),
+        statement=f"{_counted(mark, classes[mark.target])}{_allowed(mark, classes)}.",
         images=tuple(measurements.ids[row] for row in rows[np.argsort(-share, kind="stable")]),
         remedy="Look at the images listed. If it is a time stamp, a watermark or other lettering, "
         "crop or cover it in images of every class, train again and audit again.",
@@ -269,13 +305,13 @@ def _finding(identity: str, measurements: Measurements, mark: Mark, number: int)
     )
 
 
-def _allowed(data: Association | None, classes: tuple[str, ...], shows: str) -> str:
-    if data is None:
+def _allowed(mark: Mark, classes: tuple[str, ...]) -> str:
+    if mark.data is None:
         return "; the labels cannot tell whether it pays to look there"
-    if not data.reached:
+    if not mark.data.reached:
         return "; these labels do not reward it"
-    odds = f"odds ratio {ratio(data.odds.value)}"
-    return f"; and the data allow it: {data.counted(classes, shows)} ({odds})"
+    odds = f"odds ratio {ratio(mark.data.odds.value)}"
+    return f"; and the data allow it: {mark.data.counted(classes, _shows(mark))} ({odds})"
 
 
 def _table(mark: Mark, classes: tuple[str, ...]) -> Table:
@@ -283,7 +319,7 @@ def _table(mark: Mark, classes: tuple[str, ...]) -> Table:
     assert result is not None
     heads = ("called", "images", "bear it", "share there", "share without it", "same structure")
     row = (
-        classes[mark.kind],
+        classes[mark.target],
         mark.of,
         mark.bearing,
         round(result.own, 4),
@@ -306,5 +342,5 @@ def _ignored(identity: str, n: int, marks: Sequence[Mark]) -> NotFound:
         minimum_detectable_effect=None,
         effect="relevance excess at a fixed position",
         statement=f"The same structure stands {where} of many of {n:,} images; {rest}.",
-        p_value=min(mark.p_value for mark in tested) if tested else None,
+        p_value=min((m.excess.difference.p_value for m in tested if m.excess), default=None),
     )

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from melaudit.artifacts.interface import Artifact, Found, Mask
-from melaudit.findings import Check, Finding, NotFound, Skipped
+from melaudit.detectors.claim import Claim
+from melaudit.findings import Check, NotFound, Skipped
 from melaudit.measurements import Array, Measurements
 
-Result = Finding | Check | NotFound | Skipped
+Result = Claim[Any] | Check | NotFound | Skipped
 
 
 class Attributor(Protocol):

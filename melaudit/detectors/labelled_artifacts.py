@@ -12,15 +12,16 @@ annotations are of this kind.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.detectors.confidence import confidence
+from melaudit.detectors.claim import Claim, finding
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.rungs import opportunity as association
-from melaudit.detectors.rungs.opportunity import associate
-from melaudit.findings import Finding, Rung, Skipped, severity_of
+from melaudit.detectors.rungs.opportunity import Association, associate
+from melaudit.findings import Evidence, Finding, NotFound, Skipped
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import ratio
 
@@ -58,26 +59,43 @@ def _concluded(measurements: Measurements, name: str, codes: NDArray[np.int8]) -
     data = associate(present, labels, classes)
     if data is None:
         return Skipped(identity, "all images with a label of it are of one class")
-    if not data.reached:
-        return association.missed(data, identity, shows)
-    chain = association.evidence(data, present, labels, predictions, classes, shows)
-    affected = rows[present]
-    return Finding(
-        id=identity,
-        detector="labelled_artifacts",
-        title=f"{name} goes with {classes[data.kind]} in these data",
-        severity=severity_of({Rung.OPPORTUNITY}),
-        confidence=confidence(chain, measurements.explanations),
-        rung=Rung.OPPORTUNITY,
-        artifact=None,
-        classes=(classes[data.kind],),
-        statement=f"The data allow it: {data.counted(classes, shows)} (odds ratio "
-        f"{ratio(data.odds.value)}).",
-        evidence=chain,
-        images=tuple(measurements.ids[i] for i in affected),
-        remedy=f"See that images of every class show {name} equally often while training, or crop "
-        "or cover it; then audit again.",
-        does_not_show="That the model looks at it or uses it: where it is was not given, and "
-        "nothing was put in or taken away.",
-        tables=association.tables(present, labels, predictions, classes, name),
+    data = association.with_predictions(data, present, labels, predictions)
+    return Claim(
+        identity,
+        data,
+        evidence=lambda settled: association.evidence(settled, classes, shows, n),
+        word=partial(_word, measurements, name, rows[present], (present, labels, predictions)),
     )
+
+
+def _word(
+    measurements: Measurements,
+    name: str,
+    affected: NDArray[np.intp],
+    counted: tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]],
+    data: Association,
+    evidence: tuple[Evidence, ...],
+) -> Sequence[Finding | NotFound]:
+    """Claim the association, or say that there is none."""
+    identity, shows = f"labelled_artifacts.{name}", f"{name} by the user's labels"
+    classes = measurements.classes
+    if not data.reached:
+        return [association.missed(data, identity, shows)]
+    return [
+        finding(
+            evidence,
+            measurements.explanations,
+            id=identity,
+            detector="labelled_artifacts",
+            title=f"{name} goes with {classes[data.target]} in these data",
+            classes=(classes[data.target],),
+            statement=f"The data allow it: {data.counted(classes, shows)} (odds ratio "
+            f"{ratio(data.odds.value)}).",
+            images=tuple(measurements.ids[i] for i in affected),
+            remedy=f"See that images of every class show {name} equally often while training, or "
+            "crop or cover it; then audit again.",
+            does_not_show="That the model looks at it or uses it: where it is was not given, and "
+            "nothing was put in or taken away.",
+            tables=association.tables(*counted, classes, name),
+        )
+    ]

@@ -19,18 +19,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.detectors.confidence import confidence
+from melaudit.detectors.claim import Claim, evidence_of, finding, reached
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.encoding import Encoding, encode
 from melaudit.detectors.measures.subgroups import FEWEST, Gap, Grouping, gaps, grouping
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table, Trust
 from melaudit.measurements import Array, Measurements
+from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import proportion
 from melaudit.wording.sentences import interval, many, percent, ratio
 
@@ -43,11 +45,10 @@ COLUMNS = (
 )
 """Names of the columns that are looked at, without case and punctuation."""
 
-LEAST_GAP = 0.1
+MIN_GAP = 0.1
 """Difference of rates from which a gap is worth a word."""
-LEAST_AUC = 0.65
+MIN_AUC = 0.65
 """Area under the curve from which the concepts are said to encode a column."""
-ALPHA = 0.05
 
 Rows = NDArray[np.bool_]
 
@@ -88,14 +89,14 @@ class Profile:
     @property
     def wide(self) -> tuple[Gap, ...]:
         """Gaps that are large and clear of chance, the widest first."""
-        clear = [
+        wide = [
             gap
             for gap in self.gaps
-            if abs(gap.difference.value) >= LEAST_GAP
+            if abs(gap.difference.value) >= MIN_GAP
             and (gap.difference.low > 0 or gap.difference.high < 0)
-            and (gap.difference.p_value or 0.0) * len(self.gaps) < ALPHA
+            and clear(gap.difference)
         ]
-        return tuple(sorted(clear, key=lambda gap: -abs(gap.difference.value)))
+        return tuple(sorted(wide, key=lambda gap: -abs(gap.difference.value)))
 
     @property
     def encoded(self) -> bool:
@@ -103,7 +104,7 @@ class Profile:
         if self.encoding is None:
             return False
         area = self.encoding[1].auc
-        return area.value >= LEAST_AUC and area.low > 0.5 and (area.p_value or 0.0) < ALPHA
+        return area.value >= MIN_AUC and area.low > 0.5 and clear(area)
 
     @property
     def associated(self) -> bool:
@@ -127,11 +128,21 @@ def _concluded(identity: str, measurements: Measurements, column: str) -> Result
     if len(groups.names) < 2:
         found = "only one group" if groups.names else "no group"
         return Skipped(name, f"{found} of {FEWEST} labelled images; a comparison needs two")
-    profile = _profile(measurements, groups)
-    chain = _chain(profile, measurements.classes)
-    if not any(evidence.reached for evidence in chain):
-        return _missed(name, measurements, profile)
-    return _finding(name, measurements, profile, chain)
+    return Claim(
+        name,
+        _profile(measurements, groups),
+        evidence=lambda profile: _chain(profile, measurements.classes),
+        word=partial(_word, name, measurements),
+    )
+
+
+def _word(
+    name: str, measurements: Measurements, profile: Profile, evidence: tuple[Evidence, ...]
+) -> Sequence[Finding | NotFound]:
+    """Claim what differs between the groups of a column, or say that nothing does."""
+    if not reached(evidence):
+        return [_missed(name, measurements, profile)]
+    return [_finding(name, measurements, profile, evidence)]
 
 
 def _profile(measurements: Measurements, groups: Grouping) -> Profile:
@@ -152,22 +163,15 @@ def _profile(measurements: Measurements, groups: Grouping) -> Profile:
         if data is None:
             continue
         # Of two groups that tell the same, the smaller one is the more telling.
-        if best is None or (data.odds.p_value or 0.0) <= (best[1].odds.p_value or 0.0) * 1.000001:
+        if best is None or data.odds.p_value <= best[1].odds.p_value * 1.000001:
             best = group, data
     if best is not None:
-        odds = best[1].odds
         tried = len(groups.names) if len(groups.names) > 2 else 1
-        p = min(1.0, (odds.p_value or 0.0) * tried)
-        best = (
-            best[0],
-            Association(
-                best[1].kind, type(odds)(odds.value, odds.low, odds.high, p), best[1].counts
-            ),
-        )
+        best = best[0], replace(best[1], odds=bonferroni(best[1].odds, tried))
     encoding = None
     # Concepts of a model that does not follow the labels are no reasons for anything.
     if measurements.explanations is not Trust.UNUSABLE and measurements.skilled:
-        group = best[0] if best is not None and best[1].reached else 0
+        group = best[0] if best is not None and best[1].strong else 0
         patients = measurements.groups
         probe = encode(
             measurements["relevance.concepts"][rows],
@@ -177,6 +181,7 @@ def _profile(measurements: Measurements, groups: Grouping) -> Profile:
             measurements.seed,
         )
         encoding = None if probe is None else (group, probe)
+    found = [replace(g, difference=bonferroni(g.difference, len(found))) for g in found]
     return Profile(groups, tuple(found), best, encoding)
 
 
@@ -187,60 +192,46 @@ def _chain(profile: Profile, classes: tuple[str, ...]) -> tuple[Evidence, ...]:
         group, data = profile.data
         counted = data.counted(classes, f"{column} {names[group]!r}").replace(" show ", " have ")
         chain.append(
-            Evidence(
-                rung=Rung.OPPORTUNITY,
-                name=f"odds ratio of the label, {column} {names[group]!r}",
-                estimate=data.odds.value,
-                ci_low=data.odds.low,
-                ci_high=data.odds.high,
-                p_value=data.odds.p_value,
-                q_value=None,
-                n=data.counts[1] + data.counts[3],
-                null="the label is as frequent in this group as in the others",
+            evidence_of(
+                Rung.OPPORTUNITY,
+                f"odds ratio of the label, {column} {names[group]!r}",
+                data.odds,
+                data.counts[1] + data.counts[3],
+                "the label is as frequent in this group as in the others",
+                f"{counted} (odds ratio {ratio(data.odds.value)}, {interval(data.odds, ratio)}).",
                 reached=data.reached,
-                statement=f"{counted} (odds ratio {ratio(data.odds.value)}, "
-                f"{interval(data.odds, ratio)}).",
             )
         )
     if profile.encoding is not None:
         group, probe = profile.encoding
         area = probe.auc
         chain.append(
-            Evidence(
-                rung=Rung.ATTENTION,
-                name=f"area under the curve of {column} {names[group]!r} from the concepts",
-                estimate=area.value,
-                ci_low=area.low,
-                ci_high=area.high,
-                p_value=area.p_value,
-                q_value=None,
-                n=probe.n,
-                null="the same probe on shuffled groups",
-                # Every model knows a little of where and whose a lesion is; alone it is no claim.
-                reached=profile.encoded and bool(profile.wide or profile.associated),
-                statement="Among images of one label, a linear probe on the model's concepts tells "
+            evidence_of(
+                Rung.ATTENTION,
+                f"area under the curve of {column} {names[group]!r} from the concepts",
+                area,
+                probe.n,
+                "the same probe on shuffled groups",
+                "Among images of one label, a linear probe on the model's concepts tells "
                 f"{column} {names[group]!r} from the rest with an area under the curve of "
                 f"{area.value:.2f} (95 % interval {area.low:.2f} to {area.high:.2f}; .5 is "
                 "chance).",
+                # Every model knows a little of where and whose a lesion is; alone it is no claim.
+                reached=profile.encoded and bool(profile.wide or profile.associated),
             )
         )
     return tuple(chain)
 
 
 def _gap_evidence(gap: Gap, column: str, names: tuple[str, ...], reached: bool) -> Evidence:
-    return Evidence(
-        rung=Rung.OPPORTUNITY,
-        name=f"{gap.measure}, {column} {names[gap.group]!r} minus the rest",
-        estimate=gap.difference.value,
-        ci_low=gap.difference.low,
-        ci_high=gap.difference.high,
-        p_value=gap.difference.p_value,
-        q_value=None,
-        n=gap.n_own + gap.n_rest,
-        null=f"{gap.measure} is the same in all groups",
+    return evidence_of(
+        Rung.OPPORTUNITY,
+        f"{gap.measure}, {column} {names[gap.group]!r} minus the rest",
+        gap.difference,
+        gap.n_own + gap.n_rest,
+        f"{gap.measure} is the same in all groups",
+        f"{_counted(gap, column, names)} ({interval(gap.difference, percent)} for the difference).",
         reached=reached,
-        statement=f"{_counted(gap, column, names)} ({interval(gap.difference, percent)} for the "
-        "difference).",
     )
 
 
@@ -270,32 +261,29 @@ def _finding(
         )
     if profile.associated and profile.data is not None:
         group, data = profile.data
-        kinds = (classes[data.kind],)
+        kinds = (classes[data.target],)
         shows = f"{column} {names[group]!r}"
         counted = data.counted(classes, shows).replace(" show ", " have ")
         said.append(f"{counted} (odds ratio {ratio(data.odds.value)})")
         if not profile.wide:
-            title = f"{column.capitalize()} goes with {classes[data.kind]} in these data"
+            title = f"{column.capitalize()} goes with {classes[data.target]} in these data"
             severity = Severity.INFO if column in PATIENT and not profile.encoded else severity
-            rows = (profile.groups.member == group) & (measurements.labels == data.kind)
+            rows = (profile.groups.member == group) & (measurements.labels == data.target)
     if profile.encoded and profile.encoding is not None:
         group, probe = profile.encoding
         said.append(
             f"the model's concepts tell {column} {names[group]!r} among images of one label "
             f"(area under the curve {probe.auc.value:.2f})"
         )
-    reached = {e.rung for e in chain if e.reached}
-    return Finding(
+    return finding(
+        chain,
+        measurements.explanations,
         id=name,
         detector="metadata",
         title=title,
-        severity=severity,
-        confidence=confidence(chain, measurements.explanations),
-        rung=max(reached, key=lambda rung: rung.rank),
-        artifact=None,
+        at_most=severity,
         classes=kinds,
         statement=f"{'; '.join(said)}.",
-        evidence=chain,
         images=tuple(measurements.ids[i] for i in np.flatnonzero(rows)),
         remedy=f"Collect more images of the groups of {column} that fare worse, balance the "
         "classes over its groups while training, and report results by group.",
@@ -363,13 +351,13 @@ def _missed(name: str, measurements: Measurements, profile: Profile) -> NotFound
     least = None
     seen = "; too few images to compare how well the groups are told"
     if widest is not None:
-        least = max(LEAST_GAP, *((g.difference.high - g.difference.low) / 2 for g in tested))
+        least = max(MIN_GAP, *((g.difference.high - g.difference.low) / 2 for g in tested))
         seen = f"; a gap of {percent(least)} would have been seen"
     few = profile.groups.too_few
     rest = f"; {many(few, 'image')} in groups too few to rank" if few else ""
-    p_values = [gap.difference.p_value or 0.0 for gap in tested]
+    p_values = [gap.difference.p_value for gap in tested]
     if profile.data is not None:
-        p_values.append(profile.data[1].odds.p_value or 0.0)
+        p_values.append(profile.data[1].odds.p_value)
     return NotFound(
         artifact=name,
         n=n,

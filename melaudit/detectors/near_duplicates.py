@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from melaudit.detectors.claim import counted, evidence_of, finding
+from melaudit.detectors.confidence import MAX_CONFIDENCE
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
@@ -36,7 +38,6 @@ MANY = 0.01
 """Share of superfluous copies from which the number of images misleads."""
 LISTED = 100
 """Pairs in the table."""
-SURE = 0.99
 
 Rows = NDArray[np.bool_]
 
@@ -69,7 +70,7 @@ class NearDuplicates:
                 "compared)."
             )
             return [NotFound(self.id, n, None, "", statement)]
-        return [_finding(self.id, measurements, _copies(measurements, found))]
+        return [counted(_finding(self.id, measurements, _copies(measurements, found)))]
 
 
 def _learned(identity: str, measurements: Measurements) -> list[Result]:
@@ -98,40 +99,38 @@ def _learned(identity: str, measurements: Measurements) -> list[Result]:
         f"{interval(share, percent)}) show a photograph that is among the "
         f"{many(t, 'training image')} that were looked at"
     )
-    evidence = Evidence(
-        rung=Rung.OPPORTUNITY,
-        name="share of images that were trained on",
-        estimate=share.value,
-        ci_low=share.low,
-        ci_high=share.high,
-        p_value=None,
-        q_value=None,
-        n=n,
-        null="no audited photograph was trained on",
+    evidence = evidence_of(
+        Rung.OPPORTUNITY,
+        "share of images that were trained on",
+        share,
+        n,
+        "no audited photograph was trained on",
+        f"{said}; their detail correlates by {float(pairs.likeness.min()):.2f} or more.",
         reached=True,
-        statement=f"{said}; their detail correlates by {float(pairs.likeness.min()):.2f} or more.",
     )
-    return [
-        Finding(
-            id=name,
-            detector=identity,
-            title="Some audited photographs were trained on",
-            severity=Severity.LOW,
-            confidence=round(min(SURE, float(np.median(pairs.likeness))), 3),
-            rung=Rung.OPPORTUNITY,
-            artifact=None,
-            classes=(),
-            statement=f"{said}. On these the model may recite what it learned, so its figures here "
-            "are better than they will be on new patients.",
-            evidence=(evidence,),
-            images=tuple(measurements.ids[row] for row in rows),
-            remedy="Audit on photographs of patients that are not in the training data.",
-            does_not_show="Photographs trained on that were not looked at, nor copies that were "
-            "turned, mirrored or cropped by more than a fiftieth; nor that other photographs are "
-            "of other patients.",
-            tables=(_learned_table(measurements, learned, pairs, first),),
-        )
-    ]
+    found = finding(
+        (evidence,),
+        measurements.explanations,
+        sure=_sure(pairs),
+        id=name,
+        detector=identity,
+        title="Some audited photographs were trained on",
+        at_most=Severity.LOW,
+        statement=f"{said}. On these the model may recite what it learned, so its figures here "
+        "are better than they will be on new patients.",
+        images=tuple(measurements.ids[row] for row in rows),
+        remedy="Audit on photographs of patients that are not in the training data.",
+        does_not_show="Photographs trained on that were not looked at, nor copies that were "
+        "turned, mirrored or cropped by more than a fiftieth; nor that other photographs are "
+        "of other patients.",
+        tables=(_learned_table(measurements, learned, pairs, first),),
+    )
+    return [counted(found)]
+
+
+def _sure(pairs: Matches) -> float:
+    """Return how sure it is that pairs are copies: as alike as the median pair is."""
+    return round(min(MAX_CONFIDENCE, float(np.median(pairs.likeness))), 3)
 
 
 def _learned_table(
@@ -214,17 +213,15 @@ def _finding(identity: str, measurements: Measurements, copies: Copies) -> Findi
         f"{n - superfluous:,} different photographs, so every count and interval of this audit "
         f"takes {superfluous:,} of them twice."
     )
-    return Finding(
+    return finding(
+        (_share(measurements, copies),),
+        measurements.explanations,
+        sure=_sure(copies.pairs),
         id=identity,
         detector=identity,
         title="Some photographs stand in the data more than once",
-        severity=Severity.LOW if misleading else Severity.INFO,
-        confidence=round(min(SURE, float(np.median(copies.pairs.likeness))), 3),
-        rung=Rung.OPPORTUNITY,
-        artifact=None,
-        classes=(),
+        at_most=Severity.LOW if misleading else Severity.INFO,
         statement=statement + "".join(f" {said}" for said in _wrongs(copies)),
-        evidence=(_share(measurements, copies),),
         images=tuple(measurements.ids[row] for row in rows),
         remedy="Keep one copy of each photograph, settle which label is right, and split the data "
         "by patient or lesion; then audit again.",
@@ -248,20 +245,16 @@ def _wrongs(copies: Copies) -> list[str]:
 def _share(measurements: Measurements, copies: Copies) -> Evidence:
     n = len(measurements.ids)
     share = proportion(copies.copied, n)
-    return Evidence(
-        rung=Rung.OPPORTUNITY,
-        name="share of images with a copy",
-        estimate=share.value,
-        ci_low=share.low,
-        ci_high=share.high,
-        p_value=None,
-        q_value=None,
-        n=n,
-        null="every photograph stands in the data once",
-        reached=True,
-        statement=f"{copies.copied:,} of {many(n, 'image')} ({percent(share.value)}, "
+    return evidence_of(
+        Rung.OPPORTUNITY,
+        "share of images with a copy",
+        share,
+        n,
+        "every photograph stands in the data once",
+        f"{copies.copied:,} of {many(n, 'image')} ({percent(share.value)}, "
         f"{interval(share, percent)}) have a copy: {many(len(copies.pairs), 'pair')}, whose detail "
         f"correlates by {float(copies.pairs.likeness.min()):.2f} or more.",
+        reached=True,
     )
 
 

@@ -17,13 +17,14 @@ still tell the label with the lesion hidden.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from melaudit.detectors.confidence import confidence
+from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.regions import (
     OTHERS,
@@ -42,10 +43,10 @@ from melaudit.findings import (
     Skipped,
     Table,
     Trust,
-    severity_of,
 )
 from melaudit.measurements import GRID, Array, Measurements
-from melaudit.statistics.estimates import Estimate, mean_difference, permutation_test
+from melaudit.statistics.correction import bonferroni, clear
+from melaudit.statistics.estimates import Tested, mean_difference, paired_mean, permutation_test
 from melaudit.wording.sentences import interval, many, percent
 
 RIM = 0.03
@@ -58,7 +59,6 @@ LEAST_EXCESS = 0.02
 """Share of relevance outside beyond the area there, from which the model looks away."""
 LEAST_WORSE = 0.05
 """Share of relevance by which wrong images must differ from right ones."""
-ALPHA = 0.05
 
 
 class OutsideLesion:
@@ -106,11 +106,27 @@ class OutsideLesion:
         if not views:
             few = f"{int(usable.sum()):,} of {many(len(share), 'image')} have a usable mask"
             return [Skipped(self.id, f"{few}; no predicted class has {FEWEST} of them")]
-        away = [view for view in views if view.reached(len(views))]
-        looked: list[Result] = (
-            [_finding(self.id, measurements, views, away)] if away else [_missed(self.id, views)]
+        classes = measurements.classes
+        looked: Claim[tuple[View, ...]] = Claim(
+            self.id,
+            tuple(replace(view, beyond=bonferroni(view.beyond, len(views))) for view in views),
+            evidence=lambda settled: tuple(e for view in settled for e in _evidence(view, classes)),
+            word=partial(_word, self.id, measurements),
         )
-        return [*looked, *_errors(self.id, measurements, usable)]
+        return [looked, *_errors(self.id, measurements, usable)]
+
+
+def _word(
+    identity: str,
+    measurements: Measurements,
+    views: tuple[View, ...],
+    evidence: tuple[Evidence, ...],
+) -> Sequence[Finding | NotFound]:
+    """Claim the classes that are decided from around the lesion, or say that none is."""
+    away = [view for view in views if view.reached]
+    if not away:
+        return [_missed(identity, views)]
+    return [_finding(identity, measurements, views, away, evidence)]
 
 
 def widened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -127,53 +143,32 @@ def widened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
 class View:
     """The relevance outside the lesions of one predicted class."""
 
-    kind: int
+    target: int
     rows: NDArray[np.intp]
     share: float
     """Mean share of the absolute relevance outside."""
     area: float
     """Mean share of the area outside."""
-    beyond: Estimate
-    """Share minus area, paired."""
+    beyond: Tested
+    """Share minus area, paired; p counts the classes tried."""
     others: Excess | None
     """Against other images' maps in the same place; None where there are too few."""
 
-    def reached(self, tried: int) -> bool:
+    @property
+    def reached(self) -> bool:
         """Whether the class is decided more by the surroundings than by the lesion."""
-        clear = self.beyond.low > 0 and (self.beyond.p_value or 0.0) * tried < ALPHA
         follows = self.others is not None and self.others.difference.high < 0
-        return clear and self.beyond.value >= LEAST_EXCESS and not follows
+        large = self.beyond.value >= LEAST_EXCESS and self.beyond.low > 0
+        return large and not follows and clear(self.beyond)
 
 
 def _view(measurements: Measurements, kind: int, rows: NDArray[np.intp]) -> View:
     share = measurements["outside_lesion.share"][rows].astype(np.float64)
     area = measurements["outside_lesion.area"][rows].astype(np.float64)
     groups = None if measurements.groups is None else measurements.groups[rows]
-    beyond = paired(share - area, measurements.seed, groups)
+    beyond = paired_mean(share - area, measurements.seed, groups)
     others = _others(measurements, rows) if len(rows) >= 2 * FEWEST else None
     return View(kind, rows, float(share.mean()), float(area.mean()), beyond, others)
-
-
-def paired(
-    differences: NDArray[np.float64], seed: int, groups: NDArray[np.object_] | None
-) -> Estimate:
-    """Estimate a mean difference (n,) with a bootstrap over groups and a sign-flip test.
-
-    Under the null each patient's difference could as well have had the other sign (Fisher 1935).
-    """
-    zeros = np.zeros(1)
-    both = None if groups is None else (groups, np.array(["none"], np.object_))
-    estimate = mean_difference(differences, zeros, seed, both)
-    member: NDArray[np.intp] = np.arange(len(differences))
-    if groups is not None:
-        member = np.unique(groups, return_inverse=True)[1]
-    sums = np.bincount(member, differences)
-    rng = np.random.default_rng(seed)
-    draws, extreme = 2000, 0
-    for _ in range(draws):
-        flipped = float(sums @ rng.choice([-1.0, 1.0], len(sums)))
-        extreme += abs(flipped) >= abs(float(sums.sum())) - 1e-12
-    return Estimate(estimate.value, estimate.low, estimate.high, (extreme + 1) / (draws + 1))
 
 
 def _others(measurements: Measurements, rows: NDArray[np.intp]) -> Excess:
@@ -194,71 +189,60 @@ def _others(measurements: Measurements, rows: NDArray[np.intp]) -> Excess:
 
 def _counted(view: View, classes: tuple[str, ...]) -> str:
     return (
-        f"{percent(view.share)} of the relevance for {classes[view.kind]} lies outside the lesion "
-        f"and its rim, which is {percent(view.area)} of the area ({len(view.rows):,} images called "
-        f"{classes[view.kind]})"
+        f"{percent(view.share)} of the relevance for {classes[view.target]} lies outside the "
+        f"lesion and its rim, which is {percent(view.area)} of the area "
+        f"({len(view.rows):,} images called {classes[view.target]})"
     )
 
 
-def _evidence(view: View, classes: tuple[str, ...], tried: int) -> tuple[Evidence, ...]:
-    kind, beyond = classes[view.kind], view.beyond
-    first = Evidence(
-        rung=Rung.ATTENTION,
-        name=f"{kind}: relevance outside the lesion beyond its area",
-        estimate=beyond.value,
-        ci_low=beyond.low,
-        ci_high=beyond.high,
-        p_value=beyond.p_value,
-        q_value=None,
-        n=len(view.rows),
-        null="relevance is spread evenly over the image",
-        reached=view.reached(tried),
-        statement=f"{_counted(view, classes)}: {percent(beyond.value)} beyond it, "
+def _evidence(view: View, classes: tuple[str, ...]) -> tuple[Evidence, ...]:
+    name, beyond = classes[view.target], view.beyond
+    first = evidence_of(
+        Rung.ATTENTION,
+        f"{name}: relevance outside the lesion beyond its area",
+        beyond,
+        len(view.rows),
+        "relevance is spread evenly over the image",
+        f"{_counted(view, classes)}: {percent(beyond.value)} beyond it, "
         f"{interval(beyond, percent)}.",
+        reached=view.reached,
     )
     if view.others is None:
         return (first,)
     difference = view.others.difference
     follows = difference.high < 0
-    return (
-        first,
-        Evidence(
-            rung=Rung.ATTENTION,
-            name=f"{kind}: relevance outside the own lesion over that of other maps there",
-            estimate=difference.value,
-            ci_low=difference.low,
-            ci_high=difference.high,
-            p_value=difference.p_value,
-            q_value=None,
-            n=view.others.n_own + view.others.n_others,
-            null="maps of other images of the same predicted class, in the same place",
-            reached=False,
-            statement=f"Maps of other images called {kind} hold {percent(view.others.elsewhere)} "
-            f"outside these lesions, their own hold {percent(view.others.own)}: the maps "
-            f"{'follow the lesion' if follows else 'do not clearly follow the lesion'} "
-            f"({interval(difference, percent)} for the difference).",
-        ),
+    second = evidence_of(
+        Rung.ATTENTION,
+        f"{name}: relevance outside the own lesion over that of other maps there",
+        difference,
+        view.others.n_own + view.others.n_others,
+        "maps of other images of the same predicted class, in the same place",
+        f"Maps of other images called {name} hold {percent(view.others.elsewhere)} "
+        f"outside these lesions, their own hold {percent(view.others.own)}: the maps "
+        f"{'follow the lesion' if follows else 'do not clearly follow the lesion'} "
+        f"({interval(difference, percent)} for the difference).",
     )
+    return first, second
 
 
 def _finding(
-    identity: str, measurements: Measurements, views: Sequence[View], away: Sequence[View]
+    identity: str,
+    measurements: Measurements,
+    views: Sequence[View],
+    away: Sequence[View],
+    evidence: tuple[Evidence, ...],
 ) -> Finding:
     classes = measurements.classes
-    evidence = tuple(e for view in views for e in _evidence(view, classes, len(views)))
     rows = np.concatenate([view.rows for view in away])
     beyond = measurements["outside_lesion.share"] - measurements["outside_lesion.area"]
-    return Finding(
+    return finding(
+        evidence,
+        measurements.explanations,
         id=identity,
         detector=identity,
         title="The model looks around the lesion rather than at it",
-        severity=severity_of({Rung.ATTENTION}),
-        confidence=confidence(evidence, measurements.explanations),
-        rung=Rung.ATTENTION,
-        artifact=None,
-        classes=tuple(classes[view.kind] for view in away),
+        classes=tuple(classes[view.target] for view in away),
         statement="; ".join(_counted(view, classes) for view in away) + ".",
-        evidence=evidence,
         images=tuple(measurements.ids[i] for i in rows[np.argsort(-beyond[rows], kind="stable")]),
         remedy="Look at the images listed for what draws the model away. Crop to the lesion while "
         "training, or add the masks to the loss; then audit again.",
@@ -274,7 +258,7 @@ def _table(views: Sequence[View], classes: tuple[str, ...]) -> Table:
         ("called", "images with a mask", "share outside", "area outside", "other maps there"),
         tuple(
             (
-                classes[view.kind],
+                classes[view.target],
                 len(view.rows),
                 round(view.share, 3),
                 round(view.area, 3),
@@ -318,44 +302,79 @@ def _errors(
         share[kinds == kind] -= share[kinds == kind].mean()
     groups = measurements.groups
     split = None if groups is None else (groups[rows][wrong], groups[rows][~wrong])
-    estimate = mean_difference(share[wrong], share[~wrong], measurements.seed, split)
+    more = mean_difference(share[wrong], share[~wrong], measurements.seed, split)
     p = permutation_test(share, wrong, measurements.seed, kinds)
-    counted = (
-        f"Wrong images hold {percent(abs(estimate.value))} "
-        f"{'more' if estimate.value > 0 else 'less'} of their relevance outside the lesion than "
-        f"right ones of the same predicted class ({int(wrong.sum()):,} wrong, "
-        f"{int((~wrong).sum()):,} right; {interval(estimate, percent)})"
-    )
-    if not (estimate.low > 0 and estimate.value >= LEAST_WORSE and p < ALPHA):
-        effect = "difference of the share of relevance outside the lesion"
-        least = max(LEAST_WORSE, (estimate.high - estimate.low) / 2)
-        return [NotFound(f"{identity}.errors", len(rows), least, effect, f"{counted}.", p)]
-    evidence = Evidence(
-        rung=Rung.ATTENTION,
-        name="relevance outside the lesion, wrong over right images",
-        estimate=estimate.value,
-        ci_low=estimate.low,
-        ci_high=estimate.high,
-        p_value=p,
-        q_value=None,
-        n=len(rows),
-        null="errors are as frequent whatever the share outside, by predicted class",
-        reached=True,
-        statement=f"{counted}.",
-    )
     worst = rows[wrong][np.argsort(-share[wrong], kind="stable")]
     return [
-        Finding(
-            id=f"{identity}.errors",
+        Claim(
+            f"{identity}.errors",
+            Errors(Tested(more.value, more.low, more.high, p), int(wrong.sum()), len(rows)),
+            evidence=lambda errors: (errors.evidence(),),
+            word=partial(_word_errors, identity, measurements, worst),
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How much more of their relevance wrong images hold outside the lesion than right ones."""
+
+    more: Tested
+    """Difference of the mean shares, predicted class held fixed."""
+    wrong: int
+    n: int
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is clearly more, and by enough to matter."""
+        return self.more.low > 0 and self.more.value >= LEAST_WORSE and clear(self.more)
+
+    def counted(self) -> str:
+        """Return the comparison in a sentence."""
+        return (
+            f"Wrong images hold {percent(abs(self.more.value))} "
+            f"{'more' if self.more.value > 0 else 'less'} of their relevance outside the lesion "
+            f"than right ones of the same predicted class ({self.wrong:,} wrong, "
+            f"{self.n - self.wrong:,} right; {interval(self.more, percent)})."
+        )
+
+    def evidence(self) -> Evidence:
+        """Return the difference as evidence."""
+        return evidence_of(
+            Rung.ATTENTION,
+            "relevance outside the lesion, wrong over right images",
+            self.more,
+            self.n,
+            "errors are as frequent whatever the share outside, by predicted class",
+            self.counted(),
+            reached=self.reached,
+        )
+
+
+def _word_errors(
+    identity: str,
+    measurements: Measurements,
+    worst: NDArray[np.intp],
+    errors: Errors,
+    evidence: tuple[Evidence, ...],
+) -> Sequence[Finding | NotFound]:
+    """Claim that errors go with looking around the lesion, or say that they do not clearly."""
+    name = f"{identity}.errors"
+    if not errors.reached:
+        effect = "difference of the share of relevance outside the lesion"
+        least = max(LEAST_WORSE, (errors.more.high - errors.more.low) / 2)
+        p = errors.more.p_value
+        return [NotFound(name, errors.n, least, effect, errors.counted(), p)]
+    targets = np.unique(measurements.targets[worst])
+    return [
+        finding(
+            evidence,
+            measurements.explanations,
+            id=name,
             detector=identity,
             title="The model errs where it looks around the lesion",
-            severity=severity_of({Rung.ATTENTION}),
-            confidence=confidence((evidence,), measurements.explanations),
-            rung=Rung.ATTENTION,
-            artifact=None,
-            classes=tuple(measurements.classes[kind] for kind in np.unique(targets[worst])),
-            statement=f"{counted}.",
-            evidence=(evidence,),
+            classes=tuple(measurements.classes[target] for target in targets),
+            statement=errors.counted(),
             images=tuple(measurements.ids[i] for i in worst),
             remedy="Look at the images listed for what draws the model away, and see that images "
             "of every class have it while training.",

@@ -16,30 +16,31 @@ Do instead: balance white and exposure, bring all images to one size, or vary th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.detectors.confidence import confidence
+from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.properties import PROPERTIES, Family, Place, Property, measured
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
 from melaudit.measurements import Array, Measurements
-from melaudit.statistics.estimates import Estimate, auc
+from melaudit.statistics.correction import bonferroni, clear
+from melaudit.statistics.estimates import Tested, auc
 from melaudit.statistics.ranks import minimum_detectable_auc, stratified_auc
 from melaudit.wording.sentences import interval, many, percent
 
-LEAST = 0.6
+MIN_AUC = 0.6
 """Area under the ROC curve from which a difference is worth a word: .6 is small, .7 plain."""
-CLEAR = 0.55
+MIN_AUC_LOW = 0.55
 """The interval must lie above this area: a trifle that is clear of chance is still a trifle."""
 FEWEST = 10
 """Images (or patients) of a class, and of the others, that a comparison needs."""
 FAR = 0.9
 """Images beyond this quantile of the other classes are named."""
-ALPHA = 0.05
 STRICT = 0.001
 """p-value of the label below which a property is told: a dozen properties are tried on every data
 set, and every data set has a chance difference in one of them."""
@@ -92,13 +93,13 @@ class Contrast:
     """How one property differs between a class and the rest."""
 
     of: Property
-    kind: int
+    target: int
     more: bool
     """Whether the class has more of it."""
-    label: Estimate
+    label: Tested
     """Share of pairs, .5 to 1, in which the image of the class lies on its side; p counts the
     classes tried."""
-    prediction: Estimate | None
+    prediction: Tested | None
     """The same of being called the class, among images of one label."""
     medians: tuple[float, float]
     """Of the class and of the others."""
@@ -107,9 +108,10 @@ class Contrast:
 
     @property
     def reached(self) -> bool:
-        """Whether the difference is large enough and clear of chance."""
+        """Whether the difference is large enough and clear of chance after correction."""
         label = self.label
-        return label.value >= LEAST and label.low > CLEAR and (label.p_value or 0.0) < STRICT
+        strict = label.p_value < STRICT and clear(label)
+        return label.value >= MIN_AUC and label.low > MIN_AUC_LOW and strict
 
     @property
     def direction(self) -> str:
@@ -134,16 +136,16 @@ def contrast(measurements: Measurements, of: Property) -> Contrast | None:
     found = [_against_rest(value, label == k, k, of) for k in tried]
     if not found:
         return None
-    best = min(found, key=lambda c: (c.label.p_value or 0.0, -c.label.value))
+    best = min(found, key=lambda c: (c.label.p_value, -c.label.value))
     return _with_prediction(best, measurements, values, use, len(tried))
 
 
-def _against_rest(value: Values, member: NDArray[np.bool_], kind: int, of: Property) -> Contrast:
+def _against_rest(value: Values, member: NDArray[np.bool_], target: int, of: Property) -> Contrast:
     area = auc(value, member)
     more = area.value >= 0.5
     medians = float(np.median(value[member])), float(np.median(value[~member]))
     n = int(member.sum()), int((~member).sum())
-    return Contrast(of, kind, more, area if more else _turned(area), None, medians, n)
+    return Contrast(of, target, more, area if more else _turned(area), None, medians, n)
 
 
 def _with_prediction(
@@ -154,16 +156,14 @@ def _with_prediction(
     value, label, called = _once(
         values[use], measurements, use, measurements.labels[use], predicted
     )
-    area = stratified_auc(value, called == best.kind, label)
+    area = stratified_auc(value, called == best.target, label)
     if area is not None and not best.more:
         area = _turned(area)
-    one = best.label
-    counted = Estimate(one.value, one.low, one.high, min(1.0, (one.p_value or 0.0) * tests))
-    return Contrast(best.of, best.kind, best.more, counted, area, best.medians, best.n)
+    return replace(best, label=bonferroni(best.label, tests), prediction=area)
 
 
-def _turned(area: Estimate) -> Estimate:
-    return Estimate(1 - area.value, 1 - area.high, 1 - area.low, area.p_value)
+def _turned(area: Tested) -> Tested:
+    return Tested(1 - area.value, 1 - area.high, 1 - area.low, area.p_value)
 
 
 def _once(
@@ -180,14 +180,43 @@ def _once(
     return means, *(distinct[:, i + 1] for i in range(len(keys)))
 
 
-def _result(identity: str, measurements: Measurements, family: Family) -> Finding | NotFound:
+def _result(identity: str, measurements: Measurements, family: Family) -> Result:
     wanted = [p for p in PROPERTIES if p.family is family]
-    found = [c for c in (contrast(measurements, p) for p in wanted) if c is not None]
-    carrying = [c for c in found if c.reached and c.of.place is not Place.WHOLE]
-    whole = [c for c in found if c.reached and c.of.place is Place.WHOLE]
-    if carrying or whole:
-        return _finding(identity, measurements, family, found, carrying or whole)
-    return _missed(identity, measurements, family, found)
+    found = tuple(c for c in (contrast(measurements, p) for p in wanted) if c is not None)
+    if not found:
+        n = int((measurements.labels >= 0).sum())
+        statement = f"All of {many(n, 'labelled image')} are alike in {family.value}."
+        return NotFound(f"{identity}.{family.value}", n, None, "", statement)
+    return Claim(
+        f"{identity}.{family.value}",
+        found,
+        evidence=partial(_chain, measurements.classes),
+        word=partial(_word, identity, measurements, family),
+    )
+
+
+def _carrying(found: Sequence[Contrast]) -> list[Contrast]:
+    """Return what is told: differences on the skin or of the file, else of whole pictures."""
+    told = [c for c in found if c.reached]
+    return [c for c in told if c.of.place is not Place.WHOLE] or told
+
+
+def _chain(classes: tuple[str, ...], found: tuple[Contrast, ...]) -> tuple[Evidence, ...]:
+    carrying = _carrying(found)
+    return tuple(e for c in found for e in _evidence(c, classes, c in carrying))
+
+
+def _word(
+    identity: str,
+    measurements: Measurements,
+    family: Family,
+    found: tuple[Contrast, ...],
+    evidence: tuple[Evidence, ...],
+) -> Sequence[Finding | NotFound]:
+    """Claim the differences of a family of properties, or say that none is clear."""
+    if not _carrying(found):
+        return [_missed(identity, measurements, family, found)]
+    return [_finding(identity, measurements, family, found, evidence)]
 
 
 def _finding(
@@ -195,14 +224,13 @@ def _finding(
     measurements: Measurements,
     family: Family,
     found: Sequence[Contrast],
-    carrying: Sequence[Contrast],
+    chain: tuple[Evidence, ...],
 ) -> Finding:
     classes = measurements.classes
-    first = max(carrying, key=lambda c: c.label.value)
+    first = max(_carrying(found), key=lambda c: c.label.value)
     lesion = first.of.place is Place.WHOLE
-    chain = tuple(e for c in found for e in _evidence(c, classes, c in carrying))
     followed = any(e.reached and "prediction" in e.name for e in chain)
-    kind = classes[first.kind]
+    kind = classes[first.target]
     statement = _sentence(first, classes)
     if followed:
         statement += f" Among images of one label, those that are {first.direction} are also "
@@ -210,17 +238,15 @@ def _finding(
     if lesion:
         statement += " On the skin round the middle there is no such difference, so it may be the "
         statement += "lesion's own."
-    return Finding(
+    return finding(
+        chain,
+        measurements.explanations,
         id=f"{identity}.{family.value}",
         detector=identity,
         title=TITLE[first.of.place].format(kind=kind, direction=first.direction),
-        severity=Severity.INFO if lesion else Severity.LOW,
-        confidence=confidence(chain, measurements.explanations),
-        rung=Rung.OPPORTUNITY,
-        artifact=None,
+        at_most=Severity.INFO if lesion else Severity.LOW,
         classes=(kind,),
         statement=statement,
-        evidence=chain,
         images=_far(measurements, first),
         remedy="See that lesions of all classes are photographed in one light and focus; the "
         "lesion's own look needs no remedy."
@@ -233,8 +259,8 @@ def _finding(
 
 def _sentence(c: Contrast, classes: tuple[str, ...]) -> str:
     """Return the difference in pairs and in medians."""
-    kind = classes[c.kind]
-    other = classes[1 - c.kind] if len(classes) == 2 else "other"
+    kind = classes[c.target]
+    other = classes[1 - c.target] if len(classes) == 2 else "other"
     return (
         f"In {percent(c.label.value)} of the pairs of a {kind} and a {other} image the {kind} one "
         f"is {c.direction}, by the {c.of.name} (medians {c.medians[0]:.3g} and "
@@ -243,37 +269,28 @@ def _sentence(c: Contrast, classes: tuple[str, ...]) -> str:
 
 
 def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[Evidence]:
-    kind = classes[c.kind]
-    yield Evidence(
-        rung=Rung.OPPORTUNITY,
-        name=f"{c.of.name}: area under the ROC curve of the label",
-        estimate=c.label.value,
-        ci_low=c.label.low,
-        ci_high=c.label.high,
-        p_value=c.label.p_value,
-        q_value=None,
-        n=sum(c.n),
-        null=f"{kind} images are {c.direction} in half of the pairs",
+    kind = classes[c.target]
+    yield evidence_of(
+        Rung.OPPORTUNITY,
+        f"{c.of.name}: area under the ROC curve of the label",
+        c.label,
+        sum(c.n),
+        f"{kind} images are {c.direction} in half of the pairs",
+        f"{_sentence(c, classes)[:-1]}; {interval(c.label, percent)} of the pairs.",
         reached=carries,
-        statement=f"{_sentence(c, classes)[:-1]}; {interval(c.label, percent)} of the pairs.",
     )
     area = c.prediction
-    if area is None or area.p_value is None:
+    if area is None:
         return
-    yield Evidence(
-        rung=Rung.OPPORTUNITY,
-        name=f"{c.of.name}: area under the ROC curve of the prediction, label held fixed",
-        estimate=area.value,
-        ci_low=area.low,
-        ci_high=area.high,
-        p_value=area.p_value,
-        q_value=None,
-        n=sum(c.n),
-        null=f"among images of one label, those called {kind} are {c.direction} in half of the "
-        "pairs",
-        reached=carries and area.low > 0.5 and area.p_value < ALPHA,
-        statement=f"Among images of one label, the one called {kind} is {c.direction} in "
+    yield evidence_of(
+        Rung.OPPORTUNITY,
+        f"{c.of.name}: area under the ROC curve of the prediction, label held fixed",
+        area,
+        sum(c.n),
+        f"among images of one label, those called {kind} are {c.direction} in half of the pairs",
+        f"Among images of one label, the one called {kind} is {c.direction} in "
         f"{percent(area.value)} of the pairs ({interval(area, percent)}).",
+        reached=carries and area.low > 0.5 and clear(area),
     )
 
 
@@ -281,7 +298,7 @@ def _far(measurements: Measurements, c: Contrast) -> tuple[str, ...]:
     """Return the images of the class that few of the others come near, the farthest first."""
     values = measurements[f"property_label.{c.of.id}"].astype(np.float64)
     side = values if c.more else -values
-    member = measurements.labels == c.kind
+    member = measurements.labels == c.target
     others = side[(measurements.labels >= 0) & ~member]
     line = float(np.nanquantile(others, FAR))
     rows = np.flatnonzero(member & (side >= line))
@@ -324,16 +341,13 @@ def _missed(
 ) -> NotFound:
     """Say that a family tells no class, and how large a difference would have been seen."""
     name, n = f"{identity}.{family.value}", int((measurements.labels >= 0).sum())
-    if not found:
-        statement = f"All of {many(n, 'labelled image')} are alike in {family.value}."
-        return NotFound(name, n, None, "", statement)
     sizes = min((c.n for c in found), key=min)
     bars = (
-        minimum_detectable_auc(*sizes, beyond=CLEAR),
+        minimum_detectable_auc(*sizes, beyond=MIN_AUC_LOW),
         minimum_detectable_auc(*sizes, alpha=STRICT),
     )
     least = None if None in bars else max(bar for bar in bars if bar is not None)
-    seen = max(LEAST, least) if least is not None else None
+    seen = max(MIN_AUC, least) if least is not None else None
     most = max(found, key=lambda c: c.label.value)
     would = (
         f"a difference in {percent(seen)} of the pairs or more would have been told"
@@ -348,5 +362,5 @@ def _missed(
         statement=f"No class of {many(n, 'labelled image')} stands out by its {family.value}: the "
         f"largest difference, the {most.of.name}, orders {percent(most.label.value)} of the pairs, "
         f"where chance orders half; {would}.",
-        p_value=min(1.0, len(found) * min(c.label.p_value or 0.0 for c in found)),
+        p_value=min(1.0, len(found) * min(c.label.p_value for c in found)),
     )

@@ -93,8 +93,9 @@ class Evidence:
     ci_high: float
     """Ends of the 95 % interval."""
     p_value: float | None
+    """None for a figure that was counted, not tested."""
     q_value: float | None
-    """The p-value after Benjamini-Hochberg over everything this run tested; None before that."""
+    """The p-value after Benjamini-Hochberg over everything this run tested; None as p."""
     n: int
     """Images the estimate rests on."""
     null: str
@@ -103,6 +104,19 @@ class Evidence:
     """Whether the statistic carries the rung (effect large enough, interval clear of the null)."""
     statement: str
     """The statistic as a sentence with counts a person can picture."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """One of the tests of a run, so that a reader can count and correct them again."""
+
+    claim: str
+    """Id of the finding it could have carried, or of what was not found."""
+    name: str
+    """The figure that was tested; see `Evidence.name`."""
+    n: int
+    p_value: float
+    q_value: float
 
 
 @dataclass(frozen=True)

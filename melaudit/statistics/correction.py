@@ -1,20 +1,112 @@
-"""One place for corrections: every p-value of a run goes through here."""
+"""One place for corrections: what counts as significant, and how many tests were made.
+
+Every test of a run is a `Tested` estimate. `settle` gives all of them their q-values together, and
+`clear` is the only question that may be asked of one: before `settle` it has no answer.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from melaudit.statistics.estimates import Tested
 
-def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return q-values (Benjamini and Hochberg 1995) in the order given; None and NaN stay None."""
-    tested = [i for i, p in enumerate(p_values) if p is not None and not math.isnan(p)]
-    q_values: list[float | None] = [None] * len(p_values)
-    if tested:
-        adjusted = stats.false_discovery_control(np.array([p_values[i] for i in tested], float))
-        for i, q in zip(tested, adjusted, strict=True):
-            q_values[i] = float(q)
-    return q_values
+ALPHA = 0.05
+"""Expected share of false claims among all that a run makes, and level of every single test."""
+
+T = TypeVar("T")
+
+
+class UncorrectedError(RuntimeError):
+    """A test was asked for its outcome before it was corrected: a fault of the caller."""
+
+
+def false_discovery(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Return q-values (n,) for p-values (n,), after Benjamini and Hochberg (1995)."""
+    p = np.clip(np.asarray(p_values, np.float64), 0.0, 1.0)
+    if not len(p):
+        return p
+    q: NDArray[np.float64] = stats.false_discovery_control(p)
+    return q
+
+
+def level_of_each(tried: int) -> float:
+    """Return the level at which each of `tried` tests keeps ALPHA for any of them (Bonferroni)."""
+    return ALPHA / max(tried, 1)
+
+
+def bonferroni(test: Tested, tried: int) -> Tested:
+    """Return a test whose p-value counts that it is the best of `tried`, which were all made."""
+    return dataclasses.replace(test, p_value=min(1.0, test.p_value * max(tried, 1)))
+
+
+def clear(test: Tested, level: float = ALPHA) -> bool:
+    """Tell whether a test rejects its null hypothesis when everything tested is counted.
+
+    Raises UncorrectedError when the test has no q-value yet; see `settle`.
+    """
+    return q_value(test) <= level
+
+
+def q_value(test: Tested) -> float:
+    """Return the q-value of a test.
+
+    Raises UncorrectedError when it has none yet.
+    """
+    if test.q_value is None:
+        raise UncorrectedError(
+            f"a test (p = {test.p_value:.3g}) has no q-value; settle() the tests of the run first"
+        )
+    return test.q_value
+
+
+def settle(values: Sequence[T]) -> list[T]:
+    """Return the values with a q-value in every `Tested` inside them, over all of them together.
+
+    A value is a `Tested`, or holds some in the fields of dataclasses, in tuples or in mappings. The
+    same object in two places is one test.
+    """
+    tests = list({id(test): test for value in values for test in tests_in(value)}.values())
+    q_values = false_discovery([test.p_value for test in tests])
+    settled = {
+        id(test): dataclasses.replace(test, q_value=float(q))
+        for test, q in zip(tests, q_values, strict=True)
+    }
+    return [_with(value, settled) for value in values]
+
+
+def tests_in(value: object) -> list[Tested]:
+    """Return every `Tested` in a value, in the order of its fields."""
+    if isinstance(value, Tested):
+        return [value]
+    return [test for _, inner in _inside(value) for test in tests_in(inner)]
+
+
+def _inside(value: object) -> list[tuple[Any, Any]]:
+    """Return (name or index, content) of what may hold tests."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    if isinstance(value, tuple):
+        return list(enumerate(value))
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return []
+
+
+def _with(value: Any, settled: Mapping[int, Tested]) -> Any:
+    """Return a value with its tests replaced; what holds none is left as it is."""
+    if isinstance(value, Tested):
+        return settled[id(value)]
+    if not tests_in(value):
+        return value
+    changed = {key: _with(inner, settled) for key, inner in _inside(value)}
+    if isinstance(value, tuple):
+        return tuple(changed.values())
+    if isinstance(value, Mapping):
+        return changed
+    return dataclasses.replace(value, **changed)

@@ -7,6 +7,7 @@ where the two agree.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,15 +38,28 @@ CLUSTERS = 4000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, its 95 % interval and the p-value of its null hypothesis."""
+    """A figure and its 95 % interval; nothing was tested."""
 
     value: float
     low: float
     high: float
-    p_value: float | None = None
 
 
-def odds_ratio(table: ArrayLike) -> Estimate:
+@dataclass(frozen=True)
+class Tested(Estimate):
+    """A figure, its 95 % interval, and the test of its null hypothesis."""
+
+    p_value: float
+    q_value: float | None = None
+    """After correction over everything a run tested; None before: see `correction.settle`."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a p-value that is none; a test that says nothing has p 1."""
+        if not 0 <= self.p_value <= 1 + 1e-9:
+            raise ValueError(f"a p-value lies from 0 to 1, got {self.p_value}")
+
+
+def odds_ratio(table: ArrayLike) -> Tested:
     """Estimate the odds ratio of a 2 x 2 table of counts [[a, b], [c, d]], a*d over b*c.
 
     Value: the sample odds ratio; with an empty cell .5 is added to each (Haldane 1956, Anscombe
@@ -53,27 +67,28 @@ def odds_ratio(table: ArrayLike) -> Estimate:
     where a cell is empty; Woolf's (1955) once every cell holds `MANY`. p: Fisher's exact test.
     An empty row or column tells nothing: value 1, interval 0 to infinity, p 1.
     """
-    return _odds_ratio(tuple(_table(table).ravel().tolist()))
+    # A copy: equal tables of two questions are two tests, and tests are told apart by identity.
+    return dataclasses.replace(_odds_ratio(tuple(_table(table).ravel().tolist())))
 
 
 @lru_cache(maxsize=4096)
-def _odds_ratio(cells: tuple[int, ...]) -> Estimate:
+def _odds_ratio(cells: tuple[int, ...]) -> Tested:
     """Estimate it; kept, since shuffles of one table's labels give the same few tables."""
     counts = np.array(cells).reshape(2, 2)
     if not counts.sum(0).all() or not counts.sum(1).all():
-        return Estimate(1.0, 0.0, math.inf, 1.0)
+        return Tested(1.0, 0.0, math.inf, 1.0)
     (a, b), (c, d) = (counts + (0.5 if (counts == 0).any() else 0)).tolist()
     value = a * d / (b * c)
     p = float(stats.fisher_exact(counts)[1])
     support = min(counts.sum(0).min(), counts.sum(1).min())
     if counts.min() >= MANY or support > WIDE:
         width = Z * math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
-        return Estimate(value, value * math.exp(-width), value * math.exp(width), p)
+        return Tested(value, value * math.exp(-width), value * math.exp(width), p)
     interval = conditional_odds_ratio(counts, kind="conditional").confidence_interval(0.95)
-    return Estimate(value, float(interval.low), float(interval.high), p)
+    return Tested(value, float(interval.low), float(interval.high), p)
 
 
-def common_odds_ratio(tables: ArrayLike) -> Estimate | None:
+def common_odds_ratio(tables: ArrayLike) -> Tested | None:
     """Estimate the odds ratio common to 2 x 2 tables (s, 2, 2), one per stratum.
 
     Mantel and Haenszel (1959) with the interval of Robins, Breslow and Greenland (1986) and the
@@ -101,7 +116,7 @@ def common_odds_ratio(tables: ArrayLike) -> Estimate | None:
     spread = (a + b) * (c + d) * (a + c) * (b + d) / (n**2 * np.maximum(n - 1, 1))
     chi = (a - expected).sum() ** 2 / spread.sum()
     width = Z * math.sqrt(variance)
-    return Estimate(
+    return Tested(
         float(value),
         float(value * math.exp(-width)),
         float(value * math.exp(width)),
@@ -144,7 +159,20 @@ def mean_difference(
     return Estimate(float(a.mean() - b.mean()), float(low), float(high))
 
 
-def paired_mean(differences: ArrayLike, seed: int, groups: ArrayLike | None = None) -> Estimate:
+def mean(values: ArrayLike, seed: int, groups: ArrayLike | None = None) -> Estimate:
+    """Estimate the mean of values (n,) with a percentile bootstrap (Efron 1979).
+
+    Values of one group (patient or lesion) are resampled together. Nothing is tested.
+    """
+    each = np.asarray(values, np.float64)
+    if not len(each):
+        return Estimate(math.nan, -math.inf, math.inf)
+    drawn = _resampled_means(each, groups, np.random.default_rng(seed))
+    low, high = (float(v) for v in np.quantile(drawn, [0.025, 0.975]))
+    return Estimate(float(each.mean()), low, high)
+
+
+def paired_mean(differences: ArrayLike, seed: int, groups: ArrayLike | None = None) -> Tested:
     """Estimate the mean of paired differences (n,): bootstrap interval, sign-flip test.
 
     Differences of one group (patient or lesion) are resampled and flipped together. The interval is
@@ -154,7 +182,7 @@ def paired_mean(differences: ArrayLike, seed: int, groups: ArrayLike | None = No
     """
     values = np.asarray(differences, np.float64)
     if not len(values):
-        return Estimate(math.nan, -math.inf, math.inf)
+        return Tested(math.nan, -math.inf, math.inf, 1.0)
     _, member = np.unique(
         np.arange(len(values)) if groups is None else np.asarray(groups, str), return_inverse=True
     )
@@ -167,11 +195,11 @@ def paired_mean(differences: ArrayLike, seed: int, groups: ArrayLike | None = No
         reach = float(proportion(0, len(sums), exact=True).high)
         low, high = value - reach, value + reach
     if not sums.any():
-        return Estimate(value, low, high, 1.0)
+        return Tested(value, low, high, 1.0)
     flipped = stats.permutation_test(
         (sums,), np.sum, permutation_type="samples", n_resamples=9999, rng=rng, vectorized=True
     )
-    return Estimate(value, low, high, float(flipped.pvalue))
+    return Tested(value, low, high, float(flipped.pvalue))
 
 
 def two_samples(
@@ -179,7 +207,7 @@ def two_samples(
     second: ArrayLike,
     seed: int,
     groups: tuple[ArrayLike, ArrayLike] | None = None,
-) -> Estimate:
+) -> Tested:
     """Estimate mean(first) - mean(second) as `mean_difference`, with a permutation test.
 
     The test deals whole groups to the two samples where groups are known.
@@ -193,7 +221,7 @@ def two_samples(
         sizes = np.bincount(of)
         values = np.bincount(of, values) / sizes
         member = np.bincount(of, member) > 0
-    return Estimate(
+    return Tested(
         estimate.value, estimate.low, estimate.high, permutation_test(values, member, seed)
     )
 
@@ -258,7 +286,7 @@ def permutation_test(
     return (extreme + 1) / (draws + 1)
 
 
-def auc(scores: ArrayLike, positive: ArrayLike) -> Estimate:
+def auc(scores: ArrayLike, positive: ArrayLike) -> Tested:
     """Estimate the area under the ROC curve, after DeLong, DeLong and Clarke-Pearson (1988).
 
     Scores (n,), positive (n,) true where the thing is present. The variance is computed from
@@ -279,12 +307,12 @@ def auc(scores: ArrayLike, positive: ArrayLike) -> Estimate:
     p = float(stats.mannwhitneyu(x, y, method="asymptotic").pvalue) if np.ptp(score) > 0 else 1.0
     if value in (0.0, 1.0):
         reach = 0.025 ** (1 / min(m, n))
-        return Estimate(value, reach, 1.0, p) if value else Estimate(value, 0.0, 1 - reach, p)
+        return Tested(value, reach, 1.0, p) if value else Tested(value, 0.0, 1 - reach, p)
     variance = sum(v.var(ddof=1) / len(v) if len(v) > 1 else v[0] for v in (above_x, above_y))
     logit = math.log(value / (1 - value))
     width = Z * math.sqrt(variance) / (value * (1 - value))
     low, high = (1 / (1 + math.exp(-(logit + side * width))) for side in (-1, 1))
-    return Estimate(value, low, high, p)
+    return Tested(value, low, high, p)
 
 
 def _draws(n: int) -> int:

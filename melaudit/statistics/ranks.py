@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from melaudit.statistics.estimates import Estimate, Z, auc
+from melaudit.statistics.estimates import Estimate, Tested, Z, auc
 
 
-def stratified_auc(scores: ArrayLike, positive: ArrayLike, strata: ArrayLike) -> Estimate | None:
+def stratified_auc(scores: ArrayLike, positive: ArrayLike, strata: ArrayLike) -> Tested | None:
     """Estimate the area under the ROC curve over pairs of the same stratum.
 
     Scores (n,), positive (n,) true in the group, strata (n,). Value: the share of pairs of a member
@@ -39,7 +39,7 @@ def stratified_auc(scores: ArrayLike, positive: ArrayLike, strata: ArrayLike) ->
     if spread > 0:
         p = float(2 * stats.norm.sf(abs(wins - pairs / 2) / math.sqrt(spread)))
     width = Z * math.sqrt(uncertainty) / pairs
-    return Estimate(value, max(0.0, value - width), min(1.0, value + width), p)
+    return Tested(value, max(0.0, value - width), min(1.0, value + width), p)
 
 
 def _permuted_variance(scores: NDArray[np.float64], m: int, n: int) -> float:

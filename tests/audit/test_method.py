@@ -139,7 +139,7 @@ def test_a_method_that_holds_is_used_without_a_word(
     chosen = choose_method(configuration, prepare(configuration, model), told, configuration.out)
     assert chosen.configuration.composite == "epsilon_plus_flat"
     assert chosen.notes == () and not any("fail" in note for note in told.notes)
-    assert chosen.conclusions.trust is Trust.TRUSTED and chosen.layer == "0"
+    assert chosen.checked.trust is Trust.TRUSTED and chosen.layer == "0"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_the_pass_takes_over_what_the_checks_measured(
     prepared = prepare(configuration, model)
     alone = choose_method(configuration, prepared, Notes(), configuration.out / "elsewhere")
     # Sums over batches of other compositions may differ in the last digit.
-    for before, after in zip(alone.conclusions.checks, findings.explanations.checks, strict=True):
+    for before, after in zip(alone.checked.checks, findings.explanations.checks, strict=True):
         assert (before.id, before.status) == (after.id, after.status)
         assert before.value == pytest.approx(after.value, rel=1e-5)
 
@@ -236,4 +236,4 @@ def test_images_that_cannot_be_read_leave_the_method_unexamined_and_the_run_aliv
     for row in chosen.known.rows:
         (few.data / prepare(few, model).dataset.ids[row]).write_bytes(b"no image")
     unexamined = choose_method(few, prepare(few, model), Notes(), few.out / "again")
-    assert len(unexamined.known.rows) == 0 and unexamined.conclusions.trust is Trust.DEGRADED
+    assert len(unexamined.known.rows) == 0 and unexamined.checked.trust is Trust.DEGRADED

@@ -13,11 +13,13 @@ from torch import Tensor
 from torchvision import models
 from torchvision.transforms import v2
 
-from melaudit.detectors.interface import Batch, Detector, Result
+from melaudit.audit.conclude.conclusions import Said
+from melaudit.detectors.interface import Batch, Detector
 from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
+from tests.said import said
 
-Examine = Callable[..., Sequence[Result]]
+Examine = Callable[..., Sequence[Said]]
 MakeMeasurements = Callable[..., Measurements]
 
 
@@ -27,15 +29,14 @@ def examine(measurements: MakeMeasurements) -> Examine:
 
     def examined(
         detector: Detector, explainer: Explainer, x: Tensor, layer: str | None = None
-    ) -> Sequence[Result]:
+    ) -> Sequence[Said]:
         batch = explained(explainer, x, layer or explainer.choose_layer(x))
         columns = {f"{detector.id}.{k}": np.asarray(v) for k, v in detector.measure(batch).items()}
         assert all(len(column) == len(x) for column in columns.values())
-        return detector.conclude(
-            measurements(
-                columns, predictions=batch.predictions, logits=batch.logits, layer=batch.layer
-            )
+        table = measurements(
+            columns, predictions=batch.predictions, logits=batch.logits, layer=batch.layer
         )
+        return said(detector.conclude(table))
 
     return examined
 

@@ -16,6 +16,7 @@ from melaudit.detectors.border_relevance import BorderRelevance
 from melaudit.detectors.interface import Batch
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Measurements
+from tests.said import said
 
 Make = Callable[..., Measurements]
 SIDE = 60
@@ -82,7 +83,7 @@ def table(
 
 
 def conclude(data: Measurements) -> Any:
-    results = BorderRelevance().conclude(data)
+    results = said(BorderRelevance().conclude(data))
     assert len(results) == 1
     return results[0]
 

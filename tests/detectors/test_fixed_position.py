@@ -15,6 +15,7 @@ from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.measures.recurrence import coherence, detail, floor_of, places, structure
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
 from melaudit.measurements import GRID, Measurements
+from tests.said import said
 
 MakeMeasurements = Callable[..., Measurements]
 
@@ -66,7 +67,7 @@ def concluded(
         "relevance.negative": np.zeros_like(relevance),
         **rest.pop("columns", {}),
     }
-    return FixedPosition().conclude(make(columns, labels=labels, **rest))
+    return said(FixedPosition().conclude(make(columns, labels=labels, **rest)))
 
 
 LABELS = np.repeat([0, 1], 100)

@@ -17,6 +17,7 @@ from melaudit.detectors.measures.subgroups import gaps, grouping
 from melaudit.detectors.metadata import Metadata
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Measurements
+from tests.said import said
 
 MakeMeasurements = Callable[..., Measurements]
 
@@ -36,7 +37,7 @@ def concepts(extra: NDArray[np.float64] | None = None, seed: int = 0) -> dict[st
 
 
 def concluded(table: Measurements, **columns: Any) -> dict[str, Any]:
-    found = Metadata().conclude(dataclasses.replace(table, metadata=columns))
+    found = said(Metadata().conclude(dataclasses.replace(table, metadata=columns)))
     named: dict[str, Any] = {}
     for result in found:
         name = next(n for n in ("id", "artifact", "detector") if hasattr(result, n))

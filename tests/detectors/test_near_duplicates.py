@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from melaudit.audit.conclude.conclusions import control_false_alarms
 from melaudit.detectors.measures.signatures import SIDE
 from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
 from melaudit.measurements import Measurements, Pictures
+from tests.said import said
 
 Make = Callable[..., Measurements]
 N = 200
@@ -29,10 +29,9 @@ def column(copies: dict[int, int]) -> dict[str, NDArray[np.uint8]]:
 
 
 def finding(measurements: Measurements) -> Finding:
-    (result,) = NearDuplicates().conclude(measurements)
+    (result,) = said(NearDuplicates().conclude(measurements))
     assert isinstance(result, Finding)
-    (kept,), _ = control_false_alarms([result], [])
-    return kept
+    return result
 
 
 def test_copies_of_one_label_are_information(measurements: Make) -> None:
@@ -91,14 +90,14 @@ def test_copies_across_patients_and_splits_are_told(
 
 
 def test_different_photographs_are_no_copies(measurements: Make) -> None:
-    (result,) = NearDuplicates().conclude(measurements(column({}), labels=np.zeros(N)))
+    (result,) = said(NearDuplicates().conclude(measurements(column({}), labels=np.zeros(N))))
     assert isinstance(result, NotFound)
     assert result.n == N
 
 
 def test_a_single_image_is_skipped(measurements: Make) -> None:
     one = {"near_duplicates.signature": column({})["near_duplicates.signature"][:1]}
-    (result,) = NearDuplicates().conclude(measurements(one, labels=np.zeros(1)))
+    (result,) = said(NearDuplicates().conclude(measurements(one, labels=np.zeros(1))))
     assert isinstance(result, Skipped)
 
 
@@ -114,7 +113,7 @@ def test_audited_images_that_were_trained_on_are_a_finding(measurements: Make) -
     columns = column({})
     table = measurements(columns, labels=np.zeros(N))
     seen = trained_on(columns["near_duplicates.signature"], {7: 3, 8: 3, 250: 150})
-    own, leaked = NearDuplicates().conclude(replace(table, learned=seen))
+    own, leaked = said(NearDuplicates().conclude(replace(table, learned=seen)))
     assert isinstance(own, NotFound) and isinstance(leaked, Finding)
     assert leaked.id == "near_duplicates.training"
     assert leaked.images == (table.ids[3], table.ids[150])
@@ -123,15 +122,14 @@ def test_audited_images_that_were_trained_on_are_a_finding(measurements: Make) -
         (table.ids[3], "train/7.jpg"),
         (table.ids[150], "train/250.jpg"),
     ]
-    (kept,), _ = control_false_alarms([leaked], [])
-    assert kept.severity is Severity.LOW
+    assert leaked.severity is Severity.LOW
 
 
 def test_other_training_images_are_none_and_say_how_many_could_be(measurements: Make) -> None:
     columns = column({})
     seen = trained_on(columns["near_duplicates.signature"], {})
     table = replace(measurements(columns, labels=np.zeros(N)), learned=seen)
-    _, missed = NearDuplicates().conclude(table)
+    _, missed = said(NearDuplicates().conclude(table))
     assert isinstance(missed, NotFound)
     # The exact upper end for none of 200 is 1 - .025^(1 / 200).
     assert missed.minimum_detectable_effect == pytest.approx(1 - 0.025 ** (1 / N), rel=1e-3)

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from melaudit.detectors.interface import Batch
-from melaudit.detectors.outside_lesion import OutsideLesion, paired, widened
+from melaudit.detectors.outside_lesion import OutsideLesion, widened
 from melaudit.findings import Finding, NotFound, Rung, Skipped
 from melaudit.measurements import GRID, Measurements
 from melaudit.relevance import Explainer
+from tests.said import said
 
 MakeMeasurements = Callable[..., Measurements]
 
@@ -48,8 +49,8 @@ def columns(inside: NDArray[np.bool_], weight: NDArray[np.float64]) -> dict[str,
 
 def test_a_class_whose_maps_look_around_the_lesion_is_found(measurements: MakeMeasurements) -> None:
     weight = np.where(LABELS == 1, 0.3, 4.0)
-    found, errors = OutsideLesion().conclude(
-        measurements(columns(lesions(), weight), labels=LABELS)
+    found, errors = said(
+        OutsideLesion().conclude(measurements(columns(lesions(), weight), labels=LABELS))
     )
     assert isinstance(found, Finding)
     assert (found.classes, found.rung) == (("malignant",), Rung.ATTENTION)
@@ -58,15 +59,15 @@ def test_a_class_whose_maps_look_around_the_lesion_is_found(measurements: MakeMe
 
 
 def test_maps_that_follow_the_lesion_are_innocent(measurements: MakeMeasurements) -> None:
-    found, _ = OutsideLesion().conclude(
-        measurements(columns(lesions(), np.full(N, 4.0)), labels=LABELS)
+    found, _ = said(
+        OutsideLesion().conclude(measurements(columns(lesions(), np.full(N, 4.0)), labels=LABELS))
     )
     assert isinstance(found, NotFound)
 
 
 def test_relevance_that_is_spread_evenly_is_innocent(measurements: MakeMeasurements) -> None:
-    found, _ = OutsideLesion().conclude(
-        measurements(columns(lesions(), np.full(N, 1.0)), labels=LABELS)
+    found, _ = said(
+        OutsideLesion().conclude(measurements(columns(lesions(), np.full(N, 1.0)), labels=LABELS))
     )
     assert isinstance(found, NotFound)
 
@@ -77,7 +78,7 @@ def test_errors_that_go_with_looking_away_are_found(measurements: MakeMeasuremen
     table = measurements(
         columns(lesions(), weight), labels=LABELS, predictions=np.where(wrong, 1 - LABELS, LABELS)
     )
-    errors = OutsideLesion().conclude(table)[-1]
+    errors = said(OutsideLesion().conclude(table))[-1]
     assert isinstance(errors, Finding)
     assert errors.id == "outside_lesion.errors"
     assert {int(name[6:10]) for name in errors.images} == set(np.flatnonzero(wrong))
@@ -92,11 +93,11 @@ def test_errors_that_have_nothing_to_do_with_it_are_innocent(
         labels=LABELS,
         predictions=np.where(wrong, 1 - LABELS, LABELS),
     )
-    assert isinstance(OutsideLesion().conclude(table)[-1], NotFound)
+    assert isinstance(said(OutsideLesion().conclude(table))[-1], NotFound)
 
 
 def test_without_masks_it_says_what_is_missing(measurements: MakeMeasurements) -> None:
-    (found,) = OutsideLesion().conclude(measurements({}, labels=LABELS))
+    (found,) = said(OutsideLesion().conclude(measurements({}, labels=LABELS)))
     assert isinstance(found, Skipped)
     assert "--lesion-masks" in found.reason
 
@@ -105,14 +106,14 @@ def test_a_model_that_does_not_follow_the_labels_has_learned_no_place(
     measurements: MakeMeasurements,
 ) -> None:
     table = measurements(columns(lesions(), np.full(N, 0.3)), labels=LABELS)
-    (found,) = OutsideLesion().conclude(dataclasses.replace(table, skilled=False))
+    (found,) = said(OutsideLesion().conclude(dataclasses.replace(table, skilled=False)))
     assert isinstance(found, Skipped)
 
 
 def test_too_few_masks_are_counted(measurements: MakeMeasurements) -> None:
     table = columns(lesions(), np.full(N, 0.3))
     table["outside_lesion.share"][10:] = np.nan
-    (found,) = OutsideLesion().conclude(measurements(table, labels=LABELS))
+    (found,) = said(OutsideLesion().conclude(measurements(table, labels=LABELS)))
     assert isinstance(found, Skipped)
     assert "10 of 120 images" in found.reason
 
@@ -123,17 +124,6 @@ def test_a_lesion_grows_by_its_rim_on_all_sides() -> None:
     rows, columns = np.nonzero(widened(point))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (47, 53, 47, 53)
     assert len(rows) == pytest.approx(np.pi * 9, rel=0.1)
-
-
-def test_images_of_one_patient_widen_the_interval_and_the_p_value() -> None:
-    values = np.repeat(np.random.default_rng(3).normal(0.6, 1, 8), 20)
-    patients = np.repeat(np.arange(8).astype(str).astype(np.object_), 20)
-    alone, grouped = paired(values, 0, None), paired(values, 0, patients)
-    assert grouped.value == pytest.approx(alone.value)
-    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
-    assert alone.p_value is not None
-    assert grouped.p_value is not None
-    assert grouped.p_value > 5 * alone.p_value
 
 
 def test_measured_shares_are_those_outside_the_mask(

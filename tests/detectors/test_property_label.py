@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from melaudit.audit.conclude.conclusions import control_false_alarms
-from melaudit.detectors.interface import Result
+from melaudit.audit.conclude.conclusions import Said
 from melaudit.detectors.measures.properties import PROPERTIES, measured
 from melaudit.detectors.property_label import PropertyLabel
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
 from melaudit.measurements import Measurements
+from tests.said import said
 
 Make = Callable[..., Measurements]
 Columns = dict[str, NDArray[np.float32]]
@@ -38,12 +38,11 @@ def properties(n: int, seed: int = 0) -> Columns:
     return {name: values.astype(np.float32) for name, values in columns.items()}
 
 
-def split(results: Sequence[Result]) -> tuple[dict[str, Finding], dict[str, NotFound]]:
-    found, missed = control_false_alarms(
-        [r for r in results if isinstance(r, Finding)],
-        [r for r in results if isinstance(r, NotFound)],
+def split(results: Sequence[Said]) -> tuple[dict[str, Finding], dict[str, NotFound]]:
+    return (
+        {r.id: r for r in results if isinstance(r, Finding)},
+        {r.artifact: r for r in results if isinstance(r, NotFound)},
     )
-    return {f.id: f for f in found}, {m.artifact: m for m in missed}
 
 
 def test_darker_skin_in_one_class_is_an_opportunity_and_no_more(measurements: Make) -> None:
@@ -52,7 +51,7 @@ def test_darker_skin_in_one_class_is_an_opportunity_and_no_more(measurements: Ma
     for name in ("lightness", "lightness_skin"):
         columns[f"property_label.{name}"] -= 1.2 * labels.astype(np.float32)
     table = measurements(columns, labels=labels, predictions=labels)
-    found, missed = split(PropertyLabel().conclude(table))
+    found, missed = split(said(PropertyLabel().conclude(table)))
     assert set(found) == {"property_label.light"}
     finding = found["property_label.light"]
     assert finding.severity is Severity.LOW
@@ -73,7 +72,7 @@ def test_a_difference_of_the_lesion_alone_is_information(measurements: Make) -> 
     labels = np.repeat([0, 1], 150)
     columns = properties(300)
     columns["property_label.red"] += 2 * labels.astype(np.float32)
-    found, _ = split(PropertyLabel().conclude(measurements(columns, labels=labels)))
+    found, _ = split(said(PropertyLabel().conclude(measurements(columns, labels=labels))))
     finding = found["property_label.colour"]
     assert finding.severity is Severity.INFO
     assert "lesion" in finding.statement
@@ -90,7 +89,7 @@ def test_predictions_that_follow_within_a_label_are_told(measurements: Make) -> 
     guesses = np.where(rng.random(400) < 0.7, labels, 1 - labels)
     for predictions, expected in ((follows, True), (guesses, False)):
         table = measurements(columns, labels=labels, predictions=predictions)
-        finding = split(PropertyLabel().conclude(table))[0]["property_label.colour"]
+        finding = split(said(PropertyLabel().conclude(table)))[0]["property_label.colour"]
         reached = any(e.reached and "prediction" in e.name for e in finding.evidence)
         assert reached is expected
         assert ("more often" in finding.statement) is expected
@@ -101,10 +100,10 @@ def test_sizes_that_tell_the_class_are_found_and_one_size_tells_nothing(
 ) -> None:
     labels = np.repeat([0, 1], 60)
     columns = properties(120)
-    missed = split(PropertyLabel().conclude(measurements(columns, labels=labels)))[1]
+    missed = split(said(PropertyLabel().conclude(measurements(columns, labels=labels))))[1]
     assert "alike" in missed["property_label.format"].statement
     columns["property_label.pixels"] = np.where(labels, 1024, 519).astype(np.float32)
-    finding = split(PropertyLabel().conclude(measurements(columns, labels=labels)))[0][
+    finding = split(said(PropertyLabel().conclude(measurements(columns, labels=labels))))[0][
         "property_label.format"
     ]
     assert finding.title.startswith("Files of")
@@ -120,7 +119,7 @@ def test_shuffled_lopsided_labels_raise_no_alarm_in_twenty_of_twenty(measurement
         table = measurements(
             columns, labels=rng.permutation(labels), predictions=rng.permutation(labels)
         )
-        found, missed = split(PropertyLabel().conclude(table))
+        found, missed = split(said(PropertyLabel().conclude(table)))
         assert not found, seed
         assert len(missed) == 4
 
@@ -131,7 +130,7 @@ def test_a_difference_too_small_to_matter_is_no_finding_however_many_images(
     labels = np.repeat([0, 1], 3_000)
     columns = properties(6_000)
     columns["property_label.lightness_skin"] += 0.22 * labels.astype(np.float32)
-    found, missed = split(PropertyLabel().conclude(measurements(columns, labels=labels)))
+    found, missed = split(said(PropertyLabel().conclude(measurements(columns, labels=labels))))
     assert not found
     assert missed["property_label.light"].minimum_detectable_effect == pytest.approx(0.6)
 
@@ -146,8 +145,8 @@ def test_many_images_of_few_patients_are_no_more_than_few(measurements: Make) ->
         columns[f"property_label.{name}"] = light.astype(np.float32)
     table = measurements(columns, labels=labels)
     grouped = replace(table, groups=np.array([f"p{k}" for k in patient], object))
-    assert "property_label.light" in split(PropertyLabel().conclude(table))[0]
-    assert "property_label.light" not in split(PropertyLabel().conclude(grouped))[0]
+    assert "property_label.light" in split(said(PropertyLabel().conclude(table)))[0]
+    assert "property_label.light" not in split(said(PropertyLabel().conclude(grouped)))[0]
 
 
 def test_three_classes_name_the_one_that_stands_out(measurements: Make) -> None:
@@ -156,14 +155,14 @@ def test_three_classes_name_the_one_that_stands_out(measurements: Make) -> None:
     columns["property_label.sharpness_skin"] += 2 * (labels == 2).astype(np.float32)
     columns["property_label.sharpness"] += 2 * (labels == 2).astype(np.float32)
     table = measurements(columns, labels=labels, classes=("nevus", "bkl", "mel"))
-    finding = split(PropertyLabel().conclude(table))[0]["property_label.sharpness"]
+    finding = split(said(PropertyLabel().conclude(table)))[0]["property_label.sharpness"]
     assert finding.classes == ("mel",)
     assert finding.title == "The skin in mel images is sharper"
 
 
 @pytest.mark.parametrize("labels", [np.full(40, -1), np.r_[np.zeros(35), np.ones(5)]])
 def test_too_few_labels_are_skipped(measurements: Make, labels: Any) -> None:
-    (result,) = PropertyLabel().conclude(measurements(properties(40), labels=labels))
+    (result,) = said(PropertyLabel().conclude(measurements(properties(40), labels=labels)))
     assert isinstance(result, Skipped)
 
 
@@ -195,8 +194,8 @@ def test_real_pictures_of_two_sources_differ_and_shuffled_ones_do_not(
         for p in PROPERTIES
     }
     labels = np.array([f.parent.name == "malignant" for f in files], np.int64)
-    found, _ = split(PropertyLabel().conclude(measurements(columns, labels=labels)))
+    found, _ = split(said(PropertyLabel().conclude(measurements(columns, labels=labels))))
     # Measured: the melanomas of this set are much softer, in 87 % of the pairs.
     assert "property_label.sharpness" in found
     shuffled = np.random.default_rng(0).permutation(labels)
-    assert not split(PropertyLabel().conclude(measurements(columns, labels=shuffled)))[0]
+    assert not split(said(PropertyLabel().conclude(measurements(columns, labels=shuffled))))[0]

@@ -220,3 +220,12 @@ def test_a_perfect_auc_has_an_interval_that_few_images_leave_wide() -> None:
 def test_an_auc_of_one_class_is_refused() -> None:
     with pytest.raises(ValueError, match="0 positives and 2 negatives"):
         statistics.auc([1, 2], [0, 0])
+
+
+def test_images_of_one_patient_widen_the_interval_and_the_p_value() -> None:
+    values = np.repeat(np.random.default_rng(3).normal(0.6, 1, 8), 20)
+    patients = np.repeat(np.arange(8).astype(str).astype(np.object_), 20)
+    alone, grouped = statistics.paired_mean(values, 0), statistics.paired_mean(values, 0, patients)
+    assert grouped.value == pytest.approx(alone.value)
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+    assert grouped.p_value > 5 * alone.p_value

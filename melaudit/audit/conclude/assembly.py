@@ -68,7 +68,7 @@ def assemble(
     ]
     verdict, reason = judge(
         conclusions.findings,
-        conclusions.trust,
+        outcome.checked.trust,
         uncertain,
         configuration.fail_on,
         {n.artifact: n.n for n in conclusions.not_found},
@@ -77,16 +77,20 @@ def assemble(
         verdict=verdict,
         reason=reason,
         explanations=Explanations(
-            conclusions.trust, engine, outcome.measurements.layer, conclusions.checks, operations
+            outcome.checked.trust,
+            engine,
+            outcome.measurements.layer,
+            outcome.checked.checks,
+            operations,
         ),
         performance=outcome.performance,
         findings=conclusions.findings,
         not_found=conclusions.not_found,
-        clusters=outcome.clusters,
+        clusters=outcome.groups.clusters,
         skipped=outcome.skipped,
-        prototypes=outcome.prototypes,
-        outliers=outcome.outliers,
-        slices=outcome.slices,
+        prototypes=outcome.groups.prototypes,
+        outliers=outcome.groups.outliers,
+        slices=outcome.groups.slices,
         concepts=outcome.concepts,
         probes=outcome.probes,
         inputs=inputs(prepared, store),
@@ -109,6 +113,7 @@ def assemble(
         ),
         warnings=tuple(dict.fromkeys([*uncertain, *warnings])),
         controls=outcome.controls,
+        tests=conclusions.tests,
     )
 
 

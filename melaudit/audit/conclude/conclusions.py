@@ -1,14 +1,12 @@
-"""From measured columns to results: checks first, then findings, then control of false alarms."""
+"""From measured columns to findings: checks, claims, correction, and only then words."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-from scipy.stats import false_discovery_control
-
+from melaudit.detectors.claim import Claim
 from melaudit.detectors.interface import Detector, Result
 from melaudit.findings import (
     Check,
@@ -18,46 +16,43 @@ from melaudit.findings import (
     NotFound,
     Rung,
     Skipped,
+    Test,
     Trust,
     severity_of,
 )
 from melaudit.measurements import Measurements
+from melaudit.statistics.correction import settle
 
-ALPHA = 0.05
-"""Expected share of false claims among all that a run makes."""
+Said = Check | Finding | NotFound | Skipped
+"""What is left to say of a result once it is corrected."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the checks of the maps say of them."""
+
+    checks: tuple[Check, ...]
+    trust: Trust
+    skipped: tuple[Skipped, ...]
 
 
 @dataclass(frozen=True)
 class Conclusions:
-    """What the detectors made of the measurements."""
+    """What is left of all claims of a run once its tests are corrected."""
 
-    checks: tuple[Check, ...]
-    trust: Trust
     findings: tuple[Finding, ...]
     """The most severe first."""
     not_found: tuple[NotFound, ...]
     skipped: tuple[Skipped, ...]
+    tests: tuple[Test, ...]
+    """Every test that could have carried a finding, with its q-value over all of them."""
 
 
-def conclude(detectors: Sequence[Detector], measurements: Measurements) -> Conclusions:
-    """Let the checks conclude, then all other detectors in the light of their outcome."""
-    first = [r for d in detectors if d.checks_explanations for r in _results(d, measurements)]
-    checks = tuple(r for r in first if isinstance(r, Check))
-    outcome = trust(checks)
-    judged = dataclasses.replace(measurements, explanations=outcome)
-    later = [r for d in detectors if not d.checks_explanations for r in _results(d, judged)]
-    found = [r for r in later if isinstance(r, Finding)]
-    findings, refuted = control_false_alarms(
-        found if measurements.skilled else [_without_model(finding) for finding in found],
-        [r for r in later if isinstance(r, NotFound)],
-    )
-    return Conclusions(
-        checks=checks,
-        trust=outcome,
-        findings=tuple(sorted(findings, key=lambda f: (-f.severity.rank, -f.confidence, f.id))),
-        not_found=tuple(refuted),
-        skipped=tuple(r for r in [*first, *later] if isinstance(r, Skipped)),
-    )
+def check_maps(detectors: Sequence[Detector], measurements: Measurements) -> Checked:
+    """Let the checks of the maps conclude."""
+    results = [r for d in detectors if d.checks_explanations for r in _results(d, measurements)]
+    checks = tuple(r for r in results if isinstance(r, Check))
+    return Checked(checks, trust(checks), tuple(r for r in results if isinstance(r, Skipped)))
 
 
 def trust(checks: Sequence[Check]) -> Trust:
@@ -71,72 +66,89 @@ def trust(checks: Sequence[Check]) -> Trust:
     return Trust.TRUSTED if statuses == {CheckStatus.PASS} else Trust.DEGRADED
 
 
-def control_false_alarms(
-    findings: Sequence[Finding], not_found: Sequence[NotFound]
-) -> tuple[list[Finding], list[NotFound]]:
-    """Give every p-value its q-value (Benjamini & Hochberg 1995) over all that was tested.
+def conclude(
+    detectors: Sequence[Detector], measurements: Measurements, also: Sequence[Claim[Any]] = ()
+) -> Conclusions:
+    """Gather the claims, correct the tests of all of them together, and word what is left.
 
-    Evidence whose q-value exceeds ALPHA no longer carries its rung; a finding left without a rung
-    becomes a thing not found.
+    `measurements` carry the outcome of `check_maps`; `also` are claims of no detector (on groups).
     """
-    tested = [e.p_value for f in findings for e in f.evidence if e.p_value is not None]
-    in_vain = [r.p_value for r in not_found if r.p_value is not None]
-    p = np.clip(np.array([*tested, *in_vain], float), 0, 1)
-    q = iter(false_discovery_control(p) if len(p) else ())
-    kept: list[Finding] = []
-    refuted = list(not_found)
-    for finding in findings:
-        evidence = tuple(
-            e if e.p_value is None else _with_q(e, float(next(q))) for e in finding.evidence
-        )
-        reached = {e.rung for e in evidence if e.reached}
-        if reached:
-            kept.append(
-                dataclasses.replace(
-                    finding,
-                    evidence=evidence,
-                    rung=max(reached, key=lambda r: r.rank),
-                    severity=min(
-                        finding.severity,
-                        severity_of(reached, {e.rung for e in evidence}),
-                        key=lambda s: s.rank,
-                    ),
-                )
-            )
+    results = [r for d in detectors if not d.checks_explanations for r in _results(d, measurements)]
+    said, tests = worded([*results, *also])
+    findings = [r for r in said if isinstance(r, Finding)]
+    return Conclusions(
+        findings=tuple(sorted(findings, key=lambda f: (-f.severity.rank, -f.confidence, f.id))),
+        not_found=tuple(r for r in said if isinstance(r, NotFound)),
+        skipped=tuple(r for r in said if isinstance(r, Skipped)),
+        tests=tuple(tests),
+    )
+
+
+def worded(results: Sequence[Result]) -> tuple[list[Said], list[Test]]:
+    """Correct the tests of all claims together, and return what is said, in the order of results.
+
+    A claim that cannot be worded, or says more than its evidence carries, is a `Skipped`.
+    """
+    claims = [r for r in results if isinstance(r, Claim)]
+    settled = iter(settle([claim.tested for claim in claims]))
+    said: list[Said] = []
+    tests: list[Test] = []
+    for result in results:
+        if not isinstance(result, Claim):
+            said.append(result)
+            continue
+        tested = next(settled)
+        try:
+            evidence = tuple(result.evidence(tested))
+            said += [_held(r, evidence) for r in result.word(tested, evidence)]
+        except Exception as error:  # a claim may be anybody's
+            said.append(Skipped(result.id, f"it failed: {type(error).__name__}: {error}"))
         else:
-            refuted.append(_refuted(finding))
-    return kept, refuted
+            tests += _tests(result.id, evidence)
+    return said, tests
 
 
-def _without_model(finding: Finding) -> Finding:
-    """Let nothing count that is about a model whose predictions do not follow the labels."""
-    evidence = (
-        e if e.rung is Rung.OPPORTUNITY else dataclasses.replace(e, reached=False)
-        for e in finding.evidence
-    )
-    return dataclasses.replace(finding, evidence=tuple(evidence))
+def _tests(claim: str, evidence: Sequence[Evidence]) -> list[Test]:
+    return [
+        Test(claim, e.name, e.n, e.p_value, e.q_value)
+        for e in evidence
+        if e.p_value is not None and e.q_value is not None
+    ]
 
 
-def _with_q(evidence: Evidence, q: float) -> Evidence:
-    return dataclasses.replace(evidence, q_value=q, reached=evidence.reached and q <= ALPHA)
+def _held(worded: Finding | NotFound, evidence: Sequence[Evidence]) -> Finding | NotFound:
+    """Return a result if it claims no more than its evidence carries.
 
-
-def _refuted(finding: Finding) -> NotFound:
-    return NotFound(
-        artifact=finding.artifact or finding.id,
-        n=max(e.n for e in finding.evidence),
-        minimum_detectable_effect=None,
-        effect="",
-        # One clause: a table that quotes the first clause alone must not quote the claim.
-        statement=f'Nothing is left of "{finding.title.rstrip(".")}" once the number of tests is '
-        "counted in.",
-    )
+    Raises ValueError otherwise: a detector may be anybody's, and a report must not say more than
+    was shown.
+    """
+    if isinstance(worded, NotFound):
+        return worded
+    rungs = {e.rung for e in worded.evidence if e.reached}
+    if not set(worded.evidence) <= set(evidence):
+        raise ValueError(f"{worded.id} has evidence that its claim did not give for correction")
+    if not rungs or worded.rung is not max(rungs, key=lambda rung: rung.rank):
+        highest = max(rungs, key=lambda rung: rung.rank).value if rungs else "none"
+        raise ValueError(
+            f"{worded.id} claims {worded.rung}; the highest rung it reached: {highest}"
+        )
+    most = severity_of({*rungs, Rung.OPPORTUNITY}, {e.rung for e in worded.evidence})
+    if worded.severity.rank > most.rank:
+        raise ValueError(f"{worded.id} is called {worded.severity}; its evidence carries {most}")
+    return worded
 
 
 def _results(detector: Detector, measurements: Measurements) -> Sequence[Result]:
     """Let one detector conclude; its failure is a result, not the end of the run."""
     try:
-        return detector.conclude(measurements)
+        results = detector.conclude(measurements)
+        wrong = [r for r in results if not isinstance(r, Claim | Check | NotFound | Skipped)]
+        if wrong:
+            raise TypeError(
+                f"it returned {type(wrong[0]).__name__}; a detector returns Claim, Check, NotFound "
+                "or Skipped (a finding is worded from a Claim, once its tests are corrected)"
+            )
+        return results
     except Exception as error:
         reason = f"it failed: {type(error).__name__}: {error}"
         if detector.checks_explanations:  # a check that cannot answer must not look passed

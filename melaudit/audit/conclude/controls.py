@@ -11,17 +11,18 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, false_discovery_control
+from scipy.stats import binom
 
 from melaudit.detectors.artifact import FEWEST
 from melaudit.detectors.measures.regions import Stratum, excess
 from melaudit.detectors.rungs.attention import looks
-from melaudit.detectors.rungs.dependence import ALPHA, LEAST_SHARE
 from melaudit.detectors.rungs.dependence import FEWEST as FEWEST_TRIALS
+from melaudit.detectors.rungs.dependence import MIN_SHARE
 from melaudit.detectors.rungs.opportunity import associate
 from melaudit.detectors.rungs.trials import log_odds, turned
 from melaudit.findings import Control, Trust
 from melaudit.measurements import Measurements
+from melaudit.statistics.correction import ALPHA, settle
 from melaudit.wording.sentences import many, percent, points
 
 DRAWS = 20
@@ -63,10 +64,7 @@ def _shuffled_labels(table: Measurements, present: Mapping[str, Rows]) -> Contro
         known = np.flatnonzero(labels >= 0)
         shuffled[known] = rng.permutation(labels[known])
         tried = [associate(rows, shuffled, table.classes) for rows in present.values()]
-        tested = [a for a in tried if a is not None]
-        if tested:
-            q = false_discovery_control([a.odds.p_value or 0.0 for a in tested])
-            alarms += any(a.reached and qi <= ALPHA for a, qi in zip(tested, q, strict=True))
+        alarms += any(a.reached for a in settle([a for a in tried if a is not None]))
     return _negative(
         "shuffled_labels",
         "Labels shuffled",
@@ -98,7 +96,8 @@ def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control |
         half = min(MAPS, len(free) // 2)
         own, others = maps[order[:half]], maps[order[half : 2 * half]]
         laid = masks[rng.integers(0, len(masks), half)]
-        alarms += looks(excess([Stratum(laid, own, others)], table.seed + draw))
+        (found,) = settle([excess([Stratum(laid, own, others)], table.seed + draw)])
+        alarms += looks(found)
     return _negative(
         "null_regions",
         "Regions where nothing is",
@@ -171,8 +170,8 @@ def _moved_when_found(
     n = len(margins)
     drawn = margins[rng.integers(0, n, (PLANTS, n))]
     moved = ((drawn + strength > 0) & (drawn <= 0)).sum(1)
-    seen = (2.0 * 0.5**moved < ALPHA) & (moved / n >= LEAST_SHARE)
-    found = 1.0 if turning >= LEAST_SHARE else seen.mean()
+    seen = (2.0 * 0.5**moved < ALPHA) & (moved / n >= MIN_SHARE)
+    found = 1.0 if turning >= MIN_SHARE else seen.mean()
     return float(moved.mean() / n) if found >= POWER else None
 
 

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from melaudit.audit.conclude.conclusions import Conclusions, conclude
+from melaudit.audit.conclude.conclusions import Checked, Conclusions, check_maps, conclude
 from melaudit.audit.conclude.controls import controls
 from melaudit.audit.conclude.subgroup_performance import by_column, slices
 from melaudit.audit.conclude.table import artifacts, performed
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.feedback import refit
-from melaudit.audit.groups.grouping import Grouping
+from melaudit.audit.groups.grouping import Groups, group
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.audit.prepare.preparation import Prepared
@@ -21,12 +21,9 @@ from melaudit.findings import (
     Cluster,
     Concept,
     Control,
-    Outlier,
     Performance,
     Probe,
-    Prototype,
     Skipped,
-    Slice,
 )
 from melaudit.measurements import Measurements
 
@@ -36,16 +33,19 @@ class Outcome:
     """Everything that follows from the measurements."""
 
     measurements: Measurements
+    checked: Checked
     conclusions: Conclusions
-    clusters: tuple[Cluster, ...]
+    groups: Groups
     performance: Performance
     skipped: tuple[Skipped, ...]
     controls: tuple[Control, ...]
-    prototypes: tuple[Prototype, ...] = ()
-    outliers: tuple[Outlier, ...] = ()
-    slices: tuple[Slice, ...] = ()
     probes: tuple[Probe, ...] = ()
     concepts: tuple[Concept, ...] = ()
+
+    @property
+    def clusters(self) -> tuple[Cluster, ...]:
+        """The groups of images, the most suspicious first."""
+        return self.groups.clusters
 
 
 def outcome(
@@ -61,20 +61,20 @@ def outcome(
     The model is asked again only through the laboratory, about groups that need not be there.
     """
     present = artifacts(store)
-    grouping = Grouping(present, laboratory, vocabularies)
-    conclusions = conclude((*detectors, grouping), table)
+    checked = check_maps(detectors, table)
+    judged = dataclasses.replace(table, explanations=checked.trust)
+    groups = group(judged, present, laboratory, vocabularies)
+    conclusions = conclude(detectors, judged, groups.claims)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
     columns = by_column(table.labels, table.predictions, prepared.classes, table.metadata)
     return Outcome(
         measurements=table,
+        checked=checked,
         conclusions=conclusions,
-        clusters=grouping.clusters,
+        groups=groups,
         performance=dataclasses.replace(performed(table), slices=parts, columns=columns),
-        skipped=conclusions.skipped,
-        controls=controls(dataclasses.replace(table, explanations=conclusions.trust), present),
-        prototypes=grouping.prototypes,
-        outliers=grouping.outliers,
-        slices=grouping.slices,
+        skipped=(*checked.skipped, *conclusions.skipped, *groups.skipped),
+        controls=controls(judged, present),
     )
 
 

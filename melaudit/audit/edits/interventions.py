@@ -338,7 +338,7 @@ def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bo
     found = depend(judged, artifact.id, artifact.words)
     if not isinstance(found, Dependence):
         return False
-    return any(e.reached or e.share.value * e.sign >= PROMISING for e in found.effects)
+    return any(e.turns or e.moves or e.share.value * e.sign >= PROMISING for e in found.effects)
 
 
 def _trials(results: _Results, reference: Seen | None) -> Trials:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.audit.groups.portrait import columns
 from melaudit.audit.groups.suspicion import PARTS
-from melaudit.detectors.confidence import confidence
+from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.findings import (
     Cluster,
     Evidence,
@@ -24,21 +25,21 @@ from melaudit.findings import (
     Rung,
     Severity,
     Suppression,
-    severity_of,
+    Trust,
 )
 from melaudit.measurements import Measurements
-from melaudit.statistics.estimates import Estimate, paired_mean, two_samples
+from melaudit.statistics.correction import bonferroni, clear
+from melaudit.statistics.estimates import Estimate, Tested, mean, two_samples
 from melaudit.wording.sentences import interval, many, percent
 
 ID = "clusters"
-ALPHA = 0.05
-LOOKS = 0.05
+MIN_FARTHER = 0.05
 """Share of the relevance that must lie farther out than in the rest of the class."""
 MOSTLY = 0.5
 """Share of the relevance out there from which a decision may be called one by what lies there."""
-CARRIES = 0.1
+MIN_CARRIED = 0.1
 """Part of the decision's log-odds that must go without the marking channels."""
-TIMES = 2.0
+MIN_TIMES = 2.0
 """How many times the part that goes on others, or by placebo, it must be."""
 NAMED = 0.5
 """Share of a group that must show an artifact before the finding is named for it."""
@@ -56,19 +57,24 @@ class Look:
     inside: Estimate
     rest: float
     """Mean shares of absolute relevance outside the central half of the picture."""
-    more: Estimate
+    more: Tested
+    """How much larger that share is on the group; p counts the groups tried."""
+    carried: Tested | None
+    """Part of the decision that the marking channels carry beyond others and placebos; None where
+    it was not tried. Both this and `more` must hold, so the larger of the two p-values counts
+    (intersection-union test, Berger 1982)."""
 
     @property
     def reached(self) -> bool:
         """Whether it is clearly farther, and by enough to matter."""
-        return (
-            self.more.value >= LOOKS and self.more.low > 0 and (self.more.p_value or 0.0) <= ALPHA
-        )
+        return self.more.value >= MIN_FARTHER and self.more.low > 0 and clear(self.more)
 
     @property
     def used(self) -> bool:
         """Whether clearly most of what the group's decisions rest on lies there, and they do so."""
-        return self.reached and self.inside.low > MOSTLY and carried(self.cluster.suppression)
+        if self.carried is None or not carry(self.cluster.suppression):
+            return False
+        return self.reached and self.inside.low > MOSTLY and clear(self.carried)
 
 
 def looks(
@@ -87,69 +93,84 @@ def looks(
         rest = np.setdiff1d(np.flatnonzero(measurements.predictions == kind), inside)
         held = None if names is None else (names[inside], names[rest])
         more = two_samples(outside[inside], outside[rest], measurements.seed, held)
-        p = min(1.0, (more.p_value or 0.0) * len(clusters))
+        more = bonferroni(more, len(clusters))
         found.append(
             Look(
                 cluster=cluster,
                 n=len(inside) + len(rest),
-                inside=paired_mean(
-                    outside[inside], measurements.seed, None if held is None else held[0]
-                ),
+                inside=mean(outside[inside], measurements.seed, None if held is None else held[0]),
                 rest=float(outside[rest].mean()) if len(rest) else float("nan"),
-                more=Estimate(more.value, more.low, more.high, p),
+                more=more,
+                carried=_carried(cluster.suppression, more),
             )
         )
     return found
 
 
-def carried(suppression: Suppression | None) -> bool:
-    """Tell whether the marking channels carry the decisions of a group, by enough to matter.
+def _carried(s: Suppression | None, more: Tested) -> Tested | None:
+    if s is None:
+        return None
+    return Tested(s.beyond, s.beyond_low, s.beyond_high, max(s.p_value, more.p_value))
+
+
+def carry(suppression: Suppression | None) -> bool:
+    """Tell whether the marking channels carry enough of a group's decisions to matter; untested.
 
     Any channels carry some of any decision; these must carry more of the group's than others do.
     """
     return (
         suppression is not None
-        and suppression.lost >= CARRIES
-        and suppression.lost >= TIMES * max(suppression.lost_others, suppression.lost_placebo)
+        and suppression.lost >= MIN_CARRIED
+        and suppression.lost >= MIN_TIMES * max(suppression.lost_others, suppression.lost_placebo)
         and suppression.beyond_low > 0
-        and suppression.p_value <= ALPHA
     )
 
 
-def cluster_findings(seen: Sequence[Look], measurements: Measurements) -> list[Finding | NotFound]:
-    """Return one finding for each predicted class with groups that look away from the centre."""
-    found: list[Finding | NotFound] = []
-    for name in dict.fromkeys(look.cluster.predicted for look in seen):
-        of_class = [look for look in seen if look.cluster.predicted == name]
-        away = [look for look in of_class if look.reached]
-        found.append(_finding(away, measurements) if away else _missed(name, of_class))
-    return found
+def cluster_claims(
+    seen: Sequence[Look], measurements: Measurements
+) -> list[Claim[tuple[Look, ...]]]:
+    """Return one claim for each predicted class: that the model looks away from the centre."""
+    return [
+        Claim(
+            f"{ID}.{name}",
+            tuple(look for look in seen if look.cluster.predicted == name),
+            evidence=lambda looks: tuple(e for look in looks for e in _evidence(look)),
+            word=partial(_word, name, measurements.explanations),
+        )
+        for name in dict.fromkeys(look.cluster.predicted for look in seen)
+    ]
 
 
-def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
+def _word(
+    name: str, trust: Trust, of_class: tuple[Look, ...], evidence: tuple[Evidence, ...]
+) -> list[Finding | NotFound]:
+    away = [look for look in of_class if look.reached]
+    return [_finding(away, trust)] if away else [_missed(name, of_class)]
+
+
+def _evidence(look: Look) -> tuple[Evidence, ...]:
+    s = look.cluster.suppression
+    return (_attention(look),) if s is None else (_attention(look), _dependence(look, s))
+
+
+def _finding(away: Sequence[Look], trust: Trust) -> Finding:
     """Claim of the most suspicious group that looks away; the others stand beside it."""
     first = max(away, key=lambda look: (look.used, look.cluster.suspicion))
     cluster = first.cluster
-    evidence = [_attention(first)]
-    if cluster.suppression is not None:
-        evidence.append(_dependence(first, cluster.suppression))
-    reached = {e.rung for e in evidence if e.reached}
+    evidence = _evidence(first)
     others = [look for look in away if look is not first]
-    used = Rung.DEPENDENCE in reached
-    does = "decides by" if used else "looks at"
-    return Finding(
+    does = "decides by" if first.used else "looks at"
+    return finding(
+        evidence,
+        trust,
         id=f"{ID}.{cluster.predicted}",
         detector=ID,
         title=f"The model {does} what lies away from the centre of a group of images called "
         f"{cluster.predicted}",
         # A group that is merely looked at elsewhere is where to look, and no warning.
-        severity=severity_of(reached, {e.rung for e in evidence}) if used else Severity.LOW,
-        confidence=confidence(evidence, measurements.explanations),
-        rung=max(reached, key=lambda rung: rung.rank),
-        artifact=None,
+        at_most=Severity.CRITICAL if first.used else Severity.LOW,
         classes=(cluster.predicted,),
         statement=_statement(first, others),
-        evidence=tuple(evidence),
         images=tuple(i for look in (first, *others) for i in look.cluster.images),
         remedy=_known_first(cluster)
         + f"Look at the images of cluster {cluster.id} and say what they share. If it is no "
@@ -161,7 +182,7 @@ def _finding(away: Sequence[Look], measurements: Measurements) -> Finding:
         + (
             "Suppressed channels say that the decision runs through them, not what in the picture "
             "they respond to."
-            if used
+            if first.used
             else "That the decisions depend on it: maps alone cannot tell."
         )
         + " The groups were found in the images they are judged on.",
@@ -208,44 +229,34 @@ def _known_first(cluster: Cluster) -> str:
 
 def _attention(look: Look) -> Evidence:
     more = look.more
-    return Evidence(
-        rung=Rung.ATTENTION,
-        name="relevance outside the centre, beyond the rest of the class",
-        estimate=more.value,
-        ci_low=more.low,
-        ci_high=more.high,
-        p_value=more.p_value,
-        q_value=None,
-        n=look.n,
-        null="the group's images are any images of the class",
-        reached=look.reached,
-        statement=f"{percent(look.inside.value)} of the relevance of {look.cluster.n:,} images "
+    return evidence_of(
+        Rung.ATTENTION,
+        "relevance outside the centre, beyond the rest of the class",
+        more,
+        look.n,
+        "the group's images are any images of the class",
+        f"{percent(look.inside.value)} of the relevance of {look.cluster.n:,} images "
         f"lies outside the central half of the picture, {percent(look.rest)} in the other "
         f"{look.n - look.cluster.n:,} called {look.cluster.predicted} (difference "
         f"{interval(more, percent)}).",
+        reached=look.reached,
     )
 
 
 def _dependence(look: Look, s: Suppression) -> Evidence:
-    """Claim use only of what is looked at: channels carry every decision, right or wrong.
-
-    Both must hold, so the larger of the two p-values counts (intersection-union test, Berger 1982).
-    """
-    return Evidence(
-        rung=Rung.DEPENDENCE,
-        name="decision carried by the marking channels",
-        estimate=s.beyond,
-        ci_low=s.beyond_low,
-        ci_high=s.beyond_high,
-        p_value=max(s.p_value, look.more.p_value or 0.0),
-        q_value=None,
-        n=2 * s.n,
-        null="suppressing them moves the group no more than other images as sure, beyond what "
+    """Claim use only of what is looked at: channels carry every decision, right or wrong."""
+    assert look.carried is not None
+    return evidence_of(
+        Rung.DEPENDENCE,
+        "decision carried by the marking channels",
+        look.carried,
+        2 * s.n,
+        "suppressing them moves the group no more than other images as sure, beyond what "
         "other channels do",
-        reached=look.used,
-        statement=f"{_lost(s)}; beyond both it is {percent(s.beyond)} "
+        f"{_lost(s)}; beyond both it is {percent(s.beyond)} "
         f"({percent(s.beyond_low)} to {percent(s.beyond_high)}). {s.changed:,} of {s.n:,} "
         f"decisions change, {s.changed_others:,} of as many others.",
+        reached=look.used,
     )
 
 
@@ -261,12 +272,12 @@ def _missed(name: str, of_class: Sequence[Look]) -> NotFound:
     return NotFound(
         artifact=f"{ID}.{name}",
         n=of_class[0].n,
-        minimum_detectable_effect=LOOKS,
+        minimum_detectable_effect=MIN_FARTHER,
         effect="share of relevance outside the centre, beyond the rest of the class",
         statement=f"On none of the {many(len(of_class), 'group')} of images called {name} does the "
-        f"model look clearly farther from the centre than on the rest, by {percent(LOOKS)} of the "
-        "relevance or more.",
-        p_value=min(1.0, min(look.more.p_value or 0.0 for look in of_class)),
+        "model look clearly farther from the centre than on the rest, by "
+        f"{percent(MIN_FARTHER)} of the relevance or more.",
+        p_value=min(1.0, min(look.more.p_value for look in of_class)),
     )
 
 

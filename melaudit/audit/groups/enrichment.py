@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.statistics.correction import benjamini_hochberg
-from melaudit.statistics.estimates import Estimate, odds_ratio
+from melaudit.statistics.correction import clear, settle
+from melaudit.statistics.estimates import Tested, odds_ratio
 
 Bools = NDArray[np.bool_]
 
-ALPHA = 0.05
 VALUES = 12
 """A metadata column with more values than this names images, not groups of them."""
 FEWEST = 10
@@ -28,14 +27,13 @@ class Enriched:
     inside: float
     """Share of the group's images that have it."""
     outside: float
-    odds: Estimate
-    q_value: float
-    """Over everything that was tested for the groups of a run."""
+    odds: Tested
+    """With a q-value over everything that was compared for these groups."""
 
     @property
     def more(self) -> bool:
         """Whether it is more frequent inside, beyond chance."""
-        return self.q_value <= ALPHA and self.odds.low > 1
+        return clear(self.odds) and self.odds.low > 1
 
 
 def traits(
@@ -74,12 +72,11 @@ def enriched(
         for name, has in traits.items()
         if len(inside) and len(outside)
     ]
-    estimates = [odds_ratio(table) for _, _, table in tables]
-    q_values = benjamini_hochberg([estimate.p_value for estimate in estimates])
+    estimates = settle([odds_ratio(table) for _, _, table in tables])
     found: list[list[Enriched]] = [[] for _ in groups]
-    for (g, name, table), estimate, q in zip(tables, estimates, q_values, strict=True):
+    for (g, name, table), estimate in zip(tables, estimates, strict=True):
         inside, outside = table[0, 0] / table[0].sum(), table[1, 0] / table[1].sum()
-        found[g].append(Enriched(name, inside, outside, estimate, 1.0 if q is None else q))
+        found[g].append(Enriched(name, inside, outside, estimate))
     for group in found:
         group.sort(key=lambda e: (e.outside - e.inside, e.name))
     return found

@@ -18,11 +18,10 @@ from melaudit.audit.groups.embedding import CHUNK, fit
 from melaudit.audit.groups.enrichment import Bools, Enriched, enriched, traits
 from melaudit.findings import Skipped, Slice
 from melaudit.measurements import Measurements
-from melaudit.statistics.correction import benjamini_hochberg
+from melaudit.statistics.correction import clear, q_value, settle
 from melaudit.statistics.estimates import odds_ratio, proportion
 from melaudit.wording.sentences import percent
 
-ALPHA = 0.05
 LEAVES = 8
 """Groups the tree may make."""
 SMALLEST, SHARE = 15, 0.03
@@ -114,11 +113,10 @@ def _tested(
         inside, outside = held_out & (leaf == k), held_out & (leaf != k)
         halves = [judged.failed[inside], judged.failed[outside]]
         estimates.append(odds_ratio([[h.sum(), (~h).sum()] for h in halves]))
-    q_values = benjamini_hochberg([e.p_value for e in estimates])
     kept = [
-        (-float(judged.failed[held_out & (leaf == k)].mean()), int(k), float(q))
-        for k, e, q in zip(leaves, estimates, q_values, strict=True)
-        if q is not None and q <= ALPHA and e.low > 1
+        (-float(judged.failed[held_out & (leaf == k)].mean()), int(k), q_value(e))
+        for k, e in zip(leaves, settle(estimates), strict=True)
+        if clear(e) and e.low > 1
     ]
     return [(k, q) for _, k, q in sorted(kept)]
 

@@ -25,6 +25,7 @@ from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.stability import DRAWS, NULLS, STEADY
 from melaudit.audit.measure.visual_words import Vocabulary, Words
+from melaudit.statistics.correction import level_of_each
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -43,8 +44,6 @@ ALIKE = 0.5
 """Jaccard index from which two parts of one vocabulary are one."""
 SAME = 0.7
 """Jaccard index from which two groups found in different ways are one."""
-ALPHA = 0.05
-"""Chance that any union of words comes out where the class has nothing to do with it."""
 
 
 @dataclass(frozen=True)
@@ -238,10 +237,11 @@ def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int)
     bounds = np.quantile(elsewhere, 1 - RARE, axis=0, method="higher")
     more, rare = shown > bounds, elsewhere > bounds
     sizes = more.sum(0)
-    # Fisher's exact test, one-sided, for all unions at once.
+    # Fisher's exact test, one-sided, for all unions at once: ALPHA is the chance that any comes out
+    # where the class has nothing to do with it.
     n, m = len(shown), len(elsewhere)
     p = hypergeom.sf(sizes - 1, n + m, sizes + rare.sum(0), n)
-    counts = (sizes >= floor) & (sizes <= n - floor) & (p <= ALPHA / len(unions))
+    counts = (sizes >= floor) & (sizes <= n - floor) & (p <= level_of_each(len(unions)))
     parts = []
     for u in np.flatnonzero(counts):
         members = more[:, u]

@@ -12,19 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from melaudit.audit.groups.embedding import CHUNK, FITTED, Points
+from melaudit.statistics.correction import ALPHA, false_discovery
 
 FOLDS = 5
 COMPONENTS = 8
 """Components tried, at most."""
 PER_COMPONENT = 20
 """Images for each component, at least."""
-ALPHA = 0.05
-"""Expected share of false alarms among the images that are called unlike any."""
 BULK, TAIL = 0.5, 0.85
 """Quantiles between which the tail's rate is read off: beyond them the odd images may lie."""
 
@@ -68,7 +66,7 @@ def mixture(points: Points, seed: int) -> Mixture:
         distance=distance,
         unlikeness=unlikeness,
         p_value=p,
-        unlike=false_discovery_control(p) <= ALPHA,
+        unlike=false_discovery(p) <= ALPHA,
     )
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.audit.groups.embedding import fit
-from melaudit.audit.groups.mixture import ALPHA, PER_COMPONENT, Mixture, mixture
+from melaudit.audit.groups.mixture import PER_COMPONENT, Mixture, mixture
 from melaudit.findings import Outlier, Prototype
 from melaudit.measurements import Measurements
+from melaudit.statistics.correction import ALPHA
 from melaudit.wording.sentences import percent
 
 FEWEST = 5

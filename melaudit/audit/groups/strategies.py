@@ -22,6 +22,7 @@ from melaudit.audit.groups.clustering import dense_groups
 from melaudit.audit.groups.embedding import Points, fit
 from melaudit.audit.groups.stability import STEADY, by_chance, steadiness
 from melaudit.audit.groups.unimodality import parted
+from melaudit.statistics.correction import level_of_each
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -32,8 +33,6 @@ SMALLEST = 10
 """Images in a group, at least."""
 SHARE = 0.05
 """Share of the class in a group, at least; of large classes less, see `smallest_group`."""
-ALPHA = 0.05
-"""Chance that a cloud of one kind is called parted, over all groups of a view."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +136,10 @@ def _view(
     if not masks:
         return View(points, (), 0.0)
     steady = steadiness(points, labels, smallest, seed)
-    alpha = ALPHA / len(masks)
+    # That a cloud of one kind is called parted has chance ALPHA over all groups of a view.
+    level = level_of_each(len(masks))
     apart = [
-        stability >= STEADY and parted(points, mask, seed) <= alpha
+        stability >= STEADY and parted(points, mask, seed) <= level
         for mask, stability in zip(masks, steady, strict=True)
     ]
     chance = 0.0

@@ -155,7 +155,7 @@ def _weighed(
         beyond=estimate.value,
         beyond_low=estimate.low,
         beyond_high=estimate.high,
-        p_value=float(estimate.p_value or 0.0),
+        p_value=estimate.p_value,
         changed=int(changed[0][0]),
         changed_others=int(changed[1][0]),
         changed_placebo=float(changed[0][1:].mean()),

@@ -43,7 +43,7 @@ from melaudit.detectors.interface import Batch, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped
 from melaudit.measurements import Array, Measurements
-from melaudit.statistics.estimates import mean_difference
+from melaudit.statistics.estimates import mean
 from melaudit.wording.sentences import many
 
 CELLS = 8
@@ -104,7 +104,7 @@ class Faithfulness:
         scale = float(np.median(np.abs(logits[np.arange(n), column].astype(np.float64))))
         if not np.isfinite(scale) or scale == 0:
             return [Skipped(self.id, "the logits are zero, so none can fall")]
-        gain = mean_difference(advantage[known] / scale, [0.0], measurements.seed)
+        gain = mean(advantage[known] / scale, measurements.seed)
         figures = (
             f"{gain.value:+.2f} of a logit of typical size, 95 % interval {gain.low:+.2f} to "
             f"{gain.high:+.2f}, {many(n, 'image')}"

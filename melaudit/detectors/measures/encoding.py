@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from melaudit.statistics.estimates import Estimate, Z, auc
+from melaudit.statistics.estimates import Tested, Z, auc
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.bool_]
@@ -33,7 +33,7 @@ RIDGE = 1.0
 class Encoding:
     """How well the probe tells the group."""
 
-    auc: Estimate
+    auc: Tested
     """Mean over labels, by images; p from shuffled groups."""
     labels: tuple[int, ...]
     """Those that had enough images."""
@@ -80,7 +80,7 @@ def encode(
     width = Z * float(np.sqrt((share**2) @ np.array(errors) ** 2))
     null = share @ np.array(nulls)
     p = (1 + int((null >= value).sum())) / (1 + SHUFFLES)
-    estimate = Estimate(value, max(0.0, value - width), min(1.0, value + width), p)
+    estimate = Tested(value, max(0.0, value - width), min(1.0, value + width), p)
     return Encoding(estimate, tuple(kept), sum(weights))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from melaudit.measurements import GRID
-from melaudit.statistics.estimates import CHUNK, Estimate
+from melaudit.statistics.estimates import CHUNK, Estimate, Tested
 
 Array = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ class Excess:
     """Mean share on the artifact."""
     elsewhere: float
     """Mean share in the same place on images without it."""
-    difference: Estimate
+    difference: Tested
     ratio: Estimate
     per_stratum: tuple[tuple[float, float], ...]
     """(own, elsewhere) of each stratum."""
@@ -119,7 +119,7 @@ def excess(strata: Sequence[Stratum], seed: int) -> Excess:
     return Excess(
         own=float(own),
         elsewhere=float(elsewhere),
-        difference=Estimate(float(observed), float(low), float(high), p),
+        difference=Tested(float(observed), float(low), float(high), p),
         ratio=Estimate(
             float(own / max(elsewhere, 1e-12)), *map(float, np.quantile(ratios, [0.025, 0.975]))
         ),

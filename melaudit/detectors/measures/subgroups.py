@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from melaudit.statistics.estimates import (
     Estimate,
+    Tested,
     mean_difference,
     odds_ratio,
     permutation_test,
@@ -85,7 +86,7 @@ class Gap:
     rest: Estimate
     n_own: int
     n_rest: int
-    difference: Estimate
+    difference: Tested
     """Group minus rest; p is exact (Fisher), or by permutation of patients where they are known."""
 
 
@@ -128,7 +129,7 @@ def _gap(
         p = odds_ratio([[a, n_own - a], [b, n_rest - b]]).p_value
     else:
         p = _by_patient(right, own, rest, patients, seed)
-    difference = Estimate(estimate.value, estimate.low, estimate.high, p)
+    difference = Tested(estimate.value, estimate.low, estimate.high, p)
     return Gap(
         group, measure, proportion(a, n_own), proportion(b, n_rest), n_own, n_rest, difference
     )

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Words
+from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
 from melaudit.findings import Evidence, NotFound, Rung, Table, Trust
 from melaudit.measurements import Measurements
+from melaudit.statistics.correction import clear
 from melaudit.statistics.power import minimum_detectable_difference
 from melaudit.wording.sentences import interval, percent, ratio
 
@@ -22,7 +24,6 @@ LEAST_RATIO = 1.25
 """Relevance on the artifact over that in the same place elsewhere, from which the model looks."""
 LEAST_AREA = 0.001
 """Part of the model's input that an artifact covers before it can be looked at."""
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -66,34 +67,25 @@ class Attention:
             for i in busiest
         )
         return (
-            Evidence(
-                rung=Rung.ATTENTION,
-                name=f"relevance excess on the {words.thing}",
-                estimate=result.difference.value,
-                ci_low=result.difference.low,
-                ci_high=result.difference.high,
-                p_value=result.difference.p_value,
-                q_value=None,
-                n=n,
-                null=null,
-                reached=self.reached,
-                statement=f"{self.counted()} ({result.n_own:,} {words.having}, {result.n_others:,} "
+            evidence_of(
+                Rung.ATTENTION,
+                f"relevance excess on the {words.thing}",
+                result.difference,
+                n,
+                null,
+                f"{self.counted()} ({result.n_own:,} {words.having}, {result.n_others:,} "
                 f"{words.lacking}): a difference of {percent(result.difference.value)} of all "
                 f"relevance, {interval(result.difference, percent)}.",
+                reached=self.reached,
             ),
-            Evidence(
-                rung=Rung.ATTENTION,
-                name=f"relevance on the {words.thing} over that in the same place",
-                estimate=result.ratio.value,
-                ci_low=result.ratio.low,
-                ci_high=result.ratio.high,
-                p_value=None,
-                q_value=None,
-                n=n,
-                null=null,
-                # No claim of its own: the test is the difference's, over the same images.
-                reached=False,
-                statement=f"Area for area, a {words.thing} holds {ratio(result.ratio.value)} times "
+            # No claim of its own: the test is the difference's, over the same images.
+            evidence_of(
+                Rung.ATTENTION,
+                f"relevance on the {words.thing} over that in the same place",
+                result.ratio,
+                n,
+                null,
+                f"Area for area, a {words.thing} holds {ratio(result.ratio.value)} times "
                 f"the relevance ({interval(result.ratio, ratio)}). On balance it speaks {signs}.",
             ),
         )
@@ -134,12 +126,12 @@ class Attention:
 
 
 def looks(found: Excess) -> bool:
-    """Tell whether an excess is large enough, and clear enough of chance, to be called looking."""
+    """Tell whether an excess is large enough, and clear of chance after correction."""
     return (
         found.difference.low > 0
         and found.ratio.value >= LEAST_RATIO
         and found.ratio.low > 1
-        and (found.difference.p_value or 0.0) < ALPHA
+        and clear(found.difference)
     )
 
 

@@ -42,7 +42,7 @@ class Climb:
             and self.use.reached
             and self.data is not None
             and self.data.reached
-            and self.use.kind != self.data.kind
+            and self.use.kind != self.data.target
         )
 
 
@@ -65,7 +65,7 @@ def claim(
         resembles = climb.use.resembles()
         said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
         return title, " ".join(part for part in said if part)
-    kind = classes[climb.data.kind] if climb.data is not None else ""
+    kind = classes[climb.data.target] if climb.data is not None else ""
     if Rung.ATTENTION in reached and isinstance(climb.look, Attention):
         looks = f"The model looks there: {climb.look.counted()}."
         title = f"The model looks at {words.things}"

@@ -16,15 +16,15 @@ import numpy as np
 from melaudit.artifacts.interface import Words
 from melaudit.detectors.rungs.trials import LEFT_ALONE, Rows, Values, called, log_odds, turned
 from melaudit.measurements import Edit, Measurements, Trials
-from melaudit.statistics.estimates import Estimate, paired_mean, two_samples
+from melaudit.statistics.correction import bonferroni, clear
+from melaudit.statistics.estimates import Estimate, Tested, paired_mean, two_samples
 from melaudit.statistics.power import minimum_detectable_paired_share
 from melaudit.wording.sentences import many, points
 
 FEWEST = 8
 """Edited images below which nothing is concluded."""
-LEAST_SHARE = 0.1
+MIN_SHARE = 0.1
 """Decisions that must change beyond the placebo before the model is said to use an artifact."""
-ALPHA = 0.05
 LIKE = 0.4
 """Part of the artifact's own effect from which an edit that resembles it is named beside it."""
 SAME = 0.8
@@ -39,9 +39,9 @@ class Effect:
 
     edit: Edit
     placebo: Edit
-    margin: Estimate
+    margin: Tested
     """Change of the log-odds of the class, beyond the placebo's."""
-    share: Estimate
+    share: Tested
     """Change of the share of images called so, beyond the placebo's."""
     turning: Estimate
     """Change of the share of all audited images called so if their log-odds moved by `margin`."""
@@ -59,25 +59,34 @@ class Effect:
 
     @property
     def reached(self) -> bool:
-        """Whether the decision changes clearly, and enough to matter."""
+        """Whether the decision changes clearly after correction, and enough to matter."""
         return self.seen or self.implied
 
     @property
     def seen(self) -> bool:
         """Whether decisions on the edited images turn clearly, and enough to matter."""
-        return self._clear(self.share) and self._clear(self.margin) and self._matters(self.share)
+        return self.turns and clear(self.share) and clear(self.margin)
 
     @property
     def implied(self) -> bool:
         """Whether log-odds move clearly, and by enough to turn decisions of the data set."""
-        return self._clear(self.margin) and self._matters(self.turning)
+        return self.moves and clear(self.margin)
 
-    def _clear(self, change: Estimate) -> bool:
-        low, high = sorted((change.low * self.sign, change.high * self.sign))
-        return (change.p_value or 0.0) < ALPHA and low > 0 and high > 0
+    @property
+    def turns(self) -> bool:
+        """Whether decisions turn by enough, with intervals clear of none; untested."""
+        return self._away(self.share) and self._away(self.margin) and self._matters(self.share)
+
+    @property
+    def moves(self) -> bool:
+        """Whether log-odds move by enough, with an interval clear of none; untested."""
+        return self._away(self.margin) and self._matters(self.turning)
+
+    def _away(self, change: Estimate) -> bool:
+        return min(change.low * self.sign, change.high * self.sign) > 0
 
     def _matters(self, share: Estimate) -> bool:
-        return share.value * self.sign >= LEAST_SHARE
+        return share.value * self.sign >= MIN_SHARE
 
     @property
     def alone(self) -> bool:
@@ -213,7 +222,8 @@ def depend(measurements: Measurements, artifact: str, words: Words) -> Dependenc
     if not able:
         return f"fewer than {FEWEST} images could be edited"
     best = max(able, key=lambda d: max(e.margin.value * e.sign for e in d.effects))
-    if not best.reached:  # then of the class that matters, so that audits can be compared
+    # Where nothing seems to move, of the class that matters, so that audits can be compared.
+    if not any(e.turns or e.moves for e in best.effects):
         best = next((d for d in able if d.kind == measurements.positive), best)
     return best if len(kinds) <= 2 else _corrected(best, len(kinds))
 
@@ -272,7 +282,7 @@ def _effect(measurements: Measurements, trials: Trials, name: str, kind: int) ->
         placebo=placebo,
         margin=margin,
         share=share,
-        turning=Estimate(value, low, high, margin.p_value),
+        turning=Estimate(value, low, high),
         n=len(chosen),
         before=int(before.sum()),
         after=int(after.sum()),
@@ -292,7 +302,7 @@ def _beyond(
     kind: int,
     *,
     margins: bool,
-) -> Estimate:
+) -> Tested:
     """Estimate the mean change under an edit less that under its placebo.
 
     The same images under both are compared image by image; else the two means are.
@@ -332,7 +342,7 @@ def _alike(trials: Trials, add: Effect, kind: int) -> tuple[Alike, ...]:
     """
 
     def effect(at: Rows) -> float:
-        if add.seen:
+        if add.turns:
             return float(called(trials.after[at], kind).mean())
         moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
         return float(moved.mean())
@@ -362,10 +372,8 @@ def _corrected(found: Dependence, tried: int) -> Dependence:
     def corrected(effect: Effect | None) -> Effect | None:
         if effect is None:
             return None
-        margin, share, turning = (
-            dataclasses.replace(e, p_value=min(1.0, (e.p_value or 0.0) * tried))
-            for e in (effect.margin, effect.share, effect.turning)
+        return dataclasses.replace(
+            effect, margin=bonferroni(effect.margin, tried), share=bonferroni(effect.share, tried)
         )
-        return dataclasses.replace(effect, margin=margin, share=share, turning=turning)
 
     return dataclasses.replace(found, add=corrected(found.add), remove=corrected(found.remove))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.rungs.dependence import Dependence, Effect
 from melaudit.findings import Evidence, NotFound, Rung
 from melaudit.wording.sentences import interval, many, points
@@ -33,41 +34,33 @@ def _evidence(
     done = "put in" if effect.sign > 0 else "taken out"
     null = f"{effect.placebo.title} changes as much"
     verb = "rises" if effect.share.value >= 0 else "falls"
-    first = Evidence(
-        rung=Rung.DEPENDENCE,
-        name=f"change of decisions to {kind} beyond placebo, {words.thing} {done}",
-        estimate=effect.share.value,
-        ci_low=effect.share.low,
-        ci_high=effect.share.high,
-        p_value=effect.share.p_value,
-        q_value=None,
-        n=effect.n,
-        null=null,
-        reached=counts and effect.seen,
-        statement=f"With the {words.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
+    first = evidence_of(
+        Rung.DEPENDENCE,
+        f"change of decisions to {kind} beyond placebo, {words.thing} {done}",
+        effect.share,
+        effect.n,
+        null,
+        f"With the {words.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
         f"are called {kind}, {effect.before:,} before; {_beside(effect)} the share called {kind} "
         f"{verb} by {points(abs(effect.share.value))}, "
         f"{interval(effect.share, points)}.",
+        reached=counts and effect.seen,
     )
-    second = Evidence(
-        rung=Rung.DEPENDENCE,
-        name=f"change of the margin of {kind} beyond placebo, {words.thing} {done}",
-        estimate=effect.margin.value,
-        ci_low=effect.margin.low,
-        ci_high=effect.margin.high,
-        p_value=effect.margin.p_value,
-        q_value=None,
-        n=effect.n,
-        null=null,
-        # A margin may move for certain and by too little to turn any decision.
-        reached=counts and effect.implied,
-        statement=" ".join(
+    second = evidence_of(
+        Rung.DEPENDENCE,
+        f"change of the margin of {kind} beyond placebo, {words.thing} {done}",
+        effect.margin,
+        effect.n,
+        null,
+        " ".join(
             (
                 f"The log-odds of {kind} change by {effect.margin.value:+.2f} beyond the placebo, "
                 f"{interval(effect.margin, '{:+.2f}'.format)}. {_turning(effect, kind)}",
                 *notes,
             )
         ),
+        # A margin may move for certain and by too little to turn any decision.
+        reached=counts and effect.implied,
     )
     return first, second
 

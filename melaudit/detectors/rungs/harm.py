@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Words
-from melaudit.detectors.rungs.dependence import ALPHA, FEWEST, Dependence, Effect
+from melaudit.detectors.claim import evidence_of
+from melaudit.detectors.rungs.dependence import FEWEST, Dependence, Effect
 from melaudit.detectors.rungs.trials import called
 from melaudit.findings import Evidence, Rung, Table
 from melaudit.measurements import Measurements, Trials
-from melaudit.statistics.estimates import Estimate, paired_mean, proportion, two_samples
+from melaudit.statistics.correction import clear
+from melaudit.statistics.estimates import Tested, paired_mean, proportion, two_samples
 from melaudit.wording.sentences import interval, many, percent, points
 
-LEAST_LOSS = 0.05
+MIN_LOSS = 0.05
 """Right decisions lost beyond the placebo from which an artifact is said to cost something."""
 
 Rights = NDArray[np.float64]
@@ -38,17 +40,13 @@ class Harm:
     right_after: int
     right_with_placebo: float
     """Share right after the placebo."""
-    loss: Estimate
+    loss: Tested
     """Share of right decisions lost, beyond what the placebo loses."""
 
     @property
     def reached(self) -> bool:
         """Whether right decisions are lost clearly, and enough to matter."""
-        return (
-            self.loss.value >= LEAST_LOSS
-            and self.loss.low > 0
-            and (self.loss.p_value or 0.0) < ALPHA
-        )
+        return self.loss.value >= MIN_LOSS and self.loss.low > 0 and clear(self.loss)
 
 
 def harm(measurements: Measurements, artifact: str, found: Dependence) -> tuple[Harm, ...]:
@@ -143,20 +141,16 @@ def _evidence(cost: Harm, words: Words, counts: bool) -> Evidence:
     done = "put in" if cost.effect.sign > 0 else "taken out"
     loss = cost.loss
     per = 1000
-    return Evidence(
-        rung=Rung.HARM,
-        name=f"right decisions lost beyond placebo, {words.thing} {done} ({cost.measure})",
-        estimate=loss.value,
-        ci_low=loss.low,
-        ci_high=loss.high,
-        p_value=loss.p_value,
-        q_value=None,
-        n=cost.n,
-        null=f"{cost.effect.placebo.title} costs as much",
-        reached=counts and cost.reached,
-        statement=f"{cost.measure.capitalize()} goes from {points(cost.right_before / cost.n)} to "
+    return evidence_of(
+        Rung.HARM,
+        f"right decisions lost beyond placebo, {words.thing} {done} ({cost.measure})",
+        loss,
+        cost.n,
+        f"{cost.effect.placebo.title} costs as much",
+        f"{cost.measure.capitalize()} goes from {points(cost.right_before / cost.n)} to "
         f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} once the {words.thing} is "
         f"{done} ({points(cost.right_with_placebo)} with {cost.effect.placebo.title}): beyond the "
         f"placebo, {per * loss.value:,.0f} right decisions of {per:,} are lost, "
         f"{interval(loss, lambda share: f'{per * share:,.0f}')}.",
+        reached=counts and cost.reached,
     )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.detectors.claim import evidence_of
 from melaudit.findings import Evidence, NotFound, Rung, Table
-from melaudit.statistics.estimates import Estimate, common_odds_ratio, odds_ratio
+from melaudit.statistics.correction import bonferroni, clear
+from melaudit.statistics.estimates import Tested, common_odds_ratio, odds_ratio
 from melaudit.statistics.power import minimum_detectable_odds_ratio
 from melaudit.wording.sentences import interval, many, ratio
 
-LEAST_ODDS = 1.5
+MIN_ODDS_RATIO = 1.5
 """Odds ratio from which an association is worth a word; known ones in public sets start there."""
-ALPHA = 0.05
 
 Rows = NDArray[np.bool_]
 Indices = NDArray[np.int64]
@@ -24,25 +25,31 @@ Indices = NDArray[np.int64]
 class Association:
     """How an artifact goes with the labels."""
 
-    kind: int
+    target: int
     """The class that the artifact goes with the most."""
-    odds: Estimate
+    odds: Tested
     """Odds of that class with the artifact over those without; p counts the classes tried."""
     counts: tuple[int, int, int, int]
     """Images of the class with the artifact, images of the class, and the same of all others."""
+    predicted: Tested | None = None
+    """The same odds of being called that class, among images of one label (Mantel, Haenszel)."""
+
+    @property
+    def strong(self) -> bool:
+        """Whether the association is strong enough to matter, were it clear of chance."""
+        return self.odds.value >= MIN_ODDS_RATIO and self.odds.low > 1
 
     @property
     def reached(self) -> bool:
-        """Whether the association is strong enough and clear of chance."""
-        odds = self.odds
-        return odds.value >= LEAST_ODDS and odds.low > 1 and (odds.p_value or 0.0) < ALPHA
+        """Whether it is strong enough, and clear once the run's tests are corrected."""
+        return self.strong and clear(self.odds)
 
     def counted(self, classes: tuple[str, ...], shows: str) -> str:
         """Return the association in counts: "206 of 500 malignant images show ..."."""
         with_it, of, others_with, others = self.counts
-        rest = f"{classes[1 - self.kind]} ones" if len(classes) == 2 else "others"
+        rest = f"{classes[1 - self.target]} ones" if len(classes) == 2 else "others"
         return (
-            f"{with_it:,} of {of:,} {classes[self.kind]} images show {shows}, "
+            f"{with_it:,} of {of:,} {classes[self.target]} images show {shows}, "
             f"{others_with:,} of {others:,} {rest} do"
         )
 
@@ -62,8 +69,7 @@ def associate(present: Rows, labels: Indices, classes: tuple[str, ...]) -> Assoc
         table = [[(present & of).sum(), (present & ~of).sum()]]
         table.append([(~present & of).sum(), (~present & ~of).sum()])
         odds = odds_ratio(table)
-        tried = 1 if len(found) == 2 else len(found)
-        odds = Estimate(odds.value, odds.low, odds.high, min(1.0, (odds.p_value or 0.0) * tried))
+        odds = bonferroni(odds, 1 if len(found) == 2 else len(found))
         (a, b), (c, d) = table
         candidate = Association(k, odds, (int(a), int(a + c), int(b), int(b + d)))
         if best is None or _strength(candidate) > _strength(best):
@@ -73,67 +79,69 @@ def associate(present: Rows, labels: Indices, classes: tuple[str, ...]) -> Assoc
 
 def _strength(association: Association) -> tuple[bool, float, float]:
     odds = association.odds
-    return odds.value > 1, -(odds.p_value or 0.0), odds.value
+    return odds.value > 1, -odds.p_value, odds.value
 
 
-def evidence(
-    association: Association,
-    present: Rows,
-    labels: Indices,
-    predictions: Indices,
-    classes: tuple[str, ...],
-    shows: str,
-    *,
-    in_training: bool = False,
-) -> tuple[Evidence, ...]:
-    """Return the association with the label, and with the prediction among images of one label.
+def with_predictions(
+    association: Association | None, present: Rows, labels: Indices, predictions: Indices
+) -> Association | None:
+    """Add how the predictions go with the artifact among images of one label.
 
-    `in_training` says that the first is about the images the model was trained on. The second
-    (Mantel and Haenszel, by label) never carries the rung alone: images with the artifact may be
-    clearer cases.
+    present, labels and predictions (n,). None stays None; where no label has images of all four
+    kinds, nothing is added.
     """
-    odds, kind = association.odds, classes[association.kind]
-    first = Evidence(
-        rung=Rung.OPPORTUNITY,
-        name=f"odds ratio of the label{' in the training data' if in_training else ''}",
-        estimate=odds.value,
-        ci_low=odds.low,
-        ci_high=odds.high,
-        p_value=odds.p_value,
-        q_value=None,
-        n=association.counts[1] + association.counts[3],
-        null=f"{kind} is as frequent among images with it as among images without",
-        reached=association.reached,
-        statement=f"{'Of the training data, ' if in_training else ''}"
-        f"{association.counted(classes, shows)} "
-        f"(odds ratio {ratio(odds.value)}, {interval(odds, ratio)}).",
-    )
-    known = labels >= 0
-    called = predictions == association.kind
+    if association is None:
+        return None
+    called = predictions == association.target
     tables = [
         [
             [(s & present & called).sum(), (s & present & ~called).sum()],
             [(s & ~present & called).sum(), (s & ~present & ~called).sum()],
         ]
-        for s in (known & (labels == k) for k in range(len(classes)))
+        for s in (labels == k for k in np.unique(labels[labels >= 0]))
     ]
-    common = common_odds_ratio(tables)
-    if common is None or common.p_value is None:
+    return replace(association, predicted=common_odds_ratio(tables))
+
+
+def evidence(
+    association: Association,
+    classes: tuple[str, ...],
+    shows: str,
+    labelled: int,
+    *,
+    in_training: bool = False,
+) -> tuple[Evidence, ...]:
+    """Return the association with the label, and with the prediction among images of one label.
+
+    `labelled` counts the images of the second. `in_training` says that the first is about the
+    images the model was trained on. The second never carries the rung alone: images with the
+    artifact may be clearer cases.
+    """
+    odds, name = association.odds, classes[association.target]
+    first = evidence_of(
+        Rung.OPPORTUNITY,
+        f"odds ratio of the label{' in the training data' if in_training else ''}",
+        odds,
+        association.counts[1] + association.counts[3],
+        f"{name} is as frequent among images with it as among images without",
+        f"{'Of the training data, ' if in_training else ''}"
+        f"{association.counted(classes, shows)} "
+        f"(odds ratio {ratio(odds.value)}, {interval(odds, ratio)}).",
+        reached=association.reached,
+    )
+    common = association.predicted
+    if common is None:
         return (first,)
-    second = Evidence(
-        rung=Rung.OPPORTUNITY,
-        name="odds ratio of the prediction, label held fixed",
-        estimate=common.value,
-        ci_low=common.low,
-        ci_high=common.high,
-        p_value=common.p_value,
-        q_value=None,
-        n=int(known.sum()),
-        null=f"among images of one label, it makes no difference to being called {kind}",
-        reached=association.reached and common.low > 1 and common.p_value < ALPHA,
-        statement=f"Among images of the same label, those that show {shows} are called {kind} "
+    second = evidence_of(
+        Rung.OPPORTUNITY,
+        "odds ratio of the prediction, label held fixed",
+        common,
+        labelled,
+        f"among images of one label, it makes no difference to being called {name}",
+        f"Among images of the same label, those that show {shows} are called {name} "
         f"{'more' if common.value > 1 else 'less'} often: odds ratio {ratio(common.value)}, "
         f"{interval(common, ratio)}.",
+        reached=association.reached and common.low > 1 and clear(common),
     )
     return first, second
 

@@ -1,9 +1,15 @@
-"""False alarms are counted over everything a run tested, and a broken detector is a result."""
+"""Tests are corrected over the whole run before a word is said; a broken detector is a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from melaudit.audit.conclude.conclusions import conclude, control_false_alarms, trust
+from melaudit.audit.conclude.conclusions import check_maps, conclude, trust, worded
+from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import (
     Check,
@@ -17,21 +23,53 @@ from melaudit.findings import (
     Trust,
 )
 from melaudit.measurements import Array, Measurements
+from melaudit.statistics.correction import clear
+from melaudit.statistics.estimates import Tested
 
 
-def evidence(rung: Rung, p: float | None, reached: bool = True) -> Evidence:
-    return Evidence(rung, "x", 2.0, 1.5, 3.0, p, None, 50, "nothing", reached, "said")
+@dataclass(frozen=True)
+class Ladder:
+    """One test on each of some rungs."""
+
+    tests: tuple[tuple[Rung, Tested], ...]
 
 
-def finding(name: str, *parts: Evidence, severity: Severity = Severity.HIGH) -> Finding:
-    top = max((e.rung for e in parts if e.reached), key=lambda r: r.rank)
-    return Finding(
-        name, name, name, severity, 0.9, top, name, ("a",), "s", parts, (), "remedy", "not"
-    )
+def ladder(*p: tuple[Rung, float]) -> Ladder:
+    return Ladder(tuple((rung, Tested(2.0, 1.5, 3.0, value)) for rung, value in p))
 
 
-def in_vain(p: float) -> NotFound:
-    return NotFound("other", 10, 2.0, "odds ratio", "nothing", p)
+def evidence(tested: Ladder) -> list[Evidence]:
+    return [
+        evidence_of(rung, "x", test, 50, "nothing", "said", reached=clear(test))
+        for rung, test in tested.tests
+    ]
+
+
+def claim(name: str, *p: tuple[Rung, float], **differs: Any) -> Claim[Ladder]:
+    """Return a claim with one test a rung, titled by the rungs that are left."""
+
+    def word(tested: Ladder, left: tuple[Evidence, ...]) -> list[Finding | NotFound]:
+        rungs = [e.rung for e in left if e.reached]
+        if not rungs:
+            return [NotFound(name, 50, None, "", "nothing is left")]
+        found = finding(
+            left,
+            Trust.TRUSTED,
+            id=name,
+            detector=name,
+            title=" and ".join(rungs),
+            statement="s",
+            images=(),
+            remedy="r",
+            does_not_show="d",
+        )
+        return [replace(found, **differs)]
+
+    return Claim(name, ladder(*p), evidence, word)
+
+
+def nulls(n: int) -> list[Result]:
+    return [claim(f"null{i}", (Rung.OPPORTUNITY, 0.5)) for i in range(n)]
 
 
 def bh(p: list[float]) -> list[float]:
@@ -44,38 +82,66 @@ def bh(p: list[float]) -> list[float]:
     return q
 
 
-def test_q_values_are_those_of_benjamini_and_hochberg_over_findings_and_failures() -> None:
-    p = [0.001, 0.02, 0.04]
-    found, _ = control_false_alarms(
-        [finding("a", evidence(Rung.OPPORTUNITY, p[0]), evidence(Rung.ATTENTION, p[1]))],
-        [in_vain(p[2]), in_vain(0.9)],
+def test_q_values_are_those_of_benjamini_and_hochberg_over_every_test_of_the_run() -> None:
+    p = [0.001, 0.02, 0.04, 0.9]
+    _, tests = worded(
+        [
+            claim("a", (Rung.OPPORTUNITY, p[0]), (Rung.ATTENTION, p[1])),
+            claim("b", (Rung.OPPORTUNITY, p[2])),
+            claim("c", (Rung.ATTENTION, p[3])),
+        ]
     )
-    expected = bh([*p, 0.9])
-    assert [e.q_value for e in found[0].evidence] == pytest.approx(expected[:2])
+    assert [t.claim for t in tests] == ["a", "a", "b", "c"]
+    assert [t.q_value for t in tests] == pytest.approx(bh(p))
 
 
-def test_evidence_that_does_not_survive_loses_its_rung_and_lowers_the_severity() -> None:
-    guilty = finding("a", evidence(Rung.OPPORTUNITY, 1e-6), evidence(Rung.ATTENTION, 0.04))
-    found, _ = control_false_alarms([guilty], [in_vain(0.5)] * 10)
-    assert found[0].rung is Rung.OPPORTUNITY
-    assert found[0].severity is Severity.LOW
-    assert [e.reached for e in found[0].evidence] == [True, False]
+def test_what_does_not_survive_is_in_no_word_of_the_finding() -> None:
+    guilty = claim("a", (Rung.OPPORTUNITY, 1e-6), (Rung.DEPENDENCE, 0.04))
+    alone, _ = worded([guilty])
+    found, _ = worded([guilty, *nulls(10)])
+    first, left = alone[0], found[0]
+    assert isinstance(first, Finding)
+    assert isinstance(left, Finding)
+    assert (first.title, first.severity) == ("opportunity and dependence", Severity.HIGH)
+    assert (left.title, left.severity) == ("opportunity", Severity.LOW)
+    assert left.rung is Rung.OPPORTUNITY
+    assert [e.reached for e in left.evidence] == [True, False]
 
 
-def test_a_finding_without_a_rung_left_is_a_thing_not_found() -> None:
-    found, refuted = control_false_alarms(
-        [finding("a", evidence(Rung.ATTENTION, 0.04))], [in_vain(0.5)] * 10
-    )
-    assert not found
-    assert refuted[-1].artifact == "a"
-    assert refuted[-1].statement.startswith('Nothing is left of "a"')
+def test_a_claim_without_a_rung_left_is_a_thing_not_found_and_its_test_is_still_listed() -> None:
+    said, tests = worded([claim("a", (Rung.ATTENTION, 0.04)), *nulls(10)])
+    assert not [r for r in said if isinstance(r, Finding)]
+    assert isinstance(said[0], NotFound)
+    assert (tests[0].claim, tests[0].p_value) == ("a", 0.04)
+    assert tests[0].q_value > 0.05
 
 
 def test_a_detector_may_be_milder_than_its_rung_but_never_worse() -> None:
-    mild = finding("a", evidence(Rung.ATTENTION, 1e-9), severity=Severity.INFO)
-    wild = finding("b", evidence(Rung.ATTENTION, 1e-9), severity=Severity.CRITICAL)
-    found, _ = control_false_alarms([mild, wild], [])
-    assert [f.severity for f in found] == [Severity.INFO, Severity.MEDIUM]
+    mild = claim("a", (Rung.ATTENTION, 1e-9), severity=Severity.INFO)
+    wild = claim("b", (Rung.ATTENTION, 1e-9), severity=Severity.CRITICAL)
+    higher = claim("c", (Rung.ATTENTION, 1e-9), rung=Rung.HARM)
+    (gentle, wrong, untrue), _ = worded([mild, wild, higher])
+    assert isinstance(gentle, Finding)
+    assert gentle.severity is Severity.INFO
+    assert isinstance(wrong, Skipped)
+    assert "is called critical" in wrong.reason
+    assert isinstance(untrue, Skipped)
+    assert "claims harm" in untrue.reason
+
+
+def test_evidence_that_was_kept_from_correction_is_refused() -> None:
+    hidden = Evidence(Rung.HARM, "x", 2.0, 1.5, 3.0, 1e-9, 1e-9, 50, "nothing", True, "said")
+
+    def word(tested: Ladder, left: tuple[Evidence, ...]) -> list[Finding | NotFound]:
+        found = finding(
+            (*left, hidden), Trust.TRUSTED, id="a", detector="a", title="t", statement="s",
+            images=(), remedy="r", does_not_show="d",
+        )  # fmt: skip
+        return [found]
+
+    (skipped,), _ = worded([Claim("a", ladder((Rung.ATTENTION, 1e-9)), evidence, word)])
+    assert isinstance(skipped, Skipped)
+    assert "did not give for correction" in skipped.reason
 
 
 def check(status: CheckStatus) -> Check:
@@ -91,19 +157,17 @@ def test_trust_is_as_good_as_the_worst_check_and_no_check_is_no_trust() -> None:
 
 
 class Fixed:
-    """A detector that answers as told and remembers what it was told of the maps."""
+    """A detector that answers as it was made to."""
 
     title = "fixed"
 
     def __init__(self, name: str, checks: bool, results: list[Result] | Exception) -> None:
         self.id, self.checks_explanations, self.results = name, checks, results
-        self.told: Trust | None = None
 
     def measure(self, batch: Batch) -> dict[str, Array]:
         return {}
 
     def conclude(self, measurements: Measurements) -> list[Result]:
-        self.told = measurements.explanations
         if isinstance(self.results, Exception):
             raise self.results
         return self.results
@@ -118,26 +182,32 @@ def table() -> Measurements:
     )  # fmt: skip
 
 
-def test_detectors_learn_what_the_checks_concluded(table: Measurements) -> None:
-    later = Fixed("later", False, [])
-    done = conclude([later, Fixed("c", True, [check(CheckStatus.FAIL)])], table)
-    assert done.trust is Trust.UNUSABLE
-    assert later.told is Trust.UNUSABLE
+def test_checks_conclude_first_and_alone(table: Measurements) -> None:
+    later = Fixed("later", False, [Skipped("later", "too few")])
+    failing = Fixed("c", True, [check(CheckStatus.FAIL)])
+    assert check_maps([later, failing], table).trust is Trust.UNUSABLE
+    assert conclude([later, failing], table).skipped == (Skipped("later", "too few"),)
 
 
 def test_a_detector_that_raises_is_skipped_and_a_check_that_raises_degrades(
     table: Measurements,
 ) -> None:
     sound = Fixed("c", True, [check(CheckStatus.PASS)])
-    done = conclude([sound, Fixed("d", False, ValueError("no"))], table)
-    assert done.trust is Trust.TRUSTED
-    assert done.skipped == (Skipped("d", "it failed: ValueError: no"),)
-    done = conclude([sound, Fixed("e", True, ValueError("no"))], table)
-    assert done.trust is Trust.DEGRADED
+    broken = Fixed("d", False, ValueError("no"))
+    assert check_maps([sound, broken], table).trust is Trust.TRUSTED
+    assert conclude([sound, broken], table).skipped == (Skipped("d", "it failed: ValueError: no"),)
+    assert check_maps([sound, Fixed("e", True, ValueError("no"))], table).trust is Trust.DEGRADED
+
+
+def test_a_finding_that_no_correction_has_seen_is_refused(table: Measurements) -> None:
+    (made,), _ = worded([claim("a", (Rung.ATTENTION, 1e-9))])
+    raw: list[Any] = [made]
+    (skipped,) = conclude([Fixed("d", False, raw)], table).skipped
+    assert "worded from a Claim" in skipped.reason
 
 
 def test_the_most_severe_finding_comes_first(table: Measurements) -> None:
-    low = finding("a", evidence(Rung.OPPORTUNITY, 1e-9), severity=Severity.LOW)
-    high = finding("b", evidence(Rung.ATTENTION, 1e-9), evidence(Rung.OPPORTUNITY, 1e-9))
+    low = claim("a", (Rung.OPPORTUNITY, 1e-9))
+    high = claim("b", (Rung.ATTENTION, 1e-9), (Rung.OPPORTUNITY, 1e-9))
     done = conclude([Fixed("d", False, [low, high])], table)
     assert [f.id for f in done.findings] == ["b", "a"]

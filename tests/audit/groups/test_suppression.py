@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from melaudit.audit.conclude.conclusions import Said
 from melaudit.audit.edits.laboratory import Laboratory
-from melaudit.audit.groups.cluster_findings import carried, cluster_findings, looks
+from melaudit.audit.groups.cluster_findings import carry, cluster_claims, looks
 from melaudit.audit.groups.suppression import FEWEST, TRIED, design, placebo, suppress
 from melaudit.findings import Cluster, Finding, NotFound, Rung, Severity, Suppression, Trust
 from melaudit.measurements import GRID, Array, Measurements
+from tests.said import said
 
 CHANNELS = 64
 MARKS = [3, 7, 11, 15]
@@ -85,14 +87,14 @@ def cluster(rows: Array, suppression: Suppression | None, **more: Any) -> Cluste
     )  # fmt: skip
 
 
-def claims(table: Measurements, rows: Array, found: Cluster) -> list[Finding | NotFound]:
-    return cluster_findings(looks([found], {found.id: rows}, table), table)
+def claims(table: Measurements, rows: Array, found: Cluster) -> list[Said]:
+    return said(cluster_claims(looks([found], {found.id: rows}, table), table))
 
 
 def test_marks_that_carry_the_decision_take_it_along() -> None:
     table, laboratory, rows = made(by_marks=True)
     seen = suppress(rows, 1, table, laboratory)
-    assert seen is not None and carried(seen)
+    assert seen is not None and carry(seen)
     assert (seen.n, seen.channels) == (TRIED, CHANNELS // 16)
     # By hand: four marks at .5 each hold 4 * .5 * 1.0 more than on the rest of the class.
     sure = laboratory.logits(rows)[:, 1].mean()
@@ -109,7 +111,7 @@ def test_marks_that_carry_the_decision_take_it_along() -> None:
 def test_marks_that_mean_nothing_are_looked_at_and_not_used() -> None:
     table, laboratory, rows = made(by_marks=False)
     seen = suppress(rows, 1, table, laboratory)
-    assert seen is not None and not carried(seen)
+    assert seen is not None and not carry(seen)
     (finding,) = claims(table, rows, cluster(rows, seen))
     assert isinstance(finding, Finding)
     assert (finding.rung, finding.severity) == (Rung.ATTENTION, Severity.LOW)
@@ -140,21 +142,30 @@ def test_most_of_the_relevance_must_lie_out_there_clear_of_chance(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "carries"),
     [
         ({}, True),
         ({"lost": 0.09}, False),
         ({"lost_others": 0.3}, False),
         ({"lost_placebo": 0.3}, False),
         ({"beyond_low": -0.1}, False),
-        ({"p_value": 0.2}, False),
     ],
 )
 def test_channels_carry_a_group_only_if_much_more_goes_than_elsewhere_and_by_chance(
-    change: dict[str, float], said: bool
+    change: dict[str, float], carries: bool
 ) -> None:
     clear = Suppression(8, 24, 0.5, 0.1, 0.1, 0.3, 0.2, 0.4, 0.001, 3, 0, 0.0)
-    assert carried(dataclasses.replace(clear, **change)) is said  # type: ignore[arg-type]
+    assert carry(dataclasses.replace(clear, **change)) is carries  # type: ignore[arg-type]
+
+
+def test_marks_whose_effect_may_be_chance_are_not_used() -> None:
+    table, laboratory, rows = made(by_marks=True)
+    seen = suppress(rows, 1, table, laboratory)
+    assert seen is not None
+    chance = dataclasses.replace(seen, p_value=0.2)
+    (finding,) = claims(table, rows, cluster(rows, chance))
+    assert isinstance(finding, Finding)
+    assert finding.rung is Rung.ATTENTION
 
 
 def test_a_group_that_looks_where_its_class_does_is_no_finding() -> None:

@@ -18,6 +18,8 @@ from melaudit.detectors.rungs.harm import harm
 from melaudit.detectors.rungs.trials import called, left_alone, log_odds, turned
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Edit, Measurements, Trials
+from melaudit.statistics.correction import settle
+from tests.said import said
 
 Make = Callable[..., Measurements]
 WORDS = DarkRing().words
@@ -117,13 +119,13 @@ def study(
 
 
 def used(table: Measurements) -> Dependence:
-    found = depend(table, "dark_ring", WORDS)
+    (found,) = settle([depend(table, "dark_ring", WORDS)])
     assert isinstance(found, Dependence)
     return found
 
 
 def conclude(table: Measurements) -> Any:
-    return ArtifactDetector(DarkRing()).conclude(table)
+    return said(ArtifactDetector(DarkRing()).conclude(table))
 
 
 def test_a_model_that_goes_by_the_ring_is_found_to_use_it_and_what_that_costs(
@@ -328,7 +330,8 @@ def test_unnatural_edits_are_said_to_be(measurements: Make) -> None:
 
 def test_harm_is_counted_on_the_labels_it_endangers(measurements: Make) -> None:
     table = study(measurements)
-    costs = {(c.effect.edit.id, c.measure): c for c in harm(table, "dark_ring", used(table))}
+    every = settle(harm(table, "dark_ring", used(table)))
+    costs = {(c.effect.edit.id, c.measure): c for c in every}
     assert set(costs) == {("add", "specificity"), ("remove", "sensitivity")}
     cost = costs["add", "specificity"]
     tried = table.trials["dark_ring"]
