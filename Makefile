@@ -20,9 +20,10 @@ demo: $(VENV)/installed  ## Generate data, train a small model on it, audit it: 
 test: $(VENV)/installed  ## Run the tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/installed  ## Check style and types
+lint: $(VENV)/installed  ## Check style, types and which way imports go
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 format: $(VENV)/installed  ## Mend style where a machine can
@@ -30,4 +31,4 @@ format: $(VENV)/installed  ## Mend style where a machine can
 	$(BIN)/ruff format .
 
 clean:  ## Remove everything that can be made again
-	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
