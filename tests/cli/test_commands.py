@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from melaudit.cli import cli, main
+from melaudit.findings import Severity
 from melaudit.relevance.engines.choice import ENGINES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -139,6 +140,12 @@ def test_help_is_quick_because_it_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False")
+
+
+def test_severities_are_given_as_they_are_written_everywhere() -> None:
+    (option,) = [p for p in cli.commands["run"].params if p.name == "fail_on"]
+    for severity in Severity:
+        assert option.type.convert(severity.value, option, None) == severity
 
 
 def test_every_engine_can_be_chosen() -> None:
