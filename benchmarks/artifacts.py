@@ -66,7 +66,7 @@ BASELINES: dict[str, dict[str, Callable[[RGB], float]]] = {
         "strict rule": lambda image: float(seed_rule(image)),
     }
 }
-FEWEST = 5
+MIN_IMAGES = 5
 """Images with the artifact, and without, in either half, below which nothing is computed."""
 
 Rows = list[dict[str, str]]
@@ -122,7 +122,7 @@ def ranking(folder: Path, seed: int) -> dict[str, Any]:
             continue
         parts = {"tuning": tuning, "report": ~tuning, "all": np.ones(len(rows), np.bool_)}
         cells = [(half & kind).sum() for half in (tuning, ~tuning) for kind in (truth, ~truth)]
-        if min(cells) < FEWEST:
+        if min(cells) < MIN_IMAGES:
             out[artifact.id] = f"skipped: {truth.sum()} of {len(rows)} images show it, too few"
             continue
         out[artifact.id] = {"labelled": int(truth.sum())} | finding(artifact, images, truth, parts)
@@ -186,7 +186,11 @@ def speed(side: int = 512, times: int = 20) -> dict[str, float]:
 
 def main() -> None:
     """Print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.artifacts",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "labelled", type=Path, nargs="+", help="folders of images with a labels.csv"
     )

@@ -316,7 +316,11 @@ def _few_threads() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.detection",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--folder", type=Path, default=Path("out/detection"), help="what is kept")
     parser.add_argument("--artifacts", nargs="+", default=list(PLANTS), choices=list(PLANTS))
     parser.add_argument(

@@ -34,7 +34,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -44,16 +43,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from benchmarks.detection import USED
 from benchmarks.planted import Case, load, one_thread, plantings, truth
-from benchmarks.rivals import PURE, WHOLE, spray
+from benchmarks.rivals import PURE, WHOLE, domino, pcx, spray, told
 from melaudit.audit.conclude.conclusions import worded
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.embedding import fit
@@ -68,19 +61,15 @@ from melaudit.findings import Finding, Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
 from melaudit.measurements import Measurements
+from melaudit.observer import Silent
 from melaudit.relevance import Explainer
 from melaudit.statistics.estimates import proportion
 
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 MALIGNANT = CLASSES.index("malignant")
-NUMBERS = range(2, 9)
 SHIFT = 10_000
 """Between the seeds of the test images and of these."""
-SLICES = 25
-FOLDS = 5
-WEIGHT = 10.0
-"""How much more than a component of the concepts label and prediction weigh for slices."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +162,7 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
     concepts = table["relevance.concepts"].astype(np.float64)
     by_maps = spray(maps[rows], target, case.seed)
     mixtures = pcx(concepts[rows], case.seed)
+    slices = domino(concepts, table.labels, table.logits, case.seed)
     return Row(
         **asdict(case),
         use=made["use"],
@@ -188,7 +178,7 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
         spray_best=by_maps.best,
         pcx=_names(_masks(mixtures[0]), target),
         pcx_best=any(_names(_masks(labels), target) for labels in mixtures),
-        domino=_names(_masks(domino(table, concepts, case.seed)[rows]), target),
+        domino=_names(_masks(slices[rows]), target),
         told=told(concepts[rows], target),
     )
 
@@ -212,8 +202,8 @@ def measured(
         sampled=np.zeros(len(ids), bool),
     )
     store = Store(data / "shards", "discovery, words", dataset.ids)
-    words = vocabularies(plan, dataset, store.folder, 0, Nobody())
-    sweep(replace(plan, vocabularies=words), dataset, store, Nobody())
+    words = vocabularies(plan, dataset, store.folder, 0, Silent())
+    sweep(replace(plan, vocabularies=words), dataset, store, Silent())
     table = Measurements(
         ids=ids,
         labels=np.array([CLASSES.index(i.split("/")[0]) for i in ids], np.int64),
@@ -230,68 +220,6 @@ def measured(
     assert dataset.ids == ids
     laboratory = Laboratory(explainer, plan.layer, preprocessing, device, 32, dataset, ids)
     return table, laboratory, words
-
-
-class Nobody:
-    """An observer that looks away."""
-
-    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
-        """Ignore it."""
-
-    def advance(self, images: int, computed: bool = True) -> None:
-        """Ignore it."""
-
-    def note(self, text: str) -> None:
-        """Ignore it."""
-
-
-def pcx(concepts: NDArray[np.float64], seed: int) -> list[Labels]:
-    """Return components (n,) of Gaussian mixtures: first the number by BIC, then 2 to 8."""
-    points = _points(concepts, seed)
-    fitted = [
-        GaussianMixture(k, covariance_type="diag", reg_covar=1e-4, n_init=3, random_state=seed)
-        for k in NUMBERS
-    ]
-    labels = [mixture.fit_predict(points) for mixture in fitted]
-    best = int(np.argmin([mixture.bic(points) for mixture in fitted]))
-    return [labels[best], *labels]
-
-
-def domino(table: Measurements, concepts: NDArray[np.float64], seed: int) -> Labels:
-    """Return the slice (n,) of each image: concepts, label and prediction mixed together."""
-    points = _points(concepts, seed)
-    odds = torch.from_numpy(table.logits).double().softmax(1).numpy()
-    marks = np.hstack([np.eye(len(table.classes))[table.labels], odds])
-    points = np.hstack([points, WEIGHT * points.std() * marks])
-    mixture = GaussianMixture(
-        min(SLICES, len(points) // 4), covariance_type="diag", reg_covar=1e-4, random_state=seed
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it need not converge
-        found: Labels = mixture.fit_predict(points)
-    return found
-
-
-def told(concepts: NDArray[np.float64], target: Mask) -> bool:
-    """Tell whether some cut of a probe that is told the truth names the group."""
-    if min(target.sum(), (~target).sum()) < FOLDS:
-        return False
-    probe = make_pipeline(
-        StandardScaler(),
-        PCA(min(60, len(concepts) // 2, concepts.shape[1]), random_state=0),
-        LogisticRegression(C=0.02, max_iter=1000),
-    )
-    scores = cross_val_predict(probe, concepts, target, cv=FOLDS, method="decision_function")
-    found = np.cumsum(target[np.argsort(-scores, kind="stable")])
-    purity, recall = found / np.arange(1, len(found) + 1), found / found[-1]
-    return bool(((purity >= PURE) & (recall >= WHOLE)).any())
-
-
-def _points(concepts: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    k = min(16, len(concepts) - 1)
-    points: NDArray[np.float64] = PCA(k, random_state=seed).fit_transform(concepts)
-    scaled: NDArray[np.float64] = points / points.std()
-    return scaled
 
 
 def _mask(images: Iterable[str], row_of: dict[str, int], rows: Labels) -> Mask:

@@ -113,7 +113,9 @@ def _once(browser: Any, path: Path) -> tuple[dict[str, float], int]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m benchmarks.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--suspicious", type=int, default=3_000)

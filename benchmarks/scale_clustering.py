@@ -123,7 +123,11 @@ def agreement(concepts: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     """Measure every size in a fresh process and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scale_clustering",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--channels", type=int, default=512)
     parser.add_argument("--sizes", default="1000,10000,100000,400000")
     parser.add_argument("--agree", type=int, default=100_000)

@@ -51,7 +51,13 @@ def doctor(as_json: bool, **options: Any) -> None:
 @relevance_options
 @click.option("--classes", callback=names, help="Names in the order of the model's outputs.")
 @click.option("--target", help="Class to explain, by name or index (default: the predicted one).")
-@click.option("--channels", type=click.IntRange(1, 64), default=6, show_default=True)
+@click.option(
+    "--channels",
+    type=click.IntRange(1, 64),
+    default=6,
+    show_default=True,
+    help="How many channels to show.",
+)
 @click.option(
     "--outside-disk",
     type=float,

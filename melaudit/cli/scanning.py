@@ -20,7 +20,13 @@ from melaudit.terminal import Terminal, printable
 @click.option("--limit", type=int, help="Scan a sample of so many images.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
 @click.option("--rule", "rules", multiple=True, help="Also a plain rule by name: corners.")
-@click.option("--workers", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Processes that decode images.",
+)
 @click.option("--csv", "csv_file", type=PATH, help="Write the counts to this CSV file.")
 @click.option("--html", "html_file", type=PATH, help="Write one page of HTML to this file.")
 @click.option("--json", "json_file", type=PATH, help="Write everything to this JSON file.")

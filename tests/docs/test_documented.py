@@ -1,0 +1,37 @@
+"""What the code has is documented: commands, options, settings, detectors, artifacts."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from melaudit.artifacts.registry import OURS as ARTIFACTS
+from melaudit.cli import cli
+from tests.docs import pages, reference
+
+README = pages.text("README.md")
+COMMANDS = [pytest.param(command, id=" ".join(words)) for words, command in reference.commands()]
+
+
+def test_the_reference_is_the_one_that_make_reference_writes() -> None:
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), (
+        "docs/reference.md is not current; run: make reference"
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_says_what_it_does(command: click.Command) -> None:
+    assert command.help
+    lacking = [p.name for p in command.params if isinstance(p, click.Option) and not p.help]
+    assert not lacking
+
+
+def test_the_readme_shows_every_command() -> None:
+    shown = {" ".join(line[:1]) for line in pages.command_lines("README.md", "melaudit")}
+    assert {name for name in cli.commands if name not in shown} == set()
+
+
+def test_the_readme_names_every_detector_and_artifact_of_ours() -> None:
+    listed = CliRunner().invoke(cli, ["detectors"]).output
+    names = {line.split()[0] for line in listed.splitlines()} | {a.id for a in ARTIFACTS}
+    table = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `")]
+    assert {name for name in names if f"`{name}`" not in " ".join(table)} == set()

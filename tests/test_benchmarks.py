@@ -1,0 +1,23 @@
+"""Benchmarks measure nothing here, but each of them imports and says how it is called."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+LIBRARIES = {"rivals"}
+"""What benchmarks share; no commands."""
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in LIBRARIES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_says_how_it_is_called(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module(f"benchmarks.{name}").main()
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: python -m benchmarks.{name} ")

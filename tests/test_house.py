@@ -1,0 +1,55 @@
+"""How the house is built: few modules in a folder, and no folder that imports itself."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "melaudit"
+FOLDERS = sorted({path.parent for path in PACKAGE.rglob("*.py")})
+
+MAX_MODULES = 20
+"""In one folder, `__init__.py` not counted."""
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=named)
+def test_a_folder_holds_few_modules(folder: Path) -> None:
+    modules = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= MAX_MODULES, (
+        f"{named(folder)} holds {len(modules)} modules; look for the second idea, at most "
+        f"{MAX_MODULES} are easy to find one's way among"
+    )
+
+
+def test_no_module_imports_the_face_of_a_folder_it_stands_in() -> None:
+    """`__init__.py` imports the folder's modules; they would import it back."""
+    back = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        own = path.relative_to(ROOT).with_suffix("").parts
+        faces = {".".join(own[:depth]) for depth in range(1, len(own))}
+        back += [
+            f"{named(path)}: from {module} import {name}"
+            for module, name in imported(path)
+            if module in faces and path.name != "__init__.py" and not is_module(module, name)
+        ]
+    assert back == []
+
+
+def imported(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) of what is imported from where, wherever in the module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                yield node.module, alias.name
+
+
+def is_module(package: str, name: str) -> bool:
+    """Tell whether a name in a package is one of its modules."""
+    place = ROOT.joinpath(*package.split("."), name)
+    return place.is_dir() or place.with_suffix(".py").is_file()
