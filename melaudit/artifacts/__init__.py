@@ -1,6 +1,6 @@
 """Dermoscopy artifacts: find them in an image, put them in, take them out."""
 
-from melaudit.artifacts.interface import Artifact, Edited, Found, Placebo, Words
+from melaudit.artifacts.interface import Artifact, Edited, Found, Phrases, Placebo
 from melaudit.artifacts.kinds.blur import Blur
 from melaudit.artifacts.kinds.brightness import Brightness
 from melaudit.artifacts.kinds.colour_cast import ColourCast
@@ -18,9 +18,9 @@ __all__ = [
     "Edited",
     "Found",
     "JpegQuality",
+    "Phrases",
     "PictureSize",
     "Placebo",
-    "Words",
     "artifacts",
     "seed_rule",
 ]

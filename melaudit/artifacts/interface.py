@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Words:
+class Phrases:
     """How sentences name an artifact."""
 
     thing: str
@@ -83,7 +83,7 @@ class Artifact(Protocol):
     id: str
     """Stable, snake_case."""
     title: str
-    words: Words
+    phrases: Phrases
     remedy: str
     """What to do against a model that goes by it, in one sentence."""
     overall: bool
@@ -142,6 +142,6 @@ class Kinds(Protocol):
     def like(self, images: Iterable[RGB]) -> Artifact:
         """Return the artifact of the kind that these images show; itself where they differ.
 
-        What it then puts in is of that kind; its words say so in `shows`.
+        What it then puts in is of that kind; its phrases say so in `shows`.
         """
         ...

@@ -49,7 +49,7 @@ OURS: tuple[Artifact, ...] = (
 CONTRACT = (
     "id",
     "title",
-    "words",
+    "phrases",
     "remedy",
     "overall",
     "threshold",

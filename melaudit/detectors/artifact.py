@@ -85,9 +85,9 @@ class ArtifactDetector:
         """Climb the rungs: opportunity, attention, dependence, harm."""
         climb = self._climb(measurements)
         n, shown = len(climb.present), int(climb.present.sum())
-        words = self.artifact.words
+        phrases = self.artifact.phrases
         if not climb.met:
-            few = f"{shown or 'None'} of {many(n, 'image')} {claims.verb(shown)} {words.shows}"
+            few = f"{shown or 'None'} of {many(n, 'image')} {claims.verb(shown)} {phrases.shows}"
             if isinstance(climb.use, Dependence):
                 return [self._reaction(climb.use, few)]
             if shown == 0:
@@ -111,8 +111,8 @@ class ArtifactDetector:
             enough = enough or training[0].sum() >= FEWEST
         look: Attention | str = "it has no place of its own to look at"
         if not self.artifact.overall:
-            look = attend(measurements, self.id, self.artifact.words)
-        use = depend(measurements, self.id, self.artifact.words)
+            look = attend(measurements, self.id, self.artifact.phrases)
+        use = depend(measurements, self.id, self.artifact.phrases)
         costs = harm.harm(measurements, self.id, use) if isinstance(use, Dependence) else ()
         return Climb(present, data, training is not None, look, use, costs, enough)
 
@@ -121,8 +121,8 @@ class ArtifactDetector:
         reached = {e.rung for e in chain if e.reached}
         if not reached:
             return None
-        classes, words = measurements.classes, self.artifact.words
-        title, statement = claims.claim(climb, reached, classes, words)
+        classes, phrases = measurements.classes, self.artifact.phrases
+        title, statement = claims.claim(climb, reached, classes, phrases)
         goes_with = climb.data is not None and climb.data.reached
         kind = climb.data.kind if goes_with and climb.data is not None else None
         if isinstance(climb.use, Dependence) and climb.use.reached:
@@ -141,13 +141,13 @@ class ArtifactDetector:
             evidence=chain,
             images=self._affected(measurements, climb),
             remedy=self.artifact.remedy,
-            does_not_show=claims.does_not_show(climb, measurements.explanations, reached, words),
+            does_not_show=claims.does_not_show(climb, measurements.explanations, reached, phrases),
             tables=self._tables(measurements, climb),
         )
 
     def _chain(self, measurements: Measurements, climb: Climb) -> tuple[Evidence, ...]:
         """Return the evidence of every rung that was tried."""
-        words = self.artifact.words
+        phrases = self.artifact.phrases
         chain: tuple[Evidence, ...] = ()
         if climb.data is not None:
             chain = association.evidence(
@@ -156,14 +156,14 @@ class ArtifactDetector:
                 measurements.labels,
                 measurements.predictions,
                 measurements.classes,
-                words.shows,
+                phrases.shows,
                 in_training=climb.in_training,
             )
         if isinstance(climb.look, Attention):
             chain += climb.look.evidence()
         if isinstance(climb.use, Dependence):
             chain += dependence_evidence.evidence(climb.use, climb.met)
-            chain += harm.evidence(climb.costs, words, climb.met and climb.use.reached)
+            chain += harm.evidence(climb.costs, phrases, climb.met and climb.use.reached)
         return chain
 
     def _affected(self, measurements: Measurements, climb: Climb) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ class ArtifactDetector:
         return tuple(measurements.ids[i] for i in affected[np.argsort(-order, kind="stable")])
 
     def _tables(self, measurements: Measurements, climb: Climb) -> tuple[Table, ...]:
-        words, classes = self.artifact.words, measurements.classes
+        phrases, classes = self.artifact.phrases, measurements.classes
         strict = None
         if isinstance(self.artifact, Ruled):
             rule = measurements[f"{self.id}.rule"].astype(bool)
@@ -191,7 +191,7 @@ class ArtifactDetector:
         if isinstance(climb.look, Attention):
             tables += (climb.look.table(),)
         if climb.costs:
-            tables += (harm.table(climb.costs, words, classes),)
+            tables += (harm.table(climb.costs, phrases, classes),)
         return tables
 
     def _reaction(self, use: Dependence, few: str) -> NotFound:
@@ -214,7 +214,7 @@ class ArtifactDetector:
     def _missed(self, measurements: Measurements, climb: Climb) -> Iterator[NotFound]:
         if climb.data is not None:
             yield association.missed(
-                climb.data, self.id, self.artifact.words.shows, in_training=climb.in_training
+                climb.data, self.id, self.artifact.phrases.shows, in_training=climb.in_training
             )
         if isinstance(climb.look, Attention):
             yield climb.look.missed(self.id)

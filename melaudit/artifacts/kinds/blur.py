@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.overall import added, difference, edited, found, neutral, varied
 from melaudit.artifacts.picture import Layer, checked, checked_dose, checked_mask, reduced, rounded
 from melaudit.artifacts.search.photometry import field_and_zone
@@ -45,7 +45,7 @@ class Blur:
 
     id = "blur"
     title = "Blurred picture"
-    words = Words("blur", "blurred", "sharp", "blur", "blurred pictures")
+    phrases = Phrases("blur", "blurred", "sharp", "blur", "blurred pictures")
     remedy = (
         "Leave blurred images out or take them again, or blur images of every class while "
         "training; then audit again."

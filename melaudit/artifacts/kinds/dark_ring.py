@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.ring_edits import ring_placebos, with_ring, without_ring
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 from melaudit.artifacts.search.field import Outline, outline
@@ -62,7 +62,7 @@ class DarkRing:
 
     id = "dark_ring"
     title = "Black ring of the dermatoscope"
-    words = Words("ring", "ringed", "ring-free", "a black ring or dark corners", "black rings")
+    phrases = Phrases("ring", "ringed", "ring-free", "a black ring or dark corners", "black rings")
     remedy = (
         "Crop every image to the field of view, or give images of every class rings while training."
     )

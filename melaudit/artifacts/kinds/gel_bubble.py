@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches, flipped, spread, widened
 from melaudit.artifacts.picture import (
@@ -46,7 +46,9 @@ class GelBubble:
 
     id = "gel_bubble"
     title = "Air bubbles in the gel"
-    words = Words("bubbles", "with bubbles", "bubble-free", "air bubbles in the gel", "air bubbles")
+    phrases = Phrases(
+        "bubbles", "with bubbles", "bubble-free", "air bubbles in the gel", "air bubbles"
+    )
     remedy = (
         "Press the air out before the picture is taken, or give images of every class bubbles "
         "while training."

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.covers import Canvas, Points, ribbon
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches, flipped, strewn, widened
@@ -43,7 +43,7 @@ class Hair:
 
     id = "hair"
     title = "Hairs over the skin"
-    words = Words("hair", "hairy", "hair-free", "hairs over the skin", "hairs")
+    phrases = Phrases("hair", "hairy", "hair-free", "hairs over the skin", "hairs")
     remedy = (
         "Shave or part the hair before the picture is taken, or give hairy images of every class "
         "while training."

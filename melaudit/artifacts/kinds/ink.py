@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.placebos import neutral
 from melaudit.artifacts.painting.strokes import strokes
@@ -70,7 +70,7 @@ class Ink:
 
     id = "ink"
     title = "Surgical marker ink"
-    words = Words(
+    phrases = Phrases(
         "ink", "ink-marked", "ink-free", "purple or blue marks of a skin marker", "ink marks"
     )
     remedy = (

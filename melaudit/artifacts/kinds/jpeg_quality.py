@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.overall import difference, edited, found, neutral
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 
@@ -44,7 +44,7 @@ class JpegQuality:
 
     id = "jpeg_quality"
     title = "Strong JPEG compression"
-    words = Words(
+    phrases = Phrases(
         "compression",
         "compressed",
         "cleanly stored",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.overall import edited, found, neutral
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 
@@ -38,7 +38,7 @@ class PictureSize:
 
     id = "picture_size"
     title = "Small or elongated picture"
-    words = Words(
+    phrases = Phrases(
         "size",
         "small or elongated",
         "usually sized",

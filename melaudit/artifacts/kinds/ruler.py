@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.covers import Canvas, Points, bar
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.stamps import Stamp, alike, pressed
@@ -62,7 +62,9 @@ class Ruler:
 
     id = "ruler"
     title = "Ruler or scale"
-    words: Words = Words("ruler", "with a ruler", "ruler-free", "the ticks of a ruler", "rulers")
+    phrases: Phrases = Phrases(
+        "ruler", "with a ruler", "ruler-free", "the ticks of a ruler", "rulers"
+    )
     remedy = (
         "Crop the scale off, or give images of every class the same scale while training; a ruler "
         "is often laid on what already looks suspicious."

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.lettering import bars, lettering
 from melaudit.artifacts.painting.placebos import neutral
@@ -77,7 +77,7 @@ class Text:
 
     id = "text"
     title = "Lettering in the picture"
-    words: Words = Words(
+    phrases: Phrases = Phrases(
         "lettering", "lettered", "letter-free", "letters or digits written into it", "letterings"
     )
     remedy = "Export images without overlays, or cover the place of the lettering in every image."

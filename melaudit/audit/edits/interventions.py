@@ -227,7 +227,7 @@ def _put_in(
     artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
 ) -> Iterator[Attempt]:
     """Yield each image with the artifact put in, and with the placebos that mean nothing."""
-    edit = Edit("add", f"{artifact.words.shows} put in")
+    edit = Edit("add", f"{artifact.phrases.shows} put in")
     for row, image in laboratory.pictures(rows):
         edited = artifact.add(image, draws(artifact, row, seed), dose)
         yield Attempt(edit, row, dose, edited.image)
@@ -257,7 +257,7 @@ def _on_bare_skin(
     artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
 ) -> Iterator[Attempt]:
     """Yield the artifact on skin without a lesion, held against that skin."""
-    edit = Edit("bare", f"{artifact.words.shows} on skin without a lesion")
+    edit = Edit("bare", f"{artifact.phrases.shows} on skin without a lesion")
     for row, image in laboratory.pictures(rows):
         bare = without_lesion(image, draws(artifact, row, seed + 2))
         edited = artifact.add(bare, draws(artifact, row, seed))
@@ -275,9 +275,9 @@ def _taken_out(
     """
     if artifact.overall:
         return
-    taken = Edit("remove", f"the {artifact.words.thing} taken out")
+    taken = Edit("remove", f"the {artifact.phrases.thing} taken out")
     filled = Edit(
-        "elsewhere", f"the same place filled on {artifact.words.lacking} images", "remove"
+        "elsewhere", f"the same place filled on {artifact.phrases.lacking} images", "remove"
     )
     partners = {kind: list(others[kinds[others] == kind]) for kind in np.unique(kinds)}
     for row, image in laboratory.pictures(rows):
@@ -335,7 +335,7 @@ def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bo
         return False
     trials = _trials(results, None)
     judged = dataclasses.replace(table, trials={artifact.id: trials}, skilled=True)
-    found = depend(judged, artifact.id, artifact.words)
+    found = depend(judged, artifact.id, artifact.phrases)
     if not isinstance(found, Dependence):
         return False
     return any(e.reached or e.share.value * e.sign >= PROMISING for e in found.effects)

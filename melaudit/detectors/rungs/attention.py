@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import Words
+from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
 from melaudit.findings import Evidence, NotFound, Rung, Table, Trust
 from melaudit.measurements import Measurements
@@ -38,7 +38,7 @@ class Attention:
     """Positive minus negative relevance on it, over all: the mean of each class."""
     classes: tuple[str, ...]
     """Names of all classes."""
-    words: Words
+    phrases: Phrases
 
     @property
     def reached(self) -> bool:
@@ -48,17 +48,17 @@ class Attention:
     def counted(self) -> str:
         """Return the comparison in a clause."""
         return (
-            f"{percent(self.excess.own)} of the relevance lies on the {self.words.thing} where "
+            f"{percent(self.excess.own)} of the relevance lies on the {self.phrases.thing} where "
             f"there is one, and {percent(self.excess.elsewhere)} lies in the same place on "
-            f"{self.words.lacking} images of the same predicted class"
+            f"{self.phrases.lacking} images of the same predicted class"
         )
 
     def evidence(self) -> tuple[Evidence, ...]:
         """Return the excess as a difference of shares and as a ratio."""
         result = self.excess
         n = result.n_own + result.n_others
-        words = self.words
-        null = f"{words.lacking} images of the same predicted class, in the same place"
+        phrases = self.phrases
+        null = f"{phrases.lacking} images of the same predicted class, in the same place"
         busiest = sorted(range(len(self.kinds)), key=lambda i: -self.numbers[i][0])[:2]
         signs = ", ".join(
             f"{'for' if self.nets[i] >= 0 else 'against'} {self.classes[self.kinds[i]]} where that "
@@ -68,7 +68,7 @@ class Attention:
         return (
             Evidence(
                 rung=Rung.ATTENTION,
-                name=f"relevance excess on the {words.thing}",
+                name=f"relevance excess on the {phrases.thing}",
                 estimate=result.difference.value,
                 ci_low=result.difference.low,
                 ci_high=result.difference.high,
@@ -77,13 +77,14 @@ class Attention:
                 n=n,
                 null=null,
                 reached=self.reached,
-                statement=f"{self.counted()} ({result.n_own:,} {words.having}, {result.n_others:,} "
-                f"{words.lacking}): a difference of {percent(result.difference.value)} of all "
-                f"relevance, {interval(result.difference, percent)}.",
+                statement=f"{self.counted()} ({result.n_own:,} {phrases.having}, "
+                f"{result.n_others:,} {phrases.lacking}): a difference of "
+                f"{percent(result.difference.value)} of all relevance, "
+                f"{interval(result.difference, percent)}.",
             ),
             Evidence(
                 rung=Rung.ATTENTION,
-                name=f"relevance on the {words.thing} over that in the same place",
+                name=f"relevance on the {phrases.thing} over that in the same place",
                 estimate=result.ratio.value,
                 ci_low=result.ratio.low,
                 ci_high=result.ratio.high,
@@ -93,20 +94,21 @@ class Attention:
                 null=null,
                 # No claim of its own: the test is the difference's, over the same images.
                 reached=False,
-                statement=f"Area for area, a {words.thing} holds {ratio(result.ratio.value)} times "
-                f"the relevance ({interval(result.ratio, ratio)}). On balance it speaks {signs}.",
+                statement=f"Area for area, a {phrases.thing} holds {ratio(result.ratio.value)} "
+                f"times the relevance ({interval(result.ratio, ratio)}). On balance it "
+                f"speaks {signs}.",
             ),
         )
 
     def table(self) -> Table:
         """Return the comparison class by class."""
         return Table(
-            f"Relevance on the {self.words.thing} by predicted class",
+            f"Relevance on the {self.phrases.thing} by predicted class",
             (
                 "called",
-                self.words.having,
-                self.words.lacking,
-                f"share on the {self.words.thing}",
+                self.phrases.having,
+                self.phrases.lacking,
+                f"share on the {self.phrases.thing}",
                 "share in the same place",
                 "for minus against",
             ),
@@ -127,7 +129,7 @@ class Attention:
             artifact=artifact,
             n=result.n_own + result.n_others,
             minimum_detectable_effect=least,
-            effect=f"relevance excess on the {self.words.thing}",
+            effect=f"relevance excess on the {self.phrases.thing}",
             statement=f"{self.counted()}: no clear excess{seen}.",
             p_value=result.difference.p_value,
         )
@@ -143,7 +145,7 @@ def looks(found: Excess) -> bool:
     )
 
 
-def attend(measurements: Measurements, artifact: str, words: Words) -> Attention | str:
+def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Attention | str:
     """Compare relevance on the artifact with its null, or say why that cannot be done.
 
     Reads the columns `present`, `mask` (GRID, GRID in 255ths), `share`, `signed` and `area` of the
@@ -159,7 +161,7 @@ def attend(measurements: Measurements, artifact: str, words: Words) -> Attention
     usable = np.isfinite(measurements[f"{artifact}.share"])
     inside = measurements[f"{artifact}.area"] >= LEAST_AREA
     if present.any() and not (present & inside).any():
-        return f"preprocessing crops every {words.thing} away"
+        return f"preprocessing crops every {phrases.thing} away"
     rng = np.random.default_rng(measurements.seed)
 
     def some(rows: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
@@ -183,8 +185,8 @@ def attend(measurements: Measurements, artifact: str, words: Words) -> Attention
             nets.append(float(signed[own].mean(dtype=np.float64)))
     if not strata:
         return (
-            f"no predicted class has {FEWEST} {words.having} and {FEWEST_OTHERS} "
-            f"{words.lacking} images to compare"
+            f"no predicted class has {FEWEST} {phrases.having} and {FEWEST_OTHERS} "
+            f"{phrases.lacking} images to compare"
         )
     return Attention(
         excess(strata, measurements.seed),
@@ -192,5 +194,5 @@ def attend(measurements: Measurements, artifact: str, words: Words) -> Attention
         tuple(numbers),
         tuple(nets),
         measurements.classes,
-        words,
+        phrases,
     )

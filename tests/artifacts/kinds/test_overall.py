@@ -195,7 +195,7 @@ def test_a_cast_is_put_in_as_the_pictures_show_it_and_any_cast_where_they_differ
     for seed in range(5):
         _, a, b = photometry(like.add(skin(), np.random.default_rng(seed)).image).zone - before
         assert b < -5 and abs(a) < 8
-    assert "hue" in like.words.shows and "hue" not in ColourCast().words.shows
+    assert "hue" in like.phrases.shows and "hue" not in ColourCast().phrases.shows
     mixed = ColourCast()
     every = [ColourCast(hue=h).add(skin(), rng).image for h in (0, 90, 180, 270)]
     assert mixed.like(every) is mixed

@@ -166,7 +166,7 @@ def test_the_kind_of_an_artifact_is_told_by_images_of_the_class_that_shows_it(
 def test_a_model_that_reads_the_lesion_only_is_not(measurements: Make, folder: Path) -> None:
     table, laboratory = table_and_laboratory(measurements, folder, weight=0.0)
     trials = intervene([DarkRing()], table, laboratory, Silent(), per_class=20)
-    found = depend(dataclasses.replace(table, trials=trials), "dark_ring", DarkRing().words)
+    found = depend(dataclasses.replace(table, trials=trials), "dark_ring", DarkRing().phrases)
     assert isinstance(found, Dependence)
     assert not found.reached
     asked = {edit.id for edit in trials["dark_ring"].edits}
