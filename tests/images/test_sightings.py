@@ -9,7 +9,7 @@ from PIL import Image
 
 from melaudit.artifacts import Found, artifacts
 from melaudit.artifacts.interface import RGB
-from melaudit.images.decoding import ImageStream
+from melaudit.images.image_stream import ImageStream
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.images.sightings import Sightings, able_to_travel, packed, sightings, unpacked
 
