@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from melaudit.artifacts.interface import Artifact, Ruled
+from melaudit.artifacts.interface import Artifact, HasPlainRule
 from melaudit.detectors.confidence import confidence
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.regions import pooled, shares
@@ -65,7 +65,7 @@ class ArtifactDetector:
         on_it = np.full((3, len(found)), np.nan, np.float32)
         for i, seen in enumerate(found):
             coverage = nowhere
-            if seen.present and not self.artifact.overall:
+            if seen.present and not self.artifact.whole_picture:
                 coverage = batch.project(seen.mask, i)
                 masks[i] = pooled(coverage)
             share = shares(batch.relevance[i], coverage)
@@ -74,9 +74,9 @@ class ArtifactDetector:
             "score": np.array([seen.score for seen in found], np.float32),
             "present": np.array([seen.present for seen in found], np.bool_),
         }
-        if not self.artifact.overall:
+        if not self.artifact.whole_picture:
             columns |= {"mask": masks, "share": on_it[0], "signed": on_it[1], "area": on_it[2]}
-        if isinstance(self.artifact, Ruled):
+        if isinstance(self.artifact, HasPlainRule):
             rule = [self.artifact.rule(image) for image in batch.images]
             columns["rule"] = np.array(rule, np.bool_)
         return columns
@@ -110,7 +110,7 @@ class ArtifactDetector:
             data = associate(*training, measurements.classes)
             enough = enough or training[0].sum() >= FEWEST
         look: Attention | str = "it has no place of its own to look at"
-        if not self.artifact.overall:
+        if not self.artifact.whole_picture:
             look = attend(measurements, self.id, self.artifact.phrases)
         use = depend(measurements, self.id, self.artifact.phrases)
         costs = harm.harm(measurements, self.id, use) if isinstance(use, Dependence) else ()
@@ -170,14 +170,14 @@ class ArtifactDetector:
         """Return the images that show it, those with the most relevance on it first."""
         affected = np.flatnonzero(climb.present)
         order = measurements[f"{self.id}.score"][affected]
-        if not self.artifact.overall and measurements.explanations is not Trust.UNUSABLE:
+        if not self.artifact.whole_picture and measurements.explanations is not Trust.UNUSABLE:
             order = np.nan_to_num(measurements[f"{self.id}.share"][affected], nan=-1.0)
         return tuple(measurements.ids[i] for i in affected[np.argsort(-order, kind="stable")])
 
     def _tables(self, measurements: Measurements, climb: Climb) -> tuple[Table, ...]:
         phrases, classes = self.artifact.phrases, measurements.classes
         strict = None
-        if isinstance(self.artifact, Ruled):
+        if isinstance(self.artifact, HasPlainRule):
             rule = measurements[f"{self.id}.rule"].astype(bool)
             strict = (self.artifact.rule_title, rule)
         tables = association.tables(

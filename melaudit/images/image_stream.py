@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from melaudit.artifacts.interface import Artifact, Found
 from melaudit.errors import DatasetError, PreprocessingError
+from melaudit.images.finder_results import Packed, Sightings, able_to_travel, sightings
 from melaudit.images.imagefile import Decoded, Status, read_image, shrink
 from melaudit.images.preprocessing import Preprocessing
-from melaudit.images.sightings import Packed, Sightings, able_to_travel, sightings
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - looked at, never written by name
 _SHARED_RESERVE = 64 * 2**20

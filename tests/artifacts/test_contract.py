@@ -12,7 +12,7 @@ from melaudit.artifacts.picture import VISIBLE
 from tests.artifacts.pictures import RGB, lesion, pictures, root_mean_square, skin
 
 ALL = artifacts()
-LOCAL = tuple(artifact for artifact in ALL if not artifact.overall)
+LOCAL = tuple(artifact for artifact in ALL if not artifact.whole_picture)
 SEEN = tuple(artifact for artifact in ALL if artifact.id != "picture_size")
 """All but the one that is found in the shape of the array and not in its pixels."""
 SEEDS = range(4)

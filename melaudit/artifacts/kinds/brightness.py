@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
-from melaudit.artifacts.painting.overall import difference, edited, found, neutral, varied
+from melaudit.artifacts.painting.relighting import relit
+from melaudit.artifacts.painting.whole_picture import difference, edited, found, neutral, varied
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
-from melaudit.artifacts.search.photometry import photometry, relit
+from melaudit.artifacts.search.photometry import photometry
 
 STOPS = 1.5
 """Stops of light that are taken away at dose 1."""
@@ -44,7 +45,7 @@ class Brightness:
         "Bring every image to the same lightness before training and in use, or vary the exposure "
         "while training; then audit again."
     )
-    overall = True
+    whole_picture = True
     threshold = 0.5
     doses = "stops of light taken away"
 

@@ -15,9 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
-from melaudit.artifacts.painting.overall import difference, edited, found, neutral
+from melaudit.artifacts.painting.relighting import lamp, relit
+from melaudit.artifacts.painting.whole_picture import difference, edited, found, neutral
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
-from melaudit.artifacts.search.photometry import lamp, photometry, relit
+from melaudit.artifacts.search.photometry import photometry
 
 TYPICAL = (11.0, 7.5)
 """a* and b* of the skin round lesions: the medians of public dermoscopy images."""
@@ -49,7 +50,7 @@ class ColourCast:
         "Balance the white of every image before training and in use, or vary hue and white "
         "balance while training; then audit again."
     )
-    overall = True
+    whole_picture = True
     threshold = 0.5
     doses = "strength of the tint"
 

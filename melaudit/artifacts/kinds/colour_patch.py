@@ -71,9 +71,10 @@ class ColourPatch:
         "coloured patch", "patched", "patch-free", "a round coloured sticker", "coloured patches"
     )
     remedy = "Crop or paint over stickers in every class, or take pictures without them."
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "opacity of the sticker"
+    aliases = ("patch", "patches", "colorpatch")
 
     def find(self, image: RGB) -> Found:
         """Look for stickers in an RGB image (h, w, 3) of any size.

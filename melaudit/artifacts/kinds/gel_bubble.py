@@ -25,7 +25,7 @@ from melaudit.artifacts.picture import (
     enlarged,
     rounded,
 )
-from melaudit.artifacts.search.glints import clearest, specks
+from melaudit.artifacts.search.bubble_specks import clearest, specks
 
 THING = "air bubbles"
 TYPICAL = 25.0
@@ -53,9 +53,10 @@ class GelBubble:
         "Press the air out before the picture is taken, or give images of every class bubbles "
         "while training."
     )
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "brightness of the bubbles"
+    aliases = ("gelbubbles", "bubble", "bubbles")
 
     def find(self, image: RGB) -> Found:
         """Look for bubbles in an RGB image (h, w, 3) of any size; the mask is rims and glints.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
-from melaudit.artifacts.painting.covers import Canvas, Points, ribbon
+from melaudit.artifacts.painting.canvas import Canvas, Points, ribbon
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches, flipped, strewn, widened
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask, edit, enlarged, mixed
@@ -48,9 +48,10 @@ class Hair:
         "Shave or part the hair before the picture is taken, or give hairy images of every class "
         "while training."
     )
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "opacity of the hairs"
+    aliases = ("hairs",)
 
     def find(self, image: RGB) -> Found:
         """Look for hairs in an RGB image (h, w, 3) of any size; the mask is the clear ones.

@@ -56,7 +56,7 @@ class Vignette:
         "vignette", "shaded", "evenly lit", "a smooth darkening towards the corners", "vignettes"
     )
     remedy = "Correct the lens's fall-off of light, or vary it at random while training."
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "light lost in the corners"
 

@@ -59,7 +59,7 @@ class WhiteFrame:
         "white frame", "framed", "frame-free", "a white border or bars", "white frames"
     )
     remedy = "Crop every image to the picture itself before training and before use."
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "width of the frame"
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Artifact, Kinds, Mask
-from melaudit.artifacts.painting.lesion import without_lesion
+from melaudit.artifacts.interface import RGB, Adaptable, Artifact, Mask
+from melaudit.artifacts.painting.lesion_removal import without_lesion
 from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.detectors.rungs.dependence import Dependence, depend
@@ -157,7 +157,7 @@ def as_shown(artifact: Artifact, table: Measurements, laboratory: Laboratory) ->
     A model can only have learned the kind it met: a blue cast, and no red one. Where it has no
     kinds, or too few images show it to tell, it is returned as it is.
     """
-    if not isinstance(artifact, Kinds):
+    if not isinstance(artifact, Adaptable):
         return artifact
     present, kinds = _present(artifact, table), _kinds(table)
     most = max(np.unique(kinds), key=lambda kind: present[kinds == kind].mean())
@@ -273,7 +273,7 @@ def _taken_out(
     not due to the artifact. What the whole picture has is not taken out: on a picture without it
     there is nothing to correct, so no placebo would change as much.
     """
-    if artifact.overall:
+    if artifact.whole_picture:
         return
     taken = Edit("remove", f"the {artifact.phrases.thing} taken out")
     filled = Edit(

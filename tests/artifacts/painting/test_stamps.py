@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from melaudit.artifacts.interface import Kinds, Mask
+from melaudit.artifacts.interface import Adaptable, Mask
 from melaudit.artifacts.kinds.ruler import Ruler
 from melaudit.artifacts.kinds.text import Text
 from melaudit.artifacts.painting.stamps import pressed, taken
-from melaudit.artifacts.search.rows import completed
+from melaudit.artifacts.search.row_completion import completed
 from tests.artifacts.drawn import DARK, FAIR, RGB, TAN, skin_with_lesion
 
 BLUE = (20, 30, 160)
@@ -89,7 +89,7 @@ def test_nothing_is_taken_where_nothing_stands_out() -> None:
 
 @pytest.mark.parametrize("artifact", [Ruler(), Text()], ids=lambda a: a.id)
 def test_rulers_and_lettering_are_put_in_as_pictures_show_them(artifact: Ruler | Text) -> None:
-    assert isinstance(artifact, Kinds)
+    assert isinstance(artifact, Adaptable)
     skins = [skin_with_lesion(240, skin) for skin in (FAIR, TAN, DARK)]
     draw = lettered if artifact.id == "text" else lambda picture: scaled(picture, 0.012)
     truth = np.mean([where(skin, draw(skin)) for skin in skins[:2]], axis=0) > 0.5

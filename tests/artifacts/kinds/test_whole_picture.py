@@ -18,8 +18,9 @@ from melaudit.artifacts.kinds.brightness import Brightness
 from melaudit.artifacts.kinds.colour_cast import TYPICAL, ColourCast
 from melaudit.artifacts.kinds.jpeg_quality import JpegQuality
 from melaudit.artifacts.kinds.picture_size import PictureSize
-from melaudit.artifacts.painting.overall import uneven_light
-from melaudit.artifacts.search.photometry import lamp, photometry, relit
+from melaudit.artifacts.painting.relighting import lamp, relit
+from melaudit.artifacts.painting.whole_picture import uneven_light
+from melaudit.artifacts.search.photometry import photometry
 
 ALL: tuple[Artifact, ...] = (ColourCast(), Brightness(), Blur(), JpegQuality(), PictureSize())
 SEEN = ALL[:4]
