@@ -33,7 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from melaudit.artifacts import Artifact, artifacts, seed_rule
+from melaudit.artifacts import Artifact, artifacts
+from melaudit.artifacts.kinds.dark_ring import four_black_corners
 from melaudit.statistics.estimates import Estimate, auc, proportion
 
 RGB = NDArray[np.uint8]
@@ -63,7 +64,7 @@ NAMES = {"gel_bubble": "bubble", "ink": "marking"}
 BASELINES: dict[str, dict[str, Callable[[RGB], float]]] = {
     "dark_ring": {
         "darkest corner over median": darkest_corner,
-        "strict rule": lambda image: float(seed_rule(image)),
+        "strict rule": lambda image: float(four_black_corners(image)),
     }
 }
 MIN_IMAGES = 5
@@ -159,7 +160,7 @@ def counting(folder: Path) -> dict[str, Any]:
     for kind in sorted(p for p in folder.iterdir() if p.is_dir()):
         images = [read(p) for p in sorted(kind.iterdir()) if p.suffix.lower() in SUFFIXES]
         found = {a.id: np.array([a.find(image).present for image in images]) for a in artifacts()}
-        strict = np.array([seed_rule(image) for image in images])
+        strict = np.array([four_black_corners(image) for image in images])
         out[kind.name] = {
             "images": len(images),
             **{name: int(present.sum()) for name, present in found.items()},

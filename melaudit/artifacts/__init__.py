@@ -1,26 +1,10 @@
-"""Dermoscopy artifacts: find them in an image, put them in, take them out."""
+"""Dermoscopy artifacts: find them in a picture, add them, remove them, imitate them.
 
-from melaudit.artifacts.interface import Artifact, Edited, Found, Placebo, Words
-from melaudit.artifacts.kinds.blur import Blur
-from melaudit.artifacts.kinds.brightness import Brightness
-from melaudit.artifacts.kinds.colour_cast import ColourCast
-from melaudit.artifacts.kinds.dark_ring import DarkRing, seed_rule
-from melaudit.artifacts.kinds.jpeg_quality import JpegQuality
-from melaudit.artifacts.kinds.picture_size import PictureSize
+`kinds/` holds the artifacts, one file each; `registry.py` lists them. `search/` is what finders are
+made of, `painting/` what edits are made of; both use `picture.py`, and neither knows an artifact.
+"""
+
+from melaudit.artifacts.interface import Artifact, Edited, Found, Phrases, Placebo
 from melaudit.artifacts.registry import artifacts
 
-__all__ = [
-    "Artifact",
-    "Blur",
-    "Brightness",
-    "ColourCast",
-    "DarkRing",
-    "Edited",
-    "Found",
-    "JpegQuality",
-    "PictureSize",
-    "Placebo",
-    "Words",
-    "artifacts",
-    "seed_rule",
-]
+__all__ = ["Artifact", "Edited", "Found", "Phrases", "Placebo", "artifacts"]

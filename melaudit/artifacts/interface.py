@@ -1,9 +1,9 @@
-"""What an artifact is: something in the picture that is not the lesion.
+"""The contract of an artifact: something in the picture that is not the lesion.
 
-Every artifact can be found, put into a picture and taken out again, and knows edits that resemble
-it without being it. Those placebos decide what may be claimed: an edit that changes as many pixels
-by as much, and looks like nothing, tells how far a decision moves anyway; one that shares a
-property with the artifact tells which property the model goes by.
+An artifact can be found in a picture, added to it and removed from it. It also knows edits that
+resemble it without being it. These placebos decide what may be claimed. An edit that changes as
+many pixels by as much, and looks like nothing, shows how far a decision moves anyway. An edit that
+shares one property with the artifact shows which property the model goes by.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Words:
-    """How sentences name an artifact."""
+class Phrases:
+    """What sentences call an artifact."""
 
     thing: str
     """"ring"."""
@@ -39,14 +39,14 @@ class Words:
 
 @dataclass(frozen=True)
 class Found:
-    """What a finder saw in one image."""
+    """The result of a finder for one image."""
 
     score: float
-    """0 to 1, higher is surer."""
+    """0 to 1; the higher, the surer."""
     present: bool
-    """Whether the score passes the finder's own threshold."""
+    """Whether the score reaches the finder's own threshold."""
     mask: Mask
-    """(h, w) True on the artifact; all False when none is seen."""
+    """(h, w) True on the artifact; all False if none was found."""
 
 
 @dataclass(frozen=True)
@@ -54,81 +54,91 @@ class Edited:
     """A picture after an edit."""
 
     image: RGB
-    """(h, w, 3), as large as the picture it was made from."""
+    """(h, w, 3), of the same size as the original."""
     mask: Mask
-    """(h, w) True where the edit changed something a person could see."""
+    """(h, w) True where the edit changed something that a person could see."""
 
 
 @dataclass(frozen=True)
 class Placebo:
-    """An edit that is not the artifact, put where the artifact was put."""
+    """An edit that is not the artifact, made where the artifact was added."""
 
     id: str
     """Stable, snake_case: "skin"."""
     title: str
-    """What a reader is told was painted: "a ring of skin colour"."""
+    """What the reader is told was painted: "a ring of skin colour"."""
     image: RGB
     look_alike: str | None = None
-    """None for an edit that should mean nothing. Otherwise what the cue is if this edit does to the
-    decision what the artifact does: "any high-contrast frame"."""
+    """None for a neutral edit, which should mean nothing. Otherwise the cue that is at work if this
+    edit moves the decision as the artifact does: "any high-contrast frame"."""
 
 
 class Artifact(Protocol):
     """One kind of artifact.
 
-    `add` draws place, size and colour from `rng`; the same state of it gives the same edit. Images
-    are 8-bit RGB of any size and are never changed in place.
+    Images are 8-bit RGB of any size and are never changed in place.
     """
 
     id: str
     """Stable, snake_case."""
     title: str
-    words: Words
+    phrases: Phrases
     remedy: str
-    """What to do against a model that goes by it, in one sentence."""
-    overall: bool
-    """True for what the whole picture has (a colour cast, blur): there is no place to look at, and
-    masks cover the picture."""
+    """One sentence: what to do if the model goes by this artifact."""
+    whole_picture: bool
+    """True for a property of the whole picture, such as a colour cast or blur. It has no place of
+    its own, so its masks cover either the whole picture or nothing."""
     threshold: float
-    """Score from which it counts as present."""
+    """The score from which the artifact counts as present."""
     doses: str
-    """What `dose` varies, in words: "depth of the ring", "opacity"."""
+    """What `dose` varies: "depth of the ring", "opacity"."""
 
     def find(self, image: RGB) -> Found:
-        """Look for the artifact.
+        """Look for the artifact in an image (h, w, 3).
 
-        Raises ValueError when the array is no 8-bit RGB image.
+        Raises ValueError if the array is not an 8-bit RGB image.
         """
         ...
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Put the artifact into a picture that has none.
+        """Add the artifact to an image (h, w, 3) that does not have it.
 
-        `dose` 1 is as strong as it is usually met, 0 changes nothing, in between it grows; place
-        and shape stay the same for the same state of `rng` whatever the dose.
+        Place, size and colour are drawn from `rng`: the same state of `rng` gives the same edit,
+        and the same place and shape at every dose. Dose 0 changes nothing; dose 1 is as strong as
+        the artifact usually is.
+
+        Raises ValueError if the array is not an 8-bit RGB image, or the dose is outside 0 to 1.
         """
         ...
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
-        """Take the artifact that `find` marked out of the picture, as well as pixels allow."""
+        """Remove the artifact that `find` marked (h, w), as well as pixels allow.
+
+        Raises ValueError if the mask does not fit the image.
+        """
         ...
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return edits of equal area for `edited = add(image, ...)`.
+        """Return the placebos of `edited = add(image, ...)`.
 
-        At least one has no `look_alike`: it changes the same place by about as much (root mean
-        square of the pixel differences), and shows nothing that anybody would name. Thin things
-        leave no room for that: there it lies around the place and changes the picture by as much.
+        At least one is neutral (no `look_alike`): it changes the same place by about as much (root
+        mean square of the pixel differences) and shows nothing that has a name. Thin artifacts
+        leave no room for that; their neutral placebo lies around the place and changes the picture
+        as a whole by as much.
         """
         ...
 
 
 @runtime_checkable
-class Ruled(Protocol):
-    """An artifact that published counts found by a plain rule of their own."""
+class HasPlainRule(Protocol):
+    """An artifact that published studies counted by a plain rule instead of a finder."""
 
+    rule_id: str
+    """The name of the rule on the command line: "corners"."""
     rule_title: str
-    """The rule in a few words, heading a column: "all four corners black"."""
+    """The rule in a few words, for the head of a column: "all four corners black"."""
+    rule_definition: str
+    """The rule with its numbers: "All four 10 x 10 corner blocks below 10"."""
 
     def rule(self, image: RGB) -> bool:
         """Tell whether the rule holds for an RGB image (h, w, 3)."""
@@ -136,12 +146,23 @@ class Ruled(Protocol):
 
 
 @runtime_checkable
-class Kinds(Protocol):
-    """An artifact of many kinds, of which a set of images may show just one: casts have hues."""
+class Adaptable(Protocol):
+    """An artifact that comes in variants, of which a set of images may show only one.
+
+    A colour cast has a hue, a ruler has a make. A model can only have learned the variant it met.
+    """
 
     def like(self, images: Iterable[RGB]) -> Artifact:
-        """Return the artifact of the kind that these images show; itself where they differ.
+        """Return the variant that these images show; itself if they differ or show none.
 
-        What it then puts in is of that kind; its words say so in `shows`.
+        `add` then adds that variant, and `phrases.shows` says so.
         """
         ...
+
+
+@runtime_checkable
+class HasAliases(Protocol):
+    """An artifact that public annotations know by other names."""
+
+    aliases: tuple[str, ...]
+    """Lower case, letters and digits only: "darkcorners"."""

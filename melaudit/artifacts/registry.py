@@ -1,6 +1,6 @@
-"""Which artifacts there are: ours, in a plain tuple, and others' by entry point.
+"""The list of artifacts: ours in a plain tuple, those of other packages by entry point.
 
-A package registers an artifact class (or a function that returns an artifact) so:
+A package registers an artifact class (or a function that returns an artifact) like this:
 
     [project.entry-points."melaudit.artifacts"]
     sticker = "my_package.sticker:Sticker"
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from melaudit.artifacts.interface import Artifact
+from melaudit.artifacts.interface import Artifact, HasAliases
 from melaudit.artifacts.kinds.blur import Blur
 from melaudit.artifacts.kinds.brightness import Brightness
 from melaudit.artifacts.kinds.colour_cast import ColourCast
@@ -27,7 +27,8 @@ from melaudit.artifacts.kinds.vignette import Vignette
 from melaudit.artifacts.kinds.white_frame import WhiteFrame
 from melaudit.errors import ArtifactError
 
-GROUP = "melaudit.artifacts"
+ENTRY_POINTS = "melaudit.artifacts"
+"""The entry point group in which other packages register artifacts."""
 
 OURS: tuple[Artifact, ...] = (
     DarkRing(),
@@ -45,13 +46,14 @@ OURS: tuple[Artifact, ...] = (
     JpegQuality(),
     PictureSize(),
 )
+"""Our artifacts, in the order of the report."""
 
 CONTRACT = (
     "id",
     "title",
-    "words",
+    "phrases",
     "remedy",
-    "overall",
+    "whole_picture",
     "threshold",
     "doses",
     "find",
@@ -59,28 +61,28 @@ CONTRACT = (
     "remove",
     "placebos",
 )
-"""What an artifact must have."""
+"""The attributes and methods that an artifact must have."""
 
 
 def artifacts() -> tuple[Artifact, ...]:
-    """Return our artifacts and then the registered ones, by name.
+    """Return our artifacts, then the registered ones in order of their names.
 
-    Raises ArtifactError for one that cannot be loaded, breaks the contract or takes another's id.
+    Raises ArtifactError if one cannot be loaded, breaks the contract or repeats an id.
     """
     found = list(OURS)
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
         try:
             artifact = entry.load()()
         except Exception as error:
             raise ArtifactError(
                 f"artifact {entry.name!r} ({entry.value}) cannot be loaded: {error}; "
-                "mend or uninstall the package that registers it"
+                "fix or uninstall the package that registers it"
             ) from error
         lacking = [name for name in CONTRACT if not hasattr(artifact, name)]
         if lacking:
             raise ArtifactError(
-                f"artifact {entry.name!r} ({entry.value}) lacks {lacking}; an artifact has all of "
-                f"{list(CONTRACT)}, see melaudit.artifacts.Artifact"
+                f"artifact {entry.name!r} ({entry.value}) lacks {lacking}; an artifact needs all "
+                f"of {list(CONTRACT)}, see melaudit.artifacts.Artifact"
             )
         if any(artifact.id == other.id for other in found):
             raise ArtifactError(
@@ -89,3 +91,13 @@ def artifacts() -> tuple[Artifact, ...]:
             )
         found.append(artifact)
     return tuple(found)
+
+
+def aliases() -> dict[str, str]:
+    """Return alias -> artifact id: the names that public annotations use for artifacts."""
+    return {
+        alias: artifact.id
+        for artifact in artifacts()
+        if isinstance(artifact, HasAliases)
+        for alias in artifact.aliases
+    }

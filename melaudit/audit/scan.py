@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from melaudit.artifacts import artifacts
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
+from melaudit.images.artifact_scan import RULES, ImageScores, score_files
 from melaudit.images.dataset import Dataset
-from melaudit.images.looks import RULES, Look, look
 from melaudit.reports.scan import Scan, Scanned
 from melaudit.statistics.correction import settle
 
@@ -47,20 +47,20 @@ def scan(
     unknown = [rule for rule in rules if rule not in RULES]
     if unknown:
         raise ConfigurationError(f"no rule is named {unknown[0]!r}; there is: {', '.join(RULES)}")
-    looks: list[Look] = []
+    scored: list[ImageScores] = []
     observer.stage("Scanning", len(dataset))
-    for part in _looks(dataset.paths, tuple(rules), workers):
-        looks += part
-        observer.advance(len(part))
-    read = np.array([not look.skipped for look in looks], np.bool_)
-    skipped = Counter(dataset.skipped) + Counter(look.skipped for look in looks if look.skipped)
+    for chunk in _scores(dataset.paths, tuple(rules), workers):
+        scored += chunk
+        observer.advance(len(chunk))
+    read = np.array([not image.skipped for image in scored], np.bool_)
+    skipped = Counter(dataset.skipped) + Counter(i.skipped for i in scored if i.skipped)
     if not read.any():
         raise DatasetError(
             f"none of the {len(dataset)} images could be read ({', '.join(sorted(skipped))}); "
             "check that they are JPEG, PNG, TIFF, BMP, WEBP or GIF files"
         )
-    seen = [look for look in looks if not look.skipped]
-    rows, failed = _rows(dataset.take(np.flatnonzero(read)), seen, tuple(rules))
+    images = [image for image in scored if not image.skipped]
+    rows, failed = _rows(dataset.take(np.flatnonzero(read)), images, tuple(rules))
     return Scan(
         data=f"{dataset.root.name}, {dataset.describe()}",
         classes=dataset.classes,
@@ -73,17 +73,19 @@ def scan(
     )
 
 
-def _looks(paths: Sequence[str], rules: tuple[str, ...], workers: int) -> Iterator[Sequence[Look]]:
-    """Yield what is seen in the images, a chunk at a time, in order."""
+def _scores(
+    paths: Sequence[str], rules: tuple[str, ...], workers: int
+) -> Iterator[Sequence[ImageScores]]:
+    """Yield what the finders say of the images, a chunk at a time, in order."""
     chunks = [tuple(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
     if workers < 1:
         for chunk in chunks:
-            yield look(chunk, rules)
+            yield score_files(chunk, rules)
         return
     # "spawn": a fork of a process with threads can hang.
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
         try:
-            yield from pool.map(look, chunks, [rules] * len(chunks))
+            yield from pool.map(score_files, chunks, [rules] * len(chunks))
         except BrokenProcessPool as error:
             raise DatasetError(
                 "a worker process died while it read an image; --workers 0 shows which"
@@ -91,19 +93,19 @@ def _looks(paths: Sequence[str], rules: tuple[str, ...], workers: int) -> Iterat
 
 
 def _rows(
-    dataset: Dataset, seen: Sequence[Look], rules: tuple[str, ...]
+    dataset: Dataset, images: Sequence[ImageScores], rules: tuple[str, ...]
 ) -> tuple[list[Scanned], dict[str, str]]:
     """Associate everything with the labels, the clearest first; and say what failed."""
     named = [(a.id, a.title) for a in artifacts()] + [(rule, RULES[rule][0]) for rule in rules]
     looked_for: list[tuple[str, str, NDArray[np.bool_], NDArray[np.float64]]] = []
     failed: dict[str, str] = {}
     for k, (identity, title) in enumerate(named):
-        failures = [look.failures[k] for look in seen if look.failures[k]]
+        failures = [image.failures[k] for image in images if image.failures[k]]
         if failures:
             failed[identity] = f"{len(failures)} images failed, the first with {failures[0]}"
             continue
-        present = np.array([look.present[k] for look in seen], np.bool_)
-        scores = np.array([look.scores[k] for look in seen], np.float64)
+        present = np.array([image.present[k] for image in images], np.bool_)
+        scores = np.array([image.scores[k] for image in images], np.float64)
         looked_for.append((identity, title, present, scores))
     # What could not be compared is a text, and holds no test.
     compared = settle([_compared(dataset, present) for _, _, present, _ in looked_for])

@@ -21,7 +21,7 @@ from functools import partial
 
 import numpy as np
 
-from melaudit.artifacts.interface import Artifact, Ruled
+from melaudit.artifacts.interface import Artifact, HasPlainRule
 from melaudit.detectors.claim import Claim, finding, reached
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.regions import pooled, shares
@@ -65,7 +65,7 @@ class ArtifactDetector:
         on_it = np.full((3, len(found)), np.nan, np.float32)
         for i, seen in enumerate(found):
             coverage = nowhere
-            if seen.present and not self.artifact.overall:
+            if seen.present and not self.artifact.whole_picture:
                 coverage = batch.project(seen.mask, i)
                 masks[i] = pooled(coverage)
             share = shares(batch.relevance[i], coverage)
@@ -74,9 +74,9 @@ class ArtifactDetector:
             "score": np.array([seen.score for seen in found], np.float32),
             "present": np.array([seen.present for seen in found], np.bool_),
         }
-        if not self.artifact.overall:
+        if not self.artifact.whole_picture:
             columns |= {"mask": masks, "share": on_it[0], "signed": on_it[1], "area": on_it[2]}
-        if isinstance(self.artifact, Ruled):
+        if isinstance(self.artifact, HasPlainRule):
             rule = [self.artifact.rule(image) for image in batch.images]
             columns["rule"] = np.array(rule, np.bool_)
         return columns
@@ -115,16 +115,16 @@ class ArtifactDetector:
             enough = enough or training[0].sum() >= FEWEST
         data = association.with_predictions(data, present, labels, measurements.predictions)
         look: Attention | str = "it has no place of its own to look at"
-        if not self.artifact.overall:
-            look = attend(measurements, self.id, self.artifact.words)
-        use = depend(measurements, self.id, self.artifact.words)
+        if not self.artifact.whole_picture:
+            look = attend(measurements, self.id, self.artifact.phrases)
+        use = depend(measurements, self.id, self.artifact.phrases)
         costs = harm.harm(measurements, self.id, use) if isinstance(use, Dependence) else ()
         return Climb(present, data, training is not None, look, use, costs, enough)
 
     def _few(self, climb: Climb) -> str:
         """Say how few images show it, or lack it."""
         n, shown = len(climb.present), int(climb.present.sum())
-        shows = f"{claims.verb(shown)} {self.artifact.words.shows}"
+        shows = f"{claims.verb(shown)} {self.artifact.phrases.shows}"
         return f"{shown or 'None'} of {many(n, 'image')} {shows}"
 
     def _word(
@@ -136,8 +136,8 @@ class ArtifactDetector:
             return [self._reaction(climb.use, self._few(climb))]
         if not rungs:
             return list(self._missed(measurements, climb))
-        classes, words = measurements.classes, self.artifact.words
-        title, statement = claims.claim(climb, rungs, classes, words)
+        classes, phrases = measurements.classes, self.artifact.phrases
+        title, statement = claims.claim(climb, rungs, classes, phrases)
         target = climb.data.target if climb.data is not None and climb.data.reached else None
         if isinstance(climb.use, Dependence) and climb.use.reached:
             target = climb.use.kind
@@ -153,7 +153,9 @@ class ArtifactDetector:
                 statement=statement,
                 images=self._affected(measurements, climb),
                 remedy=self.artifact.remedy,
-                does_not_show=claims.does_not_show(climb, measurements.explanations, rungs, words),
+                does_not_show=claims.does_not_show(
+                    climb, measurements.explanations, rungs, phrases
+                ),
                 tables=self._tables(measurements, climb),
                 rewarded=rungs - {Rung.OPPORTUNITY} if climb.against else rungs,
             )
@@ -161,13 +163,13 @@ class ArtifactDetector:
 
     def _evidence(self, measurements: Measurements, climb: Climb) -> tuple[Evidence, ...]:
         """Return the evidence of every rung that was tried."""
-        words = self.artifact.words
+        phrases = self.artifact.phrases
         chain: tuple[Evidence, ...] = ()
         if climb.data is not None:
             chain = association.evidence(
                 climb.data,
                 measurements.classes,
-                words.shows,
+                phrases.shows,
                 int((measurements.labels >= 0).sum()),
                 in_training=climb.in_training,
             )
@@ -175,21 +177,21 @@ class ArtifactDetector:
             chain += climb.look.evidence()
         if isinstance(climb.use, Dependence):
             chain += dependence_evidence.evidence(climb.use, climb.met)
-            chain += harm.evidence(climb.costs, words, climb.met and climb.use.reached)
+            chain += harm.evidence(climb.costs, phrases, climb.met and climb.use.reached)
         return chain
 
     def _affected(self, measurements: Measurements, climb: Climb) -> tuple[str, ...]:
         """Return the images that show it, those with the most relevance on it first."""
         affected = np.flatnonzero(climb.present)
         order = measurements[f"{self.id}.score"][affected]
-        if not self.artifact.overall and measurements.explanations is not Trust.UNUSABLE:
+        if not self.artifact.whole_picture and measurements.explanations is not Trust.UNUSABLE:
             order = np.nan_to_num(measurements[f"{self.id}.share"][affected], nan=-1.0)
         return tuple(measurements.ids[i] for i in affected[np.argsort(-order, kind="stable")])
 
     def _tables(self, measurements: Measurements, climb: Climb) -> tuple[Table, ...]:
-        words, classes = self.artifact.words, measurements.classes
+        phrases, classes = self.artifact.phrases, measurements.classes
         strict = None
-        if isinstance(self.artifact, Ruled):
+        if isinstance(self.artifact, HasPlainRule):
             rule = measurements[f"{self.id}.rule"].astype(bool)
             strict = (self.artifact.rule_title, rule)
         tables = association.tables(
@@ -203,7 +205,7 @@ class ArtifactDetector:
         if isinstance(climb.look, Attention):
             tables += (climb.look.table(),)
         if climb.costs:
-            tables += (harm.table(climb.costs, words, classes),)
+            tables += (harm.table(climb.costs, phrases, classes),)
         return tables
 
     def _reaction(self, use: Dependence, few: str) -> NotFound:
@@ -226,7 +228,7 @@ class ArtifactDetector:
     def _missed(self, measurements: Measurements, climb: Climb) -> Iterator[NotFound]:
         if climb.data is not None:
             yield association.missed(
-                climb.data, self.id, self.artifact.words.shows, in_training=climb.in_training
+                climb.data, self.id, self.artifact.phrases.shows, in_training=climb.in_training
             )
         if isinstance(climb.look, Attention):
             yield climb.look.missed(self.id)

@@ -10,29 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.artifacts.registry import aliases
 from melaudit.errors import DatasetError
 from melaudit.images.annotations import column_of_images
 from melaudit.images.files import Omissions, names_of, stem_of
 from melaudit.images.tables import Table, read_table
 from melaudit.wording.names import visible
-
-ALIASES = {
-    "darkcorner": "dark_ring",
-    "darkcorners": "dark_ring",
-    "blackring": "dark_ring",
-    "patch": "colour_patch",
-    "patches": "colour_patch",
-    "colorpatch": "colour_patch",
-    "gelbubbles": "gel_bubble",
-    "bubble": "gel_bubble",
-    "bubbles": "gel_bubble",
-    "hairs": "hair",
-    "rulers": "ruler",
-    "marking": "ink",
-    "pen": "ink",
-    "penmarking": "ink",
-}
-"""Names that public annotations use, without case and punctuation -> ours."""
 
 YES = ("1", "1.0", "yes", "true", "y", "t")
 NO = ("0", "0.0", "no", "false", "n", "f")
@@ -83,11 +66,11 @@ def read_artifact_labels(path: Path, ids: Sequence[str], known: Collection[str])
     return ArtifactLabels(spread, tuple(notes))
 
 
-def recognised(column: str, known: Collection[str]) -> str:
+def recognised(column: str, known: Collection[str], named: Mapping[str, str]) -> str:
     """Return the artifact that a column is named after, or the column's own name to show."""
     plain = re.sub(r"[\W_]+", "", column.casefold())
     for name in known:
-        if plain == name.replace("_", "") or ALIASES.get(plain) == name:
+        if plain == name.replace("_", "") or named.get(plain) == name:
             return name
     return visible(column)
 
@@ -99,6 +82,7 @@ def _columns(
     found: dict[str, list[int]] = {}
     source: dict[str, str] = {}
     others = []
+    named = aliases()
     for column in table.columns:
         if column == names:
             continue
@@ -106,7 +90,7 @@ def _columns(
         if codes is None:
             others.append(column)
             continue
-        name = recognised(column, known)
+        name = recognised(column, known, named)
         if name in found:
             raise DatasetError(
                 f"columns {visible(source[name])!r} and {visible(column)!r} of {table.path} both "

@@ -15,15 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from melaudit.errors import PreprocessingError
-from melaudit.models.presets import (
+from melaudit.images.presets import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Preset,
     read_preset,
     torchvision_preset,
 )
-
-__all__ = ["Preprocessing", "Preset", "resolve"]
 
 _DEFAULT_SIZE = 224
 _LARGEST_SIZE = 4096

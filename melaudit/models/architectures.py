@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from melaudit.errors import CheckpointError, PreprocessingError
+from melaudit.images.presets import Preset, preset_from_config
 from melaudit.models.checkpoint import Weights, read_weights
 from melaudit.models.factories import build_from_factory, outputs_at, probe
 from melaudit.models.fitting import Fit, compare, install, load_into
-from melaudit.models.presets import Preset, preset_from_config
 from melaudit.models.recognition import Match, recognise, shapes_of, without
 from melaudit.models.wrappers import spellings
 from melaudit.wording.names import visible

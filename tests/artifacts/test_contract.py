@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from melaudit.artifacts import Artifact, Placebo, Words, artifacts
+from melaudit.artifacts import Artifact, Phrases, Placebo, artifacts
 from melaudit.artifacts.picture import VISIBLE
 from tests.artifacts.pictures import RGB, lesion, pictures, root_mean_square, skin
 
 ALL = artifacts()
-LOCAL = tuple(artifact for artifact in ALL if not artifact.overall)
+LOCAL = tuple(artifact for artifact in ALL if not artifact.whole_picture)
 SEEN = tuple(artifact for artifact in ALL if artifact.id != "picture_size")
 """All but the one that is found in the shape of the array and not in its pixels."""
 SEEDS = range(4)
@@ -36,8 +36,8 @@ def _rng(seed: int) -> np.random.Generator:
 def test_it_names_itself(artifact: Artifact) -> None:
     assert artifact.id.isidentifier()
     assert artifact.id == artifact.id.lower()
-    assert isinstance(artifact.words, Words)
-    assert all(vars(artifact.words).values())
+    assert isinstance(artifact.phrases, Phrases)
+    assert all(vars(artifact.phrases).values())
     assert artifact.title
     assert artifact.doses
     assert artifact.remedy.endswith(".")

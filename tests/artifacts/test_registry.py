@@ -52,7 +52,7 @@ def test_a_registered_artifact_comes_after_ours(monkeypatch: pytest.MonkeyPatch)
     ("value", "message"),
     [
         ("Missing", "cannot be loaded"),
-        ("Broken", r"lacks \['title', 'words'"),
+        ("Broken", r"lacks \['title', 'phrases'"),
         ("Ring", "two artifacts have the id 'dark_ring'"),
     ],
 )

@@ -14,7 +14,7 @@ from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit.scan import scan
 from melaudit.cli import main
 from melaudit.errors import ConfigurationError, DatasetError
-from melaudit.images import looks
+from melaudit.images import artifact_scan
 from melaudit.images.dataset import open_dataset
 from melaudit.reports.scan import Scan, Scanned
 from melaudit.statistics.estimates import odds_ratio
@@ -130,7 +130,7 @@ def test_a_finder_that_fails_is_left_out_and_named(
 ) -> None:
     from melaudit.audit import scan as module
 
-    for place in (looks, module):
+    for place in (artifact_scan, module):
         monkeypatch.setattr(place, "artifacts", lambda: (Broken(), DarkRing()))
     found = scan(open_dataset(folder), Silent())
     assert [row.artifact for row in found.artifacts] == ["dark_ring"]

@@ -96,7 +96,7 @@ def test_every_block_of_toml_holds_settings_that_are_known(name: str) -> None:
             continue
         table = tomllib.loads(block)
         if "project" in table:
-            groups = re.findall(r'GROUP = "(.+)"', source())
+            groups = re.findall(r'^(?:GROUP|ENTRY_POINTS) = "(.+)"', source(), re.M)
             assert set(table["project"]["entry-points"]) <= set(groups)
         elif "data" in table:
             typed(table, name)

@@ -12,8 +12,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from melaudit.errors import PreprocessingError
-from melaudit.images.preprocessing import Preprocessing, Preset, resolve
-from melaudit.models.presets import preset_from_config, torchvision_preset
+from melaudit.images.preprocessing import Preprocessing, resolve
+from melaudit.images.presets import Preset, preset_from_config, torchvision_preset
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PRESET = Preset("a preset", 256, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "bicubic", crop=224)

@@ -1,1 +1,1 @@
-"""One file per artifact: each can be found, put in, taken out and imitated."""
+"""The artifacts, one file each. `melaudit/artifacts/registry.py` puts them in order."""

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
-from melaudit.artifacts.painting.overall import difference, edited, found, neutral, varied
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.relighting import relit
+from melaudit.artifacts.painting.whole_picture import difference, edited, found, neutral, varied
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
-from melaudit.artifacts.search.photometry import photometry, relit
+from melaudit.artifacts.search.photometry import photometry
 
 STOPS = 1.5
 """Stops of light that are taken away at dose 1."""
@@ -39,12 +40,12 @@ class Brightness:
 
     id = "brightness"
     title = "Dark picture"
-    words = Words("darkness", "dark", "lighter", "a dark picture", "dark pictures")
+    phrases = Phrases("darkness", "dark", "lighter", "a dark picture", "dark pictures")
     remedy = (
         "Bring every image to the same lightness before training and in use, or vary the exposure "
         "while training; then audit again."
     )
-    overall = True
+    whole_picture = True
     threshold = 0.5
     doses = "stops of light taken away"
 

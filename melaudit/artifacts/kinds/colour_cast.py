@@ -14,10 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
-from melaudit.artifacts.painting.overall import difference, edited, found, neutral
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.relighting import lamp, relit
+from melaudit.artifacts.painting.whole_picture import difference, edited, found, neutral
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
-from melaudit.artifacts.search.photometry import lamp, photometry, relit
+from melaudit.artifacts.search.photometry import photometry
 
 TYPICAL = (11.0, 7.5)
 """a* and b* of the skin round lesions: the medians of public dermoscopy images."""
@@ -44,12 +45,12 @@ class ColourCast:
 
     id = "colour_cast"
     title = "Colour cast"
-    words: Words = Words("colour cast", "tinted", "neutral", "a colour cast", "colour casts")
+    phrases: Phrases = Phrases("colour cast", "tinted", "neutral", "a colour cast", "colour casts")
     remedy = (
         "Balance the white of every image before training and in use, or vary hue and white "
         "balance while training; then audit again."
     )
-    overall = True
+    whole_picture = True
     threshold = 0.5
     doses = "strength of the tint"
 
@@ -66,7 +67,7 @@ class ColourCast:
         if np.hypot(a, b) < ALIKE:
             return self
         cast = ColourCast(float(np.rad2deg(np.arctan2(b, a))))
-        cast.words = replace(self.words, shows="a colour cast of the hue that images here show")
+        cast.phrases = replace(self.phrases, shows="a colour cast of the hue that images here show")
         return cast
 
     def find(self, image: RGB) -> Found:

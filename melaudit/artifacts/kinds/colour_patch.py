@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import continued
 from melaudit.artifacts.painting.placebos import neutral
 from melaudit.artifacts.painting.skin import smooth_noise
@@ -67,13 +67,14 @@ class ColourPatch:
 
     id = "colour_patch"
     title = "Coloured sticker"
-    words = Words(
+    phrases = Phrases(
         "coloured patch", "patched", "patch-free", "a round coloured sticker", "coloured patches"
     )
     remedy = "Crop or paint over stickers in every class, or take pictures without them."
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "opacity of the sticker"
+    aliases = ("patch", "patches", "colorpatch")
 
     def find(self, image: RGB) -> Found:
         """Look for stickers in an RGB image (h, w, 3) of any size.

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.ring_edits import ring_placebos, with_ring, without_ring
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
-from melaudit.artifacts.search.field import Outline, outline
+from melaudit.artifacts.search.field_of_view import Outline, outline
 
 SIDE = 96
 """Side of the reduced copy that is searched, in pixels."""
@@ -48,7 +48,7 @@ THRESHOLD = 0.5
 Grid = NDArray[np.float64]
 
 
-def seed_rule(image: NDArray[np.uint8]) -> bool:
+def four_black_corners(image: NDArray[np.uint8]) -> bool:
     """Say whether each of the four 10 x 10 corner blocks of an RGB image has a mean below 10.
 
     A plain rule that finds fully black rings only; kept because published counts rest on it.
@@ -62,18 +62,21 @@ class DarkRing:
 
     id = "dark_ring"
     title = "Black ring of the dermatoscope"
-    words = Words("ring", "ringed", "ring-free", "a black ring or dark corners", "black rings")
+    phrases = Phrases("ring", "ringed", "ring-free", "a black ring or dark corners", "black rings")
     remedy = (
         "Crop every image to the field of view, or give images of every class rings while training."
     )
-    overall = False
+    whole_picture = False
     threshold = THRESHOLD
     doses = "depth of the ring"
+    rule_id = "corners"
     rule_title = "all four corners black"
+    rule_definition = "All four 10 x 10 corner blocks below 10"
+    aliases = ("darkcorner", "darkcorners", "blackring")
 
     def rule(self, image: RGB) -> bool:
-        """Tell whether `seed_rule` holds."""
-        return seed_rule(image)
+        """Tell whether `four_black_corners` holds."""
+        return four_black_corners(image)
 
     def find(self, image: NDArray[np.uint8]) -> Found:
         """Look for a ring in an RGB image (h, w, 3) of any size; the mask is the dark outside.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches, flipped, spread, widened
 from melaudit.artifacts.picture import (
@@ -25,7 +25,7 @@ from melaudit.artifacts.picture import (
     enlarged,
     rounded,
 )
-from melaudit.artifacts.search.glints import clearest, specks
+from melaudit.artifacts.search.bubble_specks import clearest, specks
 
 THING = "air bubbles"
 TYPICAL = 25.0
@@ -46,14 +46,17 @@ class GelBubble:
 
     id = "gel_bubble"
     title = "Air bubbles in the gel"
-    words = Words("bubbles", "with bubbles", "bubble-free", "air bubbles in the gel", "air bubbles")
+    phrases = Phrases(
+        "bubbles", "with bubbles", "bubble-free", "air bubbles in the gel", "air bubbles"
+    )
     remedy = (
         "Press the air out before the picture is taken, or give images of every class bubbles "
         "while training."
     )
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "brightness of the bubbles"
+    aliases = ("gelbubbles", "bubble", "bubbles")
 
     def find(self, image: RGB) -> Found:
         """Look for bubbles in an RGB image (h, w, 3) of any size; the mask is rims and glints.

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
-from melaudit.artifacts.painting.covers import Canvas, Points, ribbon
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.canvas import Canvas, Points, ribbon
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches, flipped, strewn, widened
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask, edit, enlarged, mixed
@@ -43,14 +43,15 @@ class Hair:
 
     id = "hair"
     title = "Hairs over the skin"
-    words = Words("hair", "hairy", "hair-free", "hairs over the skin", "hairs")
+    phrases = Phrases("hair", "hairy", "hair-free", "hairs over the skin", "hairs")
     remedy = (
         "Shave or part the hair before the picture is taken, or give hairy images of every class "
         "while training."
     )
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "opacity of the hairs"
+    aliases = ("hairs",)
 
     def find(self, image: RGB) -> Found:
         """Look for hairs in an RGB image (h, w, 3) of any size; the mask is the clear ones.

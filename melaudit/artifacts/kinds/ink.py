@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.ink_strokes import strokes
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.placebos import neutral
-from melaudit.artifacts.painting.strokes import strokes
 from melaudit.artifacts.picture import (
     Layer,
     checked,
@@ -32,7 +32,7 @@ from melaudit.artifacts.picture import (
     rounded,
     sure,
 )
-from melaudit.artifacts.search.absorption import DARKEST, absorption
+from melaudit.artifacts.search.optical_density import DARKEST, absorption
 
 SIDE = 256
 """Longer side of the reduced copy that is searched, in pixels."""
@@ -70,16 +70,17 @@ class Ink:
 
     id = "ink"
     title = "Surgical marker ink"
-    words = Words(
+    phrases = Phrases(
         "ink", "ink-marked", "ink-free", "purple or blue marks of a skin marker", "ink marks"
     )
     remedy = (
         "Take pictures before the skin is marked, or give marked images of every class while "
         "training."
     )
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "opacity of the ink"
+    aliases = ("marking", "pen", "penmarking")
 
     def find(self, image: RGB) -> Found:
         """Look for ink in an RGB image (h, w, 3) of any size.

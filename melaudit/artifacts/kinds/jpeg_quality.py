@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
-from melaudit.artifacts.painting.overall import difference, edited, found, neutral
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.whole_picture import difference, edited, found, neutral
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 
 BLOCK = 8
@@ -44,7 +44,7 @@ class JpegQuality:
 
     id = "jpeg_quality"
     title = "Strong JPEG compression"
-    words = Words(
+    phrases = Phrases(
         "compression",
         "compressed",
         "cleanly stored",
@@ -55,7 +55,7 @@ class JpegQuality:
         "Take the images from their source in one quality, or compress images of every class to "
         "many qualities while training; then audit again."
     )
-    overall = True
+    whole_picture = True
     threshold = 0.5
     doses = "compression, down to JPEG quality 10"
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
-from melaudit.artifacts.painting.overall import edited, found, neutral
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.whole_picture import edited, found, neutral
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 
 SMALL = 256.0
@@ -38,7 +38,7 @@ class PictureSize:
 
     id = "picture_size"
     title = "Small or elongated picture"
-    words = Words(
+    phrases = Phrases(
         "size",
         "small or elongated",
         "usually sized",
@@ -49,7 +49,7 @@ class PictureSize:
         "Crop every image to one shape and reduce it to one size before training and in use, or "
         "vary scale and squeeze while training; then audit again."
     )
-    overall = True
+    whole_picture = True
     threshold = 0.5
     doses = "coarseness and squeeze"
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
-from melaudit.artifacts.painting.covers import Canvas, Points, bar
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.canvas import Canvas, Points, bar
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.stamps import Stamp, alike, pressed
 from melaudit.artifacts.painting.thin_placebos import blotches, spread, strewn, widened
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask, edit, enlarged, mixed
-from melaudit.artifacts.search.rows import completed
+from melaudit.artifacts.search.row_completion import completed
 from melaudit.artifacts.search.ruler_ticks import ticks
 
 THING = "a ruler"
@@ -62,14 +62,17 @@ class Ruler:
 
     id = "ruler"
     title = "Ruler or scale"
-    words: Words = Words("ruler", "with a ruler", "ruler-free", "the ticks of a ruler", "rulers")
+    phrases: Phrases = Phrases(
+        "ruler", "with a ruler", "ruler-free", "the ticks of a ruler", "rulers"
+    )
     remedy = (
         "Crop the scale off, or give images of every class the same scale while training; a ruler "
         "is often laid on what already looks suspicious."
     )
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "opacity of the scale"
+    aliases = ("rulers",)
 
     def __init__(self, shown: tuple[Stamp, ...] = ()) -> None:
         self.shown = shown

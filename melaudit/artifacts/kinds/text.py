@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
-from melaudit.artifacts.painting.lettering import bars, lettering
 from melaudit.artifacts.painting.placebos import neutral
 from melaudit.artifacts.painting.stamps import Stamp, alike, pressed
+from melaudit.artifacts.painting.text_drawing import bars, lettering
 from melaudit.artifacts.picture import (
     checked,
     checked_dose,
@@ -30,7 +30,7 @@ from melaudit.artifacts.picture import (
     reduced,
     sure,
 )
-from melaudit.artifacts.search.rows import completed
+from melaudit.artifacts.search.row_completion import completed
 
 SIDE = 320
 """Longer side of the reduced copy that is searched, in pixels."""
@@ -77,11 +77,11 @@ class Text:
 
     id = "text"
     title = "Lettering in the picture"
-    words: Words = Words(
+    phrases: Phrases = Phrases(
         "lettering", "lettered", "letter-free", "letters or digits written into it", "letterings"
     )
     remedy = "Export images without overlays, or cover the place of the lettering in every image."
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "opacity of the letters"
 

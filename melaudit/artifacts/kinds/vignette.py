@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.placebos import change, textured
 from melaudit.artifacts.picture import (
     Layer,
@@ -52,11 +52,11 @@ class Vignette:
 
     id = "vignette"
     title = "Vignetting"
-    words = Words(
+    phrases = Phrases(
         "vignette", "shaded", "evenly lit", "a smooth darkening towards the corners", "vignettes"
     )
     remedy = "Correct the lens's fall-off of light, or vary it at random while training."
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "light lost in the corners"
 

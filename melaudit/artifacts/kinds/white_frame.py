@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Placebo, Words
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import continued
 from melaudit.artifacts.painting.placebos import neutral
 from melaudit.artifacts.picture import (
@@ -55,9 +55,11 @@ class WhiteFrame:
 
     id = "white_frame"
     title = "White frame"
-    words = Words("white frame", "framed", "frame-free", "a white border or bars", "white frames")
+    phrases = Phrases(
+        "white frame", "framed", "frame-free", "a white border or bars", "white frames"
+    )
     remedy = "Crop every image to the picture itself before training and before use."
-    overall = False
+    whole_picture = False
     threshold = 0.5
     doses = "width of the frame"
 

@@ -84,7 +84,9 @@ def alike(artifact: Marked, make: Callable[[tuple[Stamp, ...]], Marked], images:
     if not shown:
         return artifact
     made = make(shown)
-    made.words = replace(artifact.words, shows=f"{artifact.words.shows}, as images here show it,")
+    made.phrases = replace(
+        artifact.phrases, shows=f"{artifact.phrases.shows}, as images here show it,"
+    )
     return made
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Mask
-from melaudit.artifacts.painting.covers import Canvas, bar
+from melaudit.artifacts.painting.canvas import Canvas, bar
 from melaudit.artifacts.painting.skin import skin_colour, smooth_noise
 from melaudit.artifacts.picture import Layer, rounded
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from melaudit.artifacts.interface import RGB, Mask
 from melaudit.artifacts.picture import most, reduced
-from melaudit.artifacts.search.marks import SIDE, Marks, Values, marks
+from melaudit.artifacts.search.blobs import SIDE, Marks, Values, marks
 from melaudit.artifacts.search.ridges import ridges
 
 OFFSET = 12.0

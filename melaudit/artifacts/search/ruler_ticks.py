@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Mask
 from melaudit.artifacts.picture import Layer, reduced
-from melaudit.artifacts.search.marks import (
+from melaudit.artifacts.search.blobs import (
     SIDE,
     Marks,
     Pairs,

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Artifact, Kinds, Mask
-from melaudit.artifacts.painting.lesion import without_lesion
+from melaudit.artifacts.interface import RGB, Adaptable, Artifact, Mask
+from melaudit.artifacts.painting.lesion_removal import without_lesion
 from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.detectors.rungs.dependence import Dependence, depend
@@ -157,7 +157,7 @@ def as_shown(artifact: Artifact, table: Measurements, laboratory: Laboratory) ->
     A model can only have learned the kind it met: a blue cast, and no red one. Where it has no
     kinds, or too few images show it to tell, it is returned as it is.
     """
-    if not isinstance(artifact, Kinds):
+    if not isinstance(artifact, Adaptable):
         return artifact
     present, kinds = _present(artifact, table), _kinds(table)
     most = max(np.unique(kinds), key=lambda kind: present[kinds == kind].mean())
@@ -227,7 +227,7 @@ def _put_in(
     artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
 ) -> Iterator[Attempt]:
     """Yield each image with the artifact put in, and with the placebos that mean nothing."""
-    edit = Edit("add", f"{artifact.words.shows} put in")
+    edit = Edit("add", f"{artifact.phrases.shows} put in")
     for row, image in laboratory.pictures(rows):
         edited = artifact.add(image, draws(artifact, row, seed), dose)
         yield Attempt(edit, row, dose, edited.image)
@@ -257,7 +257,7 @@ def _on_bare_skin(
     artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
 ) -> Iterator[Attempt]:
     """Yield the artifact on skin without a lesion, held against that skin."""
-    edit = Edit("bare", f"{artifact.words.shows} on skin without a lesion")
+    edit = Edit("bare", f"{artifact.phrases.shows} on skin without a lesion")
     for row, image in laboratory.pictures(rows):
         bare = without_lesion(image, draws(artifact, row, seed + 2))
         edited = artifact.add(bare, draws(artifact, row, seed))
@@ -273,11 +273,11 @@ def _taken_out(
     not due to the artifact. What the whole picture has is not taken out: on a picture without it
     there is nothing to correct, so no placebo would change as much.
     """
-    if artifact.overall:
+    if artifact.whole_picture:
         return
-    taken = Edit("remove", f"the {artifact.words.thing} taken out")
+    taken = Edit("remove", f"the {artifact.phrases.thing} taken out")
     filled = Edit(
-        "elsewhere", f"the same place filled on {artifact.words.lacking} images", "remove"
+        "elsewhere", f"the same place filled on {artifact.phrases.lacking} images", "remove"
     )
     partners = {kind: list(others[kinds[others] == kind]) for kind in np.unique(kinds)}
     for row, image in laboratory.pictures(rows):
@@ -335,7 +335,7 @@ def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bo
         return False
     trials = _trials(results, None)
     judged = dataclasses.replace(table, trials={artifact.id: trials}, skilled=True)
-    found = depend(judged, artifact.id, artifact.words)
+    found = depend(judged, artifact.id, artifact.phrases)
     if not isinstance(found, Dependence):
         return False
     return any(e.turns or e.moves or e.share.value * e.sign >= PROMISING for e in found.effects)

@@ -43,7 +43,7 @@ def edit_exhibits(
         artifact = artifacts.get(finding.id)
         if artifact is None or not any(e.rung is Rung.DEPENDENCE for e in finding.evidence):
             continue
-        found = depend(table, artifact.id, artifact.words)
+        found = depend(table, artifact.id, artifact.phrases)
         if isinstance(found, Dependence):
             trials = table.trials[artifact.id]
             artifact = as_shown(artifact, table, laboratory)
@@ -68,7 +68,7 @@ def _edits(
     elif found.remove is not None:
         for row, image in laboratory.pictures(_telling(trials, "remove", found.kind, table.seed)):
             removed = artifact.remove(image, laboratory.find(artifact, row, image).mask).image
-            versions = {f"the {artifact.words.thing} taken out": removed}
+            versions = {f"the {artifact.phrases.thing} taken out": removed}
             yield _edit(finding, found, table.ids[row], image, versions, laboratory)
 
 
@@ -78,7 +78,7 @@ def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> dict[
     placebos = artifact.placebos(image, edited, draws(artifact, row, seed + 1))
     kinds = sorted(placebos, key=lambda p: p.look_alike is not None)
     return {
-        f"{artifact.words.shows} put in": edited.image,
+        f"{artifact.phrases.shows} put in": edited.image,
         **{
             f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}": p.image
             for p in kinds
@@ -135,7 +135,7 @@ def _curves(
     kind = found.classes[found.kind]
     lines = []
     for name, title in (
-        ("add", artifact.words.shows),
+        ("add", artifact.phrases.shows),
         (found.add.placebo.id, f"placebo: {found.add.placebo.title}"),
     ):
         doses = (*DOSES, 1.0)

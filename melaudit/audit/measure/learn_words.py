@@ -18,7 +18,7 @@ from melaudit.audit.measure.visual_words import (
     save,
 )
 from melaudit.images.dataset import Dataset
-from melaudit.images.decoding import ImageStream
+from melaudit.images.image_stream import ImageStream
 from melaudit.images.sampling import sample
 from melaudit.observer import Observer
 

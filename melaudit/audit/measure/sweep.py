@@ -23,7 +23,7 @@ from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Batch, Detector
 from melaudit.errors import DetectorError
 from melaudit.images.dataset import Dataset
-from melaudit.images.decoding import ImageStream, Loaded
+from melaudit.images.image_stream import ImageStream, Loaded
 from melaudit.images.knowledge import Knowledge, Shown
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.measurements import Array

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.kinds.blur import blurrinesses
+from melaudit.artifacts.search.blurriness import blurrinesses
 from melaudit.artifacts.search.photometry import photometry
 
 

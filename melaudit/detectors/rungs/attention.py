@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import Words
+from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
 from melaudit.findings import Evidence, NotFound, Rung, Table, Trust
@@ -39,7 +39,7 @@ class Attention:
     """Positive minus negative relevance on it, over all: the mean of each class."""
     classes: tuple[str, ...]
     """Names of all classes."""
-    words: Words
+    phrases: Phrases
 
     @property
     def reached(self) -> bool:
@@ -49,17 +49,17 @@ class Attention:
     def counted(self) -> str:
         """Return the comparison in a clause."""
         return (
-            f"{percent(self.excess.own)} of the relevance lies on the {self.words.thing} where "
+            f"{percent(self.excess.own)} of the relevance lies on the {self.phrases.thing} where "
             f"there is one, and {percent(self.excess.elsewhere)} lies in the same place on "
-            f"{self.words.lacking} images of the same predicted class"
+            f"{self.phrases.lacking} images of the same predicted class"
         )
 
     def evidence(self) -> tuple[Evidence, ...]:
         """Return the excess as a difference of shares and as a ratio."""
         result = self.excess
         n = result.n_own + result.n_others
-        words = self.words
-        null = f"{words.lacking} images of the same predicted class, in the same place"
+        phrases = self.phrases
+        null = f"{phrases.lacking} images of the same predicted class, in the same place"
         busiest = sorted(range(len(self.kinds)), key=lambda i: -self.numbers[i][0])[:2]
         signs = ", ".join(
             f"{'for' if self.nets[i] >= 0 else 'against'} {self.classes[self.kinds[i]]} where that "
@@ -69,23 +69,23 @@ class Attention:
         return (
             evidence_of(
                 Rung.ATTENTION,
-                f"relevance excess on the {words.thing}",
+                f"relevance excess on the {phrases.thing}",
                 result.difference,
                 n,
                 null,
-                f"{self.counted()} ({result.n_own:,} {words.having}, {result.n_others:,} "
-                f"{words.lacking}): a difference of {percent(result.difference.value)} of all "
+                f"{self.counted()} ({result.n_own:,} {phrases.having}, {result.n_others:,} "
+                f"{phrases.lacking}): a difference of {percent(result.difference.value)} of all "
                 f"relevance, {interval(result.difference, percent)}.",
                 reached=self.reached,
             ),
             # No claim of its own: the test is the difference's, over the same images.
             evidence_of(
                 Rung.ATTENTION,
-                f"relevance on the {words.thing} over that in the same place",
+                f"relevance on the {phrases.thing} over that in the same place",
                 result.ratio,
                 n,
                 null,
-                f"Area for area, a {words.thing} holds {ratio(result.ratio.value)} times "
+                f"Area for area, a {phrases.thing} holds {ratio(result.ratio.value)} times "
                 f"the relevance ({interval(result.ratio, ratio)}). On balance it speaks {signs}.",
             ),
         )
@@ -93,12 +93,12 @@ class Attention:
     def table(self) -> Table:
         """Return the comparison class by class."""
         return Table(
-            f"Relevance on the {self.words.thing} by predicted class",
+            f"Relevance on the {self.phrases.thing} by predicted class",
             (
                 "called",
-                self.words.having,
-                self.words.lacking,
-                f"share on the {self.words.thing}",
+                self.phrases.having,
+                self.phrases.lacking,
+                f"share on the {self.phrases.thing}",
                 "share in the same place",
                 "for minus against",
             ),
@@ -119,7 +119,7 @@ class Attention:
             artifact=artifact,
             n=result.n_own + result.n_others,
             minimum_detectable_effect=least,
-            effect=f"relevance excess on the {self.words.thing}",
+            effect=f"relevance excess on the {self.phrases.thing}",
             statement=f"{self.counted()}: no clear excess{seen}.",
             p_value=result.difference.p_value,
         )
@@ -135,7 +135,7 @@ def looks(found: Excess) -> bool:
     )
 
 
-def attend(measurements: Measurements, artifact: str, words: Words) -> Attention | str:
+def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Attention | str:
     """Compare relevance on the artifact with its null, or say why that cannot be done.
 
     Reads the columns `present`, `mask` (GRID, GRID in 255ths), `share`, `signed` and `area` of the
@@ -151,7 +151,7 @@ def attend(measurements: Measurements, artifact: str, words: Words) -> Attention
     usable = np.isfinite(measurements[f"{artifact}.share"])
     inside = measurements[f"{artifact}.area"] >= LEAST_AREA
     if present.any() and not (present & inside).any():
-        return f"preprocessing crops every {words.thing} away"
+        return f"preprocessing crops every {phrases.thing} away"
     rng = np.random.default_rng(measurements.seed)
 
     def some(rows: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
@@ -175,8 +175,8 @@ def attend(measurements: Measurements, artifact: str, words: Words) -> Attention
             nets.append(float(signed[own].mean(dtype=np.float64)))
     if not strata:
         return (
-            f"no predicted class has {FEWEST} {words.having} and {FEWEST_OTHERS} "
-            f"{words.lacking} images to compare"
+            f"no predicted class has {FEWEST} {phrases.having} and {FEWEST_OTHERS} "
+            f"{phrases.lacking} images to compare"
         )
     return Attention(
         excess(strata, measurements.seed),
@@ -184,5 +184,5 @@ def attend(measurements: Measurements, artifact: str, words: Words) -> Attention
         tuple(numbers),
         tuple(nets),
         measurements.classes,
-        words,
+        phrases,
     )

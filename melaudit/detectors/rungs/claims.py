@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import Words
+from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.rungs.attention import Attention
 from melaudit.detectors.rungs.dependence import FAR, Dependence
 from melaudit.detectors.rungs.harm import Harm
@@ -52,15 +52,15 @@ def verb(n: int) -> str:
 
 
 def claim(
-    climb: Climb, reached: Collection[Rung], classes: tuple[str, ...], words: Words
+    climb: Climb, reached: Collection[Rung], classes: tuple[str, ...], phrases: Phrases
 ) -> tuple[str, str]:
     """Return a finding's title and its statement."""
     rewarded = Rung.OPPORTUNITY in reached
-    allowed = _allowed(climb, rewarded, classes, words)
+    allowed = _allowed(climb, rewarded, classes, phrases)
     learned = rewarded and not climb.against
     if any(rung in reached for rung in USED) and isinstance(climb.use, Dependence):
         named = climb.use.same_as
-        cue = f"{named}, {words.things} among them" if named else words.things
+        cue = f"{named}, {phrases.things} among them" if named else phrases.things
         title = f"The model decides by {cue}" if learned else f"The model reacts to {cue}"
         resembles = climb.use.resembles()
         said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
@@ -68,49 +68,49 @@ def claim(
     kind = classes[climb.data.target] if climb.data is not None else ""
     if Rung.ATTENTION in reached and isinstance(climb.look, Attention):
         looks = f"The model looks there: {climb.look.counted()}."
-        title = f"The model looks at {words.things}"
+        title = f"The model looks at {phrases.things}"
         if rewarded:
             title += f", and they go with {kind}"
         return title, f"{allowed} {looks}{_unused(climb)}"
     where = "its training data" if climb.in_training else "these data"
-    title = f"{_sentence(words.things)} go with {kind} in {where}"
+    title = f"{_sentence(phrases.things)} go with {kind} in {where}"
     return title, f"{allowed}{_unused(climb)}"
 
 
-def does_not_show(climb: Climb, trust: Trust, reached: Collection[Rung], words: Words) -> str:
+def does_not_show(climb: Climb, trust: Trust, reached: Collection[Rung], phrases: Phrases) -> str:
     """Return what a reader must not conclude."""
     if any(rung in reached for rung in USED) and isinstance(climb.use, Dependence):
-        return _limits_of_use(climb, climb.use, reached, words)
-    untested = f"Only putting in {words.things} and taking them out tells."
+        return _limits_of_use(climb, climb.use, reached, phrases)
+    untested = f"Only putting in {phrases.things} and taking them out tells."
     if isinstance(climb.use, Dependence):
         untested = (
-            f"Putting in {words.things} or taking them out changed too few decisions to say that "
+            f"Putting in {phrases.things} or taking them out changed too few decisions to say that "
             "it uses them."
         )
     if not isinstance(climb.look, Attention):
-        return f"That the model looks at the {words.thing} or uses it: {climb.look}. {untested}"
+        return f"That the model looks at the {phrases.thing} or uses it: {climb.look}. {untested}"
     if Rung.ATTENTION not in reached:
         return (
-            f"That the model uses the {words.thing}: its maps show no clear excess there, and maps "
-            f"cannot prove that it is ignored. {untested}"
+            f"That the model uses the {phrases.thing}: its maps show no clear excess there, and "
+            f"maps cannot prove that it is ignored. {untested}"
         )
     doubt = " The maps themselves are in doubt on this model." if trust is Trust.DEGRADED else ""
     return (
-        f"That the decision depends on the {words.thing}: dark or bright pixels and sharp edges "
+        f"That the decision depends on the {phrases.thing}: dark or bright pixels and sharp edges "
         f"draw relevance of their own. {untested}{doubt}"
     )
 
 
-def _allowed(climb: Climb, rewarded: bool, classes: tuple[str, ...], words: Words) -> str:
+def _allowed(climb: Climb, rewarded: bool, classes: tuple[str, ...], phrases: Phrases) -> str:
     """Return a sentence on whether the labels reward the artifact."""
     where = "The model's training data" if climb.in_training else "The data"
     if climb.data is None:
         shown = int(climb.present.sum())
         return (
-            f"{many(shown, 'image')} of {len(climb.present):,} {verb(shown)} {words.shows}; "
+            f"{many(shown, 'image')} of {len(climb.present):,} {verb(shown)} {phrases.shows}; "
             "without labels it cannot be said whether going by them pays."
         )
-    counted = climb.data.counted(classes, words.shows)
+    counted = climb.data.counted(classes, phrases.shows)
     if climb.against or rewarded:
         does = "reward another answer" if climb.against else "allow it"
         return f"{where} {does}: {counted} (odds ratio {ratio(climb.data.odds.value)})."
@@ -124,9 +124,11 @@ def _unused(climb: Climb) -> str:
     return f" But decisions hardly follow it: {climb.use.counted()}."
 
 
-def _limits_of_use(climb: Climb, use: Dependence, reached: Collection[Rung], words: Words) -> str:
+def _limits_of_use(
+    climb: Climb, use: Dependence, reached: Collection[Rung], phrases: Phrases
+) -> str:
     parts = [
-        f"How often {words.things} come up where the model will be used, and that real ones act "
+        f"How often {phrases.things} come up where the model will be used, and that real ones act "
         "just as those put in here."
     ]
     if climb.against:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melaudit.artifacts.interface import Words
+from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.rungs.trials import LEFT_ALONE, Rows, Values, called, log_odds, turned
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import bonferroni, clear
@@ -125,7 +125,7 @@ class Dependence:
     distance: float | None
     """Median distance of pictures with the artifact put in, see `Trials.distance`."""
     classes: tuple[str, ...]
-    words: Words
+    phrases: Phrases
 
     @property
     def reached(self) -> bool:
@@ -149,14 +149,14 @@ class Dependence:
             e = self.add
             return (
                 f"with {e.edit.title} the model calls {e.after:,} of "
-                f"{many(e.n, f'{self.words.lacking} image')} {kind}, without it {e.before:,}, "
+                f"{many(e.n, f'{self.phrases.lacking} image')} {kind}, without it {e.before:,}, "
                 f"{_beside(e)}{self._implied(e)}"
             )
         assert self.remove is not None
         e = self.remove
         taken = (
-            f"of {many(e.n, 'image')} that show {self.words.shows} the model calls {e.before:,} "
-            f"{kind} as they are and {e.after:,} with the {self.words.thing} taken out"
+            f"of {many(e.n, 'image')} that show {self.phrases.shows} the model calls {e.before:,} "
+            f"{kind} as they are and {e.after:,} with the {self.phrases.thing} taken out"
             f"{self._implied(e)}"
         )
         if self.add is None or e.reached:
@@ -193,7 +193,7 @@ class Dependence:
             without, with_it, n = self.bare
             out.append(
                 f"On {many(n, 'picture')} of skin without a lesion it says {kind} {without:,} "
-                f"times, and {with_it:,} times once the {self.words.thing} is put in."
+                f"times, and {with_it:,} times once the {self.phrases.thing} is put in."
             )
         if self.distance is not None and np.isfinite(self.distance):
             far = self.distance >= FAR
@@ -209,15 +209,15 @@ class Dependence:
         return tuple(out)
 
 
-def depend(measurements: Measurements, artifact: str, words: Words) -> Dependence | str:
+def depend(measurements: Measurements, artifact: str, phrases: Phrases) -> Dependence | str:
     """Weigh the trials of an artifact, or say why that cannot be done."""
     trials = measurements.trials.get(artifact)
     if trials is None:
-        return f"no {words.thing} was put in or taken out"
+        return f"no {phrases.thing} was put in or taken out"
     if not measurements.skilled:
         return "the predictions do not follow the labels, so no edit tells what they go by"
     kinds = range(len(measurements.classes))
-    found = [_towards(measurements, trials, kind, words) for kind in kinds]
+    found = [_towards(measurements, trials, kind, phrases) for kind in kinds]
     able = [d for d in found if d is not None]
     if not able:
         return f"fewer than {FEWEST} images could be edited"
@@ -229,7 +229,7 @@ def depend(measurements: Measurements, artifact: str, words: Words) -> Dependenc
 
 
 def _towards(
-    measurements: Measurements, trials: Trials, kind: int, words: Words
+    measurements: Measurements, trials: Trials, kind: int, phrases: Phrases
 ) -> Dependence | None:
     add, remove = (_effect(measurements, trials, name, kind) for name in ("add", "remove"))
     if add is None and remove is None:
@@ -244,7 +244,7 @@ def _towards(
         bare=_bare(trials, kind),
         distance=float(np.median(far)) if len(far) else None,
         classes=measurements.classes,
-        words=words,
+        phrases=phrases,
     )
 
 

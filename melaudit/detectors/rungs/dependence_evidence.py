@@ -30,17 +30,17 @@ def missed(found: Dependence, artifact: str) -> tuple[NotFound, ...]:
 def _evidence(
     effect: Effect, found: Dependence, counts: bool, notes: Sequence[str]
 ) -> Sequence[Evidence]:
-    kind, words = found.classes[found.kind], found.words
+    kind, phrases = found.classes[found.kind], found.phrases
     done = "put in" if effect.sign > 0 else "taken out"
     null = f"{effect.placebo.title} changes as much"
     verb = "rises" if effect.share.value >= 0 else "falls"
     first = evidence_of(
         Rung.DEPENDENCE,
-        f"change of decisions to {kind} beyond placebo, {words.thing} {done}",
+        f"change of decisions to {kind} beyond placebo, {phrases.thing} {done}",
         effect.share,
         effect.n,
         null,
-        f"With the {words.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
+        f"With the {phrases.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
         f"are called {kind}, {effect.before:,} before; {_beside(effect)} the share called {kind} "
         f"{verb} by {points(abs(effect.share.value))}, "
         f"{interval(effect.share, points)}.",
@@ -48,7 +48,7 @@ def _evidence(
     )
     second = evidence_of(
         Rung.DEPENDENCE,
-        f"change of the margin of {kind} beyond placebo, {words.thing} {done}",
+        f"change of the margin of {kind} beyond placebo, {phrases.thing} {done}",
         effect.margin,
         effect.n,
         null,
@@ -94,7 +94,7 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         n=effect.n,
         minimum_detectable_effect=effect.least,
         effect="change of decisions beyond placebo (share)",
-        statement=f"With the {found.words.thing} {done}, {effect.after:,} of "
+        statement=f"With the {found.phrases.thing} {done}, {effect.after:,} of "
         f"{many(effect.n, 'image')} are called {found.classes[found.kind]}, {effect.before:,} "
         f"before: beyond the placebo {points(effect.share.value)}, "
         f"{interval(effect.share, points)}{seen}.",

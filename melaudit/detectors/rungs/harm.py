@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import Words
+from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.rungs.dependence import FEWEST, Dependence, Effect
 from melaudit.detectors.rungs.trials import called
@@ -66,19 +66,19 @@ def harm(measurements: Measurements, artifact: str, found: Dependence) -> tuple[
     return tuple(costs)
 
 
-def evidence(costs: tuple[Harm, ...], words: Words, counts: bool) -> tuple[Evidence, ...]:
+def evidence(costs: tuple[Harm, ...], phrases: Phrases, counts: bool) -> tuple[Evidence, ...]:
     """Return each cost as evidence; `counts` as in `Dependence.evidence`."""
-    return tuple(_evidence(cost, words, counts) for cost in costs)
+    return tuple(_evidence(cost, phrases, counts) for cost in costs)
 
 
-def table(costs: tuple[Harm, ...], words: Words, classes: tuple[str, ...]) -> Table:
+def table(costs: tuple[Harm, ...], phrases: Phrases, classes: tuple[str, ...]) -> Table:
     """Return what the model gets right with and without the artifact."""
     rows = []
     for cost in costs:
         before, after = (proportion(k, cost.n) for k in (cost.right_before, cost.right_after))
         rows.append(
             (
-                f"{words.thing} {'put in' if cost.effect.sign > 0 else 'taken out'}",
+                f"{phrases.thing} {'put in' if cost.effect.sign > 0 else 'taken out'}",
                 classes[cost.label],
                 cost.measure,
                 cost.n,
@@ -137,20 +137,21 @@ def _measure(measurements: Measurements, label: int) -> str:
     return "specificity" if two else f"recall of {measurements.classes[label]}"
 
 
-def _evidence(cost: Harm, words: Words, counts: bool) -> Evidence:
+def _evidence(cost: Harm, phrases: Phrases, counts: bool) -> Evidence:
     done = "put in" if cost.effect.sign > 0 else "taken out"
     loss = cost.loss
     per = 1000
     return evidence_of(
         Rung.HARM,
-        f"right decisions lost beyond placebo, {words.thing} {done} ({cost.measure})",
+        f"right decisions lost beyond placebo, {phrases.thing} {done} ({cost.measure})",
         loss,
         cost.n,
         f"{cost.effect.placebo.title} costs as much",
         f"{cost.measure.capitalize()} goes from {points(cost.right_before / cost.n)} to "
-        f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} once the {words.thing} is "
-        f"{done} ({points(cost.right_with_placebo)} with {cost.effect.placebo.title}): beyond the "
-        f"placebo, {per * loss.value:,.0f} right decisions of {per:,} are lost, "
+        f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} once the "
+        f"{phrases.thing} is {done} ({points(cost.right_with_placebo)} with "
+        f"{cost.effect.placebo.title}): beyond the placebo, "
+        f"{per * loss.value:,.0f} right decisions of {per:,} are lost, "
         f"{interval(loss, lambda share: f'{per * share:,.0f}')}.",
         reached=counts and cost.reached,
     )

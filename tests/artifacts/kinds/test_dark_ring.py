@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from melaudit.artifacts import Artifact, DarkRing, seed_rule
+from melaudit.artifacts import Artifact
+from melaudit.artifacts.kinds.dark_ring import DarkRing, four_black_corners
 
 RGB = NDArray[np.uint8]
 FAIR, TAN, DARK = (224, 178, 158), (176, 124, 96), (78, 52, 40)
@@ -243,13 +244,13 @@ def test_the_finder_keeps_the_contract_and_leaves_the_image_alone() -> None:
 
 def test_the_strict_rule_asks_for_four_black_corner_blocks() -> None:
     image = skin(64, 64)
-    assert not seed_rule(image)
+    assert not four_black_corners(image)
     for y in (slice(10), slice(-10, None)):
         for x in (slice(10), slice(-10, None)):
             image[y, x] = 9
-    assert seed_rule(image)
+    assert four_black_corners(image)
     image[:10, :10] = 11
-    assert not seed_rule(image)
+    assert not four_black_corners(image)
 
 
 def _pictures(folder: Path) -> list[RGB]:
@@ -260,7 +261,7 @@ def test_every_ring_of_the_strict_rule_is_found_in_real_images_and_few_more(shar
     finder = DarkRing()
     for kind, strict, beyond in (("benign", 1, 0.12), ("malignant", 206, 0.3)):
         images = _pictures(shared / "data" / "isic-rings" / kind)
-        by_rule = np.array([seed_rule(image) for image in images])
+        by_rule = np.array([four_black_corners(image) for image in images])
         present = np.array([finder.find(image).present for image in images])
         assert by_rule.sum() == strict
         assert present[by_rule].all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from melaudit.artifacts import DarkRing
+from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.artifacts.kinds.vignette import Vignette
 from tests.artifacts.pictures import DARK, FAIR, RGB, TAN, lesion, skin
 

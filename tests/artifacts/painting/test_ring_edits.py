@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from melaudit.artifacts import DarkRing, seed_rule
+from melaudit.artifacts.kinds.dark_ring import DarkRing, four_black_corners
 from tests.artifacts.pictures import FAIR, lesion, root_mean_square, skin
 
 RING = DarkRing()
@@ -105,7 +105,7 @@ def test_rings_on_real_pictures_are_found_and_taken_out_again(shared: Path) -> N
         ring = RING.find(edited.image)
         seen += 1
         found += ring.present
-        strict += seed_rule(edited.image)
+        strict += four_black_corners(edited.image)
         left += RING.find(RING.remove(edited.image, ring.mask).image).present
     assert found >= 0.95 * seen
     assert strict >= 0.6 * seen

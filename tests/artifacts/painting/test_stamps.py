@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from melaudit.artifacts.interface import Kinds, Mask
+from melaudit.artifacts.interface import Adaptable, Mask
 from melaudit.artifacts.kinds.ruler import Ruler
 from melaudit.artifacts.kinds.text import Text
 from melaudit.artifacts.painting.stamps import pressed, taken
-from melaudit.artifacts.search.rows import completed
+from melaudit.artifacts.search.row_completion import completed
 from tests.artifacts.drawn import DARK, FAIR, RGB, TAN, skin_with_lesion
 
 BLUE = (20, 30, 160)
@@ -89,15 +89,15 @@ def test_nothing_is_taken_where_nothing_stands_out() -> None:
 
 @pytest.mark.parametrize("artifact", [Ruler(), Text()], ids=lambda a: a.id)
 def test_rulers_and_lettering_are_put_in_as_pictures_show_them(artifact: Ruler | Text) -> None:
-    assert isinstance(artifact, Kinds)
+    assert isinstance(artifact, Adaptable)
     skins = [skin_with_lesion(240, skin) for skin in (FAIR, TAN, DARK)]
     draw = lettered if artifact.id == "text" else lambda picture: scaled(picture, 0.012)
     truth = np.mean([where(skin, draw(skin)) for skin in skins[:2]], axis=0) > 0.5
 
     like = artifact.like([draw(skin) for skin in skins[:2]])
 
-    assert like is not artifact and like.words.shows != artifact.words.shows
-    assert "as images here show" in like.words.shows
+    assert like is not artifact and like.phrases.shows != artifact.phrases.shows
+    assert "as images here show" in like.phrases.shows
     picture = skin_with_lesion(240, FAIR)
     for seed in range(3):
         edited = like.add(picture, np.random.default_rng(seed))

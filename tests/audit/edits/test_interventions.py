@@ -169,7 +169,7 @@ def test_a_model_that_reads_the_lesion_only_is_not(measurements: Make, folder: P
     table, laboratory = table_and_laboratory(measurements, folder, weight=0.0)
     trials = intervene([DarkRing()], table, laboratory, Silent(), per_class=20)
     tried = dataclasses.replace(table, trials=trials)
-    (found,) = settle([depend(tried, "dark_ring", DarkRing().words)])
+    (found,) = settle([depend(tried, "dark_ring", DarkRing().phrases)])
     assert isinstance(found, Dependence)
     assert not found.reached
     asked = {edit.id for edit in trials["dark_ring"].edits}

@@ -22,7 +22,7 @@ from melaudit.statistics.correction import settle
 from tests.said import said
 
 Make = Callable[..., Measurements]
-WORDS = DarkRing().words
+PHRASES = DarkRing().phrases
 ADD = Edit("add", "a ring put in")
 SKIN = Edit("skin", "a ring of skin", "add")
 NOISE = Edit("noise", "a ring of noise", "add")
@@ -119,7 +119,7 @@ def study(
 
 
 def used(table: Measurements) -> Dependence:
-    (found,) = settle([depend(table, "dark_ring", WORDS)])
+    (found,) = settle([depend(table, "dark_ring", PHRASES)])
     assert isinstance(found, Dependence)
     return found
 
@@ -292,9 +292,9 @@ def test_too_few_edits_are_a_reason_and_not_a_guess(measurements: Make) -> None:
     table = study(measurements)
     few = trials({ADD: (np.arange(7), 4.0), SKIN: (np.arange(7), 0.0)}, np.zeros(120))
     assert "fewer than" in str(
-        depend(dataclasses.replace(table, trials={"dark_ring": few}), "dark_ring", WORDS)
+        depend(dataclasses.replace(table, trials={"dark_ring": few}), "dark_ring", PHRASES)
     )
-    assert isinstance(depend(dataclasses.replace(table, trials={}), "dark_ring", WORDS), str)
+    assert isinstance(depend(dataclasses.replace(table, trials={}), "dark_ring", PHRASES), str)
 
 
 def test_images_of_one_patient_count_once(measurements: Make) -> None:

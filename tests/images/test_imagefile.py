@@ -1,8 +1,6 @@
-"""Every kind of odd image ends as pixels, as flagged pixels or as a counted skip; never else."""
+"""Every kind of odd image file ends as pixels, as flagged pixels or as a counted skip."""
 
-import io
 import os
-import signal
 import socket
 import struct
 import time
@@ -13,30 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from melaudit.errors import DatasetError
-from melaudit.images import decoding
-from melaudit.images.decoding import ImageStream, Loaded, read_image, shrink, stream
-from melaudit.images.preprocessing import Preprocessing
-
-PREPROCESSING = Preprocessing((32, 32), (0.5,) * 3, (0.25,) * 3, "bilinear", None, "a test")
-
-
-def pixels(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def photo(mode: str = "RGB") -> Image.Image:
-    return Image.fromarray(pixels()).convert(mode)
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+from melaudit.images.imagefile import read_image, shrink
+from tests.images.encoded import JPEG, PNG, encoded, photo, pixels
 
 
 def several(kind: str) -> bytes:
@@ -95,8 +73,6 @@ def huge_bmp() -> bytes:
     )
 
 
-JPEG = encoded(photo(), "JPEG", quality=95)
-PNG = encoded(photo(), "PNG")
 ROWS_16_BIT = b"".join(
     b"\0" + pixels(48, 128, seed=2).tobytes()[i * 384 :][:384] for i in range(48)
 )
@@ -324,143 +300,3 @@ def test_shrinking_keeps_the_shape_and_leaves_small_images_alone() -> None:
     checkers = (np.indices((512, 512)).sum(axis=0) % 2 * 255).astype(np.uint8)
     grey = shrink(np.repeat(checkers[:, :, None], 3, axis=2), 128)
     assert np.abs(grey[4:-4, 4:-4].astype(int) - 127).max() <= 2  # averaged, not picked
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> tuple[str, ...]:
-    """Eleven files: two broken, one missing, one flagged."""
-    for i in range(11):
-        image = Image.fromarray(pixels(40 + 3 * i, 70, seed=i))
-        (tmp_path / f"{i:02}.png").write_bytes(encoded(image, "PNG"))
-    (tmp_path / "03.png").write_bytes(b"no image")
-    (tmp_path / "05.png").write_bytes(PNG[:2000])
-    (tmp_path / "07.png").write_bytes(JPEG)
-    (tmp_path / "10.png").unlink()
-    return tuple(str(tmp_path / f"{i:02}.png") for i in range(11))
-
-
-STATUSES = {3: ("skipped", ("not_an_image",)), 5: ("skipped", ("truncated",))}
-STATUSES |= {7: ("flagged", ("extension_mismatch",)), 10: ("skipped", ("missing",))}
-
-
-def assert_same(one: list[Loaded], other: list[Loaded]) -> None:
-    assert len(one) == len(other)
-    for a, b in zip(one, other, strict=True):
-        assert (a.indices, a.positions, a.statuses, a.sizes) == (
-            *(b.indices, b.positions, b.statuses, b.sizes),
-        )
-        assert torch.equal(a.inputs, b.inputs)
-        assert len(a.views) == len(b.views)
-        assert all(np.array_equal(x, y) for x, y in zip(a.views, b.views, strict=True))
-
-
-def test_the_stream_gives_every_path_a_status_and_every_image_its_pixels(
-    paths: tuple[str, ...],
-) -> None:
-    batches = list(stream(paths, PREPROCESSING, batch_size=4, workers=0, view=64))
-    assert [batch.indices for batch in batches] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10)]
-    assert [batch.start for batch in batches] == [0, 4, 8]
-    assert [batch.positions for batch in batches] == [(0, 1, 2), (4, 6, 7), (8, 9)]
-    statuses = [status for batch in batches for status in batch.statuses]
-    assert statuses == [STATUSES.get(i, ("ok", ())) for i in range(11)]
-    for batch in batches:
-        for position, tensor, view in zip(batch.positions, batch.inputs, batch.views, strict=True):
-            image = read_image(paths[position]).image
-            assert image is not None
-            assert torch.equal(tensor, PREPROCESSING.apply(image))
-            assert np.array_equal(view, shrink(image, 64))
-            assert batch.sizes[batch.indices.index(position)] == image.shape[1::-1]
-
-
-def test_a_batch_without_a_single_image_is_empty_not_absent(paths: tuple[str, ...]) -> None:
-    with ImageStream(paths, PREPROCESSING) as images:
-        (batch,) = images.read([[3, 5]])
-    assert batch.inputs.shape == (0, 3, 32, 32)
-    assert (batch.positions, batch.views) == ((), ())
-
-
-def test_an_image_too_elongated_for_the_crop_is_skipped(tmp_path: Path) -> None:
-    Image.new("RGB", (70_000, 1)).save(tmp_path / "a.png")
-    strip = Preprocessing((256, 256), (0.5,) * 3, (0.5,) * 3, "bilinear", 224, "a test")
-    (batch,) = stream([str(tmp_path / "a.png")] * 2, strip, batch_size=2, workers=0)
-    assert batch.statuses == (("skipped", ("too_elongated",)),) * 2
-
-
-def test_a_process_lenient_about_broken_files_does_not_make_the_stream_so(
-    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    (batch,) = stream(paths[5:6], PREPROCESSING, batch_size=1, workers=0)
-    assert batch.statuses == (("skipped", ("truncated",)),)
-    assert ImageFile.LOAD_TRUNCATED_IMAGES
-
-
-def test_a_stream_is_read_by_one_reader_at_a_time(paths: tuple[str, ...]) -> None:
-    images = ImageStream(paths, PREPROCESSING)
-    first = images.read([[0], [1]])
-    next(first)
-    with pytest.raises(RuntimeError, match="being read already"):
-        next(images.read([[2]]))
-    first.close()
-    assert [batch.start for batch in images.read([[2]])] == [2]
-
-
-@pytest.fixture(scope="module")
-def batches() -> list[list[int]]:
-    return [[0, 1, 2], [3, 4], [10, 9, 8, 7], [5], [6]]
-
-
-def workers_alive() -> set[int]:
-    own = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    return {
-        int(pid)
-        for pid in own.read_text().split()
-        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see the workers")
-def test_workers_change_nothing_but_the_speed(
-    paths: tuple[str, ...], batches: list[list[int]]
-) -> None:
-    alone = list(ImageStream(paths, PREPROCESSING, view=64).read(batches))
-    torch.manual_seed(0)
-    random = torch.get_rng_state()
-    with ImageStream(paths, PREPROCESSING, workers=2, view=64) as images:
-        assert_same(list(images.read(batches)), alone)
-        workers = workers_alive()
-        abandoned = images.read(batches)
-        next(abandoned)
-        abandoned.close()
-        # The same processes serve the next read, and nothing of the abandoned one shows up.
-        assert_same(list(images.read(iter(batches[::-1]))), alone[::-1])
-        assert workers <= workers_alive()
-        assert torch.equal(torch.get_rng_state(), random)
-
-        # A worker that dies is an error with a way out, and the stream can be read again.
-        for pid in workers:
-            os.kill(pid, signal.SIGKILL)
-        with pytest.raises(DatasetError, match="--workers 0"):
-            list(images.read(batches))
-        assert_same(list(images.read(batches[:1])), alone[:1])
-
-
-def test_a_batch_travels_without_shared_memory_where_that_is_too_small(
-    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = decoding._Files(PREPROCESSING, 64, 10**6)
-    job = tuple(enumerate(paths[:3]))
-    shared = files[job]
-    assert isinstance(shared.inputs, torch.Tensor)
-    assert isinstance(shared.pixels, torch.Tensor)
-    monkeypatch.setattr(decoding, "_SHARED_RESERVE", 2**62)
-    piped = files[job]
-    assert isinstance(piped.inputs, np.ndarray)
-    assert isinstance(piped.pixels, np.ndarray)
-    assert_same([decoding._unpack(piped)], [decoding._unpack(shared)])
-
-
-def test_workers_that_give_nothing_in_time_are_an_error(paths: tuple[str, ...]) -> None:
-    images = ImageStream(paths, PREPROCESSING, workers=1, timeout=0.01)
-    with pytest.raises(DatasetError, match=r"no image arrived for 0\.01 seconds"):
-        next(images.read([[0]]))

@@ -18,8 +18,9 @@ from melaudit.artifacts.kinds.brightness import Brightness
 from melaudit.artifacts.kinds.colour_cast import TYPICAL, ColourCast
 from melaudit.artifacts.kinds.jpeg_quality import JpegQuality
 from melaudit.artifacts.kinds.picture_size import PictureSize
-from melaudit.artifacts.painting.overall import uneven_light
-from melaudit.artifacts.search.photometry import lamp, photometry, relit
+from melaudit.artifacts.painting.relighting import lamp, relit
+from melaudit.artifacts.painting.whole_picture import uneven_light
+from melaudit.artifacts.search.photometry import photometry
 
 ALL: tuple[Artifact, ...] = (ColourCast(), Brightness(), Blur(), JpegQuality(), PictureSize())
 SEEN = ALL[:4]
@@ -195,7 +196,7 @@ def test_a_cast_is_put_in_as_the_pictures_show_it_and_any_cast_where_they_differ
     for seed in range(5):
         _, a, b = photometry(like.add(skin(), np.random.default_rng(seed)).image).zone - before
         assert b < -5 and abs(a) < 8
-    assert "hue" in like.words.shows and "hue" not in ColourCast().words.shows
+    assert "hue" in like.phrases.shows and "hue" not in ColourCast().phrases.shows
     mixed = ColourCast()
     every = [ColourCast(hue=h).add(skin(), rng).image for h in (0, 90, 180, 270)]
     assert mixed.like(every) is mixed

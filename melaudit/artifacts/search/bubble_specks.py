@@ -12,7 +12,7 @@ import numpy as np
 
 from melaudit.artifacts.interface import RGB, Mask
 from melaudit.artifacts.picture import Layer, reduced
-from melaudit.artifacts.search.marks import SIDE
+from melaudit.artifacts.search.blobs import SIDE
 
 OFFSET = 12.0
 """Levels added before logarithms are taken, so that noise in the dark is no contrast."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from melaudit.artifacts.search.absorption import absorption
+from melaudit.artifacts.search.optical_density import absorption
 from tests.artifacts.pictures import DARK, FAIR, lesion, skin
 
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from melaudit.artifacts import Found, artifacts
 from melaudit.artifacts.interface import RGB
-from melaudit.images.decoding import ImageStream
+from melaudit.images.finder_results import Sightings, able_to_travel, packed, sightings, unpacked
+from melaudit.images.image_stream import ImageStream
 from melaudit.images.preprocessing import Preprocessing
-from melaudit.images.sightings import Sightings, able_to_travel, packed, sightings, unpacked
 
 PREPROCESSING = Preprocessing((32, 32), (0.5,) * 3, (0.25,) * 3, "bilinear", None, "a test")
 RING, FRAME = (

@@ -20,11 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from melaudit.artifacts.interface import Artifact, Found
 from melaudit.errors import DatasetError, PreprocessingError
+from melaudit.images.finder_results import Packed, Sightings, able_to_travel, sightings
 from melaudit.images.imagefile import Decoded, Status, read_image, shrink
 from melaudit.images.preprocessing import Preprocessing
-from melaudit.images.sightings import Packed, Sightings, able_to_travel, sightings
-
-__all__ = ["Decoded", "ImageStream", "Loaded", "read_image", "shrink", "stream"]
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - looked at, never written by name
 _SHARED_RESERVE = 64 * 2**20
@@ -138,23 +136,6 @@ class ImageStream:
             raise DatasetError(_explain(error, self._workers, self._timeout)) from error
         finally:
             self._queue.fill(iter(()))
-
-
-def stream(
-    paths: Sequence[str],
-    preprocessing: Preprocessing,
-    *,
-    batch_size: int,
-    workers: int,
-    view: int = 1024,
-) -> Iterator[Loaded]:
-    """Yield all images of `paths` once, in order, in batches of `batch_size`."""
-    batches = (
-        range(start, min(start + batch_size, len(paths)))
-        for start in range(0, len(paths), batch_size)
-    )
-    with ImageStream(paths, preprocessing, workers=workers, view=view) as images:
-        yield from images.read(batches)
 
 
 _Job = tuple[tuple[int, str], ...]
