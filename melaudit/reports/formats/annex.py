@@ -10,10 +10,11 @@ from __future__ import annotations
 from melaudit.findings import Evidence, Finding, Findings, Rung
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
-from melaudit.reports import explain, scales
+from melaudit.reports import scales
 from melaudit.reports.formats.markdown import escaped, sentence, table
 from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 _HAZARDS = {
     Rung.OPPORTUNITY: "The data reward a decision by something other than the disease; a model "
@@ -52,7 +53,7 @@ def _head(findings: Findings) -> list[str]:
     return [
         f"# Annex: audit of {escaped(wording.name(p.model))}",
         "",
-        f"**{explain.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
+        f"**{terms.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
         "",
         f"Made by melaudit {escaped(p.versions.get('melaudit', ''))} on "
         f"{wording.date(p.started)}. It records what was measured; the assessment and the "
@@ -70,7 +71,7 @@ def _entry(number: int, finding: Finding, waiver: Waiver | None) -> list[str]:
         f"- **Hazard**: {_HAZARDS[finding.rung]}",
         f"- **Cause**: {sentence(finding.statement)}",
         f"- **Severity and confidence**: {finding.severity.value}, "
-        f"{wording.percent(finding.confidence)}; {explain.RUNGS[finding.rung]}.",
+        f"{wording.percent(finding.confidence)}; {terms.RUNGS[finding.rung]}.",
         f"- **Affected**: {wording.plural(len(finding.images), 'image')} of the audited ones"
         + (f"; classes {', '.join(map(escaped, finding.classes))}" if finding.classes else "")
         + ".",

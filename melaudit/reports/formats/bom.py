@@ -13,8 +13,8 @@ import uuid
 from typing import Any
 
 from melaudit.findings import Finding, Findings, Performance
-from melaudit.reports import explain
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 MODEL, DATA = "model", "data"
@@ -145,7 +145,7 @@ def _risk(finding: Finding) -> dict[str, Any]:
 def _limitations(findings: Findings) -> list[str]:
     told = [f"Not tested: {s.detector}: {s.reason}" for s in findings.skipped]
     told += [n.statement for n in findings.not_found]
-    return [_text(line) for line in (*told, *explain.ALWAYS)]
+    return [_text(line) for line in (*told, *terms.NEVER_SHOWN)]
 
 
 def _properties(findings: Findings) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from melaudit.reports import explain, scales
 from melaudit.reports.page import charts
 from melaudit.reports.page.sections.ladder import Step, ladder
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 MAX_ROWS = 40
 _CLAUSE_END = re.compile(r"[:;]\s|\.\s")
@@ -96,7 +97,7 @@ def _found(finding: Finding, link: str) -> ArtifactRow:
         artifact=wording.sentence(wording.human(finding.artifact)),
         link=link,
         state="found",
-        outcome=f"{finding.severity.value}: {explain.RUNGS[finding.rung]}",
+        outcome=f"{finding.severity.value}: {terms.RUNGS[finding.rung]}",
         opportunity=wording.DASH,
         interval="",
         measured="",

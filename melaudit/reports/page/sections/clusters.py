@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from melaudit.findings import Cluster, Findings, Suppression
-from melaudit.reports import explain
 from melaudit.reports.interface import Record
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.apart import Apart, apart_from_clusters
 from melaudit.reports.page.sections.concepts import DetailView, anchor, detail_view
 from melaudit.reports.page.sections.tiles import Tiles, plate_id, tiles
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 MAX_CARDS = 4
 MAX_ROWS = 40
@@ -109,9 +109,9 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
         ordinary=cards[told:],
         ordinary_title=f"{wording.plural(len(cards) - told, 'cluster')} of ordinary looks",
         parts=tuple(
-            (wording.sentence(wording.human(p)), explain.PARTS[p])
+            (wording.sentence(wording.human(p)), terms.COMPONENTS[p])
             for p in parts
-            if p in explain.PARTS
+            if p in terms.COMPONENTS
         ),
         rows=tuple(_row(k, c) for k, c in enumerate(every[:MAX_ROWS])),
         note=f"{wording.plural(left, 'more cluster')} in findings.json." if left > 0 else "",
@@ -161,7 +161,7 @@ def _card(
         errors=_errors(cluster, others),
         border=_against(border, _weighted([(c.n, c.border_share) for c in others])),
         outside=_outside(cluster, others),
-        seen=", ".join(explain.VIEWS.get(view, view) for view in cluster.views),
+        seen=", ".join(terms.VIEWS.get(view, view) for view in cluster.views),
         steady=_steady(cluster),
         artifacts=_artifacts(cluster, others),
         channels=_channels(cluster, record if maps else None),

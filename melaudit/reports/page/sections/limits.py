@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit.findings import Findings, Trust
-from melaudit.reports import explain, scales
+from melaudit.reports import scales
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 MAX_ROWS = 60
 
@@ -123,7 +124,7 @@ def does_not_show(findings: Findings) -> tuple[str, ...]:
     if findings.skipped:
         names = ", ".join(wording.human(s.detector) for s in findings.skipped[:8])
         own.append(f"Anything about what could not be tested here: {names}.")
-    return (*own, *explain.ALWAYS)
+    return (*own, *terms.NEVER_SHOWN)
 
 
 def provenance(findings: Findings) -> ProvenanceSection:

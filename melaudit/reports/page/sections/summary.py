@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from melaudit.findings import CheckStatus, Finding, Findings, Severity, Trust
-from melaudit.reports import explain
 from melaudit.reports.page.sections.ladder import Step, ladder
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 ROWS = 6
 """Findings that the first screen lists."""
@@ -80,7 +80,7 @@ def summary(findings: Findings) -> Summary:
     left = len(findings.findings) - len(listed)
     return Summary(
         kind=findings.verdict.value,
-        word=explain.VERDICTS[findings.verdict],
+        word=terms.VERDICTS[findings.verdict],
         headline=headline,
         long=len(headline) > HEADLINE,
         lead=wording.bound(lead),

@@ -12,6 +12,7 @@ from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.summary import withheld
 from melaudit.reports.page.sections.tiles import Tile, tiles
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 BROKEN_EXAMPLES = 3
 MAX_OPERATIONS = 40
@@ -69,7 +70,7 @@ def trust(record: Record, plates: Plates) -> TrustSection:
     return TrustSection(
         kind=explanations.status.value,
         word=wording.sentence(explanations.status.value),
-        meaning=explain.TRUST[explanations.status],
+        meaning=terms.TRUST[explanations.status],
         engine=explanations.engine,
         layer=explanations.layer,
         rows=tuple(check_row(c) for c in _worst_first(findings)),
@@ -106,7 +107,7 @@ def check_row(check: Check) -> CheckRow:
         threshold=wording.figure(check.threshold),
         why=question.why if question else "",
         kind=check.status.value,
-        word=explain.OUTCOMES[check.status],
+        word=terms.OUTCOMES[check.status],
     )
 
 
