@@ -15,6 +15,7 @@ from melaudit.reports.formats.markdown import escaped, sentence, table
 from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
 from melaudit.wording import figures as wording
 from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 _HAZARDS = {
     Rung.OPPORTUNITY: "The data reward a decision by something other than the disease; a model "
@@ -119,7 +120,7 @@ def _excluded(findings: Findings) -> list[str]:
     lines = ["## Looked for and not found, and what could not be tested", ""]
     rows = [
         (
-            escaped(wording.human(n.artifact)),
+            escaped(title_of(findings, n.artifact)),
             wording.count(n.n),
             scales.written(n.effect, n.minimum_detectable_effect),
             escaped(scales.plain(n.effect)),
@@ -131,7 +132,10 @@ def _excluded(findings: Findings) -> list[str]:
         head = ("What", "Images", "Would have been seen from", "Measured as", "In words")
         lines += [*table(head, rows), ""]
     skipped = findings.skipped
-    lines += [f"- Not tested: {escaped(s.detector)}. {sentence(s.reason)}" for s in skipped]
+    lines += [
+        f"- Not tested: {escaped(title_of(findings, s.detector))}. {sentence(s.reason)}"
+        for s in skipped
+    ]
     return lines if rows or skipped else [*lines, "Nothing."]
 
 

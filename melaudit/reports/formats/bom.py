@@ -15,6 +15,7 @@ from typing import Any
 from melaudit.findings import Finding, Findings, Performance
 from melaudit.wording import figures as wording
 from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 MODEL, DATA = "model", "data"
@@ -143,7 +144,7 @@ def _risk(finding: Finding) -> dict[str, Any]:
 
 
 def _limitations(findings: Findings) -> list[str]:
-    told = [f"Not tested: {s.detector}: {s.reason}" for s in findings.skipped]
+    told = [f"Not tested: {title_of(findings, s.detector)}: {s.reason}" for s in findings.skipped]
     told += [n.statement for n in findings.not_found]
     return [_text(line) for line in (*told, *terms.NEVER_SHOWN)]
 

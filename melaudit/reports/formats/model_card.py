@@ -12,6 +12,7 @@ from melaudit.findings import Findings, Performance
 from melaudit.reports.formats.markdown import escaped, sentence, table, yaml_text
 from melaudit.wording import figures as wording
 from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 
 def to_model_card(findings: Findings) -> str:
@@ -155,7 +156,11 @@ def _limitations(findings: Findings) -> list[str]:
         lines.append("")
     if findings.skipped:
         lines += ["### Could not be tested", ""]
-        lines += [f"- {escaped(s.detector)}: {sentence(s.reason)}" for s in findings.skipped] + [""]
+        lines += [
+            f"- {escaped(title_of(findings, s.detector))}: {sentence(s.reason)}"
+            for s in findings.skipped
+        ]
+        lines.append("")
     lines += ["### What no audit shows", ""]
     return [*lines, *(f"- {sentence(line)}" for line in terms.NEVER_SHOWN)]
 
@@ -167,7 +172,10 @@ def _trust(findings: Findings) -> list[str]:
         "",
         f"{e.status.value.capitalize()}. {terms.TRUST[e.status]} Made by: {sentence(e.engine)}.",
         "",
-        *(f"- {escaped(c.id)}: {c.status.value}. {sentence(c.statement)}" for c in e.checks),
+        *(
+            f"- {escaped(title_of(findings, c.id))}: {c.status.value}. {sentence(c.statement)}"
+            for c in e.checks
+        ),
     ]
 
 

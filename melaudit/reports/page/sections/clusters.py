@@ -13,6 +13,7 @@ from melaudit.reports.page.sections.concepts import DetailView, anchor, detail_v
 from melaudit.reports.page.sections.tiles import Tiles, plate_id, tiles
 from melaudit.wording import figures as wording
 from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 MAX_CARDS = 4
 MAX_ROWS = 40
@@ -163,7 +164,7 @@ def _card(
         outside=_outside(cluster, others),
         seen=", ".join(terms.VIEWS.get(view, view) for view in cluster.views),
         steady=_steady(cluster),
-        artifacts=_artifacts(cluster, others),
+        artifacts=_artifacts(cluster, others, record.findings),
         channels=_channels(cluster, record if maps else None),
         carried=_carried(cluster.suppression),
         mean_map=plate_id(plate),
@@ -210,7 +211,7 @@ def _mix(class_mix: Mapping[str, int]) -> tuple[Bar, ...]:
     )
 
 
-def _artifacts(cluster: Cluster, others: Sequence[Cluster]) -> tuple[Bar, ...]:
+def _artifacts(cluster: Cluster, others: Sequence[Cluster], findings: Findings) -> tuple[Bar, ...]:
     """Return the artifacts of a cluster, those most in excess over the other clusters first."""
     rows = []
     for name, share in cluster.artifacts.items():
@@ -219,9 +220,7 @@ def _artifacts(cluster: Cluster, others: Sequence[Cluster]) -> tuple[Bar, ...]:
         elsewhere = _weighted([(c.n, c.artifacts.get(name, 0.0)) for c in others])
         excess = share - (elsewhere or 0.0)
         note = "" if elsewhere is None else f"{wording.percent(elsewhere)} elsewhere"
-        bar = Bar(
-            wording.sentence(wording.human(name)), _length(share), wording.percent(share), note
-        )
+        bar = Bar(title_of(findings, name), _length(share), wording.percent(share), note)
         rows.append((-excess, name, bar))
     return tuple(bar for _, _, bar in sorted(rows, key=lambda row: row[:2])[:5])
 

@@ -10,6 +10,7 @@ from melaudit.findings import Findings, Trust
 from melaudit.reports import scales
 from melaudit.wording import figures as wording
 from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 MAX_ROWS = 60
 
@@ -66,7 +67,7 @@ def not_found(findings: Findings) -> tuple[tuple[NotFoundRow, ...], str]:
     """Return what was looked for in vain, and a note on what is not listed."""
     rows = tuple(
         NotFoundRow(
-            wording.sentence(wording.human(n.artifact)),
+            title_of(findings, n.artifact),
             wording.count(n.n),
             scales.plain(n.effect),
             scales.written(n.effect, n.minimum_detectable_effect),
@@ -99,10 +100,7 @@ def inputs(findings: Findings) -> InputsSection:
         wording.count(findings.inputs.read),
         _reasons(findings.inputs.skipped),
         _reasons(findings.inputs.flagged),
-        tuple(
-            (wording.sentence(wording.human(s.detector)), s.reason)
-            for s in findings.skipped[:MAX_ROWS]
-        ),
+        tuple((title_of(findings, s.detector), s.reason) for s in findings.skipped[:MAX_ROWS]),
     )
 
 
