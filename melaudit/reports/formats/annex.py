@@ -11,6 +11,7 @@ from melaudit.findings import Evidence, Finding, Findings, Rung
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
 from melaudit.reports import scales
+from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.markdown import escaped, sentence, table
 from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
 from melaudit.wording import figures as wording
@@ -205,3 +206,12 @@ def _provenance(findings: Findings) -> list[str]:
         *((escaped(name), escaped(version)) for name, version in p.versions.items()),
     ]
     return ["## Provenance", "", *table(("", ""), rows)]
+
+
+ANNEX = Format(
+    id="annex",
+    file="annex.md",
+    about="an annex to a technical file, with each finding as a risk",
+    render=to_annex,
+    for_record=True,
+)

@@ -13,6 +13,7 @@ import uuid
 from typing import Any
 
 from melaudit.findings import Finding, Findings, Performance
+from melaudit.reports.formats.interface import Format
 from melaudit.wording import figures as wording
 from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
@@ -164,3 +165,12 @@ def _properties(findings: Findings) -> list[dict[str, str]]:
         {"name": f"melaudit:finding:{_text(f.id)}", "value": _text(f.statement)}
         for f in findings.findings
     ]
+
+
+BOM = Format(
+    id="bom",
+    file="bom.cdx.json",
+    about="a bill of materials of the model, CycloneDX 1.6",
+    render=lambda findings, _: to_bom(findings),
+    for_record=True,
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from melaudit.findings import Findings, Performance
+from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.markdown import escaped, sentence, table, yaml_text
 from melaudit.wording import figures as wording
 from melaudit.wording import terms
@@ -191,3 +192,12 @@ def _reproduce(findings: Findings) -> list[str]:
         *((escaped(name), escaped(version)) for name, version in p.versions.items()),
     ]
     return ["## How to repeat it", "", *table(("", ""), rows)]
+
+
+MODEL_CARD = Format(
+    id="model-card",
+    file="model_card.md",
+    about="a model card in Markdown, with the metadata of the Hugging Face Hub",
+    render=lambda findings, _: to_model_card(findings),
+    for_record=True,
+)
