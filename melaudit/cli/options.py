@@ -91,7 +91,9 @@ run_options = options(
     click.option("--edits", type=int, help="Images of each class to edit (default: 40; 0: none)."),
     click.option("--labels", type=PATH, help="A suspicious.csv with what you saw filled in."),
     click.option(
-        "--fail-on", type=click.Choice(list(Severity)), help="Fail from here on (default: high)."
+        "--fail-on",
+        type=click.Choice([s.value for s in Severity]),
+        help="Fail from here on (default: high).",
     ),
     click.option("--max-skipped", type=float, help="Share that may be unreadable (default: .01)."),
     click.option(

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from melaudit.cli import cli, main
+from melaudit.findings import Severity
 from melaudit.relevance.engines.choice import ENGINES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -54,6 +55,15 @@ def test_a_missing_checkpoint_is_one_line(
     missing = tmp_path / "none.pt"
     assert main(["run", "--model", str(missing), "--data", str(images)]) == 2
     assert "none.pt" in said(capsys)
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_a_severity_is_named_on_the_command_line_as_everywhere_else(
+    severity: Severity, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--model", str(tmp_path / "none.pt"), "--data", str(images)]
+    assert main(["run", *model, "--fail-on", severity.value]) == 2
+    assert "none.pt" in said(capsys)  # and not: no such severity
 
 
 def test_a_text_file_named_pt_is_one_line(
