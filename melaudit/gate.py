@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from melaudit.findings import Finding, Findings, Trust, Verdict
 from melaudit.policy import Policy, Waiver, matches
+from melaudit.wording.detectors import belongs
 
 
 class Outcome(StrEnum):
@@ -175,18 +176,19 @@ def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
 def _applied(findings: Findings, detector: str) -> Rule:
     """Return the rule that a detector could be applied: it said something, and was not skipped."""
     reasons = [s.reason for s in findings.skipped if s.detector == detector]
-    spoke = (
+    results = (
         *(f.detector for f in findings.findings),
         *(n.artifact for n in findings.not_found),
         *(c.id for c in findings.explanations.checks),
     )
+    spoke = any(belongs(result, detector) for result in results)
     told = "It was applied."
     if reasons:
         told = f"It was skipped: {reasons[0]}"
-    elif detector not in spoke:
+    elif not spoke:
         told = "The audit says nothing of it; `melaudit detectors` lists the detectors there are."
     return _enough(
-        not reasons and detector in spoke,
+        not reasons and spoke,
         f"coverage.detectors:{detector}",
         f"Detector {detector} could be applied",
         told,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,18 +60,23 @@ class Audit(Findings):
         today = datetime.datetime.now(datetime.UTC).date()
         return judge(self, policy or DEFAULT, today=today, baseline=baseline)
 
-    def render(self, kind: str, *, sharing: str = "full") -> str:
-        """Return a report as text; `kind` is one of those in `KINDS`.
+    def render(self, name: str, *, sharing: str = "full") -> str:
+        """Return the audit in an output format: "html", or the id of one in `FORMATS`.
 
-        `sharing` is "full", "blur" or "no-images" and counts for HTML alone. Raises
-        ConfigurationError for another kind, StoreError when HTML is asked for and the folder's
-        record is missing.
+        `FORMATS` is in melaudit.reports.formats.registry. A format that says how the gate ended
+        says so of the default policy. `sharing` is "full", "blur" or "no-images" and counts for
+        HTML alone. Raises ConfigurationError for another name, StoreError when HTML is asked for
+        and the folder's record is missing.
         """
-        if kind not in KINDS:
-            raise ConfigurationError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
-        if kind == "html":
+        from melaudit.reports.formats.registry import FORMATS
+
+        formats = {f.id: f for f in FORMATS}
+        if name == "html":
             return _html(self, sharing)
-        return KINDS[kind](self)
+        if name not in formats:
+            expected = ", ".join(("html", *formats))
+            raise ConfigurationError(f"the format is {name!r}; expected one of {expected}")
+        return formats[name].render(self, self.gate())
 
     def log(self) -> tuple[str, ...]:
         """Log figures and files to the trackers that are imported already (mlflow, wandb).
@@ -101,38 +105,3 @@ def _html(audit: Audit, sharing: str) -> str:
             f"sharing is {sharing!r}; expected one of {', '.join(Sharing)}"
         ) from None
     return render_report(shared(read_record(audit.folder), mode))
-
-
-def _with_gate(name: str) -> Callable[[Audit], str]:
-    def render(audit: Audit) -> str:
-        from melaudit import reports
-
-        made: str = getattr(reports, name)(audit, audit.gate())
-        return made
-
-    return render
-
-
-def _alone(name: str) -> Callable[[Audit], str]:
-    def render(audit: Audit) -> str:
-        from melaudit import reports
-
-        made: str = getattr(reports, name)(audit)
-        return made
-
-    return render
-
-
-KINDS: dict[str, Callable[[Audit], str]] = {
-    "html": lambda audit: _html(audit, "full"),
-    "json": _alone("to_json"),
-    "text": _alone("summary"),
-    "csv": _alone("to_csv"),
-    "sarif": _with_gate("to_sarif"),
-    "junit": _with_gate("to_junit"),
-    "step-summary": _with_gate("to_step_summary"),
-    "model-card": _alone("to_model_card"),
-    "bom": _alone("to_bom"),
-    "annex": _with_gate("to_annex"),
-}
-"""What `Audit.render` can make."""

@@ -9,8 +9,10 @@ import pytest
 import melaudit
 from melaudit.errors import ConfigurationError, StoreError
 from melaudit.reports import render_report, schema, write_findings, write_record
+from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.json_file import read_findings
-from melaudit.result import KINDS, Audit
+from melaudit.reports.formats.registry import FORMATS
+from melaudit.result import Audit
 from tests.reports.conftest import nothing_found, record
 
 
@@ -50,9 +52,9 @@ def test_tables_of_an_audit_without_findings_have_their_columns() -> None:
     assert "severity" in findings and "ci_low" in evidence
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "html"])
-def test_every_kind_of_report_is_rendered_without_the_pictures(kind: str) -> None:
-    text = Audit.of(record().findings).render(kind)
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.id)
+def test_every_format_is_rendered_without_the_pictures(form: Format) -> None:
+    text = Audit.of(record().findings).render(form.id)
     assert "dark_ring" in text or "ring" in text
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import click
 from melaudit.cli.options import (
     PATH,
     data_options,
+    format_options,
     gate_options,
     knowledge_options,
     model_options,
@@ -22,12 +24,13 @@ from melaudit.cli.options import (
     run_options,
     sharing_options,
 )
-from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell
+from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell, write
 from melaudit.findings import Findings, Verdict
 from melaudit.terminal import Terminal
 
 if TYPE_CHECKING:
     from melaudit.audit.prepare.configuration import Configuration
+    from melaudit.reports.formats.interface import Format
 
 
 @click.command()
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
 @relevance_options
 @run_options
 @gate_options
+@format_options
 @sharing_options
-@click.option("--model-card", type=PATH, help="Write a model card in Markdown here.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings.json to stdout.")
 @click.option("--quiet", is_flag=True, help="Only the verdict.")
 @click.pass_context
@@ -48,12 +51,9 @@ def run(
     /,
     policy: Path | None,
     baseline: Path | None,
-    sarif: Path | None,
-    junit: Path | None,
-    step_summary: Path | None,
+    files: Mapping[Format, Path],
     no_images: bool,
     blur: bool,
-    model_card: Path | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -71,12 +71,7 @@ def run(
     gate = Gate.open(policy, baseline, configuration.fail_on)
     findings = _audit(configuration, quiet)
     result = gate.judge(findings)
-    gate.write(findings, result, sarif=sarif, junit=junit, step_summary=step_summary)
-    if model_card is not None:
-        from melaudit.publish import publish
-        from melaudit.reports import to_model_card
-
-        publish(model_card, to_model_card(findings).encode())
+    write(files, findings, result)
     if as_json:
         click.echo(json.dumps(findings.to_dict(), indent=2, ensure_ascii=True))
     if policy is None and baseline is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from melaudit.findings import Severity
+from melaudit.reports.formats.registry import FORMATS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,7 +92,7 @@ run_options = options(
     click.option("--labels", type=PATH, help="A suspicious.csv with what you saw filled in."),
     click.option(
         "--fail-on",
-        type=click.Choice([each.value for each in Severity]),  # click takes an enum by its names
+        type=click.Choice([s.value for s in Severity]),
         help="Fail from here on (default: high).",
     ),
     click.option("--max-skipped", type=float, help="Share that may be unreadable (default: .01)."),
@@ -103,10 +105,26 @@ run_options = options(
 gate_options = options(
     click.option("--policy", type=PATH, help="TOML: severity, rung, coverage, waivers, ..."),
     click.option("--baseline", type=PATH, help="Earlier findings.json: fail on what is new only."),
-    click.option("--sarif", type=PATH, help="Write SARIF 2.1.0 here, for code scanning."),
-    click.option("--junit", type=PATH, help="Write JUnit XML here, one test case per rule."),
-    click.option("--step-summary", type=PATH, help="Write a summary in Markdown here."),
 )
+
+
+def format_options(function: F) -> F:
+    """Add an option for each output format that can be asked for.
+
+    The command gets them as one argument, `files`: format -> the file to write it to.
+    """
+    formats = [f for f in FORMATS if f.on_request]
+
+    @functools.wraps(function)
+    def command(*arguments: Any, **given: Any) -> Any:
+        asked = {f: given.pop(f.id.replace("-", "_")) for f in formats}
+        files = {f: path for f, path in asked.items() if path is not None}
+        return function(*arguments, files=files, **given)
+
+    each = [click.option(f"--{f.id}", type=PATH, help=f"Write here: {f.about}.") for f in formats]
+    return options(*each)(cast(F, command))
+
+
 sharing_options = options(
     click.option("--no-images", is_flag=True, help="A report without photographs, for sharing."),
     click.option("--blur", is_flag=True, help="A report with blurred photographs, for sharing."),

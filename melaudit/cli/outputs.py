@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from melaudit.cli.options import PATH, gate_options, sharing_options
-from melaudit.cli.verdicts import EXIT, Gate, findings_of, sharing
+from melaudit.cli.options import PATH, format_options, gate_options, sharing_options
+from melaudit.cli.verdicts import EXIT, Gate, findings_of, sharing, write
+from melaudit.reports.formats.interface import Format
+from melaudit.reports.formats.registry import FORMATS
 from melaudit.terminal import Terminal
 
 
@@ -66,6 +69,7 @@ def diff(before: Path, after: Path, as_json: bool, html: Path | None) -> None:
 @click.command()
 @click.argument("folder", metavar="DIR", type=PATH)
 @gate_options
+@format_options
 @click.option("--json", "as_json", is_flag=True, help="Print the rules as JSON to stdout.")
 @click.pass_context
 def gate(
@@ -74,9 +78,7 @@ def gate(
     folder: Path,
     policy: Path | None,
     baseline: Path | None,
-    sarif: Path | None,
-    junit: Path | None,
-    step_summary: Path | None,
+    files: Mapping[Format, Path],
     as_json: bool,
 ) -> None:
     """Hold the audit in DIR against a policy: 0 pass, 1 fail, 3 inconclusive.
@@ -86,7 +88,7 @@ def gate(
     held = Gate.open(policy, baseline)
     findings = findings_of(folder)
     result = held.judge(findings)
-    held.write(findings, result, sarif=sarif, junit=junit, step_summary=step_summary)
+    write(files, findings, result)
     if as_json:
         plain = {
             "outcome": result.outcome.value,
@@ -104,29 +106,25 @@ def gate(
     context.exit(EXIT[result.outcome])
 
 
-@click.command()
+ON_RECORD = tuple(f for f in FORMATS if f.for_record)
+RECORD_HELP = f"""\
+Write files for the record of the audit in DIR: what a team has to keep and hand in.
+
+{"; ".join(f"{f.file}: {f.about}" for f in ON_RECORD)}.
+"""
+
+
+@click.command(help=RECORD_HELP)
 @click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--out", type=PATH, help="Folder to write into (default: DIR).")
 @click.option("--policy", type=PATH, help="Policy whose waivers the annex names.")
 def record(folder: Path, out: Path | None, policy: Path | None) -> None:
-    """Write files for the record of the audit in DIR: what a team has to keep and to hand in.
-
-    model_card.md (Hugging Face metadata), bom.cdx.json (CycloneDX 1.6), annex.md (each finding as
-    hazard, cause, evidence, residual risk) and affected_images.csv.
-    """
-    from melaudit.publish import publish
-    from melaudit.reports import to_annex, to_bom, to_csv, to_model_card
-
+    """Write an audit in every format for the record."""
     findings = findings_of(folder)
     result = Gate.open(policy, None).judge(findings)
     place = out or (folder if folder.is_dir() else folder.parent)
-    texts = {
-        "model_card.md": to_model_card(findings),
-        "bom.cdx.json": to_bom(findings),
-        "annex.md": to_annex(findings, result),
-        "affected_images.csv": to_csv(findings),
-    }
     with Terminal() as terminal:
-        for name, text in texts.items():
-            publish(place / name, text.encode("utf-8"))
-            terminal.note(f"Written: {shlex.quote(str(place / name))}")
+        for form in ON_RECORD:
+            path = place / form.file
+            write({form: path}, findings, result)
+            terminal.note(f"Written: {shlex.quote(str(path))}")

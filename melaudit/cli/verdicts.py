@@ -7,6 +7,7 @@ error, 130 interrupted.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from melaudit.gate import GateResult
     from melaudit.policy import Policy
     from melaudit.reports import Sharing
+    from melaudit.reports.formats.interface import Format
 
 EXIT = {"pass": 0, "warn": 0, "fail": 1, "inconclusive": 3}
 """By the word of a verdict or of a gate's outcome."""
@@ -92,26 +94,6 @@ class Gate:
         today = datetime.datetime.now(datetime.UTC).date()
         return judge(findings, self.policy, today=today, baseline=self.baseline)
 
-    def write(
-        self,
-        findings: Findings,
-        result: GateResult,
-        *,
-        sarif: Path | None,
-        junit: Path | None,
-        step_summary: Path | None,
-    ) -> None:
-        """Write the files that were asked for."""
-        from melaudit.publish import publish
-        from melaudit.reports import to_junit, to_sarif, to_step_summary
-
-        if sarif is not None:
-            publish(sarif, to_sarif(findings, result).encode("ascii"))
-        if junit is not None:
-            publish(junit, to_junit(findings, result).encode())
-        if step_summary is not None:
-            publish(step_summary, to_step_summary(findings, result).encode())
-
     def tell(self, result: GateResult, *, quiet: bool = False, err: bool = True) -> None:
         """Print the rules and the outcome."""
         click.echo(f"Gate: {result.outcome.upper()}", err=err)
@@ -127,6 +109,17 @@ class Gate:
             click.echo(printable(f"  known         {identity}, as in the baseline"), err=err)
         for note in result.notes:
             click.echo(printable(f"  note          {note}"), err=err)
+
+
+def write(files: Mapping[Format, Path], findings: Findings, result: GateResult) -> None:
+    """Write an audit in each format to its file.
+
+    Raises StoreError when a file cannot be written.
+    """
+    from melaudit.publish import publish
+
+    for form, path in files.items():
+        publish(path, form.render(findings, result).encode("utf-8"))
 
 
 def findings_of(path: Path) -> Findings:

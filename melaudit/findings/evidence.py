@@ -69,7 +69,8 @@ def severity_of(reached: Collection[Rung], tested: Collection[Rung] = ()) -> Sev
     """Return how bad a finding is by the rungs it reached, among those that were tested.
 
     A model that uses what the labels reward has learned a shortcut; one that uses it although they
-    do not may have other reasons. Looking counts less where use was tested and not seen.
+    do not may have other reasons. Looking counts less where use was tested and not seen. What each
+    severity asks of a reader: `SEVERITIES` in melaudit/wording/terms.py.
     """
     rewarded = Rung.OPPORTUNITY in reached
     if Rung.HARM in reached:

@@ -53,6 +53,15 @@ def test_a_missing_checkpoint_is_one_line(
     assert "none.pt" in said(capsys)
 
 
+@pytest.mark.parametrize("severity", list(Severity))
+def test_a_severity_is_named_on_the_command_line_as_everywhere_else(
+    severity: Severity, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--model", str(tmp_path / "none.pt"), "--data", str(images)]
+    assert main(["run", *model, "--fail-on", severity.value]) == 2
+    assert "none.pt" in said(capsys)  # and not: no such severity
+
+
 def test_a_text_file_named_pt_is_one_line(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

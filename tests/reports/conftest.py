@@ -20,6 +20,7 @@ from melaudit.findings import (
     ColumnPerformance,
     Concept,
     Control,
+    DetectorInfo,
     Evidence,
     Exclusive,
     Explanations,
@@ -39,6 +40,7 @@ from melaudit.findings import (
     Skipped,
     Slice,
     SlicePerformance,
+    Subject,
     Table,
     Trust,
     Verdict,
@@ -263,6 +265,53 @@ CHECKS = (
 )
 
 
+DETECTORS = (
+    DetectorInfo(
+        "conservation",
+        "Relevance is conserved",
+        Subject.EXPLANATIONS,
+        "Does the relevance that reaches the picture add up to the model's output?",
+        "A sum that is far off means that relevance was made up or lost on the way.",
+    ),
+    DetectorInfo(
+        "channel_uniformity",
+        "Channels have pictures of their own",
+        Subject.EXPLANATIONS,
+        "Does each channel's map show its own channel?",
+        "When relevance leaks round the channel, all maps are one and the same picture.",
+    ),
+    DetectorInfo(
+        "class_sensitivity",
+        "Maps depend on the class",
+        Subject.EXPLANATIONS,
+        "Does the map change when another class is explained?",
+        "A map that looks the same for every class shows edges of the picture, not reasons.",
+    ),
+    DetectorInfo(
+        "faithfulness",
+        "Maps mark what the model uses",
+        Subject.EXPLANATIONS,
+        "Does the output fall when what the map marks is taken away?",
+        "If covering random places does as much, the map does not mark what the model uses.",
+    ),
+    *(
+        DetectorInfo(name, title, subject, "", "")
+        for name, title, subject in (
+            ("strategy", "Groups of decisions", Subject.MODEL),
+            ("property_label", "Light and colour by class", Subject.MODEL),
+            ("near_duplicates", "Copies of one photograph", Subject.MODEL),
+            ("dark_ring", "Black ring of the dermatoscope", Subject.ARTIFACT),
+            ("ruler", "Ruler or scale", Subject.ARTIFACT),
+            ("ink", "Surgical marker ink", Subject.ARTIFACT),
+            ("hair", "Hairs over the skin", Subject.ARTIFACT),
+            ("text", "Lettering in the picture", Subject.ARTIFACT),
+            ("brightness", "Dark picture", Subject.ARTIFACT),
+        )
+    ),
+)
+"""What took part in the run."""
+
+
 def findings() -> Findings:
     """Return what an audit of a model with a ring shortcut says."""
     return Findings(
@@ -353,6 +402,7 @@ def findings() -> Findings:
                 attention=0.31,
             ),
         ),
+        detectors=DETECTORS,
         provenance=Provenance(
             model="resnet50_rings.pt",
             model_sha256="9f" * 32,
@@ -536,6 +586,10 @@ def hostile() -> Record:
                 for n in HOSTILE
             ),
             skipped=tuple(Skipped(n, n) for n in HOSTILE),
+            detectors=(
+                *(DetectorInfo(c.id, evil, Subject.EXPLANATIONS, evil, evil) for c in CHECKS),
+                *(DetectorInfo(n, n, Subject.ARTIFACT, "", "") for n in HOSTILE),
+            ),
             controls=tuple(Control(n, n, "negative", n, 0.1, 3, True) for n in HOSTILE),
             inputs=Inputs(3, dict.fromkeys(HOSTILE, 2), dict.fromkeys(HOSTILE, 2)),
             performance=replace(

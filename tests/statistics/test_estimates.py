@@ -116,6 +116,13 @@ def test_proportions_have_wilsons_interval_or_the_exact_one() -> None:
     assert (nothing.low, nothing.high) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 10, 33, 50, 999])
+def test_wilsons_interval_ends_exactly_at_none_and_at_all(n: int) -> None:
+    none, every = statistics.proportion(0, n), statistics.proportion(n, n)
+    assert (none.value, none.low, every.value, every.high) == (0.0, 0.0, 1.0, 1.0)
+    assert none.high == pytest.approx(1 - every.low)
+
+
 def test_the_bootstrap_agrees_with_welch_where_welch_is_right() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(1, 2, 300), rng.normal(0, 1, 200)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from melaudit.findings import ClassPerformance, Performance
+from melaudit.statistics.estimates import proportion
 
 
 def performance(
@@ -73,8 +73,8 @@ def _present(result: Performance) -> list[ClassPerformance]:
 def _proportion(hits: int, n: int) -> tuple[float | None, float | None, float | None]:
     if n == 0:
         return None, None, None
-    interval = binomtest(hits, n).proportion_ci(method="wilson")
-    return hits / n, float(interval.low), float(interval.high)
+    share = proportion(hits, n)
+    return share.value, share.low, share.high
 
 
 def _per_class(confusion: NDArray[np.int64], index: int, name: str) -> ClassPerformance:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from melaudit.detectors.measures.subgroups import Grouping, grouping
 from melaudit.detectors.metadata import looked_at
 from melaudit.findings import ColumnPerformance, GroupPerformance, SlicePerformance
+from melaudit.statistics.estimates import proportion
 
 FEWEST = 5
 """A part of fewer images says nothing worth a row."""
@@ -91,5 +91,5 @@ def _slice(
 
 def _rate(right: int, n: int) -> tuple[float, float, float]:
     """Return the share right / n and the ends of Wilson's interval."""
-    interval = binomtest(right, n).proportion_ci(method="wilson")
-    return right / n, float(interval.low), float(interval.high)
+    share = proportion(right, n)
+    return share.value, share.low, share.high

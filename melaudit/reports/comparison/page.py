@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from melaudit import templates
 from melaudit.findings import Findings
-from melaudit.reports import explain
 from melaudit.reports.comparison.changes import Change, Comparison, FindingChange, compare
 from melaudit.reports.comparison.figure_change import FigureChange
 from melaudit.reports.page import charts
 from melaudit.reports.page.plates import Plate
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 KINDS = {
     Change.NEW: "fail",
@@ -148,7 +148,7 @@ def _side(which: str, findings: Findings) -> Side:
     return Side(
         which,
         findings.verdict.value,
-        explain.VERDICTS[findings.verdict],
+        terms.VERDICTS[findings.verdict],
         (
             ("Model", wording.name(p.model)),
             ("Architecture", wording.name(p.architecture)),

@@ -11,6 +11,7 @@ import csv
 import io
 
 from melaudit.findings import Findings
+from melaudit.reports.formats.interface import Format
 from melaudit.wording.figures import visible
 
 COLUMNS = ("finding", "severity", "rung", "detector", "artifact", "rank", "image")
@@ -35,3 +36,12 @@ def cell(text: str) -> str:
     """Return a text as a cell that no spreadsheet obeys."""
     shown = visible(text)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+
+
+CSV = Format(
+    id="csv",
+    file="affected_images.csv",
+    about="the affected images of each finding as CSV, for a spreadsheet",
+    render=lambda findings, _: to_csv(findings),
+    for_record=True,
+)

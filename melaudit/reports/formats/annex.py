@@ -10,10 +10,13 @@ from __future__ import annotations
 from melaudit.findings import Evidence, Finding, Findings, Rung
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
-from melaudit.reports import explain, scales
+from melaudit.reports import scales
+from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.markdown import escaped, sentence, table
 from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 _HAZARDS = {
     Rung.OPPORTUNITY: "The data reward a decision by something other than the disease; a model "
@@ -52,7 +55,7 @@ def _head(findings: Findings) -> list[str]:
     return [
         f"# Annex: audit of {escaped(wording.name(p.model))}",
         "",
-        f"**{explain.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
+        f"**{terms.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
         "",
         f"Made by melaudit {escaped(p.versions.get('melaudit', ''))} on "
         f"{wording.date(p.started)}. It records what was measured; the assessment and the "
@@ -70,7 +73,7 @@ def _entry(number: int, finding: Finding, waiver: Waiver | None) -> list[str]:
         f"- **Hazard**: {_HAZARDS[finding.rung]}",
         f"- **Cause**: {sentence(finding.statement)}",
         f"- **Severity and confidence**: {finding.severity.value}, "
-        f"{wording.percent(finding.confidence)}; {explain.RUNGS[finding.rung]}.",
+        f"{wording.percent(finding.confidence)}; {terms.RUNGS[finding.rung]}.",
         f"- **Affected**: {wording.plural(len(finding.images), 'image')} of the audited ones"
         + (f"; classes {', '.join(map(escaped, finding.classes))}" if finding.classes else "")
         + ".",
@@ -118,7 +121,7 @@ def _excluded(findings: Findings) -> list[str]:
     lines = ["## Looked for and not found, and what could not be tested", ""]
     rows = [
         (
-            escaped(wording.human(n.artifact)),
+            escaped(title_of(findings, n.artifact)),
             wording.count(n.n),
             scales.written(n.effect, n.minimum_detectable_effect),
             escaped(scales.plain(n.effect)),
@@ -130,7 +133,10 @@ def _excluded(findings: Findings) -> list[str]:
         head = ("What", "Images", "Would have been seen from", "Measured as", "In words")
         lines += [*table(head, rows), ""]
     skipped = findings.skipped
-    lines += [f"- Not tested: {escaped(s.detector)}. {sentence(s.reason)}" for s in skipped]
+    lines += [
+        f"- Not tested: {escaped(title_of(findings, s.detector))}. {sentence(s.reason)}"
+        for s in skipped
+    ]
     return lines if rows or skipped else [*lines, "Nothing."]
 
 
@@ -200,3 +206,12 @@ def _provenance(findings: Findings) -> list[str]:
         *((escaped(name), escaped(version)) for name, version in p.versions.items()),
     ]
     return ["## Provenance", "", *table(("", ""), rows)]
+
+
+ANNEX = Format(
+    id="annex",
+    file="annex.md",
+    about="an annex to a technical file, with each finding as a risk",
+    render=to_annex,
+    for_record=True,
+)

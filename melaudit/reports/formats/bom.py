@@ -13,8 +13,10 @@ import uuid
 from typing import Any
 
 from melaudit.findings import Finding, Findings, Performance
-from melaudit.reports import explain
+from melaudit.reports.formats.interface import Format
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 MODEL, DATA = "model", "data"
@@ -143,9 +145,9 @@ def _risk(finding: Finding) -> dict[str, Any]:
 
 
 def _limitations(findings: Findings) -> list[str]:
-    told = [f"Not tested: {s.detector}: {s.reason}" for s in findings.skipped]
+    told = [f"Not tested: {title_of(findings, s.detector)}: {s.reason}" for s in findings.skipped]
     told += [n.statement for n in findings.not_found]
-    return [_text(line) for line in (*told, *explain.ALWAYS)]
+    return [_text(line) for line in (*told, *terms.NEVER_SHOWN)]
 
 
 def _properties(findings: Findings) -> list[dict[str, str]]:
@@ -163,3 +165,12 @@ def _properties(findings: Findings) -> list[dict[str, str]]:
         {"name": f"melaudit:finding:{_text(f.id)}", "value": _text(f.statement)}
         for f in findings.findings
     ]
+
+
+BOM = Format(
+    id="bom",
+    file="bom.cdx.json",
+    about="a bill of materials of the model, CycloneDX 1.6",
+    render=lambda findings, _: to_bom(findings),
+    for_record=True,
+)

@@ -11,6 +11,7 @@ from typing import Any
 from melaudit.errors import StoreError
 from melaudit.findings import Findings
 from melaudit.publish import publish
+from melaudit.reports.formats.interface import Format
 
 
 @cache
@@ -60,3 +61,12 @@ def read_findings(path: Path) -> Findings:
             f"{path} is no findings.json of this melaudit ({type(error).__name__}: {error}); "
             "run the audit again or use the melaudit that wrote it"
         ) from error
+
+
+JSON = Format(
+    id="json",
+    file="findings.json",
+    about="findings.json, from which every other output is made",
+    render=lambda findings, _: to_json(findings),
+    on_request=False,
+)

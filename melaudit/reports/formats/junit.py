@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from melaudit.findings import Findings
 from melaudit.gate import GateResult, Outcome, Rule
+from melaudit.reports.formats.interface import Format
 from melaudit.wording.figures import NBSP, visible
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -59,3 +60,11 @@ def _text(text: str) -> str:
     """Return a text that XML can hold, line by line visible; what it cannot is shown as a code."""
     lines = [visible(line).replace(NBSP, " ") for line in text.split("\n")]
     return _NOT_XML.sub("\ufffd", "\n".join(lines))
+
+
+JUNIT = Format(
+    id="junit",
+    file="junit.xml",
+    about="JUnit XML, one test case per rule of the gate",
+    render=to_junit,
+)

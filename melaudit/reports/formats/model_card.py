@@ -9,9 +9,11 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from melaudit.findings import Findings, Performance
-from melaudit.reports import explain
+from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.markdown import escaped, sentence, table, yaml_text
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 
 def to_model_card(findings: Findings) -> str:
@@ -81,7 +83,7 @@ def _head(findings: Findings) -> list[str]:
     return [
         f"# {escaped(wording.name(p.model))}",
         "",
-        f"**Audit: {explain.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
+        f"**Audit: {terms.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
         "",
         f"An image classifier ({escaped(p.architecture)}) with the classes "
         f"{', '.join(escaped(wording.name(c)) for c in p.classes)}. This card holds what an audit "
@@ -134,7 +136,7 @@ def _limitations(findings: Findings) -> list[str]:
         lines += [
             f"### {escaped(f.title)}",
             "",
-            f"Severity {f.severity.value}; {explain.RUNGS[f.rung]}. {sentence(f.statement)}",
+            f"Severity {f.severity.value}; {terms.RUNGS[f.rung]}. {sentence(f.statement)}",
             "",
             *(f"- {e.rung.value}: {sentence(e.statement)}" for e in f.evidence),
             "",
@@ -155,9 +157,13 @@ def _limitations(findings: Findings) -> list[str]:
         lines.append("")
     if findings.skipped:
         lines += ["### Could not be tested", ""]
-        lines += [f"- {escaped(s.detector)}: {sentence(s.reason)}" for s in findings.skipped] + [""]
+        lines += [
+            f"- {escaped(title_of(findings, s.detector))}: {sentence(s.reason)}"
+            for s in findings.skipped
+        ]
+        lines.append("")
     lines += ["### What no audit shows", ""]
-    return [*lines, *(f"- {sentence(line)}" for line in explain.ALWAYS)]
+    return [*lines, *(f"- {sentence(line)}" for line in terms.NEVER_SHOWN)]
 
 
 def _trust(findings: Findings) -> list[str]:
@@ -165,9 +171,12 @@ def _trust(findings: Findings) -> list[str]:
     return [
         "## Can the relevance maps be trusted?",
         "",
-        f"{e.status.value.capitalize()}. {explain.TRUST[e.status]} Made by: {sentence(e.engine)}.",
+        f"{e.status.value.capitalize()}. {terms.TRUST[e.status]} Made by: {sentence(e.engine)}.",
         "",
-        *(f"- {escaped(c.id)}: {c.status.value}. {sentence(c.statement)}" for c in e.checks),
+        *(
+            f"- {escaped(title_of(findings, c.id))}: {c.status.value}. {sentence(c.statement)}"
+            for c in e.checks
+        ),
     ]
 
 
@@ -183,3 +192,12 @@ def _reproduce(findings: Findings) -> list[str]:
         *((escaped(name), escaped(version)) for name, version in p.versions.items()),
     ]
     return ["## How to repeat it", "", *table(("", ""), rows)]
+
+
+MODEL_CARD = Format(
+    id="model-card",
+    file="model_card.md",
+    about="a model card in Markdown, with the metadata of the Hugging Face Hub",
+    render=lambda findings, _: to_model_card(findings),
+    for_record=True,
+)

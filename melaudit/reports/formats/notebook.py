@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from melaudit import templates
 from melaudit.findings import Findings
-from melaudit.reports import explain
 from melaudit.reports.formats.text import finding_rows, head, tail
+from melaudit.wording import terms
 from melaudit.wording.figures import visible
 
 
@@ -14,7 +14,7 @@ def to_notebook(findings: Findings) -> str:
     return templates.render(
         "notebook.html.j2",
         visible=visible,
-        word=explain.VERDICTS[findings.verdict],
+        word=terms.VERDICTS[findings.verdict],
         head=[line for line in head(findings) if line],
         rows=finding_rows(findings),
         tail=tail(findings),

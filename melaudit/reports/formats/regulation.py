@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from melaudit.findings import CheckStatus, Findings, Rung
 from melaudit.wording import figures as wording
+from melaudit.wording.detectors import artifact_of, is_artifact, title_of
 
 DISCLAIMER = (
     "This table is help for whoever writes a technical file. It is not legal advice: whether a "
@@ -56,14 +57,14 @@ def _robustness(findings: Findings) -> str:
 
 
 def _artifacts(findings: Findings) -> str:
-    names = {f.artifact for f in findings.findings if f.artifact}
-    sought = {n.artifact for n in findings.not_found} - names
-    told = []
-    if names:
-        told.append(f"findings about {', '.join(sorted(map(wording.human, names)))}")
-    if sought:
-        told.append(f"looked for in vain: {', '.join(sorted(map(wording.human, sought)))}")
-    return wording.sentence("; ".join(told) or "no artifact could be tested") + "."
+    found = {a for f in findings.findings if (a := artifact_of(findings, f)) is not None}
+    absent = {n.artifact for n in findings.not_found if is_artifact(findings, n.artifact)} - found
+    sentences = [
+        f"{what}: {'; '.join(sorted(title_of(findings, artifact) for artifact in artifacts))}."
+        for what, artifacts in (("Findings about", found), ("Looked for in vain", absent))
+        if artifacts
+    ]
+    return " ".join(sentences) or "No artifact could be tested."
 
 
 def _limits(findings: Findings) -> str:

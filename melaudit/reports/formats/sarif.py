@@ -15,6 +15,7 @@ from urllib.parse import quote
 from melaudit.findings import Evidence, Finding, Findings, Severity
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
+from melaudit.reports.formats.interface import Format
 from melaudit.wording import figures as wording
 
 SCHEMA = (
@@ -174,3 +175,11 @@ def _run_properties(findings: Findings) -> dict[str, Any]:
         "data_fingerprint": _shown(p.data_fingerprint),
         "images_read": findings.inputs.read,
     }
+
+
+SARIF = Format(
+    id="sarif",
+    file="findings.sarif",
+    about="SARIF 2.1.0, for code scanning",
+    render=to_sarif,
+)

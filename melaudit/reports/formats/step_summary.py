@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from melaudit.findings import Finding, Findings
 from melaudit.gate import GateResult, Outcome
+from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.markdown import sentence, table
 from melaudit.wording import figures as wording
 
@@ -104,3 +105,11 @@ def _fitting(lines: list[str]) -> str:
             return "\n".join([*out, "", note])
         out.append(line)
     return "\n".join(out) + "\n"
+
+
+STEP_SUMMARY = Format(
+    id="step-summary",
+    file="step_summary.md",
+    about="a summary in Markdown, for a step of a build",
+    render=to_step_summary,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from melaudit.findings import CheckStatus, Finding, Findings, Trust
+from melaudit.reports.formats.interface import Format
 from melaudit.reports.page.sections.summary import by_severity
 from melaudit.wording.figures import (
     count,
@@ -102,3 +103,12 @@ def _accuracy(findings: Findings) -> str:
         return "Accuracy: unknown, the images have no labels"
     span = percent_interval(p.accuracy_low, p.accuracy_high, 1)
     return f"Accuracy: {percent(p.accuracy, 1)}" + (f" (95 % interval {span})" if span else "")
+
+
+TEXT = Format(
+    id="text",
+    file="summary.txt",
+    about="the audit in a few lines of plain text",
+    render=lambda findings, _: summary(findings),
+    on_request=False,
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from melaudit.wording.terms import SEVERITY_RULE
+
 METHOD = (
     (
         "Every image is read once",
@@ -24,10 +26,7 @@ METHOD = (
         "the same place on other images. Dependence: adding or removing it changes the output, "
         "beyond a placebo edit. Harm: decisions get worse. A rung that was not tested says so.",
     ),
-    (
-        "Severity follows the highest rung reached",
-        "A model that looks at something it does not use is no alarm; one that uses it is.",
-    ),
+    SEVERITY_RULE,
     (
         "Chance is allowed for",
         "Each statistic has a null and a 95 % interval. p-values are corrected over everything "
@@ -37,10 +36,10 @@ METHOD = (
     (
         "Groups are found without being told what to look for",
         "Images of one predicted class are grouped by the channels that decided them and by where "
-        "the relevance lies. A group's suspicion is the mean of named parts.",
+        "the relevance lies. A group's suspicion is the sum of named parts.",
     ),
 )
-"""(step, what is done)."""
+"""(step, explanation)."""
 
 REFERENCES = (
     "Bach, Binder, Montavon, Klauschen, M\u00fcller, Samek (2015). On pixel-wise explanations for "

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melaudit.findings import Trust
-from melaudit.reports import explain
 from melaudit.reports.interface import Record
 from melaudit.reports.page import heatmap, method
+from melaudit.reports.page.glossary import GLOSSARY
 from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES, Plate, Plates
 from melaudit.reports.page.sections.artifacts import ArtifactSection, artifacts
 from melaudit.reports.page.sections.cards import CardSection, cards
@@ -33,6 +33,7 @@ from melaudit.reports.page.sections.performance import PerformanceSection, perfo
 from melaudit.reports.page.sections.summary import Summary, summary
 from melaudit.reports.page.sections.trust import TrustSection, trust
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 SECTIONS = (
     ("summary", "Verdict"),
@@ -131,7 +132,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
     }
     model = wording.name(findings.provenance.model, 48)
     return Page(
-        title=f"melaudit: {explain.VERDICTS[findings.verdict]}, {model}",
+        title=f"melaudit: {terms.VERDICTS[findings.verdict]}, {model}",
         model=model,
         architecture=wording.name(findings.provenance.architecture, 40),
         images=f"{wording.plural(findings.inputs.read, 'image')} of "
@@ -158,7 +159,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         limits=does_not_show(findings),
         method=method.METHOD,
         references=method.REFERENCES,
-        glossary=explain.GLOSSARY,
+        glossary=GLOSSARY,
         provenance=provenance(findings),
         maps_shown=maps,
         maps_note=_resolution(record),

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from melaudit.findings import Rung
+from melaudit.findings import NotFound, Rung
 from melaudit.gate import judge
 from melaudit.policy import Policy, Waiver
 from melaudit.reports import to_annex
@@ -56,6 +56,21 @@ def test_the_questions_are_help_and_not_legal_advice(records: dict[str, Record])
 def test_every_question_is_answered_from_the_audit(kind: str, records: dict[str, Record]) -> None:
     for question in QUESTIONS:
         assert question.answer(records[kind].findings)
+
+
+def test_the_artifacts_of_the_data_are_those_that_detectors_of_artifacts_looked_for(
+    records: dict[str, Record],
+) -> None:
+    findings = records["ring"].findings
+    told = replace(
+        findings, not_found=(*findings.not_found, NotFound("near_duplicates", 9, None, "", "No."))
+    )
+    answer = next(q.answer for q in QUESTIONS if q.source == "CLEAR Derm, data")
+
+    assert answer(told) == (
+        "Findings about: Black ring of the dermatoscope. "
+        "Looked for in vain: Ruler or scale; Surgical marker ink."
+    )
 
 
 def test_what_was_not_measured_is_said(records: dict[str, Record]) -> None:

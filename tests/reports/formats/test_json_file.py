@@ -13,7 +13,7 @@ import pytest
 from melaudit import findings as vocabulary
 from melaudit.errors import StoreError
 from melaudit.findings import Findings
-from melaudit.reports import read_findings, schema, to_json, write_findings
+from melaudit.reports import build_page, read_findings, schema, to_json, write_findings
 from melaudit.reports.interface import Record
 
 KINDS = ("ring", "hostile", "unusable", "nothing", "unlabelled", "crowd")
@@ -96,6 +96,18 @@ def test_findings_survive_the_round_trip(kind: str, records: dict[str, Record]) 
     findings = records[kind].findings
 
     assert Findings.from_dict(json.loads(to_json(findings))) == findings
+
+
+def test_a_file_of_an_earlier_melaudit_that_lists_no_detectors_is_read(
+    records: dict[str, Record],
+) -> None:
+    data = json.loads(to_json(records["ring"].findings))
+    del data["detectors"]
+
+    findings = Findings.from_dict(data)
+
+    assert findings.detectors == ()
+    assert build_page(replace(records["ring"], findings=findings)).artifacts.rows
 
 
 def test_an_unbounded_interval_becomes_null(records: dict[str, Record]) -> None:

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from melaudit.findings import Severity, Skipped, Verdict
+import pytest
+
+from melaudit.findings import DetectorInfo, Severity, Skipped, Subject, Verdict
 from melaudit.reports import build_page
 from melaudit.reports.interface import Group, Record
 from melaudit.reports.page.html import render
@@ -89,15 +91,35 @@ def test_the_rule_of_each_operation_is_listed_under_the_checks(records: dict[str
     assert "Which rule each operation" not in render(build_page(without))
 
 
-def test_a_check_nobody_explained_is_shown_by_its_own_words(records: dict[str, Record]) -> None:
+@pytest.mark.parametrize(
+    ("detector", "asks", "why"),
+    [
+        (
+            DetectorInfo(
+                "my_check", "Mirror test", Subject.EXPLANATIONS, "Is it so mirrored?", "It must be."
+            ),
+            "Is it so mirrored?",
+            "It must be.",
+        ),
+        (DetectorInfo("my_check", "Mirror test", Subject.EXPLANATIONS, "", ""), "Mirror test", ""),
+        (None, "My check", ""),
+    ],
+)
+def test_a_third_partys_check_is_shown_with_its_own_question(
+    records: dict[str, Record], detector: DetectorInfo | None, asks: str, why: str
+) -> None:
     record = records["ring"]
     explanations = record.findings.explanations
-    new = replace(explanations.checks[0], id="my_own_check", statement="It was asked.")
-    findings = replace(record.findings, explanations=replace(explanations, checks=(new,)))
+    new = replace(explanations.checks[0], id="my_check", statement="It was asked.")
+    findings = replace(
+        record.findings,
+        explanations=replace(explanations, checks=(new,)),
+        detectors=(detector,) if detector else (),
+    )
 
     (row,) = build_page(replace(record, findings=findings)).trust.rows
 
-    assert (row.asks, row.statement, row.why) == ("My own check", "It was asked.", "")
+    assert (row.asks, row.statement, row.why) == (asks, "It was asked.", why)
 
 
 def test_unusable_maps_stand_above_everything_and_are_shown_nowhere_as_reasons(
@@ -107,8 +129,12 @@ def test_unusable_maps_stand_above_everything_and_are_shown_nowhere_as_reasons(
 
     assert page.summary.band is not None
     assert "conservation" in page.summary.band.statement
-    assert page.summary.band.withheld == ("Strategy: the relevance maps of this run are unusable",)
-    assert page.trust.withheld == (("Strategy", "the relevance maps of this run are unusable"),)
+    assert page.summary.band.withheld == (
+        "Groups of decisions: the relevance maps of this run are unusable",
+    )
+    assert page.trust.withheld == (
+        ("Groups of decisions", "the relevance maps of this run are unusable"),
+    )
     assert page.trust.rows[0].word == "fail"
     assert page.trust.broken and all(t.map for t in page.trust.broken)
     shown = [t for c in page.cards.cards for t in c.examples.shown]
@@ -127,8 +153,11 @@ def test_only_what_needed_maps_is_withheld(records: dict[str, Record]) -> None:
     skipped = (Skipped("dark_ring", "the maps are unusable"), Skipped("ink", "only 3 images"))
     page = build_page(replace(record, findings=replace(record.findings, skipped=skipped)))
 
-    assert [d for d, _ in page.trust.withheld] == ["Dark ring"]
-    assert [d for d, _ in page.inputs.detectors] == ["Dark ring", "Ink"]
+    assert [d for d, _ in page.trust.withheld] == ["Black ring of the dermatoscope"]
+    assert [d for d, _ in page.inputs.detectors] == [
+        "Black ring of the dermatoscope",
+        "Surgical marker ink",
+    ]
 
 
 def test_a_card_gives_every_statistic_with_interval_n_null_p_and_q(
@@ -204,8 +233,8 @@ def test_a_cluster_is_set_against_the_others(pages: dict[str, Page]) -> None:
     assert (card.id, card.n, card.suspicion) == ("M-1", "120\u00a0images", "0.91")
     assert card.border == "66\u00a0%, elsewhere 26\u00a0%"
     assert [(b.label, b.value, b.note) for b in card.artifacts] == [
-        ("Dark ring", "91\u00a0%", "12\u00a0% elsewhere"),
-        ("Hair", "20\u00a0%", "20\u00a0% elsewhere"),
+        ("Black ring of the dermatoscope", "91\u00a0%", "12\u00a0% elsewhere"),
+        ("Hairs over the skin", "20\u00a0%", "20\u00a0% elsewhere"),
     ]
     assert folded.id == "B-1"
     assert [p for p, _ in pages["ring"].clusters.parts] == ["Border", "Artifact"]
@@ -296,8 +325,9 @@ def test_without_labels_nothing_is_said_about_accuracy(pages: dict[str, Page]) -
 def test_performance_is_told_apart_by_artifact(pages: dict[str, Page]) -> None:
     with_ring, without = pages["ring"].performance.slices
 
-    assert (with_ring.label, with_ring.part, with_ring.n) == ("malignant", "with dark ring", "206")
-    assert (without.part, without.right) == ("without dark ring", "83.7\u00a0%")
+    assert (with_ring.label, with_ring.n) == ("malignant", "206")
+    assert with_ring.part == "Black ring of the dermatoscope: yes"
+    assert (without.part, without.right) == ("Black ring of the dermatoscope: no", "83.7\u00a0%")
     assert without.interval == "79.0 to 87.5\u00a0%"
     assert with_ring.chart is not None
 
@@ -328,16 +358,6 @@ def test_groups_without_numbers_keep_their_order(records: dict[str, Record]) -> 
     section = build_page(replace(records["ring"], findings=findings)).performance
 
     assert [row.part for row in section.columns[0].rows] == ["torso", "arm 2", "head"]
-
-
-def test_a_property_of_every_image_is_told_apart_by_how_it_is(records: dict[str, Record]) -> None:
-    f = records["ring"].findings
-    part = replace(f.performance.slices[0], artifact="brightness")
-    findings = replace(f, performance=replace(f.performance, slices=(part,)))
-
-    section = build_page(replace(records["ring"], findings=findings)).performance
-
-    assert section.slices[0].part == "with unusual brightness"
 
 
 def test_of_many_groups_the_lowest_are_shown(records: dict[str, Record]) -> None:
@@ -375,7 +395,7 @@ def test_a_thousand_classes_give_the_worst_only(records: dict[str, Record]) -> N
 def test_what_was_not_found_is_listed_with_the_least_effect(pages: dict[str, Page]) -> None:
     ruler, ink = pages["ring"].not_found
 
-    assert (ruler.artifact, ruler.n, ruler.least) == ("Ruler", "64", "9.0\u00a0%")
+    assert (ruler.artifact, ruler.n, ruler.least) == ("Ruler or scale", "64", "9.0\u00a0%")
     assert ink.least == "\u2013"
 
 

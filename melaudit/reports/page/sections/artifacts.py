@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from melaudit.findings import Evidence, Finding, Findings, NotFound, Rung, Skipped
-from melaudit.reports import explain, scales
+from melaudit.reports import scales
 from melaudit.reports.page import charts
 from melaudit.reports.page.sections.ladder import Step, ladder
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
+from melaudit.wording.detectors import artifact_of, is_artifact, title_of
 
 MAX_ROWS = 40
 _CLAUSE_END = re.compile(r"[:;]\s|\.\s")
@@ -22,6 +24,7 @@ class ArtifactRow:
     """One artifact."""
 
     artifact: str
+    """What it is called."""
     link: str
     """Anchor of the finding's card; empty when there is none."""
     state: str
@@ -65,38 +68,47 @@ def artifacts(findings: Findings, cards: int) -> ArtifactSection:
     """
     rows: dict[str, ArtifactRow] = {}
     for number, finding in enumerate(findings.findings, 1):
-        if finding.artifact is not None:
-            row = _found(finding, f"finding-{number}" if number <= cards else "")
-            rows.setdefault(finding.artifact, row)
-    for name, missing in _sought(findings).items():
-        rows.setdefault(name, _absent(missing))
+        artifact = artifact_of(findings, finding)
+        if artifact is not None:
+            link = f"finding-{number}" if number <= cards else ""
+            rows.setdefault(artifact, _found(title_of(findings, artifact), finding, link))
+    for artifact, missing in _not_found(findings).items():
+        rows.setdefault(artifact, _absent(title_of(findings, artifact), missing))
     for skipped in findings.skipped:
-        if skipped.detector in explain.ARTIFACTS:
-            rows.setdefault(skipped.detector, _untested(skipped))
-    left = len(rows) - MAX_ROWS
-    return ArtifactSection(
-        tuple(rows.values())[:MAX_ROWS],
-        f"{wording.plural(left, 'more row')} in findings.json." if left > 0 else "",
-    )
+        if is_artifact(findings, skipped.detector):
+            title = title_of(findings, skipped.detector)
+            rows.setdefault(skipped.detector, _untested(title, skipped))
+    return ArtifactSection(tuple(rows.values())[:MAX_ROWS], _note(findings, len(rows) - MAX_ROWS))
 
 
-def _sought(findings: Findings) -> dict[str, list[NotFound]]:
+def _note(findings: Findings, left: int) -> str:
+    notes = []
+    if left > 0:
+        notes.append(f"{wording.plural(left, 'more row')} in findings.json.")
+    if not findings.detectors:
+        notes.append(
+            "This audit does not say which of its detectors look for artifacts, so only those that "
+            "were found are listed."
+        )
+    return " ".join(notes)
+
+
+def _not_found(findings: Findings) -> dict[str, list[NotFound]]:
     """Return artifact -> all tests that did not find it."""
-    sought: dict[str, list[NotFound]] = {}
+    tests: dict[str, list[NotFound]] = {}
     for missing in findings.not_found:
-        if missing.artifact.split(".")[0] not in explain.NO_ARTIFACTS:
-            sought.setdefault(missing.artifact, []).append(missing)
-    return sought
+        if is_artifact(findings, missing.artifact):
+            tests.setdefault(missing.artifact, []).append(missing)
+    return tests
 
 
-def _found(finding: Finding, link: str) -> ArtifactRow:
-    assert finding.artifact is not None
+def _found(title: str, finding: Finding, link: str) -> ArtifactRow:
     tested = [e for e in finding.evidence if e.rung is Rung.OPPORTUNITY]
     bare = ArtifactRow(
-        artifact=wording.sentence(wording.human(finding.artifact)),
+        artifact=title,
         link=link,
         state="found",
-        outcome=f"{finding.severity.value}: {explain.RUNGS[finding.rung]}",
+        outcome=f"{finding.severity.value}: {terms.RUNGS[finding.rung]}",
         opportunity=wording.DASH,
         interval="",
         measured="",
@@ -126,11 +138,11 @@ def _association(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _absent(missing: Sequence[NotFound]) -> ArtifactRow:
+def _absent(title: str, missing: Sequence[NotFound]) -> ArtifactRow:
     first, *further = missing
     more = f" {wording.plural(len(further), 'further test')} saw nothing." if further else ""
     return ArtifactRow(
-        artifact=wording.sentence(wording.human(first.artifact)),
+        artifact=title,
         link="",
         state="absent",
         outcome=f"{_first_clause(first.statement)}.{more}",
@@ -166,9 +178,9 @@ def _least(missing: Sequence[NotFound]) -> tuple[Least, ...]:
     )
 
 
-def _untested(skipped: Skipped) -> ArtifactRow:
+def _untested(title: str, skipped: Skipped) -> ArtifactRow:
     return ArtifactRow(
-        artifact=wording.sentence(wording.human(skipped.detector)),
+        artifact=title,
         link="",
         state="untested",
         outcome=skipped.reason,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melaudit.findings import Evidence, Finding, Rung, Severity, Table
-from melaudit.reports import explain, scales
+from melaudit.reports import scales
 from melaudit.reports.interface import Edit, Record
 from melaudit.reports.page import charts
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.ladder import Step, ladder
 from melaudit.reports.page.sections.tiles import Tiles, tiles
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
 
 EXAMPLES = {Severity.CRITICAL: 10, Severity.HIGH: 10, Severity.MEDIUM: 5}
 FEWER_EXAMPLES = 3
@@ -155,7 +156,7 @@ def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
                 f.title,
                 f.statement,
                 f.severity.value,
-                explain.RUNGS[f.rung],
+                terms.RUNGS[f.rung],
                 wording.count(len(f.images)),
             )
             for f in rest
@@ -180,8 +181,8 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         id=finding.id,
         title=finding.title,
         severity=finding.severity.value,
-        advice=explain.SEVERITIES[finding.severity],
-        reached=explain.RUNGS[finding.rung],
+        advice=terms.SEVERITIES[finding.severity],
+        reached=terms.RUNGS[finding.rung],
         confidence=wording.percent(finding.confidence),
         classes=tuple(wording.name(c) for c in finding.classes),
         claim=wording.bound(finding.statement),

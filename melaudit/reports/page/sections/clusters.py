@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from melaudit.findings import Cluster, Findings, Suppression
-from melaudit.reports import explain
 from melaudit.reports.interface import Record
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.apart import Apart, apart_from_clusters
 from melaudit.reports.page.sections.concepts import DetailView, anchor, detail_view
 from melaudit.reports.page.sections.tiles import Tiles, plate_id, tiles
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 MAX_CARDS = 4
 MAX_ROWS = 40
@@ -109,9 +110,9 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
         ordinary=cards[told:],
         ordinary_title=f"{wording.plural(len(cards) - told, 'cluster')} of ordinary looks",
         parts=tuple(
-            (wording.sentence(wording.human(p)), explain.PARTS[p])
+            (wording.sentence(wording.human(p)), terms.COMPONENTS[p])
             for p in parts
-            if p in explain.PARTS
+            if p in terms.COMPONENTS
         ),
         rows=tuple(_row(k, c) for k, c in enumerate(every[:MAX_ROWS])),
         note=f"{wording.plural(left, 'more cluster')} in findings.json." if left > 0 else "",
@@ -161,9 +162,9 @@ def _card(
         errors=_errors(cluster, others),
         border=_against(border, _weighted([(c.n, c.border_share) for c in others])),
         outside=_outside(cluster, others),
-        seen=", ".join(explain.VIEWS.get(view, view) for view in cluster.views),
+        seen=", ".join(terms.VIEWS.get(view, view) for view in cluster.views),
         steady=_steady(cluster),
-        artifacts=_artifacts(cluster, others),
+        artifacts=_artifacts(cluster, others, record.findings),
         channels=_channels(cluster, record if maps else None),
         carried=_carried(cluster.suppression),
         mean_map=plate_id(plate),
@@ -210,7 +211,7 @@ def _mix(class_mix: Mapping[str, int]) -> tuple[Bar, ...]:
     )
 
 
-def _artifacts(cluster: Cluster, others: Sequence[Cluster]) -> tuple[Bar, ...]:
+def _artifacts(cluster: Cluster, others: Sequence[Cluster], findings: Findings) -> tuple[Bar, ...]:
     """Return the artifacts of a cluster, those most in excess over the other clusters first."""
     rows = []
     for name, share in cluster.artifacts.items():
@@ -219,9 +220,7 @@ def _artifacts(cluster: Cluster, others: Sequence[Cluster]) -> tuple[Bar, ...]:
         elsewhere = _weighted([(c.n, c.artifacts.get(name, 0.0)) for c in others])
         excess = share - (elsewhere or 0.0)
         note = "" if elsewhere is None else f"{wording.percent(elsewhere)} elsewhere"
-        bar = Bar(
-            wording.sentence(wording.human(name)), _length(share), wording.percent(share), note
-        )
+        bar = Bar(title_of(findings, name), _length(share), wording.percent(share), note)
         rows.append((-excess, name, bar))
     return tuple(bar for _, _, bar in sorted(rows, key=lambda row: row[:2])[:5])
 

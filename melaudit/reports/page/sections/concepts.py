@@ -129,7 +129,7 @@ def concepts(record: Record, plates: Plates, *, maps: bool) -> ConceptSection:
     return ConceptSection(
         _cards(record, plates) if maps else (),
         tuple(s for s in shown if s is not None),
-        tuple(check_row(c) for c in own),
+        tuple(check_row(c, record.findings) for c in own),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melaudit.findings import Finding, Rung
-from melaudit.reports import explain
+from melaudit.wording import terms
 
 
 @dataclass(frozen=True)
@@ -32,4 +32,4 @@ def step(finding: Finding, rung: Rung) -> Step:
         state = "reached"
     else:
         state = "open" if tested else "untested"
-    return Step(rung.value, explain.RUNGS[rung], state, explain.STATES[state])
+    return Step(rung.value, terms.RUNGS[rung], state, terms.STATES[state])

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit.findings import Findings, Trust
-from melaudit.reports import explain, scales
+from melaudit.reports import scales
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 MAX_ROWS = 60
 
@@ -65,7 +67,7 @@ def not_found(findings: Findings) -> tuple[tuple[NotFoundRow, ...], str]:
     """Return what was looked for in vain, and a note on what is not listed."""
     rows = tuple(
         NotFoundRow(
-            wording.sentence(wording.human(n.artifact)),
+            title_of(findings, n.artifact),
             wording.count(n.n),
             scales.plain(n.effect),
             scales.written(n.effect, n.minimum_detectable_effect),
@@ -98,10 +100,7 @@ def inputs(findings: Findings) -> InputsSection:
         wording.count(findings.inputs.read),
         _reasons(findings.inputs.skipped),
         _reasons(findings.inputs.flagged),
-        tuple(
-            (wording.sentence(wording.human(s.detector)), s.reason)
-            for s in findings.skipped[:MAX_ROWS]
-        ),
+        tuple((title_of(findings, s.detector), s.reason) for s in findings.skipped[:MAX_ROWS]),
     )
 
 
@@ -123,7 +122,7 @@ def does_not_show(findings: Findings) -> tuple[str, ...]:
     if findings.skipped:
         names = ", ".join(wording.human(s.detector) for s in findings.skipped[:8])
         own.append(f"Anything about what could not be tested here: {names}.")
-    return (*own, *explain.ALWAYS)
+    return (*own, *terms.NEVER_SHOWN)
 
 
 def provenance(findings: Findings) -> ProvenanceSection:

@@ -14,6 +14,7 @@ from melaudit.findings import (
 )
 from melaudit.reports.page import charts
 from melaudit.wording import figures as wording
+from melaudit.wording.detectors import title_of
 
 MAX_CONFUSION = 12
 MAX_CLASSES = 40
@@ -21,12 +22,6 @@ MAX_SLICES = 40
 MAX_COLUMNS = 6
 MAX_GROUPS = 12
 """Rows of one column: the lowest figures are shown where there are more."""
-OVERALL = {
-    "brightness": "unusual brightness",
-    "jpeg_quality": "low JPEG quality",
-    "picture_size": "unusual picture size",
-}
-"""Properties that every image has, in words for those that are told apart by them."""
 SHADES = 5
 """Steps of shading in the confusion table."""
 
@@ -49,7 +44,7 @@ class SliceRow:
 
     label: str
     part: str
-    """"with dark ring", "without dark ring"; or the group of a column."""
+    """"Black ring of the dermatoscope: yes", or the group of a column."""
     n: str
     right: str
     interval: str
@@ -126,7 +121,7 @@ def performance(findings: Findings) -> PerformanceSection:
         confusion_note=""
         if square
         else f"The confusion table of {len(p.confusion)} classes is in findings.json.",
-        slices=tuple(_slice(s) for s in p.slices[:MAX_SLICES]),
+        slices=tuple(_slice(s, findings) for s in p.slices[:MAX_SLICES]),
         slices_note=f"{wording.plural(len(p.slices) - MAX_SLICES, 'more part')} in findings.json."
         if len(p.slices) > MAX_SLICES
         else "",
@@ -216,9 +211,8 @@ def _placed(groups: tuple[GroupPerformance, ...]) -> tuple[GroupPerformance, ...
     )
 
 
-def _slice(s: SlicePerformance) -> SliceRow:
-    artifact = OVERALL.get(s.artifact) or wording.human(s.artifact)
-    return _row(s, f"with {artifact}" if s.shown else f"without {artifact}")
+def _slice(s: SlicePerformance, findings: Findings) -> SliceRow:
+    return _row(s, f"{title_of(findings, s.artifact)}: {'yes' if s.shown else 'no'}")
 
 
 def _row(s: SlicePerformance | GroupPerformance, part: str) -> SliceRow:

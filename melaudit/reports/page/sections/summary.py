@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from melaudit.findings import CheckStatus, Finding, Findings, Severity, Trust
-from melaudit.reports import explain
 from melaudit.reports.page.sections.ladder import Step, ladder
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
+from melaudit.wording.detectors import title_of
 
 ROWS = 6
 """Findings that the first screen lists."""
@@ -80,7 +81,7 @@ def summary(findings: Findings) -> Summary:
     left = len(findings.findings) - len(listed)
     return Summary(
         kind=findings.verdict.value,
-        word=explain.VERDICTS[findings.verdict],
+        word=terms.VERDICTS[findings.verdict],
         headline=headline,
         long=len(headline) > HEADLINE,
         lead=wording.bound(lead),
@@ -101,7 +102,7 @@ def withheld(findings: Findings) -> tuple[tuple[str, str], ...]:
     if findings.explanations.status is not Trust.UNUSABLE:
         return ()
     return tuple(
-        (wording.sentence(wording.human(s.detector)), s.reason.removeprefix("withheld: "))
+        (title_of(findings, s.detector), s.reason.removeprefix("withheld: "))
         for s in findings.skipped
         if re.search(r"\bunusable\b|\bmaps?\b|\bexplanations?\b", s.reason, re.IGNORECASE)
     )

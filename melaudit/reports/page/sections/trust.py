@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit.findings import Check, CheckStatus, Findings, Trust
-from melaudit.reports import explain
 from melaudit.reports.interface import Record
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.summary import withheld
 from melaudit.reports.page.sections.tiles import Tile, tiles
 from melaudit.wording import figures as wording
+from melaudit.wording import terms
+from melaudit.wording.detectors import detector_of, title_of
 
 BROKEN_EXAMPLES = 3
 MAX_OPERATIONS = 40
@@ -69,10 +70,10 @@ def trust(record: Record, plates: Plates) -> TrustSection:
     return TrustSection(
         kind=explanations.status.value,
         word=wording.sentence(explanations.status.value),
-        meaning=explain.TRUST[explanations.status],
+        meaning=terms.TRUST[explanations.status],
         engine=explanations.engine,
         layer=explanations.layer,
-        rows=tuple(check_row(c) for c in _worst_first(findings)),
+        rows=tuple(check_row(c, findings) for c in _worst_first(findings)),
         withheld=withheld(findings),
         broken=samples.shown if samples else (),
         operations=tuple(
@@ -96,17 +97,20 @@ def _worst_first(findings: Findings) -> list[Check]:
     return sorted(findings.explanations.checks, key=lambda c: order[c.status])
 
 
-def check_row(check: Check) -> CheckRow:
-    """Return a check as a row."""
-    question = explain.CHECKS.get(check.id)
+def check_row(check: Check, findings: Findings) -> CheckRow:
+    """Return a check as a row, with the question that its detector asks.
+
+    A check without a question is shown by its title, and by its id where it has none.
+    """
+    detector = detector_of(findings, check.id)
     return CheckRow(
-        asks=question.asks if question else wording.sentence(wording.human(check.id)),
+        asks=(detector.asks if detector else "") or title_of(findings, check.id),
         statement=check.statement,
         figure=wording.figure(check.value),
         threshold=wording.figure(check.threshold),
-        why=question.why if question else "",
+        why=detector.why if detector else "",
         kind=check.status.value,
-        word=explain.OUTCOMES[check.status],
+        word=terms.OUTCOMES[check.status],
     )
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from melaudit.findings import NotFound, Skipped
+import pytest
+
+from melaudit.findings import DetectorInfo, Findings, NotFound, Skipped, Subject
 from melaudit.reports.interface import Record
 from melaudit.reports.page.page import Page
 from melaudit.reports.page.sections.artifacts import Least, artifacts
@@ -12,10 +14,10 @@ def test_every_artifact_that_was_looked_for_has_a_row(pages: dict[str, Page]) ->
     rows = pages["ring"].artifacts.rows
 
     assert [(r.artifact, r.state) for r in rows] == [
-        ("Dark ring", "found"),
-        ("Ruler", "absent"),
-        ("Ink", "absent"),
-        ("Text", "untested"),
+        ("Black ring of the dermatoscope", "found"),
+        ("Ruler or scale", "absent"),
+        ("Surgical marker ink", "absent"),
+        ("Lettering in the picture", "untested"),
     ]
 
 
@@ -44,6 +46,7 @@ def test_all_tests_of_an_absent_artifact_share_a_row_and_what_is_none_has_no_row
         NotFound("hair", 32, 0.2, "change", "Taken out: nothing."),
         NotFound("property_label.colour", 240, 0.65, "area", "No class stands out."),
         NotFound("near_duplicates", 240, None, "", "None."),
+        NotFound("clusters.benign", 240, None, "", "None."),
     )
 
     (row,) = artifacts(replace(records["ring"].findings, findings=(), not_found=told), 0).rows[:-1]
@@ -66,6 +69,88 @@ def test_an_artifact_has_one_row_and_what_was_found_of_it_comes_first(
     (row,) = artifacts(twice, 3).rows
 
     assert (row.state, row.link) == ("found", "finding-1")
+
+
+def with_detector(findings: Findings, subject: Subject) -> Findings:
+    """Return findings of a run in which a third party's detector took part."""
+    detector = DetectorInfo("clinic_stamp", "Stamp of the clinic", subject, "", "")
+    return replace(findings, detectors=(*findings.detectors, detector))
+
+
+@pytest.mark.parametrize(
+    ("state", "named"),
+    [("found", "clinic_stamp"), ("found", None), ("absent", ""), ("untested", "")],
+)
+def test_a_third_partys_artifact_has_a_row_whatever_came_of_it(
+    records: dict[str, Record], state: str, named: str | None
+) -> None:
+    findings = with_detector(records["ring"].findings, Subject.ARTIFACT)
+    finding = replace(
+        findings.findings[0], id="clinic_stamp", detector="clinic_stamp", artifact=named
+    )
+    told = replace(
+        findings,
+        findings=(finding,) if state == "found" else (),
+        not_found=(NotFound("clinic_stamp", 9, None, "", "No."),) if state == "absent" else (),
+        skipped=(Skipped("clinic_stamp", "too few"),) if state == "untested" else (),
+    )
+
+    (row,) = artifacts(told, 1).rows
+
+    assert (row.artifact, row.state) == ("Stamp of the clinic", state)
+
+
+def test_a_third_partys_detector_of_anything_else_has_no_row(records: dict[str, Record]) -> None:
+    findings = with_detector(records["ring"].findings, Subject.MODEL)
+    finding = replace(findings.findings[0], detector="clinic_stamp", artifact="something")
+    told = replace(
+        findings,
+        findings=(finding, replace(finding, artifact=None)),
+        not_found=(
+            NotFound("clinic_stamp", 9, None, "", "No."),
+            NotFound("clinic_stamp.left", 9, None, "", "No."),
+        ),
+        skipped=(Skipped("clinic_stamp", "too few"),),
+    )
+
+    assert artifacts(told, 1).rows == ()
+
+
+def test_another_detectors_finding_about_a_known_artifact_is_in_its_row(
+    records: dict[str, Record],
+) -> None:
+    findings = with_detector(records["ring"].findings, Subject.MODEL)
+    finding = replace(findings.findings[0], detector="clinic_stamp", artifact="ruler")
+
+    row = artifacts(replace(findings, findings=(finding,)), 1).rows[0]
+
+    assert (row.artifact, row.state) == ("Ruler or scale", "found")
+
+
+def test_several_results_of_one_detector_of_artifacts_are_told_apart(
+    records: dict[str, Record],
+) -> None:
+    findings = with_detector(records["ring"].findings, Subject.ARTIFACT)
+    told = replace(
+        findings,
+        findings=(),
+        not_found=(NotFound("clinic_stamp.blue_ink", 9, None, "", "No."),),
+        skipped=(Skipped("clinic_stamp.red", "too few"),),
+    )
+
+    assert [r.artifact for r in artifacts(told, 1).rows] == [
+        "Stamp of the clinic: blue ink",
+        "Stamp of the clinic: red",
+    ]
+
+
+def test_an_audit_that_lists_no_detectors_shows_the_artifacts_that_were_found(
+    records: dict[str, Record],
+) -> None:
+    section = artifacts(replace(records["ring"].findings, detectors=()), 1)
+
+    assert [(r.artifact, r.state) for r in section.rows] == [("Dark ring", "found")]
+    assert "does not say which of its detectors look for artifacts" in section.note
 
 
 def test_a_finding_without_an_opportunity_has_a_dash(records: dict[str, Record]) -> None:

@@ -1,0 +1,97 @@
+"""The glossary of the report; the same for every run."""
+
+from __future__ import annotations
+
+GLOSSARY = (
+    (
+        "Artifact",
+        "Something in the picture that is not the lesion: a ring, a ruler, ink, hair, a bubble.",
+    ),
+    (
+        "Shortcut",
+        "A feature that goes with the label in these data but not for a medical reason, and by "
+        "which the model decides.",
+    ),
+    (
+        "Rung",
+        "A step of the ladder of evidence: opportunity (the data allow it), attention (the model "
+        "looks there), dependence (the model uses it), harm (it costs). A claim is worded by the "
+        "highest rung that was reached.",
+    ),
+    (
+        "Placebo",
+        "A change to the picture of the same size and place but without the artifact's look. An "
+        "effect counts only as far as it exceeds the placebo's.",
+    ),
+    (
+        "Relevance",
+        "The share of the model's output that is put down to a place in the picture. Positive "
+        "relevance speaks for the explained class, negative against it.",
+    ),
+    (
+        "LRP",
+        "Layer-wise relevance propagation: the output is handed back layer by layer, in "
+        "proportion to what each unit contributed, until it reaches the pixels.",
+    ),
+    (
+        "Concept, channel",
+        "A channel is one of the model's internal pictures. What makes it respond is called its "
+        "concept; channels of a late layer answer to ring, pigment, skin and the like.",
+    ),
+    (
+        "CRP",
+        "Concept relevance propagation: LRP that follows one channel at a time, so that a map "
+        "shows where that channel's contribution comes from.",
+    ),
+    (
+        "Grad-CAM",
+        "An older method: the maps of a late layer, weighted by how much each raises the output. "
+        "Coarse, and shows only what speaks for the class; a second opinion.",
+    ),
+    (
+        "Agreement",
+        "Rank correlation of two maps, each reduced to what speaks for the class and averaged on "
+        "the coarser one's grid: 1 alike, 0 unrelated.",
+    ),
+    (
+        "Conservation",
+        "What is handed back must add up to the output: nothing gained, nothing lost beyond what "
+        "biases are known to absorb.",
+    ),
+    (
+        "95 % interval",
+        "Values that agree with the data; a method that gives such intervals misses the truth in "
+        "one of twenty cases.",
+    ),
+    (
+        "p, q",
+        "p: how often chance alone would give a result at least this strong. q: p after allowing "
+        "for everything that this run tested; among results with q below 0.05, about one in twenty "
+        "is expected to be false.",
+    ),
+    (
+        "Odds ratio",
+        "How many times higher the odds of the label are with the artifact than without; "
+        "1 means no association.",
+    ),
+    (
+        "Minimum detectable effect",
+        "The smallest effect that this many images would have shown. Smaller ones may exist.",
+    ),
+    (
+        "Suspicion",
+        "Sum of named parts, 1 at most, that says how much a cluster looks like a shortcut; a "
+        "reason to look, not a finding.",
+    ),
+    (
+        "Recall, precision",
+        "Recall: of the images of a class, the share the model calls so (for malignant: "
+        "sensitivity). Precision: of the images it calls so, the share that are.",
+    ),
+    (
+        "AUC",
+        "The chance that a random positive image gets a higher score than a random negative one; "
+        "0.5 is guessing.",
+    ),
+)
+"""(term, explanation)."""
