@@ -10,17 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
 from melaudit.relevance.dataflow.calls import Call, tensors
-from melaudit.relevance.dataflow.operations import unknown
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.flow import Flow
 
 
 @contextmanager
@@ -44,7 +41,8 @@ def seen_through(flow: Flow) -> Iterator[None]:
         # It detaches, or calls what is not torch: its own gradient is all there is.
         function: Callable[..., Any] = original.__get__(None, cls)
         with torch._C.DisableTorchFunction():
-            return unknown(flow, Call(function, cls.__name__, args, kwargs, signals), *args)
+            call = Call(function, cls.__name__, args, kwargs, signals)
+            return flow.operations.unknown(flow, call, *args)
 
     Function.apply = classmethod(apply)
     try:

@@ -24,6 +24,7 @@ from melaudit.relevance.arithmetic import exact, fast
 from melaudit.relevance.dataflow.custom_functions import seen_through
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.linear_maps import Kernels
+from melaudit.relevance.dataflow.operations import OPERATIONS
 from melaudit.relevance.dataflow.passes import Pass
 from melaudit.relevance.dataflow.rulebook import Rulebook
 from melaudit.relevance.interface import Attribution
@@ -135,7 +136,7 @@ class DataflowEngine:
         assert self._restore is not None, "the engine is entered before use"
         for layer in layers:
             find_layer(self.model, layer)
-        flow = Flow(self._rulebook, self._kernels, fast(x))
+        flow = Flow(OPERATIONS, self._rulebook, self._kernels, fast(x))
         with self._watched(flow, layers), torch.enable_grad():
             image = flow.input()
             with flow, seen_through(flow):
