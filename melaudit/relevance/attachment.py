@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from melaudit.errors import RelevanceError
-from melaudit.relevance.arithmetic import exact
 from melaudit.relevance.interface import Engine
 from melaudit.relevance.model.acceptance import check_logits, model_errors
 from melaudit.relevance.model.intact import remember_hooks, remember_state
 from melaudit.relevance.model.outputs import find_logits
+from melaudit.relevance.switches import exact
 
 
 class Attachment:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from melaudit.relevance.arithmetic import exact
 from melaudit.relevance.batches import Chunks
 from melaudit.relevance.model.acceptance import accepted, explainable, model_errors
 from melaudit.relevance.model.intact import remember_state
@@ -16,6 +15,7 @@ from melaudit.relevance.model.layer_outputs import features, layer_output, takin
 from melaudit.relevance.model.layers import detail_layers
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.model.suppression import suppressed
+from melaudit.relevance.switches import exact
 
 
 class Forward:

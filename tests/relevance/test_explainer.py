@@ -13,7 +13,6 @@ from zennit.composites import EpsilonPlus
 from melaudit.errors import ConfigurationError, RelevanceError
 from melaudit.relevance import Attribution, Explainer
 from melaudit.relevance import explainer as explainer_module
-from melaudit.relevance.arithmetic import exact
 from melaudit.relevance.batches import Chunks, join
 from melaudit.relevance.engines.choice import choose_engine
 from melaudit.relevance.engines.composites import NAMES, find_composite
@@ -351,20 +350,3 @@ def test_joined_chunks_keep_what_was_absorbed() -> None:
     assert both.target is None
     unknown = join([a, replace(b, absorbed=None, absorbed_by={})])
     assert unknown.absorbed is None and unknown.absorbed_by == {}
-
-
-def test_tf32_is_off_meanwhile_and_the_switches_are_put_back() -> None:
-    backends = torch.backends
-    operations = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)  # type: ignore[attr-defined]
-
-    def state() -> list[object]:
-        return [
-            *(operation.fp32_precision for operation in operations),
-            backends.cudnn.allow_tf32,
-            backends.cuda.matmul.allow_tf32,
-        ]
-
-    before = state()
-    with exact():
-        assert state() == ["ieee", "ieee", "ieee", False, False]
-    assert state() == before

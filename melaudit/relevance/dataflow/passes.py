@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from melaudit.errors import RelevanceError
-from melaudit.relevance.arithmetic import exact
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.steps import nonzero
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.outputs import predictions, start_relevance
 from melaudit.relevance.places import sums_within
+from melaudit.relevance.switches import exact
 
 MAPS_AT_ONCE = 32
 """Maps, counted over all images, made in one backward pass: more cost memory and gain nothing."""
