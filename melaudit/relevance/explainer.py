@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zennit.core import Composite
 
 from melaudit.errors import RelevanceError
+from melaudit.logits import predictions
 from melaudit.relevance import gradcam
 from melaudit.relevance.attachment import Attachment
 from melaudit.relevance.attention import Attention, Source, attention
@@ -32,7 +33,7 @@ from melaudit.relevance.model.intact import copied
 from melaudit.relevance.model.layer_outputs import taking
 from melaudit.relevance.model.layers import channels as count_channels
 from melaudit.relevance.model.layers import concept_layer, find_layer
-from melaudit.relevance.model.outputs import find_logits, predictions
+from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.model.randomisation import cascade
 from melaudit.relevance.places import Places, both_sides
 
