@@ -172,7 +172,8 @@ def _mark(
     result = None
     if len(own) >= FEWEST_BEARING and len(others) >= FEWEST_OTHERS:
         masks = np.repeat(place.mask.reshape(1, -1).astype(np.float64), len(own), 0)
-        stratum = Stratum(masks, _maps(measurements, own), _maps(measurements, others))
+        maps = measurements.absolute_shares
+        stratum = Stratum(masks, maps(own), maps(others))
         result = excess([stratum], measurements.seed)
     p = 1.0 if result is None else min(1.0, (result.difference.p_value or 0.0) * tried)
     count = int(bears[rows].sum())
@@ -181,13 +182,6 @@ def _mark(
 
 def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
-
-
-def _maps(measurements: Measurements, rows: Rows) -> NDArray[np.float64]:
-    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
-    absolute = (positive[rows].astype(np.float64) + negative[rows]).reshape(len(rows), -1)
-    out: NDArray[np.float64] = absolute / np.maximum(absolute.sum(1, keepdims=True), 1e-12)
-    return out
 
 
 def _counted(mark: Mark, name: str) -> str:
@@ -246,7 +240,7 @@ def _finding(identity: str, measurements: Measurements, mark: Mark, number: int)
         tables += association.tables(bears, labels, predictions, classes, f"structure {where}")
     reached = {e.rung for e in chain if e.reached}
     rows = np.flatnonzero(mark.bears & (measurements.targets == mark.kind))
-    share = _maps(measurements, rows)[:, mark.place.mask.reshape(-1)].sum(1)
+    share = measurements.absolute_shares(rows)[:, mark.place.mask.reshape(-1)].sum(1)
     place = where.removeprefix("at the ").removeprefix("in the ").replace(" ", "_")
     return Finding(
         id=f"{identity}.{place}" if number == 0 else f"{identity}.{place}_{number + 1}",
