@@ -218,7 +218,7 @@ def measured(
         seed=0,
     )
     assert dataset.ids == ids
-    laboratory = Laboratory(explainer, plan.layer, preprocessing, device, 32, dataset, ids)
+    laboratory = Laboratory(explainer.forward, plan.layer, preprocessing, device, 32, dataset, ids)
     return table, laboratory, words
 
 

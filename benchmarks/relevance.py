@@ -34,11 +34,11 @@ import torchvision
 from torch import Tensor, nn
 
 from benchmarks.architectures import randomise_norms
-from melaudit.relevance.arithmetic import exact
 from melaudit.relevance.dataflow.engine import DataflowEngine
 from melaudit.relevance.engines.composites import NAMES, find_composite
 from melaudit.relevance.engines.zennit import ZennitEngine
 from melaudit.relevance.model.layers import channels, concept_layer
+from melaudit.relevance.switches import exact
 
 Task = Callable[[], object]
 _CPU_TIME = False

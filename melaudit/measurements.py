@@ -17,6 +17,9 @@ Array = NDArray[Any]
 GRID = 32
 """Side of the low-resolution maps and masks kept for every image (divides 128, 224, 256, 384)."""
 
+EMPTY_MAP = 1e-12
+"""Keeps the sum of a map that is zero everywhere from dividing by zero; others sum to about 1."""
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -120,3 +123,17 @@ class Measurements:
         Raises KeyError for a name that nothing measured.
         """
         return self.columns(name)
+
+    def absolute_shares(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the maps of some images, (m, GRID * GRID), without their signs.
+
+        Each value is the cell's share of the map's absolute relevance: a map sums to 1. Maps that
+        are zero everywhere stay zero.
+        """
+        positive, negative = self["relevance.positive"], self["relevance.negative"]
+        absolute = (positive[rows].astype(np.float64) + negative[rows]).reshape(len(rows), -1)
+        # Maps are kept in half precision, so that their sums are only about 1.
+        shares: NDArray[np.float64] = absolute / np.maximum(
+            absolute.sum(1, keepdims=True), EMPTY_MAP
+        )
+        return shares

@@ -18,10 +18,11 @@ from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import load
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
 from melaudit.images.imagefile import read_image
+from melaudit.logits import predictions
 from melaudit.relevance import Explainer
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import SUMS_TO_ONE, Attention
-from melaudit.relevance.model.outputs import predictions, probabilities
+from melaudit.relevance.model.outputs import probabilities
 from melaudit.reports.page.panel import Tile, panel
 from melaudit.wording.sentences import percent
 

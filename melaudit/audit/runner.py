@@ -177,7 +177,7 @@ def _store(configuration: Configuration, prepared: Prepared, plan: Sweep) -> Sto
 
 def _laboratory(prepared: Prepared, plan: Sweep, ids: Sequence[str]) -> Laboratory:
     return Laboratory(
-        explainer=plan.explainer,
+        forward=plan.explainer.forward,
         layer=plan.layer,
         preprocessing=plan.preprocessing,
         device=plan.device,

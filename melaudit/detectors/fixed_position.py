@@ -174,7 +174,8 @@ def _mark(
     result = None
     if len(own) >= FEWEST_BEARING and len(others) >= FEWEST_OTHERS:
         masks = np.repeat(place.mask.reshape(1, -1).astype(np.float64), len(own), 0)
-        stratum = Stratum(masks, _maps(measurements, own), _maps(measurements, others))
+        maps = measurements.absolute_shares
+        stratum = Stratum(masks, maps(own), maps(others))
         result = excess([stratum], measurements.seed)
         result = replace(result, difference=bonferroni(result.difference, tried))
     count = int(bears[rows].sum())
@@ -197,13 +198,6 @@ def _ringless(measurements: Measurements) -> Rows:
 
 def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
-
-
-def _maps(measurements: Measurements, rows: Rows) -> NDArray[np.float64]:
-    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
-    absolute = (positive[rows].astype(np.float64) + negative[rows]).reshape(len(rows), -1)
-    out: NDArray[np.float64] = absolute / np.maximum(absolute.sum(1, keepdims=True), 1e-12)
-    return out
 
 
 def _counted(mark: Mark, name: str) -> str:
@@ -285,7 +279,7 @@ def _finding(identity: str, measurements: Measurements, mark: Mark, number: int)
             f"structure {where}",
         )
     rows = np.flatnonzero(mark.bears & (measurements.targets == mark.target))
-    share = _maps(measurements, rows)[:, mark.place.mask.reshape(-1)].sum(1)
+    share = measurements.absolute_shares(rows)[:, mark.place.mask.reshape(-1)].sum(1)
     place = where.removeprefix("at the ").removeprefix("in the ").replace(" ", "_")
     return finding(
         _evidence(measurements, mark),

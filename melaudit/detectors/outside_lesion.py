@@ -177,13 +177,7 @@ def _others(measurements: Measurements, rows: NDArray[np.intp]) -> Excess:
     dealt = rng.permutation(rows)
     own, others = dealt[: len(rows) // 2][:SHOWN], dealt[len(rows) // 2 :][:OTHERS]
     masks = measurements["outside_lesion.mask"][own].reshape(len(own), -1) / 255.0
-    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
-
-    def maps(chosen: NDArray[np.intp]) -> NDArray[np.float64]:
-        absolute = (positive[chosen].astype(np.float64) + negative[chosen]).reshape(len(chosen), -1)
-        out: NDArray[np.float64] = absolute / np.maximum(absolute.sum(1, keepdims=True), 1e-12)
-        return out
-
+    maps = measurements.absolute_shares
     return excess([Stratum(masks, maps(own), maps(others))], measurements.seed)
 
 

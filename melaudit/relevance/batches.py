@@ -1,4 +1,4 @@
-"""A batch too large for the device's memory is taken in parts."""
+"""A batch that is too large for the device's memory is taken in chunks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from melaudit.relevance.interface import Attribution
 T = TypeVar("T")
 
 
-class Parts:
+class Chunks:
     """Run something on all of a batch, or on as much at a time as fits, and remember how much."""
 
     def __init__(self) -> None:
         self.fits: int | None = None
-        """Images known to fit; None while everything did."""
+        """Images known to fit; None as long as every batch did."""
 
     def __call__(
         self, x: Tensor, target: Tensor | None, run: Callable[[Tensor, Tensor | None], T]
     ) -> list[T]:
-        """Return run(x, target), or its results on parts of x (N, ...) and target (N,), in order.
+        """Return run(x, target), or its results on chunks of x (N, ...) and target (N,), in order.
 
         Raises torch.OutOfMemoryError only when a single image does not fit.
         """
@@ -42,20 +42,29 @@ class Parts:
             torch.cuda.empty_cache()
 
 
-def join(parts: Sequence[Attribution]) -> Attribution:
-    """Put the attributions of a batch's parts together."""
-    first = parts[0]
-    if len(parts) == 1:
+def join(chunks: Sequence[Attribution]) -> Attribution:
+    """Return the attribution of a whole batch, given those of its chunks, at least one.
+
+    `attention` and `absorbed` are None where one chunk has none.
+    """
+    first = chunks[0]
+    if len(chunks) == 1:
         return first
-    unknown = tuple(dict.fromkeys(name for part in parts for name in part.unknown))
+    unknown = tuple(dict.fromkeys(name for chunk in chunks for name in chunk.unknown))
     joined: dict[str, Any] = {"unknown": unknown}
     for name in ("logits", "start", "maps", "absorbed", "target", "attention"):
-        values = [getattr(part, name) for part in parts]
+        values = [getattr(chunk, name) for chunk in chunks]
         known = all(value is not None for value in values)
         joined[name] = torch.cat(values) if known else None
     for name in ("concepts", "peaks", "outputs"):
         joined[name] = {
-            layer: torch.cat([getattr(part, name)[layer] for part in parts])
+            layer: torch.cat([getattr(chunk, name)[layer] for chunk in chunks])
             for layer in getattr(first, name)
         }
+    # A model may run other layers on other images: what did not run absorbed nothing.
+    absorbing = dict.fromkeys(layer for chunk in chunks for layer in chunk.absorbed_by)
+    joined["absorbed_by"] = {
+        layer: torch.cat([c.absorbed_by.get(layer, torch.zeros_like(c.start)) for c in chunks])
+        for layer in (absorbing if joined["absorbed"] is not None else ())
+    }
     return Attribution(**joined)

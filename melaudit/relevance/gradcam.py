@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from melaudit.errors import RelevanceError
+from melaudit.logits import predictions
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import find_layer, first_tensor
-from melaudit.relevance.model.outputs import find_logits, predictions, start_relevance
+from melaudit.relevance.model.outputs import find_logits, start_relevance
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control |
     if len(free) < 4 * FEWEST_TRIALS or len(masked) < FEWEST:
         return None
     masks = table[f"{name}.mask"][masked].reshape(len(masked), -1) / 255.0
-    maps = _maps(table, free)
+    maps = table.absolute_shares(free)
     rng = np.random.default_rng(table.seed)
     alarms = 0
     for draw in range(DRAWS):
@@ -189,13 +189,6 @@ def _negative(identity: str, title: str, alarms: int, done: str) -> Control:
         n=DRAWS,
         passed=passed,
     )
-
-
-def _maps(table: Measurements, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    absolute = table["relevance.positive"][rows].astype(np.float64)
-    absolute = (absolute + table["relevance.negative"][rows]).reshape(len(rows), -1)
-    out: NDArray[np.float64] = absolute / np.maximum(absolute.sum(1, keepdims=True), 1e-12)
-    return out
 
 
 def _has_masks(table: Measurements, name: str) -> bool:

@@ -18,7 +18,7 @@ from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import read_image, shrink
 from melaudit.images.knowledge import Knowledge
 from melaudit.images.preprocessing import Preprocessing
-from melaudit.relevance import Explainer
+from melaudit.relevance.forward import Forward
 
 VIEW = 512
 """Longer side of the pictures that are edited, in pixels."""
@@ -52,7 +52,7 @@ class Laboratory:
 
     def __init__(
         self,
-        explainer: Explainer,
+        forward: Forward,
         layer: str,
         preprocessing: Preprocessing,
         device: torch.device,
@@ -61,7 +61,7 @@ class Laboratory:
         ids: Sequence[str],
         knowledge: Knowledge | None = None,
     ) -> None:
-        self._explainer, self._layer = explainer, layer
+        self._forward, self._layer = forward, layer
         self._preprocessing, self._device, self._size = preprocessing, device, batch_size
         row_of = {identity: row for row, identity in enumerate(dataset.ids)}
         self._rows = [row_of[identity] for identity in ids]
@@ -99,19 +99,19 @@ class Laboratory:
         x = torch.stack([self._preprocessing.apply(picture) for picture in pictures])
         x = x.to(self._device)
         if self._layer:
-            logits, means = self._explainer.features(x, self._layer)
+            logits, means = self._forward.features(x, self._layer)
         else:  # a model without channels has no features to measure distances in
-            logits = self._explainer.logits(x)
+            logits = self._forward.logits(x)
             means = logits[:, :0]
         return Seen(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
 
     def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return what the model says of the images as they are, (m, K)."""
-        return np.concatenate([_numbers(self._explainer.logits(x)) for x in self._inputs(rows)])
+        return np.concatenate([_numbers(self._forward.logits(x)) for x in self._inputs(rows)])
 
     def mean_map(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Return what the concept layer gives on the mean of the images, (channels, ...)."""
-        parts = [(len(x), self._explainer.mean_map(x, self._layer)) for x in self._inputs(rows)]
+        parts = [(len(x), self._forward.mean_map(x, self._layer)) for x in self._inputs(rows)]
         total = torch.stack([n * mean for n, mean in parts]).sum(0)
         return total / sum(n for n, _ in parts)
 
@@ -121,7 +121,7 @@ class Laboratory:
         """Return what the model says, (m, K), with channels of the concept layer set to values."""
         return np.concatenate(
             [
-                _numbers(self._explainer.suppressed(x, self._layer, channels, values))
+                _numbers(self._forward.suppressed(x, self._layer, channels, values))
                 for x in self._inputs(rows)
             ]
         )

@@ -19,11 +19,12 @@ from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Finding
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import read_image
+from melaudit.logits import predictions
 from melaudit.measurements import Measurements
 from melaudit.observer import Observer
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import choose_channels
-from melaudit.relevance.model.outputs import predictions, probabilities
+from melaudit.relevance.model.outputs import probabilities
 from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpinion
 
 PICTURE = 256

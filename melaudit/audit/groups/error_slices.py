@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from melaudit.audit.groups.embedding import CHUNK, fit
 from melaudit.audit.groups.enrichment import Bools, Enriched, enriched, traits
 from melaudit.findings import Skipped, Slice
+from melaudit.logits import per_class
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import clear, q_value, settle
 from melaudit.statistics.estimates import odds_ratio, proportion
@@ -61,10 +62,7 @@ def failing(measurements: Measurements) -> Failing | None:
 
 def margins(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return how far the first class leads the second (n,), in logits (n, K)."""
-    values = logits.astype(np.float64)
-    if values.shape[1] == 1:
-        return np.abs(values[:, 0])
-    ordered = np.partition(values, -2, axis=1)
+    ordered = np.partition(per_class(logits.astype(np.float64)), -2, axis=1)
     lead: NDArray[np.float64] = ordered[:, -1] - ordered[:, -2]
     return lead
 

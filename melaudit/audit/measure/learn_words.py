@@ -56,8 +56,8 @@ def _learned(
                 continue
             x = batch.inputs.to(plan.device)
             if not layers:
-                layers = plan.explainer.detail_layers(x, SIDES)
-            given = plan.explainer.outputs(x, list(layers.values()))
+                layers = plan.explainer.forward.detail_layers(x, SIDES)
+            given = plan.explainer.forward.outputs(x, list(layers.values()))
             for side, layer in layers.items():
                 found = descriptors(given[layer], side).flatten(0, 2)
                 places[side].append(found.cpu().numpy())

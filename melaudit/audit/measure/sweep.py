@@ -26,10 +26,10 @@ from melaudit.images.dataset import Dataset
 from melaudit.images.image_stream import ImageStream, Loaded
 from melaudit.images.knowledge import Knowledge, Shown
 from melaudit.images.preprocessing import Preprocessing
+from melaudit.logits import predictions
 from melaudit.measurements import Array
 from melaudit.observer import Observer
 from melaudit.relevance import Attribution, Explainer
-from melaudit.relevance.model.outputs import predictions
 
 FEW = 4
 """Images of a run on which the most expensive probes run."""

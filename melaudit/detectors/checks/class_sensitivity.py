@@ -33,6 +33,7 @@ import torch
 from melaudit.detectors.checks.grading import grade
 from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.logits import one_logit
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
@@ -58,7 +59,7 @@ class ClassSensitivity:
         n = len(batch.ids)
         cosine, opposed = np.full(n, np.nan), np.full(n, np.nan)
         rows = np.flatnonzero(batch.sampled)
-        if len(rows) and batch.logits.shape[1] > 1:
+        if len(rows) and not one_logit(batch.logits):
             logits, targets = batch.logits[rows], batch.targets[rows]
             others = least_likely(logits, targets)
             maps = batch.attributor.lrp(
@@ -71,7 +72,7 @@ class ClassSensitivity:
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Judge by the images whose logits have two signs, or failing those by the others."""
-        if measurements.logits.shape[1] == 1:
+        if one_logit(measurements.logits):
             reason = "the model has one logit, so the other class's map is this one negated"
             return [Skipped(self.id, reason)]
         cosine = measurements["class_sensitivity.cosine"]

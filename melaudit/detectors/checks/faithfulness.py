@@ -42,6 +42,7 @@ from torch import Tensor
 from melaudit.detectors.interface import Batch, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.logits import explained
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.estimates import mean
 from melaudit.wording.sentences import many
@@ -85,7 +86,7 @@ class Faithfulness:
                 logits = batch.attributor.logits(without(batch.inputs[i], cells, deletions))
             except MelauditError:  # the conclusion says if none was left
                 continue
-            left = target_logit(logits.double().cpu().numpy(), int(batch.targets[i]))
+            left = explained(logits.double().cpu().numpy(), int(batch.targets[i]))
             by_share = left.reshape(len(self.shares), 1 + self.draws)
             advantage[i] = (by_share[:, 1:].mean(1) - by_share[:, 0]).mean()
         return {"advantage": advantage}
@@ -99,9 +100,8 @@ class Faithfulness:
             reason = f"{many(n, 'image')} could be measured; the interval needs {self.fewest}"
             return [Skipped(self.id, reason)]
         each, targets = np.flatnonzero(known), measurements.targets[known]
-        logits = measurements.logits[each]
-        column = np.zeros(n, np.intp) if logits.shape[1] == 1 else targets
-        scale = float(np.median(np.abs(logits[np.arange(n), column].astype(np.float64))))
+        logits = explained(measurements.logits[each].astype(np.float64), targets)
+        scale = float(np.median(np.abs(logits)))
         if not np.isfinite(scale) or scale == 0:
             return [Skipped(self.id, "the logits are zero, so none can fall")]
         gain = mean(advantage[known] / scale, measurements.seed)
@@ -163,12 +163,3 @@ def without(x: Tensor, cells: NDArray[np.intp], deletions: Sequence[NDArray[np.i
     """Return copies (n, C, H, W) of x (C, H, W), in each some cells filled with x's mean colour."""
     gone = torch.from_numpy(np.stack([np.isin(cells, d) for d in deletions]))[:, None]
     return torch.where(gone.to(x.device), x.mean((1, 2), keepdim=True), x)
-
-
-def target_logit(logits: Array, target: int) -> Array:
-    """Return what speaks for the target in logits (n, K): (n,); a single logit speaks for 1."""
-    if logits.shape[1] == 1:
-        signed: Array = logits[:, 0] if target == 1 else -logits[:, 0]
-        return signed
-    column: Array = logits[:, target]
-    return column

@@ -145,7 +145,6 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
         return "the maps are unusable"
     if not measurements.skilled:
         return "the predictions do not follow the labels, so it tells nothing where the model looks"
-    positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
     present = measurements[f"{artifact}.present"].astype(bool)
     masks, signed = measurements[f"{artifact}.mask"], measurements[f"{artifact}.signed"]
     usable = np.isfinite(measurements[f"{artifact}.share"])
@@ -158,17 +157,13 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
         chosen = np.flatnonzero(rows)
         return chosen if len(chosen) <= most else np.sort(rng.choice(chosen, most, replace=False))
 
-    def maps(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        absolute = (positive[rows].astype(np.float64) + negative[rows]).reshape(len(rows), -1)
-        out: NDArray[np.float64] = absolute / np.maximum(absolute.sum(1, keepdims=True), 1e-12)
-        return out
-
     strata, kinds, numbers, nets = [], [], [], []
     for kind in range(len(measurements.classes)):
         of = (measurements.targets == kind) & usable
         own, others = some(of & present & inside, SHOWN), some(of & ~present, OTHERS)
         if len(own) >= FEWEST and len(others) >= FEWEST_OTHERS:
             mask = masks[own].reshape(len(own), -1) / 255.0
+            maps = measurements.absolute_shares
             strata.append(Stratum(mask, maps(own), maps(others)))
             kinds.append(kind)
             numbers.append((len(own), len(others)))

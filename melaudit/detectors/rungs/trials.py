@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from melaudit.logits import per_class, predictions
 from melaudit.measurements import Edit, Trials
 
 LEFT_ALONE = "left_alone"
@@ -22,10 +23,8 @@ Values = NDArray[np.float64]
 
 
 def log_odds(logits: Logits, kind: int) -> Values:
-    """Return the log-odds (m,) of a class from logits (m, K); one logit speaks for class 1."""
-    values = logits.astype(np.float64)
-    if values.shape[1] == 1:
-        return values[:, 0] if kind == 1 else -values[:, 0]
+    """Return the log-odds (m,) of a class from logits (m, K)."""
+    values = per_class(logits.astype(np.float64))
     others = np.delete(values, kind, axis=1)
     out: Values = values[:, kind] - logsumexp(others, axis=1)
     return out
@@ -33,9 +32,7 @@ def log_odds(logits: Logits, kind: int) -> Values:
 
 def called(logits: Logits | Values, kind: int) -> NDArray[np.bool_]:
     """Tell (m,) whether logits (m, K) decide for a class."""
-    chosen: NDArray[np.bool_] = logits.argmax(1) == kind
-    if logits.shape[1] == 1:
-        chosen = (logits[:, 0] > 0) == (kind == 1)
+    chosen: NDArray[np.bool_] = predictions(logits) == kind
     return chosen
 
 
@@ -44,11 +41,8 @@ def turned(logits: Logits, kind: int, shift: float) -> float:
 
     Moving the log-odds of a class by d is adding d to its logit, of logits (m, K).
     """
-    moved = logits.astype(np.float64)
-    if moved.shape[1] == 1:
-        moved = moved + (shift if kind == 1 else -shift)
-    else:
-        moved[:, kind] += shift
+    moved = per_class(logits.astype(np.float64))
+    moved[:, kind] += shift
     before, after = called(logits, kind), called(moved, kind)
     return float(after.mean() - before.mean())
 

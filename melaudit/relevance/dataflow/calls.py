@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,6 +14,22 @@ from torch.nn import functional
 
 Operation = Callable[..., Any]
 """What to do with a call: from the flow, the call and the call's own arguments, its result."""
+
+
+@dataclass(frozen=True)
+class OperationTable:
+    """What becomes of relevance at each torch operation, by canonical name."""
+
+    rules: Mapping[str, Operation]
+    unknown: Operation
+    """For an operation that is not in `rules`."""
+    descriptions: Mapping[str, str]
+    """What holds for an operation, in words for a reader."""
+    by_composite: frozenset[str]
+    """Operations for which the composite has the rules."""
+    passive: frozenset[str]
+    """Operations that no relevance passes through."""
+
 
 SAME = {
     "absolute": "abs",

@@ -1,56 +1,50 @@
 """Looking inside a model's own autograd Functions, as memory-saving activations are written.
 
 `Function.apply` is no torch function, so a mode does not see it, and its hand-written backward
-pass is a gradient, not a rule. But its forward pass is made of torch operations: run as plain
-code, each of them is seen and has its rule. While a model is watched, `apply` does that.
+pass is a gradient, not a rule. But its forward pass is made of torch operations. Run as plain
+code, each of them is seen and has its rule.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
 from melaudit.relevance.dataflow.calls import Call, tensors
-from melaudit.relevance.dataflow.operations import unknown
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.switches import applied_by
 
 
 @contextmanager
 def seen_through(flow: Flow) -> Iterator[None]:
     """Run the forward passes of custom Functions as plain code meanwhile, in this thread."""
-    original = vars(Function)["apply"]
-    thread = threading.get_ident()
 
-    def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
-        def own() -> Any:
-            return original.__get__(None, cls)(*args, **kwargs)
-
-        if threading.get_ident() != thread or cls.__module__.startswith(_OURS):
-            return own()
+    def handle(
+        cls: type[Function],
+        apply: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        if cls.__module__.startswith(_OURS):
+            return apply(*args, **kwargs)
         signals = [t for t in tensors((args, kwargs)) if flow.is_signal(t)]
         if not signals or not torch.is_grad_enabled():
-            return own()
+            return apply(*args, **kwargs)
         result = _inside(cls, args, kwargs)
         if any(t.requires_grad for t in tensors(result)):
             return result
         # It detaches, or calls what is not torch: its own gradient is all there is.
-        function: Callable[..., Any] = original.__get__(None, cls)
         with torch._C.DisableTorchFunction():
-            return unknown(flow, Call(function, cls.__name__, args, kwargs, signals), *args)
+            call = Call(apply, cls.__name__, args, kwargs, signals)
+            return flow.operations.unknown(flow, call, *args)
 
-    Function.apply = classmethod(apply)
-    try:
+    with applied_by(handle):
         yield
-    finally:
-        Function.apply = original
 
 
 _OURS = __name__.rpartition(".")[0]

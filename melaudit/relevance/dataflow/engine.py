@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -20,17 +20,19 @@ from torch.utils.hooks import RemovableHandle
 from zennit.core import Composite
 
 from melaudit.errors import RelevanceError
-from melaudit.relevance.arithmetic import exact, fast
 from melaudit.relevance.dataflow.custom_functions import seen_through
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.linear_maps import Kernels
+from melaudit.relevance.dataflow.operations import OPERATIONS
 from melaudit.relevance.dataflow.passes import Pass
 from melaudit.relevance.dataflow.rulebook import Rulebook
 from melaudit.relevance.interface import Attribution
+from melaudit.relevance.layout import fast
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import find_layer, first_tensor
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.places import sums_by_maps
+from melaudit.relevance.switches import eager, exact
 
 
 class DataflowEngine:
@@ -135,7 +137,7 @@ class DataflowEngine:
         assert self._restore is not None, "the engine is entered before use"
         for layer in layers:
             find_layer(self.model, layer)
-        flow = Flow(self._rulebook, self._kernels, fast(x))
+        flow = Flow(OPERATIONS, self._rulebook, self._kernels, fast(x))
         with self._watched(flow, layers), torch.enable_grad():
             image = flow.input()
             with flow, seen_through(flow):
@@ -157,7 +159,8 @@ class DataflowEngine:
         self._calls.clear()
         try:
             device = flow.leaf.device.type
-            with torch.autocast(device, enabled=False), exact(), _eager(self.model):
+            as_written = eager() if _compiled(self.model) else nullcontext()
+            with torch.autocast(device, enabled=False), exact(), as_written:
                 yield
         finally:
             self._flow, self._tapped = None, ()
@@ -188,9 +191,6 @@ class DataflowEngine:
             )
 
 
-def _eager(model: nn.Module) -> AbstractContextManager[object]:
-    """Run parts of the model that were compiled as they were written, so that they are seen."""
-    if any(type(module).__name__ == "OptimizedModule" for module in model.modules()):
-        eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
-        return eager
-    return nullcontext()
+def _compiled(model: nn.Module) -> bool:
+    """Whether parts of the model were compiled, so that their operations would not be seen."""
+    return any(type(module).__name__ == "OptimizedModule" for module in model.modules())

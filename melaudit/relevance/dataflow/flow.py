@@ -30,12 +30,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from melaudit.relevance.dataflow import operations
+from melaudit.relevance.dataflow import rearrangements
 from melaudit.relevance.dataflow.axes import Axis
 from melaudit.relevance.dataflow.books import Books
 from melaudit.relevance.dataflow.calls import (
     Call,
-    Operation,
+    OperationTable,
     asks_inplace,
     canonical,
     replaced,
@@ -62,9 +62,11 @@ WITHOUT_RULE = "NO RULE: plain gradient, named in the result"
 class Flow(TorchFunctionMode):
     """One forward pass over N images."""
 
-    def __init__(self, rulebook: Rulebook, kernels: Kernels, x: Tensor) -> None:
+    def __init__(
+        self, operations: OperationTable, rulebook: Rulebook, kernels: Kernels, x: Tensor
+    ) -> None:
         super().__init__()
-        self.rulebook, self.kernels = rulebook, kernels
+        self.operations, self.rulebook, self.kernels = operations, rulebook, kernels
         self.leaf = x.detach().requires_grad_()
         """The input as a leaf of the graph; the model gets a copy, which it may write into."""
         self.books = Books(len(x), x)
@@ -93,7 +95,7 @@ class Flow(TorchFunctionMode):
         """Make the call the model asks for, by the rule of its operation."""
         kwargs = kwargs or {}
         name, inplace = canonical(func)
-        if not name or name in operations.PASSIVE:
+        if not name or name in self.operations.passive:
             return func(*args, **kwargs)
         call = Call(func, name, args, kwargs)
         call.signals = [t for t in tensors((args, kwargs)) if self.is_signal(t)]
@@ -103,11 +105,11 @@ class Flow(TorchFunctionMode):
         target = args[0] if call.inplace and isinstance(args[0], Tensor) else None
         if target is not None:
             self.before_writing(target)
-        operation: Operation = operations.OPERATIONS.get(name, operations.unknown)
-        if name not in operations.BY_COMPOSITE:
-            self.met[name, operations.IN_WORDS.get(name, WITHOUT_RULE)] += 1
-        nonnegative = name in operations.RECTIFIERS or (
-            name in operations.SIGN_KEEPERS
+        operation = self.operations.rules.get(name, self.operations.unknown)
+        if name not in self.operations.by_composite:
+            self.met[name, self.operations.descriptions.get(name, WITHOUT_RULE)] += 1
+        nonnegative = name in rearrangements.RECTIFIERS or (
+            name in rearrangements.SIGN_KEEPERS
             and all(is_nonnegative(t) for t in tensors((args, kwargs)))
         )
         result = self._written(operation(self, call, *args, **kwargs), target)
@@ -162,9 +164,9 @@ class Flow(TorchFunctionMode):
             weakest = Gate(min(m.gate for m in marks)) if gate is None else gate
             source = max(call.signals, key=lambda t: t.ndim)
             mark = self.mark(source)
-            pixels = call.name in operations.ARRANGEMENTS and all(m.pixels for m in marks)
+            pixels = call.name in rearrangements.ARRANGEMENTS and all(m.pixels for m in marks)
             for tensor in made:
-                moves = operations.moves(call, source.shape, tensor.shape)
+                moves = rearrangements.moves(call, source.shape, tensor.shape)
                 images, channels = (
                     axis
                     if axis is None or moves is None
@@ -174,7 +176,7 @@ class Flow(TorchFunctionMode):
                 if images is not None and images.size != len(self.leaf):
                     images = None  # images were cut up, or put together with others
                 new = Mark(images, channels, weakest, pixels)
-                if mark.step is not None and call.name in operations.REARRANGEMENTS:
+                if mark.step is not None and call.name in rearrangements.REARRANGEMENTS:
                     leg = Leg(source.shape, tensor.shape, moves)
                     new = replace(new, step=mark.step, route=(*mark.route, leg))
                 put_mark(tensor, new)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from melaudit.relevance.arithmetic import fast
+from melaudit.relevance.layout import fast
 
 
 class LinearMap(Protocol):

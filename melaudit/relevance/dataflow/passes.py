@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from melaudit.errors import RelevanceError
-from melaudit.relevance.arithmetic import exact
+from melaudit.logits import predictions
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.steps import nonzero
 from melaudit.relevance.interface import Attribution
-from melaudit.relevance.model.outputs import predictions, start_relevance
+from melaudit.relevance.model.outputs import start_relevance
 from melaudit.relevance.places import sums_within
+from melaudit.relevance.switches import exact
 
 MAPS_AT_ONCE = 32
 """Maps, counted over all images, made in one backward pass: more cost memory and gain nothing."""
@@ -127,9 +128,7 @@ class Pass:
 
     def _seed(self) -> Tensor:
         """Return c at the logits: 1 for the target, -1 for class 0 of a single logit."""
-        if self.logits.shape[1] == 1:
-            return (self.target[:, None].to(self.logits) * 2 - 1).detach()
-        return torch.zeros_like(self.logits).scatter(1, self.target.long()[:, None], 1.0)
+        return start_relevance(torch.ones_like(self.logits), self.target)
 
     def _map(self, c: Tensor | None) -> Tensor:
         """Return R = x c of the input, summed over channels: (N, H, W)."""

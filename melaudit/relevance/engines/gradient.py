@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from melaudit.errors import RelevanceError
+from melaudit.logits import predictions
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import channel_sums, find_layer, first_tensor
-from melaudit.relevance.model.outputs import find_logits, predictions, start_relevance
+from melaudit.relevance.model.outputs import find_logits, start_relevance
 from melaudit.relevance.places import sums_within
 
 

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from melaudit.errors import RelevanceError
+from melaudit.logits import predictions
 from melaudit.relevance.engines.gradient import gradients
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.intact import remember_state
-from melaudit.relevance.model.outputs import find_logits, predictions, start_relevance
+from melaudit.relevance.model.outputs import find_logits, start_relevance
 
 CELLS = 10
 """Cells a side. Not the 8 of the check `faithfulness`, which must not be this very map."""

@@ -16,11 +16,12 @@ from torch.utils.hooks import RemovableHandle
 from zennit.core import Composite
 
 from melaudit.errors import ConfigurationError, RelevanceError
+from melaudit.logits import predictions
 from melaudit.relevance.engines.canonizers import canonizer_name, find_canonizer
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.intact import remember_hooks, remember_state
 from melaudit.relevance.model.layers import channel_sums, find_layer, first_tensor
-from melaudit.relevance.model.outputs import find_logits, predictions, start_relevance
+from melaudit.relevance.model.outputs import find_logits, start_relevance
 from melaudit.relevance.places import sums_by_maps
 
 CONDITIONS = 8

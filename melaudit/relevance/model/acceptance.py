@@ -52,10 +52,11 @@ def accepted(x: Tensor, model: nn.Module) -> Tensor:
     return x.detach().to(parameter.device, dtype)
 
 
-def logits_differ(logits: Tensor, own: Tensor, engine: str) -> float:
-    """Return the largest difference of an engine's logits from the model's own, over the largest.
+def check_logits(logits: Tensor, own: Tensor, engine: str) -> None:
+    """Raise RelevanceError when an engine's logits (N, K) are not the model's own.
 
-    Raises RelevanceError when it is another model that the engine explains.
+    Then it is another model that the engine explains. What counts is the largest difference, over
+    the largest of the model's own logits.
     """
     difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-12))
     if difference > OUTPUTS_MAY_DIFFER:
@@ -63,7 +64,6 @@ def logits_differ(logits: Tensor, own: Tensor, engine: str) -> float:
             f"under {engine} the logits differ by {100 * difference:.0f} % from the model's own, "
             "so the maps would explain another model; use the canonizer none or the engine dataflow"
         )
-    return difference
 
 
 @contextmanager

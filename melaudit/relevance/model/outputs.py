@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from melaudit.errors import RelevanceError
+from melaudit.logits import explained, per_class
 
 
 def find_logits(output: object, num_classes: int | None = None) -> Tensor:
@@ -44,26 +45,19 @@ def find_logits(output: object, num_classes: int | None = None) -> Tensor:
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Turn logits (N, K) into probabilities (N, C): softmax, or the pair of sigmoids of one logit.
+    """Return the probabilities (N, C) that logits (N, K) stand for: their softmax, in float32.
 
     C is K, but 2 for K = 1, where the logit speaks for class 1.
     """
-    logits = logits.float()
-    if logits.shape[1] == 1:
-        logits = torch.cat((torch.zeros_like(logits), logits), 1)
-    return logits.softmax(1)
-
-
-def predictions(logits: Tensor) -> Tensor:
-    """Return the class (N,) int64 that the logits (N, K) decide for; one logit: 1 where above 0."""
-    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
+    return per_class(logits.float()).softmax(1)
 
 
 def start_relevance(logits: Tensor, target: Tensor) -> Tensor:
     """Return the relevance (N, K) put in at the logits (N, K) to explain the classes target (N,).
 
     The target's logit starts with its own value, so positive relevance is evidence for the class
-    whatever the logit's sign. One logit z speaks for class 1; class 0 is explained by -z.
+    whatever the logit's sign; all others start with zero. A single logit z starts as z for class 1
+    and as -z for class 0.
 
     Raises RelevanceError when the targets do not fit the logits.
     """
@@ -79,10 +73,9 @@ def start_relevance(logits: Tensor, target: Tensor) -> Tensor:
             f"targets lie in {int(target.min())} to {int(target.max())} but the model tells "
             f"{classes} classes apart; expected 0 to {classes - 1}"
         )
-    if k == 1:
-        return torch.where(target[:, None] == 1, logits, -logits)
-    column = target.long()[:, None]
-    return torch.zeros_like(logits).scatter(1, column, logits.gather(1, column))
+    target = target.long()
+    column = target.clamp(max=k - 1)  # a single logit is the only column, whatever the class
+    return torch.zeros_like(logits).scatter(1, column[:, None], explained(logits, target)[:, None])
 
 
 def tensors(output: object) -> Iterator[Tensor]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from melaudit.relevance.arithmetic import fast
+from melaudit.relevance.layout import fast
 from melaudit.relevance.model.layers import find_layer
 from melaudit.relevance.model.outputs import find_logits, tensors
 

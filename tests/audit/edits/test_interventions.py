@@ -25,7 +25,7 @@ from melaudit.findings import Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
 from melaudit.measurements import Measurements
-from melaudit.relevance import Explainer
+from melaudit.relevance.forward import Forward
 from melaudit.statistics.correction import settle
 from tests.said import said
 
@@ -117,9 +117,9 @@ def table_and_laboratory(
         explanations=Trust.UNUSABLE,
     )
     table = dataclasses.replace(table, ids=dataset.ids)
-    explainer = Explainer(model, num_classes=2)
+    forward = Forward(model, num_classes=2)
     device = torch.device("cpu")
-    return table, Laboratory(explainer, "mix", preprocessing, device, 8, dataset, dataset.ids)
+    return table, Laboratory(forward, "mix", preprocessing, device, 8, dataset, dataset.ids)
 
 
 def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(

@@ -10,6 +10,7 @@ from torch import nn
 
 from melaudit.audit.measure.visual_words import COMPONENTS, WORDS, descriptors, learn, load, save
 from melaudit.relevance import Explainer
+from melaudit.relevance.forward import Forward
 
 
 def looks(seed: int, n: int = 900, kinds: int = 5, channels: int = 12) -> tuple[np.ndarray, ...]:
@@ -111,13 +112,13 @@ class Stages(nn.Module):
 
 
 def test_layers_for_details_are_the_last_that_are_fine_enough_and_on_every_path() -> None:
-    explainer = Explainer(Stages())
+    forward = Forward(Stages())
     x = torch.rand(2, 3, 64, 64)
-    assert explainer.detail_layers(x, (16, 8)) == {16: "two", 8: "three"}
-    assert explainer.detail_layers(x, (32, 9)) == {32: "one", 9: "two"}
-    assert explainer.detail_layers(x, (64,)) == {}
-    assert explainer.detail_layers(x, (64, 8)) == {8: "three"}
-    assert explainer.detail_layers(x, (16, 10)) == {16: "two"}
+    assert forward.detail_layers(x, (16, 8)) == {16: "two", 8: "three"}
+    assert forward.detail_layers(x, (32, 9)) == {32: "one", 9: "two"}
+    assert forward.detail_layers(x, (64,)) == {}
+    assert forward.detail_layers(x, (64, 8)) == {8: "three"}
+    assert forward.detail_layers(x, (16, 10)) == {16: "two"}
 
 
 def test_outputs_in_the_pass_are_those_of_the_layers() -> None:
@@ -128,7 +129,7 @@ def test_outputs_in_the_pass_are_those_of_the_layers() -> None:
     for engine in ("dataflow", "zennit", "gradient_x_input", "occlusion"):
         with Explainer(model, engine=engine) as explainer:
             taken = explainer.attribute(x, None, (), outputs=["two", "one"]).outputs
-            alone = explainer.outputs(x, ["two"])
+            alone = explainer.forward.outputs(x, ["two"])
         assert set(taken) == {"one", "two"}, engine
         assert torch.allclose(taken["two"], expected, atol=1e-5), engine
         assert torch.allclose(alone["two"], expected, atol=1e-5), engine

@@ -16,7 +16,6 @@ from melaudit.detectors.checks.faithfulness import (
     Faithfulness,
     by_relevance,
     grid,
-    target_logit,
     without,
 )
 from melaudit.detectors.interface import Batch, Result
@@ -166,10 +165,3 @@ def test_deleted_cells_get_the_mean_colour_and_others_stay() -> None:
     expected[:, :2, :2] = x.flatten(1).mean(1)[:, None, None]
     assert torch.allclose(changed[0], expected)
     assert int((changed[1] != x).any(0).sum()) == 8
-
-
-def test_one_logit_speaks_for_class_one() -> None:
-    logits = np.array([[2.0], [-1.0]])
-    assert target_logit(logits, 1).tolist() == [2.0, -1.0]
-    assert target_logit(logits, 0).tolist() == [-2.0, 1.0]
-    assert target_logit(np.array([[2.0, 5.0]]), 1).tolist() == [5.0]

@@ -10,7 +10,6 @@ from torch import Tensor
 from melaudit.errors import RelevanceError
 from melaudit.relevance.model.outputs import (
     find_logits,
-    predictions,
     probabilities,
     start_relevance,
 )
@@ -82,11 +81,6 @@ def test_probabilities_sum_to_one_and_one_logit_becomes_a_pair() -> None:
     assert p.shape == (3, 2)
     assert torch.allclose(p[:, 1], z[:, 0].sigmoid())
     assert torch.allclose(p.sum(1), torch.ones(3))
-
-
-def test_predictions_follow_the_largest_logit_or_the_sign_of_the_only_one() -> None:
-    assert predictions(LOGITS).tolist() == [0, 2]
-    assert predictions(torch.tensor([[-0.1], [0.1]])).tolist() == [0, 1]
 
 
 def test_relevance_starts_at_the_targets_logit_with_its_own_value() -> None:

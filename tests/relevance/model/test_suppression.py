@@ -48,9 +48,9 @@ def test_the_head_sees_the_mean_map_in_the_channels_that_are_suppressed(nested: 
         means[:, [1, 4]] = usual.mean((1, 2))[[1, 4]]
         by_hand, plain = model.head(means), model(x)
     with Explainer(model) as explainer:
-        values = explainer.mean_map(x, "layer")
+        values = explainer.forward.mean_map(x, "layer")
         assert torch.allclose(values, usual, atol=1e-6)
-        seen = explainer.suppressed(x, "layer", [1, 4], values)
+        seen = explainer.forward.suppressed(x, "layer", [1, 4], values)
     assert torch.allclose(seen, by_hand, atol=1e-6)
     assert not torch.allclose(seen, plain, atol=1e-4)
     assert torch.equal(model(x).detach(), plain), "the model answers as it did before"
@@ -60,8 +60,8 @@ def test_no_channels_change_nothing() -> None:
     torch.manual_seed(0)
     model, x = Net(False).eval(), torch.rand(2, 3, 8, 8)
     with Explainer(model) as explainer:
-        values = explainer.mean_map(x, "layer")
-        seen, plain = explainer.suppressed(x, "layer", [], values), explainer.logits(x)
+        values = explainer.forward.mean_map(x, "layer")
+        seen, plain = explainer.forward.suppressed(x, "layer", [], values), explainer.logits(x)
     assert torch.allclose(seen, plain, atol=1e-6)
 
 
@@ -79,7 +79,7 @@ def test_an_identity_hands_its_input_on_to_others_untouched() -> None:
     torch.manual_seed(0)
     model, x = Shared().eval(), torch.rand(2, 3, 4, 4)
     with Explainer(model) as explainer:
-        seen = explainer.suppressed(x, "layer", [0], torch.zeros(2, 4, 4))
+        seen = explainer.forward.suppressed(x, "layer", [0], torch.zeros(2, 4, 4))
     with torch.no_grad():
         given = model.conv(x).mean((2, 3))
     assert torch.allclose(seen, torch.stack([10 * given[:, 0], 11 * given[:, 1]], 1), atol=1e-5)
@@ -88,4 +88,4 @@ def test_an_identity_hands_its_input_on_to_others_untouched() -> None:
 def test_a_layer_that_does_not_exist_is_named() -> None:
     model, x = Net(False).eval(), torch.rand(1, 3, 8, 8)
     with Explainer(model) as explainer, pytest.raises(RelevanceError, match="nowhere"):
-        explainer.mean_map(x, "nowhere")
+        explainer.forward.mean_map(x, "nowhere")

@@ -1,12 +1,13 @@
 """Every torch operation the engine knows, by canonical name, and what becomes of relevance there.
 
-An operation is a function of the flow, the call and the call's own arguments; it returns what the
-call returns, with a backward pass that carries relevance.
+An operation is a function of the flow, the call and the call's own arguments. It returns what the
+call returns, with a backward pass that carries relevance. The flow gets the table from the engine,
+so that operations know the flow and the flow knows no operation.
 """
 
 from __future__ import annotations
 
-from melaudit.relevance.dataflow.calls import Operation
+from melaudit.relevance.dataflow.calls import OperationTable
 from melaudit.relevance.dataflow.operations import (
     attention,
     elementwise,
@@ -17,32 +18,10 @@ from melaudit.relevance.dataflow.operations import (
     sums,
 )
 from melaudit.relevance.dataflow.operations.unknown import PASSIVE, unknown
-from melaudit.relevance.dataflow.rearrangements import (
-    ARRANGEMENTS,
-    REARRANGEMENTS,
-    RECTIFIERS,
-    SIGN_KEEPERS,
-    moves,
-)
 
-__all__ = [
-    "ARRANGEMENTS",
-    "BY_COMPOSITE",
-    "IN_WORDS",
-    "OPERATIONS",
-    "PASSIVE",
-    "REARRANGEMENTS",
-    "RECTIFIERS",
-    "SIGN_KEEPERS",
-    "moves",
-    "unknown",
-]
+__all__ = ["OPERATIONS"]
 
-OPERATIONS: dict[str, Operation] = {}
-IN_WORDS: dict[str, str] = {}
-"""What holds for the operation of a name, for a reader."""
-
-for _words, _table in {
+_TABLES = {
     "gradient: of degree one, conserves": gradients.OPERATIONS,
     "gradient; a constant that is added keeps its share": sums.OPERATIONS,
     "gates held constant, two signals get half each": products.OPERATIONS,
@@ -50,9 +29,13 @@ for _words, _table in {
     "statistics held constant": normalisation.OPERATIONS,
     "relevance passed on unchanged": elementwise.OPERATIONS,
     "attention weights held constant": attention.OPERATIONS,
-}.items():
-    OPERATIONS.update(_table)
-    IN_WORDS.update(dict.fromkeys(_table, _words))
+}
+"""What holds for a family of operations -> the family. A later family overrides an earlier one."""
 
-BY_COMPOSITE = frozenset(linear.OPERATIONS)
-"""The operations for which the composite has the rules."""
+OPERATIONS = OperationTable(
+    rules={name: rule for family in _TABLES.values() for name, rule in family.items()},
+    unknown=unknown,
+    descriptions={name: words for words, family in _TABLES.items() for name in family},
+    by_composite=frozenset(linear.OPERATIONS),
+    passive=PASSIVE,
+)

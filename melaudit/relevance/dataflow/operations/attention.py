@@ -11,16 +11,14 @@ Attention written out by hand needs nothing of this: its softmax and products ar
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from melaudit.relevance.dataflow.calls import Call, Operation
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.flow import Flow
 
 _SIGNATURE = inspect.signature(functional.multi_head_attention_forward)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from melaudit.relevance.dataflow.calls import Call, Operation
+from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.marks import Gate
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
 
 STRONG = ("sigmoid", "hardsigmoid", "expit", "softmax", "softmin", "gumbel_softmax")
 """Made to weigh what they multiply."""

@@ -7,18 +7,15 @@ are linear piece by piece, such as ReLU and max pooling.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from melaudit.relevance.dataflow.books import scaled_gradient
 from melaudit.relevance.dataflow.calls import Call, Operation
+from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.marks import Gate
 from melaudit.relevance.dataflow.rearrangements import ARRANGEMENTS
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
-
 
 HOMOGENEOUS = frozenset(
     "abs adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d "

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from melaudit.relevance.dataflow.calls import Call, Operation
+from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.linear_maps import Convolution, Dense, LinearMap
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
 
 Sizes = int | tuple[int, ...]
 

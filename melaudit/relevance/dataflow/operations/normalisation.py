@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +13,9 @@ from torch.nn import functional
 from melaudit.relevance.dataflow.axes import Axis
 from melaudit.relevance.dataflow.books import Books
 from melaudit.relevance.dataflow.calls import Call, Operation
+from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.marks import Gate, Mark
 from melaudit.relevance.dataflow.steps import LinearStep, Step
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
 
 
 class NormStep(Step):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,10 +11,8 @@ from torch.nn import functional
 
 from melaudit.relevance.dataflow.books import scaled_gradient
 from melaudit.relevance.dataflow.calls import Call, Operation
+from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.marks import Gate
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
 
 
 def shares(flow: Flow, factors: Sequence[Any]) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +12,8 @@ from torch.nn import functional
 
 from melaudit.relevance.dataflow.axes import indexed
 from melaudit.relevance.dataflow.calls import Call, Operation
+from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.marks import Gate, put_mark
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
 
 
 def add(flow: Flow, call: Call, input: Any, other: Any, *, alpha: float = 1) -> Any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch.overrides import resolve_name
 
 from melaudit.relevance.dataflow.calls import Call, tensors
-
-if TYPE_CHECKING:
-    from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.flow import Flow
 
 PASSIVE = frozenset(
     "all allclose any argmax argmin argsort array assert bool broadcast_shapes bucketize contains "

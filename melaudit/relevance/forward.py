@@ -1,0 +1,140 @@
+"""The model run forward as it was given: its own outputs, with no engine on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from melaudit.relevance.batches import Chunks
+from melaudit.relevance.model.acceptance import accepted, explainable, model_errors
+from melaudit.relevance.model.intact import remember_state
+from melaudit.relevance.model.layer_outputs import features, layer_output, taking
+from melaudit.relevance.model.layers import detail_layers
+from melaudit.relevance.model.outputs import find_logits
+from melaudit.relevance.model.suppression import suppressed
+from melaudit.relevance.switches import exact
+
+
+class Forward:
+    """Run one model forward, in evaluation mode, without gradients, TF32 or autocast.
+
+    Every method takes images x (N, C, H, W), moves them to the model's device and precision, and
+    leaves the model as it was. A batch that does not fit into memory is taken in chunks. All raise
+    RelevanceError for what is no batch of images, for a model that fails on them, and for a layer
+    that the model does not have.
+
+    Parameters
+    ----------
+    model
+        Any torch module that maps images (N, C, H, W) to something with logits in it
+        (see `outputs.find_logits`), in float32 or float64.
+    num_classes
+        Number of outputs, where a model returns several matrices.
+    release
+        Called before each run: takes an engine off the model, if one is on it. Engines change
+        gradients and may change outputs.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int | None = None,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.model, self.num_classes = explainable(model), num_classes
+        self._release = release
+        self._chunks = Chunks()
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits (N, K)."""
+
+        def forward(x: Tensor, target: Tensor | None) -> Tensor:
+            return find_logits(self.model(x), self.num_classes)
+
+        x = accepted(x, self.model)
+        with self._running(x), torch.no_grad():
+            return torch.cat(self._chunks(x, None, forward))
+
+    def features(self, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        """Return the logits (N, K) and the layer's mean channels (N, channels).
+
+        The means place an image among others as the model sees them; see `layer_outputs.features`.
+        """
+
+        def forward(x: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+            return features(self.model, x, layer, self.num_classes)
+
+        x = accepted(x, self.model)
+        with self._running(x):
+            chunks = self._chunks(x, None, forward)
+        logits, means = zip(*chunks, strict=True)
+        return torch.cat(logits), torch.cat(means)
+
+    def outputs(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Return layer -> what it gives, (N, channels, h, w)."""
+
+        def forward(x: Tensor, target: Tensor | None) -> dict[str, Tensor]:
+            with taking(self.model, layers) as taken, torch.no_grad():
+                self.model(x)
+            return dict(taken)
+
+        x = accepted(x, self.model)
+        with self._running(x):
+            chunks = self._chunks(x, None, forward)
+        return {layer: torch.cat([chunk[layer] for chunk in chunks]) for layer in layers}
+
+    def mean_map(self, x: Tensor, layer: str) -> Tensor:
+        """Return what the layer gives, (channels, ...), on the mean over x."""
+
+        def total(x: Tensor, target: Tensor | None) -> Tensor:
+            return layer_output(self.model, x, layer, self.num_classes)[1].sum(0)
+
+        x = accepted(x, self.model)
+        with self._running(x):
+            return torch.stack(self._chunks(x, None, total)).sum(0) / len(x)
+
+    def suppressed(self, x: Tensor, layer: str, channels: Sequence[int], values: Tensor) -> Tensor:
+        """Return the logits (N, K) with channels of the layer set to `values` (channels, ...).
+
+        `mean_map` gives such values; see the module `suppression`.
+        """
+
+        def forward(x: Tensor, target: Tensor | None) -> Tensor:
+            return suppressed(self.model, x, layer, channels, values, self.num_classes)
+
+        x = accepted(x, self.model)
+        with self._running(x):
+            return torch.cat(self._chunks(x, None, forward))
+
+    def detail_layers(self, x: Tensor, sides: Sequence[int]) -> dict[int, str]:
+        """Return side -> the layer that tells details apart at side x side positions, if any.
+
+        The model is run once, on the first image of x; see `layers.detail_layers`.
+        """
+        x = accepted(x, self.model)[:1]
+        with self.bare(x):
+            return detail_layers(self.model, x, sides, self.num_classes)
+
+    @contextmanager
+    def bare(self, x: Tensor) -> Iterator[None]:
+        """Take the engine off meanwhile, compute exactly, and name x where the model fails on it.
+
+        The next use of the engine puts it on again.
+        """
+        self._release()
+        with torch.autocast(x.device.type, enabled=False), exact(), model_errors(x):
+            yield
+
+    @contextmanager
+    def _running(self, x: Tensor) -> Iterator[None]:
+        """Have the bare model in evaluation mode, where gradients could be followed."""
+        with self.bare(x), torch.inference_mode(False):
+            restore = remember_state(self.model)
+            try:
+                self.model.eval()
+                yield
+            finally:
+                restore()
