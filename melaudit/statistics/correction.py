@@ -77,7 +77,7 @@ def settle(values: Sequence[T]) -> list[T]:
         id(test): dataclasses.replace(test, q_value=float(q))
         for test, q in zip(tests, q_values, strict=True)
     }
-    return [_with(value, settled) for value in values]
+    return [with_tests(value, settled) for value in values]
 
 
 def tests_in(value: object) -> list[Tested]:
@@ -98,13 +98,16 @@ def _inside(value: object) -> list[tuple[Any, Any]]:
     return []
 
 
-def _with(value: Any, settled: Mapping[int, Tested]) -> Any:
-    """Return a value with its tests replaced; what holds none is left as it is."""
+def with_tests(value: Any, others: Mapping[int, Tested]) -> Any:
+    """Return a value with each test in it replaced by another: id(test) -> the other.
+
+    What holds no test is left as it is.
+    """
     if isinstance(value, Tested):
-        return settled[id(value)]
+        return others[id(value)]
     if not tests_in(value):
         return value
-    changed = {key: _with(inner, settled) for key, inner in _inside(value)}
+    changed = {key: with_tests(inner, others) for key, inner in _inside(value)}
     if isinstance(value, tuple):
         return tuple(changed.values())
     if isinstance(value, Mapping):

@@ -75,6 +75,8 @@ def conclude(
     """
     results = [r for d in detectors if not d.checks_explanations for r in _results(d, measurements)]
     said, tests = worded([*results, *also])
+    if not measurements.skilled:
+        said = [_without_model(result) for result in said]
     findings = [r for r in said if isinstance(r, Finding)]
     return Conclusions(
         findings=tuple(sorted(findings, key=lambda f: (-f.severity.rank, -f.confidence, f.id))),
@@ -106,6 +108,18 @@ def worded(results: Sequence[Result]) -> tuple[list[Said], list[Test]]:
         else:
             tests += _tests(result.id, evidence)
     return said, tests
+
+
+def _without_model(result: Said) -> Said:
+    """Refuse what is claimed of a model whose predictions do not follow the labels.
+
+    Nothing that it does is a shortcut to them; what the data alone show stays.
+    """
+    if not isinstance(result, Finding):
+        return result
+    if all(e.rung is Rung.OPPORTUNITY for e in result.evidence if e.reached):
+        return result
+    return Skipped(result.detector, "the predictions do not follow the labels")
 
 
 def _tests(claim: str, evidence: Sequence[Evidence]) -> list[Test]:
