@@ -35,7 +35,9 @@ def skin_colour(image: RGB, avoid: Mask | None = None) -> NDArray[np.float32]:
         pixels = pixels[away == 0] if (away == 0).any() else pixels
     light = pixels.mean(1)
     low, high = np.percentile(light, [50, 95])
-    colour: NDArray[np.float32] = np.median(pixels[(light >= low) & (light <= high)], 0)
+    lighter = (light >= low) & (light <= high)
+    # Of two or three pixels, none may lie between the percentiles.
+    colour: NDArray[np.float32] = np.median(pixels[lighter] if lighter.any() else pixels, 0)
     return colour.astype(np.float32)
 
 
