@@ -1,10 +1,10 @@
-"""Annotations: what the columns of a table of images mean."""
+"""Annotations: recognise what the columns of a table of images mean."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,10 +32,12 @@ METADATA_COLUMNS = {
     "age": ("age", "age_approx", "age_approximate"),
     "source": ("source", "dataset", "attribution", "institution", "hospital"),
 }
-"""Our key -> the names it goes under, the best first; compared without case and punctuation."""
+"""Our key -> the names that tables use for it, the best first; case and punctuation are ignored."""
 
 _IDENTIFIERS = ("patient_id", "lesion_id")
-_MOST_CLASSES = 1000
+_MAX_CLASSES = 1000
+"""Different labels from which a column may be something other than classes. Chosen: a round
+figure, not measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +46,15 @@ class Annotations:
 
     kind: str
     names: tuple[str | None, ...]
-    """(n,) what the image column says; None where it is empty."""
+    """(n,) cells of the image column; None where it is empty."""
     labels: tuple[str | None, ...] | None
-    """(n,) class names; None where a cell is empty, and altogether if nothing is labelled."""
+    """(n,) class names, None where a cell is empty; None as a whole if there are no labels."""
     classes: tuple[str, ...]
-    """The names that occur, in the table's own order."""
+    """The class names that occur, in the order of the table."""
     metadata: Mapping[str, str]
-    """Our key -> the table's column; `cells` reads it."""
+    """Our key -> the name of the column; `cells` reads it."""
     refused: Mapping[int, str] = field(default_factory=dict)
-    """Row -> why its label makes no sense."""
+    """Row -> why its label cannot be used."""
     notes: tuple[str, ...] = ()
 
 
@@ -61,8 +63,8 @@ def interpret(
 ) -> Annotations:
     """Recognise the columns of a table: image, label or one-hot classes, patient, site and so on.
 
-    Raises DatasetError when the image column, or a named column, is not there, or when the label
-    column holds no classes.
+    `image_column` and `label_column` are the user's own choices. Raises DatasetError if there is no
+    image column, a chosen column does not exist, or the label column holds no classes.
     """
     image = column_of_images(table, image_column)
     label = _column(table, (label_column,), "label") if label_column else None
@@ -120,7 +122,7 @@ def _plain(name: str) -> str:
 
 
 def _known(columns: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Return the columns whose names are among the wanted ones, the best first."""
+    """Return the columns whose names are among those wanted, the best first."""
     place = {_plain(name): i for i, name in enumerate(wanted)}
     return sorted((c for c in columns if _plain(c) in place), key=lambda c: place[_plain(c)])
 
@@ -135,13 +137,13 @@ def _column(table: Table, wanted: Sequence[str], role: str) -> str:
     return found[0]
 
 
-def column_of_images(table: Table, given: str | None = None) -> str:
-    """Return the column that names the images, by its name or by what it holds.
+def column_of_images(table: Table, user_column: str | None = None) -> str:
+    """Return the column that names the images: the user's, or recognised by name or by content.
 
-    Raises DatasetError when there is none.
+    Raises DatasetError if there is none.
     """
-    if given is not None:
-        return _column(table, (given,), "image")
+    if user_column is not None:
+        return _column(table, (user_column,), "image")
     if found := _known(table.columns, IMAGE_COLUMNS):
         return found[0]
     for column in table.columns:
@@ -154,12 +156,14 @@ def column_of_images(table: Table, given: str | None = None) -> str:
 def _labels(
     table: Table, column: str
 ) -> tuple[tuple[str | None, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return labels, classes in order and notes of a column of class names or numbers."""
+    """Read a column of class names or numbers: labels (n,), classes in order, and notes."""
     raw = table.text(column)
-    counts = Counter(word for word in raw if word is not None)
+    counts = Counter(cell for cell in raw if cell is not None)
     if not counts:
-        raise DatasetError(f"column {visible(column)!r} of {table.path} is empty: no labels")
-    if len(counts) > _MOST_CLASSES and len(counts) > len(raw) / 2:
+        raise DatasetError(
+            f"column {visible(column)!r} of {table.path} is empty; name another with --label-column"
+        )
+    if len(counts) > _MAX_CLASSES and len(counts) > len(raw) / 2:
         raise DatasetError(
             f"column {visible(column)!r} of {table.path} has {len(counts)} different values in "
             f"{len(raw)} rows: not classes. Name the right one with --label-column"
@@ -168,10 +172,10 @@ def _labels(
     numbers = _whole_numbers(counts)
     if numbers is not None:
         order = [str(n) for n in sorted(set(numbers.values()))]
-        spelled = {word: str(number) for word, number in numbers.items()}
+        spelled = {cell: str(number) for cell, number in numbers.items()}
         named = _names_of_numbers(table, column, raw, spelled)
         if named:
-            spelled = {word: named[number] for word, number in spelled.items()}
+            spelled = {cell: named[number] for cell, number in spelled.items()}
             order = [named[number] for number in order]
             notes.append(f"The numbers of {visible(column)!r} stand for {', '.join(order)}.")
     else:
@@ -179,18 +183,22 @@ def _labels(
         order = sorted(set(spelled.values()))
         if len(order) < len(counts):
             notes.append("Labels that differ in case only were taken as one.")
-    empty = sum(word is None for word in raw)
+    empty = sum(cell is None for cell in raw)
     if empty:
         notes.append(f"{empty} rows have no label; their images are used without one.")
-    return tuple(None if w is None else spelled[w] for w in raw), tuple(order), tuple(notes)
+    return (
+        tuple(None if cell is None else spelled[cell] for cell in raw),
+        tuple(order),
+        tuple(notes),
+    )
 
 
-def _whole_numbers(words: Mapping[str, int]) -> dict[str, int] | None:
-    """Return word -> number if all are whole numbers ("0", "1.0"), else None."""
+def _whole_numbers(cells: Iterable[str]) -> dict[str, int] | None:
+    """Return cell -> number if all cells are whole numbers ("0", "1.0"), else None."""
     try:
-        values = {word: float(word) for word in words}
+        values = {cell: float(cell) for cell in cells}
         return (
-            {w: int(v) for w, v in values.items()}
+            {cell: int(v) for cell, v in values.items()}
             if all(v.is_integer() for v in values.values())
             else None
         )
@@ -199,32 +207,34 @@ def _whole_numbers(words: Mapping[str, int]) -> dict[str, int] | None:
 
 
 def _one_spelling(counts: Counter[str]) -> dict[str, str]:
-    """Map each word to the most frequent of those that differ from it in case only."""
+    """Map each cell to the most frequent spelling among those that differ in case only."""
     best: dict[str, str] = {}
-    for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        best.setdefault(word.casefold(), visible(word))
-    return {word: best[word.casefold()] for word in counts}
+    for cell, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        best.setdefault(cell.casefold(), visible(cell))
+    return {cell: best[cell.casefold()] for cell in counts}
 
 
 def _names_of_numbers(
     table: Table, column: str, raw: Sequence[str | None], numbers: Mapping[str, str]
 ) -> dict[str, str] | None:
-    """Return number -> name from another label column that goes with it one to one."""
+    """Return number -> name from another label column, if the two correspond one to one."""
     for other in _known([c for c in table.columns if c != column], LABEL_COLUMNS):
         pairs = {
-            (numbers[word], visible(name))
-            for word, name in zip(raw, table.text(other), strict=True)
-            if word is not None and name is not None
+            (numbers[cell], visible(name))
+            for cell, name in zip(raw, table.text(other), strict=True)
+            if cell is not None and name is not None
         }
         named = dict(pairs)
-        alike = len(pairs) == len(named) == len(set(named.values())) == len(set(numbers.values()))
-        if alike and _whole_numbers(dict.fromkeys(named.values(), 0)) is None:
+        one_to_one = (
+            len(pairs) == len(named) == len(set(named.values())) == len(set(numbers.values()))
+        )
+        if one_to_one and _whole_numbers(named.values()) is None:
             return named
     return None
 
 
 def _one_hot_columns(table: Table, image: str) -> list[str]:
-    """Return the columns that hold only 0 and 1, if they look like one class per image."""
+    """Return the columns that hold only 0 and 1, if they mark one class per image."""
     aside = {image, *_metadata_names(table.columns).values()}
     hot = [
         column
@@ -240,6 +250,7 @@ def _one_hot_columns(table: Table, image: str) -> list[str]:
 
 
 _ISIC_2017 = {"melanoma", "seborrheickeratosis"}
+"""The columns of the ISIC challenge of 2017, where neither marked means a nevus."""
 
 
 def _plain_set(columns: Sequence[str]) -> set[str]:
@@ -261,7 +272,7 @@ def _hot_cells(table: Table, columns: Sequence[str]) -> list[list[bool]]:
 def _one_hot(
     table: Table, columns: Sequence[str]
 ) -> tuple[tuple[str | None, ...], tuple[str, ...], dict[int, str], tuple[str, ...]]:
-    """Return labels, classes, refused rows and notes of one-hot columns."""
+    """Read one-hot columns: labels (n,), classes, refused rows with reasons, and notes."""
     neither = "nevus" if _plain_set(columns) == _ISIC_2017 else None
     names = [visible(column) for column in columns]
     labels: list[str | None] = []
@@ -283,20 +294,20 @@ def _one_hot(
 
 
 def _metadata_names(columns: Sequence[str]) -> dict[str, str]:
-    """Return our key -> the table's column, for those that are there."""
+    """Return our key -> the name of the column, for those that exist."""
     found = {key: _known(columns, wanted) for key, wanted in METADATA_COLUMNS.items()}
     return {key: names[0] for key, names in found.items() if names}
 
 
 def cells(table: Table, key: str, column: str) -> tuple[str | float | None, ...]:
-    """Return a column of metadata (n,), as numbers where that makes sense for the key."""
-    if key in _IDENTIFIERS:  # "12" and "012" are two patients
+    """Return a column of metadata (n,), as numbers if that makes sense for the key."""
+    if key in _IDENTIFIERS:  # "12" and "012" are different patients
         return tuple(None if cell is None else visible(cell) for cell in table.text(column))
     return table.values(column)
 
 
 def _metadata(table: Table, used: set[str]) -> dict[str, str]:
-    """Return key -> column for all columns not used for anything else."""
+    """Return key -> column for all columns that are not used for anything else."""
     rest = [column for column in table.columns if column not in used]
     keys = _metadata_names(rest)
     known = set(keys.values())

@@ -25,23 +25,25 @@ Codes = NDArray[np.int8]
 
 @dataclass(frozen=True, eq=False)
 class ArtifactLabels:
-    """What a table says of n images."""
+    """The artifact labels of n images."""
 
     columns: Mapping[str, Codes]
-    """Artifact -> (n,): 1 shows it, 0 does not, -1 nothing is said."""
+    """Artifact -> (n,): 1 if the image shows it, 0 if it does not, -1 if unknown."""
     notes: tuple[str, ...]
 
 
 def read_artifact_labels(path: Path, ids: Sequence[str], known: Collection[str]) -> ArtifactLabels:
     """Read a table with a column of image names and a column of 0 and 1 for each artifact.
 
-    Columns are recognised as one of the artifacts `known` by name; others keep their own name.
-    Raises DatasetError when there is no such column, two stand for one artifact, or no row names
-    one of the images `ids`.
+    `ids` are the n images, `known` the ids of the artifacts that have finders. A column is matched
+    to one of them by name; other columns keep their own name. Raises DatasetError if the table has
+    no such column, two columns stand for one artifact, or no row names one of the images.
     """
     omitted = Omissions()
     if not path.is_file():
-        raise DatasetError(f"the table of artifact labels {path} does not exist")
+        raise DatasetError(
+            f"the table of artifact labels {path} does not exist; give another --artifact-labels"
+        )
     table = read_table(path, omitted)
     names = column_of_images(table)
     columns, others = _columns(table, names, known)
@@ -67,7 +69,10 @@ def read_artifact_labels(path: Path, ids: Sequence[str], known: Collection[str])
 
 
 def recognised(column: str, known: Collection[str], named: Mapping[str, str]) -> str:
-    """Return the artifact that a column is named after, or the column's own name to show."""
+    """Return the artifact that a column names, or the name of the column as it can be shown.
+
+    `named` is alias -> artifact; see `melaudit.artifacts.registry.aliases`.
+    """
     plain = re.sub(r"[\W_]+", "", column.casefold())
     for name in known:
         if plain == name.replace("_", "") or named.get(plain) == name:
@@ -78,7 +83,7 @@ def recognised(column: str, known: Collection[str], named: Mapping[str, str]) ->
 def _columns(
     table: Table, names: str, known: Collection[str]
 ) -> tuple[dict[str, list[int]], list[str]]:
-    """Return artifact -> one code per row of the table, and the columns that are none."""
+    """Return artifact -> one code per row, and the columns that are not artifact labels."""
     found: dict[str, list[int]] = {}
     source: dict[str, str] = {}
     others = []
@@ -106,18 +111,18 @@ def _columns(
 
 
 def _codes(cells: Sequence[str | None]) -> list[int] | None:
-    """Return 1, 0, and -1 for an empty cell; None where a cell is anything else, or all empty."""
-    words = {cell: (cell or "").casefold() for cell in set(cells)}
-    if set(words) == {None} or not words:
+    """Return 1, 0, or -1 for an empty cell; None if a cell is anything else, or all are empty."""
+    folded = {cell: (cell or "").casefold() for cell in set(cells)}
+    if set(folded) == {None} or not folded:
         return None
-    if any(cell is not None and word not in (*YES, *NO) for cell, word in words.items()):
+    if any(cell is not None and text not in (*YES, *NO) for cell, text in folded.items()):
         return None
-    code = {c: -1 if c is None else int(word in YES) for c, word in words.items()}
+    code = {cell: -1 if cell is None else int(text in YES) for cell, text in folded.items()}
     return [code[cell] for cell in cells]
 
 
 def _rows(names: Sequence[str | None], ids: Sequence[str], omitted: Omissions) -> dict[int, int]:
-    """Return row of the table -> image, for those rows that name one of the images."""
+    """Return row of the table -> index of the image, for the rows that name one of the images."""
     ways, place = names_of(ids), {identity: i for i, identity in enumerate(ids)}
     found: dict[int, int] = {}
     for row, cell in enumerate(names):
@@ -138,7 +143,7 @@ def _rows(names: Sequence[str | None], ids: Sequence[str], omitted: Omissions) -
 def _spread(
     codes: Sequence[int], rows: Mapping[int, int], ids: Sequence[str], omitted: Omissions
 ) -> Codes:
-    """Bring a column's codes to the images' order; rows that contradict each other say nothing."""
+    """Bring the codes of a column into the order of the images; contradicting rows give -1."""
     said: dict[int, set[int]] = {}
     for row, image in rows.items():
         if codes[row] >= 0:

@@ -1,4 +1,4 @@
-"""Classes: from the names that data use to the indices of a model's outputs."""
+"""Classes: from the names in the data to the indices of the model's outputs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def encode(
 ) -> tuple[NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
     """Turn class names into indices: codes (n,) with -1 for None, the classes, and notes.
 
-    `found` are the names that occur, in the order that counts if `classes`, the order of the
-    model's outputs, is not given. Names may differ from `classes` in case; whole numbers are taken
-    as indices into `classes` if no class is called so.
+    `classes` is the order of the model's outputs. Without it, the order is that of `found`, the
+    names that occur. Names may differ from `classes` in case; whole numbers are taken as indices
+    into `classes` if no class has such a name.
 
-    Raises DatasetError when `classes` lacks a name that occurs, or repeats one.
+    Raises DatasetError if `classes` lacks a name that occurs, or repeats one.
     """
     notes: tuple[str, ...] = ()
     if classes is None:
@@ -43,7 +43,7 @@ def encode(
 def _matched(
     found: Sequence[str], names: tuple[str, ...], used: set[str | None]
 ) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Return found name -> index of a given class, and notes."""
+    """Return name that occurs -> index of the user's class, and notes."""
     exact = {name: i for i, name in enumerate(names)}
     folded = {name.casefold(): i for i, name in enumerate(names)}
     index = {name: exact.get(name, folded.get(name.casefold(), -1)) for name in found}

@@ -1,4 +1,4 @@
-"""The data set: a folder or table of images, opened without reading a single pixel."""
+"""The data set: a folder or table of images, opened without reading any pixels."""
 
 from __future__ import annotations
 
@@ -19,56 +19,56 @@ from numpy.typing import NDArray
 from melaudit.errors import DatasetError
 from melaudit.images.annotations import Annotations, cells, interpret
 from melaudit.images.classes import encode
-from melaudit.images.files import Finder, Omissions, image_files
+from melaudit.images.files import FileFinder, Omissions, image_files
 from melaudit.images.imagefile import SUFFIXES
 from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
 from melaudit.wording.names import visible
 
 _SPLITS = re.compile(r"(train|training|test|testing|val|valid|validation|dev|holdout|eval)\d*")
-_PARTS = re.compile(r".*(part|batch|chunk|shard)[ _-]?\d+")
+_CHUNKS = re.compile(r".*(part|batch|chunk|shard)[ _-]?\d+")
 _PLAIN_FOLDERS = {"images", "image", "imgs", "img", "jpg", "jpeg", "png", "data", "photos", "input"}
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """n images and what is known about them, in columns, sorted by id."""
+    """n images and their labels and metadata, in columns, sorted by id."""
 
     root: Path
-    """The real folder that all images lie in."""
+    """The real path of the folder in which all images lie."""
     kind: str
-    """image folder, folder without labels, table, ISIC one-hot table or HAM10000 table."""
+    """Image folder, folder without labels, table, ISIC one-hot table or HAM10000 table."""
     ids: tuple[str, ...]
-    """(n,) unique paths relative to `root`, with / and with visible escapes: safe to show."""
+    """(n,) unique paths relative to `root`, with / and visible escapes: safe to show."""
     paths: tuple[str, ...]
-    """(n,) paths to open; they may hold characters that are no text."""
+    """(n,) paths to open; they may hold characters that cannot be shown."""
     sizes: NDArray[np.int64]
-    """(n,) bytes."""
+    """(n,) sizes of the files in bytes."""
     labels: NDArray[np.int64]
-    """(n,) index into `classes`; -1 where unknown."""
+    """(n,) index into `classes`; -1 if unknown."""
     classes: tuple[str, ...]
-    """Names in the order of the model's outputs; empty if nothing is known of labels."""
+    """Names in the order of the model's outputs; empty if there are no labels."""
     metadata: Mapping[str, tuple[str | float | None, ...]]
-    """Column -> (n,) cells; patient_id, lesion_id, site, sex, age and source go by these names."""
+    """Column -> (n,) cells; patient_id, lesion_id, site, sex, age and source have these names."""
     skipped: Mapping[str, int]
-    """Reason -> files or rows that are named but cannot be used."""
+    """Reason -> number of files or rows that are named but cannot be used."""
     examples: Mapping[str, tuple[str, ...]]
     """Reason -> a few of their names."""
     notes: tuple[str, ...]
-    """What was noticed or assumed, each a sentence."""
+    """What was noticed or assumed, one sentence each."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Images per class, in order."""
+        """Number of images per class, in the order of the classes."""
         return {name: int((self.labels == i).sum()) for i, name in enumerate(self.classes)}
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the classes and every image's id, size in bytes and label.
+        """SHA-256 of the classes and of the id, size in bytes and label of every image.
 
-        Contents are not read: a file replaced by another of the same length goes unnoticed.
+        Contents are not read: replacing a file by another of the same length is not noticed.
         """
         digest = hashlib.sha256("\0".join(("melaudit-data-1", *self.classes, "\n")).encode())
         rows = zip(self.ids, self.sizes.tolist(), self.labels.tolist(), strict=True)
@@ -77,7 +77,7 @@ class Dataset:
         return digest.hexdigest()
 
     def describe(self) -> str:
-        """Say in one line what this is: kind, images, classes with index and count."""
+        """Describe the data set in one line: kind, images, classes with index and count."""
         shown = [f"{i} {name} ({n})" for i, (name, n) in enumerate(self.counts.items())][:12]
         more = ", ..." if len(self.classes) > 12 else ""
         known = f"; classes {', '.join(shown)}{more}" if shown else ""
@@ -86,7 +86,7 @@ class Dataset:
         return f"{self.kind}: {len(self)} images{known}{rest}"
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Dataset:
-        """Return the data set of the given rows, in the order given."""
+        """Return the data set of these rows (m,), in this order."""
         places = np.asarray(rows, dtype=np.int64)
         order = places.tolist()
         return replace(
@@ -99,9 +99,10 @@ class Dataset:
         )
 
     def with_limit(self, limit: int, seed: int = 0) -> Dataset:
-        """Return `limit` images drawn at random, each class (and no class) keeping its share.
+        """Return `limit` images drawn at random; each class, and the unlabelled, keep their share.
 
-        Every class keeps at least one image if the limit allows; the same seed draws the same.
+        Every class keeps at least one image if the limit allows. The same seed draws the same
+        images. Raises DatasetError for a limit below 1.
         """
         if limit < 1:
             raise DatasetError(f"--limit {limit}: expected at least 1 image")
@@ -129,12 +130,12 @@ def open_dataset(
 ) -> Dataset:
     """Open a folder of class folders, a folder of images, or a table that names images.
 
-    Classes are ordered by name, as ImageFolder does (one-hot columns: as they stand), unless
-    `classes` gives the order of the model's outputs. A table's images lie below `image_root`, by
-    default the table's folder; nothing outside is opened, whatever a table or link says. For a
-    folder, `image_root` is another folder that links may lead to.
+    `classes` is the order of the model's outputs; by default classes are ordered by name, as
+    ImageFolder does, and one-hot columns as in the table. The images of a table lie below
+    `image_root`, by default the folder of the table; nothing outside is opened, whatever a table or
+    link says. For a folder, `image_root` is another folder that links may lead to.
 
-    Raises DatasetError when there is nothing to audit, or when it cannot be told what is meant.
+    Raises DatasetError if there is nothing to audit, or the input is ambiguous.
     """
     place = Path(path)
     if image_root is not None and not image_root.is_dir():
@@ -188,14 +189,14 @@ def _open_folder(path: Path, classes: Sequence[str] | None, image_root: Path | N
         labels = [visible(name.partition("/")[0]) for name in files]
         kind, found = "image folder", [visible(name) for name in sorted([*full, *empty])]
     rows = [
-        _Row(visible(name), name, size, label)
+        _ImageRow(visible(name), name, size, label)
         for (name, size), label in zip(files.items(), labels, strict=True)
     ]
     return _dataset(root, kind, sorted(rows), found, classes, {}, omitted, notes)
 
 
 def _empty_folders(root: str) -> list[str]:
-    """Return the folders in which there is nothing to see, not those full of other things."""
+    """Return the folders without any visible file; a folder of other files is not empty."""
     empty = []
     for folder in Path(root).iterdir():
         name = folder.name
@@ -204,13 +205,13 @@ def _empty_folders(root: str) -> list[str]:
         try:
             if not any(not file.name.startswith(".") for file in folder.iterdir()):
                 empty.append(name)
-        except OSError:  # counted where the images were looked for
+        except OSError:  # already counted by `image_files`
             continue
     return empty
 
 
 def _refuse_other_folders(path: Path, folders: Sequence[str], beside: str) -> None:
-    """Refuse folders that are no classes; taking them for classes would go unnoticed."""
+    """Refuse folders that are not classes; nobody would notice if they were taken for classes."""
     names = [name.casefold() for name in folders]
     shown = ", ".join(visible(name) for name in folders[:6])
     if all(_SPLITS.fullmatch(name) for name in names):
@@ -218,7 +219,7 @@ def _refuse_other_folders(path: Path, folders: Sequence[str], beside: str) -> No
         raise DatasetError(
             f"{path} holds splits ({shown}), not classes; name one of them: {example}"
         )
-    if all(_PARTS.fullmatch(name) for name in names):
+    if all(_CHUNKS.fullmatch(name) for name in names):
         raise DatasetError(
             f"{path} holds parts ({shown}), not classes;{beside} name the table that has the labels"
         )
@@ -240,9 +241,9 @@ def _open_table(
         )
     omitted = Omissions()
     table = read_table(path, omitted)
-    told = interpret(table, image_column, label_column)
+    annotations = interpret(table, image_column, label_column)
     root = path.parent if image_root is None else image_root
-    matched = _match(told, Finder(root, (path.parent,)), omitted)
+    matched = _match(annotations, FileFinder(root, (path.parent,)), omitted)
     if not matched:
         raise DatasetError(
             f"{path} has {len(table)} rows, none of which leads to an image below {root} "
@@ -250,40 +251,52 @@ def _open_table(
         )
     order = [place for _, place in matched]
     metadata = {}
-    for key, column in told.metadata.items():
-        whole = cells(table, key, column)  # one at a time: of 50 columns, all would be a gigabyte
+    for key, column in annotations.metadata.items():
+        whole = cells(table, key, column)  # one by one: 50 columns at once would take a gigabyte
         metadata[key] = tuple(whole[place] for place in order)
     rows, real = [row for row, _ in matched], os.path.realpath(root)
-    return _dataset(real, told.kind, rows, told.classes, classes, metadata, omitted, told.notes)
+    return _dataset(
+        real,
+        annotations.kind,
+        rows,
+        annotations.classes,
+        classes,
+        metadata,
+        omitted,
+        annotations.notes,
+    )
 
 
-def _match(told: Annotations, finder: Finder, omitted: Omissions) -> list[tuple[_Row, int]]:
-    """Return the images that a table names, sorted by id, each with its place in the table."""
-    matched: dict[str, tuple[_Row, int]] = {}
+def _match(
+    annotations: Annotations, finder: FileFinder, omitted: Omissions
+) -> list[tuple[_ImageRow, int]]:
+    """Return the images that a table names, sorted by id, each with its row in the table."""
+    matched: dict[str, tuple[_ImageRow, int]] = {}
     conflicting: set[str] = set()
-    for place, name in enumerate(told.names):
+    for place, name in enumerate(annotations.names):
         shown = name or f"row {place + 1}"
-        hit = told.refused.get(place) or (finder.find(name) if name else "no_image_named")
+        hit: tuple[str, int] | str | None = annotations.refused.get(place)
+        hit = hit or (finder.find(name) if name else "no_image_named")
         if isinstance(hit, str):
             omitted.add(hit, shown)
             continue
         file, size = hit
-        label = told.labels[place] if told.labels else None
+        label = annotations.labels[place] if annotations.labels else None
         if file not in matched:
-            matched[file] = _Row(visible(file), file, size, label), place
+            matched[file] = _ImageRow(visible(file), file, size, label), place
         elif label == matched[file][0].label:
             omitted.add("repeated_row", shown)
         else:
             omitted.add("conflicting_labels", shown)
             conflicting.add(file)
-    for file in conflicting:  # neither label is to be believed
+    for file in conflicting:  # neither label can be trusted
         omitted.add("conflicting_labels", file)
         del matched[file]
     return sorted(matched.values())
 
 
-class _Row(NamedTuple):
-    """One image; sorts by id."""
+class _ImageRow(NamedTuple):
+    """One image; it sorts by id."""
 
     id: str
     name: str
@@ -294,14 +307,14 @@ class _Row(NamedTuple):
 def _dataset(
     root: str,
     kind: str,
-    rows: Sequence[_Row],
+    rows: Sequence[_ImageRow],
     found: Sequence[str],
     classes: Sequence[str] | None,
     metadata: Mapping[str, tuple[str | float | None, ...]],
     omitted: Omissions,
     notes: Iterable[str],
 ) -> Dataset:
-    """Put sorted rows into columns."""
+    """Turn sorted rows into columns."""
     ids = tuple(row.id for row in rows)
     codes, names, remarks = encode([row.label for row in rows], found, classes)
     return Dataset(
@@ -320,7 +333,7 @@ def _dataset(
 
 
 def _quotas(counts: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Share `limit` out in proportion to `counts` (k,), none getting 0 if that is possible."""
+    """Divide `limit` in proportion to `counts` (k,), with at least 1 each if that is possible."""
     exact = counts * (limit / counts.sum())
     quotas: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     if limit >= len(counts):
@@ -334,7 +347,7 @@ def _quotas(counts: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
 
 
 def _twins(ids: Sequence[str]) -> list[str]:
-    """Note names that some file systems, and most readers, would take for one."""
+    """Note names that some file systems, and most readers, cannot tell apart."""
     folded = Counter(
         name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
         for name in ids

@@ -1,6 +1,6 @@
-"""Files under a root: which are images, what to call them, how a table's names find them."""
+"""Find the image files under a folder, and the files that a table names."""
 
-# A Path object for each of 400,000 names would cost seconds and hundreds of megabytes.
+# Strings, because a Path object for each of 400,000 names would cost seconds and hundreds of MB.
 # ruff: noqa: PTH116, PTH122
 
 from __future__ import annotations
@@ -14,37 +14,39 @@ from melaudit.images.imagefile import SUFFIXES
 from melaudit.wording.names import visible
 
 _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
-_DEEPEST = 64
-_EXAMPLES = 5
+_MAX_DEPTH = 64
+"""Folders within folders that are followed. Chosen: a round figure, not measured."""
+_MAX_EXAMPLES = 5
+"""Names that are kept for each reason."""
 
 
 class Omissions:
-    """Counts what a data set names but cannot use, by reason, with a few examples of each."""
+    """Count the files and rows that cannot be used, by reason, with a few examples of each."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self._examples: dict[str, list[str]] = {}
 
     def add(self, reason: str, name: str) -> None:
-        """Count one name; it is kept, made visible, among the first of its reason."""
+        """Count one name; the first few of each reason are kept as examples, safe to show."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
         examples = self._examples.setdefault(reason, [])
-        if len(examples) < _EXAMPLES:
+        if len(examples) < _MAX_EXAMPLES:
             examples.append(visible(name))
 
     @property
     def examples(self) -> dict[str, tuple[str, ...]]:
-        """Reason -> the first names."""
+        """Reason -> the first few names."""
         return {reason: tuple(names) for reason, names in self._examples.items()}
 
     def __str__(self) -> str:
-        """List the reasons, most frequent first: "missing: 3 (a.jpg, b.jpg, c.jpg)"."""
+        """List the reasons, the most frequent first: "missing: 3 (a.jpg, b.jpg, c.jpg)"."""
         ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         return "; ".join(f"{r}: {n} ({', '.join(self._examples[r][:3])})" for r, n in ranked)
 
 
 def contained(path: str, roots: Iterable[str]) -> bool:
-    """Tell whether a real path lies under one of the real roots."""
+    """Tell whether a real path (without links) lies under one of the real roots."""
     return any(path == root or path.startswith(root.rstrip(os.sep) + os.sep) for root in roots)
 
 
@@ -53,8 +55,8 @@ def image_files(
 ) -> dict[str, int]:
     """Return the image files below a real root: path relative to it (with /) -> size in bytes.
 
-    Hidden files are passed over. Links are followed if they lead to a file below the root, or to
-    anything below the real folders `elsewhere`; all others are counted in `omitted`.
+    Hidden files are ignored. A link is followed if it leads to a file below the root, or to
+    anything below the real folders `elsewhere`; all other links are counted in `omitted`.
     """
     found: dict[str, int] = {}
     followed: set[str] = set()
@@ -71,13 +73,13 @@ def image_files(
                         omitted.add("symlink_outside_root", name)
                         continue
                     if entry.is_dir():
-                        # What lies below the root is found where it is: this also ends loops.
+                        # Folders below the root are visited in their own place; this ends loops.
                         if contained(target, (root,)) or target in followed:
                             omitted.add("symlinked_folder", name)
                             continue
                         followed.add(target)
                 if entry.is_dir():
-                    if depth < _DEEPEST:
+                    if depth < _MAX_DEPTH:
                         folders.append((entry.path, f"{name}/", depth + 1))
                     else:
                         omitted.add("too_deep", name)
@@ -93,7 +95,7 @@ def image_files(
 
 
 def _entries(folder: str, prefix: str, omitted: Omissions) -> Iterator[os.DirEntry[str]]:
-    """Yield what a folder holds, by name, without what no user means."""
+    """Yield the entries of a folder by name, without hidden and system files."""
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -107,10 +109,10 @@ def _entries(folder: str, prefix: str, omitted: Omissions) -> Iterator[os.DirEnt
             yield entry
 
 
-class Finder:
-    """Finds the files that a table names: as a path first, else by name anywhere below the root.
+class FileFinder:
+    """Find the files that a table names: first as a path, then by name anywhere below the root.
 
-    A name may lack its extension, differ in case, or lack or have ISIC's `_downsampled`.
+    A name may have no extension, differ in case, or have or lack ISIC's `_downsampled`.
     """
 
     def __init__(self, root: Path, bases: Iterable[Path]) -> None:
@@ -121,7 +123,7 @@ class Finder:
         self._sizes: dict[str, int] = {}
 
     def find(self, name: str) -> tuple[str, int] | str:
-        """Return a file's path relative to the root and its size, or the reason for having none.
+        """Return the path of a file relative to the root and its size in bytes, or a reason.
 
         Reasons: missing, ambiguous_name (fits several files), outside_root, symlink_outside_root,
         not_a_file, not_an_image_extension, unreadable.
@@ -139,7 +141,7 @@ class Finder:
         return reasons[0]
 
     def _probe(self, path: str) -> tuple[str, int] | str:
-        """Look at one absolute path, which nobody has checked."""
+        """Look at one absolute path, which may be anywhere."""
         folder, name = os.path.split(path)
         try:
             if folder not in self._real:
@@ -174,7 +176,7 @@ class Finder:
 
 
 def names_of(files: Iterable[str]) -> dict[str, str | None]:
-    """Map every way to name a file to it, or to None where it would name several."""
+    """Map every name of a file to the file, or to None if several files have that name."""
     index: dict[str, str | None] = {}
     for file in files:
         stem, suffix = stem_of(file)
@@ -186,9 +188,9 @@ def names_of(files: Iterable[str]) -> dict[str, str | None]:
 
 
 def stem_of(name: str) -> tuple[str, str]:
-    """Split a name, as it is compared, into its stem and the extension of an image, if any.
+    """Normalise a name for comparison and split it into stem and image extension, if any.
 
-    Case and ISIC's `_downsampled` make no difference.
+    Case and ISIC's `_downsampled` are dropped.
     """
     stem, suffix = os.path.splitext(name.casefold())
     if suffix not in SUFFIXES:  # "nevus.v2" has no extension

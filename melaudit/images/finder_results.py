@@ -1,6 +1,6 @@
-"""What the finders saw in a batch of images, packed small enough to travel between processes.
+"""The results of the finders for a batch of images, packed to travel between processes.
 
-A mask takes a bit for each pixel, and nothing at all where it is the same everywhere, as most are.
+A mask takes one bit per pixel, or one bool if it is the same everywhere, as most masks are.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from melaudit.artifacts.interface import RGB, Artifact, Found
 
 
 @dataclass(frozen=True)
-class Packed:
-    """What a finder saw in one image."""
+class PackedFound:
+    """The result of one finder for one image, packed."""
 
     score: float
     present: bool
     shape: tuple[int, int]
     """Height and width of the mask."""
     mask: bool | NDArray[np.uint8]
-    """The mask's bits, row by row; one bool where all are the same."""
+    """The bits of the mask, row by row; one bool if all of them are the same."""
 
 
-class Sightings(Mapping[str, Sequence[Found]]):
-    """Artifact -> (N,) what its finder saw; unpacked when asked for, artifact by artifact."""
+class FinderResults(Mapping[str, Sequence[Found]]):
+    """Artifact id -> result for each image (N,); unpacked when an artifact is asked for."""
 
-    def __init__(self, packed: Mapping[str, Sequence[Packed]]) -> None:
+    def __init__(self, packed: Mapping[str, Sequence[PackedFound]]) -> None:
         self._packed = packed
 
     def __getitem__(self, artifact: str) -> Sequence[Found]:
-        return [unpacked(each) for each in self._packed[artifact]]
+        return [unpack(each) for each in self._packed[artifact]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._packed)
@@ -44,46 +44,49 @@ class Sightings(Mapping[str, Sequence[Found]]):
         return len(self._packed)
 
 
-def able_to_travel(artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
-    """Return the artifacts that another process can be handed: those that can be pickled."""
+def picklable(artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+    """Return the artifacts that can be sent to another process."""
     able: list[Artifact] = []
     for artifact in artifacts:
-        with contextlib.suppress(Exception):  # an artifact may be anybody's, and hold anything
+        with contextlib.suppress(Exception):  # third-party artifacts can hold anything
             pickle.dumps(artifact)
             able.append(artifact)
     return tuple(able)
 
 
-def sightings(
+def find_all(
     artifacts: Sequence[Artifact], images: Sequence[RGB]
-) -> dict[str, tuple[Packed, ...]]:
-    """Look for artifacts in images: artifact -> (N,).
+) -> dict[str, tuple[PackedFound, ...]]:
+    """Look for artifacts in images: artifact id -> result for each image (N,).
 
-    One whose finder fails is left out: whoever asks for it will look again, and meet the error
-    where it can be told.
+    An artifact whose finder fails is left out. Whoever asks for it runs the finder again, and gets
+    the error where it can be reported.
     """
-    seen: dict[str, tuple[Packed, ...]] = {}
+    results: dict[str, tuple[PackedFound, ...]] = {}
     for artifact in artifacts:
         with contextlib.suppress(Exception):
-            seen[artifact.id] = tuple(packed(artifact.find(image)) for image in images)
-    return seen
+            results[artifact.id] = tuple(pack(artifact.find(image)) for image in images)
+    return results
 
 
-def packed(found: Found) -> Packed:
-    """Pack what a finder saw.
+def pack(found: Found) -> PackedFound:
+    """Pack the result of a finder.
 
-    Raises ValueError for a mask that is none.
+    Raises ValueError if its mask is not (h, w) of type bool.
     """
     mask = np.asarray(found.mask)
     if mask.ndim != 2 or mask.dtype != np.bool_:
-        raise ValueError(f"a mask is {mask.shape}, {mask.dtype}; expected (h, w) of type bool")
-    alike = mask.all() or not mask.any()
-    bits = bool(mask.size and mask.flat[0]) if alike else np.packbits(mask)
-    return Packed(found.score, found.present, (mask.shape[0], mask.shape[1]), bits)
+        raise ValueError(
+            f"got a mask of shape {mask.shape} and type {mask.dtype}; a finder must return a mask "
+            "(h, w) of type bool"
+        )
+    same = mask.all() or not mask.any()
+    bits = bool(mask.size and mask.flat[0]) if same else np.packbits(mask)
+    return PackedFound(found.score, found.present, (mask.shape[0], mask.shape[1]), bits)
 
 
-def unpacked(packed: Packed) -> Found:
-    """Return what was packed."""
+def unpack(packed: PackedFound) -> Found:
+    """Return the result that was packed."""
     if isinstance(packed.mask, bool):
         mask = np.full(packed.shape, packed.mask)
     else:

@@ -1,4 +1,4 @@
-"""The stream of images: many files, decoded and preprocessed in worker processes, in order."""
+"""A stream of images: many files, decoded and preprocessed by worker processes, in order."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ from torch.utils.data import DataLoader, Dataset
 
 from melaudit.artifacts.interface import Artifact, Found
 from melaudit.errors import DatasetError, PreprocessingError
-from melaudit.images.finder_results import Packed, Sightings, able_to_travel, sightings
+from melaudit.images.finder_results import FinderResults, PackedFound, find_all, picklable
 from melaudit.images.imagefile import Decoded, Status, read_image, shrink
 from melaudit.images.preprocessing import Preprocessing
 
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - looked at, never written by name
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - its free space is read; nothing is written by name
 _SHARED_RESERVE = 64 * 2**20
+"""Bytes of shared memory that are left free. Chosen: a round figure, not measured."""
+_BATCHES_AT_ONCE = 4
+"""Batches for which shared memory must have room, because several workers write at once. Chosen: a
+round figure, not measured."""
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """One batch of B paths, of which N could be read."""
+    """A batch of B paths, of which N could be read."""
 
     indices: tuple[int, ...]
     """(B,) indices of all the batch's paths."""
@@ -39,13 +43,13 @@ class Loaded:
     inputs: Tensor
     """(N, 3, H, W) float32, preprocessed."""
     views: tuple[NDArray[np.uint8], ...]
-    """(N,) images (h, w, 3), shrunk where the longer side is above the stream's `view`."""
+    """(N,) images (h, w, 3), shrunk if the longer side is above the stream's `view`, in pixels."""
     statuses: tuple[tuple[Status, tuple[str, ...]], ...]
     """(B,) status and reasons, in the order of `indices`."""
     sizes: tuple[tuple[int, int] | None, ...]
-    """(B,) (width, height) as in the file, None where it is unknown."""
+    """(B,) (width, height) in the file, in pixels; None if unknown."""
     seen: Mapping[str, Sequence[Found]] = field(default_factory=dict)
-    """Artifact -> (N,) what its finder saw in the views, where a worker has looked."""
+    """Artifact id -> (N,) result of its finder on the views; empty if no worker has run it."""
 
     @property
     def start(self) -> int:
@@ -54,12 +58,12 @@ class Loaded:
 
 
 class ImageStream:
-    """Reads images by batches of indices; its worker processes start once and serve every `read`.
+    """Read images by batches of indices; the worker processes start once and serve every `read`.
 
-    What a batch holds does not depend on the number of workers. With 0 workers everything happens
-    in this process. Workers are started afresh ("spawn"), since a forked child cannot use CUDA.
-    They also look for `artifacts`, beside whatever this process does with the images; without
-    workers nothing would be gained by that, and `Loaded.seen` stays empty.
+    The content of a batch does not depend on the number of workers. With 0 workers, everything
+    happens in this process. Workers are spawned, because a forked process cannot use CUDA. They
+    also run the finders of `artifacts`, while this process does something else with the images;
+    without workers that would gain nothing, and `Loaded.seen` stays empty.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class ImageStream:
         artifacts: Sequence[Artifact] = (),
     ) -> None:
         self._paths = paths
-        sought = able_to_travel(artifacts) if workers else ()
+        sought = picklable(artifacts) if workers else ()
         self._files = _Files(preprocessing, view, max_pixels, sought)
         self._workers = workers
         self._timeout = timeout
@@ -83,10 +87,11 @@ class ImageStream:
         self._reading = False
 
     def read(self, batches: Iterable[Sequence[int]]) -> Generator[Loaded, None, None]:
-        """Yield one `Loaded` per batch of indices into the paths, in the order given.
+        """Yield one `Loaded` per batch of indices into the paths, in order.
 
-        The workers read a few batches ahead, so `batches` is consumed faster than this yields.
-        Raises DatasetError when a worker dies or hangs; the stream can be read again after that.
+        The workers read a few batches ahead, so `batches` is consumed earlier than this yields.
+        Raises DatasetError if a worker dies or hangs; the stream can be read again afterwards.
+        Raises RuntimeError if the stream is being read already.
         """
         if self._reading:
             raise RuntimeError("this stream is being read already")
@@ -102,7 +107,7 @@ class ImageStream:
             self._reading = False
 
     def close(self) -> None:
-        """Stop the workers; a later `read` would start new ones."""
+        """Stop the workers; a later `read` starts new ones."""
         self._loader = None
 
     def __enter__(self) -> ImageStream:
@@ -123,8 +128,8 @@ class ImageStream:
                 multiprocessing_context="spawn",
                 persistent_workers=True,
                 timeout=self._timeout,
-                # Or a seed would be drawn from the global generator, and a run with workers would
-                # see other random numbers than one without.
+                # Otherwise a seed would be drawn from the global generator, and runs with and
+                # without workers would see different random numbers.
                 generator=torch.Generator(),
             )
         self._queue.fill(jobs)
@@ -139,12 +144,12 @@ class ImageStream:
 
 
 _Job = tuple[tuple[int, str], ...]
-"""Index and path of each image of a batch: workers hold no list of all paths."""
+"""Index and path of each image of a batch, so that workers need no list of all paths."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Payload:
-    """A batch as it travels between processes: two arrays, however many images there are."""
+    """A batch as it is sent between processes: two arrays, however many images there are."""
 
     indices: tuple[int, ...]
     statuses: tuple[tuple[Status, tuple[str, ...]], ...]
@@ -152,13 +157,13 @@ class _Payload:
     shapes: tuple[tuple[int, int], ...]
     inputs: Tensor | NDArray[np.float32]
     pixels: Tensor | NDArray[np.uint8]
-    """All views, one after the other."""
-    seen: Mapping[str, Sequence[Packed]]
-    """Artifact -> one per view."""
+    """The pixels of all views, one after the other."""
+    seen: Mapping[str, Sequence[PackedFound]]
+    """Artifact id -> one result per view."""
 
 
 class _Files(Dataset[_Payload]):
-    """What a worker does with a batch."""
+    """The work of a worker: jobs in, payloads out."""
 
     def __init__(
         self,
@@ -177,8 +182,8 @@ class _Files(Dataset[_Payload]):
         height, width = self.preprocessing.input_size
         inputs = torch.stack([t for t, _ in read]) if read else torch.zeros(0, 3, height, width)
         pixels = np.concatenate([v.ravel() for _, v in read]) if read else np.zeros(0, np.uint8)
-        # Tensors travel through shared memory, which containers often keep too small; writing
-        # beyond its end kills the process. Arrays travel through a pipe: slower, never deadly.
+        # Tensors are sent through shared memory, which is often too small in containers; writing
+        # beyond its end kills the process. Arrays are sent through a pipe: slower, but safe.
         roomy = _has_room(inputs.nbytes + pixels.nbytes)
         return _Payload(
             indices=tuple(index for index, _ in job),
@@ -187,7 +192,7 @@ class _Files(Dataset[_Payload]):
             shapes=tuple((v.shape[0], v.shape[1]) for _, v in read),
             inputs=inputs if roomy else inputs.numpy(),
             pixels=torch.from_numpy(pixels) if roomy else pixels,
-            seen=sightings(self.artifacts, [view for _, view in read]),
+            seen=find_all(self.artifacts, [view for _, view in read]),
         )
 
     def _load(self, path: str) -> tuple[Decoded, Tensor | None, NDArray[np.uint8]]:
@@ -209,7 +214,7 @@ class _Files(Dataset[_Payload]):
 
 
 class _Queue:
-    """The batches still to be read; a sampler that can be filled again."""
+    """The batches that are still to be read: a sampler that can be filled again."""
 
     def __init__(self) -> None:
         self._jobs: Iterator[_Job] = iter(())
@@ -223,7 +228,7 @@ class _Queue:
 
 @contextlib.contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """Keep Pillow quiet, and strict about broken files even if other code of the process is not."""
+    """Make Pillow quiet, and strict about broken files even if other code made it lenient."""
     lenient = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
@@ -235,12 +240,12 @@ def _strict_pillow() -> Iterator[None]:
 
 
 def _has_room(size: int) -> bool:
-    """Tell whether the shared memory takes `size` bytes from each of several workers."""
+    """Tell whether shared memory has room for `size` bytes from each of several workers."""
     try:
         memory = os.statvfs(_SHARED_MEMORY)
-    except (OSError, AttributeError):  # no such thing on this system, so no such limit
+    except (OSError, AttributeError):  # this system has no such limit
         return True
-    return memory.f_bavail * memory.f_frsize > 4 * size + _SHARED_RESERVE
+    return memory.f_bavail * memory.f_frsize > _BATCHES_AT_ONCE * size + _SHARED_RESERVE
 
 
 def _unpack(payload: _Payload) -> Loaded:
@@ -255,7 +260,7 @@ def _unpack(payload: _Payload) -> Loaded:
         views=tuple(_views(np.asarray(payload.pixels), payload.shapes)),
         statuses=payload.statuses,
         sizes=payload.sizes,
-        seen=Sightings(payload.seen),
+        seen=FinderResults(payload.seen),
     )
 
 
@@ -274,7 +279,7 @@ def _unchanged(payload: Any) -> Any:
 
 
 def _be_a_worker(_: int) -> None:
-    """Leave interrupts to the parent, and the other cores to the other processes."""
+    """Leave interrupts to the parent process, and the other cores to the other processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 

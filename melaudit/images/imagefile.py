@@ -1,17 +1,17 @@
-"""Decoding: a file of unknown quality becomes RGB pixels, or a reason why it does not.
+"""Decode an image file of unknown quality into RGB pixels, or say why that is not possible.
 
-Pixels are those of `Image.open(path).convert("RGB")`, what training loaders such as ImageFolder
-use, because an audit must show the model what it was trained on. So alpha is dropped and the
-colours hidden under it come out, palettes are looked up, CMYK is converted without a profile,
-the first of several frames counts, colour profiles and EXIF orientation are ignored. Each of these
+The pixels are those of `Image.open(path).convert("RGB")`, as in training loaders such as
+ImageFolder, because an audit must show the model what it was trained on. So alpha is dropped and
+the colours under it appear, palettes are looked up, CMYK is converted without a profile, only the
+first of several frames is read, and colour profiles and EXIF orientation are ignored. Each of these
 is flagged. One thing differs on purpose: 16-bit grey is scaled to 8 bits, where `convert` would
 clip it to white.
 
-Reasons of a flag: alpha, blank (one colour), cmyk, exif_orientation, extension_mismatch, grayscale,
+Reasons to flag: alpha, blank (one colour), cmyk, exif_orientation, extension_mismatch, grayscale,
 multi_frame, palette, sixteen_bit, tiny (a side under 32 pixels).
 Reasons to skip: missing, no_permission, not_a_file (folder, pipe, device), unreadable, empty,
-not_an_image, unsupported_format (a known one that is not decoded), unsupported_mode (float, Lab),
-too_large, too_many_scans (a JPEG made to take hours), truncated, damaged, out_of_memory.
+not_an_image, unsupported_format (known, but not decoded), unsupported_mode (float, Lab),
+too_large, too_many_scans (a JPEG built to take hours), truncated, damaged, out_of_memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
-"""What is decoded; others have decoders too rarely used to be trusted with hostile files."""
+"""The formats that are decoded; the decoders of others are used too rarely to be trusted with
+hostile files."""
 
 SUFFIXES = {
     ".jpg": "JPEG",
@@ -46,7 +47,7 @@ SUFFIXES = {
 
 Status = Literal["ok", "flagged", "skipped"]
 
-_MAGIC = (
+_MAGIC = (  # offset and first bytes of the formats that are decoded
     (0, b"\xff\xd8\xff"),
     (0, b"\x89PNG"),
     (0, b"II*\0"),
@@ -57,7 +58,7 @@ _MAGIC = (
     (8, b"WEBP"),
     (0, b"GIF8"),
 )
-_FOREIGN_MAGIC = (
+_FOREIGN_MAGIC = (  # and of known formats that are not
     (4, b"ftyp"),  # HEIC, AVIF
     (4, b"jP  "),  # JPEG 2000
     (0, b"\xff\x4f\xff\x51"),
@@ -72,26 +73,31 @@ _FOREIGN_MAGIC = (
 )
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
-_LARGEST_FILE = 2**30
-_MOST_SCANS = 100
-_TINY = 32
+_MAX_FILE_BYTES = 2**30
+"""Chosen: a round figure, not measured."""
+_MAX_SCANS = 100
+"""Scans of a progressive JPEG; each is a pass over all pixels. Chosen: a round figure, not
+measured."""
+_MIN_SIDE = 32
+"""Pixels of a side below which an image is flagged as tiny. Chosen: a round figure, not
+measured."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What became of one image file."""
+    """The result of decoding one image file."""
 
     image: NDArray[np.uint8] | None
-    """(h, w, 3) RGB; None when skipped."""
+    """(h, w, 3) RGB; None if skipped."""
     status: Status
     reasons: tuple[str, ...]
-    """Stable codes, see the module's text; empty when ok."""
+    """Stable codes, listed in the module docstring; empty if ok."""
     original_size: tuple[int, int] | None
-    """(width, height) in pixels, if the file got as far as to say so."""
+    """(width, height) in pixels; None if the file could not be read that far."""
 
 
 class _RefusedError(Exception):
-    """An image that will not be decoded, by reason."""
+    """An image that is not decoded, and why."""
 
     def __init__(self, reason: str, size: tuple[int, int] | None = None) -> None:
         super().__init__(reason)
@@ -99,9 +105,9 @@ class _RefusedError(Exception):
 
 
 def read_image(path: str | Path, *, max_pixels: int = 64_000_000) -> Decoded:
-    """Decode an image file completely; never raises for what is wrong with the file.
+    """Decode an image file completely; a fault of the file is never raised, but returned.
 
-    An image of more than `max_pixels` is refused from its header, before memory is taken.
+    An image of more than `max_pixels` is refused by its header, before memory is allocated.
     """
     try:
         with _open_regular(path) as file:
@@ -113,7 +119,7 @@ def read_image(path: str | Path, *, max_pixels: int = 64_000_000) -> Decoded:
 
 
 def shrink(image: NDArray[np.uint8], longest: int = 1024) -> NDArray[np.uint8]:
-    """Return the image (h, w, 3) with its longer side at most `longest`; itself if it fits."""
+    """Return an image (h, w, 3) whose longer side has at most `longest` pixels."""
     height, width = image.shape[:2]
     scale = longest / max(height, width)
     if scale >= 1:
@@ -124,7 +130,7 @@ def shrink(image: NDArray[np.uint8], longest: int = 1024) -> NDArray[np.uint8]:
 
 
 def _open_regular(path: str | Path) -> IO[bytes]:
-    """Open a regular file; opening a pipe the usual way would wait for its writer forever."""
+    """Open a regular file; opening a pipe in the usual way would wait for its writer forever."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _O_BINARY)
     try:
         status = os.fstat(descriptor)
@@ -132,7 +138,7 @@ def _open_regular(path: str | Path) -> IO[bytes]:
             raise _RefusedError("not_a_file")
         if status.st_size == 0:
             raise _RefusedError("empty")
-        if status.st_size > _LARGEST_FILE:
+        if status.st_size > _MAX_FILE_BYTES:
             raise _RefusedError("too_large")
         return os.fdopen(descriptor, "rb")
     except BaseException:
@@ -151,7 +157,7 @@ def _decode(file: IO[bytes], suffix: str, max_pixels: int) -> Decoded:
         raise _RefusedError(_unidentified(file.read(256))) from None
     if picture.width * picture.height > max_pixels:
         raise _RefusedError("too_large", picture.size)
-    if "progressive" in picture.info and _scans(file) > _MOST_SCANS:
+    if "progressive" in picture.info and _scans(file) > _MAX_SCANS:
         raise _RefusedError("too_many_scans", picture.size)
     raw_mode = _raw_mode(picture)
     try:
@@ -171,7 +177,7 @@ def _decode(file: IO[bytes], suffix: str, max_pixels: int) -> Decoded:
 def _oddities(
     picture: ImageFile.ImageFile, image: NDArray[np.uint8], raw_mode: str, suffix: str
 ) -> set[str]:
-    """Return what is unusual about an image that can be used nevertheless."""
+    """Return what is unusual about an image that can still be used."""
     mode = picture.mode
     tests = {
         "grayscale": mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT) or raw_mode == "LA;16B",
@@ -179,8 +185,8 @@ def _oddities(
         "palette": mode in ("P", "PA"),
         "cmyk": mode == "CMYK",
         "sixteen_bit": mode in _SIXTEEN_BIT or ";16" in raw_mode,
-        "tiny": min(picture.size) < _TINY,
-        # Most images differ already on this sparse grid.
+        "tiny": min(picture.size) < _MIN_SIDE,
+        # Most images already differ on this sparse grid.
         "blank": _one_colour(image[::16, ::16]) and _one_colour(image),
         "extension_mismatch": SUFFIXES.get(suffix, "")
         != (picture.format or "").replace("MPO", "JPEG")
@@ -192,7 +198,7 @@ def _oddities(
 
 
 def _raw_mode(picture: ImageFile.ImageFile) -> str:
-    """Return how the file stores its pixels, which `mode` does not tell for 16-bit colour."""
+    """Return how the file stores its pixels; `mode` does not tell for 16-bit colour."""
     if not picture.tile:
         return ""
     args = picture.tile[0].args
@@ -200,7 +206,7 @@ def _raw_mode(picture: ImageFile.ImageFile) -> str:
 
 
 def _scaled(values: NDArray[np.uint16], top: int) -> NDArray[np.uint8]:
-    """Scale grey values 0..top (h, w) to RGB (h, w, 3)."""
+    """Scale grey values from 0 to `top` (h, w) to 8-bit RGB (h, w, 3)."""
     grey = (values.astype(np.uint32) * 255 + top // 2) // top
     return np.repeat(grey.clip(max=255).astype(np.uint8)[:, :, None], 3, axis=2)
 
@@ -210,7 +216,7 @@ def _one_colour(image: NDArray[np.uint8]) -> bool:
 
 
 def _transparent(picture: Image.Image) -> bool:
-    """Tell whether any pixel is not opaque; an alpha channel that hides nothing is no oddity."""
+    """Tell whether any pixel is not opaque; an alpha channel that hides nothing does not count."""
     if "transparency" in picture.info:
         return True
     if picture.mode not in ("LA", "La", "PA", "RGBA", "RGBa"):
@@ -222,20 +228,20 @@ def _transparent(picture: Image.Image) -> bool:
 def _orientation(picture: Image.Image) -> object:
     try:
         return picture.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # broken metadata of a sound picture
+    except Exception:  # a good image with broken metadata
         return None
 
 
 def _several_frames(picture: ImageFile.ImageFile) -> bool:
-    # Not `n_frames`: that walks through all of them.
+    # Not `n_frames`, which reads all of them.
     try:
         return bool(getattr(picture, "is_animated", False))
-    except Exception:  # the second frame is broken, which tells that there is one
+    except Exception:  # the second frame is broken, so there is one
         return True
 
 
 def _scans(file: IO[bytes]) -> int:
-    """Count a JPEG's scans: within coded data the marker's two bytes cannot occur."""
+    """Count the scans of a JPEG: the two bytes of the marker cannot occur within coded data."""
     place = file.tell()
     file.seek(0)
     count = file.read().count(b"\xff\xda")
@@ -260,7 +266,7 @@ def _reason(error: Exception) -> str:
         return "missing"
     if isinstance(error, PermissionError):
         return "no_permission"
-    # EINVAL is a decoder sent to a place before the file's beginning.
+    # EINVAL means that a decoder was sent to a place before the beginning of the file.
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         return "not_a_file" if error.errno in (errno.ENXIO, errno.EISDIR) else "unreadable"
     return "truncated" if "truncated" in str(error).lower() else "damaged"

@@ -1,7 +1,7 @@
-"""Knowledge: what the user knows of the images besides their labels.
+"""What the user knows about the images besides their labels.
 
-Lesion masks, artifact labels and artifact masks. A person's word replaces a finder's, image by
-image; where nothing is said of an image, the finder looks.
+That is lesion masks, artifact labels and artifact masks. For each image, the user's answer replaces
+the finder's; if the user says nothing about an image, the finder decides.
 """
 
 from __future__ import annotations
@@ -21,47 +21,49 @@ from melaudit.wording.names import visible
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What is known of a batch of N images."""
+class BatchKnowledge:
+    """What the user knows about a batch of N images."""
 
     lesions: tuple[Mask | None, ...] | None = None
-    """(N,) as large as the image; None without a usable one, and altogether without any folder."""
-    given: Mapping[str, tuple[Found | None, ...]] = field(default_factory=dict)
-    """Artifact -> (N,), None where nothing is said."""
+    """(N,) masks as large as the images, None without a usable one; None as a whole without
+    masks."""
+    user_found: Mapping[str, tuple[Found | None, ...]] = field(default_factory=dict)
+    """Artifact id -> (N,) the user's answer; None for an image that the user says nothing about."""
     doubts: tuple[tuple[str, ...], ...] = ()
-    """(N,) reasons to flag an image: a mask that could not be used, a contradiction."""
+    """(N,) reasons to flag an image: an unusable mask, or a contradiction."""
 
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What is known of the n images of a data set."""
+    """What the user knows about the n images of a data set."""
 
     lesions: Masks | None = None
     masks: Mapping[str, Masks] = field(default_factory=dict)
-    """Artifact -> where it is."""
+    """Artifact id -> its masks."""
     labels: Mapping[str, Codes] = field(default_factory=dict)
-    """Artifact -> (n,) 1 shows it, 0 does not, -1 nothing is said; those that finders know."""
+    """Artifact id -> (n,) 1 if the image shows it, 0 if not, -1 if unknown; for artifacts that have
+    a finder."""
     others: Mapping[str, Codes] = field(default_factory=dict)
-    """The same for artifacts that no finder knows."""
+    """The same for artifacts that have no finder."""
     fingerprint: str = ""
-    """Hash of all masks and labels; empty when there are none."""
+    """Hash of all masks and labels; empty if there are none."""
     notes: tuple[str, ...] = ()
 
-    def show(self, rows: Sequence[int], shapes: Sequence[tuple[int, int]]) -> Shown:
-        """Return what is known of the images `rows`, with masks as large as their views (h, w)."""
+    def of_batch(self, rows: Sequence[int], shapes: Sequence[tuple[int, int]]) -> BatchKnowledge:
+        """Return what is known about the images `rows`; `shapes` are the sizes (h, w) of masks."""
         doubts: list[list[str]] = [[] for _ in rows]
         lesions = None
         if self.lesions is not None:
             read = [self.lesions.read(*which) for which in zip(rows, shapes, strict=True)]
             lesions = tuple(_usable(m, "lesion", d) for m, d in zip(read, doubts, strict=True))
-        given = {
+        user_found = {
             artifact: tuple(
                 self._found(artifact, row, shape, doubt)
                 for row, shape, doubt in zip(rows, shapes, doubts, strict=True)
             )
             for artifact in dict.fromkeys([*self.labels, *self.masks])
         }
-        return Shown(lesions, given, tuple(map(tuple, doubts)))
+        return BatchKnowledge(lesions, user_found, tuple(map(tuple, doubts)))
 
     def _found(
         self, artifact: str, row: int, shape: tuple[int, int], doubts: list[str]
@@ -87,9 +89,9 @@ def gather(
     artifact_labels: Path | None = None,
     artifact_masks: Path | None = None,
 ) -> Knowledge:
-    """Read what the user knows of the images `ids`; `known` are the artifacts that have finders.
+    """Read what the user knows about the images `ids`; `known` are the artifacts with finders.
 
-    Raises DatasetError for a folder or table that is not there or fits no image.
+    Raises DatasetError for a folder or table that does not exist or fits no image.
     """
     digest = hashlib.sha256(b"melaudit-knowledge-1")
     notes: list[str] = []
@@ -106,23 +108,23 @@ def gather(
         of.update(digest)
     columns: Mapping[str, Codes] = {}
     if artifact_labels is not None:
-        told = read_artifact_labels(artifact_labels, ids, known)
-        columns, notes = told.columns, [*notes, *told.notes]
+        user_labels = read_artifact_labels(artifact_labels, ids, known)
+        columns, notes = user_labels.columns, [*notes, *user_labels.notes]
         for artifact, codes in columns.items():
             digest.update(artifact.encode() + b"\0" + codes.tobytes())
-    some = lesions is not None or masks or columns
+    anything = lesions is not None or masks or columns
     return Knowledge(
         lesions=lesions,
         masks=masks,
         labels={k: v for k, v in columns.items() if k in known},
         others={k: v for k, v in columns.items() if k not in known},
-        fingerprint=digest.hexdigest() if some else "",
+        fingerprint=digest.hexdigest() if anything else "",
         notes=tuple(notes),
     )
 
 
 def _artifact_masks(folder: Path, ids: Sequence[str], known: Collection[str]) -> dict[str, Masks]:
-    """Open a folder that has a folder of masks per artifact."""
+    """Open a folder that holds one folder of masks per artifact."""
     if not folder.is_dir():
         raise DatasetError(f"the folder of artifact masks {folder} does not exist")
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -143,7 +145,7 @@ def _covered(masks: Masks, ids: Sequence[str], what: str, rest: str) -> str:
 
 
 def _usable(mask: Mask | str | None, what: str, doubts: list[str]) -> Mask | None:
-    """Return a mask that can be used; note in `doubts` why another cannot."""
+    """Return a usable mask or None; add to `doubts` why a mask cannot be used."""
     if isinstance(mask, str):
         doubts.append(f"{what}_mask_{mask}")
         return None

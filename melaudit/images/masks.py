@@ -1,4 +1,4 @@
-"""Masks: files that mark which pixels of an image are lesion, or an artifact."""
+"""Mask files: they mark which pixels of an image are lesion, or an artifact."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from melaudit.images.imagefile import read_image
 from melaudit.wording.names import visible
 
 ENDINGS = ("_segmentation", "_mask", "_lesion")
-"""What mask files have after the image's name in ISIC, HAM10000 and PH2."""
-WHITE = 127
-"""Grey value above which a pixel is marked; a mask of 0 and 1 is marked from 1 on."""
-LEEWAY = 0.02
-"""By how much proportions may differ: rounding when an image was shrunk."""
+"""Endings of the names of mask files in ISIC, HAM10000 and PH2."""
+MAX_UNMARKED = 127
+"""Level up to which a pixel is not marked; in a mask of 0 and 1, 1 is marked."""
+TOLERANCE = 0.02
+"""Relative difference that aspect ratios may have, because shrinking rounds. Chosen: a round
+figure, not measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +32,10 @@ class Masks:
     """The mask file of each of n images."""
 
     paths: tuple[str | None, ...]
-    """(n,) None for an image that has none."""
+    """(n,) None for an image without a mask."""
 
     def read(self, row: int, shape: tuple[int, int]) -> Mask | str | None:
-        """Return a mask as large as the image (h, w), None without one, or why it is no use.
+        """Return a mask of this shape (h, w), None if there is no mask, or why it cannot be used.
 
         Reasons: unreadable, of_other_proportions.
         """
@@ -43,11 +44,11 @@ class Masks:
 
     @property
     def count(self) -> int:
-        """How many images have a mask."""
+        """Number of images that have a mask."""
         return sum(path is not None for path in self.paths)
 
     def update(self, digest: hashlib._Hash) -> None:
-        """Add every image's mask to a hash: two runs are alike only if their masks are."""
+        """Add the content of every mask to a hash, so that other masks make another run."""
         for row, path in enumerate(self.paths):
             if path is not None:
                 digest.update(f"{row}\0".encode())
@@ -55,11 +56,11 @@ class Masks:
 
 
 def open_masks(folder: Path, ids: Sequence[str], what: str) -> Masks:
-    """Find the mask of each image (n ids) below a folder, by the image's name.
+    """Find the mask of each image (n ids) below a folder, by name.
 
-    A mask is named as its image, with any extension of an image and perhaps one of `ENDINGS`.
-    Raises DatasetError when the folder is not there or none of its files fits an image; `what`
-    names the masks in it.
+    A mask has the name of its image, with any image extension and perhaps one of `ENDINGS`. `what`
+    is what error messages call the masks. Raises DatasetError if the folder does not exist, or none
+    of its files fits an image.
     """
     if not folder.is_dir():
         raise DatasetError(f"the folder of {what} {folder} does not exist")
@@ -78,9 +79,9 @@ def open_masks(folder: Path, ids: Sequence[str], what: str) -> Masks:
 
 
 def match(files: Iterable[str], ids: Sequence[str]) -> list[str | None]:
-    """Return, for each image, the one mask file that is named as it is; None without or in doubt.
+    """Return the mask file of each image; None if there is none, or several fit.
 
-    Folders count where they agree; else the plain name, if only one image has it.
+    The whole path is compared first, then the plain name if only one image has it.
     """
     ways: dict[str, str | None] = {}
     for file in files:
@@ -98,19 +99,19 @@ def match(files: Iterable[str], ids: Sequence[str]) -> list[str | None]:
 
 
 def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask | str:
-    """Read a mask as a view of `shape` (h, w); or say why it is no use."""
+    """Read a mask and resize it to `shape` (h, w), or return why it cannot be used."""
     decoded = read_image(path)
     if decoded.image is None:
         return "unreadable"
     values = decoded.image.max(2)
-    mask: Mask = values > (WHITE if values.max() > 1 else 0)
+    mask: Mask = values > (MAX_UNMARKED if values.max() > 1 else 0)
     if mask.shape == shape:
         return mask
     (height, width), (h, w) = mask.shape, shape
-    if abs(height * w - width * h) > LEEWAY * max(height * w, width * h):
+    if abs(height * w - width * h) > TOLERANCE * max(height * w, width * h):
         return "of_other_proportions"
     picture = Image.fromarray(mask.astype(np.uint8) * 255)
-    resized: Mask = np.asarray(picture.resize((w, h), Image.Resampling.BOX)) > WHITE
+    resized: Mask = np.asarray(picture.resize((w, h), Image.Resampling.BOX)) > MAX_UNMARKED
     return resized
 
 
@@ -122,5 +123,5 @@ def _content(path: str) -> bytes:
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except OSError:  # counted as unreadable when its image comes up
+    except OSError:  # counted as unreadable when its image is read
         return b"unreadable"

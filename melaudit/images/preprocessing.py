@@ -1,4 +1,4 @@
-"""Preprocessing: how an image as decoded becomes the input of the model."""
+"""Preprocessing: from a decoded image to the input of the model."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ from melaudit.images.presets import (
 )
 
 _DEFAULT_SIZE = 224
-_LARGEST_SIZE = 4096
-_MOST_PIXELS = 2**26
-"""Of the resized image before its crop; a strip of 1 x 100,000 pixels would ask for far more."""
+"""Side in pixels that is assumed if nothing says it: that of most models trained on ImageNet."""
+_MAX_SIZE = 4096
+"""Largest side of an input in pixels. Chosen: a round figure, not measured."""
+_MAX_PIXELS = 2**26
+"""Pixels of the resized image before its crop; a strip of 1 x 100,000 pixels would need far more.
+Chosen: a round figure, not measured."""
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -40,27 +43,27 @@ _FILTERS = {
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize, perhaps crop, scale to 0..1 and normalise: the same for every image.
+    """Resize, crop if asked, scale to 0..1 and normalise: the same for every image.
 
-    The pixels are those of a torchvision v2 pipeline on a Pillow image, `Resize`, `CenterCrop`,
-    `ToImage`, `ToDtype(float32, scale=True)`, `Normalize`, bit for bit: models are trained on
-    Pillow images, and resizing tensors gives slightly different ones.
+    The result equals, bit for bit, a torchvision v2 pipeline on a Pillow image: `Resize`,
+    `CenterCrop`, `ToImage`, `ToDtype(float32, scale=True)`, `Normalize`. Models are trained on
+    Pillow images, and resizing tensors gives slightly different pixels.
     """
 
     image_size: tuple[int, int]
-    """(height, width) that the whole image is squashed to; with a crop, both are the shorter
-    side's length."""
+    """(height, width) to which the whole image is resized; with a crop, both are the length of the
+    shorter side."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """Per channel, on a scale of 0 to 1."""
+    """Per channel, on a scale of 0 to 1, as `mean` is."""
     interpolation: str
     crop: int | None
-    """Side of the centre crop that the model sees; None shows it the whole image."""
+    """Side of the centre crop that the model sees, in pixels; None for the whole image."""
     origin: str
-    """Where the settings came from, in words."""
+    """Where the settings came from, for the reader."""
     channels: int = 3
     warnings: tuple[str, ...] = ()
-    """What was assumed or left out, each a sentence for the report."""
+    """What was assumed or left out, one sentence each for the report."""
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -70,18 +73,21 @@ class Preprocessing:
     def apply(self, image: NDArray[np.uint8]) -> Tensor:
         """Turn an RGB image (h, w, 3) of any size into the model's input, float32 (3, H, W).
 
-        Raises PreprocessingError for an image of another shape or type, or one so elongated that
-        resizing its shorter side would not fit into memory.
+        Raises PreprocessingError for an array of another shape or type, and for an image so
+        elongated that it would not fit into memory after resizing its shorter side.
         """
         tensor = torch.from_numpy(self.frame(image)).permute(2, 0, 1)
-        # The order of operations decides the last bit; this is torchvision's.
+        # The order of operations decides the last bit; this is the order of torchvision.
         scaled = tensor.contiguous().to(torch.float32).mul_(1.0 / 255)
         mean = torch.tensor(self.mean, dtype=torch.float32).view(-1, 1, 1)
         std = torch.tensor(self.std, dtype=torch.float32).view(-1, 1, 1)
         return scaled.sub_(mean).div_(std)
 
     def frame(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the pixels the model sees, (H, W, 3) uint8: `apply` before the normalisation."""
+        """Return the pixels that the model sees (H, W, 3), uint8: `apply` before normalisation.
+
+        Raises PreprocessingError as `apply` does.
+        """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise PreprocessingError(
                 f"an image has shape {image.shape} and type {image.dtype}, expected (height, "
@@ -93,19 +99,19 @@ class Preprocessing:
     def project(
         self, mask: NDArray[Any], size: tuple[int, int] | None = None
     ) -> NDArray[np.float32]:
-        """Move a mask (h, w) as `apply` moves the pixels; float32 (H, W), coverage 0 to 1.
+        """Move a mask (h, w) as `apply` moves the pixels: coverage (H, W), float32, 0 to 1.
 
-        `size` is the image's (height, width) as decoded, for a mask drawn on a shrunk view of it.
+        `size` is the (height, width) of the image as decoded, for a mask of a shrunk view of it.
         """
         coverage = Image.fromarray(np.ascontiguousarray(mask, dtype=np.float32))
-        # Bicubic and Lanczos filters have negative lobes, and a coverage below 0 means nothing.
+        # Bicubic and Lanczos filters have negative lobes; a coverage below 0 has no meaning.
         smooth = self.interpolation in ("nearest", "box", "hamming")
         kernel = _FILTERS[self.interpolation if smooth else "bilinear"]
         moved = np.array(self._move(coverage, size or mask.shape, kernel), dtype=np.float32)
         return moved.clip(0.0, 1.0, out=moved)
 
     def describe(self) -> str:
-        """Say in one line what is done to an image and where that was taken from."""
+        """Describe in one line what is done to an image, and where that was taken from."""
         height, width = self.image_size
         if self.crop is None:
             shape = f"whole image resized to {width} x {height}"
@@ -123,7 +129,7 @@ class Preprocessing:
         short, long = min(size), max(size)
         side = self.image_size[0]
         longer = int(side * long / short)
-        if side * longer > _MOST_PIXELS:
+        if side * longer > _MAX_PIXELS:
             raise PreprocessingError(
                 f"an image of {size[1]} x {size[0]} pixels is too elongated to resize its shorter "
                 f"side to {side}"
@@ -148,15 +154,15 @@ def resolve(
     bound_size: int | None = None,
     spec: str = "auto",
 ) -> Preprocessing:
-    """Settle the preprocessing from what the weights declare and what the user says.
+    """Choose the preprocessing from what the weights declare and what the user says.
 
-    `spec` names the source: `auto` (the weights' own preset, else ImageNet's mean and std),
+    `spec` names the source: `auto` (the weights' own preset, else the mean and std of ImageNet),
     `weights` (the preset, which must exist), `weights:ENUM` (torchvision's), `imagenet`, or a JSON
-    file. Explicit options win over any source. `bound_size` is the only input side the
-    architecture takes, if there is only one. `auto` never crops on its own, because a crop hides
-    what stands at the border of an image; every other source is followed to the letter.
+    file. The other options override the source. `bound_size` is the only input side that the
+    architecture accepts, in pixels, if there is only one. `auto` never crops by itself, because a
+    crop hides the border of an image; every other source is followed exactly.
 
-    Raises PreprocessingError when options contradict each other or the architecture.
+    Raises PreprocessingError if options contradict each other or the architecture.
     """
     source = _source(preset, spec)
     size, cut, origin, warnings = _geometry(source, spec, image_size, crop, bound_size)
@@ -167,14 +173,15 @@ def resolve(
             f"gives {seen} x {seen}; pass --image-size {bound_size}"
         )
     base_mean, base_std = (source.mean, source.std) if source else (IMAGENET_MEAN, IMAGENET_STD)
-    given = [name for name, v in (("--mean", mean), ("--std", std)) if v is not None]
-    if len(given) < 2:
+    by_user = [name for name, v in (("--mean", mean), ("--std", std)) if v is not None]
+    if len(by_user) < 2:
         rest = source.origin if source else "ImageNet"
-        told = " and ".join(n for n in ("--mean", "--std") if n not in given).replace("--", "")
+        others = [name for name in ("--mean", "--std") if name not in by_user]
+        taken = " and ".join(others).replace("--", "")
         assumed = "" if source or spec == "imagenet" else ", assumed"
-        origin += f"; {told} of {rest}{assumed}"
-    if given:
-        origin += f"; {' and '.join(given)}"
+        origin += f"; {taken} of {rest}{assumed}"
+    if by_user:
+        origin += f"; {' and '.join(by_user)}"
     interpolation = source.interpolation if source else "bilinear"
     if interpolation not in _FILTERS:
         raise PreprocessingError(
@@ -193,7 +200,7 @@ def resolve(
 
 
 def _source(preset: Preset | None, spec: str) -> Preset | None:
-    """Return the preset that the user asked for; None for ImageNet's or none."""
+    """Return the preset that the user asked for; None for ImageNet's, or if there is none."""
     if spec == "auto":
         return preset
     if spec == "imagenet":
@@ -222,7 +229,7 @@ def _geometry(
     crop: int | None,
     bound_size: int | None,
 ) -> tuple[int, int | None, str, tuple[str, ...]]:
-    """Return resize, crop, origin and warnings; the first source that says a size says it all."""
+    """Return size, crop, origin and warnings; they come from the first source that has a size."""
     warnings: tuple[str, ...] = ()
     cut = crop
     if image_size is not None:
@@ -255,9 +262,10 @@ def _geometry(
     else:
         size, cut, origin = source.image_size, source.crop, source.origin
     for value in (size, size if cut is None else cut):
-        if not 1 <= value <= _LARGEST_SIZE:
+        if not 1 <= value <= _MAX_SIZE:
             raise PreprocessingError(
-                f"{origin} asks for {value} pixels, expected 1 to {_LARGEST_SIZE}"
+                f"{origin} asks for {value} pixels, expected 1 to {_MAX_SIZE}; give another "
+                "--image-size or --crop"
             )
     if cut is not None and cut > size:
         raise PreprocessingError(
@@ -268,7 +276,7 @@ def _geometry(
 
 
 def _triple(values: Sequence[float], option: str) -> tuple[float, ...]:
-    """Return three checked channel values; one is repeated."""
+    """Return the values of three channels, checked; a single value is repeated."""
     numbers = tuple(float(v) for v in values) * (3 if len(values) == 1 else 1)
     shown = ",".join(f"{v:g}" for v in numbers)
     if len(numbers) != 3 or not all(math.isfinite(v) for v in numbers):

@@ -1,4 +1,4 @@
-"""Presets: the preprocessing that a set of weights declares for itself, in each dialect."""
+"""Presets: the preprocessing that weights declare, in the format of timm, Hugging Face or ours."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from melaudit.errors import PreprocessingError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Per channel, on a scale of 0 to 1: the normalisation of torchvision's ImageNet models."""
 
 _PIL_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
-"""By Pillow's own numbers, which Hugging Face configs use."""
+"""In the order of Pillow's constants, which Hugging Face configs use."""
 
 _OWN_KEYS = {"image_size", "mean", "std", "interpolation", "crop"}
-_LARGEST_CONFIG = 4 * 2**20
+_MAX_CONFIG_BYTES = 4 * 2**20
+"""Chosen: a round figure, not measured."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The preprocessing that a set of weights declares for itself.
+    """The preprocessing that a set of weights declares.
 
-    Without a crop the whole image is squashed to a square of `image_size`; with one, its shorter
-    side is resized to `image_size` and the centre of `crop` pixels is what the model sees, so that
+    Without a crop, the whole image is resized to a square of `image_size`. With a crop, the shorter
+    side is resized to `image_size`, and the model sees the central square of `crop` pixels.
     torchvision's resize 256, crop 224 is `image_size=256, crop=224`.
     """
 
     origin: str
     """Where the settings were read: "timm config of resnet50.a1_in1k"."""
     image_size: int
-    """Pixels the image is resized to; also the side of the model's input if there is no crop."""
+    """Pixels to which the image is resized; without a crop also the side of the model's input."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """Per channel, on a scale of 0 to 1."""
+    """Per channel, on a scale of 0 to 1, as `mean` is."""
     interpolation: str = "bilinear"
     crop: int | None = None
-    """Side of the centre crop, which is then the side of the model's input; None for no crop."""
+    """Side of the centre crop, in pixels, which is the side of the model's input; None for no
+    crop."""
 
     @property
     def input_size(self) -> int:
@@ -48,12 +51,12 @@ class Preset:
 
 
 def preset_from_config(config: Mapping[str, Any], origin: str) -> Preset:
-    """Read a timm config, a Hugging Face preprocessor config or melaudit's own five keys.
+    """Read a timm config, a Hugging Face preprocessor config, or melaudit's own five keys.
 
     melaudit's own: `{"image_size": 224, "mean": [...], "std": [...], "interpolation": "bilinear",
-    "crop": null}`, of which only `image_size` is required. `origin` names the config in messages.
+    "crop": null}`, of which only `image_size` is required. `origin` is what messages call it.
 
-    Raises PreprocessingError for a config of another kind, or one that cannot be followed.
+    Raises PreprocessingError for a config of another format, or one that cannot be followed.
     """
     inner = config.get("pretrained_cfg")
     timm = inner if isinstance(inner, Mapping) else config
@@ -77,9 +80,12 @@ def preset_from_config(config: Mapping[str, Any], origin: str) -> Preset:
 
 
 def read_preset(path: Path) -> Preset:
-    """Read a preset from a JSON file; see `preset_from_config` for the dialects."""
+    """Read a preset from a JSON file; see `preset_from_config` for the formats.
+
+    Raises PreprocessingError if the file cannot be read or followed.
+    """
     try:
-        if path.stat().st_size > _LARGEST_CONFIG:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise PreprocessingError(f"{path} is larger than 4 MiB: not a preprocessing config")
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -94,8 +100,8 @@ def read_preset(path: Path) -> Preset:
 def torchvision_preset(name: str) -> Preset:
     """Return the preset of a torchvision weights enum: "ResNet50_Weights.IMAGENET1K_V2".
 
-    Nothing is downloaded. Raises PreprocessingError when torchvision knows no such weights, or
-    they are not of an image classifier.
+    Nothing is downloaded. Raises PreprocessingError if torchvision has no such weights, or they are
+    not those of an image classifier.
     """
     from torchvision.models import get_weight
 
@@ -140,13 +146,13 @@ def _from_hugging_face(config: Mapping[str, Any], origin: str) -> Preset:
     crop: int | None = None
     if isinstance(size, Mapping) and "shortest_edge" in size:
         side = int(size["shortest_edge"])
-        if "crop_pct" in config and side < 384:  # ConvNeXt's rule
+        if "crop_pct" in config and side < 384:  # the rule of ConvNextImageProcessor
             side, crop = int(side / config["crop_pct"]), side
     else:
         side = _hugging_face_side(size)
     if config.get("do_center_crop") and "crop_size" in config:
         crop = _hugging_face_side(config["crop_size"])
-    # Pixels are multiplied by the factor, then normalised; a preset counts on a scale of 0 to 1.
+    # Pixels are multiplied by the factor, then normalised; a preset is on a scale of 0 to 1.
     factor = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
     if config.get("rescale_offset"):
         raise ValueError("rescale_offset is not supported")
@@ -200,9 +206,9 @@ def _channels(values: Any) -> tuple[float, ...]:
 def _interpolation(name: Any) -> str:
     if isinstance(name, int):
         return _PIL_FILTERS[name]
-    word = str(name).lower()
-    if word == "random":  # timm trains so, and evaluates with this
+    lower = str(name).lower()
+    if lower == "random":  # timm's training setting; it evaluates with bilinear
         return "bilinear"
-    if word not in _PIL_FILTERS:
-        raise ValueError(f"unknown interpolation {word!r}")
-    return word
+    if lower not in _PIL_FILTERS:
+        raise ValueError(f"unknown interpolation {lower!r}")
+    return lower

@@ -1,4 +1,4 @@
-"""A seeded sample of images, balanced over the labels."""
+"""Draw a seeded sample of images that is balanced over the labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 
 def sample(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.bool_]:
-    """Choose about `size` rows, spread evenly over the labels: (n,) mask, the same for a seed."""
+    """Choose up to `size` rows, spread evenly over the labels (n,): a mask (n,).
+
+    The same seed gives the same rows.
+    """
     rng = np.random.default_rng(seed)
     chosen = np.zeros(len(labels), bool)
     queues = [list(rng.permutation(np.flatnonzero(labels == label))) for label in np.unique(labels)]

@@ -1,4 +1,4 @@
-"""Tables: a CSV, TSV or parquet file of unknown make becomes columns of text."""
+"""Tables: read a CSV, TSV or parquet file of unknown origin into columns of text."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 _MISSING = {"", "na", "n/a", "nan", "null", "<na>"}
-_LARGEST = 2**30
-_LONGEST_CELL = 2**16
+_MAX_BYTES = 2**30
+_MAX_CELL = 2**16
+"""Size of a file, and of a cell, in bytes and characters. Chosen: round figures, not measured."""
 _DELIMITERS = (",", ";", "\t", "|")
-_MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
+_BYTE_ORDER_MARKS = (  # longer ones first: the mark of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -39,55 +40,57 @@ _MARKS = (  # the longer first: UTF-32's mark begins with UTF-16's
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Columns of text, with empty cells and "NA" as None."""
+    """Columns of text; empty cells and "NA" are None."""
 
     path: Path
     columns: tuple[str, ...]
-    """Names as they stand in the file, made unique."""
+    """Names as in the file, made unique."""
     data: Any
-    """pyarrow.Table, every column a string; cheap until a column is asked for."""
+    """A pyarrow.Table of strings; cheap until a column is read."""
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
 
     def text(self, column: str) -> tuple[str | None, ...]:
-        """Return a column's cells without outer blanks; equal cells are one object."""
+        """Return the cells of a column (n,) without outer blanks; equal cells are one object."""
         pool, places = self._pooled(column)
         return tuple(pool[place] for place in places)
 
     def values(self, column: str) -> tuple[str | float | None, ...]:
-        """Return a column's cells as numbers if all of them are, else as visible text.
+        """Return the cells of a column (n,) as numbers if all of them are, else as visible text.
 
-        Digits with leading zeros are names of something, not numbers.
+        Digits with leading zeros are identifiers, not numbers.
         """
         pool, places = self._pooled(column)
-        words = [word for word in pool if word is not None]
-        read: Iterator[str | float] = iter(_numbers(words) or map(visible, words))
-        cells: list[str | float | None] = [None if word is None else next(read) for word in pool]
+        texts = [text for text in pool if text is not None]
+        read: Iterator[str | float] = iter(_numbers(texts) or map(visible, texts))
+        cells: list[str | float | None] = [None if text is None else next(read) for text in pool]
         return tuple(cells[place] for place in places)
 
     def _pooled(self, column: str) -> tuple[list[str | None], list[int]]:
-        """Return the distinct cells and each row's place among them."""
+        """Return the distinct cells, and the index of each row among them (n,)."""
         encoded = pc.dictionary_encode(
             pc.fill_null(pc.utf8_trim_whitespace(self.data.column(column)), "")
         ).combine_chunks()
         pool = encoded.dictionary.to_pylist()
-        if any(len(word) > _LONGEST_CELL for word in pool):
+        if any(len(text) > _MAX_CELL for text in pool):
             raise DatasetError(
                 f"column {visible(column)!r} of {self.path} has a cell of more than 64 K characters"
             )
-        return [None if w.lower() in _MISSING else w for w in pool], encoded.indices.to_pylist()
+        texts = [None if text.lower() in _MISSING else text for text in pool]
+        return texts, encoded.indices.to_pylist()
 
 
 def read_table(path: Path, omitted: Omissions) -> Table:
     """Read a table; rows with too few or too many cells are counted in `omitted`.
 
     Text may be UTF-8 or, with a byte order mark, UTF-16 or UTF-32; cells may be separated by
-    commas, semicolons, tabs or bars, and quoted. Raises DatasetError if it is no table.
+    commas, semicolons, tabs or bars, and may be quoted. Raises DatasetError if the file is not a
+    table, or is too large.
     """
     try:
-        if path.stat().st_size > _LARGEST:
+        if path.stat().st_size > _MAX_BYTES:
             raise DatasetError(f"{path} is larger than 1 GiB; split it, or save it as parquet")
         if path.suffix.lower() in PARQUET_SUFFIXES:
             return _read_parquet(path)
@@ -102,7 +105,7 @@ def read_table(path: Path, omitted: Omissions) -> Table:
 
 def _read_text(path: Path, omitted: Omissions) -> Table:
     content, notes = _as_utf8(path)
-    head = content[:_LONGEST_CELL].decode("utf-8", errors="ignore")  # ends within a character
+    head = content[:_MAX_CELL].decode("utf-8", errors="ignore")  # it may end within a character
     delimiter = _delimiter(head)
     header = _first_record(head, delimiter)
     if any(Path(cell.strip().lower()).suffix in SUFFIXES for cell in header):
@@ -131,7 +134,7 @@ def _read_text(path: Path, omitted: Omissions) -> Table:
 
 def _as_utf8(path: Path) -> tuple[bytes, tuple[str, ...]]:
     content = path.read_bytes()
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     notes: tuple[str, ...] = ()
     try:
         text = content.decode(encoding)
@@ -143,14 +146,16 @@ def _as_utf8(path: Path) -> tuple[bytes, tuple[str, ...]]:
     if encoding != "utf-8" or notes:
         content = text.encode("utf-8")
     if b"\0" in content:
-        raise DatasetError(f"{path} holds NUL characters: it is not a text table")
+        raise DatasetError(
+            f"{path} holds NUL characters, so it is not a text table; save it as CSV"
+        )
     if not content.strip():
-        raise DatasetError(f"{path} is empty")
+        raise DatasetError(f"{path} is empty; expected a header and a row per image")
     return content.lstrip(b"\r\n"), notes
 
 
 def _delimiter(head: str) -> str:
-    """Return the delimiter that finds most columns in the header; a comma if none finds two."""
+    """Return the delimiter that gives most columns in the header; a comma if none gives two."""
     return max(_DELIMITERS, key=lambda d: (len(_first_record(head, d)), d == ","))
 
 
@@ -164,7 +169,7 @@ def _read_parquet(path: Path) -> Table:
         size = sum(described.row_group(i).total_byte_size for i in range(described.num_row_groups))
         kept = [field for field in file.schema_arrow if _is_plain(field.type)]
         left = [visible(field.name) for field in file.schema_arrow if not _is_plain(field.type)]
-        if size > 4 * _LARGEST and not left:
+        if size > 4 * _MAX_BYTES and not left:
             raise DatasetError(f"{path} unpacks to more than 4 GiB")
         if not kept:
             raise DatasetError(
@@ -172,7 +177,7 @@ def _read_parquet(path: Path) -> Table:
                 "a table are not read: write them to files and name those"
             )
         read = file.read(columns=[field.name for field in kept])
-        read.validate(full=True)  # text that is not UTF-8 would fail much later
+        read.validate(full=True)  # otherwise text that is not UTF-8 would fail much later
     names = _unique([str(field.name).strip() for field in kept])
     arrays = [_as_text(read.column(i)) for i in range(len(names))]
     notes = (f"Columns of {path.name} that were not read: {', '.join(left)}.",) if left else ()
@@ -210,9 +215,9 @@ def _unique(names: list[str]) -> tuple[str, ...]:
     return tuple(unique)
 
 
-def _numbers(words: list[str]) -> list[float] | None:
-    """Return words as finite numbers if all of them are."""
-    array = pa.array(words, pa.string())
+def _numbers(texts: list[str]) -> list[float] | None:
+    """Return texts as numbers if all of them are finite numbers, else None."""
+    array = pa.array(texts, pa.string())
     if pc.any(pc.match_substring_regex(array, r"^[+-]?0\d")).as_py():
         return None
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from melaudit.artifacts import Artifact, Phrases, Placebo, artifacts
-from melaudit.artifacts.picture import VISIBLE
+from melaudit.artifacts.picture import MIN_VISIBLE_CHANGE
 from tests.artifacts.pictures import RGB, lesion, pictures, root_mean_square, skin
 
 ALL = artifacts()
@@ -97,7 +97,7 @@ def test_the_mask_of_an_edit_holds_every_visible_change(artifact: Artifact) -> N
     for seed, picture in enumerate(PICTURES):
         edited = artifact.add(picture, _rng(seed))
         change = np.abs(edited.image.astype(int) - picture).max(2)
-        assert (change[~edited.mask] <= VISIBLE + 2).all()
+        assert (change[~edited.mask] <= MIN_VISIBLE_CHANGE + 2).all()
         assert edited.mask.dtype == np.bool_
 
 
@@ -180,7 +180,7 @@ def test_neutral_placebos_keep_to_the_place_and_one_changes_about_as_much(
         assert max(shares) < 1.5
         for placebo in neutral:
             change = np.abs(placebo.image.astype(int) - picture).max(2)
-            assert (change[~edited.mask] <= VISIBLE + 2).all()
+            assert (change[~edited.mask] <= MIN_VISIBLE_CHANGE + 2).all()
 
 
 @in_the_pixels

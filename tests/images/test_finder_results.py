@@ -9,7 +9,7 @@ from PIL import Image
 
 from melaudit.artifacts import Found, artifacts
 from melaudit.artifacts.interface import RGB
-from melaudit.images.finder_results import Sightings, able_to_travel, packed, sightings, unpacked
+from melaudit.images.finder_results import FinderResults, find_all, pack, picklable, unpack
 from melaudit.images.image_stream import ImageStream
 from melaudit.images.preprocessing import Preprocessing
 
@@ -34,7 +34,7 @@ def test_a_mask_survives_the_journey(shape: tuple[int, int]) -> None:
     some = np.random.default_rng(0).random(shape) < 0.5
     for mask in (some, np.zeros(shape, bool), np.ones(shape, bool)):
         found = Found(0.25, True, mask)
-        arrived = unpacked(pickle.loads(pickle.dumps(packed(found))))
+        arrived = unpack(pickle.loads(pickle.dumps(pack(found))))
         assert same(arrived, found)
         assert arrived.mask.dtype == np.bool_
 
@@ -52,10 +52,10 @@ def test_a_finder_that_fails_is_left_to_whoever_asks() -> None:
         def find(self, image: RGB) -> Found:
             return Found(1.0, True, np.zeros((2, 2, 3), bool))
 
-    seen = Sightings(sightings([Broken(), RING, Strange()], [picture(0)]))  # type: ignore[list-item]
+    seen = FinderResults(find_all([Broken(), RING, Strange()], [picture(0)]))  # type: ignore[list-item]
     assert list(seen) == ["dark_ring"]
     assert seen.get("broken") is None
-    assert able_to_travel([Broken(), RING]) == (RING,)  # type: ignore[list-item]
+    assert picklable([Broken(), RING]) == (RING,)  # type: ignore[list-item]
 
 
 def test_workers_see_what_a_finder_sees_here_and_without_workers_nobody_looks(

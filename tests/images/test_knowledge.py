@@ -23,15 +23,15 @@ def mask(path: Path, marked: bool = True, shape: tuple[int, int] = SHAPE) -> Non
 
 
 def told(knowledge: Knowledge, artifact: str) -> list[Found | None]:
-    return list(knowledge.show(range(4), [SHAPE] * 4).given[artifact])
+    return list(knowledge.of_batch(range(4), [SHAPE] * 4).user_found[artifact])
 
 
 def test_nothing_given_is_nothing_known() -> None:
     knowledge = gather(IDS, KNOWN)
     assert knowledge.fingerprint == ""
-    shown = knowledge.show([1, 2], [SHAPE] * 2)
+    shown = knowledge.of_batch([1, 2], [SHAPE] * 2)
     assert shown.lesions is None
-    assert not shown.given
+    assert not shown.user_found
     assert shown.doubts == ((), ())
 
 
@@ -48,7 +48,7 @@ def test_labels_and_masks_together_say_whether_and_where(tmp_path: Path) -> None
     assert (a.present, a.mask.sum()) == (True, 30)
     assert b is not None  # the label counts, and the contradiction is flagged
     assert (b.present, b.mask.sum()) == (False, 0)
-    assert knowledge.show([1], [SHAPE]).doubts == (("ruler_label_contradicts_mask",),)
+    assert knowledge.of_batch([1], [SHAPE]).doubts == (("ruler_label_contradicts_mask",),)
     assert c is not None  # it is there; nobody says where
     assert (c.present, c.mask.sum()) == (True, 0)
     assert d is not None  # an empty mask says that there is none
@@ -72,7 +72,7 @@ def test_artifacts_that_no_finder_knows_are_kept_apart(tmp_path: Path) -> None:
 def test_a_mask_of_other_proportions_is_flagged_and_not_used(tmp_path: Path) -> None:
     mask(tmp_path / "a.png", shape=(30, 20))
     mask(tmp_path / "b.png")
-    shown = gather(IDS, KNOWN, lesion_masks=tmp_path).show([0, 1, 2], [SHAPE] * 3)
+    shown = gather(IDS, KNOWN, lesion_masks=tmp_path).of_batch([0, 1, 2], [SHAPE] * 3)
     assert shown.lesions is not None
     assert [lesion is not None for lesion in shown.lesions] == [False, True, False]
     assert shown.doubts == (("lesion_mask_of_other_proportions",), (), ())

@@ -1,10 +1,10 @@
-"""Blur: the picture has no fine detail, from poor focus, movement or enlargement.
+"""Blur: the picture has no fine detail, because of poor focus, movement or enlargement.
 
-What is measured: how much of the variation between neighbouring pixels survives a further blur, 0
-to 1 (Crete et al. 2007), on a copy whose longer side is 288 pixels. It is a ratio, so it does not
-follow contrast; smooth skin without hair or marks scores somewhat higher. Most dermoscopy lies at
-.25 to .45, a picture blurred by 1 % of its side at .6 to .75.
-Why: focus and immersion go with the operator and the device.
+How it is found: the share of the variation between neighbouring pixels that a further blur leaves,
+0 to 1 (Crete et al. 2007), on a copy whose longer side is 288 pixels. It is a ratio, so contrast
+does not matter; smooth skin without hair or marks scores somewhat higher. Most dermoscopy lies at
+.25 to .45, a picture blurred by 1 % of its side at .6 to .75; the threshold of .6 lies between.
+Why it matters: focus and immersion depend on the operator and the device.
 """
 
 from __future__ import annotations
@@ -19,27 +19,30 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.whole_picture import (
     added,
-    difference,
-    edited,
-    found,
-    neutral,
+    rms_difference,
+    uneven_light_placebo,
     varied,
+    whole_edit,
+    whole_found,
 )
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask, rounded
 from melaudit.artifacts.search.blurriness import blurriness
 
-WIDEST = 0.016
-"""Standard deviation of the blur at dose 1, in parts of the shorter side."""
+MAX_WIDTH = 0.016
+"""Standard deviation of the blur at dose 1, as a share of the shorter side. Chosen: a round figure,
+not measured."""
 BLURRINESS = (0.30, 0.44, 0.62, 0.70, 0.75)
+"""Blurriness of dermoscopy after a blur of each of `WIDTHS`."""
 WIDTHS = (0.0, 0.004, 0.008, 0.012, 0.016)
-"""Widths of a blur, in parts of the shorter side, that usually go with that blurriness."""
+"""Standard deviations of a blur, as shares of the shorter side."""
 ROUNDS = 6
-"""Rounds of sharpening: each brings back finer detail, and more of the noise."""
+"""Rounds of sharpening: each restores finer detail, and more of the noise. Chosen: a round figure,
+not measured."""
 
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 THING = "blur"
-"""What is looked for."""
+"""What error messages say is looked for."""
 
 
 class Blur:
@@ -57,34 +60,37 @@ class Blur:
     doses = "width of the blur"
 
     def find(self, image: RGB) -> Found:
-        """Score the share of the variation that a further blur leaves."""
+        """Score the blurriness of an RGB image (h, w, 3); a found blur covers the picture.
+
+        Raises ValueError if the array is not an 8-bit RGB image.
+        """
         checked(image, THING)
-        return found(image, blurriness(image), self.threshold)
+        return whole_found(image, blurriness(image), self.threshold)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Put the picture out of focus; how far varies a little with `rng`."""
+        """Blur the picture; the width varies a little with `rng`."""
         checked(image, THING)
-        return edited(image, _defocused(image, WIDEST * varied(rng) * checked_dose(dose)))
+        return whole_edit(image, _blurred(image, MAX_WIDTH * varied(rng) * checked_dose(dose)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
-        """Sharpen by as much as the picture looks blurred; what is lost does not come back.
+        """Sharpen the picture by as much as it looks blurred; lost detail does not come back.
 
-        Each round adds what a blur would take from the result so far (Van Cittert 1931).
+        Each round adds what a blur would remove from the result so far (Van Cittert 1931).
         """
         checked_mask(mask, checked(image, THING))
         width = float(np.interp(blurriness(image), BLURRINESS, WIDTHS))
-        given = image.astype(np.float32)
-        sharp = given
+        original = image.astype(np.float32)
+        sharp = original
         for _ in range(ROUNDS if width > 0 else 0):
-            sharp = np.clip(sharp + given - _defocused(sharp, width), 0, 255)
-        return edited(image, rounded(sharp))
+            sharp = np.clip(sharp + original - _blurred(sharp, width), 0, 255)
+        return whole_edit(image, rounded(sharp))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return uneven light, and a picture sharpened by as much as the edit blurred it."""
-        target = difference(edited.image, image)
+        """Return uneven light, and the picture sharpened by as much as the edit blurred it."""
+        target = rms_difference(edited.image, image)
         detail = image.astype(np.float32) - edited.image
         return (
-            neutral(image, edited, rng),
+            uneven_light_placebo(image, edited, rng),
             Placebo(
                 "sharpened",
                 "a picture sharpened by as much",
@@ -94,8 +100,8 @@ class Blur:
         )
 
 
-def _defocused(image: NDArray[Pixel], width: float) -> NDArray[Pixel]:
-    """Return the picture blurred by a Gaussian of a width in parts of the shorter side."""
+def _blurred(image: NDArray[Pixel], width: float) -> NDArray[Pixel]:
+    """Return the picture under a Gaussian blur; `width` is a share of the shorter side."""
     if width <= 0:
         return image.copy()
     sigma = width * min(image.shape[:2])

@@ -1,10 +1,10 @@
-"""A dark picture: as a whole it has little light.
+"""A dark picture: the whole picture has little light.
 
-What is measured: the median lightness L* (0 to 100) of the field of view, without the black outside
-of a dermatoscope. A score of 0.5 is L* 50; most dermoscopy lies at 60 to 80. The lesion is part of
-the field, so a very large dark lesion counts as well, and so does very dark skin:
-pixels cannot tell it from a short exposure.
-Why: exposure goes with device and clinic, and dark skin with who is photographed where.
+How it is found: the median lightness L* (0 to 100) of the field of view, without the black outside
+a dermatoscope's ring. A score of 0.5 is L* 50; most dermoscopy lies at 60 to 80. The lesion is part
+of the field, so a very large dark lesion also counts. So does very dark skin: pixels cannot tell it
+from a short exposure.
+Why it matters: exposure depends on device and clinic, and dark skin on who is photographed where.
 """
 
 from __future__ import annotations
@@ -15,24 +15,34 @@ import cv2
 import numpy as np
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.bisection import bisected
 from melaudit.artifacts.painting.relighting import relit
-from melaudit.artifacts.painting.whole_picture import difference, edited, found, neutral, varied
+from melaudit.artifacts.painting.whole_picture import (
+    EVERY,
+    rms_difference,
+    uneven_light_placebo,
+    varied,
+    whole_edit,
+    whole_found,
+)
 from melaudit.artifacts.picture import checked, checked_dose, checked_mask
 from melaudit.artifacts.search.photometry import photometry
 
 STOPS = 1.5
-"""Stops of light that are taken away at dose 1."""
+"""Stops of light that are removed at dose 1. Chosen: a round figure, not measured."""
 USUAL = 68.0
-"""Median L* of public dermoscopy images, to which a dark one is lifted."""
-MOST = 8.0
-"""Gain beyond which a dark picture is not lifted: its noise would be all there is."""
-FLATTEST = 0.45
-"""Exponent of the curve that brightens the most: a flatter one would leave a white page."""
+"""Median L* of public dermoscopy images, to which a dark picture is brightened."""
+MAX_GAIN = 8.0
+"""Largest gain by which a dark picture is brightened; beyond it only noise would be seen. Chosen: a
+round figure, not measured."""
+MIN_EXPONENT = 0.45
+"""Exponent of the strongest brightening curve; a smaller one would leave a white page. Chosen: a
+round figure, not measured."""
 HALVINGS = 8
-"""Steps in which a look-alike's strength is fitted."""
+"""Halvings of the interval in which the exponent of a look-alike is fitted."""
 
 THING = "darkness"
-"""What is looked for."""
+"""What error messages say is looked for."""
 
 
 class Brightness:
@@ -50,27 +60,30 @@ class Brightness:
     doses = "stops of light taken away"
 
     def find(self, image: RGB) -> Found:
-        """Score darkness: 1 for black, 0.5 at a median L* of 50, 0 for white."""
+        """Score darkness in an RGB image (h, w, 3): 1 is black, 0.5 a median L* of 50, 0 white.
+
+        Raises ValueError if the array is not an 8-bit RGB image.
+        """
         checked(image, THING)
-        return found(image, 1 - photometry(image).lightness / 100, self.threshold)
+        return whole_found(image, 1 - photometry(image).lightness / 100, self.threshold)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Expose the picture with less light; how much less varies a little with `rng`."""
+        """Expose the picture with less light; the amount varies a little with `rng`."""
         checked(image, THING)
-        return edited(image, _exposed(image, -STOPS * varied(rng) * checked_dose(dose)))
+        return whole_edit(image, _exposed(image, -STOPS * varied(rng) * checked_dose(dose)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
-        """Lift the picture to the usual lightness; `mask` is not needed."""
+        """Brighten the picture to the usual lightness; `mask` is only checked."""
         checked_mask(mask, checked(image, THING))
         now = photometry(image).lightness
-        stops = np.log2(np.clip(_light(USUAL) / max(_light(now), 1e-4), 1.0, MOST))
-        return edited(image, _exposed(image, float(stops)))
+        stops = np.log2(np.clip(_light(USUAL) / max(_light(now), 1e-4), 1.0, MAX_GAIN))
+        return whole_edit(image, _exposed(image, float(stops)))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return uneven light, and a picture brightened by as much."""
-        target = difference(edited.image, image)
+        """Return uneven light, and the picture brightened by as much."""
+        target = rms_difference(edited.image, image)
         return (
-            neutral(image, edited, rng),
+            uneven_light_placebo(image, edited, rng),
             Placebo(
                 "bright",
                 "a picture brightened by as much",
@@ -85,22 +98,22 @@ def _exposed(image: RGB, stops: float) -> RGB:
 
 
 def _light(lightness: float) -> float:
-    """Return the share of light, 0 to 1, of an L* (CIE 1976)."""
+    """Return the luminance, 0 to 1, of an L* (CIE 1976)."""
     return ((lightness + 16) / 116) ** 3 if lightness > 8 else lightness / 903.3
 
 
 def _brighter(image: RGB, target: float) -> RGB:
-    """Return a picture brightened by `target`, or as near as can be, along a curve of exponent.
+    """Return the picture brightened by `target` (root mean square), or as nearly as possible.
 
-    A curve and not more light: bright skin would be cut off at white.
+    It follows a power curve and not more light, because light would clip bright skin at white.
     """
-    few, low, high = image[::4, ::4], FLATTEST, 1.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if difference(_curved(few, middle), few) < target:
-            high = middle
-        else:
-            low = middle
+    few = image[::EVERY, ::EVERY]
+    low, high = bisected(
+        lambda exponent: rms_difference(_curved(few, exponent), few) < target,
+        MIN_EXPONENT,
+        1.0,
+        HALVINGS,
+    )
     return _curved(image, (low + high) / 2)
 
 

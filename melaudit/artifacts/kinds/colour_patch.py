@@ -1,7 +1,8 @@
 """Round coloured stickers beside the lesion, as in pictures of children.
 
-What is looked for: an even region far from the skin in hue, with a sharp, round edge, away from the
+How it is found: an even region far from the skin in hue, with a sharp, round edge, away from the
 middle of the picture. Blue naevi and blood are in the middle, uneven, and fade out.
+Chosen: the constants are round figures, not measured: no labelled images exist (docs/artifacts.md).
 Reference: Rieger et al. 2020, "Interpretations are useful: penalizing explanations to align neural
 networks with prior knowledge", on the coloured patches of ISIC.
 """
@@ -16,41 +17,43 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import continued
-from melaudit.artifacts.painting.placebos import neutral
+from melaudit.artifacts.painting.placebos import neutral_placebos
 from melaudit.artifacts.painting.skin import smooth_noise
 from melaudit.artifacts.picture import (
     Layer,
+    blended,
     checked,
     checked_dose,
     checked_mask,
+    dilated,
     edit,
     enlarged,
-    grown,
-    mixed,
+    ramp,
     reduced,
-    sure,
 )
 
 SIDE = 128
 """Longer side of the reduced copy that is searched, in pixels."""
-FAR = 24
-"""Distance from the skin in the plane of Lab's a and b (steps of 1) of a foreign colour."""
-PALE = 16
-"""Distance from grey below which a region has no colour."""
-DARKEST = 50
+MIN_DISTANCE = 24
+"""Distance from the skin in a and b of Lab (8-bit steps) from which a colour is foreign."""
+MIN_CHROMA = 16
+"""Distance from grey in a and b below which a region has no colour."""
+MIN_LIGHTNESS = 50
 """Lightness (0 to 255) below which hue means nothing."""
 AREA = (0.006, 0.35)
-"""Least and greatest share of the picture that one sticker covers."""
-EVEN = (16.0, 6.0)
-"""Spread of the colour inside: from no sticker to a sure one."""
-SHARP = (0.35, 0.7)
-"""Share of the colour's distance that is gained within two pixels of the edge."""
-ROUND = (0.72, 0.9)
-"""Share that region and fitted circle have in common."""
-ASIDE = (0.18, 0.32)
-"""Distance of the region's middle from the picture's, in sides."""
+"""Smallest and largest share of the picture that one sticker covers."""
+SPREAD = (16.0, 6.0)
+"""Standard deviation of the colour inside: from no sticker to a certain one."""
+SHARPNESS = (0.35, 0.7)
+"""Share of the colour's distance from the skin that is reached within two pixels of the edge: from
+no sticker to a certain one."""
+ROUNDNESS = (0.72, 0.9)
+"""Jaccard index of the region and the fitted circle: from no sticker to a certain one."""
+OFF_CENTRE = (0.18, 0.32)
+"""Distance of the region from the centre of the picture, as a share of its sides: from no sticker
+to a certain one."""
 RIM = 0.012
-"""Shadow around what is found, in sides of the picture; removed with it."""
+"""Width of the shadow around a sticker, as a share of the longer side; removed with it."""
 
 COLOURS = (
     (44, 92, 172),
@@ -63,7 +66,7 @@ COLOURS = (
 
 
 class ColourPatch:
-    """A round coloured sticker, mostly cut by the picture's edge."""
+    """A round coloured sticker, usually cut off by the edge of the picture."""
 
     id = "colour_patch"
     title = "Coloured sticker"
@@ -79,7 +82,7 @@ class ColourPatch:
     def find(self, image: RGB) -> Found:
         """Look for stickers in an RGB image (h, w, 3) of any size.
 
-        Raises ValueError when the array is no 8-bit RGB image.
+        Raises ValueError if the array is not an 8-bit RGB image.
         """
         height, width = checked(image, "a coloured patch").shape[:2]
         small = reduced(image, SIDE)
@@ -88,7 +91,7 @@ class ColourPatch:
         return Found(score, present, enlarged(found & present, height, width))
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Stick a round patch at the edge; the dose is how opaque it is."""
+        """Put a round sticker at the edge of the picture; the dose is its opacity."""
         height, width = checked(image, "a coloured patch").shape[:2]
         side = min(height, width)
         radius, turn = rng.uniform(0.12, 0.28), rng.uniform(0, 2 * np.pi)
@@ -96,83 +99,84 @@ class ColourPatch:
         colour = np.array(COLOURS, np.float32)[rng.integers(len(COLOURS))]
         colour = colour + rng.normal(0, 8, 3).astype(np.float32)
         y, x = height / 2 + reach * height * np.sin(turn), width / 2 + reach * width * np.cos(turn)
-        cover = _disc(height, width, (y, x), radius * side, 0.006 * side)
+        opacity = _disc(height, width, (y, x), radius * side, 0.006 * side)
         shadow = _disc(height, width, (y + 0.006 * side, x), 1.04 * radius * side, 0.03 * side)
         layer = _lit(image, colour) * (1 + 0.02 * smooth_noise(height, width, 2, rng))[..., None]
-        shaded = mixed(image, (0.0, 0.0, 0.0), checked_dose(dose) * 0.3 * shadow)
-        return edit(image, mixed(shaded, layer, dose * cover))
+        shaded = blended(image, (0.0, 0.0, 0.0), checked_dose(dose) * 0.3 * shadow)
+        return edit(image, blended(shaded, layer, dose * opacity))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Continue the skin over the sticker."""
         checked_mask(mask, checked(image, "a coloured patch"))
-        hidden = grown(mask, RIM) if mask.any() else mask
+        hidden = dilated(mask, RIM * max(mask.shape))
         return edit(image, continued(image, hidden, np.random.default_rng(0)))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return skin and texture in place of the sticker (neutral), a grey one and a square."""
+        """Return skin and texture (neutral), a grey disc, and a square of the same colour."""
         checked(image, "a coloured patch")
         mask = edited.mask
         colour = np.median(edited.image[mask], 0) if mask.any() else np.zeros(3)
-        grey = _as_far(image, mask, colour)
-        cover = np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.7), np.float32)
-        cover[~mask] = 0
+        grey = _equally_far_grey(image, mask, colour)
+        opacity = np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.7), np.float32)
+        opacity[~mask] = 0
         square = _square(mask).astype(np.float32)
         tone = float(colour[0]), float(colour[1]), float(colour[2])
         return (
-            *neutral(image, edited, rng, "a disc"),
-            Placebo("grey", "a grey disc", mixed(image, (grey,) * 3, cover), "any disc"),
+            *neutral_placebos(image, edited, rng, "a disc"),
+            Placebo("grey", "a grey disc", blended(image, (grey,) * 3, opacity), "any disc"),
             Placebo(
                 "square",
                 "a square of the same colour",
-                mixed(image, tone, square),
+                blended(image, tone, square),
                 "any foreign colour",
             ),
         )
 
 
 def _best(small: RGB) -> tuple[float, Mask]:
-    """Return the score of the surest region of one foreign hue, and where it lies (h, w)."""
+    """Return the score of the best region of one foreign hue, and where it lies (h, w)."""
     lab = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.float32)
     light, hue = lab[..., 0], lab[..., 1:]
     skin = np.median(hue[light >= np.median(light)], 0)
     from_skin = hue - skin
     away = np.hypot(from_skin[..., 0], from_skin[..., 1])
-    foreign = (away > FAR) & (light > DARKEST) & (np.hypot(*(hue - 128).T).T > PALE)
+    foreign = (away > MIN_DISTANCE) & (light > MIN_LIGHTNESS)
+    foreign &= np.hypot(*(hue - 128).T).T > MIN_CHROMA
     score, best = 0.0, np.zeros(foreign.shape, np.bool_)
     if foreign.mean() < AREA[0]:
         return score, best
     angle = np.arctan2(from_skin[..., 1], from_skin[..., 0]) / (np.pi / 2)
-    # A lesion that touches a sticker is foreign too, in another direction. Quarters of the circle,
-    # and quarters between them, so that every sticker lies well within one.
+    # A lesion that touches a sticker is foreign too, but in another hue. Hues are split into four
+    # quadrants, and again into quadrants between those, so that each sticker lies within one.
     for turned in (0.0, 0.5):
-        quarter = np.floor(angle + turned) % 4
+        quadrant = np.floor(angle + turned) % 4
         for k in range(4):
-            for part, middle in _parts(foreign & (quarter == k)):
-                value = _score(part, hue, away, middle)
+            for region, middle in _regions(foreign & (quadrant == k)):
+                value = _score(region, hue, away, middle)
                 if value > score:
-                    score, best = value, part
+                    score, best = value, region
     return score, best
 
 
-def _parts(region: Mask) -> list[tuple[Mask, NDArray[np.float64]]]:
-    """Return the connected parts that are as large as a sticker, with their middles (x, y)."""
-    opened = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+def _regions(mask: Mask) -> list[tuple[Mask, NDArray[np.float64]]]:
+    """Return the connected regions that are as large as a sticker, with their centres (x, y)."""
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, label, stats, middles = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    sizes = stats[:, 4] / region.size
+    sizes = stats[:, 4] / mask.size
     fits = [k for k in range(1, count) if AREA[0] <= sizes[k] <= AREA[1]]
     return [(label == k, middles[k]) for k in fits]
 
 
-def _score(part: Mask, hue: Layer, away: Layer, middle: NDArray[np.float64]) -> float:
-    """Return how surely a region is a sticker: even, sharp, round and aside."""
+def _score(region: Mask, hue: Layer, away: Layer, middle: NDArray[np.float64]) -> float:
+    """Return how surely a region is a sticker: even, sharp, round and off the centre."""
     five = np.ones((5, 5), np.uint8)
-    # Beyond the picture's edge a sticker goes on: it has no rim there.
-    inside = cv2.erode(part.astype(np.uint8), five, borderValue=1) > 0
-    outside = ~(cv2.dilate(part.astype(np.uint8), five) > 0)
+    # A sticker continues beyond the edge of the picture, so it has no rim there.
+    inside = cv2.erode(region.astype(np.uint8), five, borderValue=1) > 0
+    outside = ~(cv2.dilate(region.astype(np.uint8), five) > 0)
     if not inside.any() or not outside.any():
         return 0.0
-    near = ~outside & ~part
-    rim = part & ~inside
+    near = ~outside & ~region
+    rim = region & ~inside
     far = cv2.dilate((~outside).astype(np.uint8), five) > 0
     beyond = far & outside
     if not beyond.any() or not rim.any() or not near.any():
@@ -180,17 +184,22 @@ def _score(part: Mask, hue: Layer, away: Layer, middle: NDArray[np.float64]) -> 
     inner = np.median(away[inside])
     sharp = float((inner - np.median(away[beyond])) / max(float(inner), 1.0))
     spread = float(hue[inside].std(0).max())
-    height, width = part.shape
+    height, width = region.shape
     off = np.hypot(middle[1] / height - 0.5, middle[0] / width - 0.5)
     return (
-        sure(spread, EVEN) * sure(sharp, SHARP) * sure(_roundness(part), ROUND) * sure(off, ASIDE)
+        ramp(spread, SPREAD)
+        * ramp(sharp, SHARPNESS)
+        * ramp(_roundness(region), ROUNDNESS)
+        * ramp(off, OFF_CENTRE)
     )
 
 
-def _roundness(part: Mask) -> float:
-    """Return what a region has in common with the circle through its rim, as a share of both."""
-    height, width = part.shape
-    contours, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+def _roundness(region: Mask) -> float:
+    """Return the Jaccard index of a region and the circle fitted to its rim."""
+    height, width = region.shape
+    contours, _ = cv2.findContours(
+        region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
     points = max(contours, key=len)[:, 0].astype(np.float64)
     cut = (points < 2).any(1) | (points[:, 0] > width - 3) | (points[:, 1] > height - 3)
     points = points[~cut]
@@ -202,13 +211,13 @@ def _roundness(part: Mask) -> float:
     radius = np.sqrt(max(c + a * a + b * b, 0.0))
     y, x = np.mgrid[:height, :width]
     circle = np.hypot(x - a, y - b) <= radius + 0.5
-    return float((circle & part).sum() / max(int((circle | part).sum()), 1))
+    return float((circle & region).sum() / max(int((circle | region).sum()), 1))
 
 
 def _disc(
     height: int, width: int, centre: tuple[float, float], radius: float, soft: float
 ) -> Layer:
-    """Return a disc (h, w) of 1 whose edge is `soft` pixels wide."""
+    """Return a disc (h, w), 1 inside and 0 outside, whose edge is `soft` pixels wide."""
     y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5 - centre[0])
     x = np.arange(width, dtype=np.float32)[None] + np.float32(0.5 - centre[1])
     away = (np.float32(radius) - np.hypot(y, x)) / np.float32(max(soft, 0.7))
@@ -216,7 +225,7 @@ def _disc(
 
 
 def _lit(image: RGB, colour: NDArray[np.float32]) -> Layer:
-    """Return a colour (h, w, 3) in the light of the picture: as bright as its bright parts are."""
+    """Return a colour (h, w, 3) in the light of the picture: as bright as its bright areas."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     light = float(np.percentile(grey, 80)) / 200
     layer = np.empty(image.shape, np.float32)
@@ -224,8 +233,8 @@ def _lit(image: RGB, colour: NDArray[np.float32]) -> Layer:
     return layer
 
 
-def _as_far(image: RGB, mask: Mask, colour: NDArray[np.floating]) -> float:
-    """Return the grey that is as far from what a mask hides as a colour is, or nearly."""
+def _equally_far_grey(image: RGB, mask: Mask, colour: NDArray[np.floating]) -> float:
+    """Return the grey that differs from what a mask hides by as much as a colour does."""
     if not mask.any():
         return 128.0
     hidden = image[mask][:: max(1, int(mask.sum()) // 4000)].astype(np.float64)
@@ -236,13 +245,13 @@ def _as_far(image: RGB, mask: Mask, colour: NDArray[np.floating]) -> float:
 
 
 def _square(mask: Mask) -> Mask:
-    """Return a rectangle around the middle of a mask, cut by the picture, of equal area."""
+    """Return a rectangle of equal area in place of a mask, cut off by the edge as the mask is."""
     square = np.zeros(mask.shape, np.bool_)
     if not mask.any():
         return square
     ys, xs = np.nonzero(mask)
     top, left, down, across = ys.min(), xs.min(), np.ptp(ys) + 1, np.ptp(xs) + 1
-    # What the disc leaves of its box, taken from the sides that lie inside the picture.
+    # The box is shrunk to the area of the disc, at the sides that lie inside the picture.
     shrink = np.sqrt(mask.sum() / (down * across))
     new_down, new_across = max(1, round(down * shrink)), max(1, round(across * shrink))
     y = top if top == 0 else top + (down - new_down) * (1 if top + down == len(mask) else 0.5)

@@ -1,10 +1,12 @@
-"""Find the black ring or the dark corners that a dermatoscope leaves round its field of view.
+"""The black ring, or the dark corners, that a dermatoscope leaves around its field of view.
 
-What is looked for: from the middle outward the picture turns dark in a corner and stays dark to
-the very end. How dark is measured against the field just inside and never absolutely, so that dark
-skin is no ring; in the red channel, where skin and lesions are bright and a ring is black; over all
-of the corner, so that hairs and ruler ticks average out. The dark region must then lie outside the
-convex hull of the bright field: a lesion or a marker in a corner bulges into it and is marked down.
+How it is found: from the middle outwards, the picture turns dark in a corner and stays dark to the
+end. Darkness is measured against the field just inside, so that dark skin is no ring; in the red
+channel, where skin and lesions are bright and a ring is black; and over the whole corner, so that
+hairs and ruler ticks average out. The dark region must also lie outside the convex hull of the
+bright field: a lesion or a marker in a corner bulges into the hull and lowers the score.
+Chosen: the constants, with all labelled ISIC 2018 images in view; of them only `MIN_CORNER` moves
+the AUC (benchmarks/artifacts.py; docs/artifacts.md has the result).
 """
 
 from __future__ import annotations
@@ -25,33 +27,33 @@ from melaudit.artifacts.search.field_of_view import Outline, outline
 SIDE = 96
 """Side of the reduced copy that is searched, in pixels."""
 BINS = 72
+"""Bins of the distance from the middle."""
 REACH = 1.5
-"""Radius of the outermost bin, in half sides; a corner lies at 1.41."""
-NEAREST = 18
-"""Smallest radius of a field, in bins: .375 of half a side."""
+"""Radius of the outermost bin, as a share of half the side; a corner lies at 1.41."""
+MIN_RADIUS = 18
+"""Smallest radius of a field, in bins: .375 of half the side."""
 GAP, BAND = 6, 5
-"""The field is measured in a band of 5 bins, 6 bins inside the edge: rims are often soft."""
-FEWEST = 2
-"""Pixels of the reduced copy that a dark corner has at least."""
-BULGE = 2.0
-"""Pixels that the dark may reach into the field's hull before it counts as a bulge."""
-FAINT = 0.15
-"""Contrast below which a corner has no dark outside to speak of."""
-ALONE = 0.8
-"""Weight of a single dark corner: other things than rings darken one corner."""
-BAR = 0.6
-"""Least over greatest depth of a dark margin that is a bar and not an arc."""
-
-THRESHOLD = 0.5
-"""Score from which a ring counts as present; see benchmarks/artifacts.py."""
+"""The field is measured in a band of 5 bins, 6 bins inside the edge, because rims are often
+soft."""
+MIN_CORNER = 2
+"""Pixels of the reduced copy that a dark corner must have. With 1 or 2 the AUC is .989 to .995 over
+36 settings, with 4 or 8 it is .966 to .970: people label corners that small."""
+MAX_BULGE = 2.0
+"""Pixels that the dark may reach into the hull of the field before it counts as a bulge."""
+MIN_CONTRAST = 0.15
+"""Contrast from which a corner is dark."""
+SINGLE_CORNER = 0.8
+"""Weight of a single dark corner: not only rings darken one corner."""
+MIN_EVENNESS = 0.6
+"""Smallest over largest depth of a dark margin from which it is a bar and not an arc."""
 
 Grid = NDArray[np.float64]
 
 
 def four_black_corners(image: NDArray[np.uint8]) -> bool:
-    """Say whether each of the four 10 x 10 corner blocks of an RGB image has a mean below 10.
+    """Tell whether each of the four 10 x 10 corner blocks of an RGB image has a mean below 10.
 
-    A plain rule that finds fully black rings only; kept because published counts rest on it.
+    This plain rule finds fully black rings only. It is kept because published counts use it.
     """
     blocks = (image[:10, :10], image[:10, -10:], image[-10:, :10], image[-10:, -10:])
     return all(float(block.mean()) < 10 for block in blocks)
@@ -67,7 +69,7 @@ class DarkRing:
         "Crop every image to the field of view, or give images of every class rings while training."
     )
     whole_picture = False
-    threshold = THRESHOLD
+    threshold = 0.5
     doses = "depth of the ring"
     rule_id = "corners"
     rule_title = "all four corners black"
@@ -81,15 +83,15 @@ class DarkRing:
     def find(self, image: NDArray[np.uint8]) -> Found:
         """Look for a ring in an RGB image (h, w, 3) of any size; the mask is the dark outside.
 
-        Raises ValueError when the array is no 8-bit RGB image.
+        Raises ValueError if the array is not an 8-bit RGB image.
         """
         checked(image, "a ring")
         height, width = image.shape[:2]
         red = _reduced(image)
         contrast, level = _corners(red)
         score = float(contrast.max())
-        if score >= FAINT:
-            outside = _outside(red, level, contrast >= FAINT)
+        if score >= MIN_CONTRAST:
+            outside = _outside(red, level, contrast >= MIN_CONTRAST)
             edge = outline(_largest(~outside))
             if edge is None:
                 return Found(0.0, False, np.zeros((height, width), np.bool_))
@@ -107,19 +109,22 @@ class DarkRing:
         return without_ring(checked(image, "a ring"), checked_mask(mask, image))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return rings of skin and of texture (neutral), a white one and a black square frame."""
+        """Return rings of skin and of texture (neutral), a white ring and a black square frame."""
         return ring_placebos(checked(image, "a ring"), edited, rng)
 
 
 def _reduced(image: NDArray[np.uint8]) -> Grid:
-    """Return the red channel (SIDE, SIDE), each pixel the mean of those it covers."""
+    """Return the red channel, averaged over pixel areas (SIDE, SIDE)."""
     red = Image.fromarray(np.ascontiguousarray(image[..., 0]))
     return np.asarray(red.resize((SIDE, SIDE), Image.Resampling.BOX)).astype(np.float64)
 
 
 @lru_cache(maxsize=1)
 def _polar() -> tuple[NDArray[np.int64], NDArray[np.int64], Grid]:
-    """Return each pixel's quadrant, its (quadrant, radius) bin, and how many share a bin."""
+    """Return the polar grid: quadrant and cell of each pixel, and the pixels of each cell.
+
+    Quadrants and cells (quadrant * BINS + bin of the radius) are (SIDE, SIDE), counts (4, BINS).
+    """
     axis = (np.arange(SIDE) + 0.5) / SIDE * 2 - 1
     x, y = np.meshgrid(axis, axis)
     radius = np.minimum((np.hypot(x, y) / REACH * BINS).astype(np.int64), BINS - 1)
@@ -130,77 +135,78 @@ def _polar() -> tuple[NDArray[np.int64], NDArray[np.int64], Grid]:
 
 
 def _corners(red: Grid) -> tuple[Grid, Grid]:
-    """Return for each corner the contrast (4,) of field to outside and the level half way (4,).
+    """Return for each corner the contrast of field to outside (4,), and the level half way (4,).
 
-    For every radius: the mean of all that lies farther out, against a band inside; the radius of
-    the greatest difference is taken. The contrast is that difference over the brightness of the
-    field, half the band's own and half the picture's, so it is 1 at most.
+    For every radius, the mean of everything further out is compared with a band inside, and the
+    radius with the largest difference is taken. The contrast is that difference over the brightness
+    of the field, the mean of the band's and the picture's; it is at most 1.
     """
     _, cell, pixels = _polar()
     sums = np.bincount(cell.ravel(), red.ravel(), 4 * BINS).reshape(4, BINS)
     total, count = (np.pad(np.cumsum(a, 1), ((0, 0), (1, 0))) for a in (sums, pixels))
-    edge = np.arange(NEAREST, BINS)
+    edge = np.arange(MIN_RADIUS, BINS)
     n_out = count[:, -1:] - count[:, edge]
     out = (total[:, -1:] - total[:, edge]) / np.maximum(n_out, 1)
     hi, lo = edge - GAP, edge - GAP - BAND
     band = (total[:, hi] - total[:, lo]) / np.maximum(count[:, hi] - count[:, lo], 1)
-    # The 90th percentile: a field may fill a quarter of the picture, glints fill less than a tenth.
+    # The 90th percentile, because a field may fill only a quarter of the picture, and glints fill
+    # less than a tenth.
     field = max(float(np.percentile(red, 90)), 1.0)
-    contrast = np.where(n_out >= FEWEST, (band - out) / (0.5 * (band + field)), 0)
+    contrast = np.where(n_out >= MIN_CORNER, (band - out) / (0.5 * (band + field)), 0)
     best = contrast.argmax(1)[:, None]
     take = [np.take_along_axis(a, best, 1)[:, 0] for a in (contrast, (band + out) / 2)]
     return np.clip(take[0], 0, 1), take[1]
 
 
 def _outside(red: Grid, level: Grid, dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return what is darker than half way and joined to one of the dark corners."""
+    """Return what is darker than half way and connected to one of the dark corners (SIDE, SIDE)."""
     quadrant, _, _ = _polar()
     level = np.where(dark, level, np.median(level[dark]))
     below = red < level[quadrant]
-    # Opening cuts hairs off; the picture is continued outward so that it spares the corners.
+    # Opening cuts off hairs; the picture is continued outwards so that the corners stay.
     opened = ndimage.binary_opening(np.pad(below, 3, mode="edge"))[3:-3, 3:-3]
     for y in (slice(3), slice(-3, None)):
         for x in (slice(3), slice(-3, None)):
             opened[y, x] |= below[y, x]
-    parts, _ = ndimage.label(opened)
-    at_corner = parts[[0, 0, -1, -1], [0, -1, 0, -1]][dark]
-    joined: NDArray[np.bool_] = np.isin(parts, at_corner[at_corner > 0])
+    regions, _ = ndimage.label(opened)
+    at_corner = regions[[0, 0, -1, -1], [0, -1, 0, -1]][dark]
+    joined: NDArray[np.bool_] = np.isin(regions, at_corner[at_corner > 0])
     return joined
 
 
 def _largest(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the largest connected part, without spurs thinner than three pixels."""
-    parts, n = ndimage.label(region)
+    """Return the largest connected component, without spurs thinner than three pixels."""
+    components, n = ndimage.label(region)
     if n == 0:
         return region
-    sizes = np.bincount(parts.ravel())
+    sizes = np.bincount(components.ravel())
     sizes[0] = 0
-    return ndimage.binary_opening(np.pad(parts == sizes.argmax(), 2, mode="edge"))[2:-2, 2:-2]
+    return ndimage.binary_opening(np.pad(components == sizes.argmax(), 2, mode="edge"))[2:-2, 2:-2]
 
 
 def _score(contrast: Grid, outside: NDArray[np.bool_], edge: Outline) -> float:
-    """Return the mean contrast of the two darkest corners, less what bulges into the field."""
+    """Return the mean contrast of the two darkest corners, reduced by bulges into the field."""
     quadrant, _, _ = _polar()
     n = np.bincount(quadrant[outside], minlength=4)
-    bulge = np.bincount(quadrant[outside & (edge.depth > BULGE)], minlength=4)
+    bulge = np.bincount(quadrant[outside & (edge.depth > MAX_BULGE)], minlength=4)
     corner = np.sort(contrast * np.where(n > 0, 1 - bulge / np.maximum(n, 1), 0))
-    score = max(float(corner[2:].mean()), ALONE * float(corner[3]))
+    score = max(float(corner[2:].mean()), SINGLE_CORNER * float(corner[3]))
     return score * (1 - _bar(outside))
 
 
 def _bar(outside: NDArray[np.bool_]) -> float:
-    """Return 1 when all the dark is a bar of even depth along one side, as a ruler's, else 0."""
+    """Return 1 if the dark is one bar of even depth along a side, such as a ruler, else 0."""
     for turned in (outside, outside[::-1], outside.T, outside.T[::-1]):
         depth = np.where(turned.all(0), SIDE, (~turned).argmax(0))
         within = np.arange(SIDE)[:, None] < depth.max()
         alone = not (turned & ~within).any()
-        if alone and depth.max() < SIDE / 2 and depth.min() >= BAR * depth.max():
+        if alone and depth.max() < SIDE / 2 and depth.min() >= MIN_EVENNESS * depth.max():
             return 1.0
     return 0.0
 
 
 def _mask(outside: NDArray[np.bool_], edge: Outline, height: int, width: int) -> NDArray[np.bool_]:
-    """Return the dark outside at full size."""
+    """Return the dark outside at full size (height, width)."""
     grown = ndimage.binary_dilation(outside).astype(np.uint8) * 255
     full = Image.fromarray(grown).resize((width, height), Image.Resampling.BILINEAR)
     return edge.outside(height, width) & (np.asarray(full) > 127)

@@ -1,11 +1,11 @@
 """Hairs over the lesion or the skin around it.
 
-How they are found stands in hair_lines.py. They are drawn tapering and bent, mostly along one
-direction, dark but not black, and a little see-through; and taken out by closing the skin over
+How they are found: search/hair_lines.py. How they are drawn: tapered and bent, mostly along one
+direction, dark but not black, and slightly transparent. They are removed by closing the skin over
 them (Lee et al. 1997, "DullRazor: a software approach to hair removal from images").
-Against people's labels (227 images of ISIC 2018 at 180 pixels, the half that nothing was chosen
-on) the finder's AUC is .80 [.71, .87]; at the threshold it finds 43 % and alarms in 4 %. People
-labelled fine hairs, many of which are not to be seen at that size.
+Against human labels (227 images of ISIC 2018 at 180 pixels, the half that nothing was chosen on)
+the finder's AUC is .80 [.71, .87]; at the threshold its sensitivity is 43 % and its false alarm
+rate 4 %. People labelled fine hairs, and many of these cannot be seen at that size.
 """
 
 from __future__ import annotations
@@ -18,24 +18,40 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.canvas import Canvas, Points, ribbon
 from melaudit.artifacts.painting.inpainting import closed
-from melaudit.artifacts.painting.thin_placebos import blotches, flipped, strewn, widened
-from melaudit.artifacts.picture import checked, checked_dose, checked_mask, edit, enlarged, mixed
-from melaudit.artifacts.search.hair_lines import TOGETHER, lines, weight
+from melaudit.artifacts.painting.thin_placebos import blotches, flipped, scattered
+from melaudit.artifacts.picture import (
+    blended,
+    checked,
+    checked_dose,
+    checked_mask,
+    dilated,
+    edit,
+    enlarged,
+)
+from melaudit.artifacts.search.hair_lines import BEST, lines, weight
 
 THING = "hairs"
+"""What error messages say is looked for."""
 TYPICAL = 6800.0
-"""Weight of the three best lines at which the score is a half; 95 % of hairless pictures of the
-tuning half of the labelled images have less. See benchmarks/artifacts.py."""
-PART = 8.0
-"""A line that has this part of the typical weight belongs to the mask."""
+"""Summed weight of the best lines at which the score is 0.5. Chosen: 95 % of the pictures without
+hair in the tuning half of the labelled images have less (benchmarks/artifacts.py)."""
+MIN_SHARE = 1 / 8
+"""Share of the typical weight from which a line belongs to the mask."""
 
 COUNT = (4, 22)
+"""How many hairs are drawn. Chosen: round figures, not measured, as are the next
+five."""
 THICKNESS = (0.0028, 0.006)
-"""Width of a hair at its root, in sides."""
+"""Width of a hair at its root, as a share of the shorter side."""
 LENGTH = (0.25, 1.1)
+"""Length of a hair, as a share of the shorter side."""
 COLOURS = ((36, 22, 16), (64, 38, 24), (16, 13, 14), (92, 60, 38))
 SHARES = (0.4, 0.3, 0.2, 0.1)
+"""How often each colour is drawn."""
 POINTS = 32
+"""Points along a hair."""
+MARGIN = 0.006
+"""Radius by which the mask is dilated before removal, as a share of the longer side."""
 
 
 class Hair:
@@ -56,20 +72,20 @@ class Hair:
     def find(self, image: RGB) -> Found:
         """Look for hairs in an RGB image (h, w, 3) of any size; the mask is the clear ones.
 
-        Raises ValueError when the array is no 8-bit RGB image.
+        Raises ValueError if the array is not an 8-bit RGB image.
         """
         height, width = checked(image, THING).shape[:2]
         found = lines(image)
         weights = weight(found)
-        total = float(np.sort(weights)[-TOGETHER:].sum())
+        total = float(np.sort(weights)[-BEST:].sum())
         score = total / (total + TYPICAL)
         if score < self.threshold:
             return Found(score, False, np.zeros((height, width), np.bool_))
-        clear = found.chosen(weights >= TYPICAL / PART).mask()
+        clear = found.chosen(weights >= MIN_SHARE * TYPICAL).mask()
         return Found(score, True, enlarged(clear, height, width))
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Lay hairs over a picture; the dose is how opaque they are."""
+        """Lay hairs over the picture; the dose is their opacity."""
         height, width = checked(image, THING).shape[:2]
         checked_dose(dose)
         side = min(height, width)
@@ -81,20 +97,18 @@ class Hair:
             path, taper = _hair(grain, rng)
             outline = ribbon(path * side + (width / 2, height / 2), thickness * side * taper)
             canvas.fill(outline, float(rng.uniform(0.75, 1.0)))
-        cover = canvas.cover(max(0.0012 * side, 0.35))
-        return edit(image, mixed(image, tuple(colour), dose * opacity * cover))
+        coverage = canvas.coverage(max(0.0012 * side, 0.35))
+        return edit(image, blended(image, tuple(colour), dose * opacity * coverage))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Close the skin over the hairs."""
         checked_mask(mask, checked(image, THING))
-        if not mask.any():
-            return edit(image, image.copy())
-        return edit(image, closed(image, widened(mask, 0.006 * max(mask.shape))))
+        return edit(image, closed(image, dilated(mask, MARGIN * max(mask.shape))))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return blotches (neutral), light lines in place of the hairs, straight dark lines."""
+        """Return blotches (neutral), light lines in place of the hairs, and straight dark lines."""
         side = min(checked(image, THING).shape[:2])
-        straight = strewn(image, edited, 0.5 * side, 0.1 * side, rng)
+        straight = scattered(image, edited, 0.5 * side, 0.1 * side, rng)
         return (
             Placebo(
                 "blotches",
@@ -107,9 +121,9 @@ class Hair:
 
 
 def _hair(grain: float, rng: np.random.Generator) -> tuple[Points, NDArray[np.float64]]:
-    """Return one hair: its path (n, 2) in sides from the middle, and its width (n,) at most 1.
+    """Return one hair: its path (n, 2) from the middle, in sides, and its relative width (n,).
 
-    A cubic Bezier curve whose two inner points lie off the straight line between its ends.
+    It is a cubic Bezier curve whose two inner points lie off the straight line between its ends.
     """
     start = rng.uniform(-0.6, 0.6, 2)
     turn = grain + rng.normal(0, 0.45)
@@ -118,7 +132,7 @@ def _hair(grain: float, rng: np.random.Generator) -> tuple[Points, NDArray[np.fl
     length = rng.uniform(*LENGTH)
     bend = length * (rng.normal(0, 0.13) + rng.normal(0, 0.05, 2))
     end = start + length * ahead
-    inner = [start + (end - start) * part / 3 + bend[part - 1] * aside for part in (1, 2)]
+    inner = [start + (end - start) * k / 3 + bend[k - 1] * aside for k in (1, 2)]
     controls = np.stack([start, *inner, end])
     t = np.linspace(0, 1, POINTS)[:, None]
     blend = np.concatenate([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], 1)

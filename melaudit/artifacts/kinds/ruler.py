@@ -1,13 +1,13 @@
 """The ticks of a millimetre scale at the edge of the field.
 
-How they are found stands in ruler_ticks.py. They are drawn as dermatoscopes have them: short dark
-strokes in even steps along a side or across a corner, every fifth longer; the step
-drifts a little, as through a lens.
-Against people's labels (227 images of ISIC 2018 at 180 pixels, the half that nothing was chosen
-on) the finder's AUC is .82 [.68, .90]; at the threshold it finds 60 % and alarms in 5 %. It misses
-scales whose ticks a base line joins.
-Reference: Narla et al. 2018, "Automated classification of skin lesions: from pixels to practice":
-a model that had learnt that pictures with a ruler show melanoma.
+How they are found: search/ruler_ticks.py. How they are drawn: as in dermatoscopes, short dark
+strokes in even steps along a side or across a corner, every fifth one longer; the step drifts a
+little, as through a lens.
+Against human labels (227 images of ISIC 2018 at 180 pixels, the half that nothing was chosen on)
+the finder's AUC is .82 [.68, .90]; at the threshold its sensitivity is 60 % and its false alarm
+rate 5 %. It misses scales whose ticks are joined by a base line.
+Reference: Narla et al. 2018, "Automated classification of skin lesions: from pixels to practice",
+on a model that had learned that pictures with a ruler show melanoma.
 """
 
 from __future__ import annotations
@@ -21,43 +21,63 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.canvas import Canvas, Points, bar
 from melaudit.artifacts.painting.inpainting import closed
-from melaudit.artifacts.painting.stamps import Stamp, alike, pressed
-from melaudit.artifacts.painting.thin_placebos import blotches, spread, strewn, widened
-from melaudit.artifacts.picture import checked, checked_dose, checked_mask, edit, enlarged, mixed
+from melaudit.artifacts.painting.stamps import Stamp, from_images, stamped
+from melaudit.artifacts.painting.thin_placebos import blotches, scattered, spread
+from melaudit.artifacts.picture import (
+    blended,
+    checked,
+    checked_dose,
+    checked_mask,
+    dilated,
+    edit,
+    enlarged,
+)
 from melaudit.artifacts.search.row_completion import completed
 from melaudit.artifacts.search.ruler_ticks import ticks
 
 THING = "a ruler"
+"""What error messages say is looked for."""
 TYPICAL = 0.6
-"""Parallel neighbours beyond chance, plus half the surprise, at which the score is a half; 95 % of
-pictures without a ruler in the tuning half of the labelled images have less. See
-benchmarks/artifacts.py."""
+"""Parallel neighbours beyond chance, plus half the surprise, at which the score is 0.5. Chosen:
+95 % of the pictures without a ruler in the tuning half of the labelled images have less
+(benchmarks/artifacts.py)."""
 PITCH, TICK = (0.035, 0.085), (0.55, 1.1)
-"""Step in sides of the picture, and length of a tick in steps."""
+"""Step as a share of the shorter side, and length of a tick in steps. Chosen: round figures, not
+measured, as are the next four."""
 LONG_TICK, EVERY = 1.6, 5
+"""How many times longer every fifth tick is."""
 THICKNESS = (0.004, 0.0075)
+"""Width of a tick, as a share of the shorter side."""
 INSET = (0.66, 0.86)
 """Where the scale lies between the middle (0) and the edge (1) of the picture."""
 COUNT = (7, 22)
+"""How many ticks are drawn."""
+MARGIN = 0.012
+"""Radius by which the mask is dilated before removal, as a share of the longer side."""
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """A scale: in pixels of the picture, x before y."""
+    """A scale, in pixels of the picture, x before y."""
 
     origin: Points
+    """(2,) the middle of the scale."""
     along: Points
+    """(2,) unit vector along the scale."""
     outward: Points
+    """(2,) unit vector of the ticks."""
     steps: NDArray[np.float64]
-    """(n,) where the ticks stand along the scale."""
+    """(n,) positions of the ticks along the scale."""
     lengths: NDArray[np.float64]
+    """(n,)."""
     thickness: float
 
 
 class Ruler:
     """A ruler or the scale of a dermatoscope.
 
-    `shown` are scales taken off pictures, of which `add` puts in one; without any it draws one.
+    `stamps` are scales lifted from pictures. `add` puts one of them in, or draws one if there are
+    none.
     """
 
     id = "ruler"
@@ -74,17 +94,17 @@ class Ruler:
     doses = "opacity of the scale"
     aliases = ("rulers",)
 
-    def __init__(self, shown: tuple[Stamp, ...] = ()) -> None:
-        self.shown = shown
+    def __init__(self, stamps: tuple[Stamp, ...] = ()) -> None:
+        self.stamps = stamps
 
     def like(self, images: Iterable[RGB]) -> Ruler:
-        """Return a ruler that puts in the scales of these pictures; itself where none is seen."""
-        return alike(self, Ruler, images)
+        """Return a ruler that adds the scales of these images; itself if none is found."""
+        return from_images(self, Ruler, images)
 
     def find(self, image: RGB) -> Found:
         """Look for a ruler in an RGB image (h, w, 3) of any size; the mask is its ticks.
 
-        Raises ValueError when the array is no 8-bit RGB image.
+        Raises ValueError if the array is not an 8-bit RGB image.
         """
         height, width = checked(image, THING).shape[:2]
         seen = ticks(image)
@@ -95,11 +115,11 @@ class Ruler:
         return Found(score, True, completed(image, enlarged(seen.mask, height, width)))
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Lay a scale along a side or across a corner; the dose is how opaque it is."""
+        """Lay a scale along a side or across a corner; the dose is its opacity."""
         height, width = checked(image, THING).shape[:2]
         checked_dose(dose)
-        if self.shown:
-            return pressed(image, self.shown, rng, dose)
+        if self.stamps:
+            return stamped(image, self.stamps, rng, dose)
         side = min(height, width)
         scale = _scale(height, width, rng)
         canvas = Canvas(height, width)
@@ -109,20 +129,18 @@ class Ruler:
             canvas.fill(bar(start, end, scale.thickness))
         colour = rng.uniform(8, 40) + rng.uniform(-4, 4, 3)
         opacity = float(rng.uniform(0.7, 0.95))
-        cover = canvas.cover(max(0.0015 * side, 0.35))
-        return edit(image, mixed(image, tuple(colour), dose * opacity * cover))
+        coverage = canvas.coverage(max(0.0015 * side, 0.35))
+        return edit(image, blended(image, tuple(colour), dose * opacity * coverage))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Close the skin over the ticks."""
         checked_mask(mask, checked(image, THING))
-        if not mask.any():
-            return edit(image, image.copy())
-        return edit(image, closed(image, widened(mask, 0.012 * max(mask.shape))))
+        return edit(image, closed(image, dilated(mask, MARGIN * max(mask.shape))))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return blotches along the scale (neutral), strewn dashes, and a smudge."""
+        """Return blotches along the scale (neutral), scattered dashes, and a smudge."""
         side = min(checked(image, THING).shape[:2])
-        dashes = strewn(image, edited, 0.05 * side, 0.04 * side, rng)
+        dashes = scattered(image, edited, 0.05 * side, 0.04 * side, rng)
         smudge = spread(image, edited, np.full(3, 30, np.float32), 0.03 * side)
         return (
             Placebo(
@@ -136,7 +154,7 @@ class Ruler:
 
 
 def _scale(height: int, width: int, rng: np.random.Generator) -> _Scale:
-    """Return a scale somewhere between the middle and the edge of a picture."""
+    """Draw a scale somewhere between the middle and the edge of a picture."""
     side = min(height, width)
     corner = rng.uniform() < 0.5
     turn = np.pi / 2 * int(rng.integers(4)) + (rng.uniform(0.5, 1.07) if corner else 0)

@@ -1,7 +1,8 @@
-"""Lettering: time stamps, numbers, watermarks that a camera or a program wrote into the picture.
+"""Text: time stamps, numbers or watermarks that a camera or a program wrote into the picture.
 
-What is looked for: small marks of one contrast and one height, in a row, as near to one another as
-letters are. The ticks of a ruler stand in a row too, but are all thin; hairs are long.
+How it is found: small marks of equal contrast and height in a row, as close to each other as
+letters. The ticks of a ruler also stand in a row, but all of them are thin; hairs are long.
+Chosen: the constants are round figures, not measured: no labelled images exist (docs/artifacts.md).
 """
 
 from __future__ import annotations
@@ -15,64 +16,66 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
-from melaudit.artifacts.painting.placebos import neutral
-from melaudit.artifacts.painting.stamps import Stamp, alike, pressed
-from melaudit.artifacts.painting.text_drawing import bars, lettering
+from melaudit.artifacts.painting.placebos import neutral_placebos
+from melaudit.artifacts.painting.stamps import Stamp, from_images, stamped
+from melaudit.artifacts.painting.text_drawing import bars, text_line
 from melaudit.artifacts.picture import (
+    blended,
+    brightest_channel,
     checked,
     checked_dose,
     checked_mask,
+    dilated,
     edit,
     enlarged,
-    grown,
-    mixed,
-    most,
+    ramp,
     reduced,
-    sure,
 )
 from melaudit.artifacts.search.row_completion import completed
 
 SIDE = 320
 """Longer side of the reduced copy that is searched, in pixels."""
-STROKE = 9
-"""Widest stroke of a letter, in pixels of that copy."""
-CONTRAST = 40
-"""Levels that a letter differs from what lies around it."""
+MAX_STROKE = 9
+"""Width of the widest stroke of a letter, in pixels of that copy."""
+MIN_CONTRAST = 40
+"""Levels of 255 by which a letter must differ from its surroundings."""
 HEIGHTS = (5, 38)
-"""Least and greatest height of a letter, in pixels of that copy."""
-WIDEST = 1.5
-"""Widest a letter is, in heights."""
-FILLED = (0.18, 0.9)
-"""Share of its box that a letter fills."""
-ALIKE = 1.35
-"""How many times higher one letter of a row is than the next, at most."""
-GAP = 0.9
+"""Smallest and largest height of a letter, in pixels of that copy."""
+MAX_WIDTH = 1.5
+"""Width of the widest letter, in heights."""
+FILL = (0.18, 0.9)
+"""Share of its bounding box that a letter fills."""
+MAX_HEIGHT_RATIO = 1.35
+"""How many times higher one letter of a row may be than the next."""
+MAX_GAP = 0.9
 """Widest gap between letters, in heights."""
 THIN = 0.34
 """Width over height up to which a mark may be a tick."""
 LETTERS = (2.0, 6.0)
-"""Letters in a row: from no text to sure text."""
-UNEVEN = (0.4, 0.2)
-"""Spread of the letters' contrast over its mean: from no text to sure text."""
-TICKS = (0.9, 0.5)
-"""Share of thin marks in a row: from no text to sure text."""
-LEGIBLE = 70
-"""Levels that letters differ from the picture behind, at least; else black or white ones do."""
+"""Letters in a row: from no text to certain text."""
+CONTRAST_SPREAD = (0.4, 0.2)
+"""Standard deviation of the contrast of the letters over its mean: from no text to certain text."""
+THIN_SHARE = (0.9, 0.5)
+"""Share of thin marks in a row: from no text to certain text."""
+MIN_LEGIBLE = 70
+"""Levels of 255 by which written letters must differ from the picture behind them; if they do not,
+they are written in black or white."""
 BLACK, WHITE = (18.0, 18.0, 20.0), (252.0, 252.0, 250.0)
 RIM = 0.006
-"""Blur around letters, in sides; removed with them."""
-
-STOPS = 0.02
-"""Half the width of the gaps between letters that are closed, in longer sides."""
+"""Width of the blur around letters, as a share of the longer side; removed with them."""
+HOLES = 0.02
+"""Half the width of the gaps between letters that the mask closes, as a share of the longer
+side."""
 
 Boxes = NDArray[np.float64]
-"""(n, 5) left, top, width, height and contrast of marks."""
+"""(n, 5) left, top, width, height and contrast of each mark."""
 
 
 class Text:
     """Letters and digits written into the picture.
 
-    `shown` is lettering taken off pictures, of which `add` puts in one; without any it writes some.
+    `stamps` are letterings lifted from pictures. `add` puts one of them in, or writes one if there
+    are none.
     """
 
     id = "text"
@@ -85,23 +88,23 @@ class Text:
     threshold = 0.5
     doses = "opacity of the letters"
 
-    def __init__(self, shown: tuple[Stamp, ...] = ()) -> None:
-        self.shown = shown
+    def __init__(self, stamps: tuple[Stamp, ...] = ()) -> None:
+        self.stamps = stamps
 
     def like(self, images: Iterable[RGB]) -> Text:
-        """Return lettering as these pictures show it; itself where none is seen."""
-        return alike(self, Text, images)
+        """Return text that adds the lettering of these images; itself if none is found."""
+        return from_images(self, Text, images)
 
     def find(self, image: RGB) -> Found:
         """Look for lettering in an RGB image (h, w, 3) of any size.
 
-        Raises ValueError when the array is no 8-bit RGB image.
+        Raises ValueError if the array is not an 8-bit RGB image.
         """
         height, width = checked(image, "lettering").shape[:2]
         small = reduced(image, SIDE)
-        # Yellow letters on fair skin are as light as it is, and differ in blue alone.
+        # Yellow letters on fair skin are as light as the skin, and differ in blue only.
         planes = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.ascontiguousarray(small[..., 2])
-        kernel = np.ones((STROKE, STROKE), np.uint8)
+        kernel = np.ones((MAX_STROKE, MAX_STROKE), np.uint8)
         score, mask = 0.0, np.zeros(small.shape[:2], np.bool_)
         for plane, operation in product(planes, (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)):
             marked = cv2.morphologyEx(plane, operation, kernel)
@@ -116,38 +119,38 @@ class Text:
         return Found(score, score >= self.threshold, whole)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Write a time stamp, a number or a name near a corner; the dose is how opaque it is."""
+        """Write a time stamp, a number or a name near a corner; the dose is its opacity."""
         height, width = checked(image, "lettering").shape[:2]
-        if self.shown:
-            return pressed(image, self.shown, rng, checked_dose(dose))
-        cover, colour = lettering(height, width, rng)
-        hidden = image[cover > 0]
-        if abs(float(hidden.mean()) - np.mean(colour)) < LEGIBLE:
+        if self.stamps:
+            return stamped(image, self.stamps, rng, checked_dose(dose))
+        coverage, colour = text_line(height, width, rng)
+        hidden = image[coverage > 0]
+        if abs(float(hidden.mean()) - np.mean(colour)) < MIN_LEGIBLE:
             colour = BLACK if float(hidden.mean()) > 128 else WHITE
-        return edit(image, mixed(image, colour, checked_dose(dose) * cover))
+        return edit(image, blended(image, colour, checked_dose(dose) * coverage))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Close the letters from their rim."""
         checked_mask(mask, checked(image, "lettering"))
-        return edit(image, closed(image, grown(mask, RIM)))
+        return edit(image, closed(image, dilated(mask, RIM * max(mask.shape))))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return skin and texture in place of the letters (neutral), and bars of equal ink."""
+        """Return skin and texture (neutral), and bars of the same colour and area."""
         mask = edited.mask
         checked(image, "lettering")
-        colour = _ink(image, edited)
+        colour = _painted_colour(image, edited)
         drawn = bars(mask, rng).astype(np.float32)
         return (
-            *neutral(image, edited, rng, "lettering"),
+            *neutral_placebos(image, edited, rng, "lettering"),
             Placebo(
-                "bars", "bars of the same colour", mixed(image, colour, drawn), "any small marks"
+                "bars", "bars of the same colour", blended(image, colour, drawn), "any small marks"
             ),
         )
 
 
 def _marks(marked: NDArray[np.uint8]) -> Boxes:
-    """Return the boxes of marks that may be letters."""
-    binary = (marked > CONTRAST).astype(np.uint8)
+    """Return the boxes of the marks that may be letters; `marked` (h, w) is their contrast."""
+    binary = (marked > MIN_CONTRAST).astype(np.uint8)
     count, label, stats, _ = cv2.connectedComponentsWithStats(binary)
     stats = stats[1:count].astype(np.float64)
     if not len(stats):
@@ -157,14 +160,14 @@ def _marks(marked: NDArray[np.uint8]) -> Boxes:
     longer, shorter = np.maximum(width, height), np.minimum(width, height)
     fill = area / (width * height)
     fits = (longer >= HEIGHTS[0]) & (longer <= HEIGHTS[1]) & (shorter >= 2)
-    fits &= (fill >= FILLED[0]) & ((fill <= FILLED[1]) | (shorter < THIN * longer))
+    fits &= (fill >= FILL[0]) & ((fill <= FILL[1]) | (shorter < THIN * longer))
     boxes: Boxes = np.c_[stats[:, :4], total / area][fits]
     return boxes
 
 
 def _rows(boxes: Boxes) -> list[Boxes]:
-    """Return the runs of three or more marks that stand side by side and are equally high."""
-    fits = (boxes[:, 3] >= HEIGHTS[0]) & (boxes[:, 2] <= WIDEST * boxes[:, 3])
+    """Return the rows of three or more marks that are side by side and about equally high."""
+    fits = (boxes[:, 3] >= HEIGHTS[0]) & (boxes[:, 2] <= MAX_WIDTH * boxes[:, 3])
     boxes = boxes[fits]
     boxes = boxes[np.argsort(boxes[:, 0])]
     used = np.zeros(len(boxes), np.bool_)
@@ -174,9 +177,9 @@ def _rows(boxes: Boxes) -> list[Boxes]:
         while not used[first]:
             left, top, width, height, _ = boxes[row[-1]]
             gap = boxes[:, 0] - left - width
-            near = (gap > -0.2 * height) & (gap < GAP * height) & ~used
+            near = (gap > -0.2 * height) & (gap < MAX_GAP * height) & ~used
             near &= np.abs(boxes[:, 1] + boxes[:, 3] / 2 - top - height / 2) < 0.25 * height
-            near &= np.abs(np.log(boxes[:, 3] / height)) < np.log(ALIKE)
+            near &= np.abs(np.log(boxes[:, 3] / height)) < np.log(MAX_HEIGHT_RATIO)
             near[row] = False
             if not near.any():
                 break
@@ -192,33 +195,33 @@ def _score(row: Boxes) -> float:
     contrast = row[:, 4]
     thin = float((row[:, 2] < THIN * row[:, 3]).mean())
     return (
-        sure(len(row), LETTERS)
-        * sure(float(contrast.std() / contrast.mean()), UNEVEN)
-        * sure(thin, TICKS)
+        ramp(len(row), LETTERS)
+        * ramp(float(contrast.std() / contrast.mean()), CONTRAST_SPREAD)
+        * ramp(thin, THIN_SHARE)
     )
 
 
 def _fill(mask: Mask, row: Boxes) -> None:
-    """Set the boxes of a row in a mask, with what lies between them."""
+    """Set the boxes of a row, one pixel larger on each side, in a mask (h, w)."""
     for left, top, width, height, _ in row.astype(int):
         mask[max(top - 1, 0) : top + height + 1, max(left - 1, 0) : left + width + 1] = True
 
 
 def _without_holes(mask: Mask) -> Mask:
-    """Return a mask with the stops and commas that its letters leave out."""
-    reach = 2 * max(1, round(STOPS * max(mask.shape))) + 1
+    """Return a mask (h, w) with its gaps closed, such as full stops between letters."""
+    reach = 2 * max(1, round(HOLES * max(mask.shape))) + 1
     kernel = np.ones((reach, reach), np.uint8)
-    # Padded, or what touches the edge of the picture would be eaten from there.
+    # Without padding, closing would erode a mask that touches the edge of the picture.
     padded = np.pad(mask.astype(np.uint8), reach)
     filled: Mask = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[reach:-reach, reach:-reach] > 0
     return filled
 
 
-def _ink(image: RGB, edited: Edited) -> tuple[float, float, float]:
-    """Return the colour that an edit painted with, read where it changed the picture most."""
+def _painted_colour(image: RGB, edited: Edited) -> tuple[float, float, float]:
+    """Return the colour of an edit, measured where it changed the picture most."""
     if not edited.mask.any():
         return 128.0, 128.0, 128.0
-    gain = most(np.asarray(cv2.absdiff(image, edited.image), np.uint8))
+    gain = brightest_channel(np.asarray(cv2.absdiff(image, edited.image), np.uint8))
     deepest = gain >= max(float(np.percentile(gain[edited.mask], 80)), 1.0)
     tone = np.median(edited.image[deepest & edited.mask], 0)
     return float(tone[0]), float(tone[1]), float(tone[2])

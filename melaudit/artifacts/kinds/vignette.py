@@ -1,8 +1,9 @@
 """Vignetting: the light falls off smoothly towards the corners.
 
-What is looked for: the brightness of the skin, ring by ring from the middle outward, goes down
-gradually in at least three corners. A black ring goes down at once and is `dark_ring`'s; a soft
-dark corner that ends nearly black may be called by both, since it is both.
+How it is found: the brightness of the skin, ring by ring from the middle outwards, decreases
+gradually in at least three corners. A black ring decreases at once and belongs to `dark_ring`. A
+soft dark corner that ends nearly black may be found by both, because it is both.
+Chosen: the constants are round figures, not measured: no labelled images exist (docs/artifacts.md).
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
-from melaudit.artifacts.painting.placebos import change, textured
+from melaudit.artifacts.painting.bisection import bisected
+from melaudit.artifacts.painting.placebos import rms_change, textured
 from melaudit.artifacts.picture import (
     Layer,
     checked,
     checked_dose,
     checked_mask,
     edit,
+    ramp,
     rounded,
-    sure,
 )
 
 SIDE = 48
@@ -31,20 +33,23 @@ SIDE = 48
 RINGS = 14
 """Rings from the middle to the corners."""
 SKIN = 70
-"""Percentile of a ring's brightness that is skin: lesions and hairs are darker."""
+"""Percentile of the brightness of a ring that is taken for skin: lesions and hairs are darker."""
 FIELD = (3, 9)
-"""Rings that are compared with the corners: outside most lesions, inside most shades."""
+"""Rings that the corners are compared with: outside most lesions, inside most vignettes."""
 DROP = (0.08, 0.5)
-"""Natural logarithm of the light lost in the corners: from no vignette to a sure one."""
-NEAR = 3
-ABRUPT = (0.6, 0.8)
-"""Share of the loss within three neighbouring rings: from a shade to the edge of a black ring."""
-BLACK = 4.0
-"""Levels added before the logarithm, so that black is not infinitely dark."""
-FAINTEST = 0.05
-"""Share of the greatest loss of light below which the placebo changes nothing."""
-LOST = 0.04
-"""Share of light lost from which the mask begins."""
+"""Natural logarithm of the light lost in the corners: from no vignette to a certain one."""
+NEIGHBOURS = 3
+"""Rings over which an abrupt loss is measured."""
+ABRUPTNESS = (0.6, 0.8)
+"""Share of the loss within these rings: from a vignette to the edge of a black ring."""
+LOG_OFFSET = 4.0
+"""Levels of 255 added before the logarithm, so that black has a finite value."""
+MIN_FALL = 0.05
+"""Share of the largest loss of light below which the placebo changes nothing."""
+MIN_LOST = 0.04
+"""Share of light lost from which a pixel belongs to the mask."""
+HALVINGS = 8
+"""Halvings of the interval in which the strength of a look-alike is fitted."""
 
 
 class Vignette:
@@ -63,24 +68,24 @@ class Vignette:
     def find(self, image: RGB) -> Found:
         """Look for a fall-off of light in an RGB image (h, w, 3) of any size.
 
-        Raises ValueError when the array is no 8-bit RGB image.
+        Raises ValueError if the array is not an 8-bit RGB image.
         """
         height, width = checked(image, "a vignette").shape[:2]
         profiles = _profiles(image)
         profile = np.median(profiles, 0)
         field = float(np.convolve(profile[FIELD[0] : FIELD[1]], [1 / 3] * 3, "valid").max())
         lost = np.sort(field - profiles[:, -2:].mean(1))
-        # A lesion or a glint may hide one corner: the second smallest of the four counts.
+        # A lesion or a glint may hide one corner, so the second smallest loss of the four counts.
         drop = float(lost[1])
-        steps = profile[FIELD[0] : -NEAR] - profile[FIELD[0] + NEAR :]
+        steps = profile[FIELD[0] : -NEIGHBOURS] - profile[FIELD[0] + NEIGHBOURS :]
         abrupt = float(steps.max()) / max(float(np.median(lost)), 1e-3)
-        score = sure(drop, DROP) * (1 - sure(abrupt, ABRUPT))
+        score = ramp(drop, DROP) * (1 - ramp(abrupt, ABRUPTNESS))
         present = score >= self.threshold
         gain = _gain(profiles, height, width) if present else np.ones((height, width), np.float32)
-        return Found(score, present, gain < 1 - LOST)
+        return Found(score, present, gain < 1 - MIN_LOST)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Darken the corners smoothly; the dose is how much light they lose."""
+        """Darken the corners smoothly; the dose is the light that they lose."""
         height, width = checked(image, "a vignette").shape[:2]
         off = rng.normal(0, 0.05, 2)
         start, power = rng.uniform(0.25, 0.5), rng.uniform(1.0, 1.6)
@@ -91,7 +96,7 @@ class Vignette:
         return edit(image, rounded(image * (1 - np.float32(lost) * fall)[..., None]))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
-        """Give the corners back the light that they lose in this picture."""
+        """Give the corners the light back that they lost in this picture."""
         checked_mask(mask, checked(image, "a vignette"))
         if not mask.any():
             return edit(image, image.copy())
@@ -99,9 +104,9 @@ class Vignette:
         return edit(image, rounded(image / gain[..., None]))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return smooth light and dark (neutral), light corners, and a shade from one side."""
+        """Return smooth light and dark (neutral), light corners, and shade from one side."""
         mask = edited.mask
-        strength = change(checked(image, "a vignette"), edited.image, mask)
+        strength = rms_change(checked(image, "a vignette"), edited.image, mask)
         fall = (image.astype(np.float32) - edited.image).mean(2)
         weight = np.where(mask, _fading(fall), 0).astype(np.float32)
         light = rounded(image + 1.2 * np.minimum(fall, 90)[..., None])
@@ -115,31 +120,31 @@ class Vignette:
 
 
 def _fading(fall: Layer) -> Layer:
-    """Return weights (h, w) from 0 to 1 that fade as a loss of light does."""
+    """Return weights (h, w) from 0 to 1 that fade as a loss of light (h, w) does."""
     smooth = np.asarray(cv2.GaussianBlur(fall, (0, 0), max(max(fall.shape) / 40, 0.5)), np.float32)
     share = smooth / max(float(smooth.max()), 1e-3)
-    return np.asarray(np.clip((share - FAINTEST) / (1 - FAINTEST), 0, 1) ** 0.5, np.float32)
+    return np.asarray(np.clip((share - MIN_FALL) / (1 - MIN_FALL), 0, 1) ** 0.5, np.float32)
 
 
 def _axis(length: int) -> NDArray[np.float32]:
-    """Return the places of pixels along a side (n,), from -1 to 1."""
+    """Return the coordinates of the pixels along a side (n,), from -1 to 1."""
     return ((np.arange(length, dtype=np.float32) + 0.5) / length * 2 - 1).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def _cells() -> NDArray[np.int64]:
-    """Return the number of the quadrant and ring of each pixel of the reduced copy."""
+    """Return the cell of each pixel of the reduced copy (SIDE, SIDE): quadrant * RINGS + ring."""
     y, x = _axis(SIDE)[:, None], _axis(SIDE)[None]
     ring = np.minimum((np.hypot(y, x) / 2**0.5 * RINGS).astype(np.int64), RINGS - 1)
     return (2 * (y > 0) + (x > 0)).astype(np.int64) * RINGS + ring
 
 
 def _profiles(image: RGB) -> NDArray[np.float64]:
-    """Return the logarithm of the skin's brightness (4, RINGS), by quadrant and ring."""
+    """Return the logarithm of the brightness of the skin by quadrant and ring (4, RINGS)."""
     small = cv2.resize(np.ascontiguousarray(image), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    light = np.log(np.asarray(small, np.float64).mean(2) + BLACK).ravel()
+    light = np.log(np.asarray(small, np.float64).mean(2) + LOG_OFFSET).ravel()
     cells = _cells().ravel()
-    # Sorted by cell and then by brightness, each cell's percentile stands at a place of its own.
+    # After sorting by cell and brightness, the percentile of each cell is at a known place.
     sizes = np.bincount(cells, minlength=4 * RINGS)
     last = np.cumsum(sizes) - 1
     place = last - np.floor((1 - SKIN / 100) * (sizes - 1)).astype(np.int64)
@@ -148,7 +153,7 @@ def _profiles(image: RGB) -> NDArray[np.float64]:
 
 
 def _gain(profiles: NDArray[np.float64], height: int, width: int) -> Layer:
-    """Return the share of light left (h, w), 1 inside: a smooth curve through the rings."""
+    """Return the share of light left (h, w), 1 in the middle: a smooth curve through the rings."""
     profile = np.median(profiles, 0)
     loss = profile - np.convolve(profile[FIELD[0] : FIELD[1]], [1 / 3] * 3, "valid").max()
     loss[: FIELD[0]] = 0
@@ -159,17 +164,17 @@ def _gain(profiles: NDArray[np.float64], height: int, width: int) -> Layer:
 
 
 def _shade(image: RGB, edited: Edited, rng: np.random.Generator) -> RGB:
-    """Return the picture darkened from one side, by as much as an edit darkened the corners."""
+    """Return the picture darkened from one side by as much as an edit changed it."""
     height, width = image.shape[:2]
     turn = rng.uniform(0, 2 * np.pi)
     along = np.sin(turn) * _axis(height)[:, None] + np.cos(turn) * _axis(width)[None]
-    ramp = np.clip((along + 0.3) / 1.7, 0, 1)[..., None].astype(np.float32)
+    slope = np.clip((along + 0.3) / 1.7, 0, 1)[..., None].astype(np.float32)
     everywhere = np.ones((height, width), np.bool_)
-    aim = change(image, edited.image, everywhere)
-    low, high = 0.0, 1.0
-    for _ in range(8):
-        lost = (low + high) / 2
-        shaded = rounded(image * (1 - lost * ramp))
-        enough = change(image, shaded, everywhere) >= aim
-        low, high = (low, lost) if enough else (lost, high)
-    return rounded(image * (1 - high * ramp))
+    target = rms_change(image, edited.image, everywhere)
+
+    def enough(lost: float) -> bool:
+        shaded = rounded(image * (1 - lost * slope))
+        return rms_change(image, shaded, everywhere) >= target
+
+    _, lost = bisected(enough, 0.0, 1.0, HALVINGS)
+    return rounded(image * (1 - lost * slope))

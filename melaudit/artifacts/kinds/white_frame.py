@@ -1,53 +1,60 @@
-"""A white border: what scans, screenshots and slides leave round a picture.
+"""A white border: what scans, screenshots and slides leave around a picture.
 
-What is looked for: white that is even, reaches the picture's edge along much of it, and ends
-sharply. Glare is no frame: it fades.
+How it is found: even white that touches much of the picture's edge and ends sharply. Glare is not a
+frame, because it fades.
+Chosen: the constants are round figures, not measured: no labelled images exist (docs/artifacts.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.painting.canvas import margin_coverage
 from melaudit.artifacts.painting.inpainting import continued
-from melaudit.artifacts.painting.placebos import neutral
+from melaudit.artifacts.painting.placebos import neutral_placebos
 from melaudit.artifacts.picture import (
-    Layer,
+    blended,
+    brightest_channel,
     checked,
     checked_dose,
     checked_mask,
+    darkest_channel,
+    dilated,
     edit,
     enlarged,
-    grown,
-    least,
-    mixed,
-    most,
+    ramp,
     reduced,
-    sure,
 )
+
+Pixel = TypeVar("Pixel", np.bool_, np.int32)
 
 SIDE = 192
 """Longer side of the reduced copy that is searched, in pixels."""
-WHITE = 225
-"""Least level of the darkest channel in white."""
-TINT = 14
-"""Greatest difference between the channels of white."""
-STEP = 24
-"""Levels that the picture is darker three pixels farther in; glare fades by fewer."""
-ALONG = (0.15, 0.5)
-"""Share of the picture's edge that is white: from no frame to a sure one."""
-SHARP = (0.35, 0.75)
-"""Share of the frame's inner edge where the picture is darker at once."""
-CONVEX = (0.9, 0.97)
-"""Share of its hull that the picture inside fills: it is a rectangle or a disc, a lesion is not."""
+MIN_WHITE = 225
+"""Level of the darkest channel from which a pixel is white."""
+MAX_TINT = 14
+"""Largest difference between the channels of white."""
+MIN_STEP = 24
+"""Levels by which the picture is darker a few pixels further in; glare fades by less."""
+ON_EDGE = (0.15, 0.5)
+"""Share of the picture's edge that is white: from no frame to a certain one."""
+SHARPNESS = (0.35, 0.75)
+"""Share of the frame's inner edge where the picture is darker at once: from no frame to a certain
+one."""
+CONVEXITY = (0.9, 0.97)
+"""Share of its convex hull that the inside fills, from no frame to a certain one: the inside of a
+frame is a rectangle or a disc, a lesion is not."""
 WIDTHS = (0.025, 0.09)
-"""Width of a frame, in shorter sides."""
+"""Width of a frame, as a share of the shorter side."""
 RIM = 0.01
-"""Blur at the inner edge of a frame, in sides; removed with it."""
+"""Width of the blur at the inner edge of a frame, as a share of the longer side; removed with
+it."""
 
 
 class WhiteFrame:
@@ -66,81 +73,87 @@ class WhiteFrame:
     def find(self, image: RGB) -> Found:
         """Look for a white border in an RGB image (h, w, 3) of any size.
 
-        Raises ValueError when the array is no 8-bit RGB image.
+        Raises ValueError if the array is not an 8-bit RGB image.
         """
         height, width = checked(image, "a white frame").shape[:2]
         small = reduced(image, SIDE)
-        low, high = least(small), most(small)
-        frame = _at_edge((low >= WHITE) & (high - low <= TINT))
+        low, high = darkest_channel(small), brightest_channel(small)
+        frame = _at_edge((low >= MIN_WHITE) & (high - low <= MAX_TINT))
         score = _score(frame, low)
         present = score >= self.threshold
-        mask = grown(frame, 0) if present else np.zeros(frame.shape, np.bool_)
+        mask = dilated(frame, 1) if present else np.zeros(frame.shape, np.bool_)
         return Found(score, present, enlarged(mask, height, width))
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Put a white border round the picture; the dose is how wide it is."""
+        """Put a white border around the picture; the dose is its width."""
         height, width = checked(image, "a white frame").shape[:2]
         kind = rng.choice(3, p=[0.6, 0.2, 0.2])
-        wide = rng.uniform(*WIDTHS) * min(height, width)
+        thick = rng.uniform(*WIDTHS) * min(height, width)
         level = rng.uniform(238, 255)
         tones = level + rng.uniform(-2, 2, 3)
         tone = float(tones[0]), float(tones[1]), float(tones[2])
-        inset = checked_dose(dose) * (wide if kind == 0 else 1.6 * wide)
-        rows, columns = (_beyond(n, inset) for n in (height, width))
-        cover = np.maximum(rows[:, None] * (kind != 2), columns[None] * (kind != 1))
-        return edit(image, mixed(image, tone, cover.astype(np.float32)))
+        inset = checked_dose(dose) * (thick if kind == 0 else 1.6 * thick)
+        rows, columns = (margin_coverage(n, inset) for n in (height, width))
+        coverage = np.maximum(rows[:, None] * (kind != 2), columns[None] * (kind != 1))
+        return edit(image, blended(image, tone, coverage.astype(np.float32)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         """Continue the skin over the border."""
         checked_mask(mask, checked(image, "a white frame"))
-        hidden = grown(mask, RIM) if mask.any() else mask
+        hidden = dilated(mask, RIM * max(mask.shape))
         return edit(image, continued(image, hidden, np.random.default_rng(0)))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return skin and texture in place of the border (neutral), a black one and a grey one."""
-        cover = edited.mask.astype(np.float32)
+        """Return skin and texture (neutral), a black border and a grey one."""
+        coverage = edited.mask.astype(np.float32)
         checked(image, "a white frame")
         return (
-            *neutral(image, edited, rng, "a frame"),
+            *neutral_placebos(image, edited, rng, "a frame"),
             Placebo(
-                "black", "a black frame", mixed(image, (5.0,) * 3, cover), "any high-contrast frame"
+                "black",
+                "a black frame",
+                blended(image, (5.0,) * 3, coverage),
+                "any high-contrast frame",
             ),
-            Placebo("grey", "a grey frame", mixed(image, (128.0,) * 3, cover), "any frame"),
+            Placebo("grey", "a grey frame", blended(image, (128.0,) * 3, coverage), "any frame"),
         )
 
 
-def _beyond(length: int, inset: float) -> Layer:
-    """Return for each pixel of a side (n,) how much of it lies within `inset` of an end."""
-    near = np.clip(inset - np.arange(length, dtype=np.float32), 0, 1)
-    return np.asarray(np.maximum(near, near[::-1]), np.float32)
-
-
 def _at_edge(white: Mask) -> Mask:
-    """Return the white parts that reach the picture's edge."""
+    """Return the white regions (h, w) that touch the picture's edge."""
     _, label = cv2.connectedComponents(white.astype(np.uint8))
-    edge = np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])
+    edge = _edge_pixels(np.asarray(label, np.int32))
     joined: Mask = np.isin(label, np.unique(edge[edge > 0]))
     return joined
 
 
+def _edge_pixels(image: NDArray[Pixel]) -> NDArray[Pixel]:
+    """Return the pixels along the four sides of an image (h, w), corners twice."""
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
 def _score(frame: Mask, low: NDArray[np.uint8]) -> float:
-    """Return how surely a white region (h, w) is a frame around darkest channels (h, w)."""
+    """Return how surely a white region (h, w) is a frame; `low` (h, w) is the darkest channel."""
     if frame.all() or not frame.any():
         return 0.0
-    edge = np.concatenate([frame[0], frame[-1], frame[:, 0], frame[:, -1]])
+    edge = _edge_pixels(frame)
     region = frame.astype(np.uint8)
     three, seven = np.ones((3, 3), np.uint8), np.ones((7, 7), np.uint8)
     inside = (cv2.dilate(region, seven) > cv2.dilate(region, three)) & ~frame
-    # Beyond the picture's edge the frame goes on: there it has no inner edge.
+    # The frame continues beyond the edge of the picture, so it has no inner edge there.
     rim = cv2.erode(region, three, borderValue=1) > cv2.erode(region, seven, borderValue=1)
     if not inside.any() or not rim.any():
         return 0.0
-    sharp = float((low[inside] < float(np.median(low[rim])) - STEP).mean())
-    return sure(float(edge.mean()), ALONG) * sure(sharp, SHARP) * sure(_convexity(~frame), CONVEX)
+    sharp = float((low[inside] < float(np.median(low[rim])) - MIN_STEP).mean())
+    return (
+        ramp(float(edge.mean()), ON_EDGE)
+        * ramp(sharp, SHARPNESS)
+        * ramp(_convexity(~frame), CONVEXITY)
+    )
 
 
 def _convexity(inside: Mask) -> float:
-    """Return the share of its convex hull that the largest part of a region fills."""
+    """Return the share of its convex hull that the largest connected region (h, w) fills."""
     contours, _ = cv2.findContours(
         inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )

@@ -1,8 +1,10 @@
-"""Edits that mean nothing, of the same place and size as one that does: the shared maths.
+"""Neutral placebos: edits that mean nothing, in the same place and of the same size as an artifact.
 
-A placebo is kept to the mask of the edit it stands beside. Skin is what the picture itself shows as
-skin; texture is smooth and goes both ways, lighter and darker, so that it has no colour, no edge
-and no shape that anybody would name.
+A placebo stays inside the mask of the edit that it is compared with. Skin is what the picture
+itself shows as skin. Texture is smooth and both lighter and darker, so that it has no colour, no
+edge and no shape that has a name.
+
+Chosen: the constants are round figures, not measured.
 """
 
 from __future__ import annotations
@@ -11,23 +13,26 @@ import cv2
 import numpy as np
 
 from melaudit.artifacts.interface import RGB, Edited, Mask, Placebo
+from melaudit.artifacts.painting.bisection import bisected
 from melaudit.artifacts.painting.inpainting import continued
 from melaudit.artifacts.painting.skin import skin_colour, smooth_noise
 from melaudit.artifacts.picture import Layer, rounded
 
 GRAIN = 1 / 12
-"""Largest size of a texture's spots, in sides of the picture."""
+"""Largest size of the spots of a texture, as a share of the longer side."""
 FEATHER = 1 / 60
-"""Width over which a texture fades in from the edge of its mask, in sides of the picture."""
-WEAKEST, STRONGEST = 0.5, 48.0
-"""Levels of 255 between which a texture's height is sought. A higher one is cut off at black and
-white and turns into dark spots, which people would call lesions."""
-STEPS = 12
+"""Width over which a texture fades in from the edge of its mask, as a share of the longer side."""
+AMPLITUDES = (0.5, 48.0)
+"""Levels of 255 between which the amplitude of a texture is fitted. A larger one would be clipped
+at black and white and turn into dark spots, which people would call lesions."""
+HALVINGS = 12
 """Halvings of that interval."""
+MAX_PIXELS = 4000
+"""Pixels on which the amplitude is fitted: all of them would take a second at full size."""
 
 
-def change(before: RGB, after: RGB, mask: Mask) -> float:
-    """Return the root mean square of the differences inside a mask, in levels of 255."""
+def rms_change(before: RGB, after: RGB, mask: Mask) -> float:
+    """Return the root mean square of the pixel differences inside a mask, in levels of 255."""
     if not mask.any():
         return 0.0
     difference = after[mask].astype(np.float32) - before[mask]
@@ -35,9 +40,9 @@ def change(before: RGB, after: RGB, mask: Mask) -> float:
 
 
 def feathered(mask: Mask) -> Layer:
-    """Return weights (h, w): 0 outside a mask, rising inside it to 1.
+    """Return weights (h, w): 0 outside a mask, rising to 1 inside it.
 
-    Narrow masks, as of lines, rise over half their own width.
+    In narrow masks, such as those of lines, they rise over half the width of the mask.
     """
     if not mask.any():
         return np.zeros(mask.shape, np.float32)
@@ -49,8 +54,8 @@ def feathered(mask: Mask) -> Layer:
 
 
 def _depth(mask: Mask) -> Layer:
-    """Return by how many pixels each pixel lies inside a mask (h, w)."""
-    # The picture goes on beyond its edge: a mask that touches the edge does not end there.
+    """Return how many pixels each pixel lies inside a mask (h, w)."""
+    # The picture is continued at its edge: a mask that touches the edge does not end there.
     padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     if padded.all():
         return np.full(mask.shape, max(mask.shape), np.float32)
@@ -58,16 +63,16 @@ def _depth(mask: Mask) -> Layer:
     return np.asarray(depth[1:-1, 1:-1], np.float32)
 
 
-def neutral(
+def neutral_placebos(
     image: RGB, edited: Edited, rng: np.random.Generator, thing: str
 ) -> tuple[Placebo, Placebo]:
-    """Return the two edits that should mean nothing, where another edit was made.
+    """Return the two neutral placebos of an edit.
 
-    Skin covers as much and leaves nothing to see, but changes less; texture changes the place by
-    about as much. `thing` is what they are named: "a ring".
+    Skin covers the same place and leaves nothing to see, but changes less. Texture changes the
+    place by about as much. `thing` is what their titles call them: "a ring".
     """
     mask = edited.mask
-    strength = change(image, edited.image, mask)
+    strength = rms_change(image, edited.image, mask)
     return (
         Placebo("skin", f"{thing} of skin colour", continued(image, mask, rng)),
         Placebo(
@@ -83,11 +88,12 @@ def textured(
     rng: np.random.Generator,
     weight: Layer | None = None,
 ) -> RGB:
-    """Change what lies in a mask by a smooth texture, by `strength` (root mean square).
+    """Lay a smooth texture over a mask (h, w), which it changes by `strength`.
 
-    Lighter here and darker there, in the colour of the picture; its spots are as wide as the mask
-    is. Where nothing smooth changes the picture by as much, as much as something smooth can. It
-    fades as `weight` (h, w) says, or else at the edge of the mask.
+    `strength` is a root mean square in levels of 255. The texture is lighter and darker in the
+    colour of the picture, and its spots are as wide as the mask. If nothing smooth changes the
+    picture by that much, the change is as large as it can be. It fades with `weight` (h, w), or at
+    the edge of the mask if there is none.
     """
     height, width = image.shape[:2]
     if not mask.any() or strength <= 0:
@@ -95,20 +101,19 @@ def textured(
     side = max(height, width)
     grain = min(GRAIN * side, 0.6 * float(_depth(mask).max()))
     noise = smooth_noise(height, width, grain, rng)
-    # As much lighter as darker within the mask, however few of its spots lie there.
+    # Equally light and dark within the mask, even if only a few spots lie there.
     noise = noise - noise[mask].mean()
     noise = np.clip(noise / max(float(noise[mask].std()), 1e-3), -1.2, 1.2)
     tint = skin_colour(image, mask)
     faded = noise * (feathered(mask) if weight is None else weight)
     wave = faded[..., None] * (tint / max(float(tint.mean()), 1.0))
     ys, xs = np.nonzero(mask)
-    # A few thousand pixels tell the strength; all of them would take a second at full size.
-    every = slice(None, None, max(1, len(ys) // 4000))
-    before, part = image[ys[every], xs[every]].astype(np.float32), wave[ys[every], xs[every]]
-    low, high = WEAKEST, STRONGEST
-    for _ in range(STEPS):
-        middle = (low * high) ** 0.5
-        after = np.clip(before + middle * part, 0, 255)
-        enough = float(np.sqrt(((after - before) ** 2).mean())) >= strength
-        low, high = (low, middle) if enough else (middle, high)
-    return rounded(image + high * wave)
+    every = slice(None, None, max(1, len(ys) // MAX_PIXELS))
+    before, sample = image[ys[every], xs[every]].astype(np.float32), wave[ys[every], xs[every]]
+
+    def enough(amplitude: float) -> bool:
+        after = np.clip(before + amplitude * sample, 0, 255)
+        return float(np.sqrt(((after - before) ** 2).mean())) >= strength
+
+    _, amplitude = bisected(enough, *AMPLITUDES, HALVINGS, geometric=True)
+    return rounded(image + amplitude * wave)

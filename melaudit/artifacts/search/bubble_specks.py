@@ -1,8 +1,12 @@
-"""The search for air bubbles in the gel: small specks far lighter than the skin around them.
+"""Search for air bubbles in the gel: small specks much lighter than the skin around them.
 
-At the size pictures are audited at, a bubble is a light rim of a pixel or two, or a glint. Specks
-are measured in the red channel, where skin itself is light and only a mirror image of the lamp is
-lighter, and against the other specks around: scales and a rough surface are full of them.
+At the size of the pictures that are audited, a bubble is a light rim one or two pixels wide, or a
+glint. Specks are measured in the red channel: skin is light there, and only the reflection of the
+lamp is lighter. Each speck is compared with the other specks around it, because scales and rough
+skin are full of them.
+
+Chosen: the constants, by AUC over a few hundred settings on the tuning half of the labelled images
+(benchmarks/artifacts.py; docs/artifacts.md has the result).
 """
 
 from __future__ import annotations
@@ -10,49 +14,41 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Mask
+from melaudit.artifacts.interface import RGB
 from melaudit.artifacts.picture import Layer, reduced
-from melaudit.artifacts.search.blobs import SIDE
+from melaudit.artifacts.search.blobs import LOG_OFFSET, SIDE
+from melaudit.artifacts.search.lit_area import lit_area
 
-OFFSET = 12.0
-"""Levels added before logarithms are taken, so that noise in the dark is no contrast."""
-FLOOR = 0.003
-"""Log brightness of the specks that any picture has."""
-AROUND = 31
+BACKGROUND = 0.003
+"""Log brightness of the specks that every picture has; added to the mean around a speck."""
+SURROUNDINGS = 31
 """Side of the window in which specks are compared, in pixels of the reduced copy."""
 LOCAL = 9
 """Side of the window whose mean a speck is lighter than, in pixels of the reduced copy."""
-DARKEST = 0.4
+MIN_LIT = 0.4
 """Share of the brightness of skin below which a place is outside the field of view."""
+MARGIN = 13
+"""Side of the square by which the lit area is eroded, in pixels of the reduced copy."""
 EDGE = 5
 """Pixels at the edge of the reduced copy that are left out: scans have border lines."""
-TOGETHER = 5
-"""Pixels whose mean counts, the clearest: one alone may be a broken pixel."""
+CLEAREST = 5
+"""Number of the clearest pixels that are averaged: a single one may be a broken pixel."""
 
 
 def specks(image: RGB) -> Layer:
     """Return how far each pixel of the reduced copy stands out as a light speck (h, w)."""
     red = np.asarray(reduced(image, SIDE)[..., 0], np.float32)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    # What is darker than its surroundings is filled up: skin between two hairs is no speck.
-    level = np.log(red + OFFSET)
+    # What is darker than its surroundings is raised to their mean: skin between two hairs would
+    # otherwise look like a speck.
+    level = np.log(red + LOG_OFFSET)
     level = np.maximum(level, cv2.blur(level, (LOCAL, LOCAL)))
     bright = cv2.morphologyEx(level, cv2.MORPH_TOPHAT, kernel)
-    contrast = bright / (cv2.blur(bright, (AROUND, AROUND)) + FLOOR)
-    return np.where(_inside(red), contrast, 0).astype(np.float32)
-
-
-def _inside(red: Layer) -> Mask:
-    """Return what is lit, and neither near the dark nor at the edge (h, w)."""
-    level = cv2.blur(red, (9, 9))
-    lit = (level > DARKEST * float(np.percentile(level, 80))).astype(np.uint8)
-    inside: Mask = cv2.erode(lit, np.ones((13, 13), np.uint8)) > 0
-    inside[:EDGE] = inside[-EDGE:] = False
-    inside[:, :EDGE] = inside[:, -EDGE:] = False
-    return inside
+    contrast = bright / (cv2.blur(bright, (SURROUNDINGS, SURROUNDINGS)) + BACKGROUND)
+    return np.where(lit_area(red, MIN_LIT, MARGIN, EDGE), contrast, 0).astype(np.float32)
 
 
 def clearest(contrast: Layer) -> float:
-    """Return the mean of the clearest pixels."""
-    ordered = np.sort(contrast, axis=None)[-TOGETHER:]
+    """Return the mean contrast of the clearest pixels."""
+    ordered = np.sort(contrast, axis=None)[-CLEAREST:]
     return float(ordered.mean())

@@ -1,8 +1,10 @@
-"""Light and colour of a picture in CIE Lab, over all of it and on the skin round the lesion.
+"""Light and colour of a picture in CIE Lab: of all of it, and of the skin around the lesion.
 
-Lightness L* runs from 0 to 100; a* from green to red, b* from blue to yellow; a distance of 2 is
-just visible. The lesion is a legitimate cue and usually lies in the middle, so the outer zone tells
-more about camera and lamp; the black outside of a dermatoscope's field is in neither.
+Lightness L* goes from 0 to 100, a* from green to red, b* from blue to yellow; a distance of 2 is
+just visible. The lesion is a legitimate cue and usually lies in the middle, so the outer zone says
+more about camera and lamp. The black outside a dermatoscope's field of view is in neither.
+
+Chosen: the constants are round figures, not measured.
 """
 
 from __future__ import annotations
@@ -20,13 +22,12 @@ from melaudit.artifacts.picture import reduced
 SIDE = 144
 """Longer side of the reduced copy that is measured, in pixels."""
 MIDDLE = 0.6
-"""The zone lies outside the middle of the picture, which reaches so far from its centre, in half
-sides."""
+"""Half the side of the middle that the zone leaves out, as a share of half the picture's side."""
 BLACK = 40
-"""Value of the red channel, 0 to 255, up to which a pixel is outside the field of view: skin and
+"""Level of the red channel, 0 to 255, up to which a pixel is outside the field of view: skin and
 lesions are brighter in red."""
-LEAST = 0.02
-"""Share of the picture that a zone must keep to be measured."""
+MIN_SHARE = 0.02
+"""Share of the picture that the field or the zone must cover to be measured."""
 
 Lab = NDArray[np.float64]
 """(3,) L*, a*, b*."""
@@ -34,12 +35,12 @@ Lab = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Photometry:
-    """What a picture's light and colour are."""
+    """Light and colour of one picture."""
 
     whole: Lab
     """(3,) mean L*, a*, b* of the field of view."""
     zone: Lab
-    """(3,) the same of the skin round the middle; of the whole where no zone is left."""
+    """(3,) the same of the zone, the skin outside the middle; of the field if no zone is left."""
     lightness: float
     """Median L* of the field of view."""
     contrast: float
@@ -56,7 +57,7 @@ def photometry(image: RGB) -> Photometry:
 
 @lru_cache(maxsize=64)
 def _photometry(pixels: bytes, size: tuple[int, int]) -> Photometry:
-    """Measure it; kept for a few batches of pictures, since several artifacts go by it."""
+    """Measure the pixels; cached for a few batches of pictures, because several artifacts ask."""
     small = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     field, zone = field_and_zone(small)
@@ -71,20 +72,21 @@ def _photometry(pixels: bytes, size: tuple[int, int]) -> Photometry:
 
 
 def field_and_zone(image: RGB) -> tuple[Mask, Mask]:
-    """Return the field of view (h, w), and of it the skin outside the middle (h, w).
+    """Return the field of view (h, w), and the part of it outside the middle (h, w).
 
-    A picture that is black all over is field, and one without skin outside the middle is zone.
+    If nearly all of the picture is black, the field is the whole picture; if hardly any field lies
+    outside the middle, the zone is the whole field.
     """
     field = image[..., 0] > BLACK
-    if field.mean() < LEAST:
+    if field.mean() < MIN_SHARE:
         field = np.ones_like(field)
     zone = field & _outer(*field.shape)
-    return field, zone if zone.mean() >= LEAST else field
+    return field, zone if zone.mean() >= MIN_SHARE else field
 
 
 @lru_cache(maxsize=8)
 def _outer(height: int, width: int) -> NDArray[np.bool_]:
-    """Return (height, width), True outside the middle."""
+    """Return a mask (height, width), True outside the middle."""
     y = np.abs((np.arange(height) + 0.5) / height * 2 - 1)
     x = np.abs((np.arange(width) + 0.5) / width * 2 - 1)
     outer: NDArray[np.bool_] = np.maximum(y[:, None], x[None]) > MIDDLE

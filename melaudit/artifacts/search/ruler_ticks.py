@@ -1,9 +1,12 @@
-"""The search for a ruler: small dark marks that stand side by side, or in even steps.
+"""Search for a ruler: small dark marks that stand side by side, or follow in even steps.
 
-Two things tell ticks from other small dark marks: more of the marks around are parallel to one
-than chance would have it; or marks follow each other in even steps, further than chance would
-let them. The second is an a-contrario test (Desolneux, Moisan and Morel 2000): the expected number
-of rows as long among as many marks strewn at random.
+Two things distinguish ticks from other small dark marks. More of the marks around a tick are
+parallel to it than chance would give; or marks follow each other in even steps for longer than
+chance would give. The second is an a-contrario test (Desolneux, Moisan and Morel 2000): the
+expected number of rows of that length among as many marks scattered at random.
+
+Chosen: the constants, by AUC over a few hundred settings on the tuning half of the labelled images
+(benchmarks/artifacts.py; docs/artifacts.md has the result).
 """
 
 from __future__ import annotations
@@ -17,60 +20,64 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import RGB, Mask
 from melaudit.artifacts.picture import Layer, reduced
 from melaudit.artifacts.search.blobs import (
+    LOG_OFFSET,
     SIDE,
-    Marks,
+    Blobs,
     Pairs,
     Values,
+    blobs,
     distances,
-    marks,
     parallel,
     ratio,
 )
 
-OFFSET = 12.0
-"""Levels added before logarithms are taken, so that noise in the dark is no contrast."""
-THICK = 0.04
-"""Width of the widest tick, in sides."""
-CONTRAST = 0.12
-"""Log brightness by which a mark is darker than what surrounds it."""
-STANDS_OUT = 5.0
-"""Times by which it exceeds the mean contrast around: skin has texture, lesions have more."""
-MOST = 100
-"""Marks that are compared, the strongest: pairs grow with the square."""
-LONGEST, WIDEST, FEWEST = 0.16, 0.05, 3
-"""Length and width of the largest mark, in sides, and pixels of the smallest."""
-NEIGHBOURHOOD = 0.15
-"""Radius within which marks stand side by side, in sides."""
+MAX_THICKNESS = 0.04
+"""Width of the widest tick, as a share of the longer side."""
+MIN_CONTRAST = 0.12
+"""Log brightness by which a mark must be darker than what surrounds it."""
+MIN_RATIO = 5.0
+"""How many times a mark must exceed the mean contrast around it: skin has texture, lesions have
+more."""
+MAX_MARKS = 100
+"""Marks that are compared, the strongest ones: the number of pairs grows with the square."""
+MAX_LENGTH, MAX_WIDTH, MIN_AREA = 0.16, 0.05, 3
+"""Length and width of the largest mark, as shares of the longer side, and pixels of the
+smallest."""
+NEIGHBOURHOOD = (0.012, 0.15)
+"""Distances between which marks stand side by side, as shares of the longer side."""
 BY_CHANCE = 0.3
-"""Share of near marks that may be parallel without meaning anything."""
+"""Share of near marks that may be parallel by chance."""
 STEP = (0.015, 0.16)
-"""Shortest and longest step of a row, in sides."""
-STEPS = 24
-CLOSEST = 1.3
-"""Least step, in widths of a mark."""
+"""Shortest and longest step of a row, as shares of the longer side."""
+MAX_STEPS = 24
+"""Steps for which a row is followed."""
+MIN_STEP = 1.3
+"""Shortest step, in widths of a mark."""
+ROW_RADIUS = 0.2
+"""Radius within which the density of marks is counted, as a share of the longer side."""
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """What speaks for a ruler."""
+    """The evidence for a ruler in one image."""
 
     excess: float
-    """Parallel neighbours of the mark that has most, beyond chance."""
+    """Parallel neighbours beyond chance, of the mark that has the most."""
     surprise: float
-    """-log10 of the expected number of rows as even and as long."""
+    """-log10 of the expected number of rows that are as even and as long."""
     mask: Mask
-    """(h, w) of the reduced copy, on the marks that belong to it."""
+    """(h, w) on the reduced copy: the marks that belong to the ruler."""
 
 
 def ticks(image: RGB) -> Ticks:
-    """Look for the ticks of a ruler on the reduced copy of an image."""
+    """Look for the ticks of a ruler on the reduced copy of an image (h, w, 3)."""
     red = np.asarray(reduced(image, SIDE)[..., 0], np.float32)
     side = max(red.shape)
     found = _candidates(red)
     if len(found) < 2:
         return Ticks(0.0, 0.0, np.zeros(red.shape, np.bool_))
     _, far = distances(found)
-    near = (far > 0.012 * side) & (far < NEIGHBOURHOOD * side)
+    near = (far > NEIGHBOURHOOD[0] * side) & (far < NEIGHBOURHOOD[1] * side)
     pairs = parallel(found, near)
     excess = pairs.sum(1) - BY_CHANCE * near.sum(1)
     surprise, row = _row(found, red.shape, side)
@@ -79,23 +86,26 @@ def ticks(image: RGB) -> Ticks:
     return Ticks(float(excess.max()), surprise, belongs.mask())
 
 
-def _candidates(red: Layer) -> Marks:
-    """Return small dark marks in the red channel (h, w), but for those of a lesion."""
+def _candidates(red: Layer) -> Blobs:
+    """Return the small dark marks in the red channel (h, w), without those of a lesion."""
     side = max(red.shape)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (round(THICK * side) // 2 * 2 + 1,) * 2)
+    kernel = cv2.getStructuringElement(
+        cv2.MORPH_ELLIPSE, (round(MAX_THICKNESS * side) // 2 * 2 + 1,) * 2
+    )
     filled = cv2.morphologyEx(red, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
-    contrast = np.log((filled + OFFSET) / (red + OFFSET))
+    contrast = np.log((filled + LOG_OFFSET) / (red + LOG_OFFSET))
     window = max(3, round(0.23 * side))
     common = cv2.blur(contrast, (window, window))
-    clear = (contrast > CONTRAST) & (contrast > STANDS_OUT * common)
-    found = marks(np.where(clear, contrast, 0).astype(np.float32))
+    clear = (contrast > MIN_CONTRAST) & (contrast > MIN_RATIO * common)
+    found = blobs(np.where(clear, contrast, 0).astype(np.float32))
     y, x = np.rint(found.centre).astype(np.int64).T
-    fits = (found.length <= LONGEST * side) & (found.width <= WIDEST * side) & ~_dark(red)[y, x]
-    return found.chosen(fits & (found.area >= FEWEST)).strongest(MOST)
+    fits = (found.length <= MAX_LENGTH * side) & (found.width <= MAX_WIDTH * side)
+    fits &= ~_dark(red)[y, x] & (found.area >= MIN_AREA)
+    return found.chosen(fits).strongest(MAX_MARKS)
 
 
 def _dark(red: Layer) -> Mask:
-    """Return what is too dark to carry marks, and a lesion in the middle (h, w)."""
+    """Return what is too dark to show marks, and the lesion in the middle (h, w)."""
     height, width = red.shape
     window = max(3, round(0.06 * max(red.shape)))
     level = cv2.blur(red, (window, window))
@@ -109,7 +119,7 @@ def _dark(red: Layer) -> Mask:
 
 
 def _joined(pairs: Pairs, start: int) -> NDArray[np.int64]:
-    """Return the marks that pairs join to one, itself included."""
+    """Return the marks that pairs connect to one mark, itself included."""
     members = np.zeros(len(pairs), np.bool_)
     members[start] = True
     while True:
@@ -119,14 +129,14 @@ def _joined(pairs: Pairs, start: int) -> NDArray[np.int64]:
         members = grown
 
 
-def _row(found: Marks, shape: tuple[int, ...], side: int) -> tuple[float, NDArray[np.int64]]:
+def _row(found: Blobs, shape: tuple[int, ...], side: int) -> tuple[float, NDArray[np.int64]]:
     """Return how surprising the most surprising even row of marks is, and which marks it has."""
     way, far = distances(found)
     alike = (ratio(found.length) < 2.6) & (ratio(found.strength) < 2.2) & (ratio(found.width) < 2)
     first, second = np.nonzero(_steps(found, way, far, alike, side))
     if not len(first):
         return 0.0, np.zeros(0, np.int64)
-    nearby = ((far < 0.2 * side) & alike).sum(1) / (np.pi * (0.2 * side) ** 2 * 0.8)
+    nearby = ((far < ROW_RADIUS * side) & alike).sum(1) / (np.pi * (ROW_RADIUS * side) ** 2 * 0.8)
     slack = np.clip(np.minimum(0.25 * far[first, second], 0.012 * side), 1, None)
     members = _followed(found, way, alike, first, second, slack, shape)
     length = (members >= 0).sum(1)
@@ -137,18 +147,18 @@ def _row(found: Marks, shape: tuple[int, ...], side: int) -> tuple[float, NDArra
     return float(surprise[best]), row
 
 
-def _steps(found: Marks, way: Values, far: Values, alike: Pairs, side: int) -> Pairs:
-    """Return which pairs of marks may be neighbours in a row: not end to end, nor too far."""
+def _steps(found: Blobs, way: Values, far: Values, alike: Pairs, side: int) -> Pairs:
+    """Return which pairs of marks may be neighbours in a row: not end to end, and not too far."""
     axis = np.stack([np.sin(found.angle), np.cos(found.angle)], 1)
     end_to_end = np.abs((way * axis[:, None]).sum(2)) > 0.8 * far
     slender = (found.length / found.width > 1.8)[:, None]
     steps: Pairs = alike & (far > STEP[0] * side) & (far < STEP[1] * side)
-    steps &= ~(slender & end_to_end) & (far > CLOSEST * found.width[:, None])
+    steps &= ~(slender & end_to_end) & (far > MIN_STEP * found.width[:, None])
     return steps
 
 
 def _followed(
-    found: Marks,
+    found: Blobs,
     way: Values,
     alike: Pairs,
     first: NDArray[np.int64],
@@ -156,16 +166,16 @@ def _followed(
     slack: Values,
     shape: tuple[int, ...],
 ) -> NDArray[np.int64]:
-    """Go on from each pair in the same step for as long as there is a mark.
+    """Follow each pair of marks in the same step for as long as there is a mark.
 
-    Returns the marks of each row (rows, steps + 2), -1 after the last.
+    Returns the marks of each row (rows, MAX_STEPS + 2), -1 after the last one.
     """
     nearest = _nearest(found, shape)
     step, at = way[first, second], found.centre[second]
-    members = np.full((len(first), STEPS + 2), -1, np.int64)
+    members = np.full((len(first), MAX_STEPS + 2), -1, np.int64)
     members[:, 0], members[:, 1] = first, second
     alive = np.arange(len(first))
-    for k in range(STEPS):
+    for k in range(MAX_STEPS):
         ahead = at[alive] + step[alive]
         y, x = np.rint(ahead).astype(np.int64).T
         inside = (y >= 0) & (x >= 0) & (y < shape[0]) & (x < shape[1])
@@ -176,14 +186,14 @@ def _followed(
         alive, who = alive[hit], who[hit]
         if not len(alive):
             break
-        # The camera looks at the ruler aslant: steps may drift.
+        # The camera sees the ruler at an angle, so steps may drift.
         step[alive] = 0.6 * step[alive] + 0.4 * (found.centre[who] - at[alive])
         at[alive] = found.centre[who]
         members[alive, k + 2] = who
     return members
 
 
-def _nearest(found: Marks, shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _nearest(found: Blobs, shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Return the mark nearest to each pixel (h, w)."""
     y, x = np.rint(found.centre).astype(np.int64).T
     empty = np.full(shape, 255, np.uint8)

@@ -84,8 +84,8 @@ class Laboratory:
 
     def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
         """Return where an artifact is in a picture of an image; see `interface.locate`."""
-        shown = self._knowledge.show([self._rows[row]], [(picture.shape[0], picture.shape[1])])
-        (told,) = shown.given.get(artifact.id, (None,))
+        shown = self._knowledge.of_batch([self._rows[row]], [(picture.shape[0], picture.shape[1])])
+        (told,) = shown.user_found.get(artifact.id, (None,))
         return locate(artifact, picture, told)
 
     def batches(self, items: Iterable[T]) -> Iterator[list[T]]:

@@ -24,7 +24,7 @@ from melaudit.detectors.interface import Batch, Detector
 from melaudit.errors import DetectorError
 from melaudit.images.dataset import Dataset
 from melaudit.images.image_stream import ImageStream, Loaded
-from melaudit.images.knowledge import Knowledge, Shown
+from melaudit.images.knowledge import BatchKnowledge, Knowledge
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.logits import predictions
 from melaudit.measurements import Array
@@ -104,7 +104,7 @@ def sweep(
             statuses: list[tuple[str, tuple[str, ...]]] = []
             for _ in _batches(store.rows(shard), plan.batch_size):
                 batch = next(loaded)
-                shown = plan.knowledge.show(batch.positions, [_size(v) for v in batch.views])
+                shown = plan.knowledge.of_batch(batch.positions, [_size(v) for v in batch.views])
                 statuses += _flagged(batch, shown)
                 if batch.positions:
                     parts.append(_measure(plan, dataset, batch, shown, failed, observer))
@@ -122,7 +122,7 @@ def _size(image: NDArray[np.uint8]) -> tuple[int, int]:
     return image.shape[0], image.shape[1]
 
 
-def _flagged(loaded: Loaded, shown: Shown) -> list[tuple[str, tuple[str, ...]]]:
+def _flagged(loaded: Loaded, shown: BatchKnowledge) -> list[tuple[str, tuple[str, ...]]]:
     """Return status and reasons of a batch's images, with what speaks against the user's masks."""
     doubts = dict(zip(loaded.positions, shown.doubts, strict=True))
     return [
@@ -153,7 +153,7 @@ def _measure(
     plan: Sweep,
     dataset: Dataset,
     loaded: Loaded,
-    shown: Shown,
+    shown: BatchKnowledge,
     failed: set[str],
     observer: Observer,
 ) -> dict[str, Array]:
@@ -195,7 +195,7 @@ def _batch(
     plan: Sweep,
     dataset: Dataset,
     loaded: Loaded,
-    shown: Shown,
+    shown: BatchKnowledge,
     attribution: Attribution,
     x: Tensor,
 ) -> Batch:
@@ -233,7 +233,7 @@ def _batch(
         unknown=attribution.unknown,
         few=plan.few[rows],
         lesions=shown.lesions,
-        given=shown.given,
+        given=shown.user_found,
         conserves=plan.explainer.conserves,
         sizes=sizes,
         seen=loaded.seen,

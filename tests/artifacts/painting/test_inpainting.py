@@ -23,6 +23,11 @@ def test_the_colour_of_skin_is_read_past_a_lesion_and_what_is_to_be_left_out(
     assert np.abs(skin_colour(covered, away) - tone).max() < 6
 
 
+def test_two_bare_pixels_have_a_skin_colour_between_them() -> None:
+    picture = np.array([[(200, 160, 140), (100, 80, 60), (0, 0, 0)]], np.uint8)
+    assert np.allclose(skin_colour(picture, np.array([[False, False, True]])), (150, 120, 100))
+
+
 def test_smooth_noise_has_the_size_and_the_spots_that_were_asked_for() -> None:
     noise = smooth_noise(300, 200, 12, np.random.default_rng(0))
     assert noise.shape == (300, 200)

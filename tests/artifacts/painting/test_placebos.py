@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from melaudit.artifacts.painting.placebos import change, feathered, textured
+from melaudit.artifacts.painting.placebos import feathered, rms_change, textured
 from tests.artifacts.pictures import TAN, lesion, root_mean_square, skin
 
 PICTURE = lesion(skin(200, 260, TAN))
@@ -19,10 +19,10 @@ def _mask() -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
 
 def test_change_is_the_root_mean_square_inside_the_mask() -> None:
     other = skin(200, 260, seed=5)
-    assert change(PICTURE, other, _mask()) == pytest.approx(
+    assert rms_change(PICTURE, other, _mask()) == pytest.approx(
         root_mean_square(PICTURE, other, _mask()), rel=1e-5
     )
-    assert change(PICTURE, other, np.zeros((200, 260), np.bool_)) == 0
+    assert rms_change(PICTURE, other, np.zeros((200, 260), np.bool_)) == 0
 
 
 @pytest.mark.parametrize("strength", [4.0, 12.0, 30.0])

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from melaudit.artifacts.interface import Adaptable, Mask
 from melaudit.artifacts.kinds.ruler import Ruler
 from melaudit.artifacts.kinds.text import Text
-from melaudit.artifacts.painting.stamps import pressed, taken
+from melaudit.artifacts.painting.stamps import lifted, stamped
 from melaudit.artifacts.search.row_completion import completed
 from tests.artifacts.drawn import DARK, FAIR, RGB, TAN, skin_with_lesion
 
@@ -49,11 +49,11 @@ def test_a_mark_is_put_on_other_skin_with_its_place_shape_and_colour(
     bare, other = skin_with_lesion(240, skin), skin_with_lesion(240, FAIR)
     shown = scaled(bare, 0.02, colour)
     truth = where(bare, shown)
-    stamp = taken(shown, truth)
+    stamp = lifted(shown, truth)
     assert stamp is not None
     assert np.allclose(stamp.colour, colour, atol=12)
 
-    edited = pressed(other, (stamp,), np.random.default_rng(0), 1.0)
+    edited = stamped(other, (stamp,), np.random.default_rng(0), 1.0)
 
     there = where(other, edited.image)
     assert (there & truth).sum() > 0.9 * truth.sum()
@@ -64,13 +64,13 @@ def test_a_mark_is_put_on_other_skin_with_its_place_shape_and_colour(
 
 def test_a_mark_fits_pictures_of_other_sizes_and_fades_with_the_dose() -> None:
     shown = scaled(skin_with_lesion(240), 0.02)
-    stamp = taken(shown, where(skin_with_lesion(240), shown))
+    stamp = lifted(shown, where(skin_with_lesion(240), shown))
     assert stamp is not None
     for size in (120, 400):
         picture = skin_with_lesion(size)
         changes = [
             np.abs(
-                pressed(picture, (stamp,), np.random.default_rng(0), dose).image.astype(int)
+                stamped(picture, (stamp,), np.random.default_rng(0), dose).image.astype(int)
                 - picture
             ).mean()
             for dose in (0, 0.5, 1)
@@ -82,9 +82,9 @@ def test_a_mark_fits_pictures_of_other_sizes_and_fades_with_the_dose() -> None:
 def test_nothing_is_taken_where_nothing_stands_out() -> None:
     picture = skin_with_lesion(200)
     mask = np.zeros((200, 200), bool)
-    assert taken(picture, mask) is None
+    assert lifted(picture, mask) is None
     mask[5:15, 5:60] = True
-    assert taken(picture, mask) is None
+    assert lifted(picture, mask) is None
 
 
 @pytest.mark.parametrize("artifact", [Ruler(), Text()], ids=lambda a: a.id)
