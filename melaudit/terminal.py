@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from melaudit.wording.figures import NBSP, duration
+
 PLAIN_EVERY = 30.0
 """Seconds between two lines of progress where stderr is no screen."""
 SLOW = 0.1
@@ -34,13 +36,9 @@ def printable(text: str) -> str:
     return _COMMAND.sub(lambda m: f"{m[1]}\\x{ord(m[2][0]):02x}{m[2][1:]}", shown)
 
 
-def duration(seconds: float) -> str:
-    """Return "8 s", "1 min 48 s" or "2 h 3 min"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def whole_duration(seconds: float) -> str:
+    """Return "8 s", "1 min 48 s" or "2 h 3 min", in plain text."""
+    return duration(round(seconds)).replace(NBSP, " ")
 
 
 class Rate:
@@ -153,13 +151,13 @@ class Terminal:
             return ""
         left = max(0, self._total - self._done)
         told = [f"{rate:.1f} {self._unit}/s"] if rate >= SLOW else []
-        return ", ".join([*told, *([f"{duration(left / rate)} left"] if left else [])])
+        return ", ".join([*told, *([f"{whole_duration(left / rate)} left"] if left else [])])
 
     def _end(self) -> None:
         if self._progress is not None:
             self._progress.stop()
         elif self._total and self._done and not self.live:
-            took = duration(time.monotonic() - self._since)
+            took = whole_duration(time.monotonic() - self._since)
             self.print(f"{self._name}: {self._done} {self._unit} in {took}")
         self._progress = self._task = None
         self._total = None

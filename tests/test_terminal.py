@@ -6,7 +6,7 @@ import time
 import pytest
 
 from melaudit import terminal as module
-from melaudit.terminal import Rate, Terminal, duration, printable
+from melaudit.terminal import Rate, Terminal, printable, whole_duration
 
 
 class Screen(io.StringIO):
@@ -122,7 +122,7 @@ def test_the_rate_forgets_a_slow_start() -> None:
     ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (108, "1 min 48 s"), (7380, "2 h 3 min")]
 )
 def test_times_are_told_as_people_tell_them(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+    assert whole_duration(seconds) == words
 
 
 def test_escapes_and_commands_of_a_build_server_are_shown_not_obeyed() -> None:

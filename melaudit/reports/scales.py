@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 
-from melaudit.wording import figures as wording
+from melaudit import wording
 
 _RATIO = re.compile(r"\b(ratio|over|times|fold)\b", re.IGNORECASE)
 _AREA = re.compile(r"\bROC curve\b", re.IGNORECASE)
@@ -53,9 +53,7 @@ def written(name: str, value: float | None) -> str:
     """Return a figure as its name asks: 0.38 as "38 %" where it is a share, finer where small."""
     if not is_share(name) or value is None:
         return wording.figure(value)
-    size = abs(value)
-    fine = 1 if size >= 0.00095 else 2
-    return wording.percent(value, 0 if size >= 0.0995 or not size else fine)
+    return wording.rounded_percent(value, wording.percent_digits(value))
 
 
 def plain(name: str) -> str:

@@ -14,14 +14,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from melaudit import templates
+from melaudit import templates, wording
 from melaudit.reports.page.sections.cards import TableView
-from melaudit.wording import figures as wording
+from melaudit.wording.names import safe_cell
 
 COLUMNS = ("artifact", "images", "goes with", "of it", "of the rest", "odds ratio", "95 %", "q")
 NUMERIC = (False, True, False, True, True, True, True, True)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell must not begin with: a spreadsheet would run it (OWASP on CSV injection)."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +89,9 @@ def to_csv(scan: Scan) -> str:
         figures = ["" if (v := getattr(row, name)) is None else v for name in shared]
         for label, (showing, images) in row.by_label.items():
             cells = [row.artifact, label, images, showing, *figures, row.label or "", row.reached]
-            writer.writerow([_safe(c) for c in (*cells, row.reason, " ".join(row.examples))])
+            cells += [row.reason, " ".join(row.examples)]
+            writer.writerow([safe_cell(c) if isinstance(c, str) else c for c in cells])
     return page.getvalue()
-
-
-def _safe(cell: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
-    if isinstance(cell, str):
-        shown = wording.visible(cell)
-        return f"'{shown}" if shown.startswith(FORMULA) else shown
-    return cell
 
 
 def to_text(scan: Scan) -> str:
@@ -131,7 +122,7 @@ def _rows(scan: Scan) -> list[tuple[str, ...]]:
             _goes_with(row),
             *_shares(row),
             wording.figure(row.odds_ratio),
-            row.reason or wording.interval(row.ci_low, row.ci_high),
+            row.reason or wording.span(row.ci_low, row.ci_high),
             wording.figure(row.q_value) if row.q_value is not None else wording.DASH,
         )
         for row in scan.artifacts
@@ -158,8 +149,8 @@ def _notes(scan: Scan) -> list[str]:
     """Return what a reader must know, each a sentence."""
     reasons = ", ".join(f"{wording.human(k)}: {n:,}" for k, n in sorted(scan.skipped.items()))
     notes = [
-        f"{wording.plural(scan.read, 'image')} read, {wording.count(scan.labelled)} of them with "
-        f"a label; {wording.count(sum(scan.skipped.values()))} left out"
+        f"{wording.many_unbroken(scan.read, 'image')} read, {wording.count(scan.labelled)} of them "
+        f"with a label; {wording.count(sum(scan.skipped.values()))} left out"
         f"{f' ({reasons})' if reasons else ''}."
     ]
     notes += [
@@ -211,7 +202,7 @@ def build_scan_page(scan: Scan) -> ScanPage:
         statement=statement or "The images have no labels, so nothing can go with a class.",
         table=TableView(
             "Artifacts and the classes they go with",
-            tuple(wording.sentence(column) for column in COLUMNS),
+            tuple(wording.capitalised(column) for column in COLUMNS),
             NUMERIC,
             tuple(_rows(scan)),
             "",
@@ -228,4 +219,4 @@ def build_scan_page(scan: Scan) -> ScanPage:
 def to_html(scan: Scan) -> str:
     """Return a scan as one self-contained HTML text."""
     page = build_scan_page(scan)
-    return templates.render("scan.html.j2", visible=wording.visible, page=page)
+    return templates.render("scan.html.j2", page=page)

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
 import jinja2
 from markupsafe import Markup
 
+from melaudit.wording.names import visible_as_code_points
+
 
 @cache
-def environment(visible: Callable[[str], str]) -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     """Return the Jinja2 environment: escapes everything, and a missing value is an error.
 
-    `visible` is applied to every text that a template prints, so that none can be forgotten.
+    Hidden characters become visible in every text that a template prints, so that no name can be
+    forgotten.
     """
 
     def shown(value: object) -> object:
         # Our own style and script pass as they are.
-        return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        if isinstance(value, str) and not isinstance(value, Markup):
+            return visible_as_code_points(value)
+        return value
 
     return jinja2.Environment(
         loader=jinja2.PackageLoader("melaudit", "templates"),
@@ -66,10 +70,10 @@ def _assets() -> dict[str, Markup | str]:
     }
 
 
-def render(template: str, *, visible: Callable[[str], str], **context: object) -> str:
+def render(template: str, **context: object) -> str:
     """Return a template as text, with the style, the script and their hashes at hand.
 
     With `split`, these are taken to lie beside the page and not in it.
     """
     settings = {"split": False, **_assets(), **context}
-    return environment(visible).get_template(template).render(**settings)
+    return environment().get_template(template).render(**settings)

@@ -7,8 +7,11 @@ of names. An audit of an earlier melaudit lists no detectors; then results are c
 
 from __future__ import annotations
 
-from melaudit.findings import DetectorInfo, Finding, Findings, Subject
-from melaudit.wording.figures import human, name, sentence
+from collections.abc import Sequence
+
+from melaudit.findings import Check, CheckStatus, DetectorInfo, Finding, Findings, Subject
+from melaudit.wording.names import human, name
+from melaudit.wording.sentences import capitalised, many_unbroken
 
 
 def belongs(result: str, detector: str) -> bool:
@@ -34,10 +37,16 @@ def title_of(findings: Findings, result: str) -> str:
     """Return what a result is called: "Hairs over the skin", "Copies of one photograph: names"."""
     detector = detector_of(findings, result)
     if detector is None:
-        return sentence(human(result))
+        return capitalised(human(result))
     rest = result.removeprefix(detector.id).strip(" .()")
     title = name(detector.title)
     return f"{title}: {human(rest)}" if rest else title
+
+
+def passed_checks(checks: Sequence[Check]) -> str:
+    """Return "6 of 7 checks passed"."""
+    passed = sum(check.status is CheckStatus.PASS for check in checks)
+    return f"{passed} of {many_unbroken(len(checks), 'check')} passed"
 
 
 def is_artifact(findings: Findings, result: str) -> bool:

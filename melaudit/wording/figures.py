@@ -1,52 +1,18 @@
-"""How figures and foreign names are written: one way each, everywhere in a report.
+"""How reports set figures: one way each, with signs and spaces that no line end tears apart.
 
-Names come from files and class lists that anybody may have written. `visible` shows whatever could
-hide or reorder text (control, bidirectional and zero-width characters, lone surrogates) as its code
-point, so that a reader sees what is there and a terminal or a browser obeys none of it.
+Where a figure is part of a statement in findings.json it is plain text instead: see `sentences`.
 """
 
 from __future__ import annotations
 
 import datetime
 import math
-import re
-import unicodedata
+
+from melaudit.wording.names import name
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
 DASH = "\u2013"
-ELLIPSIS = "\u2026"
-
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-
-def visible(text: str) -> str:
-    """Return `text` with every character that would hide or act written as its code point."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        f"\u27e8U+{ord(c):04X}\u27e9" if unicodedata.category(c) in _HIDDEN else c for c in text
-    )
-
-
-def name(text: str, limit: int = 64) -> str:
-    """Return a foreign name as it may be shown: visible, one line, its middle cut when long."""
-    shown = visible(text)
-    if len(shown) <= limit:
-        return shown
-    tail = limit // 3
-    return f"{shown[: limit - tail - 1]}{ELLIPSIS}{shown[-tail:]}"
-
-
-def human(identifier: str) -> str:
-    """Return an identifier in words: "dark_ring" as "dark ring", "a.b" as "a: b"."""
-    words = re.sub(r"(?<=[a-z])\.(?=[a-z])", ": ", name(identifier).replace("_", " "))
-    return re.sub(r"\bjpeg\b", "JPEG", words)
-
-
-def sentence(text: str) -> str:
-    """Return `text` with a capital at its start."""
-    return text[:1].upper() + text[1:]
 
 
 def is_known(value: float | None) -> bool:
@@ -88,32 +54,31 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def plural(value: int, one: str, many: str | None = None) -> str:
-    """Return "1 image", "2 images"."""
-    return f"{count(value)}{NBSP}{one if value == 1 else many or one + 's'}"
+def percent_digits(share: float) -> int:
+    """Return how many digits after the point a percentage needs: more where it is small."""
+    size = abs(100 * share)
+    return 0 if size >= 9.95 or not size else 1 if size >= 0.095 else 2
 
 
-def percent(share: float | None, digits: int = 0) -> str:
-    """Return a share as a percentage; never rounded to all or nothing unless it is."""
+def rounded_percent(share: float | None, digits: int = 0) -> str:
+    """Return a share as a percentage with so many digits after the point.
+
+    It is never rounded to all or nothing unless it is: 0.9996 is "> 99 %".
+    """
     if not is_known(share):
         return DASH
     assert share is not None
     shown = f"{100 * share:.{digits}f}"
     least = 10.0**-digits
     if share and float(shown) == 0:
-        bound = f"<{NBSP}{least:.{digits}f}" if share > 0 else f">{NBSP}{MINUS}{least:.{digits}f}"
-        return f"{bound}{NBSP}%"
+        limit = f"<{NBSP}{least:.{digits}f}" if share > 0 else f">{NBSP}{MINUS}{least:.{digits}f}"
+        return f"{limit}{NBSP}%"
     if share < 1 and float(shown) == 100:
         return f">{NBSP}{100 - least:.{digits}f}{NBSP}%"
     return f"{shown.replace('-', MINUS)}{NBSP}%"
 
 
-def bound(text: str) -> str:
-    """Return prose in which no line ends between a figure and its percent sign."""
-    return re.sub(r"(?<=\d) %(?![\w%])", f"{NBSP}%", text)
-
-
-def interval(low: float | None, high: float | None) -> str:
+def span(low: float | None, high: float | None) -> str:
     """Return "0.86 to 0.95", naming an end that is not bounded."""
     if not is_known(low) and not is_known(high):
         return "no bound found"
@@ -124,11 +89,12 @@ def interval(low: float | None, high: float | None) -> str:
     return f"{figure(low)} to {figure(high)}"
 
 
-def percent_interval(low: float | None, high: float | None, digits: int = 0) -> str:
+def percent_span(low: float | None, high: float | None, digits: int = 0) -> str:
     """Return "86 to 95 %"; empty when there is no interval."""
     if not is_known(low) or not is_known(high):
         return ""
-    return f"{percent(low, digits).removesuffix(NBSP + '%')} to {percent(high, digits)}"
+    first = rounded_percent(low, digits).removesuffix(f"{NBSP}%")
+    return f"{first} to {rounded_percent(high, digits)}"
 
 
 def chance(symbol: str, value: float | None) -> str:

@@ -1,16 +1,40 @@
-"""How detectors write figures into sentences."""
+"""How sentences are put together, and how figures stand in them.
+
+These are the plain texts of findings.json: ordinary spaces and signs. Reports set their own figures
+with those of `figures`; `unbroken` and `many_unbroken` keep a figure and its unit on one line.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from melaudit.statistics.estimates import Estimate
+from melaudit.wording.figures import NBSP, percent_digits
+
+if TYPE_CHECKING:
+    from melaudit.statistics.estimates import Estimate
 
 
-def many(n: int, thing: str) -> str:
-    """Return "1 image", "1,200 images"."""
-    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+def many(n: int, thing: str, things: str | None = None) -> str:
+    """Return "1 image", "1,200 images"; `things` where the plural takes more than an s."""
+    return f"{n:,} {thing if n == 1 else things or thing + 's'}"
+
+
+def many_unbroken(n: int, thing: str, things: str | None = None) -> str:
+    """Return the same, with no line end between the figure and the word."""
+    return many(n, thing, things).replace(" ", NBSP, 1)
+
+
+def unbroken(text: str) -> str:
+    """Return prose in which no line ends between a figure and its percent sign."""
+    return re.sub(r"(?<=\d) %(?![\w%])", f"{NBSP}%", text)
+
+
+def capitalised(text: str) -> str:
+    """Return `text` with a capital at its start; the rest stays as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def ratio(value: float) -> str:
@@ -24,8 +48,7 @@ def ratio(value: float) -> str:
 
 def percent(share: float) -> str:
     """Return a share of 1 as a percentage, finer where it is small: "34 %", "0.8 %"."""
-    size = abs(100 * share)
-    digits = 0 if size >= 9.95 or size < 0.005 else 1 if size >= 0.095 else 2
+    digits = 0 if abs(share) < 0.00005 else percent_digits(share)
     return f"{100 * share:.{digits}f} %"
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit import wording
 from melaudit.findings import Finding, Severity, Trust, Verdict
-from melaudit.wording import figures as wording
 
 CLASS_LIMIT = 5
 """A class may lose this many times the run's share of unreadable images before it counts."""

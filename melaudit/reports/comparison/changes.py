@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from melaudit import wording
 from melaudit.findings import Finding, Findings, NotFound, Rung, Trust
 from melaudit.reports.comparison.figure_change import FigureChange, accuracy_change, figure_change
-from melaudit.wording import figures as wording
+from melaudit.reports.ladder import carrying
 
 
 class Change(StrEnum):
@@ -199,14 +200,13 @@ def _new(new: Finding, before: Findings) -> FindingChange:
 
 def _worst_figure(finding: Finding) -> str:
     """Return the figure that carries a finding's highest rung, in words."""
-    carrying = [e for e in finding.evidence if e.rung is finding.rung]
-    carrying.sort(key=lambda e: not e.reached)
-    if not carrying:
+    on_rung = [e for e in finding.evidence if e.rung is finding.rung]
+    e = carrying(finding) or next(iter(on_rung), None)
+    if e is None:
         return f"severity {finding.severity.value}"
-    e = carrying[0]
     return (
         f"{_subject(e.rung, finding.artifact)} ({e.name}) {wording.figure(e.estimate)} "
-        f"(95 % interval {wording.interval(e.ci_low, e.ci_high)})"
+        f"(95 % interval {wording.span(e.ci_low, e.ci_high)})"
     )
 
 
@@ -226,7 +226,7 @@ def _subject(rung: Rung, artifact: str | None) -> str:
 
 def figure_words(change: FigureChange, artifact: str | None = None) -> str:
     """Say what a figure was, what it is, and its change with the interval."""
-    span = wording.interval(change.low, change.high)
+    span = wording.span(change.low, change.high)
     values = f"{wording.figure(change.before)} before, {wording.figure(change.after)} after"
     size = wording.figure(change.change)
     if change.ratio:
@@ -241,7 +241,7 @@ def figure_words(change: FigureChange, artifact: str | None = None) -> str:
 def _accuracy(before: Findings, after: Findings, change: FigureChange | None) -> str:
     if change is None:
         return "Accuracy cannot be compared: one of the audits has no labels."
-    first, second = (wording.percent(v, 1) for v in (change.before, change.after))
+    first, second = (wording.rounded_percent(v, 1) for v in (change.before, change.after))
     low, high = (wording.figure(round(100 * v, 1)) for v in (change.low, change.high))
     points = wording.figure(round(100 * change.change, 1))
     sign = "+" if change.change > 0 else ""
@@ -259,10 +259,10 @@ def _headline(changes: list[FindingChange], accuracy: str, cautions: tuple[Cauti
     differing = [c for c in changes if c.change is not Change.UNCHANGED]
     if differing:
         first = differing[0]
-        return f"{wording.sentence(first.change.value)}: {first.statement}{care}"
+        return f"{wording.capitalised(first.change.value)}: {first.statement}{care}"
     if not changes:
         return f"Neither audit has a finding. {accuracy}{care}"
-    same = wording.plural(len(changes), "finding")
+    same = wording.many_unbroken(len(changes), "finding")
     return f"No finding differs ({same} in both audits). {accuracy}{care}"
 
 
@@ -291,7 +291,7 @@ def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
     a, b = before.provenance, after.provenance
     told = []
     if a.data_fingerprint != b.data_fingerprint:
-        sizes = [wording.plural(f.inputs.read, "image") for f in (before, after)]
+        sizes = [wording.many_unbroken(f.inputs.read, "image") for f in (before, after)]
         told.append(
             Caution(
                 "other images",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from melaudit import templates
+from melaudit import templates, wording
 from melaudit.findings import Findings
 from melaudit.reports.comparison.changes import Change, Comparison, FindingChange, compare
 from melaudit.reports.comparison.figure_change import FigureChange
 from melaudit.reports.page import charts
 from melaudit.reports.page.plates import Plate
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 
 KINDS = {
@@ -105,7 +104,7 @@ def build_comparison_page(comparison: Comparison) -> ComparisonPage:
 def render_comparison(before: Findings, after: Findings) -> str:
     """Return the comparison of two audits as one self-contained HTML text."""
     page = build_comparison_page(compare(before, after))
-    return templates.render("comparison.html.j2", visible=wording.visible, page=page)
+    return templates.render("comparison.html.j2", page=page)
 
 
 def _card(number: int, change: FindingChange) -> ChangeCard:
@@ -127,11 +126,11 @@ def _figure(figure: FigureChange) -> FigureRow:
     sign = "+" if figure.change > 0 else ""
     size = wording.figure(figure.change)
     return FigureRow(
-        name=f"{wording.sentence(figure.rung.value)}: {figure.name}",
+        name=f"{wording.capitalised(figure.rung.value)}: {figure.name}",
         before=wording.figure(figure.before),
         after=wording.figure(figure.after),
         change=f"\u00d7{wording.NBSP}{size}" if figure.ratio else f"{sign}{size}",
-        interval=wording.interval(figure.low, figure.high),
+        interval=wording.span(figure.low, figure.high),
         chart=_chart(figure),
     )
 

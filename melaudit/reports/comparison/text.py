@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from melaudit import wording
 from melaudit.findings import Findings
 from melaudit.reports.comparison.changes import Change, Comparison, FindingChange
 from melaudit.reports.comparison.figure_change import FigureChange
-from melaudit.wording import figures as wording
-from melaudit.wording.figures import visible
+from melaudit.wording.names import visible_as_code_points
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -23,7 +23,7 @@ def comparison_text(comparison: Comparison) -> str:
     lines += [comparison.accuracy_statement]
     for which, findings in (("Before", comparison.before), ("After", comparison.after)):
         lines.append(f"{which}: {_audit_words(findings)}")
-    return "\n".join(visible(line).replace(wording.NBSP, " ") for line in lines)
+    return "\n".join(visible_as_code_points(line).replace(wording.NBSP, " ") for line in lines)
 
 
 def comparison_plain(comparison: Comparison) -> dict[str, Any]:
@@ -50,7 +50,8 @@ def _audit_words(findings: Findings) -> str:
     p = findings.provenance
     return (
         f"{p.model} ({p.architecture}), {findings.verdict.value}, "
-        f"{wording.plural(findings.inputs.read, 'image')} of {p.data}, {wording.date(p.started)}"
+        f"{wording.many_unbroken(findings.inputs.read, 'image')} of {p.data}, "
+        f"{wording.date(p.started)}"
     )
 
 

@@ -1,7 +1,6 @@
 """affected_images.csv: one row per finding and affected image, for a spreadsheet.
 
-RFC 4180: commas, double quotes, CRLF. A spreadsheet runs a cell that begins with = + - @ as a
-formula, so such cells get an apostrophe in front (OWASP, CSV injection); exact names stand in
+RFC 4180: commas, double quotes, CRLF. Cells are made harmless (see `safe_cell`); exact names are in
 findings.json and images.parquet.
 """
 
@@ -12,12 +11,9 @@ import io
 
 from melaudit.findings import Findings
 from melaudit.reports.formats.interface import Format
-from melaudit.wording.figures import visible
+from melaudit.wording.names import safe_cell
 
 COLUMNS = ("finding", "severity", "rung", "detector", "artifact", "rank", "image")
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""ASCII and full-width signs: some spreadsheets take both."""
 
 
 def to_csv(findings: Findings) -> str:
@@ -28,14 +24,8 @@ def to_csv(findings: Findings) -> str:
     for f in findings.findings:
         told = (f.id, f.severity.value, f.rung.value, f.detector, f.artifact or "")
         for rank, image in enumerate(f.images, 1):
-            writer.writerow([*map(cell, told), rank, cell(image)])
+            writer.writerow([*map(safe_cell, told), rank, safe_cell(image)])
     return out.getvalue()
-
-
-def cell(text: str) -> str:
-    """Return a text as a cell that no spreadsheet obeys."""
-    shown = visible(text)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
 CSV = Format(

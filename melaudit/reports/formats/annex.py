@@ -7,14 +7,14 @@ each entry ends with what a person has to decide.
 
 from __future__ import annotations
 
+from melaudit import wording
 from melaudit.findings import Evidence, Finding, Findings, Rung
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
 from melaudit.reports import scales
 from melaudit.reports.formats.interface import Format
-from melaudit.reports.formats.markdown import escaped, sentence, table
+from melaudit.reports.formats.markdown import escaped, prose, table
 from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
 
@@ -55,13 +55,13 @@ def _head(findings: Findings) -> list[str]:
     return [
         f"# Annex: audit of {escaped(wording.name(p.model))}",
         "",
-        f"**{terms.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
+        f"**{terms.VERDICTS[findings.verdict]}.** {prose(findings.reason)}",
         "",
         f"Made by melaudit {escaped(p.versions.get('melaudit', ''))} on "
         f"{wording.date(p.started)}. It records what was measured; the assessment and the "
         "acceptance of risks are for the persons responsible.",
         "",
-        *(f"- Note: {sentence(warning)}" for warning in findings.warnings),
+        *(f"- Note: {prose(warning)}" for warning in findings.warnings),
     ]
 
 
@@ -71,16 +71,16 @@ def _entry(number: int, finding: Finding, waiver: Waiver | None) -> list[str]:
         "",
         f"- **Identifier**: {escaped(finding.id)}",
         f"- **Hazard**: {_HAZARDS[finding.rung]}",
-        f"- **Cause**: {sentence(finding.statement)}",
+        f"- **Cause**: {prose(finding.statement)}",
         f"- **Severity and confidence**: {finding.severity.value}, "
-        f"{wording.percent(finding.confidence)}; {terms.RUNGS[finding.rung]}.",
-        f"- **Affected**: {wording.plural(len(finding.images), 'image')} of the audited ones"
+        f"{wording.rounded_percent(finding.confidence)}; {terms.RUNGS[finding.rung]}.",
+        f"- **Affected**: {wording.many_unbroken(len(finding.images), 'image')} of the audited ones"
         + (f"; classes {', '.join(map(escaped, finding.classes))}" if finding.classes else "")
         + ".",
         "- **Evidence**:",
         *(f"  - {_evidence(e)}" for e in finding.evidence),
-        f"- **Does not show**: {sentence(finding.does_not_show)}",
-        f"- **Measure**: {sentence(finding.remedy)}",
+        f"- **Does not show**: {prose(finding.does_not_show)}",
+        f"- **Measure**: {prose(finding.remedy)}",
         f"- **Residual risk**: {_residual(finding, waiver)}",
     ]
 
@@ -89,14 +89,14 @@ def _evidence(e: Evidence) -> str:
     word = "reached" if e.reached else "not reached"
     figures = [
         f"{e.name} {wording.figure(e.estimate)}",
-        f"95 % interval {wording.interval(e.ci_low, e.ci_high)}",
+        f"95 % interval {wording.span(e.ci_low, e.ci_high)}",
         wording.chance("p", e.p_value),
         wording.chance("q", e.q_value),
         f"n {wording.count(e.n)}",
         f"null hypothesis: {e.null}",
     ]
     told = "; ".join(f for f in figures if f)
-    return f"{e.rung.value}, {word}: {sentence(e.statement)} ({sentence(told)})"
+    return f"{e.rung.value}, {word}: {prose(e.statement)} ({prose(told)})"
 
 
 def _residual(finding: Finding, waiver: Waiver | None) -> str:
@@ -107,7 +107,7 @@ def _residual(finding: Finding, waiver: Waiver | None) -> str:
         told.append(f"Not tested for this finding: {named}; what it is there is unknown.")
     if waiver is not None:
         told.append(
-            f"Accepted until {waiver.expires} by {escaped(waiver.owner)}: {sentence(waiver.reason)}"
+            f"Accepted until {waiver.expires} by {escaped(waiver.owner)}: {prose(waiver.reason)}"
         )
     else:
         told.append(
@@ -125,7 +125,7 @@ def _excluded(findings: Findings) -> list[str]:
             wording.count(n.n),
             scales.written(n.effect, n.minimum_detectable_effect),
             escaped(scales.plain(n.effect)),
-            sentence(n.statement),
+            prose(n.statement),
         )
         for n in findings.not_found
     ]
@@ -134,7 +134,7 @@ def _excluded(findings: Findings) -> list[str]:
         lines += [*table(head, rows), ""]
     skipped = findings.skipped
     lines += [
-        f"- Not tested: {escaped(title_of(findings, s.detector))}. {sentence(s.reason)}"
+        f"- Not tested: {escaped(title_of(findings, s.detector))}. {prose(s.reason)}"
         for s in skipped
     ]
     return lines if rows or skipped else [*lines, "Nothing."]
@@ -148,7 +148,7 @@ def _controls(findings: Findings) -> list[str]:
             escaped(c.title),
             "passed" if c.passed else "failed",
             wording.count(c.n),
-            sentence(c.statement),
+            prose(c.statement),
         )
         for c in findings.controls
     ]
@@ -164,17 +164,17 @@ def _performance(findings: Findings) -> list[str]:
         (
             escaped(wording.name(c.name)),
             wording.count(c.n),
-            wording.percent(c.recall, 1),
-            wording.percent_interval(c.recall_low, c.recall_high, 1),
-            wording.percent(c.precision, 1),
+            wording.rounded_percent(c.recall, 1),
+            wording.percent_span(c.recall_low, c.recall_high, 1),
+            wording.rounded_percent(c.precision, 1),
         )
         for c in p.per_class
     ]
-    span = wording.percent_interval(p.accuracy_low, p.accuracy_high, 1)
+    span = wording.percent_span(p.accuracy_low, p.accuracy_high, 1)
     return [
         "## Performance",
         "",
-        f"Accuracy {wording.percent(p.accuracy, 1)} (95 % interval {span}, n "
+        f"Accuracy {wording.rounded_percent(p.accuracy, 1)} (95 % interval {span}, n "
         f"{wording.count(p.n)}).",
         "",
         *table(("Class", "Images", "Recall", "95 % interval", "Precision"), rows),
@@ -182,7 +182,7 @@ def _performance(findings: Findings) -> list[str]:
 
 
 def _questions(findings: Findings) -> list[str]:
-    rows = [(q.source, q.asks, sentence(q.answer(findings))) for q in QUESTIONS]
+    rows = [(q.source, q.asks, prose(q.answer(findings))) for q in QUESTIONS]
     return [
         "## Questions that this audit helps to answer",
         "",
@@ -194,12 +194,13 @@ def _questions(findings: Findings) -> list[str]:
 
 def _provenance(findings: Findings) -> list[str]:
     p = findings.provenance
+    maps = f"{findings.explanations.status.value}; {findings.explanations.engine}"
     rows = [
         ("Model", f"{escaped(p.model)}, SHA-256 {escaped(p.model_sha256)}"),
         ("Architecture", escaped(p.architecture)),
         ("Data", f"{escaped(p.data)}, fingerprint {escaped(p.data_fingerprint)}"),
-        ("Preprocessing", sentence(p.preprocessing)),
-        ("Maps", sentence(f"{findings.explanations.status.value}; {findings.explanations.engine}")),
+        ("Preprocessing", prose(p.preprocessing)),
+        ("Maps", prose(maps)),
         ("Command", escaped(p.command)),
         ("Seed", str(p.seed)),
         ("Made", wording.moment(p.started)),

@@ -12,9 +12,9 @@ import re
 import uuid
 from typing import Any
 
+from melaudit import wording
 from melaudit.findings import Finding, Findings, Performance
 from melaudit.reports.formats.interface import Format
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
 
@@ -51,7 +51,7 @@ def to_bom(findings: Findings) -> str:
 
 
 def _text(text: str) -> str:
-    return wording.visible(text).replace(wording.NBSP, " ")
+    return wording.visible_as_code_points(text).replace(wording.NBSP, " ")
 
 
 def _others(versions: Any) -> list[tuple[str, str]]:

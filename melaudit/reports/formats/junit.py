@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 from melaudit.findings import Findings
 from melaudit.gate import GateResult, Outcome, Rule
 from melaudit.reports.formats.interface import Format
-from melaudit.wording.figures import NBSP, visible
+from melaudit.wording.figures import NBSP
+from melaudit.wording.names import visible_as_code_points
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -58,7 +59,7 @@ def _case(suite: ElementTree.Element, rule: Rule) -> None:
 
 def _text(text: str) -> str:
     """Return a text that XML can hold, line by line visible; what it cannot is shown as a code."""
-    lines = [visible(line).replace(NBSP, " ") for line in text.split("\n")]
+    lines = [visible_as_code_points(line).replace(NBSP, " ") for line in text.split("\n")]
     return _NOT_XML.sub("\ufffd", "\n".join(lines))
 
 

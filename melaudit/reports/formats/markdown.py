@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from melaudit.wording.figures import NBSP, visible
+from melaudit.wording.figures import NBSP
+from melaudit.wording.names import visible_as_code_points
 
 _ACTS = str.maketrans(
     {
@@ -31,12 +32,12 @@ _START = re.compile(r"[-+=]|\d+[.)](\s|$)")
 
 def escaped(text: str) -> str:
     """Return a text that Markdown shows as it is, on one line."""
-    shown = visible(text).replace(NBSP, " ").translate(_ACTS)
+    shown = visible_as_code_points(text).replace(NBSP, " ").translate(_ACTS)
     shown = _UNDERSCORE.sub(r"\\_", shown)
     return f"<!-- -->{shown}" if _START.match(shown) else shown
 
 
-def sentence(text: str) -> str:
+def prose(text: str) -> str:
     """Return a sentence of ours that may hold foreign names; colons followed by a space stay."""
     return escaped(text).replace("&#58;<!-- --> ", ": ")
 
@@ -50,7 +51,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def yaml_text(text: str) -> str:
     """Return a text as a double-quoted YAML scalar of printable ASCII."""
     out = []
-    for c in visible(text):
+    for c in visible_as_code_points(text):
         if c in '"\\':
             out.append(f"\\{c}")
         elif c.isascii() and c.isprintable():

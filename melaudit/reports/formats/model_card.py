@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from melaudit import wording
 from melaudit.findings import Findings, Performance
 from melaudit.reports.formats.interface import Format
-from melaudit.reports.formats.markdown import escaped, sentence, table, yaml_text
-from melaudit.wording import figures as wording
+from melaudit.reports.formats.markdown import escaped, prose, table, yaml_text
 from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
 
@@ -83,14 +83,14 @@ def _head(findings: Findings) -> list[str]:
     return [
         f"# {escaped(wording.name(p.model))}",
         "",
-        f"**Audit: {terms.VERDICTS[findings.verdict]}.** {sentence(findings.reason)}",
+        f"**Audit: {terms.VERDICTS[findings.verdict]}.** {prose(findings.reason)}",
         "",
         f"An image classifier ({escaped(p.architecture)}) with the classes "
         f"{', '.join(escaped(wording.name(c)) for c in p.classes)}. This card holds what an audit "
         f"by melaudit on {wording.date(p.started)} measured. Intended use, training data, licence "
         "and whom to ask are for those who made the model to add.",
         "",
-        *(f"- Note: {sentence(warning)}" for warning in findings.warnings),
+        *(f"- Note: {prose(warning)}" for warning in findings.warnings),
     ]
 
 
@@ -98,9 +98,9 @@ def _evaluation(findings: Findings) -> list[str]:
     p = findings.performance
     lines = ["## Evaluation", ""]
     lines.append(
-        sentence(
-            f"{wording.plural(findings.inputs.read, 'image')} of {findings.provenance.data} were "
-            f"read, {wording.count(sum(findings.inputs.skipped.values()))} could not be used. "
+        prose(
+            f"{wording.many_unbroken(findings.inputs.read, 'image')} of {findings.provenance.data} "
+            f"were read, {wording.count(sum(findings.inputs.skipped.values()))} could not be used. "
             f"Preprocessing: {findings.provenance.preprocessing}."
         )
     )
@@ -110,8 +110,8 @@ def _evaluation(findings: Findings) -> list[str]:
         (
             "Accuracy",
             wording.count(p.n),
-            wording.percent(p.accuracy, 1),
-            wording.percent_interval(p.accuracy_low, p.accuracy_high, 1),
+            wording.rounded_percent(p.accuracy, 1),
+            wording.percent_span(p.accuracy_low, p.accuracy_high, 1),
         )
     ]
     if wording.is_known(p.auc):
@@ -120,8 +120,8 @@ def _evaluation(findings: Findings) -> list[str]:
         (
             f"Recall of {escaped(wording.name(c.name))}",
             wording.count(c.n),
-            wording.percent(c.recall, 1),
-            wording.percent_interval(c.recall_low, c.recall_high, 1),
+            wording.rounded_percent(c.recall, 1),
+            wording.percent_span(c.recall_low, c.recall_high, 1),
         )
         for c in p.per_class
     ]
@@ -136,34 +136,34 @@ def _limitations(findings: Findings) -> list[str]:
         lines += [
             f"### {escaped(f.title)}",
             "",
-            f"Severity {f.severity.value}; {terms.RUNGS[f.rung]}. {sentence(f.statement)}",
+            f"Severity {f.severity.value}; {terms.RUNGS[f.rung]}. {prose(f.statement)}",
             "",
-            *(f"- {e.rung.value}: {sentence(e.statement)}" for e in f.evidence),
+            *(f"- {e.rung.value}: {prose(e.statement)}" for e in f.evidence),
             "",
-            f"Does not show: {sentence(f.does_not_show)}",
+            f"Does not show: {prose(f.does_not_show)}",
             "",
-            f"What to do: {sentence(f.remedy)}",
+            f"What to do: {prose(f.remedy)}",
             "",
         ]
     if findings.not_found:
         lines += ["### Looked for and not found", ""]
-        lines += [f"- {sentence(n.statement)}" for n in findings.not_found] + [""]
+        lines += [f"- {prose(n.statement)}" for n in findings.not_found] + [""]
     if findings.controls:
         lines += ["### Controls of the audit itself", ""]
         lines += [
-            f"- {escaped(c.title)}, {'passed' if c.passed else 'failed'}: {sentence(c.statement)}"
+            f"- {escaped(c.title)}, {'passed' if c.passed else 'failed'}: {prose(c.statement)}"
             for c in findings.controls
         ]
         lines.append("")
     if findings.skipped:
         lines += ["### Could not be tested", ""]
         lines += [
-            f"- {escaped(title_of(findings, s.detector))}: {sentence(s.reason)}"
+            f"- {escaped(title_of(findings, s.detector))}: {prose(s.reason)}"
             for s in findings.skipped
         ]
         lines.append("")
     lines += ["### What no audit shows", ""]
-    return [*lines, *(f"- {sentence(line)}" for line in terms.NEVER_SHOWN)]
+    return [*lines, *(f"- {prose(line)}" for line in terms.NEVER_SHOWN)]
 
 
 def _trust(findings: Findings) -> list[str]:
@@ -171,10 +171,10 @@ def _trust(findings: Findings) -> list[str]:
     return [
         "## Can the relevance maps be trusted?",
         "",
-        f"{e.status.value.capitalize()}. {terms.TRUST[e.status]} Made by: {sentence(e.engine)}.",
+        f"{e.status.value.capitalize()}. {terms.TRUST[e.status]} Made by: {prose(e.engine)}.",
         "",
         *(
-            f"- {escaped(title_of(findings, c.id))}: {c.status.value}. {sentence(c.statement)}"
+            f"- {escaped(title_of(findings, c.id))}: {c.status.value}. {prose(c.statement)}"
             for c in e.checks
         ),
     ]

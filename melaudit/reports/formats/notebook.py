@@ -6,14 +6,12 @@ from melaudit import templates
 from melaudit.findings import Findings
 from melaudit.reports.formats.text import finding_rows, head, tail
 from melaudit.wording import terms
-from melaudit.wording.figures import visible
 
 
 def to_notebook(findings: Findings) -> str:
     """Return a fragment of HTML of a few kilobytes, complete in itself."""
     return templates.render(
         "notebook.html.j2",
-        visible=visible,
         word=terms.VERDICTS[findings.verdict],
         head=[line for line in head(findings) if line],
         rows=finding_rows(findings),

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from melaudit.findings import CheckStatus, Findings, Rung
-from melaudit.wording import figures as wording
-from melaudit.wording.detectors import artifact_of, is_artifact, title_of
+from melaudit import wording
+from melaudit.findings import Findings, Rung
+from melaudit.wording.detectors import artifact_of, is_artifact, passed_checks, title_of
 
 DISCLAIMER = (
     "This table is help for whoever writes a technical file. It is not legal advice: whether a "
@@ -37,10 +37,10 @@ def _performance(findings: Findings) -> str:
     p = findings.performance
     if not p.n or p.accuracy is None:
         return "Not measured: the images had no labels."
-    span = wording.percent_interval(p.accuracy_low, p.accuracy_high, 1)
+    span = wording.percent_span(p.accuracy_low, p.accuracy_high, 1)
     auc = f"; area under the ROC curve {p.auc:.3f}" if wording.is_known(p.auc) else ""
     return (
-        f"Accuracy {wording.percent(p.accuracy, 1)} (95 % interval {span}, n "
+        f"Accuracy {wording.rounded_percent(p.accuracy, 1)} (95 % interval {span}, n "
         f"{wording.count(p.n)}){auc}; recall of every class under Performance."
     )
 
@@ -52,7 +52,8 @@ def _robustness(findings: Findings) -> str:
         named = "; ".join(f.title.rstrip(".") for f in used)
         return f"Changed images change decisions: {named}."
     if tested:
-        return f"{wording.plural(len(tested), 'figure')} of dependence measured, none reached."
+        figures = wording.many_unbroken(len(tested), "figure")
+        return f"{figures} of dependence measured, none reached."
     return "Not measured: this audit has no figure of dependence."
 
 
@@ -69,17 +70,17 @@ def _artifacts(findings: Findings) -> str:
 
 def _limits(findings: Findings) -> str:
     return (
-        f"{wording.plural(len(findings.findings), 'finding')} with what each does not show; "
-        f"{wording.plural(len(findings.not_found), 'test')} that found nothing with what would "
-        f"have been seen; {wording.count(len(findings.skipped))} skipped with the reason."
+        f"{wording.many_unbroken(len(findings.findings), 'finding')} with what each does not show; "
+        f"{wording.many_unbroken(len(findings.not_found), 'test')} that found nothing with what "
+        f"would have been seen; {wording.count(len(findings.skipped))} skipped with the reason."
     )
 
 
 def _data(findings: Findings) -> str:
     skipped = sum(findings.inputs.skipped.values())
     return (
-        f"{wording.plural(findings.inputs.read, 'image')} of {findings.provenance.data} read, "
-        f"{wording.count(skipped)} not usable; fingerprint "
+        f"{wording.many_unbroken(findings.inputs.read, 'image')} of {findings.provenance.data} "
+        f"read, {wording.count(skipped)} not usable; fingerprint "
         f"{findings.provenance.data_fingerprint[:16]}."
     )
 
@@ -95,12 +96,8 @@ def _opportunities(findings: Findings) -> str:
 
 
 def _oversight(findings: Findings) -> str:
-    checks = findings.explanations.checks
-    passed = sum(c.status is CheckStatus.PASS for c in checks)
-    return (
-        f"Relevance maps are {findings.explanations.status.value}: {passed} of "
-        f"{wording.plural(len(checks), 'check')} passed."
-    )
+    explanations = findings.explanations
+    return f"Relevance maps are {explanations.status.value}: {passed_checks(explanations.checks)}."
 
 
 def _log(findings: Findings) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from melaudit import wording
 from melaudit.findings import Evidence, Finding, Findings, Severity
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
 from melaudit.reports.formats.interface import Format
-from melaudit.wording import figures as wording
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -76,7 +76,7 @@ def fingerprint(finding: Finding) -> str:
 
 def _shown(text: str) -> str:
     """Return a text without hidden characters and without a link that a viewer would follow."""
-    return wording.visible(text).replace(wording.NBSP, " ").replace("](", "] (")
+    return wording.visible_as_code_points(text).replace(wording.NBSP, " ").replace("](", "] (")
 
 
 def _driver(findings: Findings, detectors: list[str]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _rule(detector: str, findings: Findings) -> dict[str, Any]:
     worst = max(own, key=lambda f: f.severity.rank)
     return {
         "id": _shown(detector),
-        "name": wording.sentence(wording.human(detector)),
+        "name": wording.capitalised(wording.human(detector)),
         "shortDescription": {"text": f"Findings of the detector {_shown(detector)}."},
         "help": {"text": _shown(f"What to do: {worst.remedy}")},
         "defaultConfiguration": {"level": LEVELS[worst.severity]},

@@ -6,11 +6,12 @@ below: what does not fit is counted, and the report has it.
 
 from __future__ import annotations
 
+from melaudit import wording
 from melaudit.findings import Finding, Findings
 from melaudit.gate import GateResult, Outcome
 from melaudit.reports.formats.interface import Format
-from melaudit.reports.formats.markdown import sentence, table
-from melaudit.wording import figures as wording
+from melaudit.reports.formats.markdown import prose, table
+from melaudit.reports.ladder import carrying
 
 MAX_BYTES = 200_000
 LISTED = 50
@@ -26,7 +27,7 @@ def to_step_summary(findings: Findings, gate: GateResult) -> str:
     lines = [
         f"## melaudit: {gate.outcome.value}",
         "",
-        sentence(wording.name(findings.reason, MAX_TEXT)),
+        prose(wording.name(findings.reason, MAX_TEXT)),
         "",
         *table(
             ("", "Rule", "What was seen"),
@@ -62,11 +63,10 @@ def _findings(findings: Findings, gate: GateResult) -> list[str]:
 
 
 def _figure(finding: Finding) -> str:
-    carrying = [e for e in finding.evidence if e.rung is finding.rung and e.reached]
-    if not carrying:
+    e = carrying(finding)
+    if e is None:
         return ""
-    e = carrying[0]
-    span = wording.interval(e.ci_low, e.ci_high)
+    span = wording.span(e.ci_low, e.ci_high)
     return _cell(f"{e.name} {wording.figure(e.estimate)} ({span}), n {wording.count(e.n)}")
 
 
@@ -81,17 +81,18 @@ def _state(finding: Finding, gate: GateResult) -> str:
 
 def _facts(findings: Findings) -> str:
     p = findings.performance
-    accuracy = "unknown" if p.accuracy is None else wording.percent(p.accuracy, 1)
+    accuracy = "unknown" if p.accuracy is None else wording.rounded_percent(p.accuracy, 1)
     told = (
-        f"Model {findings.provenance.model}, {wording.plural(findings.inputs.read, 'image')} read, "
+        f"Model {findings.provenance.model}, "
+        f"{wording.many_unbroken(findings.inputs.read, 'image')} read, "
         f"{wording.count(sum(findings.inputs.skipped.values()))} skipped; "
         f"maps {findings.explanations.status.value}; accuracy {accuracy}."
     )
-    return sentence(told)
+    return prose(told)
 
 
 def _cell(text: str) -> str:
-    return sentence(wording.name(text, MAX_TEXT))
+    return prose(wording.name(text, MAX_TEXT))
 
 
 def _fitting(lines: list[str]) -> str:

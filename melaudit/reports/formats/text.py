@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
+from melaudit import wording
 from melaudit.findings import CheckStatus, Finding, Findings, Trust
 from melaudit.reports.formats.interface import Format
-from melaudit.reports.page.sections.summary import by_severity
-from melaudit.wording.figures import (
-    count,
-    figure,
-    interval,
-    name,
-    percent,
-    percent_interval,
-    plural,
-    visible,
-)
+from melaudit.reports.ladder import by_severity, carrying
+from melaudit.wording.detectors import passed_checks
 
 LISTED = 8
 """Findings named one by one."""
@@ -39,7 +31,7 @@ def head(findings: Findings) -> list[str]:
 def finding_rows(findings: Findings) -> list[tuple[str, ...]]:
     """Return (severity, rung, title, figure) of the findings that are named one by one."""
     return [
-        tuple(_safe([f.severity.value, f.rung.value, name(f.title, MAX_TITLE), _figure(f)]))
+        tuple(_safe([f.severity.value, f.rung.value, wording.name(f.title, MAX_TITLE), _figure(f)]))
         for f in findings.findings[:LISTED]
     ]
 
@@ -47,7 +39,7 @@ def finding_rows(findings: Findings) -> list[tuple[str, ...]]:
 def tail(findings: Findings) -> list[str]:
     """Return the lines after the findings."""
     more = len(findings.findings) - LISTED
-    lines = [f"  and {count(more)} more"] if more > 0 else []
+    lines = [f"  and {wording.count(more)} more"] if more > 0 else []
     lines += [_read(findings), _accuracy(findings)]
     if findings.controls:
         lines.append(controls_line(findings))
@@ -58,28 +50,27 @@ def controls_line(findings: Findings) -> str:
     """Return how the tests of the audit itself ended, naming those that failed."""
     failed = [c.title for c in findings.controls if not c.passed]
     passed = len(findings.controls) - len(failed)
-    line = f"Controls of the audit: {passed} of {count(len(findings.controls))} passed"
+    line = f"Controls of the audit: {passed} of {wording.count(len(findings.controls))} passed"
     return f"{line}; failed: {', '.join(failed)}" if failed else line
 
 
 def _safe(lines: list[str]) -> list[str]:
-    return [visible(line).replace("\u00a0", " ") for line in lines]
+    return [wording.visible_as_code_points(line).replace(wording.NBSP, " ") for line in lines]
 
 
 def _figure(finding: Finding) -> str:
     """Return the figure that carries the finding's rung, with its interval."""
-    carrying = [e for e in finding.evidence if e.rung is finding.rung and e.reached]
-    if not carrying:
+    e = carrying(finding)
+    if e is None:
         return ""
-    e = carrying[0]
-    return f"{name(e.name, 60)} {figure(e.estimate)} ({interval(e.ci_low, e.ci_high)})"
+    span = wording.span(e.ci_low, e.ci_high)
+    return f"{wording.name(e.name, 60)} {wording.figure(e.estimate)} ({span})"
 
 
 def _maps(findings: Findings) -> str:
     checks = findings.explanations.checks
     status = findings.explanations.status
-    passed = sum(c.status is CheckStatus.PASS for c in checks)
-    line = f"Maps: {status.value} ({passed} of {plural(len(checks), 'check')} passed)"
+    line = f"Maps: {status.value} ({passed_checks(checks)})"
     if status is not Trust.TRUSTED:
         line += ": " + ", ".join(c.id for c in checks if c.status is not CheckStatus.PASS)
     return line
@@ -88,21 +79,23 @@ def _maps(findings: Findings) -> str:
 def _found(findings: Findings) -> str:
     line = f"Findings: {by_severity(findings.findings)}"
     if findings.not_found:
-        line += f"; {count(len(findings.not_found))} looked for and not found"
+        line += f"; {wording.count(len(findings.not_found))} looked for and not found"
     return line
 
 
 def _read(findings: Findings) -> str:
     skipped = sum(findings.inputs.skipped.values())
-    return f"Images: {count(findings.inputs.read)} read, {count(skipped)} skipped"
+    return f"Images: {wording.count(findings.inputs.read)} read, {wording.count(skipped)} skipped"
 
 
 def _accuracy(findings: Findings) -> str:
     p = findings.performance
     if not p.n or p.accuracy is None:
         return "Accuracy: unknown, the images have no labels"
-    span = percent_interval(p.accuracy_low, p.accuracy_high, 1)
-    return f"Accuracy: {percent(p.accuracy, 1)}" + (f" (95 % interval {span})" if span else "")
+    span = wording.percent_span(p.accuracy_low, p.accuracy_high, 1)
+    return f"Accuracy: {wording.rounded_percent(p.accuracy, 1)}" + (
+        f" (95 % interval {span})" if span else ""
+    )
 
 
 TEXT = Format(

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.reports.interface import Curve, Series
-from melaudit.wording import figures as wording
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def interval(
         return f"{PADDING + share * (100 - 2 * PADDING):.1f}"
 
     open_low, open_high = not math.isfinite(low), not math.isfinite(high)
-    words = f"{wording.figure(estimate)}, 95 % interval {wording.interval(low, high)}"
+    words = f"{wording.figure(estimate)}, 95 % interval {wording.span(low, high)}"
     if reference is not None:
         words += f"; no effect would be {wording.figure(reference)}"
     return Interval(
@@ -138,7 +138,7 @@ def plot(curve: Curve) -> Plot | None:
     if not xs or not ys:
         return None
     is_share = min(ys) >= 0 and max(ys) <= 1 and _SHARE.search(curve.y_label) is not None
-    shown = wording.percent if is_share else wording.figure
+    shown = wording.rounded_percent if is_share else wording.figure
     x_marks = _round_marks(min(xs), max(xs))
     # Shares keep their natural ends, so that curves of different findings can be compared.
     y_marks = (

@@ -20,7 +20,6 @@ from melaudit.publish import publish
 from melaudit.reports.interface import Record
 from melaudit.reports.page.page import Page, build_page
 from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES
-from melaudit.wording.figures import visible
 
 COMFORTABLE = 10_000_000
 """Bytes of a report that opens anywhere; pictures are left out until it fits."""
@@ -53,7 +52,7 @@ class Assets(StrEnum):
 
 def render(page: Page) -> str:
     """Return a page as one HTML text; the same page gives the same text."""
-    return templates.render("report.html.j2", visible=visible, page=page, split=False)
+    return templates.render("report.html.j2", page=page, split=False)
 
 
 def render_report(record: Record) -> str:
@@ -96,7 +95,7 @@ def render_split(record: Record) -> dict[str, bytes]:
         files[name] = base64.b64decode(plate.uri.partition(",")[2])
         plates.append(replace(plate, uri=name))
     moved = replace(page, plates=tuple(plates))
-    html = templates.render("report.html.j2", visible=visible, page=moved, split=True)
+    html = templates.render("report.html.j2", page=moved, split=True)
     return {"report.html": html.encode("utf-8"), **files}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.findings import Trust
 from melaudit.reports.interface import Record
 from melaudit.reports.page import heatmap, method
@@ -32,7 +33,6 @@ from melaudit.reports.page.sections.limits import (
 from melaudit.reports.page.sections.performance import PerformanceSection, performance
 from melaudit.reports.page.sections.summary import Summary, summary
 from melaudit.reports.page.sections.trust import TrustSection, trust
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 
 SECTIONS = (
@@ -135,7 +135,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         title=f"melaudit: {terms.VERDICTS[findings.verdict]}, {model}",
         model=model,
         architecture=wording.name(findings.provenance.architecture, 40),
-        images=f"{wording.plural(findings.inputs.read, 'image')} of "
+        images=f"{wording.many_unbroken(findings.inputs.read, 'image')} of "
         f"{wording.name(findings.provenance.data, 32)}",
         date=wording.date(findings.provenance.started),
         contents=tuple(
@@ -164,13 +164,17 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         maps_shown=maps,
         maps_note=_resolution(record),
         plates=plates.all,
-        left_out=f"{wording.plural(plates.left_out, 'picture or map', 'pictures and maps')} left "
-        "out to keep this file small enough to open anywhere."
-        if plates.left_out
-        else "",
+        left_out=_left_out(plates.left_out),
         legend=heatmap.legend_stops(),
         version=wording.name(findings.provenance.versions.get("melaudit", "")),
     )
+
+
+def _left_out(pictures: int) -> str:
+    if not pictures:
+        return ""
+    many = wording.many_unbroken(pictures, "picture or map", "pictures and maps")
+    return f"{many} left out to keep this file small enough to open anywhere."
 
 
 def _resolution(record: Record) -> str:
@@ -186,5 +190,5 @@ def _resolution(record: Record) -> str:
     )
     return (
         f"Maps have {width} \u00d7 {height} values and are drawn {drawn}. Colours are full at the "
-        f"strongest {wording.percent(1 - heatmap.SATURATION, 1)} of each map's values."
+        f"strongest {wording.rounded_percent(1 - heatmap.SATURATION, 1)} of each map's values."
     )

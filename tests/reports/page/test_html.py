@@ -199,7 +199,7 @@ def test_headings_do_not_skip_a_level(readers: dict[str, Reader]) -> None:
 def test_a_template_that_lacks_a_value_fails_instead_of_leaving_a_gap(
     records: dict[str, Record],
 ) -> None:
-    environment = templates.environment(str)
+    environment = templates.environment()
 
     with pytest.raises(jinja2.UndefinedError):
         environment.from_string("{{ page.absent }}").render(page=build_page(records["ring"]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.findings import Findings, Outlier, Probe, Prototype, Slice
-from melaudit.wording import figures as wording
 
 MAX_ODD = 12
 MAX_SLICES = 6
@@ -78,7 +78,9 @@ def apart_from_clusters(findings: Findings) -> Apart:
     return Apart(
         prototypes=tuple(_prototype(p) for p in findings.prototypes),
         odd=tuple(_odd(o) for o in findings.outliers[:MAX_ODD]),
-        odd_note=f"{wording.plural(left, 'more image')} in findings.json." if left > 0 else "",
+        odd_note=f"{wording.many_unbroken(left, 'more image')} in findings.json."
+        if left > 0
+        else "",
         slices=tuple(_slice(s) for s in findings.slices[:MAX_SLICES]),
         probes=tuple(_probe(p) for p in findings.probes),
     )
@@ -88,7 +90,8 @@ def _prototype(prototype: Prototype) -> PrototypeRow:
     return PrototypeRow(
         id=wording.name(prototype.id, 32),
         predicted=wording.name(prototype.predicted, 32),
-        share=f"{wording.percent(prototype.share)} ({wording.plural(prototype.n, 'image')})",
+        share=f"{wording.rounded_percent(prototype.share)} "
+        f"({wording.many_unbroken(prototype.n, 'image')})",
         images=_named(prototype.images),
     )
 
@@ -107,7 +110,8 @@ def _slice(found: Slice) -> SliceRow:
     return SliceRow(
         id=wording.name(found.id, 32),
         n=wording.count(found.n),
-        rate=f"{wording.percent(found.rate)}, elsewhere {wording.percent(found.elsewhere)}",
+        rate=f"{wording.rounded_percent(found.rate)}, "
+        f"elsewhere {wording.rounded_percent(found.elsewhere)}",
         why=found.why,
         images=_named(found.images),
     )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from melaudit import wording
 from melaudit.findings import Evidence, Finding, Findings, NotFound, Rung, Skipped
 from melaudit.reports import scales
+from melaudit.reports.ladder import Step, ladder
 from melaudit.reports.page import charts
-from melaudit.reports.page.sections.ladder import Step, ladder
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 from melaudit.wording.detectors import artifact_of, is_artifact, title_of
 
@@ -84,7 +84,7 @@ def artifacts(findings: Findings, cards: int) -> ArtifactSection:
 def _note(findings: Findings, left: int) -> str:
     notes = []
     if left > 0:
-        notes.append(f"{wording.plural(left, 'more row')} in findings.json.")
+        notes.append(f"{wording.many_unbroken(left, 'more row')} in findings.json.")
     if not findings.detectors:
         notes.append(
             "This audit does not say which of its detectors look for artifacts, so only those that "
@@ -125,7 +125,7 @@ def _association(evidence: Evidence) -> dict[str, Any]:
     is_ratio = "ratio" in evidence.name.lower()
     return {
         "opportunity": wording.figure(evidence.estimate),
-        "interval": wording.interval(evidence.ci_low, evidence.ci_high),
+        "interval": wording.span(evidence.ci_low, evidence.ci_high),
         "measured": evidence.name,
         "n": wording.count(evidence.n),
         "chart": charts.interval(
@@ -140,7 +140,7 @@ def _association(evidence: Evidence) -> dict[str, Any]:
 
 def _absent(title: str, missing: Sequence[NotFound]) -> ArtifactRow:
     first, *further = missing
-    more = f" {wording.plural(len(further), 'further test')} saw nothing." if further else ""
+    more = f" {wording.many_unbroken(len(further), 'further test')} saw nothing." if further else ""
     return ArtifactRow(
         artifact=title,
         link="",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.findings import Evidence, Finding, Rung, Severity, Table
 from melaudit.reports import scales
 from melaudit.reports.interface import Edit, Record
+from melaudit.reports.ladder import Step, ladder
 from melaudit.reports.page import charts
 from melaudit.reports.page.plates import Plates
-from melaudit.reports.page.sections.ladder import Step, ladder
 from melaudit.reports.page.sections.tiles import Tiles, tiles
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 
 EXAMPLES = {Severity.CRITICAL: 10, Severity.HIGH: 10, Severity.MEDIUM: 5}
@@ -161,7 +161,7 @@ def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
             )
             for f in rest
         ),
-        more=f"{wording.plural(left, 'more finding')} in findings.json." if left else "",
+        more=f"{wording.many_unbroken(left, 'more finding')} in findings.json." if left else "",
         severities=tuple(
             (s.value, f"{sum(f.severity is s for f in shown)} {s.value}") for s in present
         ),
@@ -183,9 +183,9 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         severity=finding.severity.value,
         advice=terms.SEVERITIES[finding.severity],
         reached=terms.RUNGS[finding.rung],
-        confidence=wording.percent(finding.confidence),
+        confidence=wording.rounded_percent(finding.confidence),
         classes=tuple(wording.name(c) for c in finding.classes),
-        claim=wording.bound(finding.statement),
+        claim=wording.unbroken(finding.statement),
         rungs=tuple(_rung(finding, s, number <= CHARTED, brief) for s in ladder(finding)),
         edits=tuple(
             v
@@ -197,7 +197,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         tables=() if brief else tuple(table(t) for t in finding.tables),
         remedy=finding.remedy,
         does_not_show=finding.does_not_show,
-        affected=wording.plural(len(finding.images), "image") if finding.images else "",
+        affected=wording.many_unbroken(len(finding.images), "image") if finding.images else "",
         names=tuple(wording.name(i, 120) for i in finding.images[:MAX_NAMES]),
         names_note=f"and {wording.count(left)} more in findings.json" if left > 0 else "",
     )
@@ -211,7 +211,7 @@ def _rung(finding: Finding, step: Step, charted: bool, brief: bool) -> RungRow:
     return RungRow(
         step,
         tuple(_statistic(e, charted) for e in first),
-        f"{wording.plural(left, 'more statistic')} in findings.json." if left else "",
+        f"{wording.many_unbroken(left, 'more statistic')} in findings.json." if left else "",
     )
 
 
@@ -222,10 +222,10 @@ def _statistic(evidence: Evidence, charted: bool) -> Statistic:
         wording.chance("q", evidence.q_value),
     )
     return Statistic(
-        name=wording.sentence(evidence.name),
-        statement=wording.bound(evidence.statement),
+        name=wording.capitalised(evidence.name),
+        statement=wording.unbroken(evidence.statement),
         figure=wording.figure(evidence.estimate),
-        interval=wording.interval(evidence.ci_low, evidence.ci_high),
+        interval=wording.span(evidence.ci_low, evidence.ci_high),
         small_print=tuple(s for s in small_print if s),
         null=evidence.null,
         # A ratio of 1 and a difference of 0 mean: no effect. Of other figures nobody can tell.
@@ -249,11 +249,11 @@ def _edit(edit: Edit, plates: Plates) -> EditView | None:
         plate = plates.picture(version.picture, f"edit:{edit.finding}:{edit.image}:{k}")
         if plate is None:
             return None
-        chance = wording.percent(version.probability)
+        chance = wording.rounded_percent(version.probability)
         versions.append(
             VersionView(
                 picture=plate.id,
-                title=wording.sentence(version.title),
+                title=wording.capitalised(version.title),
                 chance=chance,
                 bar=f"{100 * min(1.0, max(0.0, version.probability)):.1f}",
                 change=_change(version.probability - edit.versions[0].probability) if k else "",
@@ -268,7 +268,7 @@ def _change(difference: float) -> str:
     if not points:
         return "no change"
     sign = "+" if points > 0 else wording.MINUS
-    return f"{sign}{wording.plural(abs(points), 'point')}"
+    return f"{sign}{wording.many_unbroken(abs(points), 'point')}"
 
 
 def table(source: Table) -> TableView:
@@ -284,11 +284,11 @@ def table(source: Table) -> TableView:
         source.columns,
         numeric,
         tuple(tuple(_cell(c) for c in row) for row in rows),
-        f"{wording.plural(left, 'more row')} in findings.json." if left else "",
+        f"{wording.many_unbroken(left, 'more row')} in findings.json." if left else "",
     )
 
 
 def _cell(value: str | int | float) -> str:
     if isinstance(value, str):
-        return wording.bound(wording.name(value, 120))
+        return wording.unbroken(wording.name(value, 120))
     return wording.count(value) if isinstance(value, int) else wording.figure(value)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.findings import Cluster, Findings, Suppression
 from melaudit.reports.interface import Record
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.apart import Apart, apart_from_clusters
 from melaudit.reports.page.sections.concepts import DetailView, anchor, detail_view
 from melaudit.reports.page.sections.tiles import Tiles, plate_id, tiles
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
 
@@ -108,14 +108,14 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
     return ClusterSection(
         cards=cards[:told],
         ordinary=cards[told:],
-        ordinary_title=f"{wording.plural(len(cards) - told, 'cluster')} of ordinary looks",
+        ordinary_title=f"{wording.many_unbroken(len(cards) - told, 'cluster')} of ordinary looks",
         parts=tuple(
-            (wording.sentence(wording.human(p)), terms.COMPONENTS[p])
+            (wording.capitalised(wording.human(p)), terms.COMPONENTS[p])
             for p in parts
             if p in terms.COMPONENTS
         ),
         rows=tuple(_row(k, c) for k, c in enumerate(every[:MAX_ROWS])),
-        note=f"{wording.plural(left, 'more cluster')} in findings.json." if left > 0 else "",
+        note=f"{wording.many_unbroken(left, 'more cluster')} in findings.json." if left > 0 else "",
         none="" if every else _none(record.findings),
         apart=apart,
         there=bool(every or apart.any),
@@ -135,8 +135,8 @@ def _row(k: int, cluster: Cluster) -> ClusterRow:
         predicted=wording.name(cluster.predicted, 32),
         n=wording.count(cluster.n),
         suspicion=f"{cluster.suspicion:.2f}",
-        error_rate=wording.percent(cluster.error_rate),
-        border=wording.percent(cluster.border_share),
+        error_rate=wording.rounded_percent(cluster.error_rate),
+        border=wording.rounded_percent(cluster.border_share),
     )
 
 
@@ -148,16 +148,16 @@ def _card(
     mean = record.mean_maps.get(cluster.id) if maps else None
     plate = plates.map(mean, f"mean:{cluster.id}") if mean is not None else None
     predicted = wording.name(cluster.predicted, 32)
-    border = wording.percent(cluster.border_share)
+    border = wording.rounded_percent(cluster.border_share)
     return ClusterCard(
         anchor=f"cluster-{k + 1}",
         id=wording.name(cluster.id, 32),
         predicted=predicted,
-        n=wording.plural(cluster.n, "image"),
+        n=wording.many_unbroken(cluster.n, "image"),
         suspicion=f"{cluster.suspicion:.2f}",
         suspicion_bar=_length(cluster.suspicion),
         parts=_parts(cluster),
-        why=tuple(wording.bound(line) for line in cluster.why),
+        why=tuple(wording.unbroken(line) for line in cluster.why),
         mix=_mix(cluster.class_mix),
         errors=_errors(cluster, others),
         border=_against(border, _weighted([(c.n, c.border_share) for c in others])),
@@ -195,7 +195,7 @@ def _parts(cluster: Cluster) -> tuple[Bar, ...]:
 
 def _part(name: str, value: float) -> Bar:
     return Bar(
-        wording.sentence(wording.human(name)),
+        wording.capitalised(wording.human(name)),
         _length(value),
         f"{value:.2f}",
         "",
@@ -206,8 +206,13 @@ def _mix(class_mix: Mapping[str, int]) -> tuple[Bar, ...]:
     total = sum(class_mix.values()) or 1
     largest_first = sorted(class_mix.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
-        Bar(wording.name(c, 32), _length(n / total), wording.count(n), wording.percent(n / total))
-        for c, n in largest_first[:5]
+        Bar(
+            wording.name(label, 32),
+            _length(n / total),
+            wording.count(n),
+            wording.rounded_percent(n / total),
+        )
+        for label, n in largest_first[:5]
     )
 
 
@@ -219,8 +224,8 @@ def _artifacts(cluster: Cluster, others: Sequence[Cluster], findings: Findings) 
             continue
         elsewhere = _weighted([(c.n, c.artifacts.get(name, 0.0)) for c in others])
         excess = share - (elsewhere or 0.0)
-        note = "" if elsewhere is None else f"{wording.percent(elsewhere)} elsewhere"
-        bar = Bar(title_of(findings, name), _length(share), wording.percent(share), note)
+        note = "" if elsewhere is None else f"{wording.rounded_percent(elsewhere)} elsewhere"
+        bar = Bar(title_of(findings, name), _length(share), wording.rounded_percent(share), note)
         rows.append((-excess, name, bar))
     return tuple(bar for _, _, bar in sorted(rows, key=lambda row: row[:2])[:5])
 
@@ -229,14 +234,14 @@ def _errors(cluster: Cluster, others: Sequence[Cluster]) -> str:
     if cluster.error_rate is None:
         return "unknown: no labels"
     rates = [(c.n, c.error_rate) for c in others if c.error_rate is not None]
-    return _against(wording.percent(cluster.error_rate), _weighted(rates))
+    return _against(wording.rounded_percent(cluster.error_rate), _weighted(rates))
 
 
 def _outside(cluster: Cluster, others: Sequence[Cluster]) -> str:
     if cluster.outside_share is None:
         return ""
     shares = [(c.n, c.outside_share) for c in others if c.outside_share is not None]
-    return _against(wording.percent(cluster.outside_share), _weighted(shares))
+    return _against(wording.rounded_percent(cluster.outside_share), _weighted(shares))
 
 
 def _steady(cluster: Cluster) -> str:
@@ -263,14 +268,14 @@ def _carried(tried: Suppression | None) -> str:
     if tried is None:
         return ""
     return (
-        f"{wording.percent(tried.lost)} without {wording.count(tried.channels)} marking channels, "
-        f"{wording.percent(tried.lost_placebo)} without as many others; elsewhere "
-        f"{wording.percent(tried.lost_others)}"
+        f"{wording.rounded_percent(tried.lost)} without {wording.count(tried.channels)} marking "
+        f"channels, {wording.rounded_percent(tried.lost_placebo)} without as many others; "
+        f"elsewhere {wording.rounded_percent(tried.lost_others)}"
     )
 
 
 def _against(here: str, elsewhere: float | None) -> str:
-    return here if elsewhere is None else f"{here}, elsewhere {wording.percent(elsewhere)}"
+    return here if elsewhere is None else f"{here}, elsewhere {wording.rounded_percent(elsewhere)}"
 
 
 def _weighted(sizes_and_values: Sequence[tuple[int, float]]) -> float | None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from melaudit import wording
 from melaudit.findings import Concept
 from melaudit.reports.interface import ConceptStrip, Detail, Record, SecondOpinion
 from melaudit.reports.page import heatmap
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.tiles import Tile, Tiles, tile, tiles
 from melaudit.reports.page.sections.trust import CheckRow, check_row
-from melaudit.wording import figures as wording
 
 MAX_STRIPS = 8
 MAX_CHANNELS = 12
@@ -155,24 +155,25 @@ def _cards(record: Record, plates: Plates) -> tuple[ConceptCard, ...]:
             if (found := _detail(detail, f"detail:{k}:{i}", concept, plates)) is not None
         ]
         title = f"Channel {concept.channel}, on images called {wording.name(concept.predicted, 32)}"
-        why = wording.sentence(wording.visible(concept.why))
+        why = wording.capitalised(wording.visible_as_code_points(concept.why))
         facts = _facts(concept)
         cards.append(ConceptCard(f"channel-{k + 1}", title, why, facts, tuple(details)))
     return tuple(cards)
 
 
 def _facts(concept: Concept) -> tuple[tuple[str, str], ...]:
-    found = [("Share of the class\u2019s relevance", wording.percent(concept.share, 2))]
+    found = [("Share of the class\u2019s relevance", wording.rounded_percent(concept.share, 2))]
     if concept.outside is not None and concept.others_outside is not None:
-        here, there = wording.percent(concept.outside), wording.percent(concept.others_outside)
+        here = wording.rounded_percent(concept.outside)
+        there = wording.rounded_percent(concept.others_outside)
         found.append(("Looks outside the central half", f"{here}, other channels {there}"))
     if concept.artifacts:
         shown = [
-            f"{wording.visible(wording.human(name))} {wording.percent(share)}"
+            f"{wording.human(name)} {wording.rounded_percent(share)}"
             f" (odds ratio {wording.figure(concept.odds_ratios.get(name, float('nan')))})"
             for name, share in concept.artifacts.items()
         ]
-        what = f"More frequent on its {wording.plural(concept.strongest, 'strongest image')}"
+        what = f"More frequent on its {wording.many_unbroken(concept.strongest, 'strongest image')}"
         found.append((what, ", ".join(shown)))
     if concept.attention is not None:
         found.append(("The model\u2019s own attention to it", wording.figure(concept.attention)))
@@ -181,7 +182,9 @@ def _facts(concept: Concept) -> tuple[tuple[str, str], ...]:
 
 def _detail(detail: Detail, key: str, concept: Concept, plates: Plates) -> DetailView | None:
     speaks = heatmap.for_share(detail.relevance)
-    says = "empty" if speaks is None else f"{wording.percent(speaks)} of it speaks for the class"
+    says = "empty"
+    if speaks is not None:
+        says = f"{wording.rounded_percent(speaks)} of it speaks for the class"
     return detail_view(detail, key, f"Map of channel {concept.channel} there: {says}", plates)
 
 
@@ -240,17 +243,17 @@ def _strip(
         faint = float(np.nanmax(np.abs(values.astype(np.float64)), initial=0)) < (
             NEAR_ZERO * strongest
         )
-        part = wording.percent(share, 1)
+        part = wording.rounded_percent(share, 1)
         where = heatmap.border_share(values)
         alt = f"Map of channel {channel}, {part} of the explained output"
         if where is not None and not faint:
-            alt += f"; {wording.percent(where)} of it lies at the border"
+            alt += f"; {wording.rounded_percent(where)} of it lies at the border"
         attended = f"attention {wording.figure(strip.attention[i])}" if strip.attention else ""
         views.append(ChannelView(plate.id, f"channel {channel}", part, attended, faint, alt))
     if not views:
         return None
     left = len(strip.channels) - len(views)
-    notes = [f"{wording.plural(left, 'more channel')} not shown."] if left > 0 else []
+    notes = [f"{wording.many_unbroken(left, 'more channel')} not shown."] if left > 0 else []
     if strip.attention:
         notes.append(
             "This model weighs its channels itself, so they are chosen and ordered by relevance "
@@ -303,7 +306,8 @@ def _opinion(
         value = opinion.attended_agreement
         changes = "hardly changes" if value is not None and value >= HARDLY else "changes"
         sentences.append(
-            f"The model weighs its channels itself ({wording.visible(opinion.attention)}); "
+            "The model weighs its channels itself "
+            f"({wording.visible_as_code_points(opinion.attention)}); "
             f"counting that in {changes} the Grad-CAM picture: agreement {_number(value)}."
         )
     return OpinionView(tuple(views), " ".join(sentences))

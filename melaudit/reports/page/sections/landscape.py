@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.findings import Cluster
 from melaudit.reports.interface import Landscape, Record
-from melaudit.wording import figures as wording
 
 WIDTH, FRAME, GAP, MARGIN, TITLE = 620.0, 300.0, 12.0, 18.0, 26.0
 """Of the map, the height of a frame, between frames, inside a frame, for a frame's title."""
@@ -100,12 +100,12 @@ def landscape(record: Record, links: int) -> LandscapeSection | None:
         height=f"{max(float(f.y) + float(f.height) for f in frames.values()):.0f}",
         frames=tuple(frames.values()),
         clouds=clouds,
-        how=wording.bound(places.how),
-        note=f"{wording.count(len(at))} of {wording.plural(places.of, 'image')} drawn."
+        how=wording.unbroken(places.how),
+        note=f"{wording.count(len(at))} of {wording.many_unbroken(places.of, 'image')} drawn."
         if len(at) < places.of
         else "",
         any_wrong=any(c.wrong for c in clouds),
-        label=f"Map of {wording.plural(len(at), 'image')}: "
+        label=f"Map of {wording.many_unbroken(len(at), 'image')}: "
         + "; ".join(f"{c.title}, {c.n}" for c in clouds),
     )
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.findings import Findings, Trust
 from melaudit.reports import scales
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
 
@@ -71,7 +71,7 @@ def not_found(findings: Findings) -> tuple[tuple[NotFoundRow, ...], str]:
             wording.count(n.n),
             scales.plain(n.effect),
             scales.written(n.effect, n.minimum_detectable_effect),
-            wording.bound(n.statement),
+            wording.unbroken(n.statement),
         )
         for n in findings.not_found[:MAX_ROWS]
     )
@@ -85,7 +85,7 @@ def controls(findings: Findings) -> tuple[ControlRow, ...]:
         ControlRow(
             c.title,
             c.statement,
-            wording.percent(c.value),
+            wording.rounded_percent(c.value),
             wording.count(c.n),
             "pass" if c.passed else "fail",
             "passed" if c.passed else "failed",
@@ -154,7 +154,7 @@ def provenance(findings: Findings) -> ProvenanceSection:
 def _reasons(counts: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
-        (wording.sentence(wording.human(reason)), wording.count(n))
+        (wording.capitalised(wording.human(reason)), wording.count(n))
         for reason, n in most_first[:MAX_ROWS]
         if n
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.findings import (
     ClassPerformance,
     ColumnPerformance,
@@ -13,7 +14,6 @@ from melaudit.findings import (
     SlicePerformance,
 )
 from melaudit.reports.page import charts
-from melaudit.wording import figures as wording
 from melaudit.wording.detectors import title_of
 
 MAX_CONFUSION = 12
@@ -122,33 +122,36 @@ def performance(findings: Findings) -> PerformanceSection:
         if square
         else f"The confusion table of {len(p.confusion)} classes is in findings.json.",
         slices=tuple(_slice(s, findings) for s in p.slices[:MAX_SLICES]),
-        slices_note=f"{wording.plural(len(p.slices) - MAX_SLICES, 'more part')} in findings.json."
-        if len(p.slices) > MAX_SLICES
-        else "",
+        slices_note=_further(len(p.slices) - MAX_SLICES, "part"),
         columns=tuple(_column(c) for c in p.columns[:MAX_COLUMNS]),
-        columns_note=f"{wording.plural(len(p.columns) - MAX_COLUMNS, 'more column')} "
-        "in findings.json."
-        if len(p.columns) > MAX_COLUMNS
-        else "",
+        columns_note=_further(len(p.columns) - MAX_COLUMNS, "column"),
     )
+
+
+def _further(left: int, thing: str) -> str:
+    return f"{wording.many_unbroken(left, f'more {thing}')} in findings.json." if left > 0 else ""
 
 
 def _figures(findings: Findings) -> tuple[tuple[str, str, str], ...]:
     p = findings.performance
-    span = wording.percent_interval(p.accuracy_low, p.accuracy_high, 1)
+    span = wording.percent_span(p.accuracy_low, p.accuracy_high, 1)
     positive = findings.provenance.positive
     rows = [
         (
             "Accuracy",
-            wording.percent(p.accuracy, 1),
-            f"95 % interval {span}; {wording.plural(p.n, 'labelled image')}"
+            wording.rounded_percent(p.accuracy, 1),
+            f"95 % interval {span}; {wording.many_unbroken(p.n, 'labelled image')}"
             if span
-            else wording.plural(p.n, "labelled image"),
+            else wording.many_unbroken(p.n, "labelled image"),
         )
     ]
     if p.chance is not None:
         rows.append(
-            ("By chance", wording.percent(p.chance, 1), "always naming the most frequent class")
+            (
+                "By chance",
+                wording.rounded_percent(p.chance, 1),
+                "always naming the most frequent class",
+            )
         )
     if p.auc is not None:
         of = f"for {wording.name(positive, 32)}" if positive else "mean of one against the rest"
@@ -165,9 +168,9 @@ def _class(c: ClassPerformance) -> ClassRow:
     return ClassRow(
         name=wording.name(c.name, 32),
         n=wording.count(c.n),
-        recall=wording.percent(c.recall, 1),
-        interval=wording.percent_interval(c.recall_low, c.recall_high, 1),
-        precision=wording.percent(c.precision, 1),
+        recall=wording.rounded_percent(c.recall, 1),
+        interval=wording.percent_span(c.recall_low, c.recall_high, 1),
+        precision=wording.rounded_percent(c.precision, 1),
         chart=chart,
     )
 
@@ -182,14 +185,15 @@ def _column(c: ColumnPerformance) -> ColumnTable:
         )
     if c.too_few:
         notes.append(
-            f"{wording.plural(c.too_few, 'image')} left out: too few of a label in their group."
+            f"{wording.many_unbroken(c.too_few, 'image')} left out: "
+            "too few of a label in their group."
         )
     if c.unknown:
-        notes.append(f"Nothing is known of {wording.plural(c.unknown, 'image')}.")
+        notes.append(f"Nothing is known of {wording.many_unbroken(c.unknown, 'image')}.")
     rows = tuple(_row(g, wording.name(g.group, 48)) for g in shown)
     column = wording.human(c.column)
     title = f"Images of a label by {column}"
-    return ColumnTable(title, wording.sentence(column), rows, " ".join(notes))
+    return ColumnTable(title, wording.capitalised(column), rows, " ".join(notes))
 
 
 def _placed(groups: tuple[GroupPerformance, ...]) -> tuple[GroupPerformance, ...]:
@@ -220,8 +224,8 @@ def _row(s: SlicePerformance | GroupPerformance, part: str) -> SliceRow:
         label=wording.name(s.label, 32),
         part=part,
         n=wording.count(s.n),
-        right=wording.percent(s.right, 1),
-        interval=wording.percent_interval(s.right_low, s.right_high, 1),
+        right=wording.rounded_percent(s.right, 1),
+        interval=wording.percent_span(s.right_low, s.right_high, 1),
         chart=charts.interval(s.right, s.right_low, s.right_high, reference=None, ends=(0.0, 1.0)),
     )
 
@@ -236,7 +240,7 @@ def _confusion(
         cells = tuple(
             ConfusionCell(
                 wording.count(n),
-                wording.percent(s) if total else "",
+                wording.rounded_percent(s) if total else "",
                 round(s * SHADES),
                 i == j,
             )

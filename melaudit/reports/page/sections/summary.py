@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 
-from melaudit.findings import CheckStatus, Finding, Findings, Severity, Trust
-from melaudit.reports.page.sections.ladder import Step, ladder
-from melaudit.wording import figures as wording
+from melaudit import wording
+from melaudit.findings import CheckStatus, Findings, Severity, Trust
+from melaudit.reports.ladder import Step, by_severity, carrying, ladder
 from melaudit.wording import terms
-from melaudit.wording.detectors import title_of
+from melaudit.wording.detectors import passed_checks, title_of
 
 ROWS = 6
 """Findings that the first screen lists."""
@@ -84,13 +83,13 @@ def summary(findings: Findings) -> Summary:
         word=terms.VERDICTS[findings.verdict],
         headline=headline,
         long=len(headline) > HEADLINE,
-        lead=wording.bound(lead),
+        lead=wording.unbroken(lead),
         facts=(_maps(findings), _found(findings), _read(findings), _accuracy(findings)),
         rows=tuple(
             Row(n, f"finding-{n}", wording.name(f.title, TITLE), f.severity.value, ladder(f))
             for n, f in enumerate(listed, 1)
         ),
-        more=f"{wording.plural(left, 'more finding')} below" if left else "",
+        more=f"{wording.many_unbroken(left, 'more finding')} below" if left else "",
         nothing=() if findings.findings else tuple(n.statement for n in findings.not_found[:ROWS]),
         warnings=findings.warnings,
         band=_band(findings),
@@ -108,13 +107,6 @@ def withheld(findings: Findings) -> tuple[tuple[str, str], ...]:
     )
 
 
-def by_severity(findings: tuple[Finding, ...]) -> str:
-    """Return "1 critical \u00b7 3 info", the worst first; "none" when there is none."""
-    counts = Counter(f.severity for f in findings)
-    worst_first = sorted(counts, key=lambda s: -s.rank)
-    return " \u00b7 ".join(f"{counts[s]}{wording.NBSP}{s.value}" for s in worst_first) or "none"
-
-
 def _verdict(findings: Findings) -> tuple[str, str]:
     """Return the verdict's headline and what stands under it, neither repeating the other."""
     reason = findings.reason.strip()
@@ -123,7 +115,8 @@ def _verdict(findings: Findings) -> tuple[str, str]:
         return _full_stop(worst.title), reason
     headline, *rest = _SENTENCE_END.split(reason, maxsplit=1)
     if not rest and worst and worst.severity.rank >= Severity.MEDIUM.rank:
-        rest = [e.statement for e in worst.evidence if e.rung is worst.rung and e.reached][:1]
+        evidence = carrying(worst)
+        rest = [evidence.statement] if evidence else []
     return headline, " ".join(rest)
 
 
@@ -132,12 +125,11 @@ def _full_stop(title: str) -> str:
 
 
 def _maps(findings: Findings) -> Fact:
-    checks = findings.explanations.checks
-    passed = sum(c.status is CheckStatus.PASS for c in checks)
     kinds = {Trust.TRUSTED: "good", Trust.DEGRADED: "mixed", Trust.UNUSABLE: "bad"}
-    note = f"{passed} of {wording.plural(len(checks), 'check')} passed" if checks else "not checked"
-    status = findings.explanations.status
-    return Fact("Relevance maps", wording.sentence(status.value), note, kinds[status], "trust")
+    explanations = findings.explanations
+    note = passed_checks(explanations.checks) if explanations.checks else "not checked"
+    status = explanations.status
+    return Fact("Relevance maps", wording.capitalised(status.value), note, kinds[status], "trust")
 
 
 def _found(findings: Findings) -> Fact:
@@ -172,9 +164,9 @@ def _accuracy(findings: Findings) -> Fact:
     p = findings.performance
     if not p.n or p.accuracy is None:
         return Fact("Accuracy", "Unknown", "the images have no labels", "plain", "performance")
-    span = wording.percent_interval(p.accuracy_low, p.accuracy_high, 1)
+    span = wording.percent_span(p.accuracy_low, p.accuracy_high, 1)
     note = f"{span}, n{wording.NBSP}=\u00a0{wording.count(p.n)}".lstrip(", ")
-    return Fact("Accuracy", wording.percent(p.accuracy, 1), note, "plain", "performance")
+    return Fact("Accuracy", wording.rounded_percent(p.accuracy, 1), note, "plain", "performance")
 
 
 def _band(findings: Findings) -> Band | None:

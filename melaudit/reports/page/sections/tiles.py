@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.reports.interface import Exhibit
 from melaudit.reports.page import heatmap
 from melaudit.reports.page.plates import Plate, Plates
-from melaudit.wording import figures as wording
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def tile(plates: Plates, image: str, *, maps: bool) -> Tile | None:
     layer = plates.map(exhibit.relevance, f"map:{image}", like=plate) if maps else None
     shown = wording.name(exhibit.id, 40)
     said = wording.name(exhibit.prediction, 32)
-    chance = wording.percent(exhibit.probability)
+    chance = wording.rounded_percent(exhibit.probability)
     label = None if exhibit.label is None else wording.name(exhibit.label, 32)
     return Tile(
         picture=plate.id,
@@ -76,9 +76,9 @@ def tiles(
     rest = of - len(shown)
     note = ""
     if rest > 0 and shown:
-        note = f"{wording.count(len(shown))} of {wording.plural(of, 'image')} shown."
+        note = f"{wording.count(len(shown))} of {wording.many_unbroken(of, 'image')} shown."
     elif rest > 0 and images:
-        note = f"{wording.plural(of, 'image')}, none with a picture in this report."
+        note = f"{wording.many_unbroken(of, 'image')}, none with a picture in this report."
     return Tiles(tuple(shown), note)
 
 
@@ -94,11 +94,11 @@ def _map_words(exhibit: Exhibit) -> str:
     speaks = heatmap.for_share(exhibit.relevance)
     if border is None or speaks is None:
         return "Relevance map: empty"
-    band = wording.percent(heatmap.BORDER)
+    band = wording.rounded_percent(heatmap.BORDER)
     return (
         f"Relevance map for {wording.name(exhibit.prediction, 32)}: "
-        f"{wording.percent(speaks)} of the relevance speaks for it; "
-        f"{wording.percent(border)} lies within {band} of the picture's edges"
+        f"{wording.rounded_percent(speaks)} of the relevance speaks for it; "
+        f"{wording.rounded_percent(border)} lies within {band} of the picture's edges"
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from melaudit import wording
 from melaudit.findings import Check, CheckStatus, Findings, Trust
 from melaudit.reports.interface import Record
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.summary import withheld
 from melaudit.reports.page.sections.tiles import Tile, tiles
-from melaudit.wording import figures as wording
 from melaudit.wording import terms
 from melaudit.wording.detectors import detector_of, title_of
 
@@ -69,7 +69,7 @@ def trust(record: Record, plates: Plates) -> TrustSection:
     samples = tiles(plates, _shown_first(record), BROKEN_EXAMPLES, maps=True) if broken else None
     return TrustSection(
         kind=explanations.status.value,
-        word=wording.sentence(explanations.status.value),
+        word=wording.capitalised(explanations.status.value),
         meaning=terms.TRUST[explanations.status],
         engine=explanations.engine,
         layer=explanations.layer,
@@ -83,7 +83,7 @@ def trust(record: Record, plates: Plates) -> TrustSection:
             for o in operations[:MAX_OPERATIONS]
         ),
         operations_title="Which rule each operation of the model got "
-        f"({wording.plural(len(operations), 'operation')})",
+        f"({wording.many_unbroken(len(operations), 'operation')})",
         operations_note=f"{wording.count(left)} more in findings.json." if left > 0 else "",
     )
 

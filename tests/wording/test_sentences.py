@@ -1,0 +1,59 @@
+"""Tests of how sentences are put together, and of figures in plain text."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+import melaudit
+from melaudit import wording
+from melaudit.statistics.estimates import Estimate
+from melaudit.wording.sentences import interval, many, percent, points, ratio
+
+
+@pytest.mark.parametrize(
+    ("n", "thing", "things", "words"),
+    [
+        (1, "image", None, "1 image"),
+        (0, "image", None, "0 images"),
+        (1200, "image", None, "1,200 images"),
+        (1, "picture or map", "pictures and maps", "1 picture or map"),
+        (2, "picture or map", "pictures and maps", "2 pictures and maps"),
+    ],
+)
+def test_what_is_counted_agrees_with_its_number(
+    n: int, thing: str, things: str | None, words: str
+) -> None:
+    assert many(n, thing, things) == words
+    assert wording.many_unbroken(n, thing, things) == words.replace(" ", "\u00a0", 1)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.34, "34 %"), (0.008, "0.8 %"), (0.0004, "0.04 %"), (0.0, "0 %"), (1e-9, "0 %")],
+)
+def test_a_percentage_in_plain_text_is_finer_where_it_is_small(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_ratios_changes_and_intervals_in_plain_text() -> None:
+    assert (ratio(0.623), ratio(4.12), ratio(34.6), ratio(351.0)) == ("0.62", "4.1", "35", "350")
+    assert ratio(math.inf) == "any size"
+    assert (points(0.34), points(-0.031), points(0)) == ("34 of 100", "-3.1 of 100", "0 of 100")
+    assert interval(Estimate(2, 1, 4), ratio) == "95 % interval 1 to 4"
+    assert interval(Estimate(2, 1, math.inf), ratio) == "95 % interval from 1 upwards"
+
+
+def test_no_line_ends_between_a_figure_and_its_percent_sign() -> None:
+    assert wording.unbroken("62 % (41 % to 90.5 %).") == ("62\u00a0% (41\u00a0% to 90.5\u00a0%).")
+    assert wording.unbroken("a %s, 5 %d and %") == "a %s, 5 %d and %"
+
+
+def test_no_sentence_is_written_with_a_format_that_leaves_out_the_space() -> None:
+    formats = [
+        f"{path.name}: {found}"
+        for path in Path(melaudit.__file__).parent.rglob("*.py")
+        for found in re.findall(r"\{[^{}]*:[,.\d]*%\}", path.read_text("utf-8"))
+    ]
+    assert formats == []
