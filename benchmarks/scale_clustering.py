@@ -28,9 +28,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from melaudit.audit.groups.clustering import dense_groups
 from melaudit.audit.groups.embedding import CHUNK, Points, fit
-from melaudit.audit.groups.exclusive import counted, exclusive_parts, jaccard
+from melaudit.audit.groups.exclusive import counted, exclusive_parts
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.measure.visual_words import SIDES, WORDS, Vocabulary
+from melaudit.statistics.overlap import jaccard
 
 CELLS = 64
 STRATEGIES = 6

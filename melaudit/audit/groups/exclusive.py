@@ -25,6 +25,7 @@ from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.stability import DRAWS, NULLS, STEADY
 from melaudit.audit.measure.visual_words import Vocabulary, Words
+from melaudit.statistics.overlap import jaccard
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -192,12 +193,6 @@ def _angles(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     apart: NDArray[np.float64] = np.clip(1 - units @ units.T, 0, 2)
     np.fill_diagonal(apart, 0)
     return apart
-
-
-def jaccard(first: Bools, second: Bools) -> float:
-    """Return the Jaccard index of two masks (n,)."""
-    either = int((first | second).sum())
-    return int((first & second).sum()) / either if either else 0.0
 
 
 def _of_vocabulary(

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.groups.clustering import OUTLIER, Labels, dense_groups
+from melaudit.audit.groups.clustering import Labels, dense_groups
 from melaudit.audit.groups.embedding import Points, fit, shuffled
+from melaudit.statistics.overlap import pairwise_jaccard
 
 STEADY = 0.6
 """Mean Jaccard index from which a group may be trusted (Hennig 2007)."""
@@ -42,25 +43,11 @@ def steadiness(
     for draw in range(draws):
         some = np.sort(rng.choice(n, size, replace=False))
         again = dense_groups(points[some], max(2, smallest * size // n), seed)
-        likest[draw] = jaccard(labels[some], again, groups).max(1, initial=0)
+        likest[draw] = pairwise_jaccard(labels[some], again, groups).max(1, initial=0)
     seen = ~np.isnan(likest)
     sums = np.where(seen, likest, 0).sum(0)
     steady: NDArray[np.float64] = sums / np.maximum(seen.sum(0), 1)
     return steady
-
-
-def jaccard(first: Labels, second: Labels, groups: int) -> NDArray[np.float64]:
-    """Return the Jaccard index (groups, m) of every group of one labelling with every of another.
-
-    NaN where the first labelling has nothing of a group; OUTLIER belongs to no group.
-    """
-    others = int(second.max(initial=OUTLIER)) + 1
-    both = (first >= 0) & (second >= 0)
-    shared = np.zeros((groups, others))
-    np.add.at(shared, (first[both], second[both]), 1)
-    mine = np.bincount(first[first >= 0], minlength=groups).astype(float)[:, None]
-    theirs = np.bincount(second[second >= 0], minlength=others)[None]
-    return shared / np.where(mine > 0, mine + theirs - shared, np.nan)
 
 
 def by_chance(

@@ -19,6 +19,7 @@ from melaudit.audit.groups.strategies import Strategy, smallest_group, strategie
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.findings import Cluster, Exclusive, Skipped
 from melaudit.measurements import Measurements
+from melaudit.statistics.overlap import jaccard
 from melaudit.wording.sentences import percent
 
 MOST = {
@@ -121,8 +122,8 @@ def joined(strategic: Sequence[Strategy], parts: Sequence[Part], others: int) ->
     told: dict[int, Part] = {}
     alone: list[Part] = []
     for part in parts:
-        inside = np.flatnonzero(part.members)
-        alike = [_alike(inside, strategy.members) for strategy in strategic]
+        rows = np.arange(len(part.members))
+        alike = [jaccard(part.members, np.isin(rows, s.members)) for s in strategic]
         same = int(np.argmax(alike)) if alike else 0
         if alike and alike[same] >= SAME and same not in told:
             told[same] = part
@@ -265,12 +266,6 @@ def _exclusive(part: Part | None, others: int) -> Exclusive | None:
         vocabulary=part.vocabulary,
         words=part.words,
     )
-
-
-def _alike(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """Return the Jaccard index of two groups, given as rows."""
-    shared = len(np.intersect1d(first, second))
-    return shared / max(1, len(first) + len(second) - shared)
 
 
 def _pooled(measurements: Measurements, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -12,11 +12,11 @@ from melaudit.audit.groups.exclusive import (
     Part,
     counted,
     exclusive_parts,
-    jaccard,
     unions,
 )
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.statistics.overlap import jaccard
 
 SIDE, WORDS = 8, 12
 N = 160

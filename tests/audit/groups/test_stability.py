@@ -3,19 +3,9 @@
 import numpy as np
 import pytest
 
-from melaudit.audit.groups.clustering import OUTLIER, dense_groups
+from melaudit.audit.groups.clustering import dense_groups
 from melaudit.audit.groups.embedding import LEAST, fit, pooled, shuffled
-from melaudit.audit.groups.stability import by_chance, jaccard, steadiness
-
-
-def test_jaccard_is_that_of_sets() -> None:
-    first = np.array([0, 0, 0, 1, 1, OUTLIER])
-    second = np.array([0, 0, 1, 1, OUTLIER, 1])
-    for g in range(2):
-        for h in range(2):
-            a, b = set(np.flatnonzero(first == g)), set(np.flatnonzero(second == h))
-            assert jaccard(first, second, 2)[g, h] == len(a & b) / len(a | b)
-    assert np.isnan(jaccard(first, second, 3)[2]).all()
+from melaudit.audit.groups.stability import by_chance, steadiness
 
 
 def test_a_real_group_is_steadier_than_any_of_shuffled_features() -> None:

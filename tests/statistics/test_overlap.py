@@ -1,0 +1,36 @@
+"""The Jaccard index, against Python's own sets."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.statistics.overlap import jaccard, pairwise_jaccard
+
+
+def by_sets(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    a, b = (set(np.flatnonzero(mask).tolist()) for mask in (first, second))
+    return len(a & b) / len(a | b)
+
+
+def test_of_masks_it_is_that_of_sets() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        first, second = rng.random((2, 30)) < rng.random((2, 1))
+        first[0] = True
+        assert jaccard(first, second) == by_sets(first, second) == jaccard(second, first)
+        assert jaccard(first, first) == 1 and jaccard(first, ~first) == 0
+
+
+def test_two_empty_groups_have_nothing_in_common() -> None:
+    assert jaccard(np.zeros(3, bool), np.zeros(3, bool)) == 0
+
+
+def test_of_labellings_it_is_that_of_each_pair_of_groups() -> None:
+    first = np.array([0, 0, 0, 1, 1, -1])
+    second = np.array([0, 0, 1, 1, -1, 1])
+    for g in range(2):
+        for h in range(2):
+            expected = by_sets(first == g, second == h)
+            assert pairwise_jaccard(first, second, 2)[g, h] == expected
+            assert jaccard(first == g, second == h) == expected
+    assert np.isnan(pairwise_jaccard(first, second, 3)[2]).all()
+    assert pairwise_jaccard(first, np.full(6, -1), 2).shape == (2, 0)
