@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from melaudit.errors import RelevanceError
 from melaudit.logits import predictions
@@ -28,8 +27,6 @@ class GradCam:
     """(N, C, h, w) output of the layer."""
     importance: Tensor
     """(N, C) the gradient of the explained logit, its mean over space: Eq. 1 of the paper."""
-    size: tuple[int, int]
-    """(H, W) of the input."""
 
     def maps(self, attention: Tensor | None = None) -> Tensor:
         """Return the maps (N, h, w) >= 0: ReLU of the channels' weighted sum (Eq. 2 of the paper).
@@ -46,11 +43,6 @@ class GradCam:
                 )
             weights = weights * attention.to(weights)
         return (weights[..., None, None] * self.activations).sum(1).relu()
-
-    def upsampled(self, attention: Tensor | None = None) -> Tensor:
-        """Return the maps (N, H, W), at the input's size by bilinear interpolation."""
-        coarse = self.maps(attention)[:, None]
-        return functional.interpolate(coarse, self.size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def grad_cam(
@@ -96,7 +88,7 @@ def grad_cam(
         raise RelevanceError(
             f"layer {layer} has no influence on the logits; name a layer the decision goes through"
         )
-    return GradCam(features.detach(), gradient.mean((2, 3)), (x.shape[2], x.shape[3]))
+    return GradCam(features.detach(), gradient.mean((2, 3)))
 
 
 def join(parts: Sequence[GradCam]) -> GradCam:
@@ -104,7 +96,6 @@ def join(parts: Sequence[GradCam]) -> GradCam:
     return GradCam(
         torch.cat([part.activations for part in parts]),
         torch.cat([part.importance for part in parts]),
-        parts[0].size,
     )
 
 

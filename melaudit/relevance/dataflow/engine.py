@@ -119,10 +119,6 @@ class DataflowEngine:
 
         return sums_by_maps(maps, x, target, relevance, masks)
 
-    def mixtures(self, x: Tensor, target: Tensor, layer: str, weights: Tensor) -> Tensor:
-        """Return (N, m, H, W): the maps of m mixtures of channels, `weights` (m, channels)."""
-        return self.run(x, target, [layer]).through(layer, weights).maps
-
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, what holds for it, calls) of one forward pass, most calls first."""
         met = self.run(x, None, ()).flow.met

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 from torch import nn
 from zennit.core import Composite
 
@@ -18,8 +16,7 @@ ENGINES = ("auto", "dataflow", "zennit", "gradient_x_input", "occlusion")
 def choose_engine(engine: str, canonizer: str = "auto") -> str:
     """Return the engine meant: "auto" is dataflow, or zennit where a canonizer is named.
 
-    Only zennit has canonizers; and zennit stands in where dataflow is not installed.
-    Raises ConfigurationError for a name that is none.
+    Only zennit has canonizers. Raises ConfigurationError for a name that is none.
     """
     if engine not in ENGINES:
         raise ConfigurationError(
@@ -27,18 +24,14 @@ def choose_engine(engine: str, canonizer: str = "auto") -> str:
         )
     if engine != "auto":
         return engine
-    return "dataflow" if _has_dataflow() and canonizer == "auto" else "zennit"
+    return "dataflow" if canonizer == "auto" else "zennit"
 
 
 def other_engine(engine: str) -> str | None:
     """Return the engine that can check on this one by the same rules; None where there is none."""
     if engine == "dataflow":
         return "zennit"
-    return "dataflow" if engine == "zennit" and _has_dataflow() else None
-
-
-def _has_dataflow() -> bool:
-    return importlib.util.find_spec("melaudit.relevance.dataflow.engine") is not None
+    return "dataflow" if engine == "zennit" else None
 
 
 def build_engine(

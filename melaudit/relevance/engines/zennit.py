@@ -58,8 +58,6 @@ class ZennitEngine:
         own = " and ".join(map(canonizer_name, composite.canonizers))
         by = own or canonizer_name(self._canonizer)
         self.name = f"zennit {version('zennit')}, zennit-crp {version('zennit-crp')}, {by}"
-        self.exclude_parallel = True
-        """Start conditional backward passes at the layer, so that nothing goes round it."""
         self._undo: ExitStack | None = None
         self._watched: dict[str, RemovableHandle] = {}
         self._asked: frozenset[str] = frozenset()
@@ -168,7 +166,7 @@ class ZennitEngine:
             [{f"model.{layer}": [channel], OUTPUT: slice(None)} for channel in channels],
             init_rel=start,
             batch_size=CONDITIONS,
-            exclude_parallel=self.exclude_parallel,
+            exclude_parallel=True,  # start at the layer, so that nothing goes round it
             verbose=False,
         )
         return torch.cat([result.heatmap for result in results])

@@ -11,15 +11,6 @@ from torch import Tensor, nn
 from melaudit.errors import RelevanceError
 
 
-def randomise(model: nn.Module, depth: float, seed: int) -> int:
-    """Shuffle the weights of the model in place down to one depth; return how many tensors.
-
-    See `cascade`, which this is one step of.
-    """
-    (shuffled,) = cascade(model, (depth,), seed)
-    return shuffled
-
-
 def cascade(model: nn.Module, depths: Sequence[float], seed: int) -> Iterator[int]:
     """Shuffle the weights of the model in place, from the output down, to each depth in turn.
 

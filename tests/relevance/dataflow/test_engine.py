@@ -198,7 +198,7 @@ def test_mixtures_are_sums_of_conditional_maps(known: nn.Module, x: Tensor) -> N
         weights = torch.zeros(2, channels)
         weights[0, :3] = torch.tensor([1.0, -2.0, 0.5])
         weights[1, 3] = 1
-        mixed = engine.mixtures(x, TARGET, layer, weights)
+        mixed = engine.run(x, TARGET, [layer]).through(layer, weights).maps
         single = engine.conditional(x, TARGET, layer, [0, 1, 2, 3])
     expected = single[:, 0] - 2 * single[:, 1] + 0.5 * single[:, 2]
     assert torch.allclose(mixed[:, 0], expected, atol=1e-5 * float(expected.abs().max()))
@@ -367,7 +367,7 @@ def test_mistakes_are_named() -> None:
         with pytest.raises(RelevanceError, match="4 channels; asked for 9"):
             engine.conditional(x, torch.tensor([0]), "2", [9])
         with pytest.raises(RelevanceError, match=r"weights are of shape \(1, 3\)"):
-            engine.mixtures(x, torch.tensor([0]), "2", torch.ones(1, 3))
+            engine.run(x, torch.tensor([0]), ["2"]).through("2", torch.ones(1, 3))
 
     class Detached(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from zennit.composites import EpsilonPlus
 
 from melaudit.errors import RelevanceError
 from melaudit.relevance import Explainer
-from melaudit.relevance.model.randomisation import cascade, randomise
+from melaudit.relevance.model.randomisation import cascade
 
 
 def small_net() -> nn.Sequential:
@@ -35,6 +35,12 @@ def images(n: int = 3) -> Tensor:
 def changed(a: nn.Module, b: nn.Module) -> list[str]:
     theirs = dict(b.named_parameters())
     return [name for name, p in a.named_parameters() if not torch.equal(p, theirs[name])]
+
+
+def randomise(model: nn.Module, depth: float, seed: int) -> int:
+    """Shuffle the weights down to one depth; return how many tensors."""
+    (shuffled,) = cascade(model, (depth,), seed)
+    return shuffled
 
 
 @pytest.mark.parametrize(

@@ -103,16 +103,6 @@ def gated_linear_unit(flow: Flow, call: Call, input: Tensor, dim: int = -1) -> A
         return signal * gate.sigmoid()
 
 
-def power(flow: Flow, call: Call, input: Any, exponent: Any) -> Any:
-    """torch.pow with a constant exponent; a negative one makes a factor that normalises."""
-    if not isinstance(input, Tensor) or not flow.is_signal(input) or len(call.signals) > 1:
-        return flow.metered(call)
-    gate = flow.mark(input).gate
-    if isinstance(exponent, int | float) and exponent < 0:
-        gate = max(gate, Gate.WEAK)
-    return flow.elementwise(call, input, gate=gate)
-
-
 def _inverse(flow: Flow, call: Call, input: Any, other: Tensor) -> Any:
     """A constant over a signal: it normalises what it multiplies."""
     if isinstance(input, Tensor) and input.shape != other.shape:
@@ -146,5 +136,4 @@ OPERATIONS: dict[str, Operation] = {
     "tensordot": pairwise,
     "bilinear": pairwise,
     "glu": gated_linear_unit,
-    "pow": power,
 }
