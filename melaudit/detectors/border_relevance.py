@@ -274,7 +274,7 @@ def _share_out(group: Standout, classes: tuple[str, ...], reached: bool) -> Evid
     shown = f" ({percent(group.share)} on average)" if k else ""
     return evidence_of(
         Rung.ATTENTION,
-        f"{name}: share of images that stand out",
+        f"{name}: share of {'ringed ' if group.by_rings else ''}images that stand out",
         part,
         group.of,
         "as many images stand out upwards as downwards",
