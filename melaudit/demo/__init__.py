@@ -1,4 +1,8 @@
-"""A dermoscopy-like data set with a planted shortcut, and a small model that learns it."""
+"""A dermoscopy-like data set with a planted shortcut, and a small model that learns it.
+
+It draws its artifacts itself and shares no code with melaudit.artifacts, so that finders and edits
+are not tried on their own drawings.
+"""
 
 from melaudit.demo.dataset import DemoData, Planting, draw, generate, write
 from melaudit.demo.lesion import lesion

@@ -1,7 +1,7 @@
-"""The demo's data: an ImageFolder of drawn lesions, with artifacts planted in chosen shares.
+"""The data of the demo: an ImageFolder of drawn lesions, with artifacts planted in chosen shares.
 
-Every picture is drawn from (seed, half, class, number) alone, so neither order nor number of the
-others changes it. Beside the folders, `planted.csv` tells what was put into which picture.
+Every picture is drawn from (seed, half, class, number) only, so the order and number of the others
+do not change it. Beside the folders, `planted.csv` lists which picture shows what.
 """
 
 from __future__ import annotations
@@ -23,47 +23,47 @@ CLASSES = ("benign", "malignant")
 SIZE = 160
 """Side of a picture in pixels."""
 ATYPIA = {"benign": (-1.2, 1.0), "malignant": (1.2, 1.0)}
-"""Mean and spread of the lesions' atypia; the overlap keeps the lesions from telling all."""
-QUALITY = 90
-"""Of the JPEG files."""
+"""Mean and standard deviation of the atypia; the classes overlap, so that lesions do not decide
+everything."""
+JPEG_QUALITY = 90
 TRUTH_NAME = "planted.csv"
 
 
 @dataclass(frozen=True)
 class Planting:
-    """An artifact and how much of each class shows it."""
+    """An artifact and the share of each class that shows it."""
 
     plant: Plant
     benign: float
     malignant: float
-    """Shares, 0 to 1; kept exactly but for rounding."""
+    """Shares from 0 to 1; they are exact except for rounding."""
 
     @property
     def name(self) -> str:
-        """The column of `planted.csv`: the plant function's own name."""
+        """The column of `planted.csv`: the name of the plant function."""
         return self.plant.__name__
 
 
 HARMLESS = (Planting(hairs, 0.3, 0.3), Planting(bubbles, 0.15, 0.15), Planting(ruler, 0.15, 0.15))
-"""What dermoscopy pictures show anyway, on both classes alike."""
+"""Artifacts that all dermoscopy shows, equally often in both classes."""
 
 
 @dataclass(frozen=True)
 class DemoData:
-    """Where the two halves are; each holds a folder per class."""
+    """The folders of the two halves; each holds one folder per class."""
 
     train: Path
     test: Path
 
     @property
     def truth(self) -> Path:
-        """The table of what was planted where: file, class and one column per artifact."""
+        """The table of what was planted: file, class and one column per artifact."""
         return self.train.parent / TRUTH_NAME
 
 
 @dataclass(frozen=True)
 class _Order:
-    """One picture to draw."""
+    """One picture that is to be drawn."""
 
     path: Path
     key: tuple[int, ...]
@@ -81,11 +81,11 @@ def generate(
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DemoData:
-    """Write a training and a test half with black rings in the given shares of the classes.
+    """Write a training and a test half, with black rings in these shares of the classes.
 
-    `n_train` and `n_test` count both classes together, half each; `progress(done, total)` is told
-    after every picture. Both halves are drawn alike. Raises ValueError for a share outside 0 to 1
-    or fewer than one picture per class.
+    `n_train` and `n_test` count both classes together, half each. Both halves are drawn in the same
+    way. `progress(done, total)` is called after every picture. Raises ValueError for a share
+    outside 0 to 1, or fewer than one picture per class.
     """
     rings = Planting(ring, benign=ring_benign, malignant=ring_malignant)
     halves = {"train": n_train, "test": n_test}
@@ -100,9 +100,9 @@ def write(
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DemoData:
-    """Write halves of the given sizes ("train", "test") with any artifacts planted, in that order.
+    """Write halves of these sizes ("train", "test") with artifacts planted, in this order.
 
-    Raises ValueError for a share outside 0 to 1 or fewer than one picture per class.
+    Raises ValueError for a share outside 0 to 1, or fewer than one picture per class.
     """
     orders = [
         order
@@ -111,7 +111,7 @@ def write(
     ]
     for folder in {order.path.parent for order in orders}:
         folder.mkdir(parents=True, exist_ok=True)
-    # Most of the time goes into transforms and JPEG coding, which let other threads run.
+    # Most time is spent in transforms and JPEG coding, which release the interpreter lock.
     with ThreadPoolExecutor(2) as pool:
         for done, _ in enumerate(pool.map(_draw_file, orders), start=1):
             progress(done, len(orders))
@@ -128,7 +128,7 @@ def write(
 def _orders(
     folder: Path, half: int, n: int, plantings: Sequence[Planting], seed: int
 ) -> list[_Order]:
-    """Plan n pictures per class, sharing out every artifact at random and in exact number."""
+    """Plan n pictures per class; each artifact goes to an exact number of them, at random."""
     if n < 1:
         raise ValueError(f"{folder.name} needs at least 2 images, one per class")
     orders = []
@@ -153,7 +153,7 @@ def _orders(
 
 
 def draw(key: tuple[int, ...], label: str, plants: Sequence[Plant] = (), size: int = SIZE) -> RGB:
-    """Draw one picture of a class; the lesion depends on `key` alone, not on what is planted."""
+    """Draw one picture of a class (size, size, 3); the lesion depends on `key` only."""
     rng = np.random.default_rng(key)
     atypia = rng.normal(*ATYPIA[label])
     image = photographed(lit(lesion(skin(rng, size), rng, atypia), rng), rng)
@@ -164,4 +164,4 @@ def draw(key: tuple[int, ...], label: str, plants: Sequence[Plant] = (), size: i
 
 def _draw_file(order: _Order) -> None:
     image = Image.fromarray(draw(order.key, order.label, order.plants))
-    image.save(order.path, quality=QUALITY)
+    image.save(order.path, quality=JPEG_QUALITY)

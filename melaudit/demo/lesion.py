@@ -1,9 +1,10 @@
-"""Pigmented lesions on a scale from a plain mole to a textbook melanoma.
+"""Draw pigmented lesions, from a plain mole to a textbook melanoma.
 
-One number, the atypia, drives the signs a dermatologist looks for (the ABCD rule: Nachbar et al.,
-"The ABCD rule of dermatoscopy", J Am Acad Dermatol 1994): asymmetry, an irregular and abrupt
-border, more colours, and structures out of order: a broken network, streaks, a blue-white veil,
-white regression. Each sign follows the atypia with a scatter of its own, so no sign decides alone.
+One number, the atypia, controls the signs that a dermatologist looks for (the ABCD rule: Nachbar et
+al., "The ABCD rule of dermatoscopy", J Am Acad Dermatol 1994): asymmetry, an irregular and abrupt
+border, more colours, and irregular structures: a broken network, streaks, a blue-white veil, white
+regression. Each sign follows the atypia with its own random variation, so that no sign decides
+alone. Chosen: the constants are round figures, not measured.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SCAR = np.array([0.86, 0.77, 0.75], np.float32)
 
 @dataclass(frozen=True)
 class Signs:
-    """How strongly each sign of atypia shows, 0 to 1."""
+    """Strength of each sign of atypia, 0 to 1."""
 
     asymmetry: float
     border: float
@@ -35,7 +36,7 @@ class Signs:
 
 
 def signs(rng: np.random.Generator, atypia: float) -> Signs:
-    """Draw the strength of every sign around the logistic of the atypia."""
+    """Draw the strength of each sign around the logistic function of the atypia."""
     strength = 1 / (1 + np.exp(-1.5 * (atypia + rng.normal(0, 0.8, 7))))
     return Signs(*(float(s) for s in strength))
 
@@ -43,14 +44,14 @@ def signs(rng: np.random.Generator, atypia: float) -> Signs:
 def lesion(picture: Picture, rng: np.random.Generator, atypia: float) -> Picture:
     """Return the picture (n, n, 3) with a lesion near its middle.
 
-    `atypia` is about -1 for a typical mole and +1 for a typical melanoma, without limits.
+    `atypia` is about -1 for a typical mole and +1 for a typical melanoma; it has no limits.
     """
     size = picture.shape[0]
     sign = signs(rng, atypia)
     y, x = _place(rng, size)
     radius = 0.12 + 0.17 * (0.55 * sign.size + 0.45 * rng.random())
     depth = _depth(rng, x, y, radius, sign)
-    # An edge fades out over a part of the radius; atypical ones end abruptly here and there.
+    # A border fades over a share of the radius; atypical ones end abruptly in places.
     abrupt = 4 + 8 * rng.random() + sign.border * 14 * _sigmoid(2 * noise(rng, size, 0.5, 0.6))
     body = _sigmoid(abrupt * depth)
     hue = MELANIN * np.array([rng.uniform(0.5, 1.1), rng.uniform(0.78, 1.0), 1], np.float32)
@@ -65,7 +66,7 @@ def _sigmoid(field: Field) -> Field:
 
 
 def _place(rng: np.random.Generator, size: int) -> tuple[Field, Field]:
-    """Return pixel coordinates y, x of a lesion off the middle, turned and stretched."""
+    """Return the pixel coordinates y, x of a lesion that is shifted, rotated and stretched."""
     y, x = grid(size)
     y, x = y - rng.normal(0, 0.05), x - rng.normal(0, 0.05)
     turn, stretch = rng.uniform(0, math.pi), math.exp(rng.normal(0.12, 0.09))
@@ -75,10 +76,10 @@ def _place(rng: np.random.Generator, size: int) -> tuple[Field, Field]:
 
 
 def _depth(rng: np.random.Generator, x: Field, y: Field, radius: float, sign: Signs) -> Field:
-    """Return how far inside the outline a pixel lies: 0 on it, 1 in the middle, negative outside.
+    """Return how far inside the outline each pixel lies: 0 on it, 1 in the middle, < 0 outside.
 
-    An outline is a few overlapping round lobes: one for a mole, the more and the farther apart the
-    less symmetric the lesion is.
+    The outline is made of overlapping round lobes: one for a mole, and more lobes that lie further
+    apart the less symmetric the lesion is.
     """
     size = x.shape[0]
     depth = 1 - np.hypot(x, y) / radius
@@ -97,7 +98,7 @@ def _depth(rng: np.random.Generator, x: Field, y: Field, radius: float, sign: Si
 
 
 def _streaks(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """Return spikes of the outline over a sector: radial streaks, pseudopods."""
+    """Return spikes of the outline within a sector: radial streaks, pseudopods."""
     angle = np.arctan2(y, x)
     sector = np.exp(3 * (np.cos(angle - rng.uniform(0, 2 * math.pi)) - 1))
     wobble = 0.8 * np.sin(3 * angle + rng.uniform(0, 6))
@@ -106,11 +107,11 @@ def _streaks(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def _pigment(rng: np.random.Generator, size: int, depth: Field, sign: Signs) -> Field:
-    """Return the density of brown pigment inside a lesion: ground, clouds, network, globules."""
+    """Return the density of brown pigment in a lesion: base, clouds, network, globules."""
     ground = rng.gamma(6, 0.17) + 0.4 * sign.colours
     clouds = (0.10 + 0.24 * sign.colours) * noise(rng, size, 0.22, 0.9)
     centre = rng.normal(0.35, 0.35) * (1 - sign.asymmetry) * np.clip(depth, 0, 1)
-    # A typical network has one mesh; an atypical one several, thick in places and gone in others.
+    # A typical network has one mesh size; an atypical one has several, with thick and empty areas.
     mesh = noise(rng, size, rng.uniform(0.036, 0.052), 0.12 + 0.5 * sign.network)
     lines = np.maximum(1.0 - np.abs(mesh) * 1.6, -0.4)
     patches = np.clip(1 + (0.3 + sign.network) * noise(rng, size, 0.25, 0.6), 0, 2)
@@ -130,11 +131,11 @@ def _colours(
     body: Field,
     sign: Signs,
 ) -> Picture:
-    """Add the further colours: dark blotches, red areas, regression and the veil."""
+    """Add the other colours: dark blotches, red areas, regression and the veil."""
     size = picture.shape[0]
 
     def region(width: float) -> Field:
-        """Return a ragged, uneven area somewhere off the lesion's middle, 0 to 1."""
+        """Return a ragged, uneven area away from the middle of the lesion, 0 to 1."""
         turn, off = rng.uniform(0, 2 * math.pi), radius * rng.uniform(0.15, 0.7)
         away = np.hypot(x - off * math.cos(turn), y - off * math.sin(turn)) / (radius * width)
         ragged = 1 - away + 0.35 * noise(rng, size, 0.12, 1.0)

@@ -1,7 +1,8 @@
-"""Things in a picture that are not the lesion: each a function `plant(image, rng) -> image`.
+"""Plants: functions `plant(image, rng) -> image` that add one artifact to a picture.
 
-They take and give 8-bit RGB of any size, so that they can be planted on real pictures too. All are
-drawn anew from `rng` at every call: place, size, colour.
+They work on 8-bit RGB (h, w, 3) of any size, so that they can be used on real pictures too. Place,
+size and colour are drawn from `rng` at every call. Chosen: the constants are round figures, not
+measured.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from PIL import Image, ImageDraw, ImageFont
 RGB = NDArray[np.uint8]
 """(h, w, 3) picture."""
 Plant = Callable[[RGB, np.random.Generator], RGB]
-"""Puts one artifact into a picture and leaves the picture it was given alone."""
+"""Return a picture with one artifact added; the original is not changed."""
 
-FINE = 4
-"""Thin things are drawn this many times larger and shrunk, which smooths their edges."""
+SUPERSAMPLING = 4
+"""Thin things are drawn this many times larger and then reduced, which smooths their edges."""
 
 
 def ring(image: RGB, rng: np.random.Generator) -> RGB:
-    """Black out what lies beyond the field stop of the dermatoscope: a round, soft-edged window.
+    """Black out everything outside the round, soft-edged field of view of a dermatoscope.
 
-    Radius 0.40 to 0.56 of the shorter side, a little off the centre; the black is not quite black.
+    Its radius is 0.40 to 0.56 of the shorter side, a little off the centre; the black is not quite
+    black.
     """
     height, width = image.shape[:2]
     side = min(height, width)
@@ -38,9 +40,9 @@ def ring(image: RGB, rng: np.random.Generator) -> RGB:
 
 
 def hairs(image: RGB, rng: np.random.Generator) -> RGB:
-    """Lay hairs over the picture: curved, tapering, mostly along one direction."""
+    """Lay hairs over the picture: curved, tapered, mostly along one direction."""
     height, width = image.shape[:2]
-    mask = Image.new("L", (width * FINE, height * FINE))
+    mask = Image.new("L", (width * SUPERSAMPLING, height * SUPERSAMPLING))
     pen = ImageDraw.Draw(mask)
     side = min(mask.size)
     grain = rng.uniform(0, 2 * np.pi)
@@ -66,7 +68,7 @@ def hairs(image: RGB, rng: np.random.Generator) -> RGB:
 
 
 def bubbles(image: RGB, rng: np.random.Generator) -> RGB:
-    """Trap air in the gel: bright rims with a darker inside and a glint."""
+    """Add air bubbles in the gel: bright rims with a darker inside and a glint."""
     height, width = image.shape[:2]
     side = min(height, width)
     y, x = np.mgrid[:height, :width] / side
@@ -89,9 +91,9 @@ def bubbles(image: RGB, rng: np.random.Generator) -> RGB:
 
 
 def ruler(image: RGB, rng: np.random.Generator, weight: float = 0.004) -> RGB:
-    """Etch a millimetre scale along one side; `weight` is that of its ticks, in sides."""
+    """Draw a millimetre scale along one side; `weight` is the width of its ticks, in sides."""
     height, width = image.shape[:2]
-    mask = Image.new("L", (width * FINE, height * FINE))
+    mask = Image.new("L", (width * SUPERSAMPLING, height * SUPERSAMPLING))
     pen = ImageDraw.Draw(mask)
     side = min(mask.size)
     pitch, inset = rng.uniform(0.035, 0.07) * side, rng.uniform(0.02, 0.08) * side
@@ -111,7 +113,7 @@ def ruler(image: RGB, rng: np.random.Generator, weight: float = 0.004) -> RGB:
 def ink(image: RGB, rng: np.random.Generator) -> RGB:
     """Mark the skin beside the lesion with a violet pen: a few strokes or dots, some of them faint.
 
-    The pen stains: what lies under it darkens in the complement of its colour.
+    The ink is transparent: it absorbs the complement of its colour from the skin under it.
     """
     height, width = image.shape[:2]
     mask = Image.new("L", (width * 2, height * 2))
@@ -135,7 +137,7 @@ def ink(image: RGB, rng: np.random.Generator) -> RGB:
 
 
 def sticker(image: RGB, rng: np.random.Generator) -> RGB:
-    """Stick a round coloured patch beside the lesion, partly outside the picture."""
+    """Put a round coloured sticker beside the lesion, partly outside the picture."""
     height, width = image.shape[:2]
     side = min(height, width)
     turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.44, 0.6)
@@ -152,7 +154,7 @@ def sticker(image: RGB, rng: np.random.Generator) -> RGB:
 def lettering(
     image: RGB, rng: np.random.Generator, heights: tuple[float, float] = (0.07, 0.1)
 ) -> RGB:
-    """Burn a line of digits into a corner, as cameras and viewers do; `heights` are in sides."""
+    """Write a line of digits in a corner, as cameras and viewers do; `heights` are in sides."""
     height, width = image.shape[:2]
     digits = "".join(str(rng.integers(10)) for _ in range(8))
     text = f"{digits[:2]}.{digits[2:4]}.{digits[4:]}"
@@ -171,13 +173,13 @@ def lettering(
 
 
 def tint(image: RGB, rng: np.random.Generator) -> RGB:
-    """Light the picture with a bluish lamp, as another instrument would."""
+    """Show the picture under a bluish lamp, as of another instrument."""
     gains = np.array([rng.uniform(0.78, 0.86), rng.uniform(0.94, 1.0), rng.uniform(1.1, 1.2)])
     return _rounded(image * gains)
 
 
 def _inked(image: RGB, mask: Image.Image, colour: NDArray[np.int64]) -> RGB:
-    """Cover the picture with a colour where the fine mask says so."""
+    """Blend a colour (3,) into the picture where the larger mask is set."""
     height, width = image.shape[:2]
     cover = np.asarray(mask.resize((width, height), Image.Resampling.BOX), np.float64)[..., None]
     return _rounded(image + cover / 255 * (colour - image.astype(np.float64)))

@@ -1,9 +1,9 @@
-"""The whole demo in one folder: data with a planted ring, a model trained on it, settings.
+"""Build the whole demo in one folder: data with a planted ring, a trained model, settings.
 
 train/ test/ planted.csv   the data
 ckpt.pt                    the model
-melaudit.toml              what `melaudit run --model ckpt.pt` needs to know
-demo.json                  how it was made; says "complete" once everything else is there
+melaudit.toml              the settings of `melaudit run --model ckpt.pt`
+demo.json                  how it was made; "complete" once everything else is there
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHECKPOINT_NAME = "ckpt.pt"
 
 @dataclass(frozen=True)
 class Recipe:
-    """The sizes and shares of a demo."""
+    """The sizes of a demo, and the shares of its classes that show a ring."""
 
     n_train: int
     n_test: int
@@ -45,7 +45,7 @@ QUICK = Recipe(480, 240, ring_malignant=0.6, ring_benign=0.04, image_size=64, ep
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Everything a demo consists of."""
+    """The files of a demo, and how its training went."""
 
     checkpoint: Path
     settings: Path
@@ -57,10 +57,10 @@ class DemoResult:
 def build_demo(
     out: Path, *, quick: bool, seed: int, progress: Callable[[str], None] = lambda text: None
 ) -> DemoResult:
-    """Make the demo in the folder `out`, or reuse the one that is there if it was made alike.
+    """Make the demo in the folder `out`, or reuse a demo there that was made in the same way.
 
-    `progress` is given one line of text at a time. An older or unfinished demo is replaced. Raises
-    StoreError when `out` holds anything else, or cannot be written.
+    `progress` is called with one line of text at a time. An older or unfinished demo is replaced.
+    Raises StoreError if `out` holds anything else, or cannot be written.
     """
     return build(out, QUICK if quick else FULL, seed=seed, progress=progress)
 
@@ -140,9 +140,9 @@ def _result(out: Path, training: TrainingReport) -> DemoResult:
 
 
 def _marker(out: Path) -> dict[str, Any] | None:
-    """Read how the demo in `out` was made; None where there is nothing.
+    """Read how the demo in `out` was made; None if the folder is empty or does not exist.
 
-    Raises StoreError when the folder holds something that is no demo.
+    Raises StoreError if the folder holds something else.
     """
     try:
         marker = json.loads((out / MARKER_NAME).read_text(encoding="utf-8"))
@@ -160,7 +160,7 @@ def _marker(out: Path) -> dict[str, Any] | None:
 
 
 def _is_whole(out: Path, marker: dict[str, Any], made: dict[str, Any]) -> bool:
-    """Tell whether a demo was made with these parameters and still has all its files."""
+    """Tell whether a demo was made with these parameters and still has all of its files."""
     if not marker.get("complete") or any(marker.get(key) != made[key] for key in made):
         return False
     if set(marker.get("training", ())) != {f.name for f in dataclasses.fields(TrainingReport)}:
@@ -173,7 +173,7 @@ def _is_whole(out: Path, marker: dict[str, Any], made: dict[str, Any]) -> bool:
 
 
 def _clear(out: Path) -> None:
-    """Remove what an earlier demo left, and nothing else."""
+    """Remove the files of an earlier demo, and nothing else."""
     out.mkdir(parents=True, exist_ok=True)
     for half in ("train", "test"):
         shutil.rmtree(out / half, ignore_errors=True)

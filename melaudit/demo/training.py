@@ -1,4 +1,4 @@
-"""Train the demo's model: a plain torchvision ResNet-18, on the CPU, in about a minute."""
+"""Train the model of the demo: a plain torchvision ResNet-18, on the CPU, in about a minute."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from melaudit.demo.dataset import CLASSES, DemoData
 from melaudit.images.preprocessing import resolve
 from melaudit.publish import publish
 
-BATCH = 32
-RATE = 2e-3
-DECAY = 0.05
+BATCH_SIZE = 32
+LEARNING_RATE = 2e-3
+WEIGHT_DECAY = 0.05
 
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """How the training went."""
+    """The results of a training."""
 
     accuracy_train: float
     accuracy_test: float
-    """Shares of right answers, 0 to 1, of the finished model without augmentation."""
+    """Accuracies, 0 to 1, of the finished model without augmentation."""
     seconds: float
     epochs: int
 
@@ -49,10 +49,10 @@ def train(
 ) -> TrainingReport:
     """Train on the training half and save the weights as a plain state_dict.
 
-    `build` makes the model, a ResNet-18 if it is not given. `progress(epoch, loss)` is told after
-    every epoch, counted from 1. Random state and thread count of torch are left as they were. The
-    same seed gives the same weights on the same machine with the same number of threads. Raises
-    StoreError when `out_ckpt` cannot be written.
+    `build` makes the model, by default a ResNet-18. `progress(epoch, loss)` is called after every
+    epoch, counted from 1. The random state and thread count of torch are restored. The same seed
+    gives the same weights on the same machine with the same number of threads. Raises StoreError if
+    `out_ckpt` cannot be written.
     """
     started = time.perf_counter()
     x, y = load_half(data.train, image_size)
@@ -70,9 +70,9 @@ def train(
 
 
 def load_half(folder: Path, image_size: int) -> tuple[Tensor, Tensor]:
-    """Return a half's pictures (n, 3, image_size, image_size) and labels (n,).
+    """Return the pictures (n, 3, image_size, image_size) and labels (n,) of a half.
 
-    The pictures are prepared just as an audit prepares them when it knows their size alone.
+    The pictures are preprocessed as in an audit that knows only their size.
     """
     preprocessing = resolve(None, image_size=image_size)
     inputs, labels = [], []
@@ -93,10 +93,10 @@ def _fit(
     seed: int,
     progress: Callable[[int, float], None],
 ) -> None:
-    """Train in place: AdamW, one cycle of its rate, flips and quarter turns."""
+    """Train in place: AdamW, one cycle of the learning rate, flips and quarter turns."""
     device = next(model.parameters()).device
-    batches = max(1, len(x) // BATCH)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    batches = max(1, len(x) // BATCH_SIZE)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     steps = epochs * batches
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cycle(step / steps))
     draws = torch.Generator().manual_seed(seed)
@@ -115,9 +115,9 @@ def _fit(
 
 
 def _cycle(done: float) -> float:
-    """Return the share of the full learning rate when a share of the training is done.
+    """Return the share of the full learning rate after a share of the training.
 
-    It rises over the first quarter and falls along a half cosine (Smith and Topin,
+    It rises over the first quarter and falls along half a cosine (Smith and Topin,
     "Super-Convergence", 2018).
     """
     if done < 0.25:
@@ -126,7 +126,7 @@ def _cycle(done: float) -> float:
 
 
 def _turned(x: Tensor, draws: torch.Generator) -> Tensor:
-    """Return the batch with each picture in one of its eight flips and quarter turns."""
+    """Return the batch with each picture flipped and turned in one of eight ways."""
     ways = torch.randint(8, (len(x),), generator=draws).tolist()
     out = [torch.rot90(row, way % 4, (1, 2)) for row, way in zip(x, ways, strict=True)]
     return torch.stack(
@@ -135,19 +135,21 @@ def _turned(x: Tensor, draws: torch.Generator) -> Tensor:
 
 
 def _accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Return the share of right answers, in evaluation mode."""
+    """Return the accuracy, 0 to 1, in evaluation mode."""
     device = next(model.parameters()).device
     model.eval()
     with torch.inference_mode():
-        answers = torch.cat([model(part.to(device)).argmax(1).cpu() for part in torch.split(x, 64)])
+        answers = torch.cat(
+            [model(chunk.to(device)).argmax(1).cpu() for chunk in torch.split(x, 64)]
+        )
     return float((answers == y).double().mean())
 
 
 @contextmanager
-def _at_most_threads(most: int) -> Iterator[None]:
-    """Let torch use a few threads only: more gain little here and starve what else runs."""
+def _at_most_threads(count: int) -> Iterator[None]:
+    """Limit the threads of torch: more gain little here and take time from other programs."""
     before = torch.get_num_threads()
-    torch.set_num_threads(min(most, before))
+    torch.set_num_threads(min(count, before))
     try:
         yield
     finally:

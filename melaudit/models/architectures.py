@@ -1,4 +1,4 @@
-"""Architectures: from a checkpoint to a model that runs, with nothing but the file to go by."""
+"""Load a checkpoint into a model that runs, with no information but the file."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from melaudit.errors import CheckpointError, PreprocessingError
 from melaudit.images.presets import Preset, preset_from_config
 from melaudit.models.checkpoint import Weights, read_weights
-from melaudit.models.factories import build_from_factory, outputs_at, probe
+from melaudit.models.factories import build_from_factory, outputs_at, run_on_noise
 from melaudit.models.fitting import Fit, compare, install, load_into
+from melaudit.models.messages import first_line
 from melaudit.models.recognition import Match, recognise, shapes_of, without
-from melaudit.models.wrappers import spellings
+from melaudit.models.state_dicts import prefixes
 from melaudit.wording.names import visible
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model ready to be audited, and what is known about it."""
+    """A model that is ready to be audited, and what is known about it."""
 
     model: nn.Module
     """float32, on the CPU, in eval mode."""
@@ -33,34 +34,34 @@ class LoadedModel:
     architecture: str
     """"torchvision resnet50", "timm vit_tiny_patch16_224", "factory module:function"."""
     outputs: int
-    """Logits of the head; one logit speaks for class 1 of two."""
+    """Number of logits; a single logit is for class 1 of two."""
     input_size: int | None
-    """Side of the images in pixels, when the architecture is bound to one."""
+    """The only side of images that the architecture accepts, in pixels; None if any will do."""
     preset: Preset | None
-    """The preprocessing that came with the weights, if any did."""
+    """The preprocessing that came with the weights, if there was one."""
     class_names: tuple[str, ...] | None
-    """In the order of the outputs, if they came with the weights."""
+    """In the order of the outputs; None if they did not come with the weights."""
     sha256: str
-    """Of the file, as loaded."""
+    """Of the file as it was loaded."""
     notes: tuple[str, ...] = ()
-    """What was assumed or noticed, each a sentence for the reader."""
+    """What was assumed or noticed, one sentence each for the reader."""
 
     @property
     def num_classes(self) -> int:
-        """How many classes the outputs tell apart."""
+        """Number of classes that the outputs distinguish."""
         return max(self.outputs, 2)
 
 
 def load_model(path: Path, *, arch: str | None = None, factory: str | None = None) -> LoadedModel:
-    """Load a checkpoint into the architecture it belongs to; every weight must find its place.
+    """Load a checkpoint into the architecture that it belongs to; every weight must fit.
 
-    `arch` names a classifier of torchvision ("resnet50") or timm ("timm:vit_tiny_patch16_224"),
-    `factory` a function of the user's own ("module:function", "path/to/file.py:function") that
-    builds the model. Without either the architecture is that of the folder's config, or the one
-    whose names and shapes are the weights'. Nothing is downloaded, and no code runs that the
-    checkpoint brings along.
+    `arch` names a classifier of torchvision ("resnet50") or timm ("timm:vit_tiny_patch16_224").
+    `factory` names a user's function ("module:function", "path/to/file.py:function") that builds
+    the model. Without either, the architecture is that of the folder's config, or the one whose
+    names and shapes equal those of the weights. Nothing is downloaded, and no code in the
+    checkpoint is run.
 
-    Raises CheckpointError when the file cannot be read safely, or fits no architecture.
+    Raises CheckpointError if the file cannot be read safely, or fits no architecture.
     """
     if arch and factory:
         raise CheckpointError(
@@ -73,24 +74,24 @@ def load_model(path: Path, *, arch: str | None = None, factory: str | None = Non
 
 
 def from_module(module: nn.Module) -> LoadedModel:
-    """Describe a model at hand; what is audited is a copy, and the module stays as it is.
+    """Describe a module in memory; a copy of it is audited, and the module stays unchanged.
 
-    Raises CheckpointError if it cannot be copied, or if it returns no logits.
+    Raises CheckpointError if it cannot be copied, or returns no logits.
     """
     try:
         model = copy.deepcopy(module).to("cpu", torch.float32).eval()
-    except Exception as error:  # a model of the user's own can fail to be copied in any way
+    except Exception as error:  # copying a user's module can fail in any way
         raise CheckpointError(
-            f"the module cannot be copied ({type(error).__name__}: {_first_line(error)}); expected "
+            f"the module cannot be copied ({type(error).__name__}: {first_line(error)}); expected "
             "a torch.nn.Module whose tensors are parameters or buffers: save its state_dict and "
             "give --factory"
         ) from error
-    outputs, side, notes = probe(model)
-    kind = type(module)
+    outputs, side, notes = run_on_noise(model)
+    cls = type(module)
     return LoadedModel(
         model=model,
-        name=visible(kind.__name__),
-        architecture=f"module {visible(kind.__module__)}.{visible(kind.__qualname__)}",
+        name=visible(cls.__name__),
+        architecture=f"module {visible(cls.__module__)}.{visible(cls.__qualname__)}",
         outputs=outputs,
         input_size=side,
         preset=None,
@@ -116,28 +117,8 @@ def _build(path: Path, weights: Weights, match: Match, notes: tuple[str, ...]) -
     side = builder.bound_size()
     if found.replaced:
         notes += (_try_head(model, path, match, side),)
-    names, more = _class_names(weights.config, max(found.head.outputs, 2))
-    preset, doubts = _preset(weights, path)
-    return LoadedModel(
-        model=model,
-        name=visible(path.name),
-        architecture=str(builder),
-        outputs=found.head.outputs,
-        input_size=side,
-        preset=preset,
-        class_names=names,
-        sha256=weights.sha256,
-        notes=(
-            *weights.notes,
-            *_prefix_note(match.prefix),
-            *notes,
-            *builder.notes(),
-            *_auxiliary_note(found),
-            *_dead_head(model, found.head.outputs),
-            *more,
-            *doubts,
-        ),
-    )
+    notes = (*_prefix_note(match.prefix), *notes, *builder.notes(), *_auxiliary_note(found))
+    return _described(path, weights, model, str(builder), found.head.outputs, side, notes)
 
 
 def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
@@ -145,7 +126,7 @@ def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
     expected = shapes_of(model.state_dict())
     tried = [
         (prefix, compare(shapes_of(without(weights.tensors, prefix)), expected))
-        for prefix in spellings(weights.tensors)
+        for prefix in prefixes(weights.tensors)
     ]
     prefix, found = max(tried, key=lambda each: (each[1].fits, each[1].likeness))
     if not found.fits:
@@ -154,13 +135,28 @@ def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
             f"{found.differences()}"
         )
     notes = load_into(model, without(weights.tensors, prefix))
-    outputs, side, learnt = probe(model)
-    names, more = _class_names(weights.config, max(outputs, 2))
-    preset, doubts = _preset(weights, path)
+    outputs, side, learned = run_on_noise(model)
+    notes = (*_prefix_note(prefix), *notes, *learned)
+    architecture = f"factory {visible(_shareable(spec))}"
+    return _described(path, weights, model, architecture, outputs, side, notes)
+
+
+def _described(
+    path: Path,
+    weights: Weights,
+    model: nn.Module,
+    architecture: str,
+    outputs: int,
+    side: int | None,
+    notes: tuple[str, ...],
+) -> LoadedModel:
+    """Add what the checkpoint says about itself to a model that its weights were loaded into."""
+    names, name_notes = _class_names(weights.config, max(outputs, 2))
+    preset, preset_notes = _preset(weights, path)
     return LoadedModel(
         model=model,
         name=visible(path.name),
-        architecture=f"factory {visible(_shareable(spec))}",
+        architecture=architecture,
         outputs=outputs,
         input_size=side,
         preset=preset,
@@ -168,18 +164,16 @@ def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
         sha256=weights.sha256,
         notes=(
             *weights.notes,
-            *_prefix_note(prefix),
             *notes,
-            *learnt,
             *_dead_head(model, outputs),
-            *more,
-            *doubts,
+            *name_notes,
+            *preset_notes,
         ),
     )
 
 
 def _try_head(model: nn.Module, path: Path, match: Match, side: int | None) -> str:
-    """Run a model whose head was rebuilt from its names, and say what it was taken to be."""
+    """Run a model whose head was rebuilt from its names; return a note on what was assumed."""
     head = match.fit.head
     assert head is not None
     if outputs_at(model, side or 224) != head.outputs:
@@ -195,7 +189,7 @@ def _try_head(model: nn.Module, path: Path, match: Match, side: int | None) -> s
 
 
 def _preset(weights: Weights, path: Path) -> tuple[Preset | None, tuple[str, ...]]:
-    """Read the preprocessing that a folder declares, if it declares any that can be followed."""
+    """Return the preprocessing that a folder declares; None and a note if it is not usable."""
     for config, name in (
         (weights.preprocessor, "preprocessor_config.json"),
         (weights.config, "config.json"),
@@ -212,7 +206,7 @@ def _preset(weights: Weights, path: Path) -> tuple[Preset | None, tuple[str, ...
 def _class_names(
     config: Mapping[str, Any], classes: int
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Return the class names of a folder's config, or none and a note if they do not fit."""
+    """Return the class names in a folder's config, or None and a note if they do not fit."""
     inner = config.get("pretrained_cfg")
     inner = inner if isinstance(inner, Mapping) else {}
     found = config.get("id2label") or config.get("label_names") or inner.get("label_names")
@@ -253,13 +247,13 @@ def _auxiliary_note(found: Fit) -> tuple[str, ...]:
 
 
 def _shareable(spec: str) -> str:
-    """Leave the folders out of a factory's file: a report must be safe to share."""
+    """Remove the folders from the file of a factory, because a report must be safe to share."""
     source, colon, name = spec.rpartition(":")
     return f"{Path(source).name if source.endswith('.py') else source}{colon}{name}"
 
 
 def _digest(state: Mapping[str, Any]) -> str:
-    """Return the sha256 of names, types, shapes and numbers of a state_dict."""
+    """Return the sha256 of the names, types, shapes and numbers of a state_dict."""
     digest = hashlib.sha256()
     for key in sorted(state):
         value = state[key]
@@ -268,7 +262,3 @@ def _digest(state: Mapping[str, Any]) -> str:
             digest.update(f"{key} {plain.dtype} {tuple(plain.shape)}\n".encode())
             digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return visible((str(error).splitlines() or [""])[0])[:160]

@@ -1,4 +1,4 @@
-"""Builders: the image classifiers that torchvision and timm build by name, weights apart."""
+"""Builders: the image classifiers that torchvision and timm build by name, without weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from melaudit.errors import CheckpointError
-from melaudit.models.weightless import PROBE, Weightless, consists_of
+from melaudit.models.messages import first_line
+from melaudit.models.weightless import PLACEHOLDER_CLASSES, Weightless, consists_of
 from melaudit.wording.names import visible
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -26,21 +27,22 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Signature:
-    """What tells an architecture from others: the names and shapes of its tensors."""
+    """What distinguishes an architecture: the names and shapes of its tensors."""
 
     shapes: Shapes
-    """Those of the head begin with PROBE."""
+    """Shapes of the head begin with PLACEHOLDER_CLASSES."""
 
     @functools.cached_property
     def heads(self) -> tuple[str, ...]:
-        """The modules whose weight has one row per class, in the model's order; the first counts.
+        """The modules whose weight has one row per class, in the order of the model.
 
-        A head that only training uses (inception's second one) is not among them.
+        The first one counts. Heads that only training uses, such as the second one of inception,
+        are not among them.
         """
         return tuple(
             key.removesuffix(".weight")
             for key, shape in self.shapes.items()
-            if key.endswith(".weight") and shape[0] == PROBE
+            if key.endswith(".weight") and shape[0] == PLACEHOLDER_CLASSES
         )
 
 
@@ -63,11 +65,13 @@ _FAMILIES = (
     (r"vit", r"conv_proj\.weight"),
     (r"maxvit", r"stem\.0\.0\.weight"),
 )
-"""Names of torchvision's builders -> a key that only their models have: building costs time."""
+"""Names of torchvision's builders, and a key that only their models have: it saves building
+them."""
 
 _TRANSFORMING = ("googlenet", "inception_v3")
+"""Architectures that transform their input if their weights are torchvision's."""
 
-_UNCHANGEABLE = {
+_FIXED_OPTIONS = {
     *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
     *("num_classes", "in_chans", "features_only", "scriptable", "exportable", "no_jit"),
 }
@@ -75,7 +79,7 @@ _UNCHANGEABLE = {
 
 @dataclass(frozen=True)
 class Builder:
-    """A named architecture of a library, with the options that shape it."""
+    """A named architecture of a library, with its options."""
 
     library: str
     """"torchvision" or "timm"."""
@@ -86,22 +90,22 @@ class Builder:
         return f"{self.library} {self.name}"
 
     def build(self, num_classes: int) -> nn.Module:
-        """Build the model without any weights: its parameters are on the meta device.
+        """Build the model without weights: its parameters are on the meta device.
 
-        Nothing is ever downloaded.
+        Nothing is downloaded.
         """
         model = self._make_weightless(num_classes)
         state = model.state_dict()
         if any(t.is_meta for name, t in model.named_buffers() if name not in state):
-            model = self._make_apart(num_classes)  # no checkpoint holds what they are filled with
+            model = self._make_with_weights(num_classes)  # no checkpoint holds their values
         return model.eval()
 
     def signature(self) -> Signature:
-        """Return the names and shapes of the model's tensors when it has PROBE classes."""
+        """Return the names and shapes of the tensors of the model with PLACEHOLDER_CLASSES."""
         return _signature(self)
 
     def bound_size(self) -> int | None:
-        """Return the side of the only images that the architecture takes; None if any will do."""
+        """Return the only side of images that the architecture accepts; None if any will do."""
         if self.library == "torchvision":
             if self.name.startswith("vit_"):
                 return int(dict(self.options).get("image_size", 224))
@@ -109,7 +113,7 @@ class Builder:
         return _timm_bound_size(self)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what the weights cannot tell about how this architecture is run."""
+        """Return what the weights do not tell about how this architecture is run."""
         if self.library == "torchvision" and self.name in _TRANSFORMING:
             return (
                 f"{self.name} was built with transform_input=True, as torchvision does for "
@@ -121,11 +125,11 @@ class Builder:
         try:
             with Weightless():
                 return self._make(num_classes)
-        except (RuntimeError, NotImplementedError):  # it is run while it is built
-            return self._make_apart(num_classes)
+        except (RuntimeError, NotImplementedError):  # the model is run while it is built
+            return self._make_with_weights(num_classes)
 
-    def _make_apart(self, num_classes: int) -> nn.Module:
-        """Build the model with random weights, but leave the random state as it was."""
+    def _make_with_weights(self, num_classes: int) -> nn.Module:
+        """Build the model with random weights, and leave the random state unchanged."""
         with torch.random.fork_rng(devices=[]):
             return self._make(num_classes)
 
@@ -143,7 +147,7 @@ class Builder:
         from torchvision import models
 
         if self.name in _TRANSFORMING:
-            # Pretrained weights come with transform_input, and so do models fine-tuned from them.
+            # Pretrained weights use transform_input, and so do models fine-tuned from them.
             options |= {"aux_logits": False, "init_weights": False, "transform_input": True}
         return models.get_model(  # type: ignore[no-any-return]
             self.name, weights=None, num_classes=num_classes, **options
@@ -153,20 +157,19 @@ class Builder:
 @functools.lru_cache(maxsize=4096)
 def _signature(builder: Builder) -> Signature:
     try:
-        model = builder._make_weightless(PROBE)
+        model = builder._make_weightless(PLACEHOLDER_CLASSES)
     except Exception as error:  # a config can ask a library for anything
-        reason = visible((str(error).splitlines() or [""])[0])[:160]
         raise CheckpointError(
-            f"{builder} cannot be built ({type(error).__name__}: {reason}); expected an image "
-            "classifier: give --arch or --factory"
+            f"{builder} cannot be built ({type(error).__name__}: {first_line(error)}); expected an "
+            "image classifier: give --arch or --factory"
         ) from error
     return Signature({key: tuple(value.shape) for key, value in model.state_dict().items()})
 
 
 def torchvision_candidates(shapes: Shapes) -> list[Builder]:
-    """Return torchvision's classifiers whose family has the tensors named, in torchvision's order.
+    """Return torchvision's classifiers whose family has tensors of these names, in its own order.
 
-    A builder of no known family, from a later torchvision, is always among them.
+    Builders of unknown families, from a later torchvision, are always among them.
     """
     found = []
     for name in torchvision_names():
@@ -185,7 +188,7 @@ def torchvision_names() -> tuple[str, ...]:
 
 
 def resized(builder: Builder, shapes: Shapes) -> Builder:
-    """Return the builder for the image size that the position embedding of the weights has."""
+    """Return the builder for the image size that the position embedding in the weights is for."""
     for position, patch, option in (
         ("encoder.pos_embedding", "conv_proj.weight", "image_size"),
         ("pos_embed", "patch_embed.proj.weight", "img_size"),
@@ -195,7 +198,7 @@ def resized(builder: Builder, shapes: Shapes) -> Builder:
         side = builder.bound_size()
         if not len(found) == len(own) == 3 or len(kernel) != 4 or found == own or not side:
             continue
-        # Tokens that stand for no patch, such as the class token, stay as many as they are.
+        # The number of tokens that are not patches, such as the class token, does not change.
         patches = found[1] - own[1] + (side // kernel[3]) ** 2
         across = math.isqrt(max(patches, 0))
         if across > 0 and across**2 == patches:
@@ -207,7 +210,7 @@ def resized(builder: Builder, shapes: Shapes) -> Builder:
 def named_builder(arch: str) -> Builder:
     """Return the builder that --arch names: resnet50, torchvision:resnet50 or timm:resnet50.
 
-    Raises CheckpointError for an unknown name, with names that are close to it.
+    Raises CheckpointError for an unknown name, and lists names close to it.
     """
     library, colon, name = arch.strip().rpartition(":")
     name = name.replace("-", "_") if library != "timm" else name
@@ -246,7 +249,7 @@ def timm_names() -> tuple[str, ...]:
 
 
 def timm_candidates(shapes: Shapes) -> list[Builder]:
-    """Return timm's classifiers that consist of the shapes given, the plainest names first."""
+    """Return timm's classifiers that consist of these shapes, the shortest names first."""
     found = []
     among = frozenset(shapes.values())
     for name in sorted(timm_names(), key=lambda name: (len(name), name)):
@@ -255,7 +258,7 @@ def timm_candidates(shapes: Shapes) -> list[Builder]:
         names = first if isinstance(first, list | tuple) else [first]
         if any(f"{name}.weight" in shapes for name in names):
             builder = Builder("timm", name)
-            build = functools.partial(builder._make, PROBE)
+            build = functools.partial(builder._make, PLACEHOLDER_CLASSES)
             if consists_of(build, among) and _buildable(builder):
                 found.append(builder)
     return found
@@ -270,10 +273,10 @@ def _buildable(builder: Builder) -> bool:
 
 
 def configured_builder(config: Mapping[str, Any], path: Path) -> Builder:
-    """Return the builder that a folder's config.json names in timm's way.
+    """Return the builder that a folder's config.json names in timm's format.
 
-    Raises CheckpointError when it names none: models of transformers come with no builder here,
-    and code that a config points to is never run.
+    Raises CheckpointError if it names none: there is no builder for models of transformers, and
+    code that a config points to is never run.
     """
     name = config.get("architecture")
     shown = visible(str(path))
@@ -298,12 +301,12 @@ def configured_builder(config: Mapping[str, Any], path: Path) -> Builder:
         )
     arguments = config.get("model_args")
     options = arguments.items() if isinstance(arguments, Mapping) else ()
-    plain = {str(key): _plain(v, shown) for key, v in options if key not in _UNCHANGEABLE}
+    plain = {str(key): _plain(v, shown) for key, v in options if key not in _FIXED_OPTIONS}
     return Builder("timm", name, tuple(plain.items()))
 
 
 def _plain(value: Any, shown: str) -> Any:
-    """Return an option as numbers, texts and tuples of these, which builders are compared by."""
+    """Return an option as numbers, texts and tuples of these, so that builders can be compared."""
     if isinstance(value, Mapping):
         raise CheckpointError(
             f"{shown}/config.json has an option in model_args that is a mapping; expected numbers, "

@@ -1,4 +1,4 @@
-"""Checkpoints: read the tensors out of a file or folder without running anything in it."""
+"""Checkpoints: read the tensors of a file or folder without running anything in it."""
 
 from __future__ import annotations
 
@@ -17,33 +17,25 @@ import torch
 from torch import Tensor
 
 from melaudit.errors import CheckpointError
-from melaudit.models.inspection import (
-    Kind,
-    first_line,
-    kind_of,
-    read_bytes,
-    refuse,
-    require_weights_only,
-    shown,
-    trusting,
-)
+from melaudit.models.inspection import Kind, kind_of, read_bytes, require_weights_only
+from melaudit.models.messages import first_line, refuse, shown, trusting
 from melaudit.models.pickles import NUMPY_SCALARS
-from melaudit.models.wrappers import sound_tensors, unwrap
+from melaudit.models.state_dicts import sound_tensors, unwrap
 from melaudit.wording.names import visible
 
-_SAFEST_TORCH = (2, 10)
-_LARGEST_CONFIG = 4 * 2**20
-_SLACK = 64 * 2**20
-"""Bytes by which tensors may exceed four times their file: shared storages, small files."""
+_MIN_TORCH = (2, 10)
+"""The first version without CVE-2026-24747."""
+_MAX_CONFIG_BYTES = 4 * 2**20
+"""Chosen: a round figure, not measured."""
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _INDEX_FILES = tuple(f"{name}.index.json" for name in _WEIGHT_FILES)
 
 
 class _NumpyNumber:
-    """Takes the place of a best accuracy kept as a numpy number, which is no weight.
+    """A stand-in for a numpy number such as a best accuracy, which is not a weight.
 
-    numpy itself would believe what a file says of the size and the flags of a number.
+    numpy itself would trust what a file says about the size and the flags of a number.
     """
 
     def __init__(self, *_: object) -> None:
@@ -59,9 +51,10 @@ class Weights:
 
     tensors: Mapping[str, Tensor]
     sha256: str
-    """Of the very bytes that the tensors were read from; of a folder's shards one after another."""
+    """Of the bytes that the tensors were read from; for a folder, of its shards one after
+    another."""
     found_under: str
-    """The key, or path of keys, that held them: "state_dict"; empty if they lay bare."""
+    """The key, or path of keys, that held them: "state_dict"; empty if there was none."""
     notes: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     """A folder's config.json; empty for a file."""
@@ -72,24 +65,24 @@ class Weights:
 def read_weights(path: Path) -> Weights:
     """Read the tensors of a checkpoint: a file of torch.save or safetensors, or a folder of these.
 
-    A folder is one of Hugging Face or timm: config.json beside its weights. A pickle is looked
-    through before it is loaded, then loaded with weights_only; there is no other way in.
+    A folder is one of Hugging Face or timm: config.json beside its weights. A pickle is inspected
+    before it is loaded, and then loaded with weights_only; there is no other way.
 
-    Raises CheckpointError, one line, for anything else.
+    Raises CheckpointError, with a message of one line, for anything else.
     """
     require_safe_torch()
     if path.is_dir():
         return _read_folder(path)
     content = read_bytes(path)
     found, under, notes = unwrap(_load(content, path), shown(path))
-    tensors, more = sound_tensors(found, shown(path), largest=4 * len(content) + _SLACK)
+    tensors, more = sound_tensors(found, shown(path), len(content))
     return Weights(tensors, hashlib.sha256(content).hexdigest(), under, (*notes, *more))
 
 
 def require_safe_torch() -> None:
-    """Refuse a torch whose weights-only loading can be made to run code (CVE-2026-24747)."""
+    """Raise CheckpointError if this torch can run code in weights-only mode (CVE-2026-24747)."""
     parts = re.findall(r"\d+", torch.__version__)[:2]
-    if tuple(map(int, parts)) < _SAFEST_TORCH:
+    if tuple(map(int, parts)) < _MIN_TORCH:
         raise CheckpointError(
             f"torch {torch.__version__} can be made to run code by a hostile checkpoint; expected "
             "2.10 or newer: pip install --upgrade torch"
@@ -97,14 +90,14 @@ def require_safe_torch() -> None:
 
 
 def _load(content: bytes, path: Path) -> object:
-    """Deserialise a checkpoint's bytes, after looking them through; `path` is for messages."""
+    """Inspect the bytes of a checkpoint, then deserialise them; `path` is for messages."""
     kind = kind_of(content, path)
     require_weights_only(content, kind, path)
     try:
         if kind is Kind.SAFETENSORS:
             from safetensors.torch import load
 
-            return dict(sorted(load(content).items()))  # they come in another order each time
+            return dict(sorted(load(content).items()))  # their order differs from call to call
         inert: list[Any] = [(_NumpyNumber, name) for name in sorted(NUMPY_SCALARS)]
         with torch.serialization.safe_globals(inert), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -116,8 +109,8 @@ def _load(content: bytes, path: Path) -> object:
 
 
 def _reason(error: Exception, path: Path) -> str:
-    """Say what torch or safetensors did not like, and what to do."""
-    if isinstance(error, pickle.UnpicklingError):  # an opcode that only other writers use
+    """Say why torch or safetensors refused the file, and what to do."""
+    if isinstance(error, pickle.UnpicklingError):  # an opcode that torch.save never writes
         inner = re.search(r"WeightsUnpickler error: (.*)", str(error))
         return f"({visible(inner[1])[:160] if inner else first_line(error)}); {trusting(path)}"
     return f"({first_line(error)}): it is damaged, get it again"
@@ -138,17 +131,17 @@ def _read_folder(folder: Path) -> Weights:
         content = read_bytes(folder / name)
         digest.update(content)
         size += len(content)
-        part = _load(content, folder / name)
-        if not isinstance(part, Mapping) or loaded.keys() & part.keys():
+        shard = _load(content, folder / name)
+        if not isinstance(shard, Mapping) or loaded.keys() & shard.keys():
             refuse(folder / name, "no mapping, or one that repeats tensors of another shard")
-        loaded.update(part)
+        loaded.update(shard)
     found, under, notes = unwrap(loaded, shown(folder))
-    tensors, more = sound_tensors(found, shown(folder), largest=4 * size + _SLACK)
+    tensors, more = sound_tensors(found, shown(folder), size)
     return Weights(tensors, digest.hexdigest(), under, (*notes, *more), config, preprocessor)
 
 
 def _weight_files(folder: Path) -> tuple[str, ...]:
-    """Return the names of a folder's weight files, in alphabetical order."""
+    """Return the names of the weight files of a folder, in alphabetical order."""
     for name in _WEIGHT_FILES:
         if (folder / name).exists():
             return (name,)
@@ -170,7 +163,7 @@ def _weight_files(folder: Path) -> tuple[str, ...]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(read_bytes(path, _LARGEST_CONFIG))
+        found = json.loads(read_bytes(path, _MAX_CONFIG_BYTES))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{shown(path)} is not JSON ({first_line(error)})") from error
     if not isinstance(found, dict):

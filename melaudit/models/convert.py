@@ -1,8 +1,8 @@
-"""Convert: take the weights out of files that are more than weights, and write safetensors.
+"""Convert: extract the weights from files that are more than weights, and write safetensors.
 
-Foreign objects in a pickle become inert stand-ins, so that neither their code nor anything a
-pickle would call is run. Only the two kinds of exported programs are loaded by torch itself, which
-has no other way to read them; that is why the command asks for trust.
+Foreign objects in a pickle become inert stand-ins, so that neither their code nor anything that a
+pickle would call is run. Only TorchScript and exported programs are loaded by torch itself, because
+there is no other way to read them; that is why the command asks for trust.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from torch import Tensor
 
 from melaudit.errors import CheckpointError
 from melaudit.models.checkpoint import read_weights, require_safe_torch
-from melaudit.models.inspection import Kind, disassemblies, first_line, kind_of, read_bytes, shown
+from melaudit.models.inspection import Kind, disassemblies, kind_of, read_bytes
+from melaudit.models.messages import first_line, shown
 from melaudit.models.pickles import CONTAINERS, DESCRIPTIVE, global_name
-from melaudit.models.wrappers import sound_tensors, unwrap
+from melaudit.models.state_dicts import sound_tensors, unwrap
 from melaudit.wording.names import visible
 
-_DEEPEST = 6
+_MAX_DEPTH = 6
+"""Mappings within mappings that are turned into plain ones. Chosen: a round figure, not
+measured."""
 
 
 def convert(path: Path, out: Path) -> list[str]:
-    """Write the weights in a trusted file as safetensors, and say what was found in it.
+    """Write the weights in a trusted file as safetensors, and return what was found in it.
 
-    Reads what `read_weights` reads and also pickles with foreign objects, pickled modules,
-    TorchScript and exported programs (.pt2). `out` must not exist; it is written whole or not at
-    all. Raises CheckpointError when there are no weights, or `out` cannot be written.
+    This reads what `read_weights` reads, and also pickles with foreign objects, pickled modules,
+    TorchScript and exported programs (.pt2). `out` must not exist; it is written completely or not
+    at all. Raises CheckpointError if there are no weights, or `out` cannot be written.
     """
     require_safe_torch()
     if out.exists() or out.is_symlink():
@@ -55,13 +58,13 @@ def convert(path: Path, out: Path) -> list[str]:
 
 
 def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], list[str]]:
-    """Read the weights of a file that `read_weights` refused, for a reason that trust can mend."""
+    """Read the weights of a file that `read_weights` refused, if trust is all that is missing."""
     content = read_bytes(path)
     kind = kind_of(content, path)
     messages: list[str] = []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch announces the end of TorchScript
+            warnings.simplefilter("ignore")  # torch warns that TorchScript is deprecated
             if kind is Kind.TORCHSCRIPT:
                 program = torch.jit.load(io.BytesIO(content), map_location="cpu")
                 loaded: object = program.state_dict()
@@ -70,7 +73,7 @@ def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], l
             elif kind is Kind.SAFETENSORS:
                 raise refusal
             else:
-                disassemblies(content, kind, path)  # refuses those built to exhaust memory
+                disassemblies(content, kind, path)  # refuses pickles built to exhaust memory
                 loaded, messages = _without_foreign_objects(content, kind)
     except CheckpointError:
         raise
@@ -81,7 +84,7 @@ def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], l
     if kind in (Kind.TORCHSCRIPT, Kind.EXPORTED):
         messages = [f"It is a program ({kind.value}); its weights were taken, its code was not."]
     found, _, notes = unwrap(loaded, shown(path))
-    tensors, more = sound_tensors(found, shown(path), largest=4 * len(content) + 64 * 2**20)
+    tensors, more = sound_tensors(found, shown(path), len(content))
     return tensors, [*messages, *notes, *more]
 
 
@@ -89,7 +92,7 @@ def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], l
 
 
 class _StandIn(dict[Any, Any]):
-    """Takes the place of an object whose class is not to be trusted, and keeps what it is given."""
+    """A stand-in for an object whose class is not trusted; it keeps what it receives."""
 
     arguments: tuple[Any, ...]
     state: Any
@@ -109,12 +112,12 @@ class _StandIn(dict[Any, Any]):
         return _StandIn(*arguments)
 
     def append(self, item: Any) -> None:
-        """Take an item as a list does."""
+        """Accept an item as a list does."""
 
     add = append
 
     def extend(self, items: Any) -> None:
-        """Take items as a list does."""
+        """Accept items as a list does."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
@@ -123,7 +126,7 @@ class _StandIn(dict[Any, Any]):
 
 
 def _without_foreign_objects(content: bytes, kind: Kind) -> tuple[object, list[str]]:
-    """Unpickle with a stand-in for whatever is foreign; also return messages that name it."""
+    """Unpickle with stand-ins for foreign objects; also return messages that name them."""
     foreign: dict[str, type[_StandIn]] = {}
 
     class Unpickler(pickle.Unpickler):
@@ -131,7 +134,7 @@ def _without_foreign_objects(content: bytes, kind: Kind) -> tuple[object, list[s
             whole = global_name(module, name)
             if whole in DESCRIPTIVE | CONTAINERS:
                 return super().find_class(module, name)
-            if whole == "torch.storage._load_from_bytes":  # it would unpickle them freely
+            if whole == "torch.storage._load_from_bytes":  # it would unpickle anything
                 return _numbers
             return foreign.setdefault(whole, type("StandIn", (_StandIn,), {}))
 
@@ -148,7 +151,7 @@ def _without_foreign_objects(content: bytes, kind: Kind) -> tuple[object, list[s
             map_location="cpu",
             pickle_module=inert,
             weights_only=False,
-            encoding="latin1",  # of Python 2's strings: it keeps every byte
+            encoding="latin1",  # of strings of Python 2: it keeps every byte
         )
     names = sorted(foreign)
     if not names:
@@ -156,7 +159,7 @@ def _without_foreign_objects(content: bytes, kind: Kind) -> tuple[object, list[s
     shown = ", ".join(visible(name)[:80] for name in names[:6])
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     message = f"Foreign objects were left out, and their code was not run: {shown}{more}."
-    return _plain(loaded, _DEEPEST, {}), [message]
+    return _plain(loaded, _MAX_DEPTH, {}), [message]
 
 
 def _numbers(content: bytes) -> object:
@@ -165,9 +168,9 @@ def _numbers(content: bytes) -> object:
 
 
 def _plain(value: Any, depth: int, done: dict[int, tuple[int, Any]]) -> Any:
-    """Turn stand-ins into mappings: of modules the state_dict, of others the attributes.
+    """Turn stand-ins into mappings: modules into state_dicts, other objects into attributes.
 
-    `done` keeps what was turned before, and how deep: objects refer to each other in circles.
+    `done` keeps what was turned before and how deep, because objects may refer to each other.
     """
     if depth == 0 or not isinstance(value, Mapping):
         return value
@@ -180,7 +183,7 @@ def _plain(value: Any, depth: int, done: dict[int, tuple[int, Any]]) -> Any:
     if isinstance(value, _StandIn):
         attributes = _attributes(value)
         if _is_module(attributes):
-            plain.update(_state_dict(attributes, "", _DEEPEST * 10))
+            plain.update(_state_dict(attributes, "", _MAX_DEPTH * 10))
             return plain
         contents = dict(value) or attributes
     for key, inner in contents.items():
@@ -189,7 +192,7 @@ def _plain(value: Any, depth: int, done: dict[int, tuple[int, Any]]) -> Any:
 
 
 def _attributes(stand_in: _StandIn) -> Mapping[Any, Any]:
-    """Return the attributes an object was to have; an fx.GraphModule gets them as an argument."""
+    """Return the attributes of the object; an fx.GraphModule gets them as an argument."""
     for candidate in (stand_in.state, *stand_in.arguments):
         if isinstance(candidate, tuple) and len(candidate) == 2:  # an object with slots
             candidate = candidate[0]
@@ -207,11 +210,11 @@ def _is_module(attributes: Mapping[Any, Any]) -> bool:
 def _state_dict(
     attributes: Mapping[Any, Any], prefix: str, depth: int
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield what a module's state_dict would hold, in its order (torch/nn/modules/module.py)."""
-    passing = attributes.get("_non_persistent_buffers_set") or ()
+    """Yield the items of a module's state_dict, in its order (torch/nn/modules/module.py)."""
+    transient = attributes.get("_non_persistent_buffers_set") or ()
     for kind in ("_parameters", "_buffers"):
         for name, tensor in attributes[kind].items():
-            if isinstance(tensor, Tensor) and not (kind == "_buffers" and name in passing):
+            if isinstance(tensor, Tensor) and not (kind == "_buffers" and name in transient):
                 yield f"{prefix}{name}", tensor
     for name, child in attributes["_modules"].items() if depth else ():
         inner = _attributes(child) if isinstance(child, _StandIn) else {}
@@ -223,7 +226,7 @@ def _state_dict(
 
 
 def _write(tensors: Mapping[str, Tensor], out: Path) -> None:
-    """Write safetensors under a temporary name and rename it when it is whole."""
+    """Write safetensors under a temporary name, and rename the file when it is complete."""
     from safetensors.torch import save
 
     # safetensors refuses tensors that share memory, as tied weights do.
@@ -237,7 +240,7 @@ def _write(tensors: Mapping[str, Tensor], out: Path) -> None:
             os.fsync(file.fileno())
         mask = os.umask(0)
         os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)  # mkstemp makes files that only their owner can read
+        Path(temporary).chmod(0o666 & ~mask)  # mkstemp makes files private to their owner
         Path(temporary).replace(out)
     except OSError as error:
         if temporary:

@@ -1,4 +1,4 @@
-"""Factories: a user's own function that builds the model, and what can be learnt by running it."""
+"""Factories: build a model with a user's own function, and learn its outputs by running it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ import torch
 from torch import nn
 
 from melaudit.errors import CheckpointError, RelevanceError
+from melaudit.models.messages import first_line
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.wording.names import visible
 
 _COMMON_SIZES = (224, 128, 256, 64)
+"""Sides of images, in pixels, that every model is tried with; the others only if none of these
+runs."""
 _OTHER_SIZES = (299, 384, 512, 448, 192, 96, 32, 160, 240, 260, 288, 300, 320, 336, 380, 456, 528)
 
 
 def build_from_factory(spec: str) -> nn.Module:
     """Call the function that `module:function` or `path/to/file.py:function` names.
 
-    This runs the user's code. Raises CheckpointError when the spec is malformed, nothing is found
+    This runs the user's code. Raises CheckpointError if the spec is malformed, nothing is found
     under it, or the function does not return a module.
     """
     source, colon, name = spec.rpartition(":")
@@ -59,7 +62,7 @@ def _import(source: str, spec: str) -> ModuleType:
             raise CheckpointError(
                 f"--factory {visible(spec)!r}: there is no file {visible(source)}"
             )
-        # Worker processes must find under the same name what a file defines.
+        # Worker processes must find the objects of the file under the same name.
         name = f"melaudit_factory_{path.stem}"
         described = importlib.util.spec_from_file_location(name, path)
         if described is None or described.loader is None:
@@ -82,16 +85,15 @@ def _guarded(function: Callable[[], object], spec: str, done: str) -> object:
     try:
         return function()
     except Exception as error:  # a user's code can raise anything
-        lines = str(error).splitlines() or [""]
         raise CheckpointError(
             f"--factory {visible(spec)!r} failed when {done}: {type(error).__name__}: "
-            f"{visible(lines[0])[:200]}"
+            f"{first_line(error)}"
         ) from error
 
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let modules of a folder be imported, as they could be by a script that lies in it."""
+    """Make the modules of a folder importable, as they are for a script in that folder."""
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -100,11 +102,12 @@ def _importable(folder: Path) -> Iterator[None]:
             sys.path.remove(str(folder))
 
 
-def probe(model: nn.Module) -> tuple[int, int | None, tuple[str, ...]]:
-    """Run a model in eval mode on noise: its number of outputs, the one input size it takes, notes.
+def run_on_noise(model: nn.Module) -> tuple[int, int | None, tuple[str, ...]]:
+    """Run a model in eval mode on noise: return its number of outputs, its input size, and notes.
 
-    The size is None when it takes several. When no size works, the outputs are those of its last
-    linear layer. Raises CheckpointError if it has none either.
+    The size is the only side in pixels that the model accepts, or None if it accepts several. If no
+    size works, the outputs are those of the last linear layer. Raises CheckpointError if there is
+    no such layer either.
     """
     outputs = {side: found for side in _COMMON_SIZES if (found := outputs_at(model, side))}
     if not outputs:
@@ -135,7 +138,7 @@ def probe(model: nn.Module) -> tuple[int, int | None, tuple[str, ...]]:
 
 
 def outputs_at(model: nn.Module, side: int) -> int | None:
-    """Return how many logits the model has for images of this size, or None if it does not run."""
+    """Return the number of logits for images of this side, or None if the model does not run."""
     parameter = next(model.parameters(), torch.zeros(1))
     noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     try:
@@ -143,6 +146,6 @@ def outputs_at(model: nn.Module, side: int) -> int | None:
             logits = find_logits(model(noise.to(parameter.device, parameter.dtype)))
     except RelevanceError:
         return None
-    except Exception:  # a model of its own kind can refuse a size in any way
+    except Exception:  # a model can refuse a size in any way
         return None
     return logits.shape[1] if logits.shape[0] == 2 else None

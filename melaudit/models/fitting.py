@@ -1,4 +1,4 @@
-"""Fitting: does a set of weights belong to an architecture, name by name and shape by shape?"""
+"""Fitting: compare weights with an architecture, name by name and shape by shape."""
 
 from __future__ import annotations
 
@@ -11,64 +11,64 @@ import torch
 from torch import Tensor, nn
 
 from melaudit.models.builders import Builder, Shapes
-from melaudit.models.weightless import PROBE
+from melaudit.models.weightless import PLACEHOLDER_CLASSES
 from melaudit.wording.names import visible
 
 _AUXILIARY = re.compile(r"(AuxLogits|aux1|aux2)\.")
 _HAVE_AUXILIARY = ("googlenet", "inception_v3")
 _COUNTER = "num_batches_tracked"
-_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Head:
-    """The last layer, as the weights have it."""
+    """The last layer, as it is in the weights."""
 
     place: str
-    """The module that it takes the place of: "fc", "classifier.1", "classifier"."""
+    """The module that it replaces: "fc", "classifier.1", "classifier"."""
     inner: str
-    """The names from there to the linear layer: "" if it stands in that place itself, "1"."""
+    """The names from there to the linear layer: "1", or "" if the place itself is that layer."""
     outputs: int
     bias: bool
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How weights and an architecture compare; it fits if nothing is left over or lacking."""
+    """How weights compare with an architecture; they fit if nothing is left over or missing."""
 
     missing: tuple[str, ...]
-    """Names that the architecture has and the weights lack."""
+    """Names that the architecture has and the weights do not."""
     unexpected: tuple[str, ...]
-    """Names that the weights have and the architecture lacks."""
+    """Names that the weights have and the architecture does not."""
     misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
-    """Names with the shape that the weights have and the one that the architecture expects."""
+    """Names, each with the shape in the weights and the shape that the architecture expects."""
     agreeing: int
-    """How many names and shapes agree."""
+    """Number of names whose shapes agree."""
     head: Head | None = None
     replaced: bool = False
-    """Whether the head is not the architecture's own."""
+    """Whether the head is another one than the architecture's own."""
     auxiliary: tuple[str, ...] = ()
-    """Names of heads used in training only, which are left out."""
+    """Names of heads that only training uses; they are left out."""
 
     @property
     def fits(self) -> bool:
-        """Whether the weights can be loaded as they are, but for the counters of batches."""
+        """Whether the weights can be loaded, except for the counters of batches."""
         return not (self.unexpected or self.misshapen or self.needed)
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The missing names that matter: counters of batches play no role after training."""
+        """The missing names that matter; counters of batches are not used after training."""
         return tuple(key for key in self.missing if not key.endswith(_COUNTER))
 
     @property
     def likeness(self) -> float:
-        """The share of all names that agree, 0 to 1."""
+        """Share of all names that agree, 0 to 1."""
         differing = len(self.missing) + len(self.unexpected) + len(self.misshapen)
         return self.agreeing / max(self.agreeing + differing, 1)
 
     @property
     def channels(self) -> int | None:
-        """How many channels the images have if that, and nothing else, is why it does not fit."""
+        """Channels of the images that the weights are for, if only that does not fit; else None."""
         if self.needed or self.unexpected or len(self.misshapen) != 1:
             return None
         _, found, expected = self.misshapen[0]
@@ -79,7 +79,7 @@ class Fit:
         return found[1] if same and expected[1] == 3 else None
 
     def differences(self) -> str:
-        """List what does not fit: the first few names of each kind, and how many there are."""
+        """Describe what does not fit: the first few names of each kind, and how many there are."""
         parts = []
         if self.needed:
             parts.append(f"{len(self.needed)} tensors are missing ({_first(self.needed)})")
@@ -92,7 +92,7 @@ class Fit:
 
 
 def compare(found: Shapes, expected: Shapes) -> Fit:
-    """Compare names and shapes, those that the weights have with those expected."""
+    """Compare the names and shapes in the weights with those expected."""
     both = [key for key in expected if key in found]
     misshapen = [(key, found[key], expected[key]) for key in both if found[key] != expected[key]]
     return Fit(
@@ -104,10 +104,10 @@ def compare(found: Shapes, expected: Shapes) -> Fit:
 
 
 def fit(builder: Builder, found: Shapes) -> Fit:
-    """Compare weights with a named architecture, of which only the number of classes is free.
+    """Compare weights with a named architecture, whose number of classes is free.
 
-    Its head may have been replaced by one linear layer, bare or in a Sequential with layers that
-    hold no weights, in the head's own place or in that of the module that holds it.
+    The head may have been replaced by one linear layer, alone or in a Sequential with layers
+    without weights, in the place of the head or of the module that holds it.
     """
     auxiliary: tuple[str, ...] = ()
     if builder.name in _HAVE_AUXILIARY:
@@ -134,12 +134,12 @@ def fit(builder: Builder, found: Shapes) -> Fit:
 def _variants(
     shapes: Shapes, heads: tuple[str, ...], found: Shapes
 ) -> Iterator[tuple[Shapes, Head | None, bool]]:
-    """Yield what to expect: with the architecture's own head, then with others in its place."""
+    """Yield the expected shapes with the architecture's own head, then with other heads."""
     own = next((found[f"{h}.weight"][0] for h in heads if found.get(f"{h}.weight")), None)
     head = None
     if heads and own is not None:
         head = Head(heads[0], "", own, f"{heads[0]}.bias" in shapes)
-    yield _with_classes(shapes, own or PROBE), head, False
+    yield _with_classes(shapes, own or PLACEHOLDER_CLASSES), head, False
     if len(heads) != 1:
         return
     parts = heads[0].split(".")
@@ -163,13 +163,13 @@ def _variants(
 
 def _with_classes(shapes: Shapes, outputs: int) -> Shapes:
     return {
-        key: (outputs, *shape[1:]) if shape[:1] == (PROBE,) else shape
+        key: (outputs, *shape[1:]) if shape[:1] == (PLACEHOLDER_CLASSES,) else shape
         for key, shape in shapes.items()
     }
 
 
 def _input_width(shapes: Shapes, place: str) -> int | None:
-    """Return how many features the first layer with weights in a place takes."""
+    """Return the number of input features of the first layer with weights in a place."""
     for key, shape in shapes.items():
         if key.startswith(f"{place}.") and key.endswith(".weight") and len(shape) == 2:
             return shape[1]
@@ -177,13 +177,13 @@ def _input_width(shapes: Shapes, place: str) -> int | None:
 
 
 def install(model: nn.Module, head: Head) -> None:
-    """Put a linear layer into the head's place, in as many Sequentials as its name asks for."""
+    """Put a linear layer in the place of the head, inside the Sequentials that its name implies."""
     owner, _, name = head.place.rpartition(".")
     old = model.get_submodule(head.place)
     first = next(m for m in old.modules() if isinstance(m, nn.Linear))
     new: nn.Module = nn.Linear(first.in_features, head.outputs, bias=head.bias)
     for part in reversed(head.inner.split(".") if head.inner else []):
-        if part.isdecimal():  # what stood before it holds no weights: a Dropout, or nothing
+        if part.isdecimal():  # the layers before it have no weights, such as Dropout
             new = nn.Sequential(*(nn.Identity() for _ in range(int(part))), new)
         else:
             new = nn.Sequential(OrderedDict([(part, new)]))
@@ -191,15 +191,15 @@ def install(model: nn.Module, head: Head) -> None:
 
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Give a model its weights, which must fit, and return notes."""
+    """Load weights that fit into a model, and return notes."""
     own = model.state_dict()
     lacking = [key for key in own if key not in tensors]
     assert all(key.endswith(_COUNTER) for key in lacking)
     zeros = {key: torch.zeros(own[key].shape, dtype=own[key].dtype) for key in lacking}
-    # What was built without weights has nothing to copy them into.
+    # A model that was built without weights has no memory to copy them into.
     weightless = any(tensor.is_meta for tensor in own.values())
     state = OrderedDict({**tensors, **zeros})
-    # Shapes that fit are of the present version, and some models insist on being told it.
+    # Weights that fit are of the present version, and some models require its number.
     vars(state)["_metadata"] = getattr(own, "_metadata", None)
     model.load_state_dict(state, strict=True, assign=weightless)
     if lacking:
@@ -208,5 +208,5 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, ...
 
 
 def _first(names: tuple[str, ...], separator: str = ", ") -> str:
-    shown = separator.join(visible(name)[:100] for name in names[:_SHOWN])
-    return shown + (f"{separator}..." if len(names) > _SHOWN else "")
+    shown = separator.join(visible(name)[:100] for name in names[:_MAX_SHOWN])
+    return shown + (f"{separator}..." if len(names) > _MAX_SHOWN else "")

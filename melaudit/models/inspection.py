@@ -1,6 +1,7 @@
-"""Inspection: what kind of file a checkpoint is, by content, before anything is deserialised.
+"""Inspection: find out what kind of file a checkpoint is, before anything is deserialised.
 
-What torch.save never writes is refused, because it is damage or a way to hide something.
+The kind is read from the content. Whatever torch.save never writes is refused, because it is damage
+or a way to hide something.
 """
 
 from __future__ import annotations
@@ -18,21 +19,29 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from melaudit.errors import CheckpointError
-from melaudit.models.pickles import LARGEST_PICKLE, Disassembly, MalformedPickleError, disassemble
+from melaudit.models.messages import first_line, refuse, shown, trusting
+from melaudit.models.pickles import (
+    MAX_PICKLE_BYTES,
+    Disassembly,
+    MalformedPickleError,
+    disassemble,
+)
 from melaudit.wording.names import visible
 
-LARGEST_FILE = 16 * 2**30
-"""Bytes; the largest image classifiers have 10 GB, with the state of their optimizer."""
+MAX_FILE_BYTES = 16 * 2**30
+"""Chosen: the largest image classifiers have 10 GB, with the state of their optimizer."""
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
-"""What torch.save wrote first before it wrote zip archives (torch/serialization.py)."""
+"""The number that files of torch.save began with before they were zip archives
+(torch/serialization.py)."""
 
-_MOST_TENSORS = 100_000
-_LARGEST_HEADER = 25 * 2**20
+_MAX_TENSORS = 100_000
+_MAX_HEADER_BYTES = 25 * 2**20
+"""Of a safetensors file. Chosen: round figures, not measured."""
 _ENCRYPTED = 0x1 | 0x40
 """Flags of a zip member: encrypted, strongly encrypted."""
 
-_OTHERS = (
+_OTHER_FILES = (
     (b"version https://git-lfs", "a git-lfs pointer, not the file itself: run `git lfs pull`"),
     (b"\x1f\x8b", "a gzip archive: unpack it first"),
     (b"7z\xbc\xaf", "a 7z archive: unpack it first"),
@@ -50,7 +59,7 @@ _OTHERS = (
 
 
 class Kind(StrEnum):
-    """The kinds of file that weights come in."""
+    """The kinds of file that hold weights."""
 
     SAFETENSORS = "safetensors"
     TORCH = "torch.save"
@@ -59,20 +68,21 @@ class Kind(StrEnum):
     EXPORTED = "exported program"
 
 
-def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
-    """Read a regular file whole; what is hashed, inspected and loaded is then one and the same.
+def read_bytes(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Read a whole regular file, so that the same bytes are hashed, inspected and loaded.
 
-    Raises CheckpointError if there is none, or it is empty, too large or no regular file.
+    Raises CheckpointError if the file does not exist, is empty, has more than `max_bytes`, or is
+    not a regular file.
     """
     try:
-        # A pipe that nobody writes to would keep a plain open() waiting for ever.
+        # A plain open() would wait forever for somebody to write to a pipe.
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(number, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 refuse(path, "not a regular file (a pipe, device or socket); expected a checkpoint")
-            if status.st_size > largest:
-                refuse(path, f"larger than {largest / 2**20:,.0f} MiB; expected less")
+            if status.st_size > max_bytes:
+                refuse(path, f"larger than {max_bytes / 2**20:,.0f} MiB; expected less")
             content = file.read(status.st_size + 1)
             if len(content) != status.st_size:
                 refuse(path, "being written to; expected a file that is complete")
@@ -89,10 +99,10 @@ def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
 
 
 def kind_of(content: bytes, path: Path) -> Kind:
-    """Tell what kind of file holds these bytes; `path` is for messages.
+    """Return the kind of file that holds these bytes; `path` is for messages.
 
-    Raises CheckpointError, saying what it is instead, for a file of another kind, and for a zip
-    archive that is damaged or made to deceive.
+    Raises CheckpointError for a file of another kind, saying what it is, and for a zip archive that
+    is damaged or built to deceive.
     """
     if content.startswith(b"PK\x03\x04"):
         return _kind_of_archive(content, path)
@@ -100,13 +110,13 @@ def kind_of(content: bytes, path: Path) -> Kind:
         return _kind_of_pickle(_disassembled(io.BytesIO(content), path))
     if content[8:9] == b"{":
         length = int.from_bytes(content[:8], "little")
-        if length > _LARGEST_HEADER:
+        if length > _MAX_HEADER_BYTES:
             refuse(path, f"a safetensors file whose header claims {length:,} bytes; get it again")
         if 8 + length > len(content):
             refuse(path, "a safetensors file that breaks off in its header; get it again")
         return Kind.SAFETENSORS
-    try:  # the first protocols of pickles have no mark to know them by
-        found = disassemble(io.BytesIO(content[:LARGEST_PICKLE]))
+    try:  # the first pickle protocols have no magic bytes
+        found = disassemble(io.BytesIO(content[:MAX_PICKLE_BYTES]))
     except MalformedPickleError:
         found = None
     if found and (found.globals or found.first_integer == _MAGIC_NUMBER):
@@ -115,16 +125,13 @@ def kind_of(content: bytes, path: Path) -> Kind:
 
 
 def _kind_of_pickle(first: Disassembly) -> Kind:
-    """Tell an old file of torch.save by its first pickle, the magic number."""
+    """Recognise an old file of torch.save by its first pickle, the magic number."""
     plain = first.first_integer == _MAGIC_NUMBER and not first.globals
     return Kind.TORCH if plain else Kind.PICKLE
 
 
 def require_weights_only(content: bytes, kind: Kind, path: Path) -> None:
-    """Refuse a file that is more than weights, naming what it would import or run.
-
-    Raises CheckpointError.
-    """
+    """Raise CheckpointError for a file that is more than weights; say what it would run."""
     if kind is Kind.SAFETENSORS:
         _inspect_header(content, path)
     elif kind is Kind.TORCH:
@@ -150,31 +157,6 @@ def disassemblies(content: bytes, kind: Kind, path: Path) -> list[Disassembly]:
     return [_disassembled(stream, path) for stream in streams]
 
 
-def trusting(path: Path) -> str:
-    """Say what to do with a file that is safe only if it comes from somebody who is trusted."""
-    out = visible(path.with_suffix(".safetensors").name)
-    return (
-        "if you trust where it comes from, run "
-        f"`melaudit convert --i-trust-this-file {visible(path.name)} {out}`"
-    )
-
-
-def refuse(path: Path, what: str) -> NoReturn:
-    """Raise a CheckpointError that says what a file is."""
-    raise CheckpointError(f"{shown(path)} is {what}")
-
-
-def shown(path: Path) -> str:
-    """Return a path as it may be shown, whatever is in it."""
-    return visible(str(path))
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, short enough for a message of one line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return visible(lines[0])[:160].rstrip(". ")
-
-
 # --- zip archives ----------------------------------------------------------------------------
 
 
@@ -186,7 +168,7 @@ def _kind_of_archive(content: bytes, path: Path) -> Kind:
             if kind is Kind.TORCH:
                 _check_members(members, len(content), path)
                 for member in members:
-                    archive.open(member).close()  # compares the two headers that each member has
+                    archive.open(member).close()  # compares the two headers of each member
                 _check_sums(archive, members, path)
             return kind
     except (zipfile.BadZipFile, EOFError, struct.error) as error:
@@ -221,10 +203,10 @@ def _holds_the_pickle(name: str) -> bool:
 
 
 def _check_members(members: Sequence[zipfile.ZipInfo], size: int, path: Path) -> None:
-    """Refuse what torch.save never writes: ways to hide, to escape or to swell."""
+    """Refuse what torch.save never writes: ways to hide content, leave the folder, or expand."""
     names = [member.filename for member in members]
-    if not members or len(names) > _MOST_TENSORS:
-        refuse(path, f"a zip archive of {len(names):,} members; expected 1 to {_MOST_TENSORS:,}")
+    if not members or len(names) > _MAX_TENSORS:
+        refuse(path, f"a zip archive of {len(names):,} members; expected 1 to {_MAX_TENSORS:,}")
     if len({name.casefold() for name in names}) < len(names):
         refuse(path, "a zip archive in which two members have the same name; expected one of each")
     for name in names:
@@ -242,7 +224,7 @@ def _check_members(members: Sequence[zipfile.ZipInfo], size: int, path: Path) ->
 
 
 def _check_sums(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], path: Path) -> None:
-    """Refuse damaged members; torch can be told to write no checksums, but then writes none."""
+    """Refuse damaged members; torch can write files without checksums, but then all lack them."""
     broken = [member.filename for member in members if not _is_intact(archive, member)]
     if broken and len(broken) < len(members):
         raise CheckpointError(
@@ -265,18 +247,18 @@ def _is_intact(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
 
 
 def _pickles(content: bytes, path: Path) -> list[io.BytesIO]:
-    """Return streams that stand before each pickle in a file of torch.save, old format or new."""
+    """Return streams at the start of each pickle in a file of torch.save, old format or new."""
     if content.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             (member,) = (m for m in archive.infolist() if _holds_the_pickle(m.filename))
-            if member.file_size > LARGEST_PICKLE:
+            if member.file_size > MAX_PICKLE_BYTES:
                 refuse(path, "a torch archive whose pickle is larger than 64 MiB; expected less")
-            # Not archive.read: there may be no checksum, and torch does not look at it either.
+            # Not archive.read, because there may be no checksum; torch does not check it either.
             begin = member.header_offset
             name, extra = struct.unpack("<HH", content[begin + 26 : begin + 30])
             begin += 30 + name + extra
             return [io.BytesIO(content[begin : begin + member.file_size])]
-    # Magic number, version, system, object, names of storages; then the storages' bytes.
+    # Magic number, version, system, object, names of storages; then the bytes of the storages.
     stream = io.BytesIO(content)
     return [stream] * 5
 
@@ -309,11 +291,11 @@ def _require_plain(found: Sequence[Disassembly], path: Path) -> None:
 
 
 def _inspect_header(content: bytes, path: Path) -> None:
-    """Refuse a header of safetensors that readers may understand differently."""
+    """Refuse a safetensors header that different readers may understand differently."""
     length = int.from_bytes(content[:8], "little")
     try:
         header = json.loads(content[8 : 8 + length], object_pairs_hook=_without_duplicates)
-        if len(header) > _MOST_TENSORS:
+        if len(header) > _MAX_TENSORS:
             raise ValueError(f"it names {len(header):,} tensors")
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
@@ -330,7 +312,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_unknown(content: bytes, path: Path) -> NoReturn:
     start = content[:4096]
-    for magic, what in _OTHERS:
+    for magic, what in _OTHER_FILES:
         if start.startswith(magic):
             refuse(path, what)
     if start[257:262] == b"ustar":

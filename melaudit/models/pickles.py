@@ -1,4 +1,4 @@
-"""Pickles: what one would import and call, read off its opcodes without executing any."""
+"""Pickles: read from the opcodes what a pickle would import and call, without executing any."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import IO, Any
 
 import torch
 
-LARGEST_PICKLE = 64 * 2**20
-"""Bytes; the pickle in a checkpoint names its tensors but does not hold their numbers."""
+MAX_PICKLE_BYTES = 64 * 2**20
+"""The pickle in a checkpoint names its tensors and does not hold their numbers. Chosen: a round
+figure, not measured."""
 
-_MOST_OPCODES = 5_000_000
-_LARGEST_EXPANSION = 1_000_000
-"""Nodes that a tuple may have when what it repeats is written out: hashing it visits them all."""
+_MAX_OPCODES = 5_000_000
+_MAX_EXPANSION = 1_000_000
+"""Nodes of a tuple with its repetitions written out, because hashing visits all of them. Chosen:
+round figures, not measured."""
 
 _STORAGES = {
     f"{module}.{kind}Storage"
@@ -39,7 +41,7 @@ NUMPY_SCALARS = frozenset(
         "numpy.dtype",
     }
 )
-"""What a best accuracy or a mean loss kept as a numpy number consists of."""
+"""The globals of a best accuracy or a mean loss that was kept as a numpy number."""
 
 DESCRIPTIVE = frozenset(
     {
@@ -69,28 +71,28 @@ _FROM_MEMO = {"GET", "BINGET", "LONG_BINGET"}
 
 
 def global_name(module: str, name: str) -> str:
-    """Return what a pickle calls a global under its name of today: "builtins.set"."""
+    """Return the present name of a global in a pickle: "builtins.set"."""
     return f"{_PYTHON_2.get(module, module)}.{name}"
 
 
 class MalformedPickleError(ValueError):
-    """A pickle that breaks off, or whose opcodes make no sense."""
+    """A pickle that is truncated, or whose opcodes make no sense."""
 
 
 @dataclass(frozen=True)
 class Disassembly:
-    """What the opcodes of one pickle say."""
+    """What the opcodes of one pickle show."""
 
     globals: frozenset[str]
     """Everything it would import: "module.name"."""
     protocol: int
     """The highest protocol whose opcodes it uses."""
     first_integer: int | None
-    """The first number in it: torch.save begins files of the old format with a magic one."""
+    """The first integer; old files of torch.save begin with a magic number."""
 
     @property
     def foreign(self) -> tuple[str, ...]:
-        """The globals that a file of tensors has no need of, in alphabetical order."""
+        """The globals that a file of tensors does not need, in alphabetical order."""
         return tuple(sorted(self.globals - DESCRIPTIVE - NUMPY_SCALARS))
 
 
@@ -99,15 +101,15 @@ class _Item:
     """A stand-in for an object on the unpickler's stack."""
 
     nodes: int
-    """How many objects it is made of, what it repeats counted each time."""
+    """Number of objects that it consists of, repeated ones counted each time."""
     text: str | None = None
-    """What a string says, or a global is called."""
+    """The text of a string, or the name of a global."""
     last: str | None = None
     """The text of the last object in a tuple."""
 
 
 def disassemble(stream: IO[bytes]) -> Disassembly:
-    """Read one pickle from where the stream stands to its end, executing nothing.
+    """Read one pickle from the position of the stream to its end, executing nothing.
 
     Raises MalformedPickleError if it is broken, or built to exhaust time or memory.
     """
@@ -138,7 +140,7 @@ def disassemble(stream: IO[bytes]) -> Disassembly:
         if name == "MARK":
             stack.append(None)
         elif name in _BY_NAME:
-            if int(argument) > _MOST_OPCODES:  # Python's own unpickler makes room for all before
+            if int(argument) > _MAX_OPCODES:  # Python's unpickler would allocate all before it
                 raise MalformedPickleError(f"it stores its object number {argument}")
             memo[int(argument)] = _top(stack)
         elif name == "MEMOIZE":
@@ -159,15 +161,15 @@ def _opcodes(stream: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
     try:
         for opcode, argument, _ in pickletools.genops(stream):
             count += 1
-            if count > _MOST_OPCODES:
-                raise MalformedPickleError(f"it has more than {_MOST_OPCODES:,} opcodes")
+            if count > _MAX_OPCODES:
+                raise MalformedPickleError(f"it has more than {_MAX_OPCODES:,} opcodes")
             yield opcode, argument
     except (ValueError, IndexError, OverflowError, UnicodeDecodeError) as error:
         raise MalformedPickleError(str(error)) from error
 
 
 def _apply(opcode: pickletools.OpcodeInfo, argument: object, stack: list[_Item | None]) -> None:
-    """Take from the stack what an opcode takes, and put back an item of their joint size."""
+    """Pop from the stack what an opcode takes, and push an item of their total size."""
     nodes, last = 0, None
     if stack and (top := stack[-1]) is not None and "TUPLE" in opcode.name:
         last = top.text
@@ -182,20 +184,20 @@ def _apply(opcode: pickletools.OpcodeInfo, argument: object, stack: list[_Item |
             stack.pop()
         else:
             nodes += _pop(stack).nodes
-    if nodes > _LARGEST_EXPANSION and "TUPLE" in opcode.name:
+    if nodes > _MAX_EXPANSION and "TUPLE" in opcode.name:
         raise MalformedPickleError("it repeats tuples within tuples beyond all measure")
     text = argument if isinstance(argument, str) else None
     stack.extend(_Item(nodes + 1, text, last) for _ in opcode.stack_after)
 
 
 def _check_encoding(opcode: str, stack: list[_Item | None]) -> None:
-    """Refuse texts that are encoded for any end but pickle's own, which is to hold bytes.
+    """Refuse texts that are encoded otherwise than as bytes, which is how pickle uses it.
 
-    Encoded as hex again and again, a few letters fill the memory.
+    A few letters that are encoded as hex again and again would fill the memory.
     """
     if opcode == "REDUCE":
         amiss = _text(stack, -2) == _ENCODE and (_top(stack).last not in _ENCODINGS)
-    else:  # calls, too, but pickle makes instances of old classes with it
+    else:  # OBJ also calls; pickle uses it to make instances of old classes
         amiss = any(item is not None and item.text == _ENCODE for item in stack)
     if amiss:
         raise MalformedPickleError("it encodes a text otherwise than bytes are kept, as latin1")

@@ -1,4 +1,4 @@
-"""Recognition: which of the architectures that are known by name the weights belong to."""
+"""Recognition: find the architecture of torchvision or timm that weights belong to."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from melaudit.models.builders import (
 )
 from melaudit.models.checkpoint import Weights
 from melaudit.models.fitting import Fit, fit
-from melaudit.models.wrappers import spellings
+from melaudit.models.state_dicts import prefixes
 from melaudit.wording.names import visible
 
 
 @dataclass(frozen=True)
 class Match:
-    """An architecture and how the weights compare with it."""
+    """An architecture, and how the weights compare with it."""
 
     builder: Builder
     prefix: str
-    """What every name of the weights begins with, put there by a wrapper."""
+    """The prefix of every name in the weights, which a wrapper added."""
     fit: Fit
 
 
 def recognise(path: Path, weights: Weights, arch: str | None) -> tuple[Match, tuple[str, ...]]:
     """Return the architecture that the weights fit, and a note if they fit several.
 
-    It is the one that `arch` names; else the one that a folder's config names; else the one among
-    torchvision's, or failing those timm's, whose names and shapes are the weights'.
+    It is the one that `arch` names; else the one that a folder's config names; else the one of
+    torchvision, or if none fits of timm, whose names and shapes equal those of the weights.
 
-    Raises CheckpointError, naming the closest one and what differs, when none fits.
+    Raises CheckpointError if none fits, with the closest one and what differs.
     """
     if arch:
         named = named_builder(arch)
@@ -56,12 +56,12 @@ def recognise(path: Path, weights: Weights, arch: str | None) -> tuple[Match, tu
 
 
 def _compared(weights: Weights, candidates: Callable[[Shapes], list[Builder]]) -> list[Match]:
-    """Compare the weights, under each spelling of their names, with the candidates for it.
+    """Compare the weights, without each possible prefix, with the candidates for these names.
 
-    What fits under the first spelling that fits anything ends the search.
+    The search ends with the first prefix under which any candidate fits.
     """
     found: list[Match] = []
-    for prefix in spellings(weights.tensors):
+    for prefix in prefixes(weights.tensors):
         shapes = shapes_of(without(weights.tensors, prefix))
         here = [_matched(builder, prefix, shapes) for builder in candidates(shapes)]
         if any(match.fit.fits for match in here):
@@ -78,7 +78,7 @@ def _matched(builder: Builder, prefix: str, shapes: Shapes) -> Match:
 def _chosen(
     path: Path, matched: list[Match], weights: Weights, sought: str | None
 ) -> tuple[Match, tuple[str, ...]]:
-    """Return the match to use, and a note when several fit; CheckpointError when none does."""
+    """Return the match to use, and a note if several fit; raise CheckpointError if none does."""
     fitting = [match for match in matched if match.fit.fits]
     own = [match for match in fitting if not match.fit.replaced] or fitting
     if own:
@@ -97,7 +97,7 @@ def _chosen(
 
 
 def _misfit(matches: list[Match], weights: Weights, sought: str | None) -> str:
-    """Say why the weights fit nothing, what they come closest to, and what to do."""
+    """Say why the weights fit nothing, what they are closest to, and what to do."""
     own = "--factory module:function, the function that builds your model"
     if not matches:
         keys = ", ".join(visible(key) for key in list(weights.tensors)[:4])
@@ -124,7 +124,7 @@ def _misfit(matches: list[Match], weights: Weights, sought: str | None) -> str:
 
 
 def _partly(weights: Weights) -> list[Match]:
-    """Compare weights of which only a part, under one name, is of a known architecture."""
+    """Compare only the weights under the most frequent first name with known architectures."""
     firsts = Counter(key.split(".")[0] for key in weights.tensors)
     prefix = f"{firsts.most_common(1)[0][0]}."
     shapes = shapes_of(without(weights.tensors, prefix))
@@ -133,10 +133,10 @@ def _partly(weights: Weights) -> list[Match]:
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
-    """Return the shapes of tensors under their names."""
+    """Return name -> shape."""
     return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
 
 
 def without(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return tensors under their names without a prefix."""
+    """Return name without a prefix -> tensor."""
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Weightless: build a model for the names and shapes of its parameters, without the parameters."""
+"""Build a model without its parameters, to learn their names and shapes."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
-PROBE = 1009
-"""A number of classes, prime and like no width, by which the head's tensors are told apart."""
+PLACEHOLDER_CLASSES = 1009
+"""A number of classes that marks the tensors of the head: it is prime and equals no width."""
 
-_MOST_OTHERS = 8
-"""Parameters of other shapes that a builder may make and throw away again, to try a layer out."""
+_MAX_OTHERS = 8
+"""Parameters of other shapes that a builder may make and discard while it tries a layer. Chosen: a
+round figure, not measured."""
 
 _RANDOM = {
     *(torch.Tensor.normal_, torch.Tensor.uniform_),
     *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_normal_, nn.init.kaiming_uniform_),
 }
-"""What initialises most parameters; on the meta device it does nothing, but takes its time."""
+"""Functions that initialise most parameters; on the meta device they do nothing, but take time."""
 
 
 class Weightless(TorchFunctionMode):
-    """Allocate and draw no parameters, which saves seconds and leaves the random state alone.
+    """Allocate and draw no parameters, which saves seconds and leaves the random state unchanged.
 
-    This is not torch.device("meta"): buffers, and widths that a constructor computes with tensors,
-    as RegNet's does, keep their values.
+    Unlike with torch.device("meta"), buffers keep their values, and so do widths that a constructor
+    computes with tensors, as RegNet's does.
     """
 
     def __torch_function__(
@@ -49,26 +50,31 @@ class _OtherShapesError(Exception):
 
 
 def consists_of(build: Callable[[], object], shapes: Collection[tuple[int, ...]]) -> bool:
-    """Build a model until too many of its parameters have shapes other than these.
+    """Tell whether the parameters of a model have these shapes, except a few.
 
-    Most architectures are told apart by their first few layers, and there are over a thousand.
+    Building stops as soon as too many have other shapes: most architectures differ in their first
+    few layers, and there are over a thousand of them.
     """
     others = 0
 
     def check(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal others
-        # What follows the number of classes or the size of the image may have another shape.
-        if parameter is None or parameter.ndim == 0 or parameter.shape[0] in (1, PROBE):
+        # Shapes that depend on the number of classes or the image size may differ.
+        if (
+            parameter is None
+            or parameter.ndim == 0
+            or parameter.shape[0] in (1, PLACEHOLDER_CLASSES)
+        ):
             return
         others += tuple(parameter.shape) not in shapes
-        if others > _MOST_OTHERS:
+        if others > _MAX_OTHERS:
             raise _OtherShapesError
 
     hook = register_module_parameter_registration_hook(check)
-    # Other errors come from models that are run while they are built, which says nothing.
+    # Other errors come from models that are run while they are built; they mean nothing here.
     try:
         with suppress(Exception), Weightless():
             build()
     finally:
         hook.remove()
-    return others <= _MOST_OTHERS
+    return others <= _MAX_OTHERS

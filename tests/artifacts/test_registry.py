@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
-from melaudit.artifacts import registry
+from melaudit.artifacts import kinds, registry
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.errors import ArtifactError, MelauditError
 
@@ -40,6 +41,20 @@ def test_ours_have_ids_of_their_own() -> None:
     ids = [artifact.id for artifact in registry.artifacts()]
     assert len(ids) == len(set(ids))
     assert {"dark_ring", "vignette", "ink", "colour_patch", "text", "white_frame"} <= set(ids)
+
+
+def test_every_file_of_kinds_is_one_artifact_of_that_name_and_no_artifact_is_elsewhere() -> None:
+    files = [module.name for module in iter_modules(kinds.__path__)]
+    assert sorted(artifact.id for artifact in registry.OURS) == files
+    for artifact in registry.OURS:
+        assert type(artifact).__module__ == f"melaudit.artifacts.kinds.{artifact.id}"
+
+
+def test_aliases_lead_to_artifacts_and_are_spelled_as_columns_are_compared() -> None:
+    ids = {artifact.id for artifact in registry.artifacts()}
+    for alias, artifact in registry.aliases().items():
+        assert artifact in ids
+        assert alias.isalnum() and alias == alias.casefold()
 
 
 def test_a_registered_artifact_comes_after_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from melaudit.errors import CheckpointError
 from melaudit.models.architectures import LoadedModel, from_module, load_model
 from melaudit.models.builders import Builder, resized, torchvision_candidates, torchvision_names
 from melaudit.models.fitting import fit
-from melaudit.models.weightless import PROBE
+from melaudit.models.weightless import PLACEHOLDER_CLASSES
 
 
 def built(name: str, outputs: int = 3, **options: Any) -> nn.Module:
@@ -83,7 +83,9 @@ def test_an_architecture_is_recognised_and_computes_what_it_did(tmp_path: Path, 
 @pytest.mark.parametrize("name", torchvision_names())
 def test_every_classifier_of_torchvision_fits_itself_and_no_other(name: str) -> None:
     expected = Builder("torchvision", name).signature().shapes
-    shapes = {key: (7, *s[1:]) if s[:1] == (PROBE,) else s for key, s in expected.items()}
+    shapes = {
+        key: (7, *s[1:]) if s[:1] == (PLACEHOLDER_CLASSES,) else s for key, s in expected.items()
+    }
     fits = {b.name: fit(b, shapes) for b in torchvision_candidates(shapes)}
     assert [name for name, each in fits.items() if each.fits] == [name]
     head = fits[name].head

@@ -1,4 +1,4 @@
-"""Wrappers: where in what was saved the weights are, and whether they are fit to use."""
+"""State dicts: find the weights in what was saved, and check that they can be used."""
 
 from __future__ import annotations
 
@@ -15,26 +15,31 @@ RAW = (
     *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "net_state_dict"),
     *("weights", "module", "params", "model_weights", "classifier", "student", "generator"),
 )
-"""Keys under which training scripts keep the weights, the most telling first."""
+"""Keys under which training scripts keep the weights, the most specific first."""
 AVERAGED = (
     *("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema_model", "ema"),
     *("params_ema", "swa_state_dict", "swa_model", "averaged_model", "teacher"),
 )
-"""Keys of weights averaged over the course of training."""
+"""Keys of weights that were averaged during training."""
 
 _LOSS_TENSORS = ("weight", "pos_weight", "alpha")
 _COUNT_OF_AVERAGES = "n_averaged"
-_DEEPEST = 4
-_MOST_PREFIXES = 6
+_MAX_DEPTH = 4
+"""Mappings within mappings that are searched."""
+_MAX_PREFIXES = 6
+"""Prefixes that are removed one after the other. Chosen: round figures, not measured."""
+_MAX_GROWTH, _SLACK_BYTES = 4, 64 * 2**20
+"""Bytes that tensors may have: so many times their file, plus slack for shared storages and small
+files. Chosen: round figures, not measured."""
 
 
 def unwrap(loaded: object, name: str) -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
     """Return the state_dict in what was loaded, the path of keys to it, and notes.
 
-    `name` is that of the file, for messages. Raises CheckpointError when there are no weights.
+    `name` is the file's, for messages. Raises CheckpointError if there are no weights.
     """
-    # A module's own parameters may have any name: such weights are seen by holding nothing else.
-    found = _search(loaded, _DEEPEST) or _search(loaded, _DEEPEST, plain=True)
+    # The parameters of a user's module may have any name; then the mapping holds nothing else.
+    found = _search(loaded, _MAX_DEPTH) or _search(loaded, _MAX_DEPTH, plain=True)
     if found is None:
         raise CheckpointError(f"{name} holds no weights of a model: {_contents(loaded)}")
     path, inner = found
@@ -66,7 +71,7 @@ def _weighs_a_loss(key: str) -> bool:
 def _search(
     loaded: object, depth: int, seen: set[int] | None = None, plain: bool = False
 ) -> tuple[tuple[str, ...], Mapping[object, object]] | None:
-    """Return the path to a state_dict and the state_dict, or None; never look anywhere twice."""
+    """Return the path to a state_dict and the state_dict, or None; no mapping is searched twice."""
     seen = set() if seen is None else seen
     if not isinstance(loaded, Mapping) or depth == 0 or id(loaded) in seen:
         return None
@@ -77,7 +82,7 @@ def _search(
         found = _search(loaded.get(key), depth - 1, seen, plain)
         if found is not None:
             return (key, *found[0]), found[1]
-    # A single mapping full of weights is meant whatever it is called; of several, nobody knows.
+    # A single mapping of weights is taken whatever its key; among several, nothing decides.
     others = [
         (key, found)
         for key, value in loaded.items()
@@ -92,7 +97,7 @@ def _search(
 
 
 def _is_state_dict(candidate: Mapping[object, object]) -> bool:
-    """Tell whether a mapping is names to tensors, give or take a few entries of another kind."""
+    """Tell whether most entries of a mapping are names to tensors."""
     tensors = [k for k, v in candidate.items() if isinstance(k, str) and isinstance(v, Tensor)]
     named = [key for key in tensors if key.endswith(("weight", "bias"))]
     return bool(named) and len(tensors) * 2 > len(candidate)
@@ -106,13 +111,13 @@ def _is_plain(candidate: Mapping[object, object]) -> bool:
 
 
 def _others(loaded: object, path: tuple[str, ...]) -> str:
-    """Say which further weights stood beside the chosen ones."""
+    """Say which other weights there were beside the chosen ones."""
     if not isinstance(loaded, Mapping):
         return ""
     others = [
         str(key)
         for key, value in loaded.items()
-        if key != path[0] and "optim" not in str(key).lower() and _search(value, _DEEPEST - 1)
+        if key != path[0] and "optim" not in str(key).lower() and _search(value, _MAX_DEPTH - 1)
     ]
     if not others:
         return ""
@@ -139,14 +144,16 @@ def _contents(loaded: object) -> str:
 
 
 def sound_tensors(
-    found: Mapping[str, Tensor], name: str, largest: int
+    found: Mapping[str, Tensor], name: str, file_bytes: int
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the tensors as float32 (whole numbers as they are), and notes on what was converted.
+    """Return the tensors as float32 (integers unchanged), and notes on what was converted.
 
-    `largest` bounds their bytes. Raises CheckpointError for tensors of a kind no classifier has,
-    for numbers that are not finite, and for negative variances.
+    `file_bytes` is the size of their file. Raises CheckpointError for tensors that are far larger
+    than it or of a type that no classifier has, for numbers that are not finite, and for negative
+    variances.
     """
-    if sum(t.numel() * t.element_size() for t in found.values()) > largest:
+    max_bytes = _MAX_GROWTH * file_bytes + _SLACK_BYTES
+    if sum(t.numel() * t.element_size() for t in found.values()) > max_bytes:
         raise CheckpointError(
             f"{name} declares tensors far larger than the file itself; it is damaged or hostile"
         )
@@ -181,15 +188,15 @@ def sound_tensors(
     return tensors, (f"Weights were converted from {', '.join(sorted(kinds))} to float32.",)
 
 
-def spellings(keys: Collection[str]) -> Iterator[str]:
-    """Yield the prefixes that all keys share and that a wrapper may have put there, "" first.
+def prefixes(keys: Collection[str]) -> Iterator[str]:
+    """Yield the prefixes that all keys share, "" first; a wrapper may have added them.
 
-    They are what DataParallel (module.), torch.compile (_orig_mod.), Lightning and a user's own
-    modules (model., backbone., cnn.) put before every name of the model they hold.
+    DataParallel (module.), torch.compile (_orig_mod.), Lightning and a user's own modules (model.,
+    backbone., cnn.) add one to every name of the model that they hold.
     """
     prefix = ""
     yield prefix
-    for _ in range(_MOST_PREFIXES):
+    for _ in range(_MAX_PREFIXES):
         parts = {key[len(prefix) :].partition(".")[:2] for key in keys}
         if len(parts) != 1:
             return

@@ -1,0 +1,34 @@
+"""What error messages about a checkpoint file have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+from melaudit.errors import CheckpointError
+from melaudit.wording.names import visible
+
+
+def shown(path: Path) -> str:
+    """Return a path as it can be shown, whatever characters it has."""
+    return visible(str(path))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error, short enough for a message of one line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return visible(lines[0])[:160].rstrip(". ")
+
+
+def refuse(path: Path, what: str) -> NoReturn:
+    """Raise a CheckpointError that says what a file is."""
+    raise CheckpointError(f"{shown(path)} is {what}")
+
+
+def trusting(path: Path) -> str:
+    """Say what to do with a file that is safe only if its source is trusted."""
+    out = visible(path.with_suffix(".safetensors").name)
+    return (
+        "if you trust where it comes from, run "
+        f"`melaudit convert --i-trust-this-file {visible(path.name)} {out}`"
+    )
