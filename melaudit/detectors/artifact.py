@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 
 from melaudit.artifacts.interface import Artifact, HasPlainRule
-from melaudit.detectors.claim import Claim, finding, reached
+from melaudit.detectors.claim import Claim, Worded, finding, reached
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.measures.regions import pooled, shares
 from melaudit.detectors.rungs import claims, dependence_evidence, harm
@@ -33,15 +33,15 @@ from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.opportunity import associate
 from melaudit.findings import (
     Evidence,
-    Finding,
     NotFound,
+    Reaction,
     Rung,
     Skipped,
     Table,
     Trust,
 )
 from melaudit.measurements import GRID, Array, Measurements
-from melaudit.wording.sentences import many
+from melaudit.wording.sentences import many, points
 
 FEWEST = 5
 """Images with an artifact, and without, below which nothing is concluded from them."""
@@ -129,11 +129,11 @@ class ArtifactDetector:
 
     def _word(
         self, measurements: Measurements, climb: Climb, evidence: tuple[Evidence, ...]
-    ) -> Sequence[Finding | NotFound]:
+    ) -> Sequence[Worded]:
         """Claim what the corrected evidence carries, or say what was not found."""
         rungs = reached(evidence)
         if not climb.met and isinstance(climb.use, Dependence):
-            return [self._reaction(climb.use, self._few(climb))]
+            return [self._unseen(climb, climb.use, evidence)]
         if not rungs:
             return list(self._missed(measurements, climb))
         classes, phrases = measurements.classes, self.artifact.phrases
@@ -176,8 +176,8 @@ class ArtifactDetector:
         if isinstance(climb.look, Attention):
             chain += climb.look.evidence()
         if isinstance(climb.use, Dependence):
-            chain += dependence_evidence.evidence(climb.use, climb.met)
-            chain += harm.evidence(climb.costs, phrases, climb.met and climb.use.reached)
+            chain += dependence_evidence.evidence(climb.use)
+            chain += harm.evidence(climb.costs, phrases, climb.use.reached)
         return chain
 
     def _affected(self, measurements: Measurements, climb: Climb) -> tuple[str, ...]:
@@ -208,21 +208,38 @@ class ArtifactDetector:
             tables += (harm.table(climb.costs, phrases, classes),)
         return tables
 
-    def _reaction(self, use: Dependence, few: str) -> NotFound:
+    def _unseen(
+        self, climb: Climb, use: Dependence, evidence: tuple[Evidence, ...]
+    ) -> Reaction | NotFound:
         """Say what the artifact would do, where no picture shows that it could be learned."""
+        few, phrases = self._few(climb), self.artifact.phrases
         effect = use.effects[0]
-        clearly = "would react" if use.reached else "does not clearly react"
+        if not use.reached:
+            left = (
+                "does not react to it"
+                if use.excluded
+                else f"does not clearly react to it, but up to {points(use.reach)} could be missed"
+            )
+            return NotFound(
+                artifact=self.id,
+                n=effect.n,
+                minimum_detectable_effect=effect.least,
+                effect="change of decisions beyond placebo (share)",
+                statement=f"{few}, and the model {left}: {use.counted()}.",
+                p_value=effect.share.p_value,
+                excluded=use.excluded,
+            )
         notes = "".join(f" {note}" for note in (use.resembles(), *use.notes()) if note)
-        return NotFound(
+        return Reaction(
             artifact=self.id,
+            title=f"The model reacts to {use.cue()}, which these images do not show",
+            classes=(use.classes[use.kind],),
             n=effect.n,
-            minimum_detectable_effect=effect.least,
-            effect="change of decisions beyond placebo (share)",
-            statement=f"{few}, so these data cannot have taught it. The model {clearly} to it all "
-            f"the same: {use.counted()}.{notes}"
-            if use.reached
-            else f"{few}, and the model {clearly} to it: {use.counted()}.",
-            p_value=effect.share.p_value,
+            statement=f"{few}, so these data cannot have taught it. Put in, it moves decisions: "
+            f"{use.counted()}.{notes}",
+            evidence=evidence,
+            does_not_show=f"That the model learned it as a shortcut, nor how often {phrases.things} "
+            "come up where it will be used.",
         )
 
     def _missed(self, measurements: Measurements, climb: Climb) -> Iterator[NotFound]:

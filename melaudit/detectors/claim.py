@@ -15,6 +15,7 @@ from melaudit.findings import (
     Evidence,
     Finding,
     NotFound,
+    Reaction,
     Rung,
     Severity,
     Table,
@@ -25,7 +26,7 @@ from melaudit.statistics.estimates import Estimate, Tested
 
 T = TypeVar("T")
 
-Worded = Finding | NotFound
+Worded = Finding | NotFound | Reaction
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from melaudit.findings.evidence import Check, Finding, NotFound, Skipped, Test, Trust, Verdict
+from melaudit.findings.evidence import (
+    Check,
+    Finding,
+    NotFound,
+    Reaction,
+    Skipped,
+    Test,
+    Trust,
+    Verdict,
+)
 from melaudit.findings.groups import Cluster, Concept, Outlier, Probe, Prototype, Slice
 from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
@@ -149,6 +158,8 @@ class Findings:
     """Of what a reviewer marked; the most frequent first."""
     detectors: tuple[DetectorInfo, ...] = ()
     """Everything that took part in the run, in the order it was asked."""
+    reactions: tuple[Reaction, ...] = ()
+    """Robustness: strong reactions to what the images do not show."""
     tests: tuple[Test, ...] = ()
     """Every test that could have carried a finding; the q-values are over all of them."""
     schema_version: str = field(default=SCHEMA_VERSION)

@@ -174,7 +174,27 @@ class NotFound:
     """What the figure measures, with its unit: "odds ratio"."""
     statement: str
     p_value: float | None = None
-    """Of the test that found nothing: it counts when the run's false alarms are controlled."""
+    """Of the test that found nothing; the run's list of tests has it with its q-value."""
+    excluded: bool | None = None
+    """Whether an effect that matters is excluded, by an equivalence test; None where nothing can
+    tell. Only True is absence: a test that found nothing proves none."""
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """What the model does with an artifact that the images it is known to have met do not show.
+
+    It cannot have learned a shortcut from them, so this is robustness and no finding on a shortcut.
+    """
+
+    artifact: str
+    title: str
+    classes: tuple[str, ...]
+    """The class that decisions go to."""
+    n: int
+    statement: str
+    evidence: tuple[Evidence, ...]
+    does_not_show: str
 
 
 @dataclass(frozen=True)

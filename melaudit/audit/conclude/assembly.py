@@ -113,6 +113,7 @@ def assemble(
         ),
         warnings=tuple(dict.fromkeys([*uncertain, *warnings])),
         controls=outcome.controls,
+        reactions=conclusions.reactions,
         tests=conclusions.tests,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from melaudit.detectors.claim import Claim
+from melaudit.detectors.claim import Claim, Worded
 from melaudit.detectors.interface import Detector, Result
 from melaudit.findings import (
     Check,
@@ -14,6 +14,7 @@ from melaudit.findings import (
     Evidence,
     Finding,
     NotFound,
+    Reaction,
     Rung,
     Skipped,
     Test,
@@ -23,7 +24,7 @@ from melaudit.findings import (
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import settle
 
-Said = Check | Finding | NotFound | Skipped
+Said = Check | Finding | NotFound | Reaction | Skipped
 """What is left to say of a result once it is corrected."""
 
 
@@ -44,6 +45,8 @@ class Conclusions:
     """The most severe first."""
     not_found: tuple[NotFound, ...]
     skipped: tuple[Skipped, ...]
+    reactions: tuple[Reaction, ...]
+    """The strongest first."""
     tests: tuple[Test, ...]
     """Every test that could have carried a finding, with its q-value over all of them."""
 
@@ -82,8 +85,15 @@ def conclude(
         findings=tuple(sorted(findings, key=lambda f: (-f.severity.rank, -f.confidence, f.id))),
         not_found=tuple(r for r in said if isinstance(r, NotFound)),
         skipped=tuple(r for r in said if isinstance(r, Skipped)),
+        reactions=tuple(sorted((r for r in said if isinstance(r, Reaction)), key=_strength)),
         tests=tuple(tests),
     )
+
+
+def _strength(reaction: Reaction) -> float:
+    """Return what sorts the strongest reaction first: the largest effect."""
+    used = [e for e in reaction.evidence if e.rung is Rung.DEPENDENCE]
+    return -max((abs(e.estimate) for e in used), default=0.0)
 
 
 def worded(results: Sequence[Result]) -> tuple[list[Said], list[Test]]:
@@ -115,6 +125,8 @@ def _without_model(result: Said) -> Said:
 
     Nothing that it does is a shortcut to them; what the data alone show stays.
     """
+    if isinstance(result, Reaction):
+        return Skipped(result.artifact, "the predictions do not follow the labels")
     if not isinstance(result, Finding):
         return result
     if all(e.rung is Rung.OPPORTUNITY for e in result.evidence if e.reached):
@@ -130,13 +142,13 @@ def _tests(claim: str, evidence: Sequence[Evidence]) -> list[Test]:
     ]
 
 
-def _held(worded: Finding | NotFound, evidence: Sequence[Evidence]) -> Finding | NotFound:
+def _held(worded: Worded, evidence: Sequence[Evidence]) -> Worded:
     """Return a result if it claims no more than its evidence carries.
 
     Raises ValueError otherwise: a detector may be anybody's, and a report must not say more than
     was shown.
     """
-    if isinstance(worded, NotFound):
+    if not isinstance(worded, Finding):
         return worded
     rungs = {e.rung for e in worded.evidence if e.reached}
     if not set(worded.evidence) <= set(evidence):

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.rungs.attention import Attention
-from melaudit.detectors.rungs.dependence import FAR, Dependence
+from melaudit.detectors.rungs.dependence import FAR, MIN_SHARE, Dependence
 from melaudit.detectors.rungs.harm import Harm
 from melaudit.detectors.rungs.opportunity import Association
 from melaudit.findings import Rung, Trust
-from melaudit.wording.sentences import many, ratio
+from melaudit.wording.sentences import many, points, ratio
 
 USED = (Rung.DEPENDENCE, Rung.HARM)
 
@@ -59,9 +59,8 @@ def claim(
     allowed = _allowed(climb, rewarded, classes, phrases)
     learned = rewarded and not climb.against
     if any(rung in reached for rung in USED) and isinstance(climb.use, Dependence):
-        named = climb.use.same_as
-        cue = f"{named}, {phrases.things} among them" if named else phrases.things
-        title = f"The model decides by {cue}" if learned else f"The model reacts to {cue}"
+        does = "decides by" if learned else "reacts to"
+        title = f"The model {does} {climb.use.cue()}"
         resembles = climb.use.resembles()
         said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
         return title, " ".join(part for part in said if part)
@@ -86,6 +85,9 @@ def does_not_show(climb: Climb, trust: Trust, reached: Collection[Rung], phrases
         untested = (
             f"Putting in {phrases.things} or taking them out changed too few decisions to say that "
             "it uses them."
+            if not climb.use.excluded
+            else f"That it never uses {phrases.things}: smaller changes of decisions are not "
+            "excluded."
         )
     if not isinstance(climb.look, Attention):
         return f"That the model looks at the {phrases.thing} or uses it: {climb.look}. {untested}"
@@ -121,7 +123,16 @@ def _unused(climb: Climb) -> str:
     """Return what trials said against use, where there were any."""
     if not isinstance(climb.use, Dependence):
         return ""
-    return f" But decisions hardly follow it: {climb.use.counted()}."
+    counted = climb.use.counted()
+    if climb.use.excluded:
+        return (
+            f" But decisions do not depend on it: that {points(MIN_SHARE)} or more change is "
+            f"excluded ({counted})."
+        )
+    return (
+        f" Too few images tell whether decisions depend on it: a change of up to "
+        f"{points(climb.use.reach)} could have been missed ({counted})."
+    )
 
 
 def _limits_of_use(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melaudit.artifacts.interface import Phrases
+from melaudit.detectors.rungs.look_alikes import Alike, Likeness, look_alikes
 from melaudit.detectors.rungs.trials import LEFT_ALONE, Rows, Values, called, log_odds, turned
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import bonferroni, clear
@@ -25,10 +26,6 @@ FEWEST = 8
 """Edited images below which nothing is concluded."""
 MIN_SHARE = 0.1
 """Decisions that must change beyond the placebo before the model is said to use an artifact."""
-LIKE = 0.4
-"""Part of the artifact's own effect from which an edit that resembles it is named beside it."""
-SAME = 0.8
-"""Part from which the claim is about what both share, and no longer about the artifact."""
 FAR = 2.0
 """Distance from natural pictures, in units of theirs, from which an edit is called unnatural."""
 
@@ -82,6 +79,20 @@ class Effect:
         """Whether log-odds move by enough, with an interval clear of none; untested."""
         return self._away(self.margin) and self._matters(self.turning)
 
+    @property
+    def excluded(self) -> bool:
+        """Whether the intervals leave no room for a change that matters (equivalence test).
+
+        The 95 % intervals lie within `MIN_SHARE` of none, so the test has level .025.
+        """
+        return self.reach < MIN_SHARE
+
+    @property
+    def reach(self) -> float:
+        """The largest change of decisions, in either direction, that the intervals leave open."""
+        ends = (self.share.low, self.share.high, self.turning.low, self.turning.high)
+        return max(abs(end) for end in ends)
+
     def _away(self, change: Estimate) -> bool:
         return min(change.low * self.sign, change.high * self.sign) > 0
 
@@ -97,17 +108,6 @@ class Effect:
     def sign(self) -> int:
         """+1 where the edit adds the artifact, -1 where it takes it away."""
         return -1 if self.edit.id == "remove" else 1
-
-
-@dataclass(frozen=True)
-class Alike:
-    """What an edit that resembles the artifact does."""
-
-    edit: Edit
-    called: int
-    n: int
-    part: float
-    """Of the artifact's own change of the share called so, beyond the placebo."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,28 @@ class Dependence:
         return tuple(effect for effect in (self.add, self.remove) if effect is not None)
 
     @property
-    def same_as(self) -> str | None:
-        """What the cue is called when something that resembles the artifact acts just like it."""
-        return next((a.edit.look_alike for a in self.alike if a.part >= SAME), None)
+    def excluded(self) -> bool:
+        """Whether a change that matters is excluded: by intervals (equivalence), on every edit."""
+        return all(effect.excluded for effect in self.effects)
+
+    @property
+    def reach(self) -> float:
+        """The largest change of decisions that the intervals leave open, on any edit."""
+        return max(effect.reach for effect in self.effects)
+
+    def cue(self) -> str:
+        """Return what the model goes by, as wide as look-alikes and their intervals leave it."""
+        things = self.phrases.things
+        for a in self.alike:
+            if a.likeness is Likeness.SAME:
+                return f"{a.edit.look_alike}, {things} among them"
+        for a in self.alike:
+            if a.likeness is Likeness.MUCH:
+                return f"{things} ({a.edit.title} acts much the same)"
+        for a in self.alike:
+            if a.likeness is Likeness.UNKNOWN:
+                return f"{things}, or {a.edit.look_alike} (too few images to tell)"
+        return things
 
     def counted(self) -> str:
         """Return what was done and seen, in counts: putting it in, or else taking it out."""
@@ -177,13 +196,19 @@ class Dependence:
         )
 
     def resembles(self) -> str:
-        """Return a sentence on what resembles the artifact and acts alike; empty if nothing."""
+        """Return a sentence on what resembles the artifact and how it acts; empty if nothing."""
         kind = self.classes[self.kind]
-        named = [a for a in self.alike if a.part >= LIKE]
-        if not named:
-            return ""
-        each = "; ".join(f"{a.edit.title} does it to {a.called:,} of {a.n:,}" for a in named)
-        return f"Not only this makes it say {kind}: {each}."
+
+        def each(*of: Likeness) -> str:
+            named = [a for a in self.alike if a.likeness in of]
+            return "; ".join(f"{a.edit.title} does it to {a.called:,} of {a.n:,}" for a in named)
+
+        said = []
+        if alike := each(Likeness.SAME, Likeness.MUCH, Likeness.PARTLY):
+            said.append(f"Not only this makes it say {kind}: {alike}.")
+        if unknown := each(Likeness.UNKNOWN):
+            said.append(f"Too few images to tell how much alike these act: {unknown}.")
+        return " ".join(said)
 
     def notes(self) -> tuple[str, ...]:
         """Return what a reader must know to weigh this: naturalness, bare skin, resemblance."""
@@ -240,7 +265,18 @@ def _towards(
         kind=kind,
         add=add,
         remove=remove,
-        alike=() if add is None else _alike(trials, add, kind),
+        alike=()
+        if add is None
+        else look_alikes(
+            trials,
+            trials.of("add"),
+            trials.of(add.placebo.id),
+            kind,
+            FEWEST,
+            measurements.seed,
+            measurements.groups,
+            by_decisions=add.turns,
+        ),
         bare=_bare(trials, kind),
         distance=float(np.median(far)) if len(far) else None,
         classes=measurements.classes,
@@ -333,29 +369,6 @@ def _beside(effect: Effect) -> str:
     if effect.alone:
         return "and no placebo moves decisions that way"
     return f"with {effect.placebo.title} {round(effect.with_placebo * effect.n):,}"
-
-
-def _alike(trials: Trials, add: Effect, kind: int) -> tuple[Alike, ...]:
-    """Return what resembles the artifact, with how much of the artifact's effect it has.
-
-    The effect is counted in decisions where those tell, and else in log-odds.
-    """
-
-    def effect(at: Rows) -> float:
-        if add.turns:
-            return float(called(trials.after[at], kind).mean())
-        moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
-        return float(moved.mean())
-
-    floor = effect(trials.of(add.placebo.id))
-    whole = effect(trials.of(add.edit.id)) - floor
-    out = []
-    for edit in trials.edits:
-        at = trials.of(edit.id)
-        if edit.look_alike is not None and len(at) >= FEWEST:
-            part = (effect(at) - floor) / whole if whole > 0 else 0.0
-            out.append(Alike(edit, int(called(trials.after[at], kind).sum()), len(at), part))
-    return tuple(sorted(out, key=lambda a: -a.part))
 
 
 def _bare(trials: Trials, kind: int) -> tuple[int, int, int] | None:

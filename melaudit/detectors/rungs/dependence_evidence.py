@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from melaudit.detectors.claim import evidence_of
-from melaudit.detectors.rungs.dependence import Dependence, Effect
+from melaudit.detectors.rungs.dependence import MIN_SHARE, Dependence, Effect
 from melaudit.findings import Evidence, NotFound, Rung
 from melaudit.wording.sentences import interval, many, points
 
 
-def evidence(found: Dependence, counts: bool) -> tuple[Evidence, ...]:
-    """Return the changes of the decision and of the margin, of every edit tried.
-
-    `counts` is False where the artifact is in none of the pictures the model is known to have met:
-    what it does to them was not learned from them, whatever its size.
-    """
+def evidence(found: Dependence) -> tuple[Evidence, ...]:
+    """Return the changes of the decision and of the margin, of every edit tried."""
     out: list[Evidence] = []
     for effect in found.effects:
-        out += _evidence(effect, found, counts, found.notes() if effect.sign > 0 else ())
+        out += _evidence(effect, found, found.notes() if effect.sign > 0 else ())
     return tuple(out)
 
 
@@ -27,9 +23,7 @@ def missed(found: Dependence, artifact: str) -> tuple[NotFound, ...]:
     return tuple(_missed(effect, artifact, found) for effect in found.effects)
 
 
-def _evidence(
-    effect: Effect, found: Dependence, counts: bool, notes: Sequence[str]
-) -> Sequence[Evidence]:
+def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequence[Evidence]:
     kind, phrases = found.classes[found.kind], found.phrases
     done = "put in" if effect.sign > 0 else "taken out"
     null = f"{effect.placebo.title} changes as much"
@@ -44,7 +38,7 @@ def _evidence(
         f"are called {kind}, {effect.before:,} before; {_beside(effect)} the share called {kind} "
         f"{verb} by {points(abs(effect.share.value))}, "
         f"{interval(effect.share, points)}.",
-        reached=counts and effect.seen,
+        reached=effect.seen,
     )
     second = evidence_of(
         Rung.DEPENDENCE,
@@ -60,7 +54,7 @@ def _evidence(
             )
         ),
         # A margin may move for certain and by too little to turn any decision.
-        reached=counts and effect.implied,
+        reached=effect.implied,
     )
     return first, second
 
@@ -86,9 +80,11 @@ def _turning(effect: Effect, kind: str) -> str:
 
 def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
     done = "put in" if effect.sign > 0 else "taken out"
-    seen = ""
-    if effect.least is not None:
-        seen = f"; a change of {points(effect.least)} would have been seen"
+    left = (
+        f"a change of {points(MIN_SHARE)} or more is excluded"
+        if effect.excluded
+        else f"too few images to tell, a change of up to {points(effect.reach)} could be missed"
+    )
     return NotFound(
         artifact=artifact,
         n=effect.n,
@@ -97,6 +93,7 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         statement=f"With the {found.phrases.thing} {done}, {effect.after:,} of "
         f"{many(effect.n, 'image')} are called {found.classes[found.kind]}, {effect.before:,} "
         f"before: beyond the placebo {points(effect.share.value)}, "
-        f"{interval(effect.share, points)}{seen}.",
+        f"{interval(effect.share, points)}; {left}.",
         p_value=effect.share.p_value,
+        excluded=effect.excluded,
     )

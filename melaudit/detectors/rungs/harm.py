@@ -66,9 +66,9 @@ def harm(measurements: Measurements, artifact: str, found: Dependence) -> tuple[
     return tuple(costs)
 
 
-def evidence(costs: tuple[Harm, ...], phrases: Phrases, counts: bool) -> tuple[Evidence, ...]:
-    """Return each cost as evidence; `counts` as in `Dependence.evidence`."""
-    return tuple(_evidence(cost, phrases, counts) for cost in costs)
+def evidence(costs: tuple[Harm, ...], phrases: Phrases, used: bool) -> tuple[Evidence, ...]:
+    """Return each cost as evidence; none counts unless the model is found to use the artifact."""
+    return tuple(_evidence(cost, phrases, used) for cost in costs)
 
 
 def table(costs: tuple[Harm, ...], phrases: Phrases, classes: tuple[str, ...]) -> Table:
@@ -137,7 +137,7 @@ def _measure(measurements: Measurements, label: int) -> str:
     return "specificity" if two else f"recall of {measurements.classes[label]}"
 
 
-def _evidence(cost: Harm, phrases: Phrases, counts: bool) -> Evidence:
+def _evidence(cost: Harm, phrases: Phrases, used: bool) -> Evidence:
     done = "put in" if cost.effect.sign > 0 else "taken out"
     loss = cost.loss
     per = 1000
@@ -153,5 +153,5 @@ def _evidence(cost: Harm, phrases: Phrases, counts: bool) -> Evidence:
         f"{cost.effect.placebo.title}): beyond the placebo, "
         f"{per * loss.value:,.0f} right decisions of {per:,} are lost, "
         f"{interval(loss, lambda share: f'{per * share:,.0f}')}.",
-        reached=counts and cost.reached,
+        reached=used and cost.reached,
     )
