@@ -48,7 +48,7 @@ class Audit(Findings):
 
     def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return two tables: one row per finding, and one per piece of evidence."""
-        from melaudit.reports.formats.frames import evidence_frame, findings_frame
+        from melaudit.reports.formats.pandas_tables import evidence_frame, findings_frame
 
         return findings_frame(self), evidence_frame(self)
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit import templates, wording
-from melaudit.reports.page.sections.cards import TableView
+from melaudit.reports.page.sections.finding_cards import TableView
 from melaudit.wording.names import safe_cell
 
 COLUMNS = ("artifact", "images", "goes with", "of it", "of the rest", "odds ratio", "95 %", "q")
