@@ -28,7 +28,7 @@ class Audit(Findings):
 
     @classmethod
     def of(cls, findings: Findings, folder: Path | None = None) -> Audit:
-        """Return findings with the folder that the rest of the audit is in."""
+        """Return findings as an audit, with the folder that holds its report and pictures."""
         known = {f.name: getattr(findings, f.name) for f in fields(Findings)}
         return cls(**known, folder=folder)
 

@@ -1,7 +1,7 @@
-"""The page as data: every string, length and picture id a template needs, and nothing to work out.
+"""The page as data: every string, length and picture id that the templates show.
 
-`build_page` gathers the sections in the order of their claim to the pictures' budget, findings
-first; the templates only loop and branch.
+`build_page` gathers the sections; those that come first get pictures first, while the budget lasts.
+Templates only loop and branch: they compute nothing.
 """
 
 from __future__ import annotations

@@ -35,8 +35,11 @@ def test_performance_is_told_apart_by_artifact(pages: dict[str, Page]) -> None:
     with_ring, without = pages["ring"].performance.slices
 
     assert (with_ring.label, with_ring.n) == ("malignant", "206")
-    assert with_ring.part == "Black ring of the dermatoscope: yes"
-    assert (without.part, without.right) == ("Black ring of the dermatoscope: no", "83.7\u00a0%")
+    assert with_ring.subgroup == "Black ring of the dermatoscope: yes"
+    assert (without.subgroup, without.right) == (
+        "Black ring of the dermatoscope: no",
+        "83.7\u00a0%",
+    )
     assert without.interval == "79.0 to 87.5\u00a0%"
     assert with_ring.chart is not None
 
@@ -45,7 +48,7 @@ def test_performance_is_told_apart_by_column(pages: dict[str, Page]) -> None:
     (table,) = pages["ring"].performance.columns
 
     assert (table.title, table.head) == ("Images of a label by age", "Age")
-    assert [(r.label, r.part, r.n) for r in table.rows] == [
+    assert [(r.label, r.subgroup, r.n) for r in table.rows] == [
         ("benign", "under 30", "120"),
         ("benign", "30 to 49", "240"),
         ("malignant", "30 to 49", "200"),
@@ -66,7 +69,7 @@ def test_groups_without_numbers_keep_their_order(records: dict[str, Record]) -> 
 
     section = build_page(replace(records["ring"], findings=findings)).performance
 
-    assert [row.part for row in section.columns[0].rows] == ["torso", "arm 2", "head"]
+    assert [row.subgroup for row in section.columns[0].rows] == ["torso", "arm 2", "head"]
 
 
 def test_of_many_groups_the_lowest_are_shown(records: dict[str, Record]) -> None:
@@ -80,7 +83,7 @@ def test_of_many_groups_the_lowest_are_shown(records: dict[str, Record]) -> None
 
     section = build_page(replace(records["ring"], findings=findings)).performance
 
-    shown = [row.part for row in section.columns[0].rows]
+    shown = [row.subgroup for row in section.columns[0].rows]
     assert shown == [f"site {k}" for k in range(20) if (k * 7 % 20) < 12]
     assert section.columns[0].note.startswith("The 12 lowest of 20 figures")
     assert len(section.columns) == 6 and section.columns_note.startswith("3\u00a0more columns")
