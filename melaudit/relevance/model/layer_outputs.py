@@ -1,4 +1,4 @@
-"""What a model makes of an image before it decides: what a layer gives, and its channels' means."""
+"""What a layer gives for images, and the means of its channels."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def features(
 ) -> tuple[Tensor, Tensor]:
     """Return the logits (N, K) and each channel's mean over space at the layer (N, channels).
 
-    A model without such a layer, `layer` being "", is known by its logits alone, twice.
-    Runs the model forward on x (N, C, H, W), without gradients, in the mode it is in.
-    Raises RelevanceError for a layer that does not run or gives no tensor with channels.
+    For a model without such a layer, where `layer` is "", the logits stand for the means as well.
+    Runs the model forward on x (N, C, H, W), without gradients, in the mode it is in. Raises
+    RelevanceError for a layer that does not exist, does not run or gives no tensor with channels.
     """
     if not layer:
         with torch.no_grad():
@@ -59,7 +59,7 @@ def layer_output(
 def taking(model: nn.Module, layers: Sequence[str]) -> Iterator[Mapping[str, Tensor]]:
     """Fill the mapping with what each layer gives the first time that it runs meanwhile.
 
-    The first time, since an engine may go on with altered images.
+    Only the first time, since an engine may run the model again on altered images.
     """
     taken: dict[str, Tensor] = {}
     with ExitStack() as hooks:
