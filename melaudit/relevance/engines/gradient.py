@@ -199,7 +199,7 @@ def run_with_gradients(
 
 @contextmanager
 def _noting(model: nn.Module, calls: dict[str, list[LayerOutput]]) -> Iterator[None]:
-    """Note the outputs of the layers that are keys of `calls` meanwhile."""
+    """Note the outputs of the layers that are keys of `calls` while the `with` lasts."""
     handles = []
     for layer, noted in calls.items():
 

@@ -176,7 +176,10 @@ class ZennitEngine:
 
     @contextmanager
     def _observing(self, layers: Sequence[str]) -> Iterator[None]:
-        """Note the relevance of these layers meanwhile; a layer gets its hook at the first time."""
+        """Note the relevance of these layers while the `with` lasts.
+
+        A layer gets its hook when it is first named.
+        """
         for layer in layers:
             if layer not in self._watched:
                 module = find_layer(self.model, layer)

@@ -1,4 +1,4 @@
-"""What a layer gives for images, and the means of its channels."""
+"""The outputs of layers, and the means of their channels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def features(
 def layer_output(
     model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return the logits (N, K) and what the layer gives (N, channels, ...); see `features`."""
+    """Return the logits (N, K) and the layer's output (N, channels, ...); see `features`."""
     seen: list[Tensor] = []
 
     def note(_: nn.Module, __: object, output: object) -> None:
@@ -57,9 +57,10 @@ def layer_output(
 
 @contextmanager
 def taking(model: nn.Module, layers: Sequence[str]) -> Iterator[Mapping[str, Tensor]]:
-    """Fill the mapping with what each layer gives the first time that it runs meanwhile.
+    """Fill the mapping with the output of each layer while the `with` lasts: (N, channels, ...).
 
-    Only the first time, since an engine may run the model again on altered images.
+    The output of its first call counts, since an engine may run the model again on altered images.
+    Raises RelevanceError for a layer that does not exist.
     """
     taken: dict[str, Tensor] = {}
     with ExitStack() as hooks:
