@@ -31,7 +31,7 @@ is W+ x + b+, and W- is not used.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -203,9 +203,9 @@ class Flat:
 class ZBox:
     """The z-box rule, for pixels known to lie between `low` and `high`."""
 
-    low: Callable[[Tensor], Tensor]
+    low: Callable[[Tensor], Tensor] = field(repr=False)
     """From an input, the lowest values possible there, of the same shape."""
-    high: Callable[[Tensor], Tensor]
+    high: Callable[[Tensor], Tensor] = field(repr=False)
 
     def split(self, layer: Application) -> Split:
         """Divide by the distance from the pixels that speak most against; the bias cancels out."""

@@ -352,6 +352,17 @@ def test_of_one_logit_class_1_is_explained_by_z_and_class_0_by_minus_z() -> None
     assert closure(found).max() < 1e-5
 
 
+@pytest.mark.parametrize("composite", NAMES)
+def test_rules_read_the_same_in_every_run(composite: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+    told = []
+    for _ in range(2):
+        with DataflowEngine(model, find_composite(composite)) as engine:
+            told.append(engine.operations(torch.randn(1, 3, 6, 6)))
+    assert told[0] == told[1]
+    assert not any(" at 0x" in rule for _, rule, _ in told[0])
+
+
 def test_mistakes_are_named() -> None:
     torch.manual_seed(0)
     relu = nn.ReLU()
