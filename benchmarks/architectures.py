@@ -4,7 +4,7 @@ Each model gets random weights and random BatchNorm statistics (or a checkpoint'
 images. The columns:
 
     outputs    largest difference between the logits under the engine and without it, relative
-    books      largest |input relevance + absorbed - start| / |start|
+    ledger     largest |input relevance + absorbed - start| / |start|
     sum        input relevance / start: what the input explains; the rest was absorbed
     peak       largest max|R| / |sum R| at the layer of the conditional maps
     classes    mean |cosine| between the maps of two classes; 1.00 means maps that do not care
@@ -62,7 +62,7 @@ TIMM = (
 FIXED_SIZES = {"inception_v3": 299, "vit_b_16": 224, "maxvit_t": 224}
 """Models that take images of one size only."""
 
-COLUMNS = ("model", "outputs", "books", "sum", "peak", "classes", "channels", "closed", "seconds")
+COLUMNS = ("model", "outputs", "ledger", "sum", "peak", "classes", "channels", "closed", "seconds")
 
 
 def main() -> None:
@@ -168,13 +168,13 @@ def _conditional(run: Pass, layer: str) -> tuple[float, float]:
     tap = run.flow.taps[layer]
     concepts = run.attribution(keep=True).concepts[layer]
     top = concepts.abs().mean(0).topk(min(6, tap.channels)).indices
-    through = run.through(layer, torch.eye(tap.channels)[top])
-    alike = _cosines(through.maps[:, :, None], through.maps[:, None]).abs()
+    conditional = run.conditional(layer, torch.eye(tap.channels)[top])
+    alike = _cosines(conditional.maps[:, :, None], conditional.maps[:, None]).abs()
     mean = alike[:, ~torch.eye(len(top), dtype=torch.bool)].mean()
-    if through.absorbed is None:
+    if conditional.absorbed is None:
         return float(mean), float("nan")
-    left = through.maps.sum((2, 3)) + through.absorbed - through.relevance
-    return float(mean), float(left.abs().max() / through.relevance.abs().max())
+    left = conditional.maps.sum((2, 3)) + conditional.absorbed - conditional.relevance
+    return float(mean), float(left.abs().max() / conditional.relevance.abs().max())
 
 
 def _cosines(a: Tensor, b: Tensor) -> Tensor:

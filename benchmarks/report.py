@@ -25,7 +25,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from melaudit.reports import write_report
-from tests.reports.conftest import large
+from tests.reports.made_up_variants import large
 
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run")
 PAINTED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"

@@ -50,7 +50,7 @@ class GateResult:
     """Ids of findings that the baseline had, no less severe; empty without a baseline."""
     has_baseline: bool
     notes: tuple[str, ...]
-    """What whoever keeps the policy should know."""
+    """For whoever keeps the policy: waivers that expire soon or cover nothing."""
 
 
 def judge(
@@ -63,8 +63,8 @@ def judge(
     """Hold an audit against a policy; with a baseline, only what is new or worse counts."""
     waived = tuple(_waived(findings.findings, policy.waivers, today))
     known = tuple(_known(findings.findings, baseline))
-    apart = {identity for identity, _ in waived} | set(known)
-    counted = [f for f in findings.findings if f.id not in apart]
+    excused = {identity for identity, _ in waived} | set(known)
+    counted = [f for f in findings.findings if f.id not in excused]
     rules = (
         _concluded(findings),
         *_finding_rules(counted, policy, findings),
@@ -138,8 +138,8 @@ def _finding_rules(
 def _none_of(over: Sequence[Finding], rule: str, title: str, total: int) -> Rule:
     if not over:
         return Rule(rule, title, Outcome.PASS, f"None of {total} findings counts against it.")
-    told = "; ".join(f"{f.title.rstrip('.')} ({f.severity.value}, {f.rung.value})" for f in over)
-    return Rule(rule, title, Outcome.FAIL, f"{told}.", tuple(f.id for f in over))
+    listed = "; ".join(f"{f.title.rstrip('.')} ({f.severity.value}, {f.rung.value})" for f in over)
+    return Rule(rule, title, Outcome.FAIL, f"{listed}.", tuple(f.id for f in over))
 
 
 def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
@@ -174,7 +174,7 @@ def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
 
 
 def _applied(findings: Findings, detector: str) -> Rule:
-    """Return the rule that a detector could be applied: it said something, and was not skipped."""
+    """Return the rule that a detector could be applied: it has a result, and was not skipped."""
     reasons = [s.reason for s in findings.skipped if s.detector == detector]
     results = (
         *(f.detector for f in findings.findings),
@@ -182,21 +182,23 @@ def _applied(findings: Findings, detector: str) -> Rule:
         *(c.id for c in findings.explanations.checks),
     )
     spoke = any(belongs(result, detector) for result in results)
-    told = "It was applied."
+    statement = "It was applied."
     if reasons:
-        told = f"It was skipped: {reasons[0]}"
+        statement = f"It was skipped: {reasons[0]}"
     elif not spoke:
-        told = "The audit says nothing of it; `melaudit detectors` lists the detectors there are."
+        statement = (
+            "The audit says nothing of it; `melaudit detectors` lists the detectors there are."
+        )
     return _enough(
         not reasons and spoke,
         f"coverage.detectors:{detector}",
         f"Detector {detector} could be applied",
-        told,
+        statement,
     )
 
 
 def _enough(met: bool, rule: str, title: str, statement: str) -> Rule:
-    """Return a rule of coverage: what was not seen enough of proves nothing either way."""
+    """Return a rule of coverage. Where it is not met the gate is undecided: too little was seen."""
     return Rule(rule, title, Outcome.PASS if met else Outcome.INCONCLUSIVE, statement)
 
 
@@ -213,35 +215,35 @@ def _performance_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
 
 
 def _at_least(what: str, value: float | None, low: float | None, least: float, n: int) -> Rule:
-    """Return a rule of performance: shown when even the interval's lower end is high enough."""
+    """Return a rule of performance: it passes when even the interval's lower end is high enough."""
     title = f"{what.replace(':', ' of ')} is at least {least:g}"
     rule = f"performance.{what}"
     if value is None or low is None:
         known = "It could not be measured: no labelled images of this kind."
         return Rule(rule, title, Outcome.INCONCLUSIVE, known)
-    told = f"It is {value:.3f} on {n:,} images"
+    statement = f"It is {value:.3f} on {n:,} images"
     if low != value:
-        told += f"; the 95 % interval begins at {low:.3f}"
+        statement += f"; the 95 % interval begins at {low:.3f}"
     if value < least:
-        return Rule(rule, title, Outcome.FAIL, f"{told}.")
+        return Rule(rule, title, Outcome.FAIL, f"{statement}.")
     if low < least:
         return Rule(
-            rule, title, Outcome.INCONCLUSIVE, f"{told}: more images are needed to show it."
+            rule, title, Outcome.INCONCLUSIVE, f"{statement}: more images are needed to show it."
         )
-    return Rule(rule, title, Outcome.PASS, f"{told}.")
+    return Rule(rule, title, Outcome.PASS, f"{statement}.")
 
 
 def _waiver_rules(waivers: Sequence[Waiver], today: datetime.date) -> Iterator[Rule]:
     for waiver in waivers:
-        told = f"{waiver.owner}: {waiver.reason.rstrip('.')}."
+        reason = f"{waiver.owner}: {waiver.reason.rstrip('.')}."
         expired = waiver.expired(today)
         yield Rule(
             f"waiver:{waiver.finding}",
             f"The waiver of {waiver.finding} is in force",
             Outcome.FAIL if expired else Outcome.PASS,
-            f"It expired on {waiver.expires}; mend the model or renew it. {told}"
+            f"It expired on {waiver.expires}; mend the model or renew it. {reason}"
             if expired
-            else f"Until {waiver.expires}. {told}",
+            else f"Until {waiver.expires}. {reason}",
         )
 
 

@@ -28,7 +28,7 @@ class Audit(Findings):
 
     @classmethod
     def of(cls, findings: Findings, folder: Path | None = None) -> Audit:
-        """Return findings with the folder that the rest of the audit is in."""
+        """Return findings as an audit, with the folder that holds its report and pictures."""
         known = {f.name: getattr(findings, f.name) for f in fields(Findings)}
         return cls(**known, folder=folder)
 
@@ -48,7 +48,7 @@ class Audit(Findings):
 
     def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return two tables: one row per finding, and one per piece of evidence."""
-        from melaudit.reports.formats.frames import evidence_frame, findings_frame
+        from melaudit.reports.formats.pandas_tables import evidence_frame, findings_frame
 
         return findings_frame(self), evidence_frame(self)
 

@@ -1,7 +1,7 @@
 """An audit in the experiment tracker that a script already uses.
 
-Nothing is imported: a tracker counts only when the script itself has imported it and has a run
-going on, so an audit never starts to talk to a server by itself.
+Nothing is imported: a tracker counts only when the script itself has imported it and has a
+run open, so an audit never contacts a server by itself.
 """
 
 from __future__ import annotations
@@ -35,34 +35,34 @@ def figures(findings: Findings) -> dict[str, float]:
 def log(findings: Findings, folder: Path | None = None) -> tuple[str, ...]:
     """Log to every tracker that is imported and has a run; return their names."""
     files = [] if folder is None else [folder / name for name in FILES if (folder / name).exists()]
-    told = {"melaudit.verdict": findings.verdict.value, "melaudit.reason": findings.reason}
+    tags = {"melaudit.verdict": findings.verdict.value, "melaudit.reason": findings.reason}
     logged = []
     for name, one in (("mlflow", _mlflow), ("wandb", _wandb)):
         module = sys.modules.get(name)
-        if module is not None and one(module, figures(findings), told, files):
+        if module is not None and one(module, figures(findings), tags, files):
             logged.append(name)
     return tuple(logged)
 
 
 def _mlflow(
-    mlflow: Any, metrics: Mapping[str, float], told: Mapping[str, str], files: list[Path]
+    mlflow: Any, metrics: Mapping[str, float], tags: Mapping[str, str], files: list[Path]
 ) -> bool:
     if mlflow.active_run() is None:
         return False
     mlflow.log_metrics(dict(metrics))
-    mlflow.set_tags(dict(told))
+    mlflow.set_tags(dict(tags))
     for file in files:
         mlflow.log_artifact(str(file), "melaudit")
     return True
 
 
 def _wandb(
-    wandb: Any, metrics: Mapping[str, float], told: Mapping[str, str], files: list[Path]
+    wandb: Any, metrics: Mapping[str, float], tags: Mapping[str, str], files: list[Path]
 ) -> bool:
     if wandb.run is None:
         return False
     wandb.log(dict(metrics))
-    wandb.run.summary.update(dict(told))
+    wandb.run.summary.update(dict(tags))
     for file in files:
         wandb.save(str(file), base_path=str(file.parent), policy="now")
     return True

@@ -13,7 +13,8 @@ from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.json_file import read_findings
 from melaudit.reports.formats.registry import FORMATS
 from melaudit.result import Audit
-from tests.reports.conftest import nothing_found, record
+from tests.reports.made_up_record import record
+from tests.reports.made_up_variants import nothing_found
 
 
 @pytest.fixture(scope="module")

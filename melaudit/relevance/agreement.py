@@ -1,4 +1,4 @@
-"""How far two explanations of one decision agree about the place: one number per image."""
+"""How much two explanations of a decision agree about where the evidence is: a number per image."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ from torch.nn import functional
 
 from melaudit.errors import RelevanceError
 
-FINEST = 16
-"""Most cells a side that maps are compared on: relevance scatters from pixel to pixel."""
+MAX_SIDE = 16
+"""Cells a side on which maps are compared, at most: single pixels scatter. Chosen: a round figure,
+not measured."""
 
 
 def agreement(a: Tensor, b: Tensor) -> Tensor:
     """Return the agreement (N,) of maps a (N, h, w) and b (N, h', w') of the same images.
 
-    It is the rank correlation (Spearman's, ties take the mean rank) between the positive parts of
-    both maps, averaged over the cells of one grid: the coarser map's own, at most `FINEST` cells a
-    side. 1 says that both rank the places alike, 0 that they have nothing to do with each other.
-    NaN where one map is the same everywhere, as when nothing speaks for the class.
+    It is Spearman's rank correlation (ties get the mean rank) between the positive parts of both
+    maps, each averaged over the cells of one grid: that of the coarser map, with at most
+    `MAX_SIDE`. 1 means that both rank all cells alike, 0 that they are unrelated. NaN where
+    one of the maps has the same value everywhere, as when nothing speaks for the class.
+
+    Raises RelevanceError for maps of other shapes.
     """
     if a.ndim != 3 or b.ndim != 3 or len(a) != len(b):
         raise RelevanceError(
             f"maps are {tuple(a.shape)} and {tuple(b.shape)}; expected (N, h, w) of the same N"
         )
-    grid = min(a.shape[1], b.shape[1], FINEST), min(a.shape[2], b.shape[2], FINEST)
+    grid = (
+        min(a.shape[1], b.shape[1], MAX_SIDE),
+        min(a.shape[2], b.shape[2], MAX_SIDE),
+    )
     p, q = _ranks(a, grid), _ranks(b, grid)
     spread = p.square().sum(1) * q.square().sum(1)
     correlation = (p * q).sum(1) / spread.sqrt()
@@ -33,7 +39,7 @@ def agreement(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _ranks(maps: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return the ranks of the cells (N, cells) about their mean, in float64."""
+    """Return the ranks of the cells (N, cells) minus their mean, in float64."""
     positive = maps.detach().cpu().double().clamp(min=0)
     cells = functional.adaptive_avg_pool2d(positive[:, None], grid).flatten(1)
     ranks = torch.from_numpy(rankdata(cells.numpy(), axis=1))

@@ -31,7 +31,7 @@ class Attachment:
 
     @contextmanager
     def entered(self, x: Tensor) -> Iterator[Engine]:
-        """Put the engine on, if it is not on yet, and compute exactly meanwhile.
+        """Put the engine on, if it is not on yet, and compute exactly while the `with` lasts.
 
         At the first use the engine's logits of the first image of x (N, C, H, W) are compared with
         the model's own. Raises RelevanceError where they differ, where the model fails on the

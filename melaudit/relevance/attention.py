@@ -1,9 +1,10 @@
-"""A model's own attention over channels, found by what the model does when it runs.
+"""A model's own attention over channels, found by what the model computes.
 
 Either the model returns the weights beside its logits, or they are a gate inside it: a number in
-0..1 for each channel, made from the image, that multiplies a feature map (squeeze-and-excitation,
-gated attention). Both are told by shape, values and by the operation that made them, so that no
-class name need be known; a learned scale, the same for every image, is no attention.
+0..1 for each channel, computed from the image, that multiplies a feature map, as in
+squeeze-and-excitation and gated attention. Both are recognised by their shape, their values and the
+operation that made them, so no class name needs to be known. A learned scale, the same for every
+image, is not attention.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ PRODUCTS = ("mul", "mul_", "multiply", "multiply_", "__mul__", "__rmul__", "__im
 """Names of torch's functions that multiply element by element."""
 
 SQUASHING = ("Sigmoid", "Hardsigmoid", "Softmax", "Hardtanh", "Clamp")
-"""Operations that make a gate, as autograd names them; ReLU6 is a Hardtanh."""
+"""Operations that make a gate, by autograd's names; ReLU6 is a Hardtanh."""
 
 RESHAPING = (
     *("View", "UnsafeView", "ReshapeAlias", "Unsqueeze", "Squeeze", "Expand", "Permute"),
     *("Transpose", "T", "Clone", "Alias", "ToCopy", "Slice", "Select"),
 )
-"""Operations that move values and do not change them."""
+"""Operations that move values without changing them, by autograd's names."""
 
 SUMS_TO_ONE = 1e-3
 """How far from 1 the sum of softmax weights may be (float16 models round)."""
@@ -57,9 +58,9 @@ class Attention:
     weights: Tensor
     """(N, C) in 0..1."""
     where: str
-    """Where they were found, in words."""
+    """Where they were found, in words for a reader."""
     source: Source = Source()
-    """The same for whoever looks there again."""
+    """Where they were found, for `attention_record`."""
 
 
 def attention(
@@ -68,42 +69,44 @@ def attention(
     """Return the model's attention over the channels of a layer for x (N, C, H, W), if it has any.
 
     Weights among the model's outputs come first; then a gate that multiplies the layer's output;
-    then the last gate before it on as many channels, as in the last squeeze-and-excitation block.
-    The model is run once, in evaluation mode, and left as it was.
+    then the last gate before the layer with as many channels, as in the last squeeze-and-excitation
+    block. The model is run once, in evaluation mode, and left as it was. Raises RelevanceError for
+    a layer that does not exist.
     """
     find_layer(model, layer)
-    watch = _Watch(layer, len(x))
+    gates = _GateFinder(layer, len(x))
     restore = remember_state(model)
-    handles = watch.hooks(model)
+    handles = gates.hooks(model)
     try:
         model.eval()
-        model.requires_grad_(False)  # so that what requires a gradient was made from the image
+        model.requires_grad_(False)  # then only what depends on the image requires a gradient
         with torch.inference_mode(False), torch.enable_grad():
             image = x.detach().clone().requires_grad_()
-            with watch:
+            with gates:
                 output = model(image)
     finally:
         for handle in handles:
             handle.remove()
         restore()
-    if watch.channels < 2:
+    if gates.channels < 2:
         return None
-    returned = _returned(output, len(x), watch.channels, num_classes)
-    return returned or watch.gate()
+    returned = _returned(output, len(x), gates.channels, num_classes)
+    return returned or gates.gate()
 
 
-def join(parts: Sequence[Attention | None]) -> Attention | None:
-    """Put the attention of a batch's parts together; None where one of them has none."""
-    found = [part for part in parts if part is not None]
-    if len(found) < len(parts):
+def join(chunks: Sequence[Attention | None]) -> Attention | None:
+    """Return the attention of a whole batch, given that of its chunks; None if one has none."""
+    found = [chunk for chunk in chunks if chunk is not None]
+    if len(found) < len(chunks):
         return None
-    return replace(found[0], weights=torch.cat([part.weights for part in found]))
+    return replace(found[0], weights=torch.cat([chunk.weights for chunk in found]))
 
 
 def choose_channels(relevance: Tensor, attention: Tensor | None, count: int) -> list[int]:
     """Return the `count` channels to look at, by |relevance| (C,) times attention (C,) if any.
 
-    The strongest comes first; of equals, the one with the lower number.
+    The strongest one comes first; of equal ones, that with the lower number. Raises RelevanceError
+    for attention of another shape.
     """
     strength = relevance.abs()
     if attention is not None:
@@ -119,17 +122,17 @@ def choose_channels(relevance: Tensor, attention: Tensor | None, count: int) -> 
 
 def _returned(output: object, n: int, channels: int, num_classes: int | None) -> Attention | None:
     """Return the attention among a model's outputs."""
-    met = list(tensors(output))
-    if len(met) < 2:
+    returned = list(tensors(output))
+    if len(returned) < 2:
         return None
     logits = find_logits(output, num_classes)
-    for place, tensor in enumerate(met):
+    for place, tensor in enumerate(returned):
         weights = per_channel(tensor, n, channels)
         if tensor is logits or weights is None or not _in_range(weights):
             continue
         sums = weights.sum(1)
         softmax = bool(((sums - 1).abs() < SUMS_TO_ONE).all())
-        # Features after a ReLU may happen to lie in 0..1: so a gate must also be made as one.
+        # Features after a ReLU may happen to lie in 0..1, so a gate must also be made as one.
         if softmax or _squashed(tensor):
             kind = "weights that sum to 1" if softmax else "gates between 0 and 1"
             where = f"returned beside the logits: {kind}, {channels} channels"
@@ -146,31 +149,32 @@ class _Product:
     signal: Edge
     """Where the feature map was made."""
     module: str
+    """The innermost module that was running."""
     early: bool
-    """Whether the layer had not given its output yet."""
+    """Whether the layer had not returned its output yet."""
     source: Source
 
 
 @dataclass(eq=False)
-class _Watch(TorchFunctionMode):
+class _GateFinder(TorchFunctionMode):
     """Notes every product of a gate and a feature map while a model runs."""
 
     layer: str
     n: int
     channels: int = 0
     output: Edge | None = None
-    """Where the layer's output was made, once it was."""
+    """Where the layer's output was made; None before that."""
     products: list[_Product] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
-    """The modules running now, the innermost last."""
+    """The modules that are running, the innermost last."""
     calls: int = 0
-    """Products of two tensors seen."""
+    """How many products of two tensors there were."""
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def hooks(self, model: nn.Module) -> list[RemovableHandle]:
-        """Follow which modules run."""
+        """Put hooks on the model that follow which modules run; return them."""
         handles = []
         for name, module in model.named_modules():
 
@@ -213,7 +217,7 @@ class _Watch(TorchFunctionMode):
             self.products.append(_Product(weights, _origin(signal), name, early, source))
 
     def gate(self) -> Attention | None:
-        """Return the gate that acts on the layer's channels."""
+        """Return the gate that acts on the layer's channels, if there is one."""
         fitting = [p for p in self.products if p.weights.shape[1] == self.channels]
         behind = [p for p in fitting if not p.early and p.signal == self.output]
         for found, place in ((behind[:1], "behind"), ([p for p in fitting if p.early], "before")):
@@ -232,7 +236,7 @@ def is_product(func: object, args: Sequence[object]) -> bool:
 
 
 def per_channel(tensor: Tensor, n: int, channels: int) -> Tensor | None:
-    """Return (N, C), (N, C, 1[, 1]) or what was expanded from it as (N, C); None for the rest."""
+    """Return (N, C), (N, C, 1[, 1]) or an expansion of these as (N, C); None for other tensors."""
     if tensor.ndim not in (2, 3, 4) or tensor.shape[:2] != (n, channels):
         return None
     if not tensor.is_floating_point():
@@ -246,12 +250,12 @@ def per_channel(tensor: Tensor, n: int, channels: int) -> Tensor | None:
 
 
 def _in_range(weights: Tensor) -> bool:
-    """Whether all weights are in 0..1; NaN is not."""
+    """Whether all weights are in 0..1, and none is NaN."""
     return bool(((weights >= 0) & (weights <= 1)).all())
 
 
 def _origin(tensor: Tensor) -> Edge:
-    """Return where the tensor's values were made, past what only gives them another shape."""
+    """Return where the tensor's values were made, before any operation that only reshapes them."""
     node, output = tensor.grad_fn, tensor.output_nr
     while node is not None and _operation(node) in RESHAPING:
         node, output = node.next_functions[0]
@@ -259,9 +263,9 @@ def _origin(tensor: Tensor) -> Edge:
 
 
 def _squashed(tensor: Tensor) -> bool:
-    """Whether the last that happened to the tensor's values is an operation that makes a gate.
+    """Whether an operation that makes a gate was the last to change the tensor's values.
 
-    A constant factor may follow it: hard sigmoids are also written as relu6(x + 3) / 6.
+    A constant factor may follow: hard sigmoids are also written as relu6(x + 3) / 6.
     """
     node = _origin(tensor)[0]
     while node is not None and _operation(node) in (*RESHAPING, "Div", "Mul"):

@@ -1,7 +1,8 @@
-"""The model's attention taken from a forward pass that runs anyway, whatever engine runs it.
+"""The model's attention, taken from a forward pass that an engine runs anyway.
 
-`attention` finds where the weights are; a record looks there again. It hangs on the model's own
-forward: what the model returns, and its products, counted in the order in which it computes them.
+`attention` finds once where the weights are; a record takes them from there in later passes. It
+hooks the model's own forward: the weights are a tensor that the model returns, or a factor of one
+of its products, which are counted in the order of their computation.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from melaudit.relevance.model.outputs import tensors
 
 @dataclass
 class Record:
-    """What was taken from the first forward pass of a model meanwhile."""
+    """What was taken from the first forward pass of a model while it was recorded."""
 
     taken: Tensor | None = None
 
     def take(self, tensor: Tensor) -> None:
-        """Keep what comes first: an engine may go on with altered images."""
+        """Keep the first tensor: an engine may run the model again on altered images."""
         if self.taken is None:
             self.taken = tensor.detach()
 
     def weights(self, n: int) -> Tensor | None:
         """Return the weights (n, channels); None where the pass had none of that shape.
 
-        A model may take another way with other images.
+        A model may take another path through its code for other images.
         """
         if self.taken is None or self.taken.ndim < 2:
             return None
@@ -46,12 +47,12 @@ def recording(model: nn.Module, source: Source | None) -> Iterator[Record]:
     if source is None:
         yield record
         return
-    watch = _Products(source, record)
-    # Entered when the model's own forward begins, inside of whatever an engine has put around it,
-    # so that only the model's operations are counted.
-    before = model.register_forward_pre_hook(lambda module, inputs: watch.begin())
+    products = _Products(source, record)
+    # Entered when the model's own forward begins, inside of what an engine has put around it, so
+    # that only the model's own operations are counted.
+    before = model.register_forward_pre_hook(lambda module, inputs: products.begin())
     after = model.register_forward_hook(
-        lambda module, inputs, output: watch.end(output), always_call=True
+        lambda module, inputs, output: products.end(output), always_call=True
     )
     try:
         yield record
@@ -61,7 +62,7 @@ def recording(model: nn.Module, source: Source | None) -> Iterator[Record]:
 
 
 class _Products(TorchFunctionMode):
-    """Counts products while a model runs, and takes one."""
+    """Counts products while a model runs, and takes a factor of one of them."""
 
     def __init__(self, source: Source, record: Record) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class _Products(TorchFunctionMode):
         self._stack.enter_context(self)
 
     def end(self, output: object) -> None:
-        """End it, also one that failed, which returned nothing."""
+        """End it, also if it failed and returned nothing."""
         self._stack.close()
         if self.source.output is not None:
             returned = list(tensors(output))

@@ -1,4 +1,4 @@
-"""A batch that is too large for the device's memory is taken in chunks."""
+"""A batch that is too large for the device's memory is processed in chunks."""
 
 from __future__ import annotations
 

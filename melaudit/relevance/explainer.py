@@ -63,11 +63,11 @@ class Explainer:
     `with`, or by `close()` where there is no `with`. Until then the model is in evaluation mode
     and frozen; afterwards it is what it was.
 
-    Every method that takes images x (N, C, H, W) moves them to the model's device and precision,
-    and takes a batch that does not fit into memory in chunks, and so those after it. All raise
-    RelevanceError for what is no batch of images, for targets that the model has no outputs for,
-    for layers and channels that it does not have, and for a model that fails on the images or that
-    the engine cannot explain.
+    Every method that takes images x (N, C, H, W) moves them to the model's device and precision. A
+    batch that does not fit into memory is processed in chunks, and so are those after it. All
+    methods raise RelevanceError for what is not a batch of images, for targets that the model has
+    no outputs for, for layers and channels that it does not have, and for a model that fails on the
+    images or that the engine cannot explain.
 
     Parameters
     ----------

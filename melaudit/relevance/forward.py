@@ -22,9 +22,9 @@ class Forward:
     """Run one model forward, in evaluation mode, without gradients, TF32 or autocast.
 
     Every method takes images x (N, C, H, W), moves them to the model's device and precision, and
-    leaves the model as it was. A batch that does not fit into memory is taken in chunks. All raise
-    RelevanceError for what is no batch of images, for a model that fails on them, and for a layer
-    that the model does not have.
+    leaves the model as it was. A batch that does not fit into memory is processed in chunks. All
+    raise RelevanceError for what is not a batch of images, for a model that fails on them, and for
+    a layer that the model does not have.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Forward:
         return torch.cat(logits), torch.cat(means)
 
     def outputs(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return layer -> what it gives, (N, channels, h, w)."""
+        """Return layer -> its output, (N, channels, h, w)."""
 
         def forward(x: Tensor, target: Tensor | None) -> dict[str, Tensor]:
             with taking(self.model, layers) as taken, torch.no_grad():
@@ -87,7 +87,7 @@ class Forward:
         return {layer: torch.cat([chunk[layer] for chunk in chunks]) for layer in layers}
 
     def mean_map(self, x: Tensor, layer: str) -> Tensor:
-        """Return what the layer gives, (channels, ...), on the mean over x."""
+        """Return the layer's output (channels, ...), averaged over the images x."""
 
         def total(x: Tensor, target: Tensor | None) -> Tensor:
             return layer_output(self.model, x, layer, self.num_classes)[1].sum(0)
@@ -110,7 +110,7 @@ class Forward:
             return torch.cat(self._chunks(x, None, forward))
 
     def detail_layers(self, x: Tensor, sides: Sequence[int]) -> dict[int, str]:
-        """Return side -> the layer that tells details apart at side x side positions, if any.
+        """Return side -> the layer that tells details apart at side x side positions.
 
         The model is run once, on the first image of x; see `layers.detail_layers`.
         """
@@ -120,7 +120,7 @@ class Forward:
 
     @contextmanager
     def bare(self, x: Tensor) -> Iterator[None]:
-        """Take the engine off meanwhile, compute exactly, and name x where the model fails on it.
+        """Take the engine off, compute exactly, and name the shape of x if the model fails on it.
 
         The next use of the engine puts it on again.
         """

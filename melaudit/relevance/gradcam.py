@@ -1,7 +1,10 @@
-"""Grad-CAM: where the channels lie that raise the explained logit (Selvaraju et al., ICCV 2017).
+"""Grad-CAM: where the channels are active that raise the explained logit (Selvaraju et al., 2017).
 
-A second opinion, for it shares nothing with LRP but the model: the map is coarse, one value per
-place of the layer, and shows only what speaks for the class.
+It is a second opinion, since it shares nothing with LRP but the model. The map is coarse, with one
+value for each position of the layer, and shows only what speaks for the class.
+
+Reference: Selvaraju et al., Grad-CAM: visual explanations from deep networks via gradient-based
+localization, ICCV 2017.
 """
 
 from __future__ import annotations
@@ -21,18 +24,19 @@ from melaudit.relevance.model.outputs import find_logits, start_relevance
 
 @dataclass(frozen=True)
 class GradCam:
-    """What Grad-CAM is made of, at one layer: N images, C channels of h x w places."""
+    """What Grad-CAM consists of at one layer: N images, C channels of h x w positions."""
 
     activations: Tensor
     """(N, C, h, w) output of the layer."""
     importance: Tensor
-    """(N, C) the gradient of the explained logit, its mean over space: Eq. 1 of the paper."""
+    """(N, C) the gradient of the explained logit, averaged over space: Eq. 1 of the paper."""
 
     def maps(self, attention: Tensor | None = None) -> Tensor:
         """Return the maps (N, h, w) >= 0: ReLU of the channels' weighted sum (Eq. 2 of the paper).
 
         `attention` (N, C) multiplies each channel's contribution. Where the model itself applies
-        it behind the layer, the gradient has that factor in it already, and it counts twice.
+        it behind the layer, the gradient contains that factor already, so that it counts twice.
+        Raises RelevanceError for attention of another shape.
         """
         weights = self.importance
         if attention is not None:
@@ -67,7 +71,7 @@ def grad_cam(
         if tensor is None:
             return None
         seen.append(tensor)
-        # The model goes on with a copy: an in-place operation would change what was noted.
+        # The model continues with a copy: an in-place operation would change what was noted.
         return tensor.clone() if tensor is output else None
 
     restore = remember_state(model)
@@ -91,11 +95,11 @@ def grad_cam(
     return GradCam(features.detach(), gradient.mean((2, 3)))
 
 
-def join(parts: Sequence[GradCam]) -> GradCam:
-    """Put the results of a batch's parts together."""
+def join(chunks: Sequence[GradCam]) -> GradCam:
+    """Return the result of a whole batch, given those of its chunks."""
     return GradCam(
-        torch.cat([part.activations for part in parts]),
-        torch.cat([part.importance for part in parts]),
+        torch.cat([chunk.activations for chunk in chunks]),
+        torch.cat([chunk.importance for chunk in chunks]),
     )
 
 

@@ -1,14 +1,16 @@
-"""Which channels look at a part of the image: relevance inside and outside of a mask.
+"""Which channels look at a region of the image: relevance inside and outside of a mask.
 
-A channel's conditional map is R = x * J^T (m c): c is the relevance per activation at the layer, m
-picks the channel, J^T leads from the layer down to the input x (see `dataflow_engine`; for gradient
-x input it is the transposed Jacobian). Its sum over a mask M is
+A channel's conditional map is R = x * J^T (m c). Here c is the relevance per activation at the
+layer, m selects the channel, and J^T is the linear map that propagates c from the layer to the
+input x (see `dataflow.engine`; for gradient x input it is the transposed Jacobian). The sum of the
+map over a mask M is
 
     <M x, J^T (m c)> = <J (M x), m c>,
 
-so one product with J, which autograd gives by differentiating the backward pass once more, holds
-the sums of all channels, and no map is made. That the result, summed over channels, is what the
-whole map holds in M is checked each time: an operation that cannot be differentiated twice shows.
+so one product with J contains the sums of all channels, and no map is needed. Autograd computes it
+by differentiating the backward pass once more. Each time it is checked that the result, summed over
+channels, equals the sum of the whole map over M. This fails where an operation cannot be
+differentiated twice.
 """
 
 from __future__ import annotations
@@ -25,11 +27,13 @@ from melaudit.errors import RelevanceError
 
 Side = Literal["inside", "outside"]
 
-MAPS_INSTEAD = 64
-"""Channels whose maps are made where the sums cannot be had at once: those with most relevance."""
+MAX_CHANNELS_BY_MAP = 64
+"""Channels whose maps are made where the sums of all cannot be computed at once: those with most
+relevance. Chosen: a round figure, not measured."""
 
-CLOSES = 1e-3
-"""Largest part of a mask's relevance by which the sums of all channels may differ from it."""
+SUM_TOLERANCE = 1e-3
+"""Share of the relevance in a mask by which the sums of all channels may differ from it. Chosen: a
+round figure, not measured."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class Places:
 
     layer: str
     inside: Tensor
-    """(N, channels) what each channel's conditional map sums to inside of the mask; NaN for a
-    channel that was not looked at. Relevance of both signs cancels."""
+    """(N, channels) the sum of each channel's conditional map inside of the mask; NaN for a channel
+    that was not looked at. Relevance of both signs cancels."""
     outside: Tensor
     """(N, channels) the same outside of it."""
 
@@ -48,17 +52,17 @@ class Places:
         return self.inside if side == "inside" else self.outside
 
     def strongest(self, side: Side, count: int) -> Tensor:
-        """Return the `count` channels (N, count) with most |relevance| on a side, most first."""
+        """Return the `count` channels (N, count) with most |relevance| on a side, in that order."""
         strength = self.at(side).abs().nan_to_num(nan=-1.0)
         return strength.argsort(dim=1, descending=True, stable=True)[:, :count]
 
     def share(self, side: Side) -> Tensor:
-        """Return which part (N, channels) of |inside| + |outside| lies on a side; NaN for 0 / 0."""
+        """Return the share (N, channels) of |inside| + |outside| on a side; NaN for 0 / 0."""
         return self.at(side).abs() / (self.inside.abs() + self.outside.abs())
 
 
 def disk(height: int, width: int, radius: float) -> Tensor:
-    """Return a mask (height, width) that is 1 inside of a centred disk, by the pixels' centres.
+    """Return a mask (height, width) that is 1 where a pixel's centre is inside of a centred disk.
 
     `radius` is a share of half the shorter side: 1 touches the nearer borders.
     """
@@ -69,7 +73,10 @@ def disk(height: int, width: int, radius: float) -> Tensor:
 
 
 def both_sides(mask: Tensor, x: Tensor) -> Tensor:
-    """Return the inside and the outside (2, H, W) of a mask (H, W) for images x (N, C, H, W)."""
+    """Return the inside and the outside (2, H, W) of a mask (H, W) for images x (N, C, H, W).
+
+    Raises RelevanceError for a mask of another size.
+    """
     if mask.shape != x.shape[2:]:
         raise RelevanceError(
             f"the mask is {tuple(mask.shape)} for images of {tuple(x.shape[2:])} pixels; expected "
@@ -86,12 +93,12 @@ def sums_within(
     values: Tensor,
     masks: Tensor,
 ) -> list[list[Tensor]] | None:
-    """Return, per mask (m, H, W), what each element of the layer adds to the map inside of it.
+    """Return for each mask (m, H, W) what each element of the layer adds to the map inside of it.
 
-    `edges` are the layer's outputs (one per call) in the graph and `starts` what the backward pass
-    of the whole layer starts from there; `image` is the leaf (N, C, H, W) and `values` what the
-    gradient there is multiplied by. The result is in the shape of the starts. None where the
-    backward pass cannot be differentiated, or not all of it.
+    `edges` are the places of the layer's outputs (one for each call) in the graph, and `starts` the
+    tensors that the backward pass of the whole layer starts with there. `image` is the leaf (N, C,
+    H, W), and `values` is what the gradient at the image is multiplied by. The results have the
+    shapes of the starts. None where the backward pass, or part of it, cannot be differentiated.
     """
     grad: Callable[..., tuple[Tensor | None, ...]] = torch.autograd.grad
     leaves = [start.detach().clone().requires_grad_() for start in starts]
@@ -101,24 +108,25 @@ def sums_within(
         )
         if down is None or not down.requires_grad:
             return None
-        held = [(values * down * mask).sum() for mask in masks]
-        found = [grad([h], leaves, retain_graph=True, allow_unused=True) for h in held]
+        inside = [(values * down * mask).sum() for mask in masks]
+        found = [grad([i], leaves, retain_graph=True, allow_unused=True) for i in inside]
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:  # an operation without a second derivative
         return None
-    shares = [
+    contributions = [
         [
-            torch.zeros_like(start) if slope is None else slope * start.detach()
-            for slope, start in zip(slopes, starts, strict=True)
+            torch.zeros_like(start) if gradient is None else gradient * start.detach()
+            for gradient, start in zip(gradients, starts, strict=True)
         ]
-        for slopes in found
+        for gradients in found
     ]
     scale = sum(float((values * down * mask).detach().abs().sum()) for mask in masks)
-    for whole, parts in zip(held, shares, strict=True):
-        if abs(float(whole.detach()) - sum(float(part.sum()) for part in parts)) > CLOSES * scale:
+    for whole, elements in zip(inside, contributions, strict=True):
+        total = sum(float(element.sum()) for element in elements)
+        if abs(float(whole.detach()) - total) > SUM_TOLERANCE * scale:
             return None
-    return shares
+    return contributions
 
 
 def sums_by_maps(
@@ -128,15 +136,15 @@ def sums_by_maps(
     relevance: Tensor,
     masks: Tensor,
 ) -> Tensor:
-    """Return (N, m, channels) by making the maps of each image's strongest channels.
+    """Return (N, m, channels), the sums in masks (m, H, W), from maps of the strongest channels.
 
-    `conditional(x, target, channels)` gives maps (N, k, H, W); `relevance` is (N, channels). The
-    other channels are NaN.
+    `conditional(x, target, channels)` gives maps (N, k, H, W). `relevance` (N, channels) says which
+    channels are the strongest of each image; the others are NaN.
     """
     n, channels = relevance.shape
     sums = masks.new_full((n, len(masks), channels), torch.nan)
     for i in range(n):
-        strongest = relevance[i].abs().argsort(descending=True)[:MAPS_INSTEAD]
+        strongest = relevance[i].abs().argsort(descending=True)[:MAX_CHANNELS_BY_MAP]
         maps = conditional(x[i : i + 1], target[i : i + 1], strongest.tolist())[0]
         sums[i][:, strongest] = torch.einsum("khw,mhw->mk", maps.to(masks), masks)
     return sums

@@ -37,7 +37,7 @@ class Switch:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the switch meanwhile."""
+        """Hold the switch while the `with` lasts."""
         with self._lock:
             if not self._holders:
                 self._put_back = self._turn()

@@ -3,7 +3,7 @@
 from melaudit.reports.comparison.changes import compare
 from melaudit.reports.comparison.page import render_comparison
 from melaudit.reports.comparison.text import comparison_plain, comparison_text
-from melaudit.reports.formats.affected import to_csv
+from melaudit.reports.formats.affected_csv import to_csv
 from melaudit.reports.formats.annex import to_annex
 from melaudit.reports.formats.bom import to_bom
 from melaudit.reports.formats.json_file import read_findings, schema, to_json, write_findings

@@ -33,7 +33,7 @@ class ConceptStrip:
     """The conditional maps (CRP) of one image, channel by channel."""
 
     image: str
-    """Id of an exhibit."""
+    """Id of its exhibit."""
     layer: str
     channels: tuple[int, ...]
     shares: tuple[float, ...]
@@ -41,25 +41,26 @@ class ConceptStrip:
     maps: NDArray[np.float16]
     """(channels, h, w), on one common scale: max|.| over all of them = 1."""
     attention: tuple[float, ...] = ()
-    """The model's own weight for each channel, which then had a say in which are shown; empty for
-    models without attention."""
+    """The model's own weight for each channel, counted in when these channels were chosen; empty
+    for models without attention."""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """The part of an image that a channel looks at, or that a group shows, cut out."""
+    """A detail cut out of an image: what a channel looks at, or the pattern of a cluster."""
 
     image: str
     """Name of the image."""
     picture: bytes
     """WebP, as in `Exhibit`."""
     relevance: NDArray[np.float16]
-    """(h, w) a map there, scaled to max|.| = 1: the channel's conditional one, or of a part."""
+    """(h, w) the map of the detail, scaled to max|.| = 1: the channel's conditional map, or the
+    places of the pattern."""
 
 
 @dataclass(frozen=True)
 class ConceptView:
-    """What a channel looks at on the images on which it carries most."""
+    """What a channel looks at, on the images whose decision it carries most."""
 
     channel: int
     predicted: str
@@ -68,26 +69,26 @@ class ConceptView:
 
 @dataclass(frozen=True)
 class PartView:
-    """What a cluster shows that images called otherwise do not, on the images that show most."""
+    """The pattern of a cluster, which images called otherwise do not show, on a few images."""
 
     cluster: str
     """Its id."""
     details: tuple[Detail, ...]
-    """The map of each is 1 at the places of the part and 0 elsewhere."""
+    """The images that show most of it; the map of each is 1 at its places and 0 elsewhere."""
 
 
 @dataclass(frozen=True)
 class SecondOpinion:
-    """What Grad-CAM says of one image that a strip shows."""
+    """The Grad-CAM map of an image that a strip shows."""
 
     image: str
-    """Id of an exhibit."""
+    """Id of its exhibit."""
     layer: str
     grad_cam: NDArray[np.float16]
     """(h, w) >= 0 at the layer's resolution, scaled to max = 1; all zero when nothing speaks for
     the class there."""
     agreement: float | None
-    """With LRP, -1 to 1 (see `relevance.agreement`); None where one of both is empty."""
+    """With LRP, -1 to 1 (see `relevance.agreement`); None where one of the two is empty."""
     attended: NDArray[np.float16] | None = None
     """The same, each channel multiplied by the model's own attention; None for models without."""
     attended_agreement: float | None = None
@@ -176,7 +177,7 @@ class Landscape:
     predictions: tuple[str, ...]
     labels: tuple[str | None, ...]
     of: int
-    """Images of the whole data set: more than are laid out when only a sample is."""
+    """Images of the whole data set; more than `images` when only a sample is laid out."""
 
 
 @dataclass(frozen=True)
@@ -195,9 +196,9 @@ class Record:
     """Images with and without an artifact, the most telling first."""
     curves: tuple[Curve, ...] = ()
     opinions: tuple[SecondOpinion, ...] = ()
-    """Grad-CAM of the images of the strips."""
+    """Grad-CAM of the images in the strips."""
     landscape: Landscape | None = None
     concepts: tuple[ConceptView, ...] = ()
-    """Of the channels that matter."""
+    """The channels that matter."""
     parts: tuple[PartView, ...] = ()
-    """Of the clusters that show what others do not."""
+    """The patterns of clusters. (record.zip calls them parts.)"""

@@ -1,9 +1,9 @@
-"""On which scale a figure lives, from its name: what no effect is, and how to subtract two.
+"""The scale of a figure, taken from its name: which value means no effect, how two are compared.
 
-A detector names its figures in the field's words; "odds ratio" and "relevance on the ring over that
+A detector names its figures in the field's words. "odds ratio" and "relevance on the ring over that
 in the same place" are ratios (no effect is 1), "excess" and "change" are differences (no effect
-is 0); an area under a ROC curve is 0.5 by chance. Of other figures nobody can tell what no effect
-would be. Shares of images or of relevance are written as percentages.
+is 0), and an area under a ROC curve is 0.5 by chance. For other figures the name does not tell
+which value means no effect. Shares of images or of relevance are written as percentages.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def no_effect(name: str) -> float | None:
 
 
 def distance(name: str, value: float) -> float:
-    """Return how far a figure is from no effect, on its own scale; from 0 where unknown."""
+    """Return how far a figure is from no effect, on its own scale; from 0 where that is unknown."""
     if is_ratio(name):
         return abs(math.log(value)) if value > 0 else math.inf
     return abs(value - (no_effect(name) or 0.0))
@@ -50,7 +50,7 @@ def is_share(name: str) -> bool:
 
 
 def written(name: str, value: float | None) -> str:
-    """Return a figure as its name asks: 0.38 as "38 %" where it is a share, finer where small."""
+    """Return a figure in the form its name asks for: 0.38 as "38 %" where it is a share."""
     if not is_share(name) or value is None:
         return wording.figure(value)
     return wording.rounded_percent(value, wording.percent_digits(value))

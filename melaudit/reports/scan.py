@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit import templates, wording
-from melaudit.reports.page.sections.cards import TableView
+from melaudit.reports.page.sections.finding_cards import TableView
 from melaudit.wording.names import safe_cell
 
 COLUMNS = ("artifact", "images", "goes with", "of it", "of the rest", "odds ratio", "95 %", "q")
@@ -79,7 +79,7 @@ def to_json(scan: Scan) -> str:
 
 
 def to_csv(scan: Scan) -> str:
-    """Return one line per artifact and label, as RFC 4180 has it, safe to open in a spreadsheet."""
+    """Return one line per artifact and label as CSV (RFC 4180), safe to open in a spreadsheet."""
     page = io.StringIO()
     writer = csv.writer(page)
     shared = ("n", "present", "odds_ratio", "ci_low", "ci_high", "p_value", "q_value")
@@ -146,7 +146,7 @@ def _shares(row: Scanned) -> tuple[str, str]:
 
 
 def _notes(scan: Scan) -> list[str]:
-    """Return what a reader must know, each a sentence."""
+    """Return what a reader must know, as sentences."""
     reasons = ", ".join(f"{wording.human(k)}: {n:,}" for k, n in sorted(scan.skipped.items()))
     notes = [
         f"{wording.many_unbroken(scan.read, 'image')} read, {wording.count(scan.labelled)} of them "
@@ -190,10 +190,10 @@ class ScanPage:
 
 def build_scan_page(scan: Scan) -> ScanPage:
     """Return the page of a scan as strings."""
-    told = [row for row in scan.artifacts if row.reached]
+    reached = [row for row in scan.artifacts if row.reached]
     statement = "No artifact that was looked for goes with a class." if scan.labelled else ""
-    if told:
-        named = ", ".join(f"{row.title} ({wording.name(row.label or '')})" for row in told)
+    if reached:
+        named = ", ".join(f"{row.title} ({wording.name(row.label or '')})" for row in reached)
         statement = f"Artifacts that go with a class: {named}."
     return ScanPage(
         title="Artifacts in the images",

@@ -1,6 +1,6 @@
-"""Reports that may leave the house: without photographs, or with photographs too coarse to know.
+"""Reports for sharing: without photographs, or with photographs too coarse to recognise.
 
-Every figure of the full report stays. Maps stay as well: they are figures of the model, drawn.
+Every figure of the full report stays. Maps stay as well: they show the model, not a patient.
 File names are those of the data set, below its folder; no report names a folder of the machine.
 """
 
@@ -18,7 +18,7 @@ from PIL import Image
 from melaudit.reports.interface import Record
 
 COARSE = 16
-"""Cells along the longer side of a photograph that is blurred: finer detail is not in the file."""
+"""Cells along the longer side of a blurred photograph: the file holds no finer detail."""
 
 GREY = (200, 200, 200)
 
@@ -40,7 +40,7 @@ NOTICES = {
 
 
 def shared(record: Record, sharing: Sharing) -> Record:
-    """Return a record with its photographs as the mode of sharing has them.
+    """Return a record with its photographs as they are, blurred or blank.
 
     Raises ValueError when a picture of the record is no image.
     """
@@ -57,7 +57,7 @@ def blurred(webp: bytes) -> bytes:
     """Return a photograph of which nothing finer than 1/16 of its longer side is left."""
     photograph = _decoded(webp)
     coarse = photograph.copy()
-    # Averaged into few cells and spread again: unlike a blur of all pixels, this is beyond undoing.
+    # Averaged into a few cells and enlarged again: unlike a blur of pixels, it cannot be undone.
     coarse.thumbnail((COARSE, COARSE), Image.Resampling.BOX, reducing_gap=None)
     return _encoded(coarse.resize(photograph.size, Image.Resampling.BICUBIC))
 
@@ -68,7 +68,7 @@ def blank(webp: bytes) -> bytes:
 
 
 def _changed(value: Any, change: Callable[[bytes], bytes]) -> Any:
-    """Change every picture in a record, wherever it stands: a new field cannot be forgotten."""
+    """Change every picture in a record, in whatever field: no new field can be forgotten."""
     if isinstance(value, bytes):
         return change(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

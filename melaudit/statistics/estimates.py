@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.stats.contingency import odds_ratio as conditional_odds_ratio
-from statsmodels.stats.proportion import proportion_confint
 
 Vector = NDArray[np.float64]
 
@@ -132,16 +131,9 @@ def proportion(successes: int, n: int, exact: bool = False) -> Estimate:
     """
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0)
-    if exact:
-        interval = stats.binomtest(successes, n).proportion_ci(method="exact")
-        return Estimate(successes / n, float(interval.low), float(interval.high))
-    low, high = proportion_confint(successes, n, method="wilson")
-    # Rounding leaves 1e-17 where the formula gives 0, and a report would print it as "< 1 %".
-    return Estimate(
-        successes / n,
-        0.0 if successes == 0 else float(low),
-        1.0 if successes == n else float(high),
-    )
+    method = "exact" if exact else "wilson"
+    interval = stats.binomtest(successes, n).proportion_ci(0.95, method)
+    return Estimate(successes / n, float(interval.low), float(interval.high))
 
 
 def mean_difference(

@@ -1,7 +1,7 @@
 """The report's templates, style and script.
 
-Everything is escaped; there is no way round it in a template. Style and script stand in the page
-and are named by their hash in its content security policy, so nothing else in it can run.
+Everything is escaped, and no template can avoid it. Style and script are in the page and are named
+by their hash in its content security policy, so nothing else in it can run.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _assets() -> dict[str, Markup | str]:
 def render(template: str, **context: object) -> str:
     """Return a template as text, with the style, the script and their hashes at hand.
 
-    With `split`, these are taken to lie beside the page and not in it.
+    With `split`, the page links to them as files beside it.
     """
     settings = {"split": False, **_assets(), **context}
     return environment().get_template(template).render(**settings)

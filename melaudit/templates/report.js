@@ -1,4 +1,4 @@
-// Comfort only: without this script the page says and shows the same.
+// Comfort only: without this script the page has the same content.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -18,7 +18,7 @@
   root.classList.add("js");
   all("[data-js]").forEach((e) => { e.hidden = false; });
 
-  // What is out of sight is laid out when the browser has nothing else to do.
+  // Sections out of sight are laid out when the browser is idle.
   const later = window.requestIdleCallback || ((act) => setTimeout(act, 50));
   const pending = all(".section, .card");
   const lay = () => {
@@ -41,7 +41,7 @@
   system.addEventListener("change", label);
   label();
 
-  // Print everything: what is folded away or filtered out is shown, and hidden again afterwards.
+  // Print everything: folded and filtered parts are shown for it, and hidden again afterwards.
   let opened = [], filtered = [];
   addEventListener("beforeprint", () => {
     opened = all("details:not([open])");
@@ -55,7 +55,7 @@
   });
   one("#print").addEventListener("click", () => print());
 
-  // A slider between photograph and map: from here to the right edge, the map is drawn.
+  // A slider between photograph and map: the map is drawn from the slider to the right edge.
   const wipe = (pair, value) => {
     pair.style.setProperty("--wipe", `${value}%`);
     const input = one("input", pair);
@@ -69,10 +69,10 @@
     input.addEventListener("input", () => wipe(pair, input.value));
     one(".over", pair).after(input);
   };
-  // Sliders are made when their pictures come near, to keep a long page light.
+  // Sliders are made when their pictures are about to be seen, to keep a long page light.
   const near = new IntersectionObserver((seen) => seen.filter((s) => s.isIntersecting).forEach((s) => {
     near.unobserve(s.target);
-    // A picture that came and went and came again is told of twice at once.
+    // The observer may report a picture twice in one call.
     if (!one(".wipe", s.target)) slider(s.target);
   }), { rootMargin: "800px" });
   const compare = (pair) => {
@@ -138,7 +138,7 @@
     filter();
   }));
   words?.addEventListener("input", filter);
-  // A link to what is hidden or folded away shows it.
+  // A link to a hidden or folded part opens it.
   const reveal = () => {
     const target = document.getElementById(location.hash.slice(1));
     if (!target) return;
@@ -154,7 +154,7 @@
   addEventListener("hashchange", reveal);
   reveal();
 
-  // Tables are sorted by their heads.
+  // Tables can be sorted by their column heads.
   const figure = (text) => {
     const plain = text.replace(/\u2212/g, "-").replace(/[,\s\u00a0]/g, "").replace(/\u221e/, "Infinity");
     const number = parseFloat(plain.replace(/^[<>]/, ""));
@@ -166,7 +166,7 @@
     const key = rows.map((row) => figure(cell(row, k)));
     const numeric = key.filter((v) => v !== null).length * 2 > rows.length;
     const order = rows.map((row, i) => i).sort((a, b) => {
-      // What has no figure stands last either way.
+      // Rows without a figure come last in both directions.
       if (numeric && (key[a] === null || key[b] === null)) return (key[a] === null) - (key[b] === null) || a - b;
       const by = numeric ? key[a] - key[b] : cell(rows[a], k).localeCompare(cell(rows[b], k), "en", { numeric: true });
       return (up ? by : -by) || a - b;
@@ -187,7 +187,7 @@
       });
     });
   };
-  // The buttons are made when somebody comes near, to keep a long page light.
+  // The buttons are made when the pointer or the focus comes near, to keep a long page light.
   all(".scroll > table:not(.confusion)").filter((t) => t.tHead && t.tBodies[0]?.rows.length > 1).forEach((table) => {
     const once = () => {
       ["pointerenter", "focusin"].forEach((kind) => table.parentElement.removeEventListener(kind, once));
@@ -196,7 +196,7 @@
     ["pointerenter", "focusin"].forEach((kind) => table.parentElement.addEventListener(kind, once));
   });
 
-  // The affected images as a file that a spreadsheet opens, and cannot be made to run.
+  // The affected images as a CSV file, with cells that no spreadsheet runs.
   const safe = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replace(/"/g, '""')}"`;
   all(".affected").forEach((box) => {
     const button = make("button", { type: "button", className: "save", textContent: "Save as CSV" });
@@ -310,7 +310,7 @@
     });
   }
 
-  // Keys, listed by "?"; off for those whom single keys disturb.
+  // Keyboard shortcuts, listed by "?"; they can be turned off.
   const keys = { on: store.get("melaudit-keys") !== "off" };
   const stops = all("main > section, main .card");
   const go = (step) => {

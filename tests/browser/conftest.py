@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from melaudit.reports import Assets, write_report
-from tests.reports.conftest import VARIANTS, large
+from tests.reports.made_up_variants import VARIANTS, large
 
 ARGUMENTS = (
     "--headless",

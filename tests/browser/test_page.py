@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Opened
-from tests.reports.conftest import VARIANTS
+from tests.reports.made_up_variants import VARIANTS
 
 Visit = Callable[..., Opened]
 

@@ -11,7 +11,8 @@ from melaudit.cli import main
 from melaudit.findings import Rung, Severity, Verdict
 from melaudit.reports import write_findings, write_record
 from melaudit.reports.interface import Record
-from tests.reports.conftest import hostile, record
+from tests.reports.made_up_record import record
+from tests.reports.made_up_variants import hostile
 
 
 def output(made: Record, folder: Path) -> Path:

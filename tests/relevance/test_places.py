@@ -69,13 +69,13 @@ def test_every_composite_gives_sums(composite: str) -> None:
     assert torch.allclose(found, expected, atol=1e-5 * float(expected.abs().max()))
 
 
-def test_a_model_that_cannot_be_differentiated_twice_is_asked_map_by_map(
+def test_a_model_that_cannot_be_differentiated_twice_gets_a_map_for_each_channel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x, mask = images(), disk(16, 20, 0.6)
     with Explainer(Residual()) as explainer:
         expected = explainer.places(x, None, "body", mask)
-        monkeypatch.setattr(places, "MAPS_INSTEAD", 4)
+        monkeypatch.setattr(places, "MAX_CHANNELS_BY_MAP", 4)
         monkeypatch.setattr(torch.autograd, "grad", once(torch.autograd.grad))
         found = explainer.places(x, None, "body", mask)
     known = ~found.inside.isnan()

@@ -8,7 +8,7 @@ import pytest
 
 from melaudit.findings import DetectorInfo, Findings, Subject
 from melaudit.wording.detectors import detector_of, title_of
-from tests.reports.conftest import findings
+from tests.reports.made_up_findings import findings
 
 
 def told() -> Findings:

@@ -1,1 +1,1 @@
-"""The parts of the data-flow engine: LRP read off the operations that a forward pass performs."""
+"""The data-flow engine: LRP by rules for the operations that a forward pass performs."""

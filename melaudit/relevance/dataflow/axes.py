@@ -1,9 +1,9 @@
-"""Where the images, and where the channels, are in a tensor as a network moves its axes about.
+"""Which axis of a tensor counts images, and which counts channels, while a network moves axes.
 
-A tensor in row-major order reads `(before, size, rest)` around the axis that counts images (or
-channels). Reshapes leave the two numbers as they are, even where they merge the axis with others,
-as windowed attention does with (N * windows, tokens, channels); only operations that reorder
-dimensions change them, and those say which dimension went where.
+Around such an axis a tensor in row-major order has the shape `(before, size, rest)`. Reshapes do
+not change `before` and `size`, even where they merge the axis with others, as windowed attention
+does with (N * windows, tokens, channels). Only operations that reorder dimensions change them, and
+for these it is known which dimension went where.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 Shape = Sequence[int]
 Moves = Sequence[int | None]
-"""For each dimension of a tensor, the dimension of the result it became; None where it went."""
+"""For each dimension of a tensor, the dimension of the result it became; None where it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Axis:
         return cls(math.prod(shape[:dim]), shape[dim])
 
     def spread(self, tensor: Tensor) -> Tensor:
-        """View a tensor as (before, size, rest)."""
+        """Return a tensor as (before, size, rest)."""
         return tensor.reshape(self.before, self.size, -1)
 
     def sums(self, tensor: Tensor) -> Tensor:
-        """Sum a tensor over everything but this axis: (size,)."""
+        """Return the sum over everything but this axis: (size,)."""
         return self.spread(tensor).sum((0, 2))
 
     def fits(self, shape: Shape) -> bool:
@@ -46,9 +46,9 @@ class Axis:
         return self.locate(shape) is not None
 
     def locate(self, shape: Shape) -> tuple[int, int] | None:
-        """Return the dimension that holds the axis, and how many elements of it come before.
+        """Return the dimension that holds the axis, and how many of its elements come before.
 
-        None where the shape cuts the axis up.
+        None where the shape divides the axis among several dimensions.
         """
         prefix = 1
         for dim, length in enumerate(shape):
@@ -60,12 +60,12 @@ class Axis:
     def carried(self, source: Shape, result: Shape, moves: Moves) -> Axis | None:
         """Return the axis in the result of an operation, or None where it is gone.
 
-        An operation that changes the length of a dimension that is wholly ours, as concatenating
-        channels does, gives the axis a new size.
+        Where the axis is a whole dimension, and an operation changes the length of that, the axis
+        gets a new size: concatenating channels does so.
         """
         place = self.locate(source)
         if place is None or moves[place[0]] is None:
-            # Of a single image everything is that image, wherever its axis went.
+            # With a single image everything belongs to it, wherever its axis went.
             return Axis(1, 1) if self.size == 1 else None
         dim, outer = place
         new = moves[dim]
@@ -76,13 +76,13 @@ class Axis:
 
 
 def permuted(order: Sequence[int]) -> Moves:
-    """Return where dimensions go when the result's are the source's `order`."""
+    """Return where dimensions go when the result has those of the source in this order."""
     order = [d % len(order) for d in order]
     return [order.index(d) for d in range(len(order))]
 
 
 def exchanged(ndim: int, a: int, b: int) -> Moves:
-    """Return where dimensions go when `a` and `b` change places."""
+    """Return where dimensions go when `a` and `b` are swapped."""
     moves = list(range(ndim))
     if ndim:
         moves[a], moves[b] = moves[b], moves[a]
@@ -97,7 +97,7 @@ def shifted(ndim: int, source: Sequence[int], destination: Sequence[int]) -> Mov
 
 
 def dropped(ndim: int, dims: Sequence[int]) -> Moves:
-    """Return where dimensions go when some are summed over or picked from."""
+    """Return where dimensions go when those of `dims` are summed over or indexed away."""
     gone = {d % ndim for d in dims}
     kept = iter(range(ndim))
     return [None if d in gone else next(kept) for d in range(ndim)]
@@ -110,7 +110,7 @@ def inserted(ndim: int, dim: int) -> Moves:
 
 
 def aligned(source: Shape, result: Shape) -> Moves:
-    """Return where dimensions go under broadcasting, which lines shapes up at the right."""
+    """Return where dimensions go under broadcasting, which aligns shapes at the right."""
     shift = len(result) - len(source)
     return [d + shift if d + shift >= 0 else None for d in range(len(source))]
 
@@ -118,36 +118,36 @@ def aligned(source: Shape, result: Shape) -> Moves:
 def indexed(ndim: int, index: object) -> Moves:
     """Return where dimensions go under `tensor[index]`.
 
-    Where numbers and tensors index together, torch may reorder dimensions: all count as gone.
+    Where numbers and tensors index together, torch may reorder dimensions, so all count as gone.
     """
-    parts = index if isinstance(index, tuple) else (index,)
-    picks = [p for p in parts if isinstance(p, Tensor | list)]
-    numbers = [p for p in parts if isinstance(p, int) and not isinstance(p, bool)]
+    items = index if isinstance(index, tuple) else (index,)
+    picks = [i for i in items if isinstance(i, Tensor | list)]
+    numbers = [i for i in items if isinstance(i, int) and not isinstance(i, bool)]
     if len(picks) > 1 or (picks and numbers):
         return [None] * ndim
-    given = sum(_extent(p)[0] for p in parts)
+    named = sum(_extent(item)[0] for item in items)
     moves: list[int | None] = []
     new = 0
-    for part in (*parts, *([] if Ellipsis in map(_plain, parts) else [Ellipsis])):
-        taken, made = (ndim - given,) * 2 if part is Ellipsis else _extent(part)
+    for item in (*items, *([] if Ellipsis in map(_plain, items) else [Ellipsis])):
+        taken, made = (ndim - named,) * 2 if item is Ellipsis else _extent(item)
         moves.extend(range(new, new + made) if taken == made else [None] * taken)
         new += made
     return moves
 
 
-def _extent(part: object) -> tuple[int, int]:
-    """Return how many dimensions a part of an index takes from the source, and gives back."""
-    if part is None:
+def _extent(item: object) -> tuple[int, int]:
+    """Return how many dimensions of the source an item of an index uses, and how many it makes."""
+    if item is None:
         return 0, 1
-    if part is Ellipsis:
+    if item is Ellipsis:
         return 0, 0
-    if isinstance(part, Tensor):
-        if part.dtype in (torch.bool, torch.uint8):
-            return part.ndim, 1
-        return 1, part.ndim
-    return (1, 1) if isinstance(part, slice | list) else (1, 0)
+    if isinstance(item, Tensor):
+        if item.dtype in (torch.bool, torch.uint8):
+            return item.ndim, 1
+        return 1, item.ndim
+    return (1, 1) if isinstance(item, slice | list) else (1, 0)
 
 
-def _plain(part: object) -> object:
-    """Return a part of an index that can be compared with `==`, which tensors cannot."""
-    return None if isinstance(part, Tensor | list) else part
+def _plain(item: object) -> object:
+    """Return an item that can be compared with `==`: None for tensors and lists."""
+    return None if isinstance(item, Tensor | list) else item

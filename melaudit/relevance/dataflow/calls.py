@@ -1,4 +1,4 @@
-"""Calls of torch functions, named alike however they were spelled."""
+"""Calls of torch functions, under one name however they are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Operation = Callable[..., Any]
-"""What to do with a call: from the flow, the call and the call's own arguments, its result."""
+"""Computes the result of a call, given the flow, the call and the call's own arguments."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class OperationTable:
 
     rules: Mapping[str, Operation]
     unknown: Operation
-    """For an operation that is not in `rules`."""
+    """The rule of an operation that is not in `rules`."""
     descriptions: Mapping[str, str]
     """What holds for an operation, in words for a reader."""
     by_composite: frozenset[str]
@@ -31,7 +31,7 @@ class OperationTable:
     """Operations that no relevance passes through."""
 
 
-SAME = {
+SYNONYMS = {
     "absolute": "abs",
     "clip": "clamp",
     "concat": "cat",
@@ -52,7 +52,7 @@ SAME = {
     "truediv": "div",
     "itruediv": "div",
 }
-"""Other names of an operation."""
+"""Other names of an operation -> its canonical name."""
 
 VIEWS = ("T", "mT", "H", "mH", "real", "imag")
 """Attributes of a tensor that are tensors of the same values."""
@@ -60,27 +60,27 @@ VIEWS = ("T", "mT", "H", "mH", "real", "imag")
 
 @dataclass
 class Call:
-    """One call of a torch function, with the tensors among its arguments that depend on x."""
+    """One call of a torch function, with those of its tensors that depend on the input."""
 
     function: Callable[..., Any]
     name: str
-    """Canonical: `relu` for F.relu, torch.relu, Tensor.relu_."""
+    """Its canonical name: `relu` for F.relu, torch.relu and Tensor.relu_."""
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     signals: list[Tensor] = field(default_factory=list)
     inplace: bool = False
 
     def run(self) -> Any:
-        """Make the call as it stands."""
+        """Make the call with its own arguments."""
         return self.function(*self.args, **self.kwargs)
 
     def anew(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the call with other arguments: in place only if the first is the one it had."""
-        kept = not self.inplace or args[0] is self.args[0]
-        return (self.function if kept else out_of_place(self.name))(*args, **kwargs)
+        """Make the call with other arguments: in place only if the first one is the same."""
+        same = not self.inplace or args[0] is self.args[0]
+        return (self.function if same else out_of_place(self.name))(*args, **kwargs)
 
     def without_grad(self) -> Any:
-        """Return the values of the call, made out of place and outside autograd's graph."""
+        """Return the result of the call, made out of place and outside autograd's graph."""
         function, kwargs, args = self.function, dict(self.kwargs), self.args
         if self.inplace:
             place = inplace_argument(function)
@@ -96,9 +96,9 @@ class Call:
 
 @cache
 def canonical(function: Callable[..., Any]) -> tuple[str, bool]:
-    """Return a torch function's canonical name, and whether it ends in the underscore of in-place.
+    """Return a torch function's canonical name, and whether it works in place by its own name.
 
-    The name is empty for reading an attribute that is no tensor of the same values.
+    The name is empty for reading an attribute that is not a tensor of the same values.
     """
     name = str(getattr(function, "__name__", type(function).__name__))
     if name == "__get__":
@@ -108,7 +108,7 @@ def canonical(function: Callable[..., Any]) -> tuple[str, bool]:
     dunder = name.startswith("__")
     inplace = (name.endswith("_") and not dunder) or name == "__setitem__"
     name = name.strip("_")
-    return SAME.get(name, name), inplace
+    return SYNONYMS.get(name, name), inplace
 
 
 @cache
@@ -122,7 +122,10 @@ def inplace_argument(function: Callable[..., Any]) -> int | None:
 
 @cache
 def out_of_place(name: str) -> Callable[..., Any]:
-    """Return the function of that name that leaves its arguments alone."""
+    """Return the function of that name that does not change its arguments.
+
+    Raises AttributeError where torch has none.
+    """
     for place in (torch.Tensor, functional, torch, torch.special):
         if callable(function := getattr(place, name, None)):
             return function  # type: ignore[no-any-return]
@@ -142,11 +145,11 @@ def tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, tuple | list):
-        for part in value:
-            yield from tensors(part)
+        for item in value:
+            yield from tensors(item)
     elif isinstance(value, dict):
-        for part in value.values():
-            yield from tensors(part)
+        for item in value.values():
+            yield from tensors(item)
 
 
 def replaced(value: Any, change: Callable[[Tensor], Any]) -> Any:
@@ -154,9 +157,9 @@ def replaced(value: Any, change: Callable[[Tensor], Any]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(replaced(part, change) for part in value))
+        return type(value)(*(replaced(item, change) for item in value))
     if isinstance(value, tuple | list):
-        return type(value)(replaced(part, change) for part in value)
+        return type(value)(replaced(item, change) for item in value)
     if isinstance(value, dict):
-        return {key: replaced(part, change) for key, part in value.items()}
+        return {key: replaced(item, change) for key, item in value.items()}
     return value

@@ -1,8 +1,8 @@
-"""Looking inside a model's own autograd Functions, as memory-saving activations are written.
+"""Following a model's own autograd Functions, such as activations written to save memory.
 
-`Function.apply` is no torch function, so a mode does not see it, and its hand-written backward
-pass is a gradient, not a rule. But its forward pass is made of torch operations. Run as plain
-code, each of them is seen and has its rule.
+A mode does not see `Function.apply`, which is not a torch function, and the backward pass that the
+model's author wrote is a gradient, not a rule. But the forward pass consists of torch operations.
+Run as plain code, each of them is seen and follows its rule.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from melaudit.relevance.switches import applied_by
 
 
 @contextmanager
-def seen_through(flow: Flow) -> Iterator[None]:
-    """Run the forward passes of custom Functions as plain code meanwhile, in this thread."""
+def followed_inside(flow: Flow) -> Iterator[None]:
+    """Run the forward passes of custom Functions as plain code, in this thread."""
 
     def handle(
         cls: type[Function],
@@ -38,7 +38,7 @@ def seen_through(flow: Flow) -> Iterator[None]:
         result = _inside(cls, args, kwargs)
         if any(t.requires_grad for t in tensors(result)):
             return result
-        # It detaches, or calls what is not torch: its own gradient is all there is.
+        # It detaches, or calls something that is not torch: only its own gradient is left.
         with torch._C.DisableTorchFunction():
             call = Call(apply, cls.__name__, args, kwargs, signals)
             return flow.operations.unknown(flow, call, *args)
@@ -51,7 +51,7 @@ _OURS = __name__.rpartition(".")[0]
 
 
 class _Context:
-    """Stands in for the context of a forward pass; what is put there is not needed again."""
+    """Replaces the context of a forward pass; what is stored there is not needed again."""
 
     def __init__(self, args: tuple[Any, ...]) -> None:
         self.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)

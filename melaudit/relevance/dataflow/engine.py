@@ -1,10 +1,10 @@
-"""LRP and CRP by melaudit's own engine, which holds on any architecture.
+"""LRP and CRP by melaudit's own engine, which works on any architecture.
 
-The model is run as it stands, once, with every torch operation watched (see `dataflow.flow`); the
-graph that leaves behind carries relevance per activation, c = R / a, in place of gradients. One
+The model is run once as it is, and every torch operation is observed (see `dataflow.flow`). The
+graph of that forward pass carries relevance per activation, c = R / a, in place of gradients. One
 backward pass of autograd then gives the relevance of the input and of any layer, and what each
-layer absorbed; one from a layer's output gives the conditional map of a channel there. No
-canonizer is needed, no module is replaced, no class name is known and no weight is changed.
+layer absorbed. One that starts at a layer's output gives the conditional map of a channel there.
+No canonizer is needed, no module is replaced, no class name is known and no weight is changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from zennit.core import Composite
 
 from melaudit.errors import RelevanceError
-from melaudit.relevance.dataflow.custom_functions import seen_through
+from melaudit.relevance.dataflow.custom_functions import followed_inside
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.linear_maps import Kernels
 from melaudit.relevance.dataflow.operations import OPERATIONS
@@ -36,11 +36,14 @@ from melaudit.relevance.switches import eager, exact
 
 
 class DataflowEngine:
-    """LRP and CRP read off the model's own operations; `composite` gives the rules.
+    """LRP and CRP from the model's own operations; `composite` gives the rules.
 
     Between entering and leaving, the model is in evaluation mode and its modules carry hooks that
-    note which of them runs; leaving puts everything back. Relevance is computed in the precision
-    of the model's parameters, without TF32 and outside any autocast.
+    note which of them runs. Leaving restores everything. Relevance is computed in the precision
+    of the model's parameters, without TF32 and without autocast.
+
+    `biased`: whether biases absorb their share under rules of one sign, as they do in zennit;
+    otherwise they pass it on to the inputs.
     """
 
     conserves = True
@@ -83,16 +86,18 @@ class DataflowEngine:
     def attribute(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Attribution:
         """Explain `target` (N,) for x (N, C, H, W), with concepts at the named layers.
 
-        One forward and one backward pass, whatever the number of layers. The books are kept: what
-        biases, stabilisers and normalisations took, in all and by layer, each from its own rule.
+        One forward and one backward pass, whatever the number of layers. The result has the ledger:
+        what biases, stabilisers and normalisations absorbed, in total and by layer. Raises
+        RelevanceError as `run` does, and for targets that the model has no outputs for.
         """
         return self.run(x, target, layers).attribution()
 
     def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
         """Return (N, len(channels), H, W): the map of what reaches the input through each channel.
 
-        Each map starts at the layer's output with the channel's own relevance; what goes round the
-        layer is not in it. A layer whose BatchNorm is folded in is read after the BatchNorm.
+        Each map starts at the layer's output with the channel's own relevance, so it contains
+        nothing that goes round the layer. A layer into which a BatchNorm is folded is read behind
+        the BatchNorm. Raises RelevanceError as `run` does, and for a channel that does not exist.
         """
         forward = self.run(x, target, [layer])
         count = forward.flow.taps[layer].channels
@@ -101,7 +106,7 @@ class DataflowEngine:
                 f"layer {layer} has {count} channels; asked for {max(channels, key=abs)}"
             )
         weights = torch.eye(count, device=x.device)[list(channels)]
-        return forward.through(layer, weights).maps
+        return forward.conditional(layer, weights).maps
 
     def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
         """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
@@ -121,22 +126,22 @@ class DataflowEngine:
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, what holds for it, calls) of one forward pass, most calls first."""
-        met = self.run(x, None, ()).flow.met
-        return tuple((name, rule, calls) for (name, rule), calls in met.most_common())
+        counts = self.run(x, None, ()).flow.operation_counts
+        return tuple((name, rule, calls) for (name, rule), calls in counts.most_common())
 
     def run(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Pass:
-        """Run the model on x (N, C, H, W), watched; ask the pass for relevance as often as needed.
+        """Run the model on x (N, C, H, W) under observation; the pass then computes relevance.
 
-        Raises RelevanceError when a layer does not exist, is not run exactly once or gives nothing
-        that gradients reach, and when the logits do not depend on x.
+        Raises RelevanceError when a layer does not exist, does not run exactly once or gives
+        nothing that gradients reach, and when the logits do not depend on x.
         """
         assert self._restore is not None, "the engine is entered before use"
         for layer in layers:
             find_layer(self.model, layer)
         flow = Flow(OPERATIONS, self._rulebook, self._kernels, fast(x))
-        with self._watched(flow, layers), torch.enable_grad():
+        with self._observed(flow, layers), torch.enable_grad():
             image = flow.input()
-            with flow, seen_through(flow):
+            with flow, followed_inside(flow):
                 output = self.model(image)
             logits = find_logits(output, self.num_classes)
         for layer in layers:
@@ -149,8 +154,8 @@ class DataflowEngine:
         return Pass(flow, logits, target)
 
     @contextmanager
-    def _watched(self, flow: Flow, layers: Sequence[str]) -> Iterator[None]:
-        """Have the modules' hooks report to this flow meanwhile, and compute exactly."""
+    def _observed(self, flow: Flow, layers: Sequence[str]) -> Iterator[None]:
+        """Let the modules' hooks report to this flow, and compute exactly."""
         self._flow, self._tapped = flow, tuple(layers)
         self._calls.clear()
         try:
@@ -188,5 +193,5 @@ class DataflowEngine:
 
 
 def _compiled(model: nn.Module) -> bool:
-    """Whether parts of the model were compiled, so that their operations would not be seen."""
+    """Whether part of the model is compiled, so that its operations would not be seen."""
     return any(type(module).__name__ == "OptimizedModule" for module in model.modules())

@@ -1,4 +1,4 @@
-"""Linear operations, seen as maps x -> W x with an adjoint s -> W^T s, and their weights."""
+"""Linear operations as maps x -> W x with an adjoint s -> W^T s, and their weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LinearMap(Protocol):
 
     @property
     def channel_dim(self) -> int:
-        """The dimension of the output that the bias is added along."""
+        """The dimension of the output that counts channels, along which the bias is added."""
         ...
 
     def apply(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -27,7 +27,7 @@ class LinearMap(Protocol):
         ...
 
     def adjoint(self, s: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
-        """Return W^T s, of the `shape` of x."""
+        """Return W^T s; `shape` is that of x."""
         ...
 
     def scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class Convolution:
         return self._convolve(x, weight, bias, self.transposed, self.output_padding)
 
     def adjoint(self, s: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
-        """Convolve the other way round; the last rows that no stride reached get zero."""
+        """Convolve in the other direction; last rows that no stride reached get zero."""
         if self.transposed:
             return self._convolve(s, weight, None, False, self.output_padding)
         reach = [
@@ -89,8 +89,8 @@ class Convolution:
                 s.shape[2:], self.stride, self.padding, self.dilation, weight.shape[2:], strict=True
             )
         ]
-        left = tuple(n - r for n, r in zip(shape[2:], reach, strict=True))
-        return self._convolve(s, weight, None, True, left)
+        rest = tuple(n - r for n, r in zip(shape[2:], reach, strict=True))
+        return self._convolve(s, weight, None, True, rest)
 
     def scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
         """Scale the filters: (out, in / groups, ...), or transposed (in, out / groups, ...)."""
@@ -131,7 +131,7 @@ class Convolution:
 class Kernel:
     """The weight and bias of a linear map, with a BatchNorm's scale and shift folded in.
 
-    What the rules make of them (their positive parts, their squares) is computed once and kept.
+    What rules compute from the weight (its positive part, its square) is computed once and kept.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Kernel:
         scale: Tensor | None = None,
         shift: Tensor | None = None,
     ) -> None:
-        self.given = weight, bias
+        self.original = weight, bias
         """The weight and bias as the model has them."""
         self.folded = scale is not None
         self._linear, self._raw = linear, weight.detach()
@@ -167,7 +167,7 @@ class Kernel:
         return self._weight()
 
     def make(self, name: str, change: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the weight changed, under a name that it is kept by."""
+        """Return the changed weight, which is kept under the name."""
         if name not in self._made:
             self._made[name] = change(self._weight())
         return self._made[name]
@@ -192,7 +192,7 @@ class Kernel:
 
 
 class Kernels:
-    """The kernels of a run, kept as long as the parameters they are made of do not change."""
+    """The kernels of a run, kept as long as the parameters they were made from do not change."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[object, ...], tuple[tuple[Tensor | None, ...], State, Kernel]] = {}
@@ -205,9 +205,10 @@ class Kernels:
         norm: tuple[Tensor | None, ...] = (),
         affine: Callable[[], tuple[Tensor, Tensor]] | None = None,
     ) -> Kernel:
-        """Return the kernel of a weight and bias; `affine` makes of `norm` what to fold in.
+        """Return the kernel of a weight and bias; `affine` computes what to fold in.
 
-        Only parameters are remembered: other tensors may be made anew at every pass.
+        `norm` are the tensors that `affine` uses. Only kernels of parameters are kept: other
+        weights may be new tensors at every pass.
         """
         sources = (weight, bias, *norm)
         key = (linear, *map(id, sources))
@@ -223,4 +224,4 @@ class Kernels:
 
 
 State = tuple[tuple[int, int] | None, ...]
-"""The versions and places of the tensors a kernel was made of."""
+"""The versions and addresses of the tensors that a kernel was made from."""

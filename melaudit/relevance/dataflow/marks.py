@@ -1,4 +1,4 @@
-"""What the engine knows about a tensor that depends on the input: a note kept on the tensor."""
+"""What the engine knows about a tensor that depends on the input, noted on the tensor itself."""
 
 from __future__ import annotations
 
@@ -13,61 +13,62 @@ from melaudit.relevance.dataflow.axes import Axis, Moves
 
 
 class Gate(IntEnum):
-    """Whether a tensor, once it multiplies another, only weighs it.
+    """Whether a tensor that multiplies another is a weight rather than a signal.
 
-    Of two factors the stronger gate is a constant of the explanation and the other the signal that
-    carries all relevance; equals share.
+    Of two factors the stronger gate is held constant, and the other one is the signal that carries
+    all relevance. Equal factors share it.
     """
 
     SIGNAL = 0
     WEAK = 1
-    """Bounded or normalising, and as often a feature: tanh, ReLU6, a norm."""
+    """Bounded or normalising, but often a feature as well: tanh, ReLU6, a norm."""
     STRONG = 2
     """Made to weigh: sigmoid, softmax."""
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """A rearrangement of all of a tensor's elements."""
+class Rearrangement:
+    """A reshape or a permutation of all of a tensor's elements."""
 
     before: torch.Size
     after: torch.Size
     moves: Moves | None
     """Where each dimension went; None for a reshape."""
 
-    def back(self, tensor: Tensor) -> Tensor:
-        """Undo it."""
+    def undone(self, tensor: Tensor) -> Tensor:
+        """Return a tensor of shape `after` as it was before, of shape `before`."""
         return tensor.reshape(self.before) if self.moves is None else tensor.permute(self.order)
 
-    def forth(self, tensor: Tensor) -> Tensor:
-        """Do it again."""
+    def redone(self, tensor: Tensor) -> Tensor:
+        """Return a tensor of shape `before` rearranged to shape `after`."""
         if self.moves is None:
             return tensor.reshape(self.after)
         return tensor.permute([self.order.index(d) for d in range(len(self.order))])
 
     @property
     def order(self) -> list[int]:
-        """The moves of a permutation, which lose no dimension."""
+        """The moves of a permutation, which loses no dimension."""
         assert self.moves is not None
         return [d for d in self.moves if d is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The note on one tensor."""
+    """What is noted on one tensor."""
 
     images: Axis | None
-    """None where an operation mixed the images' axis up beyond following."""
+    """The axis that counts images; None where an operation mixed it with others."""
     channels: Axis | None
+    """The axis that counts channels; None where it is not known."""
     gate: Gate = Gate.SIGNAL
     pixels: bool = False
-    """Whether each element is a function of one value of the input, and no other, or constant."""
+    """Whether each element is constant or depends on a single value of the input."""
     support: Tensor | None = None
     """Of pixels: 1 where an element comes from the input and 0 on padding; None without padding."""
     step: Any = None
     """The linear layer that made the tensor, while a BatchNorm may still be folded into it."""
-    route: tuple[Leg, ...] = ()
-    """How the tensor has been rearranged since."""
+    rearrangements: tuple[Rearrangement, ...] = ()
+    """How the tensor has been rearranged since `step` made it, the first one first."""
 
 
 def mark_of(tensor: Tensor) -> Mark | None:
@@ -78,19 +79,19 @@ def mark_of(tensor: Tensor) -> Mark | None:
 
 
 def put_mark(tensor: Tensor, mark: Mark) -> None:
-    """Mark a tensor, in place of what stood there before."""
+    """Mark a tensor; an earlier mark is replaced."""
     tensor.__dict__[_KEY] = mark
 
 
 def note_nonnegative(tensor: Tensor) -> None:
-    """Note that no element is below zero, as the tensor stands now."""
+    """Note that no element of the tensor is below zero at this moment."""
     tensor.__dict__[_NONNEGATIVE] = tensor._version
 
 
 def is_nonnegative(tensor: Tensor) -> bool:
     """Whether it was noted that no element is below zero, and nothing was written since.
 
-    A view shares its version with what it is a view of, so a write through one is seen at all.
+    A view shares its version with its base, so that writing through either one is noticed.
     """
     noted: bool = tensor.__dict__.get(_NONNEGATIVE) == tensor._version
     return noted

@@ -1,4 +1,4 @@
-"""One forward pass, ready to be asked for relevance: of the input, of layers, through channels."""
+"""One forward pass, from which relevance is computed: of the input, of layers, through channels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,9 @@ from melaudit.relevance.model.outputs import start_relevance
 from melaudit.relevance.places import sums_within
 from melaudit.relevance.switches import exact
 
-MAPS_AT_ONCE = 32
-"""Maps, counted over all images, made in one backward pass: more cost memory and gain nothing."""
-
 
 @dataclass(frozen=True)
-class Through:
+class ConditionalMaps:
     """What reaches the input through m mixtures of a layer's channels, for N images."""
 
     maps: Tensor
@@ -31,11 +28,15 @@ class Through:
     relevance: Tensor
     """(N, m) relevance of the mixture at the layer, where its map starts."""
     absorbed: Tensor | None
-    """(N, m) taken on the way, so that maps.sum + absorbed = relevance; None without books."""
+    """(N, m) relevance absorbed on the way, so that maps.sum + absorbed = relevance; None where the
+    ledger is incomplete."""
 
 
 class Pass:
-    """One forward pass over N images, and the class of each that is explained."""
+    """One forward pass over N images, and the class explained for each of them.
+
+    Without a `target` (N,) the predicted classes are explained.
+    """
 
     def __init__(self, flow: Flow, logits: Tensor, target: Tensor | None) -> None:
         self.flow, self.logits = flow, logits
@@ -44,40 +45,40 @@ class Pass:
         """(N,) the explained quantity: the target's logit, of one logit z or -z."""
 
     def attribution(self, keep: bool = False) -> Attribution:
-        """Return relevance and books by one backward pass.
+        """Return relevance and ledger by one backward pass.
 
-        With `keep` the pass can be asked again; otherwise its memory goes as the relevance does.
+        With `keep` the pass can be used again; otherwise its memory is released on the way.
         """
-        flow, taps, pages = self.flow, self.flow.taps, self.flow.books.pages
+        flow, taps, accounts = self.flow, self.flow.taps, self.flow.ledger.accounts
         edges = [tap.edge for tap in taps.values()]
-        into: list[Tensor | GradientEdge] = [flow.leaf, *edges, *pages.values()]
+        into: list[Tensor | GradientEdge] = [flow.leaf, *edges, *accounts.values()]
         c = _backward(self.logits, into, self._seed(), keep)
         at_layers = {
             name: tap.value * c_layer if c_layer is not None else torch.zeros_like(tap.value)
             for (name, tap), c_layer in zip(taps.items(), c[1 : 1 + len(taps)], strict=True)
         }
-        nothing = flow.books.nothing
+        zeros = flow.ledger.zeros
         absorbed = {
-            layer: nothing if taken is None else taken
-            for layer, taken in zip(pages, c[1 + len(taps) :], strict=True)
+            layer: zeros if here is None else here
+            for layer, here in zip(accounts, c[1 + len(taps) :], strict=True)
         }
         return Attribution(
             logits=self.logits.detach(),
             start=self.start,
             maps=self._map(c[0]),
             concepts={name: taps[name].by_channel(r) for name, r in at_layers.items()},
-            absorbed=sum(absorbed.values(), nothing) if flow.books.kept else None,
+            absorbed=sum(absorbed.values(), zeros) if flow.ledger.complete else None,
             unknown=tuple(flow.unknown),
             peaks={name: _peaks(taps[name].by_image(r)) for name, r in at_layers.items()},
             target=self.target,
-            absorbed_by=absorbed if flow.books.kept else {},
+            absorbed_by=absorbed if flow.ledger.complete else {},
         )
 
-    def through(self, layer: str, weights: Tensor) -> Through:
+    def conditional(self, layer: str, weights: Tensor) -> ConditionalMaps:
         """Return the maps of mixtures of channels: `weights` is (m, channels), one-hot for CRP.
 
-        Each map starts at the layer's output, with the mixture's own relevance, so nothing that
-        goes round the layer is in it. The forward pass and all denominators are shared.
+        Each map starts at the layer's output with the mixture's own relevance, so it contains
+        nothing that goes round the layer. All maps share the forward pass and its denominators.
         """
         tap = self.flow.taps[layer]
         if weights.ndim != 2 or weights.shape[1] != tap.channels:
@@ -87,18 +88,17 @@ class Pass:
             )
         (c,) = _backward(self.logits, [tap.edge], self._seed(), keep=True)
         c = torch.zeros_like(tap.value) if c is None else c
-        starts = [c * tap.along_channels(w) for w in weights.to(c)]
-        size = max(1, MAPS_AT_ONCE // len(self.start))
-        maps, absorbed = [], []
-        for first in range(0, len(starts), size):
-            some_maps, some_absorbed = self._down(tap.edge, starts[first : first + size])
-            maps.append(some_maps)
-            absorbed.append(some_absorbed)
-        relevance = [tap.by_image(tap.value * start).sum(1) for start in starts]
-        return Through(
-            maps=torch.cat(maps).transpose(0, 1),
+        maps, relevance, absorbed = [], [], []
+        for mixture in weights.to(c):
+            start = c * tap.along_channels(mixture)
+            relevance.append(tap.by_image(tap.value * start).sum(1))
+            found, taken = self._map_from(tap.edge, start)
+            maps.append(found)
+            absorbed.append(taken)
+        return ConditionalMaps(
+            maps=torch.stack(maps).transpose(0, 1),
             relevance=torch.stack(relevance, 1),
-            absorbed=torch.cat(absorbed).transpose(0, 1) if self.flow.books.kept else None,
+            absorbed=torch.stack(absorbed).transpose(0, 1) if self.flow.ledger.complete else None,
         )
 
     def within(self, layer: str, masks: Tensor) -> Tensor | None:
@@ -114,17 +114,11 @@ class Pass:
             return None
         return torch.stack([tap.by_channel(of_mask[0]) for of_mask in sums], 1)
 
-    def _down(self, edge: GradientEdge, starts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Send several c down from one place: maps (m, N, H, W), and absorbed (m, N)."""
-        into = [self.flow.leaf, *self.flow.books.pages.values()]
-        nothing = self.flow.books.nothing
-
-        def down(start: Tensor) -> tuple[Tensor, Tensor]:
-            c, *taken = _backward(edge, into, start, keep=True)
-            return self._map(c), sum((t for t in taken if t is not None), nothing)
-
-        together = [down(start) for start in starts]
-        return torch.stack([m for m, _ in together]), torch.stack([a for _, a in together])
+    def _map_from(self, edge: GradientEdge, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Propagate c from a place in the graph: return the map (N, H, W), and absorbed (N,)."""
+        into = [self.flow.leaf, *self.flow.ledger.accounts.values()]
+        c, *absorbed = _backward(edge, into, start, keep=True)
+        return self._map(c), sum((a for a in absorbed if a is not None), self.flow.ledger.zeros)
 
     def _seed(self) -> Tensor:
         """Return c at the logits: 1 for the target, -1 for class 0 of a single logit."""
@@ -139,7 +133,7 @@ class Pass:
 def _backward(
     start: Tensor | GradientEdge, into: Sequence[Tensor | GradientEdge], seed: Tensor, keep: bool
 ) -> tuple[Tensor | None, ...]:
-    """Send c down from one place in the graph to several others; None where none arrives."""
+    """Propagate c from one place in the graph to several others; None where nothing arrives."""
     grad: Callable[..., tuple[Tensor | None, ...]] = torch.autograd.grad
     try:
         with exact():

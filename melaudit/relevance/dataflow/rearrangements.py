@@ -1,4 +1,4 @@
-"""Operations that only move values: which output place each input place goes to."""
+"""Operations that move values: which dimension of the result each dimension becomes."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ ARRANGEMENTS = frozenset(
     "unbind unflatten unfold unsqueeze unsafe_chunk unsafe_split view view_as vsplit "
     "vstack".split()
 )
-"""These only move values about: each element of the result is one of the input, or zero."""
+"""Operations that only move values: each element of the result is one of the input, or zero."""
 
 
 RESHAPES = frozenset(
     "alias atleast_1d clone contiguous flatten float ravel reshape reshape_as squeeze to type "
     "type_as unflatten unsqueeze view view_as".split()
 )
-"""These keep the elements in row-major order."""
+"""Operations that keep the elements in row-major order."""
 
 
 REARRANGEMENTS = RESHAPES | {"T", "mT", "movedim", "permute", "t", "transpose"}
-"""These keep all of the elements, once each."""
+"""Operations that keep every element exactly once."""
 
 
 LEADING = frozenset(("fold", "unfold", "diag_embed", "col2im", "im2col", "view_as_real"))
-"""These add or take dimensions at the end and leave the first ones alone."""
+"""Operations that add or remove dimensions at the end and keep the first ones."""
 
 
 REDUCTIONS = frozenset(
     "amax amin aminmax kthvalue logsumexp max mean median min mode nanmean nanmedian nanquantile "
     "nansum norm quantile std sum topk var linalg_norm linalg_vector_norm vector_norm".split()
 )
-"""These take a `dim` that may leave the shape."""
+"""Operations with an argument `dim` that may vanish from the shape."""
 
 
 RECTIFIERS = frozenset(("relu", "relu6", "abs", "sigmoid", "hardsigmoid", "softmax"))
-"""Whatever goes in, nothing negative comes out."""
+"""Operations that never return a negative value."""
 
 
 POOLINGS = frozenset(
@@ -57,13 +57,13 @@ POOLINGS = frozenset(
 
 
 SIGN_KEEPERS = POOLINGS | REARRANGEMENTS | {"cat", "getitem", "dropout"}
-"""Where nothing negative goes in, nothing negative comes out."""
+"""Operations that return no negative value where they get none."""
 
 
 def moves(call: Call, source: Shape, result: Shape) -> Moves | None:
     """Return which dimension of the result each dimension of the call's first signal became.
 
-    None where the order of the elements is what it was.
+    None where the elements keep their row-major order.
     """
     name, args, ndim = call.name, call.args[1:], len(source)
     numbers = args[0] if args and isinstance(args[0], tuple | list) else args
@@ -79,8 +79,8 @@ def moves(call: Call, source: Shape, result: Shape) -> Moves | None:
     if name == "permute":
         return axes.permuted(call.kwargs.get("dims", numbers))
     if name == "movedim":
-        given = {**dict(zip(("source", "destination"), args, strict=False)), **call.kwargs}
-        return axes.shifted(ndim, *map(_several, (given["source"], given["destination"])))
+        named = {**dict(zip(("source", "destination"), args, strict=False)), **call.kwargs}
+        return axes.shifted(ndim, *map(_several, (named["source"], named["destination"])))
     if name == "getitem":
         return axes.indexed(ndim, args[0])
     if name in ("select", "unbind"):
@@ -121,7 +121,7 @@ def _several(dims: Any) -> Sequence[int]:
 
 
 def _einsum_moves(call: Call, ndim: int) -> Moves:
-    """Read from an equation such as `bhqk,bkhd->bqhd` where the first signal's letters went."""
+    """Return where the letters of the first signal went in an equation like `bhqk,bkhd->bqhd`."""
     equation = str(call.args[0]).replace(" ", "")
     inputs, arrow, output = equation.partition("->")
     operands = call.args[1:]

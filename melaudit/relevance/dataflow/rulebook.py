@@ -1,8 +1,8 @@
-"""Which rule holds for which layer: a zennit composite, read as the language it is.
+"""Which rule holds for which layer, read from a zennit composite.
 
-A composite maps each module to a hook; the hooks' kinds and parameters are read, and none of their
-code runs. Parameters that zennit keeps in closures are found by asking the hook's own functions at
-points where the answer is the parameter. Canonizers are not needed and not applied.
+A composite maps each module to a hook. Only the type and the parameters of the hook are read; its
+code does not run. Parameters that zennit keeps in closures are found by calling the hook's own
+functions at points where the result is the parameter. Canonizers are not needed and not applied.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from melaudit.relevance.dataflow.rules import (
 )
 
 LRP0 = Epsilon(0.0)
-"""What holds where a composite says nothing: the gradient, which for ReLU networks is LRP-0."""
+"""The rule where a composite names none: the gradient, which in ReLU networks is LRP-0."""
 
 NO_PROPAGATION = (zennit_rules.ReLUDeconvNet, zennit_rules.ReLUGuidedBackprop)
 """Hooks that change gradients and propagate no relevance."""
 
 
 class Rulebook:
-    """The rules a composite has for the linear layers of a model, and for those without a module.
+    """The rules a composite has for a model's linear layers, with and without a module.
 
-    Raises RelevanceError for a composite that asks for what is not a rule of relevance.
+    Raises RelevanceError for a composite with hooks that are not rules of relevance.
     """
 
     def __init__(self, composite: Composite, model: nn.Module, biased: bool = False) -> None:
@@ -54,21 +54,21 @@ class Rulebook:
                 self._rules[module] = translated(hook, biased)
             elif isinstance(hook, NO_PROPAGATION):
                 raise _no_rule(hook)
-        self._nameless: dict[type[nn.Module], tuple[Rule, Rule]] = {}
+        self._kinds: dict[type[nn.Module], tuple[Rule, Rule]] = {}
 
     def rule(self, module: nn.Module | None, kind: type[nn.Module], reads_pixels: bool) -> Rule:
-        """Return the rule for a linear operation of the `kind` of nn.Conv2d inside `module`.
+        """Return the rule for a linear operation inside `module`; `kind` is nn.Conv2d or another.
 
-        Functional layers, which no module stands for, get what the composite has for a module of
-        their kind, and its first-layer rule if they read the input and no module has taken it.
+        A functional layer without a module gets the composite's rule for a module of its kind. If
+        it reads the input, and no module has used the first-layer rule, it gets that rule.
         """
         if module is not None and module in self._rules:
             return self._rules[module]
-        first, rest = self._for_nameless(kind)
+        first, rest = self._without_module(kind)
         return first if reads_pixels else rest
 
-    def _for_nameless(self, kind: type[nn.Module]) -> tuple[Rule, Rule]:
-        if kind not in self._nameless:
+    def _without_module(self, kind: type[nn.Module]) -> tuple[Rule, Rule]:
+        if kind not in self._kinds:
             sizes = (1, 1) if kind is nn.Linear else (1, 1, 1)
             module = kind(*sizes, device="meta")
             context = dict(self._context)
@@ -76,14 +76,14 @@ class Rulebook:
             first, rest = (
                 LRP0 if hook is None else translated(hook, self._biased) for hook in hooks
             )
-            self._nameless[kind] = first, rest
-        return self._nameless[kind]
+            self._kinds[kind] = first, rest
+        return self._kinds[kind]
 
 
 def translated(hook: Hook, biased: bool = False) -> Rule:
     """Return the rule that a zennit hook stands for; RelevanceError where there is none.
 
-    `biased` says whether a bias takes its share under the rules of one sign, as it does in zennit.
+    `biased`: whether a bias absorbs its share under rules of one sign, as it does in zennit.
     """
     for kind, rule in _RULES.items():
         if isinstance(hook, kind):

@@ -1,9 +1,9 @@
 """Steps of a forward pass whose relevance follows a rule instead of the gradient.
 
-A step knows its input and output and, once settled, only what its backward pass needs: ratios, in
-memory of their own. It settles as late as it can, so that nothing is computed for what no
-relevance reaches: a convolution whose BatchNorm is folded in, the inside of a gate. But it settles
-before its input or output is overwritten in place; `Flow` sees to that.
+A step keeps its input and output until it is prepared. After that it keeps only what its backward
+pass needs: ratios, in memory of their own. Steps are prepared as late as possible, so that nothing
+is computed where no relevance arrives: for a convolution whose BatchNorm is folded in, or inside a
+gate. But a step is prepared before its input or output is overwritten in place; `Flow` sees to it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from melaudit.relevance.dataflow.axes import Axis
-from melaudit.relevance.dataflow.books import Books
+from melaudit.relevance.dataflow.ledger import Ledger
 from melaudit.relevance.dataflow.linear_maps import Kernel, LinearMap
 from melaudit.relevance.dataflow.marks import Mark, is_nonnegative
 from melaudit.relevance.dataflow.rules import (
@@ -29,50 +29,52 @@ from melaudit.relevance.dataflow.rules import (
 
 
 class Step:
-    """An operation y = f(x) on one signal, with c_y in and c_x out of the backward pass."""
+    """An operation y = f(x) on one signal; its backward pass turns c_y into c_x."""
 
-    def __init__(self, x: Tensor, y: Tensor, books: Books, images: Axis | None) -> None:
-        self.x, self.y, self.books, self.images = x.detach(), y.detach(), books, images
+    def __init__(self, x: Tensor, y: Tensor, ledger: Ledger, images: Axis | None) -> None:
+        self.x, self.y, self.ledger, self.images = x.detach(), y.detach(), ledger, images
         self.shape = x.shape
 
-    def settle(self) -> None:
-        """Compute what the backward pass needs, and let go of x and y."""
+    def prepare(self) -> None:
+        """Compute what the backward pass needs, and release x and y."""
         raise NotImplementedError
 
-    def hand_down(self, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Return c_x and what was absorbed, per image (N,)."""
+    def propagate(self, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Return c_x, and the relevance absorbed for each image (N,)."""
         raise NotImplementedError
 
-    def connect(self, x: Tensor, y: Tensor, page: Tensor) -> Tensor:
+    def connect(self, x: Tensor, y: Tensor, account: Tensor) -> Tensor:
         """Return y as the output of this step in autograd's graph."""
-        # In-place operations on a view made by a Function are refused, hence no views.
+        # Torch refuses in-place operations on a view that a Function made, so views are copied.
         made = [y.clone() if y._is_view() else y]
-        connected = _Ruled.apply(x, page, self, made)
+        connected = _Ruled.apply(x, account, self, made)
         assert isinstance(connected, Tensor)
         return connected
 
-    def overwrite(self, x: Tensor, write: Callable[[], Any], page: Tensor) -> Tensor:
-        """Return x, which `write` writes the output into, as the output of this settled step."""
-        connected = _Overwriting.apply(x, page, self, write)
+    def overwrite(self, x: Tensor, write: Callable[[], Any], account: Tensor) -> Tensor:
+        """Return x, into which `write` writes the output, as the output of this prepared step."""
+        connected = _Overwriting.apply(x, account, self, write)
         assert isinstance(connected, Tensor)
         return connected
 
 
 class _Ruled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, page: Tensor, step: Step, made: list[Tensor]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, account: Tensor, step: Step, made: list[Tensor]) -> Tensor:
         ctx.step = step
         return made.pop()
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
-        c_x, absorbed = ctx.step.hand_down(c)
+        c_x, absorbed = ctx.step.propagate(c)
         return c_x, absorbed, None, None
 
 
 class _Overwriting(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, page: Tensor, step: Step, write: Callable[[], Any]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, account: Tensor, step: Step, write: Callable[[], Any]
+    ) -> Tensor:
         ctx.step = step
         write()
         ctx.mark_dirty(x)
@@ -80,7 +82,7 @@ class _Overwriting(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
-        c_x, absorbed = ctx.step.hand_down(c)
+        c_x, absorbed = ctx.step.propagate(c)
         return c_x, absorbed, None, None
 
 
@@ -95,10 +97,10 @@ class LinearStep(Step):
         signal: Tensor,
         mark: Mark,
         y: Tensor,
-        books: Books,
+        ledger: Ledger,
         images: Axis | None,
     ) -> None:
-        super().__init__(signal, y, books, images)
+        super().__init__(signal, y, ledger, images)
         self.linear, self.kernel, self.rule, self.mark = linear, kernel, rule, mark
         self.signal = signal
         """The input as it stands in the graph, for a BatchNorm that is folded in."""
@@ -106,7 +108,7 @@ class LinearStep(Step):
         self.nonnegative = is_nonnegative(signal)
         self._split: Split | None = None
 
-    def settle(self) -> None:
+    def prepare(self) -> None:
         """Split the relevance by the rule."""
         if self._split is not None:
             return
@@ -125,61 +127,62 @@ class LinearStep(Step):
         del self.x, self.y, self.signal
 
     def intact(self) -> bool:
-        """Whether input and output are still as the layer saw and left them."""
+        """Whether nothing was written into input and output since the layer ran."""
         return self._split is None and self.version == (self.signal._version, self.y._version)
 
-    def hand_down(self, c: Tensor) -> tuple[Tensor, Tensor]:
+    def propagate(self, c: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the formula of `rules`."""
-        self.settle()
+        self.prepare()
         assert self._split is not None
         below: Tensor | None = None
         absorbed: Tensor | None = None
-        for part in self._split.parts:
-            s = c if part.ratio is None else c * part.ratio
-            taken = self.books.per_image(s, part.took, self.images)
-            absorbed = taken if absorbed is None else absorbed + taken
-            if part.alike:
+        for term in self._split.terms:
+            s = c if term.ratio is None else c * term.ratio
+            here = self.ledger.per_image(s, term.absorption, self.images)
+            absorbed = here if absorbed is None else absorbed + here
+            if term.same_weights:
                 s = s.sum(self.linear.channel_dim, keepdim=True)
-            branches = [self._down(branch, s) for branch in part.branches]
-            if part.split_at is not None:
-                branches = [torch.where(part.split_at, branches[0], branches[1])]
-            for down in branches:
-                below = down if below is None else below + down
+            branches = [self._along(branch, s) for branch in term.branches]
+            if term.first_where is not None:
+                branches = [torch.where(term.first_where, branches[0], branches[1])]
+            for branch in branches:
+                below = branch if below is None else below + branch
         assert below is not None and absorbed is not None
-        if self._split.given is not None:
-            absorbed = absorbed - self.books.per_image(below, self._split.given, self.mark.images)
+        if self._split.gross_input is not None:
+            passed = self.ledger.per_image(below, self._split.gross_input, self.mark.images)
+            absorbed = absorbed - passed
         return below, absorbed
 
-    def _down(self, branch: Branch, s: Tensor) -> Tensor:
-        down = self.linear.adjoint(s, branch.weight, self.shape)
-        return down if branch.factor is None else down * branch.factor
+    def _along(self, branch: Branch, s: Tensor) -> Tensor:
+        c = self.linear.adjoint(s, branch.weight, self.shape)
+        return c if branch.factor is None else c * branch.factor
 
 
 class ElementwiseStep(Step):
     """A function of single values: all relevance of the output is the input's, R_x = R_y.
 
-    With c = R / a that is c_x = c_y * y / x. Where x = 0 carries y != 0, as in a sigmoid, the
-    relevance has nothing to sit on: the stabiliser absorbs it.
+    With c = R / a that means c_x = c_y * y / x. Where x = 0 gives y != 0, as in a sigmoid, there is
+    no input to carry the relevance: the stabiliser absorbs it.
     """
 
     def __init__(
         self,
         x: Tensor,
         y: Tensor | None,
-        books: Books,
+        ledger: Ledger,
         mark: Mark,
         factor: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__(x, x if y is None else y, books, mark.images)
+        super().__init__(x, x if y is None else y, ledger, mark.images)
         assert y is not None or factor is not None
         self.factor = factor
-        """The function as x times a factor of x, where it is one: x * sigmoid(x) is."""
+        """Where the function is x times a factor of x, that factor: x * sigmoid(x) has one."""
         self.pixels = mark.pixels
         self._ratio: Tensor | None = None
-        self._took: Tensor | None = None
+        self._absorption: Tensor | None = None
 
-    def settle(self) -> None:
-        """Keep y / x and what the stabiliser takes."""
+    def prepare(self) -> None:
+        """Keep y / x and what the stabiliser absorbs."""
         if self._ratio is not None:
             return
         with torch.no_grad():
@@ -189,16 +192,16 @@ class ElementwiseStep(Step):
                 self._ratio = self.factor(self.x)
             else:
                 self._ratio = self.y / (self.x + stabiliser(self.x, STABILISER))
-                self._took = self.y - self.x * self._ratio
+                self._absorption = self.y - self.x * self._ratio
         del self.x, self.y
 
-    def hand_down(self, c: Tensor) -> tuple[Tensor, Tensor]:
+    def propagate(self, c: Tensor) -> tuple[Tensor, Tensor]:
         """Scale c by y / x."""
-        self.settle()
+        self.prepare()
         assert self._ratio is not None
-        if self._took is None:
-            return c * self._ratio, self.books.nothing
-        return c * self._ratio, self.books.per_image(c, self._took, self.images)
+        if self._absorption is None:
+            return c * self._ratio, self.ledger.zeros
+        return c * self._ratio, self.ledger.per_image(c, self._absorption, self.images)
 
 
 def nonzero(x: Tensor) -> Tensor:

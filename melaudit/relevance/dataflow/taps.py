@@ -15,17 +15,20 @@ from melaudit.relevance.dataflow.marks import Mark
 
 @dataclass
 class Tap:
-    """The output of a layer as it was when the layer gave it."""
+    """The output of a layer as it was when the layer returned it."""
 
     layer: str
     edge: GradientEdge
+    """Its place in autograd's graph."""
     value: Tensor
+    """A copy of its values."""
     mark: Mark
     images: int
+    """Number of images in the batch."""
 
     @classmethod
     def on(cls, layer: str, tensor: Tensor, mark: Mark, images: int) -> Tap:
-        """Tap a tensor; what is later written into it does not reach the tap."""
+        """Tap a tensor; what is written into it later does not reach the tap."""
         return cls(layer, get_gradient_edge(tensor), tensor.detach().clone(), mark, images)
 
     @property
@@ -37,9 +40,10 @@ class Tap:
 
     @cached_property
     def channel_dim(self) -> int:
-        """The dimension that counts channels: the one the last layer with weights made so.
+        """The dimension that the last layer with weights made to count channels.
 
-        Where that is lost, the second; of (N, tokens, channels) the last.
+        Where that is lost, the second one; of (N, tokens, channels) the last one. Raises
+        RelevanceError where the images are not counted by the first dimension either.
         """
         shape, axis = self.value.shape, self.mark.channels
         dim = _dimension(axis, shape)
@@ -54,7 +58,7 @@ class Tap:
 
     @cached_property
     def image_dim(self) -> int:
-        """The dimension that counts images."""
+        """The dimension that counts images; RelevanceError where there is none."""
         shape = self.value.shape
         alone = bool(shape) and (shape[0] == self.images or self._merged)
         dim = 0 if alone else _dimension(self.mark.images, shape)
@@ -71,22 +75,22 @@ class Tap:
         return self.value.shape[self.channel_dim]
 
     def along_channels(self, values: Tensor) -> Tensor:
-        """Shape (channels,) to broadcast over the layer's output."""
+        """Reshape values (channels,) so that they broadcast over the layer's output."""
         shape = [1] * self.value.ndim
         shape[self.channel_dim] = -1
         return values.reshape(shape)
 
     def by_image(self, relevance: Tensor) -> Tensor:
-        """View the layer's relevance as (N, rest)."""
+        """Return the layer's relevance as (N, rest)."""
         return relevance.movedim(self.image_dim, 0).reshape(self.images, -1)
 
     def by_channel(self, relevance: Tensor) -> Tensor:
-        """Sum the layer's relevance over all but images and channels: (N, channels)."""
+        """Return the layer's relevance summed over all but images and channels: (N, channels)."""
         last = relevance.movedim((self.image_dim, self.channel_dim), (0, -1))
         return last.reshape(self.images, -1, self.channels).sum(1)
 
 
 def _dimension(axis: Axis | None, shape: tuple[int, ...]) -> int | None:
-    """Return the dimension that is an axis and nothing else."""
+    """Return the dimension that is this axis and nothing else, None if there is none."""
     place = None if axis is None else axis.locate(shape)
     return place[0] if place and axis and shape[place[0]] == axis.size else None

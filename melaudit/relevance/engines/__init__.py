@@ -1,1 +1,1 @@
-"""The engines that compute relevance, and which one is chosen."""
+"""The engines that compute relevance, and the choice between them."""

@@ -1,9 +1,9 @@
-"""Canonizers: how zennit is told what the network's BatchNorms and residual sums are.
+"""Canonizers: what zennit needs to know of a network's BatchNorms and residual sums.
 
-Zennit's rules hold where a layer's output is what the next layer gets. A BatchNorm after a
-convolution, and the plain `+` of a residual block, break that; canonizers fold the one into the
-convolution and make a module of the other, for the time of a run. A wrong one changes the model's
-outputs, and a missing one multiplies relevance, by two at every residual sum.
+Zennit's rules hold where the next layer gets a layer's output as it is. A BatchNorm after a
+convolution, and the plain `+` of a residual block, break that. During a run canonizers fold the
+BatchNorm into the convolution and turn the sum into a module. A wrong canonizer changes the model's
+outputs. A missing one multiplies relevance, by two at every residual sum.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ NAMES = ("auto", "none", *CANONIZERS)
 def find_canonizer(name: str, model: nn.Module) -> Canonizer | None:
     """Return the canonizer of that name, or under "auto" the one that fits the model.
 
-    Auto: `resnet` where there are torchvision's residual blocks, else `sequential` where every
-    BatchNorm registered right after a convolution or linear layer fits it in size, else none.
+    Auto is `resnet` where there are torchvision's residual blocks; else `sequential` where every
+    BatchNorm that is registered right after a convolution or linear layer fits it in size; else
+    none.
 
     Raises ConfigurationError for an unknown name and RelevanceError for one that does not fit.
     """
@@ -61,7 +62,7 @@ def canonizer_name(canonizer: Canonizer | None) -> str:
 def _fitting(model: nn.Module) -> str:
     if next(_misfits(model), None):
         return "none"
-    # A subclass with a forward of its own would have it replaced by the plain block's.
+    # The canonizer would replace the own forward of a subclass by that of the plain block.
     forwards = (BasicBlock.forward, Bottleneck.forward)
     if any(type(m).forward in forwards for m in model.modules()):
         return "resnet"
@@ -69,14 +70,14 @@ def _fitting(model: nn.Module) -> str:
 
 
 def _merges(model: nn.Module) -> Iterator[tuple[Any, Any]]:
-    """Yield the pairs that SequentialMergeBatchNorm would merge: neighbours in registration."""
+    """Yield the pairs that SequentialMergeBatchNorm would merge: registered next to each other."""
     for layer, norm in pairwise(collect_leaves(model)):
         if isinstance(layer, Linear) and isinstance(norm, BatchNorm):
             yield layer, norm
 
 
 def _misfits(model: nn.Module) -> Iterator[str]:
-    """Yield why a merge cannot be right, for each that cannot."""
+    """Yield, for each merge that cannot be right, the reason."""
     names = {module: name for name, module in model.named_modules()}
     for layer, norm in _merges(model):
         axis = 1 if isinstance(layer, ConvolutionTranspose) else 0

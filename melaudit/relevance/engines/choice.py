@@ -1,4 +1,4 @@
-"""Which engine computes relevance, and the arithmetic all of them compute in."""
+"""Which engine computes relevance, by name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from melaudit.relevance.engines.canonizers import find_canonizer
 from melaudit.relevance.interface import Engine
 
 ENGINES = ("auto", "dataflow", "zennit", "gradient_x_input", "occlusion")
-"""The last two follow no rules of LRP: they stand in where no composite can be used."""
+"""The last two follow no rules of LRP: they are used where no composite works."""
 
 
 def choose_engine(engine: str, canonizer: str = "auto") -> str:
-    """Return the engine meant: "auto" is dataflow, or zennit where a canonizer is named.
+    """Return the engine that a name means: "auto" is dataflow, or zennit with a named canonizer.
 
     Only zennit has canonizers. Raises ConfigurationError for a name that is none.
     """
@@ -28,7 +28,7 @@ def choose_engine(engine: str, canonizer: str = "auto") -> str:
 
 
 def other_engine(engine: str) -> str | None:
-    """Return the engine that can check on this one by the same rules; None where there is none."""
+    """Return the engine that can check this one by the same rules; None where there is none."""
     if engine == "dataflow":
         return "zennit"
     return "dataflow" if engine == "zennit" else None
@@ -42,19 +42,19 @@ def build_engine(
     num_classes: int | None,
     biased: bool = False,
 ) -> Engine:
-    """Make the engine of that name for the model; see `canonizers` for the names of those.
+    """Return a new engine of that name for the model; see `canonizers` for their names.
 
-    `biased` lets biases take their share in dataflow as well, as they always do in zennit.
+    `biased` lets biases absorb their share in dataflow, as they always do in zennit.
 
     Raises ConfigurationError or RelevanceError for a canonizer that is unknown or does not fit.
     """
-    # Imported here: zennit-crp brings matplotlib along and takes a second to load.
+    # Imported here, since zennit-crp imports matplotlib, which takes a second.
     if engine == "zennit":
         from melaudit.relevance.engines.zennit import ZennitEngine
 
         return ZennitEngine(model, rules, canonizer, num_classes)
     if canonizer != "auto":
-        find_canonizer(canonizer, model)  # needs none, but says so if the name is wrong
+        find_canonizer(canonizer, model)  # not used, but an unknown name is an error
     if engine == "gradient_x_input":
         from melaudit.relevance.engines.gradient import GradientEngine
 

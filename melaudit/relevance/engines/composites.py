@@ -1,4 +1,4 @@
-"""Which rule goes to which layer, by name: composites are zennit's, whichever engine runs them."""
+"""Composites by name: they say which layer has which rule, in zennit's terms for every engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Bound = float | Tensor
 """A pixel value after preprocessing: one for all channels, or a tensor (1, C, 1, 1)."""
 
 PIXEL_BOUNDS: tuple[Bound, Bound] = (-3.0, 3.0)
-"""Holds every pixel under the usual preprocessings: [0, 1], [-1, 1], ImageNet's [-2.12, 2.64]."""
+"""Contains all pixels after the usual preprocessing: [0, 1], [-1, 1], ImageNet's [-2.12, 2.64]."""
 
 NAMES = (
     "epsilon_plus",
@@ -34,8 +34,8 @@ def find_composite(
 ) -> Composite:
     """Return the composite of that name, without canonizers; a Composite is returned as it is.
 
-    `bounds` are the lowest and highest possible pixel after preprocessing, which only the box rule
-    of `epsilon_gamma_box` asks for. Raises ConfigurationError, listing the names, for others.
+    `bounds` are the lowest and highest possible pixel after preprocessing, which only the z-box
+    rule of `epsilon_gamma_box` uses. Raises ConfigurationError with all names for an unknown one.
     """
     if isinstance(composite, Composite):
         return composite

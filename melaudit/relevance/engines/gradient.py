@@ -1,14 +1,15 @@
-"""Gradient x input: the fallback that asks no more of a model than a gradient.
+"""Gradient x input: the fallback that needs nothing of a model but a gradient.
 
-R_i = x_i dz/dx_i (Shrikumar et al., Not Just a Black Box, 2016), z the explained logit. On a
-network without biases whose only non-linearities are piecewise linear the map sums to z, and LRP's
-epsilon rule gives the same map (Ancona et al., Towards Better Understanding of Gradient-based
-Attribution Methods, ICLR 2018). On all others it sums to something else, and nothing says where the
-rest went, so no books are kept. The maps are grainy: the gradient of a deep network is.
+R_i = x_i dz/dx_i (Shrikumar et al., Not Just a Black Box, 2016), where z is the explained logit. In
+a network without biases whose only non-linearities are piecewise linear, the map sums to z and
+equals that of LRP's epsilon rule (Ancona et al., Towards Better Understanding of Gradient-based
+Attribution Methods, ICLR 2018). In all others it sums to something else, and it is not known where
+the rest went, so there is no ledger. The maps are grainy, like the gradient of a deep network.
 
 A layer's concepts are gradient x activation there, summed over space. The conditional map of a
 channel is the chain rule through that channel alone: x_i sum_p (dz/da_p) (da_p/dx_i) over the
-channel's places p. The maps of all channels of a layer that every path passes sum to the whole map.
+channel's positions p. For a layer that every path passes, the maps of all channels sum to the whole
+map.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from melaudit.relevance.places import sums_within
 
 
 class GradientEngine:
-    """Gradient x input, and gradient x activation at layers; plain autograd, no rules."""
+    """Gradient x input, and gradient x activation at layers, by plain autograd without rules."""
 
     conserves = False
 
@@ -52,31 +53,31 @@ class GradientEngine:
 
     def attribute(self, x: Tensor, target: Tensor | None, layers: Sequence[str]) -> Attribution:
         """Explain `target` (N,) for x (N, C, H, W): one forward and one backward pass for all."""
-        seen = gradients(self.model, x, target, layers, self.num_classes)
-        at_image, slopes = seen.slopes()
+        forward = run_with_gradients(self.model, x, target, layers, self.num_classes)
+        of_image, of_layers = forward.gradients()
         return Attribution(
-            logits=seen.logits.detach(),
-            start=seen.start,
-            maps=(seen.image.detach() * at_image).sum(1),
-            concepts=seen.concepts(slopes),
-            target=seen.target,
+            logits=forward.logits.detach(),
+            start=forward.start,
+            maps=(forward.image.detach() * of_image).sum(1),
+            concepts=forward.concepts(of_layers),
+            target=forward.target,
         )
 
     def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
         """Return (N, len(channels), H, W): the gradient through each channel, times the input."""
-        seen = gradients(self.model, x, target, [layer], self.num_classes)
-        edges = [call.edge for call in seen.calls[layer]]
-        slopes = seen.slopes()[1][layer]
+        forward = run_with_gradients(self.model, x, target, [layer], self.num_classes)
+        edges = [call.edge for call in forward.calls[layer]]
+        of_layer = forward.gradients()[1][layer]
         maps = []
         for channel in channels:
-            starts = [torch.zeros_like(slope) for slope in slopes]
-            for start, slope in zip(starts, slopes, strict=True):
-                start[:, channel] = slope[:, channel]
-            (gradient,) = torch.autograd.grad(
-                edges, [seen.image], starts, retain_graph=True, allow_unused=True
+            starts = [torch.zeros_like(gradient) for gradient in of_layer]
+            for start, gradient in zip(starts, of_layer, strict=True):
+                start[:, channel] = gradient[:, channel]
+            (through,) = torch.autograd.grad(
+                edges, [forward.image], starts, retain_graph=True, allow_unused=True
             )
-            of_image = torch.zeros_like(seen.image) if gradient is None else gradient
-            maps.append((seen.image.detach() * of_image).sum(1))
+            of_image = torch.zeros_like(forward.image) if through is None else through
+            maps.append((forward.image.detach() * of_image).sum(1))
         return torch.stack(maps, 1)
 
     def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
@@ -84,10 +85,10 @@ class GradientEngine:
 
         Raises RelevanceError for a model whose gradient cannot be differentiated.
         """
-        seen = gradients(self.model, x, target, [layer], self.num_classes)
-        edges = [call.edge for call in seen.calls[layer]]
-        slopes = seen.slopes()[1][layer]
-        sums = sums_within(edges, slopes, seen.image, seen.image.detach(), masks)
+        forward = run_with_gradients(self.model, x, target, [layer], self.num_classes)
+        edges = [call.edge for call in forward.calls[layer]]
+        of_layer = forward.gradients()[1][layer]
+        sums = sums_within(edges, of_layer, forward.image, forward.image.detach(), masks)
         if sums is None:
             raise RelevanceError(
                 "the model's gradient cannot be differentiated once more, so the channels cannot "
@@ -97,39 +98,39 @@ class GradientEngine:
         return torch.stack(by_channel, 1)
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
-        """Return nothing: every operation takes its plain gradient."""
+        """Return nothing: every operation uses its plain gradient."""
         return ()
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerOutput:
     """The output of one call of a layer."""
 
     value: Tensor
-    """As the layer gave it; what is later written into it does not reach it."""
+    """A copy; what is written into the output later does not reach it."""
     edge: GradientEdge
 
 
 @dataclass
-class Gradients:
-    """One plain forward pass whose gradients can be asked for."""
+class GradientPass:
+    """One plain forward pass, from which gradients can be computed."""
 
     image: Tensor
     """(N, C, H, W), a leaf."""
     logits: Tensor
     """(N, K)."""
     target: Tensor
-    """(N,)."""
-    calls: dict[str, list[Call]] = field(default_factory=dict)
-    """Layer -> its outputs."""
+    """(N,) the classes explained."""
+    calls: dict[str, list[LayerOutput]] = field(default_factory=dict)
+    """Layer -> its outputs, one for each call."""
 
     @property
     def start(self) -> Tensor:
         """Return the explained quantity (N,)."""
         return start_relevance(self.logits.detach(), self.target).sum(1)
 
-    def slopes(self) -> tuple[Tensor, dict[str, list[Tensor]]]:
-        """Return dz/dx (N, C, H, W), and per layer dz/da for each of its calls: one backward pass.
+    def gradients(self) -> tuple[Tensor, dict[str, list[Tensor]]]:
+        """Return dz/dx (N, C, H, W), and layer -> dz/da for each of its calls: one backward pass.
 
         Raises RelevanceError when autograd cannot go back through the model.
         """
@@ -147,35 +148,37 @@ class Gradients:
                 "uses gradient checkpointing, switch that off"
             ) from error
         values = [self.image.detach(), *(call.value for call in calls)]
-        slopes = (
-            torch.zeros_like(value) if slope is None else slope
-            for value, slope in zip(values, found, strict=True)
+        gradients = (
+            torch.zeros_like(value) if gradient is None else gradient
+            for value, gradient in zip(values, found, strict=True)
         )
-        return next(slopes), {
-            layer: [next(slopes) for _ in noted] for layer, noted in self.calls.items()
+        return next(gradients), {
+            layer: [next(gradients) for _ in noted] for layer, noted in self.calls.items()
         }
 
-    def concepts(self, slopes: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
-        """Return, per layer, gradient x activation (N, channels), summed over space and calls."""
+    def concepts(self, gradients: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
+        """Return layer -> gradient x activation (N, channels), summed over space and calls."""
         found = {}
         for layer, calls in self.calls.items():
-            products = [c.value * s for c, s in zip(calls, slopes[layer], strict=True)]
+            products = [c.value * g for c, g in zip(calls, gradients[layer], strict=True)]
             found[layer] = torch.stack([channel_sums(p, layer) for p in products]).sum(0)
         return found
 
 
-def gradients(
+def run_with_gradients(
     model: nn.Module,
     x: Tensor,
     target: Tensor | None,
     layers: Sequence[str],
     num_classes: int | None,
-) -> Gradients:
+) -> GradientPass:
     """Run the model once on x (N, C, H, W) with gradients, and note the layers' outputs.
 
-    Raises RelevanceError when the logits do not depend on x, or not on a layer.
+    None explains the predicted classes. Raises RelevanceError when the logits do not depend on x,
+    when a layer does not exist or gives nothing that gradients reach, and for targets that the
+    model has no outputs for.
     """
-    calls: dict[str, list[Call]] = {layer: [] for layer in layers}
+    calls: dict[str, list[LayerOutput]] = {layer: [] for layer in layers}
     with torch.enable_grad(), _noting(model, calls):
         image = x.detach().clone().requires_grad_()
         logits = find_logits(model(image), num_classes)
@@ -190,22 +193,22 @@ def gradients(
             f"layer {missing[0]} gives no tensor that gradients reach; name another layer"
         )
     explained = predictions(logits.detach()) if target is None else target
-    start_relevance(logits.detach(), explained)  # says so if the targets do not fit
-    return Gradients(image, logits, explained, calls)
+    start_relevance(logits.detach(), explained)  # raises an error if the targets do not fit
+    return GradientPass(image, logits, explained, calls)
 
 
 @contextmanager
-def _noting(model: nn.Module, calls: dict[str, list[Call]]) -> Iterator[None]:
-    """Note the outputs of the layers that are keys of `calls` meanwhile."""
+def _noting(model: nn.Module, calls: dict[str, list[LayerOutput]]) -> Iterator[None]:
+    """Note the outputs of the layers that are keys of `calls` while the `with` lasts."""
     handles = []
     for layer, noted in calls.items():
 
         def note(
-            module: nn.Module, inputs: object, output: object, noted: list[Call] = noted
+            module: nn.Module, inputs: object, output: object, noted: list[LayerOutput] = noted
         ) -> None:
             tensor = first_tensor(output)
             if tensor is not None:
-                noted.append(Call(tensor.detach().clone(), get_gradient_edge(tensor)))
+                noted.append(LayerOutput(tensor.detach().clone(), get_gradient_edge(tensor)))
 
         handles.append(find_layer(model, layer).register_forward_hook(note))
     try:

@@ -1,13 +1,13 @@
-"""Occlusion: the last resort, which asks a model for nothing but its outputs.
+"""Occlusion: the last resort, which needs nothing of a model but its outputs.
 
-The image is cut into cells; each in turn is filled with the image's own mean colour, and how far
-the explained logit falls is the cell's relevance, spread evenly over its pixels (Zeiler and Fergus,
-Visualizing and Understanding Convolutional Networks, ECCV 2014). The map is coarse, costs a forward
-pass for each cell, and sums to nothing in particular: what two cells show together counts twice or
-not at all. A filled cell is itself unlike any training image.
+The image is divided into cells. Each cell in turn is filled with the image's own mean colour. How
+far the explained logit falls by that is the cell's relevance, spread evenly over its pixels (Zeiler
+and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014). The map is coarse,
+costs a forward pass for each cell, and sums to nothing in particular: what two cells show together
+counts twice or not at all. An image with a filled cell is unlike any training image.
 
-Occlusion knows nothing of the inside of a model. The concepts that come with it are gradient x
-activation at the layer, by plain autograd, and there are no conditional maps.
+Occlusion does not look inside a model. Its concepts are gradient x activation at the layer, by
+plain autograd, and there are no conditional maps.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from torch import Tensor, nn
 
 from melaudit.errors import RelevanceError
 from melaudit.logits import predictions
-from melaudit.relevance.engines.gradient import gradients
+from melaudit.relevance.engines.gradient import run_with_gradients
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.outputs import find_logits, start_relevance
 
 CELLS = 10
-"""Cells a side. Not the 8 of the check `faithfulness`, which must not be this very map."""
+"""Cells a side. Other than the 8 of the check `faithfulness`, which would otherwise test a map
+against itself."""
 
-AT_ONCE = 64
-"""Images in one forward pass."""
+IMAGES_PER_PASS = 64
+"""Images in one forward pass. Chosen: a round figure, not measured."""
 
 
 class OcclusionEngine:
-    """What covering each part of the image does to the explained logit."""
+    """What covering each cell of the image does to the explained logit."""
 
     conserves = False
 
@@ -59,8 +60,8 @@ class OcclusionEngine:
         start = start_relevance(logits, explained).sum(1)
         concepts = {}
         if layers:
-            seen = gradients(self.model, x, explained, layers, self.num_classes)
-            concepts = seen.concepts(seen.slopes()[1])
+            forward = run_with_gradients(self.model, x, explained, layers, self.num_classes)
+            concepts = forward.concepts(forward.gradients()[1])
         return Attribution(
             logits=logits,
             start=start,
@@ -70,14 +71,14 @@ class OcclusionEngine:
         )
 
     def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
-        """Refuse: covering pixels does not tell one channel's part from another's."""
+        """Raise RelevanceError: covering pixels does not separate channels."""
         raise RelevanceError(
             "occlusion gives no conditional maps: it looks at a model from outside; use --engine "
             "dataflow or gradient_x_input"
         )
 
     def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
-        """Refuse, as there are no conditional maps."""
+        """Raise RelevanceError, as there are no conditional maps."""
         return self.conditional(x, target, layer, [])
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
@@ -90,8 +91,8 @@ class OcclusionEngine:
         count = int(cells.max()) + 1
         mean = x.mean((2, 3), keepdim=True)
         falls = []
-        for first in range(0, count, max(1, AT_ONCE // len(x))):
-            some = torch.arange(first, min(first + max(1, AT_ONCE // len(x)), count))
+        for first in range(0, count, max(1, IMAGES_PER_PASS // len(x))):
+            some = torch.arange(first, min(first + max(1, IMAGES_PER_PASS // len(x)), count))
             covered = cells == some.to(x.device)[:, None, None]
             variants = torch.where(covered[:, None, None], mean, x).flatten(0, 1)
             with torch.no_grad():
@@ -103,7 +104,10 @@ class OcclusionEngine:
 
 
 def cell_of_pixel(height: int, width: int) -> Tensor:
-    """Return the cell each pixel lies in, (H, W), numbered row by row."""
+    """Return the number of the cell that each pixel lies in, (H, W), counted row by row.
+
+    A side of fewer pixels than cells has a cell for each pixel.
+    """
     rows, columns = min(CELLS, height), min(CELLS, width)
     row = torch.arange(height) * rows // height
     column = torch.arange(width) * columns // width

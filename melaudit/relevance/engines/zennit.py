@@ -24,19 +24,22 @@ from melaudit.relevance.model.layers import channel_sums, find_layer, first_tens
 from melaudit.relevance.model.outputs import find_logits, start_relevance
 from melaudit.relevance.places import sums_by_maps
 
-CONDITIONS = 8
-"""Conditional maps made in one backward pass: more cost memory and are no faster."""
+CONDITIONS_PER_PASS = 8
+"""Conditional maps made in one backward pass: more need more memory and are no faster."""
 
 OUTPUT = "the logits"
-"""How conditions name the model's output: no module can be called so by accident."""
+"""The name of the model's output in conditions; no module can have it by accident."""
 
 
 class ZennitEngine:
     """LRP by zennit, CRP by zennit-crp; `composite` gives the rules, `canonizer` is a name.
 
-    Hooks and canonizers are put on the model once, on entering, and zennit-crp, which would do so
-    at every call, is handed an empty composite. Biases absorb relevance unseen, so there are no
-    books: `Attribution.absorbed` is None.
+    Hooks and canonizers are put on the model once, on entering; zennit-crp, which would do so at
+    every call, gets an empty composite. What biases absorb is not recorded, so there is no ledger:
+    `Attribution.absorbed` is None.
+
+    Raises ConfigurationError where both the composite and the name bring canonizers or the name is
+    unknown, and RelevanceError for a canonizer that does not fit the model.
     """
 
     conserves = True
@@ -60,7 +63,7 @@ class ZennitEngine:
         self.name = f"zennit {version('zennit')}, zennit-crp {version('zennit-crp')}, {by}"
         self._undo: ExitStack | None = None
         self._watched: dict[str, RemovableHandle] = {}
-        self._asked: frozenset[str] = frozenset()
+        self._wanted: frozenset[str] = frozenset()
         self._taken: dict[str, Tensor] = {}
         self._crp: CondAttribution | None = None
 
@@ -94,7 +97,7 @@ class ZennitEngine:
         Raises RelevanceError when the model's output does not depend on x or on a layer, or when
         zennit cannot go through the model.
         """
-        with self._asking(layers), _clear_errors(), torch.enable_grad():
+        with self._observing(layers), _clear_errors(), torch.enable_grad():
             image = x.detach().clone().requires_grad_()
             logits = find_logits(self.model(image), self.num_classes)
             target = predictions(logits.detach()) if target is None else target
@@ -115,21 +118,21 @@ class ZennitEngine:
         )
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
-        """Return (kind of module, zennit's rule for it, modules); what is no module is not seen."""
-        met: Counter[tuple[str, str]] = Counter()
+        """Return (type of module, zennit's rule for it, modules); other operations are not seen."""
+        counts: Counter[tuple[str, str]] = Counter()
         context: dict[Any, Any] = {}
         for name, module in self.model.named_modules():
             hook = self.composite.module_map(context, name, module)
             if hook is not None or not list(module.children()):
                 rule = f"rule {type(hook).__name__}" if hook is not None else "plain gradient"
-                met[type(module).__name__, rule] += 1
-        return tuple((name, rule, count) for (name, rule), count in met.most_common())
+                counts[type(module).__name__, rule] += 1
+        return tuple((name, rule, count) for (name, rule), count in counts.most_common())
 
     def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
         """Return (N, len(channels), H, W): zennit-crp's map for each channel of the layer.
 
         The backward pass starts at the layer with the channel's relevance there, so nothing goes
-        round it; the layer itself should be one that every path passes (see `layers`).
+        round it. Take a layer that every path passes (see `layers`).
         """
         assert self._crp is not None, "the engine is entered before use"
         find_layer(self.model, layer)
@@ -141,7 +144,7 @@ class ZennitEngine:
                     for i in range(len(x))
                 ]
         finally:
-            restore()  # zennit-crp leaves its own behind when a pass is broken off
+            restore()  # zennit-crp leaves its own hooks behind when a pass fails
         return torch.stack(maps)
 
     def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
@@ -165,39 +168,42 @@ class ZennitEngine:
             x.detach().clone().requires_grad_(),
             [{f"model.{layer}": [channel], OUTPUT: slice(None)} for channel in channels],
             init_rel=start,
-            batch_size=CONDITIONS,
+            batch_size=CONDITIONS_PER_PASS,
             exclude_parallel=True,  # start at the layer, so that nothing goes round it
             verbose=False,
         )
         return torch.cat([result.heatmap for result in results])
 
     @contextmanager
-    def _asking(self, layers: Sequence[str]) -> Iterator[None]:
-        """Note the relevance of these layers meanwhile; a layer is hooked when first asked for."""
+    def _observing(self, layers: Sequence[str]) -> Iterator[None]:
+        """Note the relevance of these layers while the `with` lasts.
+
+        A layer gets its hook when it is first named.
+        """
         for layer in layers:
             if layer not in self._watched:
                 module = find_layer(self.model, layer)
                 self._watched[layer] = module.register_forward_hook(partial(self._follow, layer))
         self._taken.clear()
-        self._asked = frozenset(layers)
+        self._wanted = frozenset(layers)
         try:
             yield
         finally:
-            self._asked = frozenset()
+            self._wanted = frozenset()
 
     def _follow(self, layer: str, module: nn.Module, inputs: object, output: object) -> None:
         tensor: Any = first_tensor(output)  # torch has no type for register_hook
-        if layer in self._asked and tensor is not None:
+        if layer in self._wanted and tensor is not None:
             tensor.register_hook(partial(self._take, layer))
 
     def _take(self, layer: str, relevance: Tensor) -> None:
-        """Sum over space and, for a module called more than once, over its calls."""
+        """Note a layer's relevance, summed over space and over all calls of the module."""
         sums = channel_sums(relevance.detach(), layer)
         self._taken[layer] = self._taken[layer] + sums if layer in self._taken else sums
 
 
 class _Logits(nn.Module):
-    """The model with nothing but its logits, as zennit-crp expects it."""
+    """The model with only its logits as output, as zennit-crp expects it."""
 
     def __init__(self, model: nn.Module, num_classes: int | None) -> None:
         super().__init__()
@@ -209,7 +215,7 @@ class _Logits(nn.Module):
 
 @contextmanager
 def _clear_errors() -> Iterator[None]:
-    """Turn what goes wrong in hooks and graphs into an error that names a way out."""
+    """Turn errors in hooks and graphs into a RelevanceError that says what to do."""
     try:
         yield
     except torch.OutOfMemoryError:

@@ -1,1 +1,1 @@
-"""What is asked of the explained model: outputs, layers, and leaving it as it was."""
+"""The explained model: its outputs, its layers, and leaving it as it was."""

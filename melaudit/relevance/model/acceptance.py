@@ -1,4 +1,4 @@
-"""Which models and images relevance can be computed for, and what is said of all others."""
+"""Which models and images relevance can be computed for, and errors that say so of all others."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from torch import Tensor, nn
 
 from melaudit.errors import MelauditError, RelevanceError
 
-OUTPUTS_MAY_DIFFER = 0.05
-"""Share of the largest logit by which an engine's forward pass may differ from the model's own;
-folding a BatchNorm rounds at 1e-5, merging the wrong one is off by far more."""
+MAX_LOGIT_DIFFERENCE = 0.05
+"""Share of the largest logit by which an engine's logits may differ from the model's own. Chosen: a
+round figure between what was seen. Folding a BatchNorm changes them by about 1e-5, merging the
+wrong one by far more."""
 
 
 def explainable(model: nn.Module) -> nn.Module:
-    """Return the module to work on, the inside of a compiled one; refuse what cannot be hooked."""
+    """Return the module to work on: the model, or what is inside of a compiled one.
+
+    Raises RelevanceError for what cannot be hooked or has no gradients, and what to do instead.
+    """
     if not isinstance(model, nn.Module):
         raise RelevanceError(f"the model is {type(model).__name__}; expected a torch.nn.Module")
     model = getattr(model, "_orig_mod", model)
@@ -40,9 +44,9 @@ def explainable(model: nn.Module) -> nn.Module:
 
 
 def accepted(x: Tensor, model: nn.Module) -> Tensor:
-    """Return images x (N, C, H, W) on the model's device in the model's precision.
+    """Return images x (N, C, H, W) on the model's device and in its precision.
 
-    Raises RelevanceError for what is no batch of images.
+    Raises RelevanceError for what is not a batch of images.
     """
     if not isinstance(x, Tensor) or x.ndim != 4 or not len(x):
         given = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
@@ -59,7 +63,7 @@ def check_logits(logits: Tensor, own: Tensor, engine: str) -> None:
     the largest of the model's own logits.
     """
     difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-12))
-    if difference > OUTPUTS_MAY_DIFFER:
+    if difference > MAX_LOGIT_DIFFERENCE:
         raise RelevanceError(
             f"under {engine} the logits differ by {100 * difference:.0f} % from the model's own, "
             "so the maps would explain another model; use the canonizer none or the engine dataflow"
@@ -68,7 +72,7 @@ def check_logits(logits: Tensor, own: Tensor, engine: str) -> None:
 
 @contextmanager
 def model_errors(x: Tensor) -> Iterator[None]:
-    """Say what the model was run on when it fails by itself."""
+    """Turn an error of the model itself into a RelevanceError that names the shape of x."""
     try:
         yield
     except (MelauditError, torch.OutOfMemoryError):

@@ -1,4 +1,4 @@
-"""A model is only lent to us: remember what it was like, and put it back, or work on a copy."""
+"""Leaving a model as it was: remember its state and restore it, or work on a copy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from melaudit.errors import RelevanceError
 def remember_state(model: nn.Module) -> Callable[[], None]:
     """Remember weights, buffers, gradients, modes and own `forward`s; return what restores them.
 
-    Values are not copied: nothing here writes into a weight, but zennit's canonizers put other
-    tensors in their place and zennit-crp drops gradients.
+    Values are not copied: nothing here writes into a weight. But zennit's canonizers replace
+    tensors, and zennit-crp drops gradients.
     """
     modules = [
         (m, m.training, dict(m._parameters), dict(m._buffers), dict(m._modules), dict(m.__dict__))
@@ -46,7 +46,7 @@ def remember_state(model: nn.Module) -> Callable[[], None]:
 
 
 def remember_hooks(model: nn.Module) -> Callable[[], None]:
-    """Remember which hooks the modules carry; return what removes all that came since."""
+    """Remember which hooks the modules have; return what removes all that were added since."""
     registries = [
         (registry, set(registry))
         for module in model.modules()
@@ -63,7 +63,7 @@ def remember_hooks(model: nn.Module) -> Callable[[], None]:
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """Return a deep copy of the model; RelevanceError, saying why, when it cannot be copied."""
+    """Return a deep copy of the model; RelevanceError with the reason if it cannot be copied."""
     try:
         return copy.deepcopy(model)
     except torch.OutOfMemoryError:
@@ -76,7 +76,7 @@ def copied(model: nn.Module) -> nn.Module:
 
 
 def _refill(container: dict[str, Any], content: dict[str, Any]) -> None:
-    """Make a dict what it was without replacing it: others hold references to it."""
+    """Restore the content of a dict without replacing the dict: others hold references to it."""
     if list(container) != list(content) or any(container[k] is not content[k] for k in content):
         container.clear()
         container.update(content)

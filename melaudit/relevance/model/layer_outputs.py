@@ -1,4 +1,4 @@
-"""What a model makes of an image before it decides: what a layer gives, and its channels' means."""
+"""The outputs of layers, and the means of their channels."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def features(
 ) -> tuple[Tensor, Tensor]:
     """Return the logits (N, K) and each channel's mean over space at the layer (N, channels).
 
-    A model without such a layer, `layer` being "", is known by its logits alone, twice.
-    Runs the model forward on x (N, C, H, W), without gradients, in the mode it is in.
-    Raises RelevanceError for a layer that does not run or gives no tensor with channels.
+    For a model without such a layer, where `layer` is "", the logits stand for the means as well.
+    Runs the model forward on x (N, C, H, W), without gradients, in the mode it is in. Raises
+    RelevanceError for a layer that does not exist, does not run or gives no tensor with channels.
     """
     if not layer:
         with torch.no_grad():
@@ -36,7 +36,7 @@ def features(
 def layer_output(
     model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return the logits (N, K) and what the layer gives (N, channels, ...); see `features`."""
+    """Return the logits (N, K) and the layer's output (N, channels, ...); see `features`."""
     seen: list[Tensor] = []
 
     def note(_: nn.Module, __: object, output: object) -> None:
@@ -57,9 +57,10 @@ def layer_output(
 
 @contextmanager
 def taking(model: nn.Module, layers: Sequence[str]) -> Iterator[Mapping[str, Tensor]]:
-    """Fill the mapping with what each layer gives the first time that it runs meanwhile.
+    """Fill the mapping with the output of each layer while the `with` lasts: (N, channels, ...).
 
-    The first time, since an engine may go on with altered images.
+    The output of its first call counts, since an engine may run the model again on altered images.
+    Raises RelevanceError for a layer that does not exist.
     """
     taken: dict[str, Tensor] = {}
     with ExitStack() as hooks:

@@ -1,10 +1,10 @@
-"""The layer whose channels are the concepts, and what its channels are.
+"""The layer whose channels are the concepts, and how many channels a layer has.
 
-A conditional map says what reaches the input *through* a channel. It is the whole truth only where
-no path goes round the layer, as the skip of a residual block does round every layer inside it. So
-the layer is looked for in the graph that one forward pass leaves behind: among the modules whose
-output is a feature map with space left in it, those that every path from the input to the logits
-passes; of these the last one.
+A conditional map shows what reaches the input *through* a channel. It is the whole truth only if no
+path goes round the layer, as the skip connection of a residual block goes round every layer inside
+it. Therefore the layer is chosen in the graph of one forward pass: of the modules that give a
+feature map with space left in it, those that every path from the input to the logits passes; and of
+these the last one.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.outputs import find_logits
 
 Edge = tuple[object, int]
-"""A tensor's place in the graph: the node that made it and which of the node's outputs it is."""
+"""A tensor's place in the graph: the node that made it, and which of the node's outputs it is."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class ModuleOutput:
     """The output of one call of one module."""
 
     name: str
+    """The module's."""
     shape: tuple[int, ...]
     edge: Edge
     learned: bool
@@ -44,36 +45,34 @@ def concept_layer(model: nn.Module, x: Tensor, num_classes: int | None = None) -
     """Return the name of the layer whose channels are the model's concepts.
 
     It is the last module whose output is a feature map (N, C, h, w), h * w > 1, that every path
-    from x (N, C, H, W) to the logits passes. Modules that hand on the same tensor count as one, and
-    the outermost names it: `layer4`, not `layer4.2.relu`. A pooling that follows only coarsens the
-    map, so the layer before it with the same channels is taken; maps with one channel per output
-    are class maps, not concepts.
+    from x (N, C, H, W) to the logits passes. Modules that return the same tensor count as one,
+    under the outermost name: `layer4`, not `layer4.2.relu`. Pooling only coarsens a map, so the
+    layer before it with the same channels is taken. Maps with one channel per output are class
+    maps, not concepts.
 
     Runs the model once on one image and leaves it as it was. Raises NoConceptLayerError when there
     is no such layer, as in transformers, whose features are tokens.
     """
-    seen, logits, image = _watch(model, x[:1], num_classes)
-    calls = Counter(s.name for s in seen)
-    gates = _gates(logits, image)
-    passed = [s for s in seen if calls[s.name] == 1 and s.edge in gates]
-    after_weights = list(itertools.dropwhile(lambda s: not s.learned, passed))
-    tokens = [i for i, s in enumerate(after_weights) if s.learned and _is_tokens(s)]
-    maps = [s for s in after_weights[tokens[-1] if tokens else 0 :] if _is_map(s)]
+    outputs, logits, image = _dry_run(model, x[:1], num_classes)
+    passed = _on_every_path(outputs, logits, image)
+    after_weights = list(itertools.dropwhile(lambda o: not o.learned, passed))
+    tokens = [i for i, o in enumerate(after_weights) if o.learned and _is_tokens(o)]
+    maps = [o for o in after_weights[tokens[-1] if tokens else 0 :] if _is_map(o)]
     if tokens and not maps:
-        seen_last = after_weights[tokens[-1]]
+        last_tokens = after_weights[tokens[-1]]
         raise NoConceptLayerError(
-            f"the model's features are tokens {seen_last.shape} (at {seen_last.name}), not a map "
-            "with channels; name a layer that gives (N, C, h, w) with --layer"
+            f"the model's features are tokens {last_tokens.shape} (at {last_tokens.name}), not a "
+            "map with channels; name a layer that gives (N, C, h, w) with --layer"
         )
-    maps = [s for s in maps if s.shape[1] != logits.shape[1]] or maps
+    maps = [o for o in maps if o.shape[1] != logits.shape[1]] or maps
     if not maps:
         raise NoConceptLayerError(
             "no layer gives a feature map (N, C, h, w) that every path from the input to the "
-            f"logits passes; name one with --layer, for instance {_examples(seen)}"
+            f"logits passes; name one with --layer, for instance {_examples(outputs)}"
         )
     last = maps[-1]
     if not last.learned:
-        same = [s for s in maps if s.learned and s.shape[1] == last.shape[1]]
+        same = [o for o in maps if o.learned and o.shape[1] == last.shape[1]]
         last = same[-1] if same else last
     return _outermost(last, maps)
 
@@ -81,33 +80,35 @@ def concept_layer(model: nn.Module, x: Tensor, num_classes: int | None = None) -
 def detail_layers(
     model: nn.Module, x: Tensor, sides: Sequence[int], num_classes: int | None = None
 ) -> dict[int, str]:
-    """Return side -> the layer that tells details of a picture apart at so many places a side.
+    """Return side -> the layer that tells details of an image apart at side x side positions.
 
     For a side s it is the last module whose output is a feature map of s x s positions or more
-    that every path from x (N, C, H, W) to the logits passes; where there is none, or an earlier
-    side has it, nothing. Runs the model once on one image and leaves it as it was.
+    that every path from x (N, C, H, W) to the logits passes. A side is left out where there is no
+    such module, or where an earlier side has it. Runs the model once on one image and leaves it as
+    it was.
     """
-    seen, logits, image = _watch(model, x[:1], num_classes)
-    calls = Counter(s.name for s in seen)
-    gates = _gates(logits, image)
-    maps = [s for s in seen if calls[s.name] == 1 and s.edge in gates and _is_map(s)]
+    passed = _on_every_path(*_dry_run(model, x[:1], num_classes))
+    maps = [o for o in passed if _is_map(o)]
     named: dict[int, str] = {}
     for side in sides:
-        fine = [s for s in maps if min(s.shape[2:]) >= side]
+        fine = [o for o in maps if min(o.shape[2:]) >= side]
         if fine and (name := _outermost(fine[-1], fine)) not in named.values():
             named[side] = name
     return named
 
 
 def channels(model: nn.Module, x: Tensor, layer: str, num_classes: int | None = None) -> int:
-    """Return how many channels the layer has, by running the model on the first image of x."""
+    """Return how many channels the layer has, by running the model on the first image of x.
+
+    Raises RelevanceError for a layer that does not exist, does not run, or gives no channels.
+    """
     find_layer(model, layer)
-    seen, _, _ = _watch(model, x[:1], num_classes)
-    shapes = [s.shape for s in seen if s.name == layer]
+    outputs, _, _ = _dry_run(model, x[:1], num_classes)
+    shapes = [o.shape for o in outputs if o.name == layer]
     if not shapes:
         raise RelevanceError(
             f"layer {layer} gave no differentiable tensor when the model ran; "
-            f"name a layer the model uses, for instance {_examples(seen)}"
+            f"name a layer the model uses, for instance {_examples(outputs)}"
         )
     if len(shapes[-1]) not in (2, 4):
         raise _no_channels(layer, shapes[-1])
@@ -124,7 +125,10 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
 
 
 def channel_sums(relevance: Tensor, layer: str) -> Tensor:
-    """Sum the relevance of a layer over space: (N, C, h, w) or (N, C) -> (N, C)."""
+    """Return the relevance of a layer summed over space: (N, C, h, w) or (N, C) -> (N, C).
+
+    Raises RelevanceError for other shapes.
+    """
     if relevance.ndim == 4:
         return relevance.sum((2, 3))
     if relevance.ndim == 2:
@@ -139,7 +143,7 @@ def _no_channels(layer: str, shape: tuple[int, ...]) -> RelevanceError:
 
 
 def first_tensor(output: object) -> Tensor | None:
-    """Return the tensor among a module's outputs that hooks act on: the output or its first part.
+    """Return the tensor of a module's output that hooks act on: itself, or its first item.
 
     None where there is none, or none that gradients reach.
     """
@@ -150,37 +154,39 @@ def first_tensor(output: object) -> Tensor | None:
     return None
 
 
-def _outermost(one: Seen, among: Sequence[Seen]) -> str:
+def _outermost(one: ModuleOutput, among: Sequence[ModuleOutput]) -> str:
     """Return the outermost name of a tensor: `layer4`, not `layer4.2.relu`."""
-    same_tensor = [s.name for s in among if s.edge == one.edge]
+    same_tensor = [o.name for o in among if o.edge == one.edge]
     return min(same_tensor, key=lambda name: name.count("."))
 
 
-def _is_map(seen: Seen) -> bool:
+def _is_map(output: ModuleOutput) -> bool:
     """Whether an output is (N, C, h, w) with space left."""
-    return len(seen.shape) == 4 and seen.shape[2] * seen.shape[3] > 1 and not _is_tokens(seen)
+    shape = output.shape
+    return len(shape) == 4 and shape[2] * shape[3] > 1 and not _is_tokens(output)
 
 
-def _is_tokens(seen: Seen) -> bool:
-    """Whether an output is (N, T, D), or (N, h, w, D) as windowed transformers have it.
+def _is_tokens(output: ModuleOutput) -> bool:
+    """Whether an output is (N, T, D), or (N, h, w, D) as in windowed transformers.
 
-    A square map tells the two orders of axes apart.
+    The two orders of axes can be told apart because h = w.
     """
-    if len(seen.shape) == 4:
-        return seen.shape[1] == seen.shape[2] != seen.shape[3] and seen.shape[1] > 1
-    return len(seen.shape) == 3 and seen.shape[1] > 1
+    shape = output.shape
+    if len(shape) == 4:
+        return shape[1] == shape[2] != shape[3] and shape[1] > 1
+    return len(shape) == 3 and shape[1] > 1
 
 
-def _watch(
+def _dry_run(
     model: nn.Module, x: Tensor, num_classes: int | None
-) -> tuple[list[Seen], Tensor, Tensor]:
-    """Run the model once; return the modules' outputs as they came, the logits and the input."""
-    seen: list[Seen] = []
+) -> tuple[list[ModuleOutput], Tensor, Tensor]:
+    """Run the model once; return the modules' outputs in their order, the logits and the input."""
+    outputs: list[ModuleOutput] = []
     handles: list[RemovableHandle] = []
     for name, module in model.named_modules():
         if name:
             learned = next(module.parameters(), None) is not None
-            handles.append(module.register_forward_hook(partial(_note, seen, name, learned)))
+            handles.append(module.register_forward_hook(partial(_note, outputs, name, learned)))
     restore = remember_state(model)
     try:
         model.eval()
@@ -191,27 +197,42 @@ def _watch(
         for handle in handles:
             handle.remove()
         restore()
-    return seen, logits, image
+    return outputs, logits, image
 
 
 def _note(
-    seen: list[Seen], name: str, learned: bool, module: nn.Module, inputs: object, output: object
+    outputs: list[ModuleOutput],
+    name: str,
+    learned: bool,
+    module: nn.Module,
+    inputs: object,
+    output: object,
 ) -> None:
-    """Note, as a forward hook, what a module gave.
+    """Note, as a forward hook, what a module returned.
 
     Its place in the graph is noted at once: an in-place operation later moves the tensor on.
     """
     tensor = first_tensor(output)
     if tensor is not None and tensor.grad_fn is not None:
         edge = (tensor.grad_fn, tensor.output_nr)
-        seen.append(Seen(name, tuple(tensor.shape), edge, learned))
+        outputs.append(ModuleOutput(name, tuple(tensor.shape), edge, learned))
 
 
-def _gates(logits: Tensor, image: Tensor) -> set[Edge]:
+def _on_every_path(
+    outputs: Sequence[ModuleOutput], logits: Tensor, image: Tensor
+) -> list[ModuleOutput]:
+    """Return the outputs that every path passes, of modules that ran once."""
+    calls = Counter(output.name for output in outputs)
+    bottlenecks = _bottlenecks(logits, image)
+    return [o for o in outputs if calls[o.name] == 1 and o.edge in bottlenecks]
+
+
+def _bottlenecks(logits: Tensor, image: Tensor) -> set[Edge]:
     """Return the places in the graph that every path from the logits to the image passes.
 
-    A place is one when the paths that reach it times those that go on from it to the image are
-    all the paths there are. The counts are exact (Python's integers), if long in dense networks.
+    A place is one of them if the number of paths that reach it, times the number of paths from it
+    to the image, is the number of all paths. The counts are exact (Python's integers), though long
+    in dense networks.
     """
     root = logits.grad_fn
     order = _parents_first(root)
@@ -229,7 +250,7 @@ def _gates(logits: Tensor, image: Tensor) -> set[Edge]:
 
 
 def _parents_first(root: object) -> list[object]:
-    """Order the graph's nodes so that each comes before those it leads to."""
+    """Order the graph's nodes so that each one comes before those it leads to."""
     done: dict[object, None] = {}
     entered: set[object] = set()
     stack: list[tuple[object, bool]] = [(root, False)]
@@ -245,10 +266,10 @@ def _parents_first(root: object) -> list[object]:
 
 
 def _next(node: Any) -> list[Edge]:
-    """Return the places a node leads to, towards the input."""
+    """Return the places that a node leads to, towards the input."""
     return [] if node is None else [(n, i) for n, i in node.next_functions if n is not None]
 
 
-def _examples(seen: list[Seen]) -> str:
-    names = [s.name for s in seen if len(s.shape) == 4]
+def _examples(outputs: Sequence[ModuleOutput]) -> str:
+    names = [o.name for o in outputs if len(o.shape) == 4]
     return ", ".join(dict.fromkeys(names[-3:])) or "a convolution's"

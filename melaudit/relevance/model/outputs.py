@@ -1,4 +1,4 @@
-"""The logits in whatever a model returns, found by shape, and what they say."""
+"""The logits in whatever a model returns, found by shape, and where relevance starts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from melaudit.logits import explained, per_class
 def find_logits(output: object, num_classes: int | None = None) -> Tensor:
     """Return the logits (N, K) among the tensors a model returned.
 
-    What stands under a key `logits` of a mapping or dataclass, however deep, is searched first,
-    then all in order. The first float tensor (N, K) wins, or with `num_classes` the first that has
-    as many columns (one column will do for two classes). Failing that, (N, K, 1, 1) becomes (N, K),
-    and the (N,) of a model with one logit becomes (N, 1).
+    Tensors under a key `logits` of a mapping or dataclass, however deep, are looked at first, then
+    all in order. The first float tensor (N, K) is taken, or with `num_classes` the first that has
+    as many columns (one column will do for two classes). If there is none, (N, K, 1, 1) becomes
+    (N, K), and the (N,) of a model with one logit becomes (N, 1).
 
-    Raises RelevanceError, listing the shapes met, when nothing fits.
+    Raises RelevanceError with the shapes of all tensors when none fits.
     """
-    met = list(tensors(output))
-    floats = [t for t in met if t.is_floating_point()]
+    found = list(tensors(output))
+    floats = [t for t in found if t.is_floating_point()]
     candidates = [t for t in floats if t.ndim == 2]
     candidates += [t.flatten(1) for t in floats if t.ndim == 4 and t.shape[2:] == (1, 1)]
     candidates += [t[:, None] for t in floats if t.ndim == 1]
-    if len(met) == 1:  # the single logit of a single image, squeezed; among others, a loss
+    if len(found) == 1:  # a squeezed single logit of a single image; beside others it is a loss
         candidates += [t.reshape(1, 1) for t in floats if t.ndim == 0]
     if num_classes is None:
         fitting = candidates
@@ -37,7 +37,8 @@ def find_logits(output: object, num_classes: int | None = None) -> Tensor:
     if fitting:
         return fitting[0]
     wanted = "(N, K)" if num_classes is None else f"(N, {num_classes})"
-    shapes = ", ".join(str(tuple(t.shape)) for t in met) or f"no tensor but {type(output).__name__}"
+    shapes = ", ".join(str(tuple(t.shape)) for t in found)
+    shapes = shapes or f"no tensor but {type(output).__name__}"
     raise RelevanceError(
         f"the model returned {shapes}; expected float logits of shape {wanted}, N images by K "
         "outputs: return the logits, or name the number of classes the model was trained on"
@@ -80,13 +81,13 @@ def start_relevance(logits: Tensor, target: Tensor) -> Tensor:
 
 def tensors(output: object) -> Iterator[Tensor]:
     """Yield the tensors in nested containers, those under `logits`, however deep, first."""
-    met = list(_walk(output, named=False))
-    yield from (tensor for named, tensor in met if named)
-    yield from (tensor for named, tensor in met if not named)
+    found = list(_walk(output, named=False))
+    yield from (tensor for named, tensor in found if named)
+    yield from (tensor for named, tensor in found if not named)
 
 
 def _walk(output: object, named: bool) -> Iterator[tuple[bool, Tensor]]:
-    """Yield (whether it is under `logits`, tensor) for the tensors in nested containers."""
+    """Yield (whether it is under a key `logits`, tensor) for the tensors in nested containers."""
     if isinstance(output, Tensor):
         yield named, output
     elif isinstance(output, Mapping):
@@ -98,5 +99,5 @@ def _walk(output: object, named: bool) -> Iterator[tuple[bool, Tensor]]:
     elif isinstance(output, tuple) and hasattr(output, "_fields"):
         yield from _walk(dict(zip(output._fields, output, strict=True)), named)
     elif isinstance(output, tuple | list):
-        for part in output:
-            yield from _walk(part, named)
+        for item in output:
+            yield from _walk(item, named)

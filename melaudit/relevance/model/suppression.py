@@ -1,9 +1,9 @@
-"""What a model decides when some channels of a layer no longer speak: forward passes only.
+"""What a model decides when some channels of a layer are suppressed: forward passes only.
 
-A suppressed channel gives what it gives on other images, its mean map, in place of its own; so the
-layers after it meet values that they know. Suppressing channels that carry a decision changes it,
-which relevance alone cannot show (compare Anders et al., "Finding and removing Clever Hans", 2022,
-who project directions out, and Pahde et al., "Reveal to revise", 2023).
+A suppressed channel gives what it usually gives on other images, its mean map, so that the layers
+after it get values as they know them. Suppressing channels that carry a decision changes it, which
+relevance alone cannot show. Compare Anders et al., Finding and removing Clever Hans, 2022, who
+project directions out, and Pahde et al., Reveal to revise, 2023.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ def suppressed(
     """Return the logits (N, K) of x (N, C, H, W) with channels of the layer set to `values`.
 
     values: (channels of the layer, ...), such as the mean of what the layer gives for images of the
-    same size. Runs the model without gradients, in the mode it is in.
+    same size. Runs the model without gradients, in the mode it is in. Raises RelevanceError for a
+    layer that does not exist.
     """
     chosen = torch.as_tensor(list(channels), dtype=torch.long, device=values.device)
 
     def replace(_: nn.Module, __: object, output: object) -> object:
         (own,) = itertools.islice(tensors(output), 1)
         if isinstance(output, Tensor):
-            own = output = output.clone()  # an identity gives what others may still need
+            own = output = output.clone()  # an identity returns what others may still need
         own[:, chosen] = values[chosen].to(own.dtype)
         return output
 

@@ -24,7 +24,7 @@ class Change(StrEnum):
     NEW = "new"
     WORSE = "worse"
     UNTESTED = "no longer tested"
-    """The first audit found it; the second could not look."""
+    """The first audit found it; the second could not look for it."""
     FIXED = "fixed"
     BETTER = "better"
     UNCHANGED = "unchanged"
@@ -107,7 +107,7 @@ def _both(old: Finding, new: Finding) -> FindingChange:
         sides = (", ".join(f.classes) or "no class" for f in (old, new))
         spoken.append("about {} before and {} after".format(*sides))
     statement = "; ".join([*spoken, *([words] if words else [])])
-    # The claim that was, when less is left of it; the claim that is, when not.
+    # Where less is left of the claim, the earlier title says what it was.
     title = (old if change in (Change.BETTER, Change.UNTESTED) else new).title
     return FindingChange(
         new.id,
@@ -121,9 +121,9 @@ def _both(old: Finding, new: Finding) -> FindingChange:
 
 
 def _judged(old: Finding, new: Finding, figures: tuple[FigureChange, ...]) -> tuple[Change, str]:
-    """Return what became of a finding that both audits have, and what besides figures tells so.
+    """Return what became of a finding that both audits have, and the change of severity in words.
 
-    A severity that rests on a rung which the other audit did not test says nothing of a change.
+    A severity that rests on a rung which the other audit did not test is no sign of a change.
     """
     fell = new.severity.rank < old.severity.rank
     if new.severity is not old.severity:
@@ -139,10 +139,10 @@ def _judged(old: Finding, new: Finding, figures: tuple[FigureChange, ...]) -> tu
 
 
 def _beyond(worse: Finding, milder: Finding) -> bool:
-    """Tell whether the milder one was held against what makes the other worse.
+    """Tell whether the milder finding was tested for what makes the other one worse.
 
-    It was when its own evidence stands on that rung, or on any other that the worse one reached and
-    it did not: without dependence, harm need not be asked.
+    It was if it has evidence on the worse one's rung, or on another rung that the worse one reached
+    and it did not: where dependence was not reached, harm need not be tested.
     """
     tested = {e.rung for e in milder.evidence}
     reached = {e.rung for e in milder.evidence if e.reached}
@@ -154,29 +154,29 @@ def _figures(old: Finding, new: Finding) -> tuple[FigureChange, ...]:
     """Return the changes of all figures that both audits have, the highest rung first."""
     known = {(e.rung, e.name): e for e in old.evidence}
     pairs = [(known[e.rung, e.name], e) for e in new.evidence if (e.rung, e.name) in known]
-    # On one rung, what carried the claim in one of the audits speaks for it.
+    # On one rung, a figure that reached it in one of the audits comes first.
     pairs.sort(key=lambda pair: (-pair[1].rung.rank, not (pair[0].reached or pair[1].reached)))
     return tuple(c for pair in pairs if (c := figure_change(*pair)) is not None)
 
 
 def _gone(old: Finding, after: Findings) -> FindingChange:
-    """Tell a finding that was looked for in vain from one that could not be looked for."""
+    """Return the change of a finding that only the first audit has: fixed, or no longer tested."""
     reasons = [s.reason for s in after.skipped if s.detector == old.detector]
-    sought = _sought(old, after)
+    not_found = _not_found(old, after)
     title = _plain_title(old.title)
-    told = _worst_figure(old)
-    if sought:
-        change, words = Change.FIXED, f"looked for and not found. {sought[-1].statement}"
+    figure = _worst_figure(old)
+    if not_found:
+        change, words = Change.FIXED, f"looked for and not found. {not_found[-1].statement}"
     elif reasons:
         change, words = Change.UNTESTED, f"the second audit could not look ({reasons[0]})"
     else:
         change, words = Change.FIXED, "not found"
-    statement = f"{title}; {told} before; after, {words.rstrip('.')}."
+    statement = f"{title}; {figure} before; after, {words.rstrip('.')}."
     return FindingChange(old.id, old.title, change, old, None, (), statement)
 
 
-def _sought(finding: Finding, other: Findings) -> list[NotFound]:
-    """Return what the other audit says of having looked for the same in vain, low rungs first."""
+def _not_found(finding: Finding, other: Findings) -> list[NotFound]:
+    """Return where the other audit looked for the same and did not find it, low rungs first."""
     for name in (finding.detector, finding.artifact):
         found = [n for n in other.not_found if n.artifact == name]
         if found:
@@ -186,15 +186,15 @@ def _sought(finding: Finding, other: Findings) -> list[NotFound]:
 
 def _new(new: Finding, before: Findings) -> FindingChange:
     reasons = [s.reason for s in before.skipped if s.detector == new.detector]
-    sought = _sought(new, before)
-    told = _worst_figure(new)
-    if sought:
-        words = f"before, looked for and not found. {sought[-1].statement}"
+    not_found = _not_found(new, before)
+    figure = _worst_figure(new)
+    if not_found:
+        words = f"before, looked for and not found. {not_found[-1].statement}"
     elif reasons:
         words = f"the first audit could not look ({reasons[0]})"
     else:
         words = "before, not found"
-    statement = f"{_plain_title(new.title)}; {told} after; {words.rstrip('.')}."
+    statement = f"{_plain_title(new.title)}; {figure} after; {words.rstrip('.')}."
     return FindingChange(new.id, new.title, Change.NEW, None, new, (), statement)
 
 
@@ -225,17 +225,17 @@ def _subject(rung: Rung, artifact: str | None) -> str:
 
 
 def figure_words(change: FigureChange, artifact: str | None = None) -> str:
-    """Say what a figure was, what it is, and its change with the interval."""
+    """Return what a figure was, what it is, and its change with the interval, in words."""
     span = wording.span(change.low, change.high)
     values = f"{wording.figure(change.before)} before, {wording.figure(change.after)} after"
     size = wording.figure(change.change)
     if change.ratio:
-        told = f"a factor of {size} (95 % interval {span})"
+        size_words = f"a factor of {size} (95 % interval {span})"
     else:
         sign = "+" if change.change > 0 else ""
-        told = f"a change of {sign}{size} (95 % interval {span})"
+        size_words = f"a change of {sign}{size} (95 % interval {span})"
     doubt = "" if change.clear else ", which may be none"
-    return f"{_subject(change.rung, artifact)} ({change.name}): {values}, {told}{doubt}"
+    return f"{_subject(change.rung, artifact)} ({change.name}): {values}, {size_words}{doubt}"
 
 
 def _accuracy(before: Findings, after: Findings, change: FigureChange | None) -> str:
@@ -270,7 +270,7 @@ _ORDER: Mapping[Change, int] = {change: k for k, change in enumerate(Change)}
 
 
 def _weight(change: FindingChange) -> tuple[int, int, int, float, int, str]:
-    """Order by what a reader must know first: real differences, high rungs, large changes."""
+    """Return a sort key: real differences first, then high rungs, then large changes."""
     sides = [f for f in (change.before, change.after) if f is not None]
     figure = change.figures[0] if change.figures else None
     size = 0.0
@@ -287,12 +287,12 @@ def _weight(change: FindingChange) -> tuple[int, int, int, float, int, str]:
 
 
 def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
-    """Say what keeps the two audits from being compared like with like."""
+    """Return what keeps the two audits from being compared like with like."""
     a, b = before.provenance, after.provenance
-    told = []
+    cautions = []
     if a.data_fingerprint != b.data_fingerprint:
         sizes = [wording.many_unbroken(f.inputs.read, "image") for f in (before, after)]
-        told.append(
+        cautions.append(
             Caution(
                 "other images",
                 f"The two audits are of different images ({sizes[0]} of {a.data} before, "
@@ -300,7 +300,7 @@ def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
             )
         )
     if a.preprocessing != b.preprocessing:
-        told.append(
+        cautions.append(
             Caution(
                 "other preprocessing",
                 "The two audits prepared the images differently, so figures may differ for that "
@@ -308,7 +308,7 @@ def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
             )
         )
     if a.classes != b.classes:
-        told.append(
+        cautions.append(
             Caution(
                 "other classes",
                 f"The classes differ ({', '.join(a.classes)} before; {', '.join(b.classes)} "
@@ -316,7 +316,7 @@ def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
             )
         )
     if before.explanations.engine != after.explanations.engine:
-        told.append(
+        cautions.append(
             Caution(
                 "other maps",
                 "The maps were made in different ways, so figures of attention are not on one "
@@ -326,17 +326,17 @@ def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
     for findings, which in ((before, "first"), (after, "second")):
         if findings.explanations.status is Trust.UNUSABLE:
             statement = f"The maps of the {which} audit are unusable: of attention it says nothing."
-            told.append(Caution("unusable maps", statement))
-    told += [Caution("other control", statement) for statement in _controls(before, after)]
+            cautions.append(Caution("unusable maps", statement))
+    cautions += [Caution("other control", statement) for statement in _controls(before, after)]
     first, second = (p.versions.get("melaudit", "unknown") for p in (a, b))
     if first != second:
         statement = f"The audits were made by melaudit {first} before and {second} after."
-        told.append(Caution("other melaudit", statement))
-    return tuple(told)
+        cautions.append(Caution("other melaudit", statement))
+    return tuple(cautions)
 
 
 def _controls(before: Findings, after: Findings) -> list[str]:
-    """Name the tests of the audit itself that passed in one audit and failed in the other."""
+    """Return, in words, the controls that passed in one of the audits and failed in the other."""
     old = {c.id: c for c in before.controls}
     words = {True: "passed", False: "failed"}
     return [

@@ -1,4 +1,4 @@
-"""A comparison of two audits as one page of HTML, in the dress of the report."""
+"""A comparison of two audits as one page of HTML, in the style of the report."""
 
 from __future__ import annotations
 

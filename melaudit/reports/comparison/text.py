@@ -42,8 +42,8 @@ def comparison_plain(comparison: Comparison) -> dict[str, Any]:
 
 def _counted(comparison: Comparison) -> str:
     counts = [(change, comparison.count(change)) for change in Change]
-    told = ", ".join(f"{n} {change.value}" for change, n in counts if n)
-    return f"Findings: {told or 'none in either audit'}"
+    listed = ", ".join(f"{n} {change.value}" for change, n in counts if n)
+    return f"Findings: {listed or 'none in either audit'}"
 
 
 def _audit_words(findings: Findings) -> str:

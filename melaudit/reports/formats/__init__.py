@@ -1,1 +1,1 @@
-"""One file per output format besides the page."""
+"""One file per output format besides the HTML report; `interface` says what a format is."""

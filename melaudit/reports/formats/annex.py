@@ -95,26 +95,26 @@ def _evidence(e: Evidence) -> str:
         f"n {wording.count(e.n)}",
         f"null hypothesis: {e.null}",
     ]
-    told = "; ".join(f for f in figures if f)
-    return f"{e.rung.value}, {word}: {prose(e.statement)} ({prose(told)})"
+    line = "; ".join(f for f in figures if f)
+    return f"{e.rung.value}, {word}: {prose(e.statement)} ({prose(line)})"
 
 
 def _residual(finding: Finding, waiver: Waiver | None) -> str:
     untested = [r for r in Rung if not any(e.rung is r for e in finding.evidence)]
-    told = []
+    sentences = []
     if untested:
         named = ", ".join(r.value for r in untested)
-        told.append(f"Not tested for this finding: {named}; what it is there is unknown.")
+        sentences.append(f"Not tested for this finding: {named}; what it is there is unknown.")
     if waiver is not None:
-        told.append(
+        sentences.append(
             f"Accepted until {waiver.expires} by {escaped(waiver.owner)}: {prose(waiver.reason)}"
         )
     else:
-        told.append(
+        sentences.append(
             "Unchanged until the measure is taken and shown to work by another audit "
             "(`melaudit diff`); nobody has accepted it in the policy."
         )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def _excluded(findings: Findings) -> list[str]:

@@ -30,12 +30,12 @@ def to_bom(findings: Findings) -> str:
     """Return the bill of materials as JSON; the same findings give the same bytes."""
     p = findings.provenance
     libraries = [_library(k, n, v) for k, (n, v) in enumerate(_others(p.versions), 1)]
-    told = f"{p.model_sha256}\n{p.data_fingerprint}\n{p.started}"
+    identity = f"{p.model_sha256}\n{p.data_fingerprint}\n{p.started}"
     document = {
         "$schema": SCHEMA,
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, told)}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, identity)}",
         "version": 1,
         "metadata": {
             "timestamp": p.started,
@@ -145,9 +145,9 @@ def _risk(finding: Finding) -> dict[str, Any]:
 
 
 def _limitations(findings: Findings) -> list[str]:
-    told = [f"Not tested: {title_of(findings, s.detector)}: {s.reason}" for s in findings.skipped]
-    told += [n.statement for n in findings.not_found]
-    return [_text(line) for line in (*told, *terms.NEVER_SHOWN)]
+    limits = [f"Not tested: {title_of(findings, s.detector)}: {s.reason}" for s in findings.skipped]
+    limits += [n.statement for n in findings.not_found]
+    return [_text(line) for line in (*limits, *terms.NEVER_SHOWN)]
 
 
 def _properties(findings: Findings) -> list[dict[str, str]]:

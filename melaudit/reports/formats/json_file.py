@@ -1,4 +1,4 @@
-"""findings.json, the truth from which every other output derives, and its JSON Schema."""
+"""findings.json, from which every other output is made, and its JSON Schema."""
 
 from __future__ import annotations
 

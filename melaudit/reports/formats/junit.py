@@ -1,7 +1,7 @@
 """junit.xml: one test case per rule of a gate, for the test page of a build server.
 
-There is no one standard. What is written here keeps to what the schema of Jenkins' xUnit plug-in
-(junit-10) and the readers of other build servers agree on. A rule that cannot be decided is an
+There is no single standard. This file keeps to what the schema of Jenkins' xUnit plug-in (junit-10)
+and other build servers agree on. A rule that cannot be decided is an
 error, not a failure: nothing was found to be wrong, but nothing was shown to be right.
 """
 
@@ -51,14 +51,14 @@ def _case(suite: ElementTree.Element, rule: Rule) -> None:
         ElementTree.SubElement(case, "system-out").text = _text(rule.statement)
         return
     kind = "failure" if rule.outcome is Outcome.FAIL else "error"
-    told = ElementTree.SubElement(
+    problem = ElementTree.SubElement(
         case, kind, message=_text(rule.statement), type=rule.outcome.value
     )
-    told.text = _text("\n".join([rule.statement, *(f"finding {i}" for i in rule.findings)]))
+    problem.text = _text("\n".join([rule.statement, *(f"finding {i}" for i in rule.findings)]))
 
 
 def _text(text: str) -> str:
-    """Return a text that XML can hold, line by line visible; what it cannot is shown as a code."""
+    """Return a text that XML can hold: hidden characters as code points, line ends as they are."""
     lines = [visible_as_code_points(line).replace(NBSP, " ") for line in text.split("\n")]
     return _NOT_XML.sub("\ufffd", "\n".join(lines))
 

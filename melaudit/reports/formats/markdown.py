@@ -1,8 +1,9 @@
 """Foreign text in Markdown: shown as it is, never obeyed.
 
 A file may be called `![](http://...)`, `@everyone`, `<img onerror>`, `a | b` or `::set-output::`;
-in a build's summary each of these would do something. Whatever could is written as an entity, which
-shows the same character, and an invisible comment keeps mentions and links from being recognised.
+in a build's summary each of these would do something. Such characters are written as
+entities, which look the same, and an invisible comment keeps mentions and links from being
+recognised.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def escaped(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a sentence of ours that may hold foreign names; colons followed by a space stay."""
+    """Escape a sentence of ours that may hold foreign names; colons before a space stay."""
     return escaped(text).replace("&#58;<!-- --> ", ": ")
 
 

@@ -1,7 +1,7 @@
 """model_card.md: what an audit can say for a model card, with the metadata of the Hugging Face Hub.
 
-A model card (Mitchell et al. 2019) is for those who made the model to write. This one fills the
-parts that an audit measures (evaluation, limitations, risks) and names those that it cannot know.
+A model card (Mitchell et al. 2019) is written by those who made the model. This one fills in what
+an audit measures (evaluation, limitations, risks) and names what it cannot know.
 """
 
 from __future__ import annotations

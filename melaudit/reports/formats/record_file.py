@@ -1,11 +1,11 @@
 """record.zip: the pictures and maps of a report, so that it can be drawn again without the model.
 
-It holds everything of a `Record` but the findings, which stand in findings.json: photographs as
+It holds everything of a `Record` but the findings, which are in findings.json: photographs as
 WebP, as they were re-encoded from pixels, maps as NumPy arrays, the rest as JSON. Nothing in it is
-ever executed. The same record gives the same bytes, and the report drawn from it those of the run.
+ever executed. The same record gives the same bytes, and its report is the one of the run.
 
-It knows the findings.json beside it by the hash of that file as it was written, so a file of an
-older version, which lacks what was added since, is still known, and one that was changed is not.
+It holds the hash of findings.json as it was written. So a file of an older version, which lacks
+what was added since, is accepted, and a file that was changed is not.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _digest(written: bytes) -> str:
 
 
 def _packed(value: Any, archive: zipfile.ZipFile) -> Any:
-    """Turn a part of a record into JSON's types, arrays and pictures into members named there."""
+    """Turn a field of a record into JSON's types; arrays and pictures become named members."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _packed(getattr(value, f.name), archive) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
@@ -131,7 +131,7 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes, compression: int) -> 
 
 
 def _unpacked(hint: Any, value: Any, archive: zipfile.ZipFile) -> Any:
-    """Rebuild a part of a record, following the annotation it was declared with."""
+    """Rebuild a field of a record by its type annotation."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if value is None:
         return None

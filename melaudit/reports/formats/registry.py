@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from melaudit.reports.formats.affected import CSV
+from melaudit.reports.formats.affected_csv import CSV
 from melaudit.reports.formats.annex import ANNEX
 from melaudit.reports.formats.bom import BOM
 from melaudit.reports.formats.interface import Format

@@ -1,4 +1,4 @@
-"""Which questions of rules for medical AI an audit helps to answer, and where its answer stands.
+"""Questions that rules for medical AI ask, and what an audit measured towards an answer.
 
 Help for whoever writes a technical file, not legal advice: whether a rule applies, and whether what
 an audit measured is enough for it, is for people to judge. Sources: Good Machine Learning Practice

@@ -23,7 +23,7 @@ SCHEMA = (
 )
 MAX_LOCATIONS = 100
 IMAGES = "IMAGES"
-"""The base of the images' addresses: the data set's folder, wherever it lies."""
+"""The name for the data set's folder, which the images' addresses start from."""
 
 LEVELS = {
     Severity.CRITICAL: "error",
@@ -70,7 +70,7 @@ def to_sarif(findings: Findings, gate: GateResult | None = None) -> str:
 
 
 def fingerprint(finding: Finding) -> str:
-    """Return what stays the same between runs as long as the claim does."""
+    """Return a hash that stays the same between runs as long as the claim does."""
     return hashlib.sha256(finding.id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -129,7 +129,7 @@ def _result(finding: Finding, rule: int, findings: Findings) -> dict[str, Any]:
 
 
 def _location(name: str, base: str | None = IMAGES) -> dict[str, Any]:
-    # Percent-encoded whole: a name is a path below the base and never an address of its own.
+    # Percent-encoded as a whole: a name is a path below the base, never an address of its own.
     place: dict[str, Any] = {"uri": quote(_bytes(name), safe="/")}
     if base is not None:
         place["uriBaseId"] = base
@@ -161,8 +161,8 @@ def _number(value: float | None) -> float | None:
 
 
 def _suppression(waiver: Waiver) -> dict[str, Any]:
-    told = f"{waiver.reason} ({waiver.owner}, until {waiver.expires})"
-    return {"kind": "external", "status": "accepted", "justification": _shown(told)}
+    justification = f"{waiver.reason} ({waiver.owner}, until {waiver.expires})"
+    return {"kind": "external", "status": "accepted", "justification": _shown(justification)}
 
 
 def _run_properties(findings: Findings) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The summary of a build step in Markdown, as GitHub shows it under a run.
 
-A summary of more than 1 MiB is thrown away whole and a comment holds 64 KB, so this one stays far
-below: what does not fit is counted, and the report has it.
+GitHub drops a summary of more than 1 MiB, and a comment holds 64 KB, so this one stays far below.
+What does not fit is counted; the report has it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from melaudit.reports.formats.markdown import prose, table
 from melaudit.reports.ladder import carrying
 
 MAX_BYTES = 200_000
-LISTED = 50
+MAX_FINDINGS = 50
 """Findings in the table."""
 MAX_TEXT = 300
 """Characters of one cell."""
@@ -52,7 +52,7 @@ def to_step_summary(findings: Findings, gate: GateResult) -> str:
 def _findings(findings: Findings, gate: GateResult) -> list[str]:
     if not findings.findings:
         return ["No findings.", ""]
-    listed = findings.findings[:LISTED]
+    listed = findings.findings[:MAX_FINDINGS]
     left = len(findings.findings) - len(listed)
     rows = [
         (f.severity.value, f.rung.value, _cell(f.title), _figure(f), _state(f, gate))
@@ -82,13 +82,13 @@ def _state(finding: Finding, gate: GateResult) -> str:
 def _facts(findings: Findings) -> str:
     p = findings.performance
     accuracy = "unknown" if p.accuracy is None else wording.rounded_percent(p.accuracy, 1)
-    told = (
+    line = (
         f"Model {findings.provenance.model}, "
         f"{wording.many_unbroken(findings.inputs.read, 'image')} read, "
         f"{wording.count(sum(findings.inputs.skipped.values()))} skipped; "
         f"maps {findings.explanations.status.value}; accuracy {accuracy}."
     )
-    return prose(told)
+    return prose(line)
 
 
 def _cell(text: str) -> str:

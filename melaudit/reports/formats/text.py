@@ -8,8 +8,8 @@ from melaudit.reports.formats.interface import Format
 from melaudit.reports.ladder import by_severity, carrying
 from melaudit.wording.detectors import passed_checks
 
-LISTED = 8
-"""Findings named one by one."""
+MAX_FINDINGS = 8
+"""Findings that are named."""
 MAX_TITLE = 90
 
 
@@ -29,16 +29,16 @@ def head(findings: Findings) -> list[str]:
 
 
 def finding_rows(findings: Findings) -> list[tuple[str, ...]]:
-    """Return (severity, rung, title, figure) of the findings that are named one by one."""
+    """Return (severity, rung, title, figure) of the findings that are named."""
     return [
         tuple(_safe([f.severity.value, f.rung.value, wording.name(f.title, MAX_TITLE), _figure(f)]))
-        for f in findings.findings[:LISTED]
+        for f in findings.findings[:MAX_FINDINGS]
     ]
 
 
 def tail(findings: Findings) -> list[str]:
     """Return the lines after the findings."""
-    more = len(findings.findings) - LISTED
+    more = len(findings.findings) - MAX_FINDINGS
     lines = [f"  and {wording.count(more)} more"] if more > 0 else []
     lines += [_read(findings), _accuracy(findings)]
     if findings.controls:

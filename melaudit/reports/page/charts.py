@@ -48,7 +48,7 @@ class Line:
     style: int
     """0, 1, 2 ...: which dash and marker tell it from the others."""
     end: tuple[str, str]
-    """Where its name stands."""
+    """(x, y) of its last point."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def interval(
     log: bool = False,
     ends: tuple[float, float] | None = None,
 ) -> Interval | None:
-    """Lay out an estimate and its interval; None when the estimate is no finite number.
+    """Lay out an estimate and its interval; None when the estimate is not finite.
 
     `log` is for ratios: the line is logarithmic where all its values are positive. `ends` fixes the
     scale; without it the scale holds interval, estimate and reference.

@@ -1,8 +1,8 @@
-"""Relevance as colour: red speaks for the explained class, blue against it, nothing where nothing.
+"""Relevance as colour: red speaks for the explained class, blue against it.
 
-A map is coloured as a transparent layer that works over a faded photograph and over white alike:
-hue is the sign, opacity and depth the size. Both signs share one scale, so equal strength looks
-equal; red and blue are told apart with every common colour vision.
+A map is a transparent layer that can lie over a faded photograph or over white: its hue shows the
+sign, its opacity and depth the size. Both signs share one scale, so equal strength looks
+equal; people with any common colour vision can tell red and blue apart.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ OPAQUE = 0.94
 """Opacity of the strongest relevance: a trace of the picture always stays visible."""
 
 SATURATION = 0.98
-"""Colour is full from this quantile of |R|: a few pixels, often at the edge, would else bleach the
-rest."""
+"""Colour is full from this quantile of |R| on: otherwise a few pixels, often at the edge, would
+bleach the rest."""
 
 COARSE = 64
 """Maps with a longer side up to this are drawn as blocks, never smoothed into false detail."""
@@ -43,7 +43,7 @@ def scale(values: NDArray[np.floating]) -> float:
 def colour(values: NDArray[np.floating], full: float = 1.0) -> NDArray[np.uint8]:
     """Return relevance (h, w) as RGBA (h, w, 4); |relevance| >= `full` gets full colour.
 
-    NaN and infinities are transparent: no relevance is made up.
+    NaN and infinities are transparent.
     """
     signed = np.nan_to_num(np.asarray(values, dtype=np.float64), posinf=0, neginf=0) / full
     size = np.clip(np.abs(signed), 0, 1)[..., None]
@@ -53,7 +53,7 @@ def colour(values: NDArray[np.floating], full: float = 1.0) -> NDArray[np.uint8]
 
 
 def is_coarse(values: NDArray[np.floating]) -> bool:
-    """Tell whether a map is so coarse that its pixels must be seen."""
+    """Tell whether a map is so coarse that it is drawn as blocks."""
     return bool(max(values.shape) <= COARSE)
 
 

@@ -21,24 +21,24 @@ from melaudit.reports.interface import Record
 from melaudit.reports.page.page import Page, build_page
 from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES
 
-COMFORTABLE = 10_000_000
-"""Bytes of a report that opens anywhere; pictures are left out until it fits."""
+MAX_COMFORTABLE_BYTES = 10_000_000
+"""Bytes of a report that opens anywhere; pictures are left out until it has no more."""
 
-ELEMENTS = 4_900
-"""Elements of such a report, a few kept for the script's; pictures are left out here too."""
+MAX_ELEMENTS = 4_900
+"""HTML elements of such a report, with room for those that the script adds."""
 
-MOST = 25_000_000
-"""Bytes that no report exceeds."""
+MAX_REPORT_BYTES = 25_000_000
+"""Bytes that no report may exceed."""
 
-FEWEST = 80
-"""Pictures that stay although there are too many elements: then it is words that make them."""
+MIN_PICTURES = 80
+"""So many pictures stay even with too many elements: text takes up the elements then."""
 
 BUDGETS = (
     *((MAX_BYTES, tiles) for tiles in (MAX_TILES, 240, 200, 160, 120)),
-    (MAX_BYTES // 3, FEWEST),
+    (MAX_BYTES // 3, MIN_PICTURES),
     (0, 0),
 )
-"""(bytes, number) of pictures, tried one after the other until the report is comfortable."""
+"""(bytes, number) of pictures, tried one after the other until the report is small enough."""
 
 FOLDER = "assets"
 
@@ -58,20 +58,20 @@ def render(page: Page) -> str:
 def render_report(record: Record) -> str:
     """Return the report of a record as one self-contained HTML text.
 
-    Pictures are left out until it stays below `COMFORTABLE` bytes and `ELEMENTS`. Raises
-    ValueError when a picture of the record is no WebP image, StoreError when the words alone
-    exceed `MOST` bytes.
+    Pictures are left out until it has no more than `MAX_COMFORTABLE_BYTES` and `MAX_ELEMENTS`.
+    Raises ValueError when a picture of the record is no WebP image, StoreError when the text alone
+    exceeds `MAX_REPORT_BYTES`.
     """
     text = ""
     for max_bytes, max_tiles in BUDGETS:
         text = render(build_page(record, max_bytes=max_bytes, max_tiles=max_tiles))
-        few = max_tiles <= FEWEST or elements(text) <= ELEMENTS
-        if few and len(text.encode("utf-8")) <= COMFORTABLE:
+        few = max_tiles <= MIN_PICTURES or elements(text) <= MAX_ELEMENTS
+        if few and len(text.encode("utf-8")) <= MAX_COMFORTABLE_BYTES:
             return text
-    if len(text.encode("utf-8")) > MOST:
+    if len(text.encode("utf-8")) > MAX_REPORT_BYTES:
         raise StoreError(
-            f"the words of this report alone take more than {MOST // 1_000_000} MB; a detector "
-            "writes far too much into a finding, see findings.json"
+            f"the words of this report alone take more than {MAX_REPORT_BYTES // 1_000_000} MB; "
+            "a detector writes far too much into a finding, see findings.json"
         )
     return text
 
@@ -84,7 +84,7 @@ def elements(text: str) -> int:
 def render_split(record: Record) -> dict[str, bytes]:
     """Return the report of a record as files: path below the report's folder -> content.
 
-    The page is `report.html`; everything else stands in `assets`. Raises ValueError when a
+    The page is `report.html`; everything else is in `assets`. Raises ValueError when a
     picture of the record is no WebP image.
     """
     page = build_page(record)

@@ -1,4 +1,4 @@
-"""How an audit works, in plain words, and the papers it stands on; the same for every run."""
+"""How an audit works, in plain words, and the papers behind it; the same for every run."""
 
 from __future__ import annotations
 

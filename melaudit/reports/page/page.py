@@ -1,7 +1,7 @@
-"""The page as data: every string, length and picture id a template needs, and nothing to work out.
+"""The page as data: every string, length and picture id that the templates show.
 
-`build_page` gathers the sections in the order of their claim to the pictures' budget, findings
-first; the templates only loop and branch.
+`build_page` gathers the sections; those that come first get pictures first, while the budget lasts.
+Templates only loop and branch: they compute nothing.
 """
 
 from __future__ import annotations
@@ -15,22 +15,16 @@ from melaudit.reports.page import heatmap, method
 from melaudit.reports.page.glossary import GLOSSARY
 from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES, Plate, Plates
 from melaudit.reports.page.sections.artifacts import ArtifactSection, artifacts
-from melaudit.reports.page.sections.cards import CardSection, cards
 from melaudit.reports.page.sections.clusters import ClusterSection, clusters
-from melaudit.reports.page.sections.concepts import ConceptSection, GroupView, concepts, gallery
+from melaudit.reports.page.sections.concepts import ConceptSection, concepts
+from melaudit.reports.page.sections.finding_cards import CardSection, cards
+from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
+from melaudit.reports.page.sections.inputs import InputsSection, inputs
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
-from melaudit.reports.page.sections.limits import (
-    ControlRow,
-    InputsSection,
-    NotFoundRow,
-    ProvenanceSection,
-    controls,
-    does_not_show,
-    inputs,
-    not_found,
-    provenance,
-)
+from melaudit.reports.page.sections.limits import does_not_show
+from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
 from melaudit.reports.page.sections.performance import PerformanceSection, performance
+from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance
 from melaudit.reports.page.sections.summary import Summary, summary
 from melaudit.reports.page.sections.trust import TrustSection, trust
 from melaudit.wording import terms
@@ -80,7 +74,7 @@ class Page:
     landscape: LandscapeSection | None
     clusters: ClusterSection
     concepts: ConceptSection
-    gallery: tuple[GroupView, ...]
+    gallery: tuple[GalleryGroup, ...]
     performance: PerformanceSection
     not_found: tuple[NotFoundRow, ...]
     not_found_note: str

@@ -1,4 +1,4 @@
-"""One image and its maps side by side, as a PNG: what `melaudit explain` gives."""
+"""One image and its maps side by side as a PNG, for `melaudit explain`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from melaudit.reports.page import heatmap
 TILE, GAP, LINE = 256, 12, 17
 """Side of a tile, space between tiles, height of a line of text, in pixels."""
 
-FADED = 0.45
-"""How much of the photograph stays under a map."""
+PHOTOGRAPH_OPACITY = 0.45
+"""How much of the photograph shows under a map, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,14 @@ def _drawn(picture: Image.Image, tile: Tile) -> Image.Image:
     way = (
         Image.Resampling.NEAREST if heatmap.is_coarse(tile.relevance) else Image.Resampling.BILINEAR
     )
-    faded = Image.blend(Image.new("RGB", picture.size, "white"), picture, FADED).convert("RGBA")
+    faded = Image.blend(
+        Image.new("RGB", picture.size, "white"), picture, PHOTOGRAPH_OPACITY
+    ).convert("RGBA")
     return Image.alpha_composite(faded, colours.resize(picture.size, way)).convert("RGB")
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """Cut a text to the width of a tile, with an ellipsis that says so."""
+    """Cut a text to a width in pixels, with an ellipsis at its end where it was cut."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

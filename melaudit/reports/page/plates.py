@@ -1,7 +1,7 @@
-"""The pictures of a page: each embedded once however often it is shown, within a fixed budget.
+"""The pictures of a page (plates): each embedded once however often it is shown, within a budget.
 
-A page that shows 3,000 suspicious images opens in no browser, so there is a limit on tiles and on
-bytes; what does not fit is counted, and the page says so where it is missing.
+No browser opens a page with 3,000 suspicious images, so there is a limit on tiles and on bytes.
+What does not fit is counted, and the page says so where it is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from melaudit.reports.page import heatmap
 
 MAX_TILES = 600
 MAX_BYTES = 7_500_000
-"""Of data URIs; the rest of 10 MB is for the words."""
+"""Of data URIs; the rest of 10 MB is for the text."""
 MAX_SIDE = 256
 
 
@@ -31,14 +31,14 @@ class Plate:
     """A counter, never a file name."""
     width: int
     height: int
-    """Size of the drawing; a map has that of its photograph."""
+    """Size of the drawing; a map is drawn as large as its photograph."""
     uri: str
     blocks: bool
-    """Whether its pixels are drawn as blocks."""
+    """Whether its pixels are drawn as blocks and not smoothed."""
 
     @property
     def box(self) -> tuple[str, str, str, str]:
-        """(x, y, width, height) of the drawing, whole and in the middle of a square of 100."""
+        """(x, y, width, height) of the drawing, whole and centred in a square of side 100."""
         longer = max(self.width, self.height)
         width, height = 100 * self.width / longer, 100 * self.height / longer
         x, y = (100 - width) / 2, (100 - height) / 2
@@ -74,7 +74,7 @@ class Plates:
         return len(self._left_out)
 
     def picture(self, webp: bytes, key: str) -> Plate | None:
-        """Embed a photograph under a key of the caller's; None when the budget is spent."""
+        """Embed a photograph once per key; None when the budget is spent."""
         if key not in self._plates:
             clean, (width, height) = _clean(webp)
             self._add(key, Plate(self._next("p"), width, height, heatmap.data_uri(clean), False))

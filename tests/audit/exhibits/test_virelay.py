@@ -21,7 +21,7 @@ from melaudit.errors import StoreError
 from melaudit.findings import Cluster
 from melaudit.measurements import GRID
 from melaudit.reports import write_findings
-from tests.reports.conftest import record
+from tests.reports.made_up_record import record
 
 N = 30
 HOSTILE = "<img onerror=x>\nmalignant"

@@ -1,4 +1,4 @@
-"""The data-flow engine: zennit is the oracle where zennit holds, the books everywhere."""
+"""The data-flow engine: zennit is the oracle where zennit holds, the ledger everywhere."""
 
 from __future__ import annotations
 
@@ -168,14 +168,14 @@ def test_conditional_maps_sum_to_their_channels_relevance_and_differ(
         whole = run.attribution(keep=True)
         strongest = whole.concepts[layer].abs().sum(0).topk(5).indices
         weights = torch.eye(whole.concepts[layer].shape[1])[strongest]
-        through = run.through(layer, weights)
+        conditional = run.conditional(layer, weights)
         maps = engine.conditional(x, TARGET, layer, strongest.tolist())
-    assert through.absorbed is not None
-    total = through.maps.sum((2, 3)) + through.absorbed
-    assert torch.allclose(through.relevance, whole.concepts[layer][:, strongest], atol=1e-6)
-    assert torch.allclose(total, through.relevance, atol=1e-4 * float(total.abs().max()))
-    assert torch.allclose(maps, through.maps, atol=1e-6)
-    flat = functional.normalize(through.maps.flatten(2), dim=2)
+    assert conditional.absorbed is not None
+    total = conditional.maps.sum((2, 3)) + conditional.absorbed
+    assert torch.allclose(conditional.relevance, whole.concepts[layer][:, strongest], atol=1e-6)
+    assert torch.allclose(total, conditional.relevance, atol=1e-4 * float(total.abs().max()))
+    assert torch.allclose(maps, conditional.maps, atol=1e-6)
+    flat = functional.normalize(conditional.maps.flatten(2), dim=2)
     alike = (flat @ flat.mT).abs()[:, ~torch.eye(5, dtype=torch.bool)]
     assert alike.max() < 0.9999
 
@@ -198,7 +198,7 @@ def test_mixtures_are_sums_of_conditional_maps(known: nn.Module, x: Tensor) -> N
         weights = torch.zeros(2, channels)
         weights[0, :3] = torch.tensor([1.0, -2.0, 0.5])
         weights[1, 3] = 1
-        mixed = engine.run(x, TARGET, [layer]).through(layer, weights).maps
+        mixed = engine.run(x, TARGET, [layer]).conditional(layer, weights).maps
         single = engine.conditional(x, TARGET, layer, [0, 1, 2, 3])
     expected = single[:, 0] - 2 * single[:, 1] + 0.5 * single[:, 2]
     assert torch.allclose(mixed[:, 0], expected, atol=1e-5 * float(expected.abs().max()))
@@ -221,7 +221,7 @@ def test_nothing_goes_round_the_conditioned_layer() -> None:
     with DataflowEngine(model, PLAIN) as engine:
         run = engine.run(x, torch.tensor([1]), ["branch"])
         whole = run.attribution(keep=True)
-        parts = run.through("branch", torch.eye(3))
+        parts = run.conditional("branch", torch.eye(3))
     w = model.branch.weight.detach()[:, :, 0, 0]
     for channel in range(3):
         expected = model.head.weight[1, channel] * torch.einsum("c,chw->hw", w[channel], x[0]) / 16
@@ -267,16 +267,16 @@ def test_trained_models_are_explained_whole_on_real_images(shared: Path, name: s
         run = engine.run(x, None, [layer])
         found = run.attribution(keep=True)
         strongest = found.concepts[layer].abs().sum(0).topk(8).indices
-        through = run.through(layer, torch.eye(found.concepts[layer].shape[1])[strongest])
+        conditional = run.conditional(layer, torch.eye(found.concepts[layer].shape[1])[strongest])
     assert found.unknown == ()
     assert closure(found).max() < 1e-3
     sums = found.maps.sum((1, 2)) / found.start
     assert 0.95 < sums.median() < 1.05
-    assert through.absorbed is not None
-    left = through.maps.sum((2, 3)) + through.absorbed - through.relevance
-    assert left.abs().max() < 1e-4 * through.relevance.abs().max()
+    assert conditional.absorbed is not None
+    left = conditional.maps.sum((2, 3)) + conditional.absorbed - conditional.relevance
+    assert left.abs().max() < 1e-4 * conditional.relevance.abs().max()
     # The maps of different channels differ: they do not all go round the layer by the skip.
-    flat = functional.normalize(through.maps.flatten(2), dim=2)
+    flat = functional.normalize(conditional.maps.flatten(2), dim=2)
     alike = (flat @ flat.mT).abs()[:, ~torch.eye(8, dtype=torch.bool)]
     assert alike.mean() < 0.98
 
@@ -352,6 +352,17 @@ def test_of_one_logit_class_1_is_explained_by_z_and_class_0_by_minus_z() -> None
     assert closure(found).max() < 1e-5
 
 
+@pytest.mark.parametrize("composite", NAMES)
+def test_rules_read_the_same_in_every_run(composite: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+    told = []
+    for _ in range(2):
+        with DataflowEngine(model, find_composite(composite)) as engine:
+            told.append(engine.operations(torch.randn(1, 3, 6, 6)))
+    assert told[0] == told[1]
+    assert not any(" at 0x" in rule for _, rule, _ in told[0])
+
+
 def test_mistakes_are_named() -> None:
     torch.manual_seed(0)
     relu = nn.ReLU()
@@ -367,7 +378,7 @@ def test_mistakes_are_named() -> None:
         with pytest.raises(RelevanceError, match="4 channels; asked for 9"):
             engine.conditional(x, torch.tensor([0]), "2", [9])
         with pytest.raises(RelevanceError, match=r"weights are of shape \(1, 3\)"):
-            engine.run(x, torch.tensor([0]), ["2"]).through("2", torch.ones(1, 3))
+            engine.run(x, torch.tensor([0]), ["2"]).conditional("2", torch.ones(1, 3))
 
     class Detached(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

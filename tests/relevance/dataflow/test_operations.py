@@ -422,7 +422,7 @@ def test_multi_head_attention_is_its_parts(batch_first: bool, masked: bool, x: T
     assert_same(first, second, 1e-6)
     assert first.unknown == second.unknown == ()
     assert_closed(first)
-    for i in range(2):  # the books tell images apart in either order of axes
+    for i in range(2):  # the ledger tells images apart in either order of axes
         alone = explained(whole, x[[i, i]], EpsilonPlus(), attention=module)
         assert first.absorbed is not None and alone.absorbed is not None
         assert torch.allclose(first.absorbed[i], alone.absorbed[0])
@@ -577,7 +577,7 @@ LAYOUTS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_the_books_know_which_image_is_which(name: str, x: Tensor) -> None:
+def test_the_ledger_knows_which_image_is_which(name: str, x: Tensor) -> None:
     move, dim = LAYOUTS[name]
     x = x + torch.tensor([1.0, 3.0])[:, None, None, None]
 
@@ -626,7 +626,7 @@ def test_a_custom_function_is_looked_into(x: Tensor) -> None:
     assert vars(torch.autograd.Function)["apply"] is original
 
 
-def test_an_operation_without_a_rule_is_named_and_what_it_loses_is_in_the_books(x: Tensor) -> None:
+def test_an_operation_without_a_rule_is_named_and_what_it_loses_is_in_the_ledger(x: Tensor) -> None:
     class Odd(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             odd: Tensor = torch.special.bessel_j0(x.cumsum(3))
@@ -643,7 +643,9 @@ def test_an_operation_without_a_rule_is_named_and_what_it_loses_is_in_the_books(
         assert_closed(result)
 
 
-def test_what_is_hidden_from_torch_functions_is_named_and_closes_the_books(x: Tensor) -> None:
+def test_what_is_hidden_from_torch_functions_is_named_and_the_ledger_is_incomplete(
+    x: Tensor,
+) -> None:
     swish = torch.jit.trace(lambda x: x * torch.sigmoid(x), x)
     found = explained(lambda x: (swish(x.cumsum(3)) * 2).mean((2, 3)), x)
     assert found.absorbed is None and found.absorbed_by == {}

@@ -16,7 +16,7 @@ from melaudit.policy import DEFAULT
 from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.registry import FORMATS
 from melaudit.reports.interface import Record
-from tests.reports.conftest import VARIANTS
+from tests.reports.made_up_variants import VARIANTS
 
 TODAY = datetime.date(2026, 11, 29)
 

@@ -69,7 +69,7 @@ def test_pictures_give_way_until_a_report_is_comfortable(
     bare = len(re.sub(r"data:image/webp;base64,[^\"]+", "", whole).encode())
     limit = bare + 40_000
     assert len(whole.encode()) > limit
-    monkeypatch.setattr("melaudit.reports.page.html.COMFORTABLE", limit)
+    monkeypatch.setattr("melaudit.reports.page.html.MAX_COMFORTABLE_BYTES", limit)
     monkeypatch.setattr("melaudit.reports.page.html.BUDGETS", ((10**7, 600), (60_000, 600), (0, 0)))
 
     small = render_report(records["ring"])
@@ -83,13 +83,13 @@ def test_pictures_give_way_to_elements_but_not_to_words(
     most: int | None, pictures: int, records: dict[str, Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # None: as many elements as there are with two pictures; 1: fewer than the words make.
-    monkeypatch.setattr("melaudit.reports.page.html.FEWEST", 1)
+    monkeypatch.setattr("melaudit.reports.page.html.MIN_PICTURES", 1)
     budgets = tuple((10**7, n) for n in (4, 3, 2, 1, 0))
     if most is None:
         monkeypatch.setattr("melaudit.reports.page.html.BUDGETS", budgets[2:3])
         most = elements(render_report(records["ring"]))
     monkeypatch.setattr("melaudit.reports.page.html.BUDGETS", budgets)
-    monkeypatch.setattr("melaudit.reports.page.html.ELEMENTS", most)
+    monkeypatch.setattr("melaudit.reports.page.html.MAX_ELEMENTS", most)
 
     shown = render_report(records["ring"])
 
@@ -99,8 +99,8 @@ def test_pictures_give_way_to_elements_but_not_to_words(
 def test_words_beyond_all_measure_are_an_error(
     records: dict[str, Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("melaudit.reports.page.html.COMFORTABLE", 1000)
-    monkeypatch.setattr("melaudit.reports.page.html.MOST", 2000)
+    monkeypatch.setattr("melaudit.reports.page.html.MAX_COMFORTABLE_BYTES", 1000)
+    monkeypatch.setattr("melaudit.reports.page.html.MAX_REPORT_BYTES", 2000)
 
     with pytest.raises(StoreError, match="the words of this report alone"):
         render_report(replace(records["nothing"], exhibits={}))

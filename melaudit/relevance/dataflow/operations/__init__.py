@@ -1,8 +1,8 @@
 """Every torch operation the engine knows, by canonical name, and what becomes of relevance there.
 
 An operation is a function of the flow, the call and the call's own arguments. It returns what the
-call returns, with a backward pass that carries relevance. The flow gets the table from the engine,
-so that operations know the flow and the flow knows no operation.
+call returns, with a backward pass that carries relevance. The engine passes the table to the flow,
+so that operations import the flow, and the flow imports no operation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TABLES = {
     "relevance passed on unchanged": elementwise.OPERATIONS,
     "attention weights held constant": attention.OPERATIONS,
 }
-"""What holds for a family of operations -> the family. A later family overrides an earlier one."""
+"""What holds for a family of operations -> the family. Later families override earlier ones."""
 
 OPERATIONS = OperationTable(
     rules={name: rule for family in _TABLES.values() for name, rule in family.items()},

@@ -1,4 +1,4 @@
-"""Functions of single values, and softmax: all relevance of the output is the input's."""
+"""Functions of single values, and softmax: all relevance of the output goes to the input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.marks import Gate
 
 STRONG = ("sigmoid", "hardsigmoid", "expit", "softmax", "softmin", "gumbel_softmax")
-"""Made to weigh what they multiply."""
+"""Functions whose results are made to weigh what they multiply."""
 
 WEAK = (
     "tanh",
@@ -27,7 +27,7 @@ WEAK = (
     "softsign",
     "softplus",
 )
-"""A factor rather than a feature where they meet a feature."""
+"""Functions whose results are a weight, rather than a signal, where they multiply a signal."""
 
 PLAIN = (
     "arctan",
@@ -85,7 +85,7 @@ def mish_factor(x: Tensor) -> Tensor:
 
 
 def capped_factor(x: Tensor, cap: float) -> Tensor:
-    """min(max(x, 0), cap) over x; where x <= 0 the first is zero whatever it is divided by."""
+    """min(max(x, 0), cap) / x; where x <= 0 the numerator is zero, whatever it is divided by."""
     return x.clamp(0, cap).div_(x.clamp(min=1e-20))
 
 
@@ -106,14 +106,14 @@ FACTORS: dict[str, Callable[[Tensor], Tensor]] = {
     "hardswish": hardswish_factor,
     "mish": mish_factor,
 }
-"""Activations that are x times a factor, which is y / x with no zero to divide by."""
+"""Activations that are x times a factor: this is y / x without a division by zero."""
 
 
 def activation(flow: Flow, call: Call, *args: Any, gate: Gate = Gate.SIGNAL, **kwargs: Any) -> Any:
     """Make a call of a function of single values."""
     signal = call.signals[0]
     if len(call.signals) > 1 or call.args[0] is not signal:
-        return flow.metered(call)
+        return flow.recorded_gradient(call)
     if call.name == "pow" and isinstance(args[1], int | float) and args[1] < 0:
         gate = Gate.WEAK
     return flow.elementwise(call, signal, FACTORS.get(call.name), gate)
@@ -128,12 +128,12 @@ def gelu(flow: Flow, call: Call, input: Tensor, approximate: str = "none") -> An
 def clamp(
     flow: Flow, call: Call, input: Tensor, min: Any = None, max: Any = None, **kwargs: Any
 ) -> Any:
-    """torch.clamp and clamp_min; from zero upwards it is ReLU, whose gradient is its rule."""
+    """torch.clamp and clamp_min; with 0 as the only bound it is ReLU, ruled by its gradient."""
     numbers = all(bound is None or isinstance(bound, int | float) for bound in (min, max))
     if len(call.signals) > 1 or not numbers or min != 0:
         return activation(flow, call, gate=Gate.SIGNAL if max is None else Gate.WEAK)
     if max is None:
-        return flow.native(call)
+        return flow.plain_gradient(call)
     return flow.elementwise(call, input, partial(capped_factor, cap=max), Gate.WEAK)
 
 
@@ -145,7 +145,7 @@ def hardtanh(
     max_val: float = 1.0,
     inplace: bool = False,
 ) -> Any:
-    """F.hardtanh, which torch's modules also make ReLU6 of."""
+    """F.hardtanh, which nn.ReLU6 calls as well."""
     factor = partial(capped_factor, cap=max_val) if min_val == 0 else None
     return flow.elementwise(call, input, factor, Gate.WEAK)
 
@@ -156,7 +156,7 @@ def relu6(flow: Flow, call: Call, input: Tensor, inplace: bool = False) -> Any:
 
 
 def log_softmax(flow: Flow, call: Call, input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """x minus the logarithm of what normalises it, which absorbs its share as any constant."""
+    """x minus its log-sum-exp, a constant that absorbs its share like any other."""
     with torch.no_grad():
         normaliser = input - call.run()
     with flow:

@@ -1,8 +1,8 @@
-"""Operations whose gradient is their rule: those homogeneous of degree one.
+"""Operations whose gradient is their rule: those that are homogeneous of degree one.
 
-For f(t x) = t f(x), t > 0, Euler's theorem gives sum(x * df/dx) = f(x): relevance per activation,
-sent down the gradient, is conserved. To this family belong the linear operations and those that
-are linear piece by piece, such as ReLU and max pooling.
+For f(t x) = t f(x), t > 0, Euler's theorem gives sum(x * df/dx) = f(x). So relevance per activation
+is conserved when it follows the gradient. Linear operations belong to this family, and those that
+are linear in pieces, such as ReLU and max pooling.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from melaudit.relevance.dataflow.books import scaled_gradient
 from melaudit.relevance.dataflow.calls import Call, Operation
 from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.ledger import scaled_gradient
 from melaudit.relevance.dataflow.marks import Gate
 from melaudit.relevance.dataflow.rearrangements import ARRANGEMENTS
 
@@ -40,28 +40,28 @@ DROPOUTS = frozenset(
     "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout "
     "native_dropout".split()
 )
-"""Random in training, and nothing at all otherwise."""
+"""Random in training; outside of training they return their input."""
 
 NORMALISERS = frozenset("norm linalg_norm linalg_vector_norm vector_norm std".split())
-"""A factor rather than a feature where they meet a feature."""
+"""Functions whose results are a weight, rather than a signal, where they multiply a signal."""
 
 
 def gradient(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
     """Make a call whose gradient is its rule."""
-    return flow.native(call)
+    return flow.plain_gradient(call)
 
 
 def shaped_like(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
-    """Make a call whose other tensors only lend their shape or type."""
+    """Make a call whose other tensors only provide their shape or type."""
     if not flow.is_signal(args[0]):
         return call.run()
     call.signals = [args[0]]
-    return flow.native(call)
+    return flow.plain_gradient(call)
 
 
 def normaliser(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
     """Make a call that measures the size of a signal."""
-    normal = flow.native(call)
+    normal = flow.plain_gradient(call)
     return flow.follow(call, normal, gate=max(Gate.WEAK, flow.mark(call.signals[0]).gate))
 
 
@@ -73,27 +73,27 @@ def dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> Any:
-    """Dropout; out of training it hands on the very tensor, so that folds still find it."""
-    return flow.native(call) if training and p else input
+    """Dropout; outside of training it returns the same tensor, so that BatchNorms can be folded."""
+    return flow.plain_gradient(call) if training and p else input
 
 
 def squared(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
-    """Operations of degree two, torch.var: by Euler's theorem half the gradient is conserved."""
+    """Operations of degree two, torch.var: by Euler's theorem half of the gradient conserves."""
     halved = scaled_gradient(call.signals[0], 0.5)
     return flow.follow(call, call.function(halved, *args[1:], **kwargs))
 
 
 def grid_sample(flow: Flow, call: Call, input: Tensor, grid: Tensor, *args: Any, **kw: Any) -> Any:
-    """F.grid_sample: where it looks is constant, what it finds carries the relevance."""
+    """F.grid_sample: the grid is held constant, and the sampled values carry the relevance."""
     if not flow.is_signal(input):
-        return flow.metered(call)
+        return flow.recorded_gradient(call)
     call.signals = [input]
     return flow.follow(call, call.function(input, grid.detach(), *args, **kw))
 
 
-def metered(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
-    """Operations whose gradient is the best there is, and whose loss the books show."""
-    return flow.metered(call)
+def recorded_gradient(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
+    """Operations with no better rule than their gradient; the ledger records what that loses."""
+    return flow.recorded_gradient(call)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -103,5 +103,5 @@ OPERATIONS: dict[str, Operation] = {
     **dict.fromkeys(NORMALISERS, normaliser),
     "var": squared,
     "grid_sample": grid_sample,
-    "logsumexp": metered,
+    "logsumexp": recorded_gradient,
 }

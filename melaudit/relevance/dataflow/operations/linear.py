@@ -1,4 +1,4 @@
-"""Linear and convolution layers, which have the composite's rules."""
+"""Linear and convolution layers, which follow the composite's rules."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def addmm(
     beta: float = 1,
     alpha: float = 1,
 ) -> Any:
-    """torch.addmm, addbmm, baddbmm and addmv: a product and a sum, or a linear layer."""
+    """torch.addmm, addbmm, baddbmm and addmv: a linear layer, or else a product and a sum."""
     with flow:
         if call.name == "addmm" and beta == alpha == 1 and input.ndim == 1:
             if not flow.is_signal(mat2) and not flow.is_signal(input):
@@ -122,9 +122,9 @@ def _ruled(
     weight: Tensor,
     bias: Tensor | None,
 ) -> Any:
-    """Make a linear layer's call; weights made from the image are constants, as gates are."""
+    """Make a linear layer's call; weights that depend on the image are constants, as gates are."""
     if not flow.is_signal(input):
-        return flow.metered(call)
+        return flow.recorded_gradient(call)
     with torch.no_grad():
         y = call.run()
     kernel = flow.kernels.kernel(geometry, weight, bias)

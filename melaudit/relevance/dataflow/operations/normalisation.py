@@ -1,4 +1,4 @@
-"""Normalisations: BatchNorm is a linear layer's own, the others divide by a constant."""
+"""Normalisations: BatchNorm folds into the linear layer before it, others divide by a constant."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from melaudit.relevance.dataflow.axes import Axis
-from melaudit.relevance.dataflow.books import Books
 from melaudit.relevance.dataflow.calls import Call, Operation
 from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.ledger import Ledger
 from melaudit.relevance.dataflow.marks import Gate, Mark
 from melaudit.relevance.dataflow.steps import LinearStep, Step
 
 
 class NormStep(Step):
-    """y = (x - mean) / deviation * w + b, the deviation held constant.
+    """y = (x - mean) / deviation * w + b, where the deviation is held constant.
 
-    What is left is linear in x, so relevance follows its gradient and b absorbs its share
-    (Ali et al., XAI for transformers: better explanations through conservative propagation,
-    ICML 2022).
+    The rest is linear in x, so relevance follows its gradient, and b absorbs its share (Ali et al.,
+    XAI for transformers: better explanations through conservative propagation, ICML 2022).
     """
 
     def __init__(
         self,
         x: Tensor,
         y: Tensor,
-        books: Books,
+        ledger: Ledger,
         images: Axis | None,
         grouped: Sequence[int],
         dims: Sequence[int],
@@ -39,14 +38,14 @@ class NormStep(Step):
         bias: Tensor | None,
         centred: bool = True,
     ) -> None:
-        super().__init__(x, y, books, images)
+        super().__init__(x, y, ledger, images)
         self.grouped, self.dims, self.eps, self.centred = list(grouped), list(dims), eps, centred
-        """The shape to see x in, and the dimensions of it that are normalised together."""
+        """The shape that x is given, and those of its dimensions that are normalised together."""
         self.weight = None if weight is None else weight.detach()
         self.bias = None if bias is None else bias.detach()
         self._inverse: Tensor | None = None
 
-    def settle(self) -> None:
+    def prepare(self) -> None:
         """Keep one over the deviation."""
         if self._inverse is not None:
             return
@@ -59,13 +58,13 @@ class NormStep(Step):
             self._inverse = (power + self.eps).rsqrt()
         del self.x, self.y
 
-    def hand_down(self, c: Tensor) -> tuple[Tensor, Tensor]:
+    def propagate(self, c: Tensor) -> tuple[Tensor, Tensor]:
         """Follow the gradient of the linear part."""
-        self.settle()
+        self.prepare()
         assert self._inverse is not None
-        absorbed = self.books.nothing
+        absorbed = self.ledger.zeros
         if self.bias is not None:
-            absorbed = self.books.per_image(c, self.bias, self.images)
+            absorbed = self.ledger.per_image(c, self.bias, self.images)
         below = c if self.weight is None else c * self.weight
         below = below.reshape(self.grouped) * self._inverse
         if self.centred:
@@ -85,12 +84,12 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    """F.batch_norm: folded into the linear layer whose output it gets, else elementwise.
+    """F.batch_norm: folded into the linear layer whose output it gets, otherwise elementwise.
 
-    The fold follows the tensor, so no order of modules is assumed, and changes no weight: the
-    linear layer is explained a second time, with weight W s and output y s + t.
+    The fold follows the tensor, so no order of modules is assumed. It changes no weight: a second
+    step explains the linear layer, with weight W s and output y s + t.
     """
-    if call.function is torch.batch_norm:  # the same operation, its arguments in another order
+    if call.function is torch.batch_norm:  # the same operation with arguments in another order
         statistics, affine_pair = (weight, bias), (running_mean, running_var)
         with flow:
             return functional.batch_norm(input, *statistics, *affine_pair, training, momentum, eps)
@@ -107,7 +106,7 @@ def batch_norm(
         return scale, -mean * scale if bias is None else bias - mean * scale
 
     kernel = flow.kernels.kernel(
-        step.linear, *step.kernel.given, (weight, bias, mean, variance), affine
+        step.linear, *step.kernel.original, (weight, bias, mean, variance), affine
     )
     with torch.no_grad():
         y = call.run()
@@ -191,7 +190,7 @@ def local_response_norm(
     beta: float = 0.75,
     k: float = 1.0,
 ) -> Any:
-    """F.local_response_norm: x over a power of its neighbourhood, which is held constant."""
+    """F.local_response_norm: x over a power of its neighbours, which is held constant."""
     with torch.no_grad():
         divisor = input / call.run()
     divisor = torch.where(torch.isfinite(divisor), divisor, 1)
@@ -227,19 +226,19 @@ def _normalised(
     centred: bool = True,
 ) -> Any:
     if not flow.is_signal(input):
-        return flow.metered(call)
+        return flow.recorded_gradient(call)
     mark = flow.mark(input)
     with torch.no_grad():
         y = call.run()
-    step = NormStep(input, y, flow.books, mark.images, grouped, dims, eps, weight, bias, centred)
-    # What is normalised over the last dimension has its channels there.
+    step = NormStep(input, y, flow.ledger, mark.images, grouped, dims, eps, weight, bias, centred)
+    # A normalisation over the last dimension has its channels there.
     channels = Axis.at(y.shape, -1) if grouped is input.shape and dims[-1] == -1 else None
     channels = Axis.at(y.shape, 1) if channels is None else channels
     return flow.connect(step, input, y, Mark(mark.images, channels, Gate.SIGNAL))
 
 
 def _fits(mark: Mark, input: Tensor, variance: Tensor | None) -> bool:
-    """Whether the channels a BatchNorm scales are the outputs of the linear layer before it."""
+    """Whether a BatchNorm scales the output channels of the linear layer before it."""
     if variance is None or not mark.step.intact() or mark.step.kernel.folded:
         return False
     place = None if mark.channels is None else mark.channels.locate(input.shape)
@@ -247,7 +246,7 @@ def _fits(mark: Mark, input: Tensor, variance: Tensor | None) -> bool:
 
 
 def _per_channel(values: Tensor | None, input: Tensor) -> Tensor | None:
-    """Shape (C,) to broadcast over (N, C, ...)."""
+    """Reshape values (C,) so that they broadcast over (N, C, ...)."""
     return None if values is None else values.reshape(-1, *[1] * (input.ndim - 2))
 
 

@@ -1,4 +1,4 @@
-"""Products: a gate that weighs a signal is held constant, two signals share."""
+"""Products: a gate that weighs a signal is held constant; two signals share the relevance."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from melaudit.relevance.dataflow.books import scaled_gradient
 from melaudit.relevance.dataflow.calls import Call, Operation
 from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.ledger import scaled_gradient
 from melaudit.relevance.dataflow.marks import Gate
 
 
 def shares(flow: Flow, factors: Sequence[Any]) -> list[Any]:
-    """Return the factors of a product, each letting through its share of the relevance.
+    """Return the factors of a product, each with a gradient that passes its share of relevance.
 
-    Of the signals among them the weakest gates carry all: one alone is what the others weigh, and
-    k of them get a k-th each, for the gradient gives all of the relevance to each. Stronger gates
-    and parameters let none through.
+    The signals that are the weakest gates get all of it. A single one is what the others weigh; k
+    of them get a k-th each, since the gradient alone would give all of it to each. Stronger gates
+    and parameters get none.
     Sources: Arras et al., Explaining recurrent neural network predictions in sentiment analysis,
     WASSA 2017 (gates take none); Achtibat et al., AttnLRP, ICML 2024 (equal factors share).
     """
@@ -45,14 +45,14 @@ def multiply(flow: Flow, call: Call, input: Any, other: Any, **kwargs: Any) -> A
     if _only_pixels(flow, call):
         return flow.elementwise(call, call.signals[0])
     if call.inplace and len(call.signals) > 1 and flow.mark(input).gate >= flow.mark(other).gate:
-        with flow:  # what is written over is still needed, to weigh the other factor
+        with flow:  # the overwritten tensor is still needed, to weigh the other factor
             kept = input.clone()
             return torch.mul(kept, kept if other is input else other)
     return flow.follow(call, call.anew(*shares(flow, (input, other)), **kwargs))
 
 
 def divide(flow: Flow, call: Call, input: Any, other: Any, **kwargs: Any) -> Any:
-    """torch.div: the divisor is held constant, as the deviation of a normalisation is."""
+    """torch.div: the divisor is held constant, like the deviation of a normalisation."""
     if not (isinstance(input, Tensor) and flow.is_signal(input)):
         return _inverse(flow, call, input, other)
     if _only_pixels(flow, call):
@@ -69,7 +69,7 @@ def reversed_divide(flow: Flow, call: Call, input: Tensor, other: Any) -> Any:
 
 
 def matmul(flow: Flow, call: Call, input: Tensor, other: Tensor, **kwargs: Any) -> Any:
-    """torch.matmul; by a constant matrix from the right it is a linear layer without a bias."""
+    """torch.matmul; with a constant matrix on the right it is a linear layer without a bias."""
     if not flow.is_signal(other) and other.ndim == 2 and input.ndim > 1:
         with flow:
             return functional.linear(input, other.t())
@@ -83,16 +83,16 @@ def reversed_matmul(flow: Flow, call: Call, input: Tensor, other: Tensor) -> Any
 
 
 def einsum(flow: Flow, call: Call, equation: Any, *operands: Any) -> Any:
-    """torch.einsum, its operands given one by one or as a list."""
+    """torch.einsum, with its operands one by one or as a list."""
     if not isinstance(equation, str):
-        return flow.metered(call)
+        return flow.recorded_gradient(call)
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
     return flow.follow(call, call.function(equation, *shares(flow, operands)))
 
 
 def pairwise(flow: Flow, call: Call, input: Tensor, other: Tensor, *args: Any) -> Any:
-    """Operations that are linear in each of their two first arguments."""
+    """Operations that are linear in each of their first two arguments."""
     return flow.follow(call, call.function(*shares(flow, (input, other)), *args, **call.kwargs))
 
 
@@ -104,7 +104,7 @@ def gated_linear_unit(flow: Flow, call: Call, input: Tensor, dim: int = -1) -> A
 
 
 def _inverse(flow: Flow, call: Call, input: Any, other: Tensor) -> Any:
-    """A constant over a signal: it normalises what it multiplies."""
+    """A constant over a signal: a factor that normalises what it multiplies."""
     if isinstance(input, Tensor) and input.shape != other.shape:
         with flow:
             return torch.div(*torch.broadcast_tensors(input, other))
@@ -112,7 +112,7 @@ def _inverse(flow: Flow, call: Call, input: Any, other: Tensor) -> Any:
 
 
 def _only_pixels(flow: Flow, call: Call) -> bool:
-    """Whether pixels are scaled by a constant: they keep their relevance, zeros among them too."""
+    """Whether pixels are scaled by a constant: they keep their relevance, also at zero."""
     if len(call.signals) > 1 or not flow.mark(call.signals[0]).pixels:
         return False
     others = [a for a in call.args if isinstance(a, Tensor) and a is not call.signals[0]]

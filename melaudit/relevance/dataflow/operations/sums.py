@@ -1,4 +1,4 @@
-"""Sums and other places where constants join signals: the constants' relevance stays with them."""
+"""Sums, and other operations that join constants with signals: constants absorb their share."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from melaudit.relevance.dataflow.marks import Gate, put_mark
 
 
 def add(flow: Flow, call: Call, input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """torch.add, torch.sub: of two signals the gradient is the rule; a constant absorbs its share.
+    """torch.add, torch.sub: for two signals the gradient is the rule; a constant absorbs its share.
 
-    To pixels a constant may be added freely, as preprocessing does: they keep their relevance.
+    Pixels keep their relevance when a constant is added to them, as preprocessing does.
     """
     if len(call.signals) == 2:
-        return flow.native(call)
+        return flow.plain_gradient(call)
     signal = call.signals[0]
     constant = other if input is signal else input
     if isinstance(constant, Tensor):
@@ -30,7 +30,7 @@ def add(flow: Flow, call: Call, input: Any, other: Any, *, alpha: float = 1) -> 
     else:
         shape = signal.shape
         if constant == 0:
-            return flow.native(call)
+            return flow.plain_gradient(call)
         constant = torch.as_tensor(constant, dtype=signal.dtype, device=signal.device)
     if flow.mark(signal).pixels and shape == signal.shape:
         return flow.elementwise(call, signal)
@@ -53,24 +53,24 @@ def reversed_subtract(flow: Flow, call: Call, input: Tensor, other: Any, alpha: 
 def concatenate(
     flow: Flow, call: Call, tensors: Sequence[Tensor], *args: Any, **kwargs: Any
 ) -> Any:
-    """torch.cat, torch.stack and the like; some parts may be constants, as class tokens are."""
+    """torch.cat, torch.stack and the like; some tensors may be constants, as class tokens are."""
     signal = call.signals[0]
     mark = flow.mark(signal)
-    parts = list(tensors)
-    for i, part in enumerate(parts):
-        if not flow.is_signal(part):
-            aligned = part.ndim == signal.ndim and mark.images is not None
+    joined = list(tensors)
+    for i, tensor in enumerate(joined):
+        if not flow.is_signal(tensor):
+            aligned = tensor.ndim == signal.ndim and mark.images is not None
             images = mark.images if aligned else None
-            images = images and images.carried(signal.shape, part.shape, range(part.ndim))
-            parts[i] = flow.constant(part, part.shape, images)
-    return flow.follow(call, call.function(parts, *args, **kwargs))
+            images = images and images.carried(signal.shape, tensor.shape, range(tensor.ndim))
+            joined[i] = flow.constant(tensor, tensor.shape, images)
+    return flow.follow(call, call.function(joined, *args, **kwargs))
 
 
 def where(flow: Flow, call: Call, condition: Tensor, input: Any, other: Any) -> Any:
     """torch.where."""
     signals = [t for t in (input, other) if isinstance(t, Tensor) and flow.is_signal(t)]
     if not signals:
-        return flow.native(call)
+        return flow.plain_gradient(call)
     operands = [t for t in (condition, input, other) if isinstance(t, Tensor)]
     shape = torch.broadcast_shapes(*(t.shape for t in operands))
     with flow:
@@ -88,16 +88,16 @@ def where(flow: Flow, call: Call, condition: Tensor, input: Any, other: Any) -> 
 
 
 def masked_fill(flow: Flow, call: Call, input: Tensor, mask: Tensor, value: Any) -> Any:
-    """Tensor.masked_fill, which is `where` with a constant."""
+    """Tensor.masked_fill: `where` with a constant."""
     with flow:
         return torch.where(mask, value, input)
 
 
 def extremum(flow: Flow, call: Call, input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """torch.maximum, minimum, max and min: the winner takes all, be it a constant."""
+    """torch.maximum, minimum, max and min: the chosen value gets all relevance, also a constant."""
     other = args[0] if args else kwargs.get("other")
     if not isinstance(other, Tensor) or len(call.signals) == 2:
-        return flow.native(call)
+        return flow.plain_gradient(call)
     with flow, torch.no_grad():
         wins = input >= other if call.name in ("maximum", "fmax", "max") else input <= other
     with flow:
@@ -112,14 +112,14 @@ def pad(
     mode: str = "constant",
     value: float | None = None,
 ) -> Any:
-    """F.pad; of pixels it is noted which are padding, for rules that do not look at values."""
+    """F.pad; for rules that do not look at values it is noted which pixels are padding."""
     if mode != "constant":
-        return flow.native(call)
+        return flow.plain_gradient(call)
     if value:
         inside = functional.pad(torch.ones_like(input.detach(), dtype=torch.bool), pad)
         with flow:
             return torch.where(inside, functional.pad(input, pad), value)
-    padded = flow.native(call)
+    padded = flow.plain_gradient(call)
     mark = flow.mark(padded)
     if mark.pixels:
         known = flow.mark(input).support
@@ -129,7 +129,7 @@ def pad(
 
 
 def write(flow: Flow, call: Call, input: Tensor, index: Any, value: Any) -> None:
-    """`tensor[index] = value`; a constant written over a signal takes what it is worth."""
+    """`tensor[index] = value`; a constant that overwrites a signal absorbs its own relevance."""
     mark = flow.mark(input if flow.is_signal(input) else call.signals[-1])
     if not (isinstance(value, Tensor) and flow.is_signal(value)):
         with torch.no_grad():
@@ -145,7 +145,7 @@ def write(flow: Flow, call: Call, input: Tensor, index: Any, value: Any) -> None
 
 
 def decomposed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an operation that is made of others, each of which has its rule."""
+    """Return an operation that consists of others, each of which follows its own rule."""
 
     def operation(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
         with flow:

@@ -1,4 +1,4 @@
-"""Operations without a rule, and those that need none because nothing flows through them."""
+"""Operations without a rule, and those that need none because no relevance passes them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PASSIVE = frozenset(
     "signbit size storage_offset stride tolist untyped_storage version "
     "zeros_like".split()
 )
-"""These ask about a tensor, or make one that does not depend on its values."""
+"""Operations that ask about a tensor, or make one that does not depend on its values."""
 
 
 def unknown(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
-    """Make a call by its gradient and name it, if relevance passes through it at all."""
-    result = flow.metered(call)
+    """Make a call by its gradient, and report it by name if relevance passes through it at all."""
+    result = flow.recorded_gradient(call)
     if any(t.requires_grad for t in tensors(result)):
         flow.report(resolve_name(call.function) or call.name)
     return result

@@ -41,7 +41,7 @@ class ArtifactRow:
     steps: tuple[Step, ...]
     """The rungs of the finding; empty without one."""
     least: tuple[Least, ...]
-    """Per kind of effect; empty but for what was not found."""
+    """Per kind of effect; empty unless it was not found."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _found(title: str, finding: Finding, link: str) -> ArtifactRow:
 
 
 def _association(evidence: Evidence) -> dict[str, Any]:
-    """Return the fields of a row that tell how an artifact goes with the label."""
+    """Return the fields of a row that are about the association with the label."""
     is_ratio = "ratio" in evidence.name.lower()
     return {
         "opportunity": wording.figure(evidence.estimate),
@@ -157,7 +157,7 @@ def _absent(title: str, missing: Sequence[NotFound]) -> ArtifactRow:
 
 
 def _first_clause(statement: str) -> str:
-    """Return what a statement says before it gives the figures; all is in its own section."""
+    """Return what a statement says before its figures; another section shows all of it."""
     return _CLAUSE_END.split(statement, maxsplit=1)[0].rstrip(".")
 
 

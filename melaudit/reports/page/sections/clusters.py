@@ -1,4 +1,4 @@
-"""Clusters: groups of images that the model decides in a like manner."""
+"""Clusters: groups of images that the model decides in the same way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from melaudit import wording
 from melaudit.findings import Cluster, Findings, Suppression
 from melaudit.reports.interface import Record
 from melaudit.reports.page.plates import Plates
-from melaudit.reports.page.sections.apart import Apart, apart_from_clusters
+from melaudit.reports.page.sections.cluster_tables import ClusterTables, cluster_tables
 from melaudit.reports.page.sections.concepts import DetailView, anchor, detail_view
 from melaudit.reports.page.sections.tiles import Tiles, plate_id, tiles
 from melaudit.wording import terms
@@ -17,10 +17,13 @@ from melaudit.wording.detectors import title_of
 
 MAX_CARDS = 4
 MAX_ROWS = 40
-EXAMPLES = 6
+MAX_EXAMPLES = 6
 MAX_CHANNELS = 8
-ORDINARY = 0.25
-"""Clusters less suspicious than this are folded away, all but the first."""
+MAX_BARS = 5
+"""Labels and artifacts that a card lists."""
+MIN_SUSPICION = 0.25
+"""Cards of clusters less suspicious than this are folded away, except the first. Chosen: a round
+figure, not measured."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class ClusterCard:
     n: str
     suspicion: str
     suspicion_bar: str
-    parts: tuple[Bar, ...]
+    components: tuple[Bar, ...]
+    """What the suspicion is the sum of."""
     why: tuple[str, ...]
     mix: tuple[Bar, ...]
     errors: str
@@ -65,17 +69,19 @@ class ClusterCard:
     outside: str
     """Relevance outside the central half of the picture; empty where it was not measured."""
     seen: str
+    """What its members have in common: "its channels, its maps"."""
     steady: str
+    """How well it comes again in samples; empty where that was not measured."""
     artifacts: tuple[Bar, ...]
     channels: tuple[tuple[str, str | None], ...]
-    """Marking channels in words, and where each has a card of its own."""
+    """(marking channel in words, anchor of its own card or None)."""
     carried: str
-    """What goes of its decisions without these channels; empty where it was not tried."""
+    """How much of its decisions is lost without these channels; empty where it was not tried."""
     mean_map: str | None
     mean_alt: str
     examples: Tiles
     shows: tuple[DetailView, ...]
-    """What its pictures show and those called otherwise do not, cut out."""
+    """Cut out of its pictures: what they show and pictures of other classes do not."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +92,13 @@ class ClusterSection:
     ordinary: tuple[ClusterCard, ...]
     """Cards that are folded away."""
     ordinary_title: str
-    parts: tuple[tuple[str, str], ...]
-    """What suspicion is the mean of: (part, meaning)."""
+    components: tuple[tuple[str, str], ...]
+    """What suspicion is the sum of: (component, meaning)."""
     rows: tuple[ClusterRow, ...]
     note: str
     none: str
     """Why no group was found; empty when one was."""
-    apart: Apart
+    tables: ClusterTables
     there: bool
     """Whether there is anything to show."""
 
@@ -102,23 +108,23 @@ def clusters(record: Record, plates: Plates, *, maps: bool) -> ClusterSection:
     every = record.findings.clusters
     left = len(every) - MAX_ROWS
     cards = tuple(_card(k, every, record, plates, maps) for k in range(len(every[:MAX_CARDS])))
-    told = sum(k == 0 or c.suspicion >= ORDINARY for k, c in enumerate(every[:MAX_CARDS]))
-    parts = dict.fromkeys(part for c in every for part in c.parts)
-    apart = apart_from_clusters(record.findings)
+    shown = sum(k == 0 or c.suspicion >= MIN_SUSPICION for k, c in enumerate(every[:MAX_CARDS]))
+    components = dict.fromkeys(component for c in every for component in c.parts)
+    tables = cluster_tables(record.findings)
     return ClusterSection(
-        cards=cards[:told],
-        ordinary=cards[told:],
-        ordinary_title=f"{wording.many_unbroken(len(cards) - told, 'cluster')} of ordinary looks",
-        parts=tuple(
-            (wording.capitalised(wording.human(p)), terms.COMPONENTS[p])
-            for p in parts
-            if p in terms.COMPONENTS
+        cards=cards[:shown],
+        ordinary=cards[shown:],
+        ordinary_title=f"{wording.many_unbroken(len(cards) - shown, 'cluster')} of ordinary looks",
+        components=tuple(
+            (wording.capitalised(wording.human(c)), terms.COMPONENTS[c])
+            for c in components
+            if c in terms.COMPONENTS
         ),
         rows=tuple(_row(k, c) for k, c in enumerate(every[:MAX_ROWS])),
         note=f"{wording.many_unbroken(left, 'more cluster')} in findings.json." if left > 0 else "",
         none="" if every else _none(record.findings),
-        apart=apart,
-        there=bool(every or apart.any),
+        tables=tables,
+        there=bool(every or tables.any),
     )
 
 
@@ -156,7 +162,7 @@ def _card(
         n=wording.many_unbroken(cluster.n, "image"),
         suspicion=f"{cluster.suspicion:.2f}",
         suspicion_bar=_length(cluster.suspicion),
-        parts=_parts(cluster),
+        components=_components(cluster),
         why=tuple(wording.unbroken(line) for line in cluster.why),
         mix=_mix(cluster.class_mix),
         errors=_errors(cluster, others),
@@ -171,13 +177,13 @@ def _card(
         mean_alt=f"Mean relevance map of the cluster; {border} of the relevance lies in the border"
         if plate
         else "",
-        examples=tiles(plates, cluster.images, EXAMPLES, maps=maps, total=cluster.n),
+        examples=tiles(plates, cluster.images, MAX_EXAMPLES, maps=maps, total=cluster.n),
         shows=_shows(cluster, record, plates),
     )
 
 
 def _shows(cluster: Cluster, record: Record, plates: Plates) -> tuple[DetailView, ...]:
-    """Return the cuts of what a cluster shows, the place of the part marked over each."""
+    """Return details that show the cluster's pattern, with its place marked over each."""
     found = [
         detail_view(detail, f"part:{cluster.id}:{i}", "Where the part is", plates)
         for view in record.parts
@@ -187,18 +193,12 @@ def _shows(cluster: Cluster, record: Record, plates: Plates) -> tuple[DetailView
     return tuple(view for view in found if view is not None)
 
 
-def _parts(cluster: Cluster) -> tuple[Bar, ...]:
-    """Return what the suspicion is made of, the most first; what adds nothing is left out."""
-    told = [(name, value) for name, value in cluster.parts.items() if f"{value:.2f}" != "0.00"]
-    return tuple(_part(name, value) for name, value in sorted(told, key=lambda part: -part[1]))
-
-
-def _part(name: str, value: float) -> Bar:
-    return Bar(
-        wording.capitalised(wording.human(name)),
-        _length(value),
-        f"{value:.2f}",
-        "",
+def _components(cluster: Cluster) -> tuple[Bar, ...]:
+    """Return what the suspicion is the sum of, largest first; what adds nothing is left out."""
+    added = [(name, value) for name, value in cluster.parts.items() if f"{value:.2f}" != "0.00"]
+    return tuple(
+        Bar(wording.capitalised(wording.human(name)), _length(value), f"{value:.2f}", "")
+        for name, value in sorted(added, key=lambda component: -component[1])
     )
 
 
@@ -212,12 +212,12 @@ def _mix(class_mix: Mapping[str, int]) -> tuple[Bar, ...]:
             wording.count(n),
             wording.rounded_percent(n / total),
         )
-        for label, n in largest_first[:5]
+        for label, n in largest_first[:MAX_BARS]
     )
 
 
 def _artifacts(cluster: Cluster, others: Sequence[Cluster], findings: Findings) -> tuple[Bar, ...]:
-    """Return the artifacts of a cluster, those most in excess over the other clusters first."""
+    """Return the artifacts of a cluster; first those that other clusters show least."""
     rows = []
     for name, share in cluster.artifacts.items():
         if not share:
@@ -227,7 +227,7 @@ def _artifacts(cluster: Cluster, others: Sequence[Cluster], findings: Findings) 
         note = "" if elsewhere is None else f"{wording.rounded_percent(elsewhere)} elsewhere"
         bar = Bar(title_of(findings, name), _length(share), wording.rounded_percent(share), note)
         rows.append((-excess, name, bar))
-    return tuple(bar for _, _, bar in sorted(rows, key=lambda row: row[:2])[:5])
+    return tuple(bar for _, _, bar in sorted(rows, key=lambda row: row[:2])[:MAX_BARS])
 
 
 def _errors(cluster: Cluster, others: Sequence[Cluster]) -> str:
@@ -252,7 +252,7 @@ def _steady(cluster: Cluster) -> str:
 
 
 def _channels(cluster: Cluster, record: Record | None) -> tuple[tuple[str, str | None], ...]:
-    """Name the marking channels, with how far each stands out where that is known."""
+    """Return the marking channels, with how far each stands out where that is known."""
     known = len(cluster.effects) == len(cluster.channels)
     return tuple(
         (
@@ -264,7 +264,10 @@ def _channels(cluster: Cluster, record: Record | None) -> tuple[tuple[str, str |
 
 
 def _carried(tried: Suppression | None) -> str:
-    """Say what goes of the decisions without the marking channels, beside others and placebo."""
+    """Say how much of the decisions is lost without the marking channels.
+
+    Beside it stands the loss without as many other channels (the placebo), and on other images.
+    """
     if tried is None:
         return ""
     return (
@@ -279,7 +282,7 @@ def _against(here: str, elsewhere: float | None) -> str:
 
 
 def _weighted(sizes_and_values: Sequence[tuple[int, float]]) -> float | None:
-    """Return the mean over images of other clusters; None when there are none."""
+    """Return the mean of known values, weighted by cluster size; None when none is known."""
     known = [(n, v) for n, v in sizes_and_values if wording.is_known(v)]
     total = sum(n for n, _ in known)
     return sum(n * v for n, v in known) / total if total else None

@@ -1,4 +1,4 @@
-"""Concept strips and the gallery: what single channels answer to, and typical images."""
+"""Methods and channels: what single channels respond to, and one decision by several methods."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from melaudit.findings import Concept
 from melaudit.reports.interface import ConceptStrip, Detail, Record, SecondOpinion
 from melaudit.reports.page import heatmap
 from melaudit.reports.page.plates import Plates
-from melaudit.reports.page.sections.tiles import Tile, Tiles, tile, tiles
+from melaudit.reports.page.sections.tiles import Tile, tile
 from melaudit.reports.page.sections.trust import CheckRow, check_row
 
 MAX_STRIPS = 8
 MAX_CHANNELS = 12
-MAX_GROUPS = 6
 MAX_CARDS = 8
-PER_GROUP = 5
 
 NEAR_ZERO = 0.05
-"""A channel whose strongest relevance is below this share of the strip's is called near zero."""
+"""A channel whose strongest relevance is below this share of the strip's is called near zero.
+Chosen: a round figure, not measured."""
 
-BROKEN = 4
+MAX_BROKEN = 4
 """Channels in the row that shows how broken maps would look."""
 
-HARDLY = 0.9
-"""From this agreement on, attention hardly changes the picture."""
+MIN_UNCHANGED = 0.9
+"""From this agreement on, counting attention in hardly changes the map. Chosen: a round figure, not
+measured."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class ChannelView:
 
 @dataclass(frozen=True)
 class OpinionMap:
-    """One method's map of the image, over its photograph."""
+    """The map that one method gives of the image, over its photograph."""
 
     map: str
     title: str
     agrees: str
-    """With which other map, and how far."""
+    """With which other map it agrees, and how closely."""
     alt: str
 
 
@@ -73,12 +73,12 @@ class StripView:
     note: str
     opinion: OpinionView | None = None
     broken: tuple[ChannelView, ...] = ()
-    """The same channels as they would look had relevance leaked round them: each the whole map."""
+    """The same channels as they would look if relevance leaked round them: each the whole map."""
 
 
 @dataclass(frozen=True)
 class DetailView:
-    """What a channel looks at in one image, or a group shows: cut out, and its map over it."""
+    """A detail of one image that a channel looks at or that a group shows, and a map over it."""
 
     picture: str
     map: str | None
@@ -106,20 +106,11 @@ class ConceptSection:
     cards: tuple[ConceptCard, ...]
     strips: tuple[StripView, ...]
     checks: tuple[CheckRow, ...]
-    """What the checks of the channels' maps said."""
-
-
-@dataclass(frozen=True)
-class GroupView:
-    """A titled row of images."""
-
-    title: str
-    statement: str
-    tiles: Tiles
+    """The checks that test the maps of channels."""
 
 
 def concepts(record: Record, plates: Plates, *, maps: bool) -> ConceptSection:
-    """Return the concept strips."""
+    """Return the cards of channels and the strips, within the budget of pictures."""
     opinions = {(o.image, o.layer): o for o in record.opinions}
     shown = [
         _strip(s, opinions.get((s.image, s.layer)), plates, maps)
@@ -134,7 +125,7 @@ def concepts(record: Record, plates: Plates, *, maps: bool) -> ConceptSection:
 
 
 def anchor(channel: int, predicted: str, record: Record) -> str | None:
-    """Return where a channel's card stands on the page; None where it has none."""
+    """Return the anchor of a channel's card; None where it has none."""
     for k, view in enumerate(record.concepts[:MAX_CARDS]):
         if (view.channel, view.predicted) == (channel, predicted):
             return f"channel-{k + 1}"
@@ -143,10 +134,10 @@ def anchor(channel: int, predicted: str, record: Record) -> str | None:
 
 def _cards(record: Record, plates: Plates) -> tuple[ConceptCard, ...]:
     """Return the cards of the channels that matter, with what the channel looks at."""
-    told = {(c.channel, c.predicted): c for c in record.findings.concepts}
+    described = {(c.channel, c.predicted): c for c in record.findings.concepts}
     cards = []
     for k, view in enumerate(record.concepts[:MAX_CARDS]):
-        concept = told.get((view.channel, view.predicted))
+        concept = described.get((view.channel, view.predicted))
         if concept is None:
             continue
         details = [
@@ -189,35 +180,18 @@ def _detail(detail: Detail, key: str, concept: Concept, plates: Plates) -> Detai
 
 
 def detail_view(detail: Detail, key: str, map_alt: str, plates: Plates) -> DetailView | None:
-    """Return a part of a photograph and a map over it; None where no picture is left to spend."""
+    """Return a detail of a photograph and a map over it; None where the budget is spent."""
     picture = plates.picture(detail.picture, f"{key}:picture")
     if picture is None:
         return None
     layer = plates.map(detail.relevance, f"{key}:map", like=picture)
-    name = wording.name(detail.image.rpartition("/")[2], 32)  # narrow, and the class is known
+    name = wording.name(detail.image.rpartition("/")[2], 32)  # folder is known
     return DetailView(
         picture=picture.id,
         map=layer.id if layer else None,
         picture_alt=f"Part of photograph {name}",
         map_alt=map_alt,
         name=name,
-    )
-
-
-def gallery(record: Record, plates: Plates, *, maps: bool) -> tuple[GroupView, ...]:
-    """Return the groups of typical images.
-
-    Where the budget of pictures does not last for all, it is shared out evenly: a missed melanoma
-    is worth more than the fifth that was found.
-    """
-    groups = record.gallery[:MAX_GROUPS]
-    for k in range(PER_GROUP):
-        for group in groups:
-            for image in group.images[k : k + 1]:
-                tile(plates, image, maps=maps)
-    return tuple(
-        GroupView(g.title, g.statement, tiles(plates, g.images, PER_GROUP, maps=maps))
-        for g in groups
     )
 
 
@@ -243,13 +217,13 @@ def _strip(
         faint = float(np.nanmax(np.abs(values.astype(np.float64)), initial=0)) < (
             NEAR_ZERO * strongest
         )
-        part = wording.rounded_percent(share, 1)
-        where = heatmap.border_share(values)
-        alt = f"Map of channel {channel}, {part} of the explained output"
-        if where is not None and not faint:
-            alt += f"; {wording.rounded_percent(where)} of it lies at the border"
+        shown = wording.rounded_percent(share, 1)
+        border = heatmap.border_share(values)
+        alt = f"Map of channel {channel}, {shown} of the explained output"
+        if border is not None and not faint:
+            alt += f"; {wording.rounded_percent(border)} of it lies at the border"
         attended = f"attention {wording.figure(strip.attention[i])}" if strip.attention else ""
-        views.append(ChannelView(plate.id, f"channel {channel}", part, attended, faint, alt))
+        views.append(ChannelView(plate.id, f"channel {channel}", shown, attended, faint, alt))
     if not views:
         return None
     left = len(strip.channels) - len(views)
@@ -265,21 +239,21 @@ def _strip(
 
 
 def _broken(whole: Tile, views: list[ChannelView]) -> tuple[ChannelView, ...]:
-    """Return what a leak along a skip connection makes of these channels: one and the same map."""
+    """Return what a leak along a skip connection would make of these channels: one same map."""
     if whole.map is None:
         return ()
     return tuple(
         replace(
             v, map=whole.map, share="", faint=False, alt=f"Made up: {v.title} as a leak shows it"
         )
-        for v in views[-BROKEN:]
+        for v in views[-MAX_BROKEN:]
     )
 
 
 def _opinion(
     opinion: SecondOpinion, whole: Tile, strongest: ChannelView, plates: Plates
 ) -> OpinionView | None:
-    """Return all methods' maps side by side, and a sentence on how far they agree."""
+    """Return the maps of all methods side by side, and how closely they agree, in words."""
     found = plates.exhibit(opinion.image)
     like = found[1] if found else None
     views = [OpinionMap(whole.map, "LRP", "", whole.map_alt)] if whole.map else []
@@ -304,7 +278,7 @@ def _opinion(
     ]
     if opinion.attended is not None:
         value = opinion.attended_agreement
-        changes = "hardly changes" if value is not None and value >= HARDLY else "changes"
+        changes = "hardly changes" if value is not None and value >= MIN_UNCHANGED else "changes"
         sentences.append(
             "The model weighs its channels itself "
             f"({wording.visible_as_code_points(opinion.attention)}); "

@@ -11,17 +11,19 @@ from melaudit import wording
 from melaudit.findings import Cluster
 from melaudit.reports.interface import Landscape, Record
 
-WIDTH, FRAME, GAP, MARGIN, TITLE = 620.0, 300.0, 12.0, 18.0, 26.0
-"""Of the map, the height of a frame, between frames, inside a frame, for a frame's title."""
-COLUMNS, FRAMES = 2, 6
-"""Frames side by side, and in all: one per predicted class, those of most images."""
-LETTER = 7.5
-"""Width of a letter of a name: no name may stand out of its frame."""
-STYLES = 6
-"""Clusters with a colour of their own, the most suspicious first; the rest share the last."""
+WIDTH, FRAME_HEIGHT, GAP, MARGIN, TITLE_HEIGHT = 620.0, 300.0, 12.0, 18.0, 26.0
+"""Of the map, of a frame, between frames, inside a frame, of a frame's title."""
+MAX_COLUMNS, MAX_FRAMES = 2, 6
+"""Frames side by side and in all. A frame is one predicted class; those with most images come
+first."""
+LETTER_WIDTH = 7.5
+"""Of a name, which must not reach out of the map."""
+MAX_COLOURED = 6
+"""Clusters with a colour of their own, the most suspicious first; the rest share one."""
 
 TRIM = 0.005
-"""Share of points at each end that stand at the edge: one stray point would squeeze the rest."""
+"""Share of points at each end that are drawn at the edge, or one stray point would squeeze the
+rest."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Cloud:
     link: str
     """Anchor of the cluster's card; empty for none."""
     style: int
-    """0 ... : colour; `STYLES` is that of the rest."""
+    """Number of its colour; `MAX_COLOURED` is that of the rest."""
     right: str
     wrong: str
-    """Subpaths of length nought, one per point, drawn round and square; unlabelled are round."""
+    """SVG subpaths of length 0, one per point; `right` holds those without a label too."""
     names: tuple[str, ...]
     """What each point is, those of `right` before those of `wrong`."""
     at: tuple[str, str]
-    """Where the cluster's name stands."""
+    """(x, y) of the cluster's name."""
     n: str
     n_wrong: str
     predicted: str
@@ -84,7 +86,7 @@ def landscape(record: Record, links: int) -> LandscapeSection | None:
     frames = _frames(places)
     at = _places(places, frames)
     clusters = record.findings.clusters
-    own = clusters[:STYLES]
+    own = clusters[:MAX_COLOURED]
     known = {c.id for c in own}
     groups: list[tuple[Cluster | None, list[int]]] = [
         (c, [k for k in at if places.clusters[k] == c.id]) for c in own
@@ -113,20 +115,20 @@ def landscape(record: Record, links: int) -> LandscapeSection | None:
 def _frames(places: Landscape) -> dict[str, Frame]:
     """Return a frame for each predicted class, the most frequent first."""
     counts = Counter(places.predictions)
-    names = sorted(counts, key=lambda name: (-counts[name], name))[:FRAMES]
-    columns = min(COLUMNS, len(names))
+    names = sorted(counts, key=lambda name: (-counts[name], name))[:MAX_FRAMES]
+    columns = min(MAX_COLUMNS, len(names))
     width = (WIDTH - GAP * (columns - 1)) / columns
     return {
         name: Frame(
             title=f"called {wording.name(name, 32)}",
             title_at=(
                 f"{k % columns * (width + GAP) + 12:.1f}",
-                f"{k // columns * (FRAME + GAP) + 19:.1f}",
+                f"{k // columns * (FRAME_HEIGHT + GAP) + 19:.1f}",
             ),
             x=f"{k % columns * (width + GAP):.1f}",
-            y=f"{k // columns * (FRAME + GAP):.1f}",
+            y=f"{k // columns * (FRAME_HEIGHT + GAP):.1f}",
             width=f"{width:.1f}",
-            height=f"{FRAME:.1f}",
+            height=f"{FRAME_HEIGHT:.1f}",
         )
         for k, name in enumerate(names)
     }
@@ -140,7 +142,7 @@ def _places(places: Landscape, frames: Mapping[str, Frame]) -> dict[int, tuple[f
         left, top = float(frame.x), float(frame.y)
         right, bottom = left + float(frame.width), top + float(frame.height)
         xs = _axis([places.x[k] for k in rows], left + MARGIN, right - MARGIN)
-        ys = _axis([places.y[k] for k in rows], bottom - MARGIN, top + TITLE + MARGIN)
+        ys = _axis([places.y[k] for k in rows], bottom - MARGIN, top + TITLE_HEIGHT + MARGIN)
         at |= dict(zip(rows, zip(xs, ys, strict=True), strict=True))
     return at
 
@@ -159,7 +161,7 @@ def _cloud(
     return Cloud(
         title=title,
         link=f"cluster-{style + 1}" if cluster and style < links else "",
-        style=style if cluster else STYLES,
+        style=style if cluster else MAX_COLOURED,
         right=_path(right, at),
         wrong=_path(wrong, at),
         names=tuple(_named(k, places, title) for k in (*right, *wrong)),
@@ -184,15 +186,15 @@ def _named(k: int, places: Landscape, cluster: str) -> str:
 def _middle(
     rows: Sequence[int], at: Mapping[int, tuple[float, float]], name: str
 ) -> tuple[str, str]:
-    """Return where a cluster's name stands: amid its points, but never out of the map."""
+    """Return the place of a cluster's name: among its points, but inside the map."""
     xs, ys = sorted(at[k][0] for k in rows), sorted(at[k][1] for k in rows)
-    half = len(name) * LETTER / 2
+    half = len(name) * LETTER_WIDTH / 2
     x = min(max(xs[len(xs) // 2], half), WIDTH - half)
     return f"{x:.0f}", f"{ys[len(ys) // 2]:.0f}"
 
 
 def _axis(values: Sequence[float], start: float, end: float) -> list[float]:
-    """Place values between start and end; strays and non-finite ones stand at the edge."""
+    """Place values between start and end; stray and non-finite ones are placed at the edge."""
     finite = sorted(v for v in values if math.isfinite(v)) or [0.0]
     cut = int(TRIM * len(finite))
     low, high = finite[cut], finite[-1 - cut]

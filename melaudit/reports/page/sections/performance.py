@@ -28,7 +28,7 @@ SHADES = 5
 
 @dataclass(frozen=True)
 class ClassRow:
-    """How one class fares."""
+    """How well the model does on one class."""
 
     name: str
     n: str
@@ -40,10 +40,10 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class SliceRow:
-    """How one part of the images fares."""
+    """How well the model does on one label's images of a subgroup."""
 
     label: str
-    part: str
+    subgroup: str
     """"Black ring of the dermatoscope: yes", or the group of a column."""
     n: str
     right: str
@@ -53,11 +53,11 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class ColumnTable:
-    """How the images of each label fare by one column of the data table."""
+    """How well the model does on each label, by the groups of one column of the data table."""
 
     title: str
     head: str
-    """The column, over its groups."""
+    """The column's name, as the head of its groups."""
     rows: tuple[SliceRow, ...]
     note: str
     """What is left out, and why."""
@@ -197,7 +197,7 @@ def _column(c: ColumnPerformance) -> ColumnTable:
 
 
 def _placed(groups: tuple[GroupPerformance, ...]) -> tuple[GroupPerformance, ...]:
-    """Within each label, put groups that are all named by numbers, as ages are, in their order."""
+    """Within each label, sort groups that are all named by numbers, as ages are."""
     numbers = {g.group: re.search(r"\d+(?:\.\d+)?", g.group) for g in groups}
     order = {name: float(found[0]) for name, found in numbers.items() if found}
     if len(order) < len(numbers):
@@ -219,10 +219,10 @@ def _slice(s: SlicePerformance, findings: Findings) -> SliceRow:
     return _row(s, f"{title_of(findings, s.artifact)}: {'yes' if s.shown else 'no'}")
 
 
-def _row(s: SlicePerformance | GroupPerformance, part: str) -> SliceRow:
+def _row(s: SlicePerformance | GroupPerformance, subgroup: str) -> SliceRow:
     return SliceRow(
         label=wording.name(s.label, 32),
-        part=part,
+        subgroup=subgroup,
         n=wording.count(s.n),
         right=wording.rounded_percent(s.right, 1),
         interval=wording.percent_span(s.right_low, s.right_high, 1),

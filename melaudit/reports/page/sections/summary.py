@@ -11,11 +11,13 @@ from melaudit.reports.ladder import Step, by_severity, carrying, ladder
 from melaudit.wording import terms
 from melaudit.wording.detectors import passed_checks, title_of
 
-ROWS = 6
+MAX_ROWS = 6
 """Findings that the first screen lists."""
 
-TITLE, HEADLINE = 140, 110
-"""Characters from which a title is cut, and a headline set smaller."""
+MAX_TITLE = 140
+"""Characters of a title; longer ones are cut."""
+MAX_LARGE_HEADLINE = 110
+"""Characters of a headline in large type; longer ones are set smaller."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'\u201c])")
 
@@ -76,21 +78,23 @@ class Summary:
 def summary(findings: Findings) -> Summary:
     """Return the first screen of an audit."""
     headline, lead = _verdict(findings)
-    listed = findings.findings[:ROWS]
+    listed = findings.findings[:MAX_ROWS]
     left = len(findings.findings) - len(listed)
     return Summary(
         kind=findings.verdict.value,
         word=terms.VERDICTS[findings.verdict],
         headline=headline,
-        long=len(headline) > HEADLINE,
+        long=len(headline) > MAX_LARGE_HEADLINE,
         lead=wording.unbroken(lead),
         facts=(_maps(findings), _found(findings), _read(findings), _accuracy(findings)),
         rows=tuple(
-            Row(n, f"finding-{n}", wording.name(f.title, TITLE), f.severity.value, ladder(f))
+            Row(n, f"finding-{n}", wording.name(f.title, MAX_TITLE), f.severity.value, ladder(f))
             for n, f in enumerate(listed, 1)
         ),
         more=f"{wording.many_unbroken(left, 'more finding')} below" if left else "",
-        nothing=() if findings.findings else tuple(n.statement for n in findings.not_found[:ROWS]),
+        nothing=()
+        if findings.findings
+        else tuple(n.statement for n in findings.not_found[:MAX_ROWS]),
         warnings=findings.warnings,
         band=_band(findings),
     )
@@ -108,7 +112,7 @@ def withheld(findings: Findings) -> tuple[tuple[str, str], ...]:
 
 
 def _verdict(findings: Findings) -> tuple[str, str]:
-    """Return the verdict's headline and what stands under it, neither repeating the other."""
+    """Return the headline of the verdict and the text under it; neither repeats the other."""
     reason = findings.reason.strip()
     worst = findings.findings[0] if findings.findings else None
     if worst and reason == worst.statement and worst.title:

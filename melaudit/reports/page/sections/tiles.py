@@ -13,7 +13,7 @@ from melaudit.reports.page.plates import Plate, Plates
 
 @dataclass(frozen=True)
 class Tile:
-    """One image as shown: the photograph, its map if maps may be shown, and what was said of it."""
+    """One image as shown: the photograph, its map if maps may be shown, and the prediction."""
 
     picture: str
     """Id of a plate."""
@@ -21,6 +21,7 @@ class Tile:
     name: str
     labelled: str
     said: str
+    """What the model called it, with the probability."""
     verdict: str
     """"right", "wrong" or "unknown"."""
     picture_alt: str

@@ -14,7 +14,7 @@ from melaudit.reports.page.sections.tiles import Tile, tiles
 from melaudit.wording import terms
 from melaudit.wording.detectors import detector_of, title_of
 
-BROKEN_EXAMPLES = 3
+MAX_BROKEN_EXAMPLES = 3
 MAX_OPERATIONS = 40
 
 
@@ -66,7 +66,9 @@ def trust(record: Record, plates: Plates) -> TrustSection:
     broken = explanations.status is Trust.UNUSABLE
     operations = explanations.operations
     left = len(operations) - MAX_OPERATIONS
-    samples = tiles(plates, _shown_first(record), BROKEN_EXAMPLES, maps=True) if broken else None
+    samples = (
+        tiles(plates, _shown_first(record), MAX_BROKEN_EXAMPLES, maps=True) if broken else None
+    )
     return TrustSection(
         kind=explanations.status.value,
         word=wording.capitalised(explanations.status.value),

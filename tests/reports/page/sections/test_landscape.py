@@ -5,7 +5,7 @@ from dataclasses import replace
 from melaudit.reports import build_page
 from melaudit.reports.interface import Record
 from melaudit.reports.page.page import Page
-from melaudit.reports.page.sections.landscape import STYLES, WIDTH, landscape
+from melaudit.reports.page.sections.landscape import MAX_COLOURED, WIDTH, landscape
 
 
 def points(path: str) -> list[tuple[float, float]]:
@@ -50,7 +50,7 @@ def test_clusters_lie_where_their_images_lie(pages: dict[str, Page]) -> None:
         ("M-1", "cluster-1"),
         ("B-1", "cluster-2"),
     ]
-    assert (rest.title, rest.link, rest.style) == ("in no named cluster", "", STYLES)
+    assert (rest.title, rest.link, rest.style) == ("in no named cluster", "", MAX_COLOURED)
     # M-1 alone is called malignant; the less frequent class has the second frame.
     assert [f.title for f in section.frames] == ["called benign", "called malignant"]
     assert int(second.at[0]) < float(section.frames[1].x) < int(first.at[0])
@@ -94,7 +94,7 @@ def test_many_clusters_share_the_last_colour(pages: dict[str, Page]) -> None:
     section = pages["crowd"].landscape
 
     assert section is not None
-    assert [c.style for c in section.clouds] == list(range(STYLES + 1))
+    assert [c.style for c in section.clouds] == list(range(MAX_COLOURED + 1))
 
 
 def test_unlabelled_images_are_never_wrong(records: dict[str, Record]) -> None:

@@ -14,20 +14,23 @@ from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.tiles import Tiles, tiles
 from melaudit.wording import terms
 
-EXAMPLES = {Severity.CRITICAL: 10, Severity.HIGH: 10, Severity.MEDIUM: 5}
-FEWER_EXAMPLES = 3
-"""Tiles of a finding, by severity; all after the first `IN_FULL` findings get the fewer."""
-IN_FULL, CHARTED = 1, 3
-"""Findings with all examples and edits, and findings whose statistics are drawn too."""
 MAX_CARDS = 6
+"""Findings with a card."""
 MAX_ROWS = 40
-"""Findings told as cards; as many more as rows of a table."""
-MAX_EDITS, FEWER_EDITS = 4, 1
-"""Edited images of the first `IN_FULL` findings, and of the others."""
-NARROW = 3
-"""Versions that fit into half a row."""
-BRIEF = 2
-"""Statistics on a rung of a finding of low severity, which is told without tables."""
+"""Findings after those, as rows of a table."""
+MAX_IN_FULL = 1
+"""Cards, from the first, with all their examples and edits."""
+MAX_CHARTED = 3
+"""Cards, from the first, whose statistics are drawn too."""
+MAX_EXAMPLES = {Severity.CRITICAL: 10, Severity.HIGH: 10, Severity.MEDIUM: 5}
+MAX_EXAMPLES_BRIEF = 3
+"""Tiles of a card in full, by severity; and of every other card."""
+MAX_EDITS, MAX_EDITS_BRIEF = 4, 1
+"""Edited images of a card in full, and of every other."""
+MAX_STATISTICS_BRIEF = 2
+"""Statistics on a rung of a finding of low severity, whose card has no tables."""
+MAX_VERSIONS_NARROW = 3
+"""Versions of an edited image that fit into half a row."""
 MAX_NAMES = 1000
 MAX_TABLE_ROWS = 40
 
@@ -53,7 +56,7 @@ class RungRow:
     step: Step
     statistics: tuple[Statistic, ...]
     more: str
-    """How many statistics stand in findings.json only."""
+    """How many more statistics are in findings.json."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,9 @@ class VersionView:
     title: str
     chance: str
     bar: str
-    """The chance as a length, 0 to 100."""
+    """The probability as a length, 0 to 100."""
     change: str
-    """Against the image as it is: "+95 points"; empty for that image itself."""
+    """Compared with the image as it is: "+95 points"; empty for that image itself."""
     alt: str
 
 
@@ -78,7 +81,7 @@ class EditView:
     target: str
     versions: tuple[VersionView, ...]
     wide: bool
-    """Whether there are so many versions that they take a row of their own."""
+    """Whether the versions need a row of their own."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +174,9 @@ def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
 def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: bool) -> Card:
     edits = [e for e in record.edits if e.finding == finding.id]
     curves = [charts.plot(c) for c in record.curves if c.finding == finding.id]
-    many = EXAMPLES.get(finding.severity, FEWER_EXAMPLES)
-    limit = many if number <= IN_FULL else FEWER_EXAMPLES
+    limit = MAX_EXAMPLES_BRIEF
+    if number <= MAX_IN_FULL:
+        limit = MAX_EXAMPLES.get(finding.severity, limit)
     left = len(finding.images) - MAX_NAMES
     brief = finding.severity.rank <= Severity.LOW.rank
     return Card(
@@ -186,10 +190,10 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         confidence=wording.rounded_percent(finding.confidence),
         classes=tuple(wording.name(c) for c in finding.classes),
         claim=wording.unbroken(finding.statement),
-        rungs=tuple(_rung(finding, s, number <= CHARTED, brief) for s in ladder(finding)),
+        rungs=tuple(_rung(finding, s, number <= MAX_CHARTED, brief) for s in ladder(finding)),
         edits=tuple(
             v
-            for e in edits[: MAX_EDITS if number <= IN_FULL else FEWER_EDITS]
+            for e in edits[: MAX_EDITS if number <= MAX_IN_FULL else MAX_EDITS_BRIEF]
             if (v := _edit(e, plates)) is not None
         ),
         plots=tuple(p for p in curves if p is not None),
@@ -205,8 +209,8 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
 
 def _rung(finding: Finding, step: Step, charted: bool, brief: bool) -> RungRow:
     evidence = [e for e in finding.evidence if e.rung is Rung(step.rung)]
-    # In the order of the audit, which is that of an argument; but first what carries the rung.
-    first = sorted(evidence, key=lambda e: not e.reached)[: BRIEF if brief else None]
+    # The audit's order is that of an argument; but what carries the rung comes first.
+    first = sorted(evidence, key=lambda e: not e.reached)[: MAX_STATISTICS_BRIEF if brief else None]
     left = len(evidence) - len(first)
     return RungRow(
         step,
@@ -228,7 +232,7 @@ def _statistic(evidence: Evidence, charted: bool) -> Statistic:
         interval=wording.span(evidence.ci_low, evidence.ci_high),
         small_print=tuple(s for s in small_print if s),
         null=evidence.null,
-        # A ratio of 1 and a difference of 0 mean: no effect. Of other figures nobody can tell.
+        # A ratio of 1 or a difference of 0 means no effect; other figures have no such value.
         chart=charts.interval(
             evidence.estimate,
             evidence.ci_low,
@@ -242,7 +246,7 @@ def _statistic(evidence: Evidence, charted: bool) -> Statistic:
 
 
 def _edit(edit: Edit, plates: Plates) -> EditView | None:
-    """Return an edited image, all its versions or none: half a comparison shows nothing."""
+    """Return an edited image with all its versions; None when one of them does not fit."""
     target = wording.name(edit.target, 32)
     versions = []
     for k, version in enumerate(edit.versions):
@@ -260,7 +264,9 @@ def _edit(edit: Edit, plates: Plates) -> EditView | None:
                 alt=f"{version.title}: {target} {chance}",
             )
         )
-    return EditView(wording.name(edit.image, 40), target, tuple(versions), len(versions) > NARROW)
+    return EditView(
+        wording.name(edit.image, 40), target, tuple(versions), len(versions) > MAX_VERSIONS_NARROW
+    )
 
 
 def _change(difference: float) -> str:

@@ -1,4 +1,4 @@
-"""Beside the clusters: usual strategies, odd images, groups with more errors, and probes."""
+"""The tables after the clusters: usual strategies, odd images, groups with more errors, probes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from melaudit import wording
 from melaudit.findings import Findings, Outlier, Probe, Prototype, Slice
 
-MAX_ODD = 12
-MAX_SLICES = 6
-NAMED = 5
+MAX_ODD_IMAGES = 12
+MAX_ERROR_GROUPS = 6
+MAX_NAMED_IMAGES = 5
 """Images named in a row."""
 
 KINDS = {"unlike": "Unlike any usual strategy", "label": "Label in doubt"}
+"""`Outlier.kind`, in words."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class PrototypeRow:
 
 @dataclass(frozen=True)
 class OddRow:
-    """An image apart from all strategies, or with a doubtful label."""
+    """An image that no usual strategy decides, or one with a doubtful label."""
 
     image: str
     kind: str
@@ -37,8 +38,8 @@ class OddRow:
 
 
 @dataclass(frozen=True)
-class SliceRow:
-    """A group with more errors."""
+class ErrorGroupRow:
+    """A group of images with more errors."""
 
     id: str
     n: str
@@ -49,7 +50,7 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """What became of a reviewer's marks."""
+    """What a linear probe found with a reviewer's marks."""
 
     artifact: str
     statement: str
@@ -57,31 +58,32 @@ class ProbeRow:
 
 
 @dataclass(frozen=True)
-class Apart:
-    """Four small tables; an empty one is not shown."""
+class ClusterTables:
+    """Four small tables; the page leaves out those that are empty."""
 
     prototypes: tuple[PrototypeRow, ...]
     odd: tuple[OddRow, ...]
     odd_note: str
-    slices: tuple[SliceRow, ...]
+    """How many more odd images there are; empty when all are listed."""
+    error_groups: tuple[ErrorGroupRow, ...]
     probes: tuple[ProbeRow, ...]
 
     @property
     def any(self) -> bool:
         """Whether there is a table to show."""
-        return bool(self.prototypes or self.odd or self.slices or self.probes)
+        return bool(self.prototypes or self.odd or self.error_groups or self.probes)
 
 
-def apart_from_clusters(findings: Findings) -> Apart:
-    """Return the tables in the order the audit gave."""
-    left = len(findings.outliers) - MAX_ODD
-    return Apart(
+def cluster_tables(findings: Findings) -> ClusterTables:
+    """Return the tables, with rows in the order the audit gave."""
+    left = len(findings.outliers) - MAX_ODD_IMAGES
+    return ClusterTables(
         prototypes=tuple(_prototype(p) for p in findings.prototypes),
-        odd=tuple(_odd(o) for o in findings.outliers[:MAX_ODD]),
+        odd=tuple(_odd(o) for o in findings.outliers[:MAX_ODD_IMAGES]),
         odd_note=f"{wording.many_unbroken(left, 'more image')} in findings.json."
         if left > 0
         else "",
-        slices=tuple(_slice(s) for s in findings.slices[:MAX_SLICES]),
+        error_groups=tuple(_error_group(s) for s in findings.slices[:MAX_ERROR_GROUPS]),
         probes=tuple(_probe(p) for p in findings.probes),
     )
 
@@ -106,14 +108,14 @@ def _odd(outlier: Outlier) -> OddRow:
     )
 
 
-def _slice(found: Slice) -> SliceRow:
-    return SliceRow(
-        id=wording.name(found.id, 32),
-        n=wording.count(found.n),
-        rate=f"{wording.rounded_percent(found.rate)}, "
-        f"elsewhere {wording.rounded_percent(found.elsewhere)}",
-        why=found.why,
-        images=_named(found.images),
+def _error_group(group: Slice) -> ErrorGroupRow:
+    return ErrorGroupRow(
+        id=wording.name(group.id, 32),
+        n=wording.count(group.n),
+        rate=f"{wording.rounded_percent(group.rate)}, "
+        f"elsewhere {wording.rounded_percent(group.elsewhere)}",
+        why=group.why,
+        images=_named(group.images),
     )
 
 
@@ -126,4 +128,4 @@ def _probe(probe: Probe) -> ProbeRow:
 
 
 def _named(images: tuple[str, ...]) -> str:
-    return ", ".join(wording.name(image, 40) for image in images[:NAMED])
+    return ", ".join(wording.name(image, 40) for image in images[:MAX_NAMED_IMAGES])

@@ -22,9 +22,9 @@ def to_csv(findings: Findings) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for f in findings.findings:
-        told = (f.id, f.severity.value, f.rung.value, f.detector, f.artifact or "")
+        cells = (f.id, f.severity.value, f.rung.value, f.detector, f.artifact or "")
         for rank, image in enumerate(f.images, 1):
-            writer.writerow([*map(safe_cell, told), rank, safe_cell(image)])
+            writer.writerow([*map(safe_cell, cells), rank, safe_cell(image)])
     return out.getvalue()
 
 

@@ -5,7 +5,7 @@ import io
 from dataclasses import replace
 
 from melaudit.reports import to_csv
-from melaudit.reports.formats.affected import COLUMNS
+from melaudit.reports.formats.affected_csv import COLUMNS
 from melaudit.reports.interface import Record
 
 

@@ -1,4 +1,4 @@
-"""Beside the clusters: rows as they are shown, cut and counted."""
+"""Tests of the tables after the clusters: rows as they are shown, cut and counted."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from melaudit.findings import Outlier, Probe, Prototype, Skipped, Slice
 from melaudit.reports import build_page
 from melaudit.reports.interface import Record
 from melaudit.reports.page.html import render
-from melaudit.reports.page.sections.apart import MAX_ODD, apart_from_clusters
+from melaudit.reports.page.sections.cluster_tables import MAX_ODD_IMAGES, cluster_tables
 
 PROTOTYPE = Prototype("m-usual-1", "malignant", 90, 0.45, tuple(f"{i}.jpg" for i in range(9)))
 OUTLIER = Outlier("odd.jpg", "label", "malignant", "benign", 0.1, "labelled benign, but ...")
@@ -22,12 +22,12 @@ def test_every_row_is_made_of_ready_strings(records: dict[str, Record]) -> None:
         records["ring"].findings,
         prototypes=(PROTOTYPE,), outliers=(OUTLIER,) * 25, slices=(SLICE,), probes=(PROBE,),
     )  # fmt: skip
-    apart = apart_from_clusters(findings)
-    assert apart.prototypes[0].share == "45\u00a0% (90\u00a0images)"
-    assert apart.prototypes[0].images == "0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg"
-    assert apart.odd[0].kind == "Label in doubt" and len(apart.odd) == MAX_ODD
-    assert apart.odd_note.startswith(str(25 - MAX_ODD))
-    assert apart.slices[0].rate == "40\u00a0%, elsewhere 5\u00a0%"
+    tables = cluster_tables(findings)
+    assert tables.prototypes[0].share == "45\u00a0% (90\u00a0images)"
+    assert tables.prototypes[0].images == "0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg"
+    assert tables.odd[0].kind == "Label in doubt" and len(tables.odd) == MAX_ODD_IMAGES
+    assert tables.odd_note.startswith(str(25 - MAX_ODD_IMAGES))
+    assert tables.error_groups[0].rate == "40\u00a0%, elsewhere 5\u00a0%"
     page = render(build_page(replace(records["ring"], findings=findings)))
     assert "Images that stand apart" in page and "What a reviewer marked" in page
     assert "<b>.jpg" not in page
