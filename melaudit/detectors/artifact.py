@@ -238,8 +238,8 @@ class ArtifactDetector:
             statement=f"{few}, so these data cannot have taught it. Put in, it moves decisions: "
             f"{use.counted()}.{notes}",
             evidence=evidence,
-            does_not_show=f"That the model learned it as a shortcut, nor how often {phrases.things} "
-            "come up where it will be used.",
+            does_not_show="That the model learned it as a shortcut, nor how often "
+            f"{phrases.things} come up where it will be used.",
         )
 
     def _missed(self, measurements: Measurements, climb: Climb) -> Iterator[NotFound]:

@@ -131,8 +131,7 @@ def proportion(successes: int, n: int, exact: bool = False) -> Estimate:
     """
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0)
-    method = "exact" if exact else "wilson"
-    interval = stats.binomtest(successes, n).proportion_ci(0.95, method)
+    interval = stats.binomtest(successes, n).proportion_ci(0.95, "exact" if exact else "wilson")
     return Estimate(successes / n, float(interval.low), float(interval.high))
 
 

@@ -16,8 +16,7 @@ from scipy.stats import binom
 from melaudit.detectors.artifact import FEWEST
 from melaudit.detectors.measures.regions import Stratum, excess
 from melaudit.detectors.rungs.attention import looks
-from melaudit.detectors.rungs.dependence import FEWEST as FEWEST_TRIALS
-from melaudit.detectors.rungs.dependence import MIN_SHARE
+from melaudit.detectors.rungs.effect import MIN_EDITED, MIN_SHARE
 from melaudit.detectors.rungs.opportunity import associate
 from melaudit.detectors.rungs.trials import log_odds, turned
 from melaudit.findings import Control, Trust
@@ -85,7 +84,7 @@ def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control |
     kind = int(np.bincount(table.targets[~placed[name]]).argmax())
     free = np.flatnonzero(~placed[name] & (table.targets == kind))
     masked = np.flatnonzero(placed[name] & (table[f"{name}.area"] > 0))
-    if len(free) < 4 * FEWEST_TRIALS or len(masked) < FEWEST:
+    if len(free) < 4 * MIN_EDITED or len(masked) < FEWEST:
         return None
     masks = table[f"{name}.mask"][masked].reshape(len(masked), -1) / 255.0
     maps = table.absolute_shares(free)
@@ -115,7 +114,7 @@ def _planted_evidence(table: Measurements) -> Control | None:
         for trials in table.trials.values()
         for edit in trials.edits
         if edit.placebo_for == "add" and edit.look_alike is None
-        if len(rows := trials.of(edit.id)) >= FEWEST_TRIALS
+        if len(rows := trials.of(edit.id)) >= MIN_EDITED
     ]
     if not at:
         return None

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.rungs.attention import Attention
-from melaudit.detectors.rungs.dependence import FAR, MIN_SHARE, Dependence
+from melaudit.detectors.rungs.dependence import FAR, Dependence
+from melaudit.detectors.rungs.effect import MIN_SHARE
 from melaudit.detectors.rungs.harm import Harm
 from melaudit.detectors.rungs.opportunity import Association
 from melaudit.findings import Rung, Trust

@@ -14,100 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from melaudit.artifacts.interface import Phrases
+from melaudit.detectors.rungs.effect import MIN_EDITED, Effect, effect_of, gaining
 from melaudit.detectors.rungs.look_alikes import Alike, Likeness, look_alikes
-from melaudit.detectors.rungs.trials import LEFT_ALONE, Rows, Values, called, log_odds, turned
-from melaudit.measurements import Edit, Measurements, Trials
-from melaudit.statistics.correction import bonferroni, clear
-from melaudit.statistics.estimates import Estimate, Tested, paired_mean, two_samples
-from melaudit.statistics.power import minimum_detectable_paired_share
+from melaudit.detectors.rungs.trials import (
+    called,
+)
+from melaudit.measurements import Measurements, Trials
+from melaudit.statistics.correction import bonferroni
 from melaudit.wording.sentences import many, points
 
-FEWEST = 8
-"""Edited images below which nothing is concluded."""
-MIN_SHARE = 0.1
-"""Decisions that must change beyond the placebo before the model is said to use an artifact."""
 FAR = 2.0
 """Distance from natural pictures, in units of theirs, from which an edit is called unnatural."""
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What one edit does to the decision for one class, beyond its strongest placebo."""
-
-    edit: Edit
-    placebo: Edit
-    margin: Tested
-    """Change of the log-odds of the class, beyond the placebo's."""
-    share: Tested
-    """Change of the share of images called so, beyond the placebo's."""
-    turning: Estimate
-    """Change of the share of all audited images called so if their log-odds moved by `margin`."""
-    n: int
-    """Images edited."""
-    before: int
-    after: int
-    """Images called so before and after the edit."""
-    with_placebo: float
-    """Share of images called so after the placebo."""
-    from_placebo: float
-    """Share of the placebo's images called so before it."""
-    least: float | None
-    """Smallest change of the share that would have been seen."""
-
-    @property
-    def reached(self) -> bool:
-        """Whether the decision changes clearly after correction, and enough to matter."""
-        return self.seen or self.implied
-
-    @property
-    def seen(self) -> bool:
-        """Whether decisions on the edited images turn clearly, and enough to matter."""
-        return self.turns and clear(self.share) and clear(self.margin)
-
-    @property
-    def implied(self) -> bool:
-        """Whether log-odds move clearly, and by enough to turn decisions of the data set."""
-        return self.moves and clear(self.margin)
-
-    @property
-    def turns(self) -> bool:
-        """Whether decisions turn by enough, with intervals clear of none; untested."""
-        return self._away(self.share) and self._away(self.margin) and self._matters(self.share)
-
-    @property
-    def moves(self) -> bool:
-        """Whether log-odds move by enough, with an interval clear of none; untested."""
-        return self._away(self.margin) and self._matters(self.turning)
-
-    @property
-    def excluded(self) -> bool:
-        """Whether the intervals leave no room for a change that matters (equivalence test).
-
-        The 95 % intervals lie within `MIN_SHARE` of none, so the test has level .025.
-        """
-        return self.reach < MIN_SHARE
-
-    @property
-    def reach(self) -> float:
-        """The largest change of decisions, in either direction, that the intervals leave open."""
-        ends = (self.share.low, self.share.high, self.turning.low, self.turning.high)
-        return max(abs(end) for end in ends)
-
-    def _away(self, change: Estimate) -> bool:
-        return min(change.low * self.sign, change.high * self.sign) > 0
-
-    def _matters(self, share: Estimate) -> bool:
-        return share.value * self.sign >= MIN_SHARE
-
-    @property
-    def alone(self) -> bool:
-        """Whether no placebo moves decisions the way the edit does, so that it stands alone."""
-        return self.placebo.id.startswith(LEFT_ALONE)
-
-    @property
-    def sign(self) -> int:
-        """+1 where the edit adds the artifact, -1 where it takes it away."""
-        return -1 if self.edit.id == "remove" else 1
 
 
 @dataclass(frozen=True)
@@ -241,22 +158,23 @@ def depend(measurements: Measurements, artifact: str, phrases: Phrases) -> Depen
         return f"no {phrases.thing} was put in or taken out"
     if not measurements.skilled:
         return "the predictions do not follow the labels, so no edit tells what they go by"
-    kinds = range(len(measurements.classes))
-    found = [_towards(measurements, trials, kind, phrases) for kind in kinds]
+    classes = len(measurements.classes)
+    towards = range(classes) if classes <= 2 else [gaining(measurements.logits, trials, MIN_EDITED)]
+    found = [_towards(measurements, trials, target, phrases) for target in towards]
     able = [d for d in found if d is not None]
     if not able:
-        return f"fewer than {FEWEST} images could be edited"
+        return f"fewer than {MIN_EDITED} images could be edited"
     best = max(able, key=lambda d: max(e.margin.value * e.sign for e in d.effects))
     # Where nothing seems to move, of the class that matters, so that audits can be compared.
-    if not any(e.turns or e.moves for e in best.effects):
-        best = next((d for d in able if d.kind == measurements.positive), best)
-    return best if len(kinds) <= 2 else _corrected(best, len(kinds))
+    if not any(e.turns or e.moves for e in best.effects) and measurements.positive is not None:
+        best = _towards(measurements, trials, measurements.positive, phrases) or best
+    return best if classes <= 2 else _corrected(best, classes)
 
 
 def _towards(
     measurements: Measurements, trials: Trials, kind: int, phrases: Phrases
 ) -> Dependence | None:
-    add, remove = (_effect(measurements, trials, name, kind) for name in ("add", "remove"))
+    add, remove = (effect_of(measurements, trials, name, kind) for name in ("add", "remove"))
     if add is None and remove is None:
         return None
     far = trials.distance[trials.of("add")]
@@ -272,7 +190,7 @@ def _towards(
             trials.of("add"),
             trials.of(add.placebo.id),
             kind,
-            FEWEST,
+            MIN_EDITED,
             measurements.seed,
             measurements.groups,
             by_decisions=add.turns,
@@ -281,86 +199,6 @@ def _towards(
         distance=float(np.median(far)) if len(far) else None,
         classes=measurements.classes,
         phrases=phrases,
-    )
-
-
-def _effect(measurements: Measurements, trials: Trials, name: str, kind: int) -> Effect | None:
-    """Hold one edit against the placebo that moves decisions the farthest the same way."""
-    edit = next((e for e in trials.edits if e.id == name), None)
-    placebos = [
-        e
-        for e in trials.edits
-        if e.placebo_for == name and e.look_alike is None and len(trials.of(e.id)) >= FEWEST
-    ]
-    chosen = trials.of(name)
-    if edit is None or len(chosen) < FEWEST:
-        return None
-    if all(p.id.startswith(LEFT_ALONE) for p in placebos):
-        return None
-    sign = -1 if name == "remove" else 1
-
-    def moved(placebo: Edit) -> float:
-        at = trials.of(placebo.id)
-        change = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
-        return sign * float(change.mean())
-
-    placebo = max(placebos, key=moved)
-    against = trials.of(placebo.id)
-    before, after = called(trials.before[chosen], kind), called(trials.after[chosen], kind)
-    p_before, p_after = called(trials.before[against], kind), called(trials.after[against], kind)
-    margin = _beyond(measurements, trials, chosen, against, kind, margins=True)
-    share = _beyond(measurements, trials, chosen, against, kind, margins=False)
-    value, low, high = (
-        turned(measurements.logits, kind, d) for d in (margin.value, margin.low, margin.high)
-    )
-    return Effect(
-        edit=edit,
-        placebo=placebo,
-        margin=margin,
-        share=share,
-        turning=Estimate(value, low, high),
-        n=len(chosen),
-        before=int(before.sum()),
-        after=int(after.sum()),
-        with_placebo=float(p_after.mean()),
-        from_placebo=float(p_before.mean()),
-        least=minimum_detectable_paired_share(
-            len(chosen), float((after != before).mean()), float((p_after != p_before).mean())
-        ),
-    )
-
-
-def _beyond(
-    measurements: Measurements,
-    trials: Trials,
-    chosen: Rows,
-    against: Rows,
-    kind: int,
-    *,
-    margins: bool,
-) -> Tested:
-    """Estimate the mean change under an edit less that under its placebo.
-
-    The same images under both are compared image by image; else the two means are.
-    """
-
-    def change(at: Rows) -> Values:
-        if margins:
-            moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
-            return np.clip(moved, -50, 50)  # a saturated output must not outweigh all others
-        after, before = called(trials.after[at], kind), called(trials.before[at], kind)
-        return after.astype(np.float64) - before
-
-    rows, others = trials.rows[chosen], trials.rows[against]
-    groups = measurements.groups
-    named = (lambda at: at) if groups is None else (lambda at: groups[at])
-    common = np.intersect1d(rows, others)
-    if len(common) >= FEWEST and len(common) >= 0.8 * min(len(rows), len(others)):
-        first = change(chosen[np.searchsorted(rows, common)])
-        second = change(against[np.searchsorted(others, common)])
-        return paired_mean(first - second, measurements.seed, named(common))
-    return two_samples(
-        change(chosen), change(against), measurements.seed, (named(rows), named(others))
     )
 
 
@@ -373,7 +211,7 @@ def _beside(effect: Effect) -> str:
 
 def _bare(trials: Trials, kind: int) -> tuple[int, int, int] | None:
     at = trials.of("bare")
-    if len(at) < FEWEST:
+    if len(at) < MIN_EDITED:
         return None
     before, after = called(trials.before[at], kind), called(trials.after[at], kind)
     return int(before.sum()), int(after.sum()), len(at)

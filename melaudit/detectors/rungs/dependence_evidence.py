@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from melaudit.detectors.claim import evidence_of
-from melaudit.detectors.rungs.dependence import MIN_SHARE, Dependence, Effect
+from melaudit.detectors.rungs.dependence import Dependence
+from melaudit.detectors.rungs.effect import MIN_SHARE, Effect
 from melaudit.findings import Evidence, NotFound, Rung
 from melaudit.wording.sentences import interval, many, points
 

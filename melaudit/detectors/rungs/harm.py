@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.claim import evidence_of
-from melaudit.detectors.rungs.dependence import FEWEST, Dependence, Effect
+from melaudit.detectors.rungs.dependence import Dependence
+from melaudit.detectors.rungs.effect import MIN_EDITED, Effect
 from melaudit.detectors.rungs.trials import called
 from melaudit.findings import Evidence, Rung, Table
 from melaudit.measurements import Measurements, Trials
@@ -99,7 +100,7 @@ def _cost(measurements: Measurements, trials: Trials, effect: Effect, label: int
         at[measurements.labels[trials.rows[at]] == label]
         for at in (trials.of(effect.edit.id), trials.of(effect.placebo.id))
     )
-    if min(len(chosen), len(against)) < FEWEST:
+    if min(len(chosen), len(against)) < MIN_EDITED:
         return None
     before, after = _right(trials, chosen, label)
     p_before, p_after = _right(trials, against, label)

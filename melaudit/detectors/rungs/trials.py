@@ -30,6 +30,15 @@ def log_odds(logits: Logits, kind: int) -> Values:
     return out
 
 
+def all_log_odds(logits: Logits) -> Values:
+    """Return the log-odds (m, K) of every class from logits (m, K), at most 50 either way."""
+    values = per_class(logits.astype(np.float64))
+    total = logsumexp(values, axis=1, keepdims=True)
+    share = np.minimum(values - total, -1e-15)  # of the class, as a logarithm
+    out: Values = np.clip(share - np.log(-np.expm1(share)), -50, 50)
+    return out
+
+
 def called(logits: Logits | Values, kind: int) -> NDArray[np.bool_]:
     """Tell (m,) whether logits (m, K) decide for a class."""
     chosen: NDArray[np.bool_] = predictions(logits) == kind
@@ -45,6 +54,20 @@ def turned(logits: Logits, kind: int, shift: float) -> float:
     moved[:, kind] += shift
     before, after = called(logits, kind), called(moved, kind)
     return float(after.mean() - before.mean())
+
+
+def turned_together(logits: Logits | Values, shift: Values) -> Values:
+    """Return by how much the share of each class changes (K,) when all logits move by `shift` (K,).
+
+    logits (m, K) of several classes: where others rise too, fewer decisions go to a class than its
+    own log-odds say.
+    """
+    classes = logits.shape[1]
+    before, after = predictions(logits), predictions(logits + shift)
+    counts = (np.bincount(each, minlength=classes) / len(logits) for each in (after, before))
+    gained, lost = counts
+    out: Values = gained - lost
+    return out
 
 
 def left_alone(trials: Trials) -> Trials:

@@ -16,7 +16,7 @@ from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.harm import harm
 from melaudit.detectors.rungs.trials import called, left_alone, log_odds, turned
-from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
+from melaudit.findings import Finding, NotFound, Reaction, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import settle
 from tests.said import said
@@ -194,7 +194,9 @@ def test_a_model_that_does_not_react_is_not_said_to_use_it(measurements: Make) -
     (finding,) = conclude(study(measurements, add=0.3, skin=0.3, remove=0.1))
     assert finding.rung is Rung.OPPORTUNITY
     assert finding.severity is Severity.LOW
-    assert "hardly" in finding.statement
+    # 30 rings were taken out: 0 of 30 does not exclude 10 of 100.
+    assert "Too few images tell" in finding.statement
+    assert "could have been missed" in finding.statement
 
 
 def test_what_a_placebo_does_too_is_not_the_ring(measurements: Make) -> None:
@@ -276,9 +278,15 @@ def test_training_data_decide_about_opportunity_when_they_are_given(measurements
 
 def test_rings_that_no_picture_shows_are_no_finding_whatever_they_do(measurements: Make) -> None:
     (result,) = conclude(study(measurements, rings=(0, 0)))
-    assert isinstance(result, NotFound)
+    assert isinstance(result, Reaction)
     assert "cannot have taught" in result.statement
-    assert result.n == 52
+    assert result.title == "The model reacts to black rings, which these images do not show"
+    assert (result.n, result.classes) == (52, ("malignant",))
+    assert any(e.reached for e in result.evidence)
+    (quiet,) = conclude(study(measurements, rings=(0, 0), add=0.3))
+    assert isinstance(quiet, NotFound)
+    assert quiet.excluded is True
+    assert "does not react" in quiet.statement
 
 
 def test_a_model_without_skill_is_not_said_to_use_anything(measurements: Make) -> None:
@@ -401,3 +409,105 @@ def test_a_reaction_against_the_labels_is_not_called_learned(measurements: Make)
     assert learned.title.startswith("The model decides by")
     assert finding.severity.rank < learned.severity.rank
     assert "another class" in finding.does_not_show
+
+
+FRAME = {"black": 0.93, "white": 0.79, "mean": 0.05}
+"""Shares of benign images that a model calls malignant with a frame of each colour."""
+
+
+def framed(
+    make: Make, shares: dict[str, float], n: int, seed: int, called: float = 0.055
+) -> Measurements:
+    """Build trials on n images of a model that a frame of each colour turns so often."""
+    rng = np.random.default_rng(seed)
+    rows = np.arange(n)
+    before = np.where(rng.random(n) < called, 1.0, -3.0) + rng.normal(0, 0.3, n)
+
+    def after(share: float) -> NDArray[np.float64]:
+        return np.where(rng.random(n) < share, 2.0, -3.0) + rng.normal(0, 0.3, n)
+
+    edits = {ADD: shares["black"], WHITE: shares["white"], SKIN: shares["mean"]}
+    tried = Trials(
+        edits=tuple(edits),
+        edit=np.repeat(np.arange(3), n),
+        rows=np.tile(rows, 3),
+        dose=np.ones(3 * n),
+        before=logits(np.tile(before, 3), 2),
+        after=logits(np.concatenate([after(share) for share in edits.values()]), 2),
+        distance=np.ones(3 * n),
+    )
+    table = make({}, labels=np.zeros(n, np.int64), logits=logits(before, 2))
+    return dataclasses.replace(table, trials={"dark_ring": left_alone(tried)})
+
+
+@pytest.mark.parametrize("n", [8, 24, 40])
+def test_any_frame_is_never_called_black_rings_alone(measurements: Make, n: int) -> None:
+    """A model that reacts to any high-contrast frame: its name is right, or says it cannot tell."""
+    for seed in range(50):
+        found = used(framed(measurements, FRAME, n, seed))
+        cue = found.cue()
+        told = "any high-contrast frame" in cue or "a white ring acts much the same" in cue
+        assert told, f"seed {seed}: {cue}"
+
+
+@pytest.mark.parametrize("n", [8, 24, 40])
+def test_black_rings_alone_are_never_called_any_frame(measurements: Make, n: int) -> None:
+    for seed in range(50):
+        cue = used(framed(measurements, {**FRAME, "white": 0.05}, n, seed)).cue()
+        assert cue == "black rings" or cue.endswith("(too few images to tell)"), f"{seed}: {cue}"
+
+
+def test_with_enough_images_what_acts_alike_gives_the_cue_its_name(measurements: Make) -> None:
+    cues = [
+        used(framed(measurements, {**FRAME, "white": white}, 400, 0)).cue()
+        for white in (0.93, 0.6, 0.3, 0.05)
+    ]
+    assert cues[0] == "any high-contrast frame, black rings among them"
+    assert cues[1] == "black rings (a white ring acts much the same)"
+    assert cues[2:] == ["black rings", "black rings"]
+
+
+def test_absence_is_claimed_only_where_a_change_that_matters_is_excluded(
+    measurements: Make,
+) -> None:
+    """Nothing happens in either case; on few images that proves nothing."""
+    still = {"black": 0.05, "white": 0.05, "mean": 0.05}
+    few, many_ = (used(framed(measurements, still, n, 0)) for n in (10, 400))
+    assert not few.reached and not many_.reached
+    assert not few.excluded and few.reach > 0.1
+    assert many_.excluded and many_.reach < 0.1
+
+
+def test_of_several_classes_the_one_is_named_that_decisions_go_to(measurements: Make) -> None:
+    """The log-odds of class 2 move the most, but class 1 rises too and takes the decisions."""
+    rng = np.random.default_rng(0)
+    n = 60
+    before = np.zeros((n, 4)) + rng.normal(0, 0.2, (n, 4))
+    before[:, 0] += 3
+    before[:, 2] -= 14
+    shift = np.array([0.0, 6.0, 10.0, 0.0])
+    names = ("a", "b", "c", "d")
+    after = before + shift + rng.normal(0, 0.2, (n, 4))
+    placebo = before + rng.normal(0, 0.2, (n, 4))
+    tried = Trials(
+        edits=(ADD, SKIN),
+        edit=np.repeat([0, 1], n),
+        rows=np.tile(np.arange(n), 2),
+        dose=np.ones(2 * n),
+        before=np.tile(before, (2, 1)).astype(np.float32),
+        after=np.concatenate([after, placebo]).astype(np.float32),
+        distance=np.ones(2 * n),
+    )
+    table = measurements(
+        {}, labels=np.zeros(n, np.int64), logits=before.astype(np.float32), classes=names,
+        positive=None,
+    )  # fmt: skip
+    found = used(dataclasses.replace(table, trials={"dark_ring": left_alone(tried)}))
+    assert found.add is not None
+    own = log_odds(tried.after[:n], 2) - log_odds(tried.before[:n], 2)
+    other = log_odds(tried.after[:n], 1) - log_odds(tried.before[:n], 1)
+    assert own.mean() > other.mean() > 0
+    assert names[found.kind] == "b"
+    assert (found.add.before, found.add.after) == (0, n)
+    # Counted with all logits moved: as many decisions turn as do on the very images.
+    assert found.add.turning.value == pytest.approx(1.0, abs=0.05)

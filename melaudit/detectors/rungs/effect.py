@@ -1,0 +1,286 @@
+"""What one edit does to the decision for one class, beyond its strongest placebo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from melaudit.detectors.rungs.trials import (
+    LEFT_ALONE,
+    Logits,
+    Rows,
+    Values,
+    all_log_odds,
+    called,
+    log_odds,
+    turned,
+    turned_together,
+)
+from melaudit.logits import predictions
+from melaudit.measurements import Edit, Measurements, Trials
+from melaudit.statistics.correction import clear
+from melaudit.statistics.estimates import Estimate, Tested, paired_mean, two_samples
+from melaudit.statistics.power import minimum_detectable_paired_share
+
+MIN_EDITED = 8
+"""Edited images below which nothing is concluded."""
+
+
+MIN_SHARE = 0.1
+"""Decisions that must change beyond the placebo before the model is said to use an artifact."""
+
+
+DRAWS = 200
+"""Bootstrap draws of the mean change of all logits, where there are several classes."""
+
+
+WORK = 40_000_000
+"""Logits that may be moved for one interval."""
+
+
+SOME = 2000
+"""Audited images that the class which decisions go to is chosen on."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one edit does to the decision for one class, beyond its strongest placebo."""
+
+    edit: Edit
+    placebo: Edit
+    margin: Tested
+    """Change of the log-odds of the class, beyond the placebo's."""
+    share: Tested
+    """Change of the share of images called so, beyond the placebo's."""
+    turning: Estimate
+    """Change of the share of all audited images called so if their log-odds moved by `margin`."""
+    n: int
+    """Images edited."""
+    before: int
+    after: int
+    """Images called so before and after the edit."""
+    with_placebo: float
+    """Share of images called so after the placebo."""
+    from_placebo: float
+    """Share of the placebo's images called so before it."""
+    least: float | None
+    """Smallest change of the share that would have been seen."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the decision changes clearly after correction, and enough to matter."""
+        return self.seen or self.implied
+
+    @property
+    def seen(self) -> bool:
+        """Whether decisions on the edited images turn clearly, and enough to matter."""
+        return self.turns and clear(self.share) and clear(self.margin)
+
+    @property
+    def implied(self) -> bool:
+        """Whether log-odds move clearly, and by enough to turn decisions of the data set."""
+        return self.moves and clear(self.margin)
+
+    @property
+    def turns(self) -> bool:
+        """Whether decisions turn by enough, with intervals clear of none; untested."""
+        return self._away(self.share) and self._away(self.margin) and self._matters(self.share)
+
+    @property
+    def moves(self) -> bool:
+        """Whether log-odds move by enough, with an interval clear of none; untested."""
+        return self._away(self.margin) and self._matters(self.turning)
+
+    @property
+    def excluded(self) -> bool:
+        """Whether the intervals leave no room for a change that matters (equivalence test).
+
+        The 95 % intervals lie within `MIN_SHARE` of none, so the test has level .025.
+        """
+        return self.reach < MIN_SHARE
+
+    @property
+    def reach(self) -> float:
+        """The largest change of decisions, in either direction, that the intervals leave open."""
+        ends = (self.share.low, self.share.high, self.turning.low, self.turning.high)
+        return max(abs(end) for end in ends)
+
+    def _away(self, change: Estimate) -> bool:
+        return min(change.low * self.sign, change.high * self.sign) > 0
+
+    def _matters(self, share: Estimate) -> bool:
+        return share.value * self.sign >= MIN_SHARE
+
+    @property
+    def alone(self) -> bool:
+        """Whether no placebo moves decisions the way the edit does, so that it stands alone."""
+        return self.placebo.id.startswith(LEFT_ALONE)
+
+    @property
+    def sign(self) -> int:
+        """+1 where the edit adds the artifact, -1 where it takes it away."""
+        return -1 if self.edit.id == "remove" else 1
+
+
+def effect_of(measurements: Measurements, trials: Trials, name: str, kind: int) -> Effect | None:
+    """Hold one edit against the placebo that moves decisions the farthest the same way."""
+    edit = next((e for e in trials.edits if e.id == name), None)
+    placebos = [
+        e
+        for e in trials.edits
+        if e.placebo_for == name and e.look_alike is None and len(trials.of(e.id)) >= MIN_EDITED
+    ]
+    chosen = trials.of(name)
+    if edit is None or len(chosen) < MIN_EDITED:
+        return None
+    if all(p.id.startswith(LEFT_ALONE) for p in placebos):
+        return None
+    sign = -1 if name == "remove" else 1
+
+    def moved(placebo: Edit) -> float:
+        at = trials.of(placebo.id)
+        change = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+        return sign * float(change.mean())
+
+    placebo = max(placebos, key=moved)
+    against = trials.of(placebo.id)
+    before, after = called(trials.before[chosen], kind), called(trials.after[chosen], kind)
+    p_before, p_after = called(trials.before[against], kind), called(trials.after[against], kind)
+    margin = _beyond(measurements, trials, chosen, against, kind, margins=True)
+    share = _beyond(measurements, trials, chosen, against, kind, margins=False)
+    return Effect(
+        edit=edit,
+        placebo=placebo,
+        margin=margin,
+        share=share,
+        turning=_turning(measurements, trials, chosen, against, kind, margin),
+        n=len(chosen),
+        before=int(before.sum()),
+        after=int(after.sum()),
+        with_placebo=float(p_after.mean()),
+        from_placebo=float(p_before.mean()),
+        least=minimum_detectable_paired_share(
+            len(chosen), float((after != before).mean()), float((p_after != p_before).mean())
+        ),
+    )
+
+
+def _turning(
+    measurements: Measurements,
+    trials: Trials,
+    chosen: Rows,
+    against: Rows,
+    target: int,
+    margin: Estimate,
+) -> Estimate:
+    """Estimate how the share called so changes if all audited images moved as the edited ones did.
+
+    Of two classes the log-odds say it all. Of several, the logits of all classes are moved: their
+    mean change under the edit less that under the placebo, bootstrapped over images.
+    """
+    if len(measurements.classes) <= 2:
+        value, low, high = (
+            turned(measurements.logits, target, d) for d in (margin.value, margin.low, margin.high)
+        )
+        return Estimate(value, low, high)
+    rng = np.random.default_rng(measurements.seed)
+    classes = measurements.logits.shape[1]
+    most = max(200, WORK // (DRAWS * classes))
+    rows = rng.permutation(len(measurements.logits))[:most]
+    logits = measurements.logits[rows].astype(np.float64)
+    moved = [
+        np.clip(trials.after[at].astype(np.float64) - trials.before[at], -50, 50)
+        for at in (chosen, against)
+    ]
+    shifts = [moved[0].mean(0) - moved[1].mean(0)]
+    for _ in range(DRAWS):
+        first, second = (m[rng.integers(0, len(m), len(m))].mean(0) for m in moved)
+        shifts.append(first - second)
+    gained = np.array([turned_together(logits, shift)[target] for shift in shifts])
+    low, high = np.quantile(gained[1:], [0.025, 0.975])
+    return Estimate(float(gained[0]), float(low), float(high))
+
+
+def gaining(logits: Logits, trials: Trials, fewest: int) -> int:
+    """Return the class, of several, that decisions go to when the artifact comes (or leaves it).
+
+    logits (n, K) of the audited images. What counts is the larger of the decisions that turn on the
+    edited images and those that would turn on the audited ones, beyond the strongest placebo.
+    """
+    classes = logits.shape[1]
+    best = np.full(classes, -np.inf)
+    some = logits[:SOME].astype(np.float64)
+    for name, sign in (("add", 1), ("remove", -1)):
+        at = trials.of(name)
+        placebos = [
+            trials.of(e.id)
+            for e in trials.edits
+            if e.placebo_for == name and e.look_alike is None and len(trials.of(e.id)) >= fewest
+        ]
+        if len(at) < fewest or not placebos:
+            continue
+        odds = np.array([_mean_change(all_log_odds, trials, p) for p in placebos])
+        strongest = (sign * odds).argmax(0)
+        shift = _mean_change(np.asarray, trials, at)
+        seen, implied = np.empty((2, classes))
+        turns = _gained(trials, at)
+        for k, placebo in enumerate(placebos):
+            mine = strongest == k
+            together = turned_together(some, shift - _mean_change(np.asarray, trials, placebo))
+            seen[mine] = (turns - _gained(trials, placebo))[mine]
+            implied[mine] = together[mine]
+        best = np.maximum(best, np.maximum(sign * seen, sign * implied))
+    return int(best.argmax())
+
+
+def _mean_change(of: Callable[[Logits], Values], trials: Trials, at: Rows) -> Values:
+    """Return the mean change (K,) of a figure of the logits under one edit."""
+    change: Values = (of(trials.after[at]) - of(trials.before[at])).astype(np.float64).mean(0)
+    return change
+
+
+def _gained(trials: Trials, at: Rows) -> Values:
+    """Return the change of each class's share of decisions (K,) under one edit."""
+    classes = trials.after.shape[1]
+    after, before = (
+        np.bincount(predictions(each[at]), minlength=classes) / max(len(at), 1)
+        for each in (trials.after, trials.before)
+    )
+    out: Values = after - before
+    return out
+
+
+def _beyond(
+    measurements: Measurements,
+    trials: Trials,
+    chosen: Rows,
+    against: Rows,
+    kind: int,
+    *,
+    margins: bool,
+) -> Tested:
+    """Estimate the mean change under an edit less that under its placebo.
+
+    The same images under both are compared image by image; else the two means are.
+    """
+
+    def change(at: Rows) -> Values:
+        if margins:
+            moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+            return np.clip(moved, -50, 50)  # a saturated output must not outweigh all others
+        after, before = called(trials.after[at], kind), called(trials.before[at], kind)
+        return after.astype(np.float64) - before
+
+    rows, others = trials.rows[chosen], trials.rows[against]
+    groups = measurements.groups
+    named = (lambda at: at) if groups is None else (lambda at: groups[at])
+    common = np.intersect1d(rows, others)
+    if len(common) >= MIN_EDITED and len(common) >= 0.8 * min(len(rows), len(others)):
+        first = change(chosen[np.searchsorted(rows, common)])
+        second = change(against[np.searchsorted(others, common)])
+        return paired_mean(first - second, measurements.seed, named(common))
+    return two_samples(
+        change(chosen), change(against), measurements.seed, (named(rows), named(others))
+    )
