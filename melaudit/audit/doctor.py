@@ -12,6 +12,7 @@ import torch
 from melaudit.audit.method import Examined, choose_method, explain, first_input
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared, prepare
+from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
 from melaudit.images.imagefile import read_image
@@ -48,15 +49,16 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     Raises a MelauditError for everything a user can mend.
     """
     observer.stage("Loading")
+    asked = detectors(configuration.for_detectors)
     prepared = prepare(configuration)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
-        method = choose_method(configuration, prepared, observer, Path(folder))
+        method = choose_method(configuration, prepared, asked, observer, Path(folder))
         checked = time.monotonic() - begun
     if not len(method.known.rows):
         raise DatasetError(
-            f"none of the {configuration.probes} images that were drawn can be read; mend the "
-            "files, or draw others with --probes"
+            f"none of the {configuration.check_images} images that were drawn can be read; mend "
+            "the files, or draw others with --check-images"
         )
     with explain(method.configuration, prepared.loaded, prepared.device) as explainer:
         rate = _rate(explainer, method, prepared)

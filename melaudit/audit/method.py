@@ -9,7 +9,7 @@ an engine, a canonizer or a composite gets that one and no other, and its maps m
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from melaudit.audit.measure.sweep import Known, Sweep, sweep
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import run_id
-from melaudit.detectors.registry import detectors
+from melaudit.choices import EngineName
+from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Trust
 from melaudit.images.imagefile import read_image
@@ -41,7 +42,7 @@ COMPOSITE = "epsilon_plus_flat"
 OTHER_COMPOSITES = ("epsilon_gamma_box", "epsilon_alpha2_beta1_flat")
 """One for each other way to treat what speaks against: with less weight, or with more."""
 
-WITHOUT_RULES = ("gradient_x_input", "occlusion")
+WITHOUT_RULES = (EngineName.GRADIENT_X_INPUT, EngineName.OCCLUSION)
 """Engines that need no composite, the finer one first."""
 
 
@@ -91,20 +92,26 @@ def explain(configuration: Configuration, loaded: LoadedModel, device: torch.dev
 
 
 def choose_method(
-    configuration: Configuration, prepared: Prepared, observer: Observer, folder: Path
+    configuration: Configuration,
+    prepared: Prepared,
+    detectors: Sequence[Detector],
+    observer: Observer,
+    folder: Path,
 ) -> Examined:
     """Return the first method whose maps hold; the first of all, with a note, when none does.
 
-    What the checks measure is kept in stores under `folder`, so that a run that is resumed finds
-    it there. Raises RelevanceError when no method can be applied to the model at all.
+    Those of the detectors that check maps decide whether they hold. What they measure is kept in
+    stores under `folder`, so that a run that is resumed finds it there. Raises RelevanceError when
+    no method can be applied to the model at all.
     """
     layer, without = _concept_layer(configuration, prepared)
+    checks = tuple(d for d in detectors if d.checks_explanations)
     failed: list[Examined] = []
     refusals: list[RelevanceError] = []
     notes: list[str] = []
     for attempt in methods(configuration):
         try:
-            examined = _examine(attempt, prepared, layer, observer, folder)
+            examined = _examine(attempt, prepared, checks, layer, observer, folder)
         except RelevanceError as error:
             refusals.append(error)
             notes.append(f"{_name(attempt)} cannot be applied to this model: {error}")
@@ -149,15 +156,15 @@ def _concept_layer(configuration: Configuration, prepared: Prepared) -> tuple[st
 def _examine(
     configuration: Configuration,
     prepared: Prepared,
+    checks: tuple[Detector, ...],
     layer: str,
     observer: Observer,
     folder: Path,
 ) -> Examined:
     """Run the checks of the maps on the sampled images."""
     dataset = prepared.dataset
-    rows = np.flatnonzero(sample(dataset.labels, configuration.probes, configuration.seed))
+    rows = np.flatnonzero(sample(dataset.labels, configuration.check_images, configuration.seed))
     few = dataclasses.replace(prepared, dataset=dataset.take(rows))
-    checks = tuple(d for d in detectors() if d.checks_explanations)
     with explain(configuration, prepared.loaded, prepared.device) as explainer:
         plan = Sweep(
             explainer=explainer,
@@ -174,6 +181,7 @@ def _examine(
             "layer": layer,
             "preprocessing": prepared.preprocessing.describe(),
             "device": prepared.device.type,
+            "detectors": dataclasses.asdict(configuration.for_detectors),
             "seed": configuration.seed,
         }
         name = run_id(

@@ -35,11 +35,12 @@ from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.sweep import Sweep, sweep
 from melaudit.audit.measure.visual_words import SIDES
 from melaudit.audit.method import Examined, choose_method, explain, first_input
-from melaudit.audit.prepare.configuration import Configuration, as_plain
+from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared, prepare
 from melaudit.audit.prepare.provenance import run_id
 from melaudit.audit.prepare.training_data import training_evidence
 from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Detector
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import StoreError
 from melaudit.findings import Findings, Operation
@@ -52,14 +53,6 @@ from melaudit.relevance import Explainer
 from melaudit.reports import read_findings, shared, write_findings, write_record, write_report
 from melaudit.reports.formats import record_file
 from melaudit.reports.interface import ConceptView, Record
-
-_RESULT_ONLY = (
-    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits"),
-    *("assets", "sharing", "labels"),
-    *("lesion_masks", "artifact_labels", "artifact_masks", "train_data", "train_sample"),
-)
-"""Settings that cannot change a measurement; data, model, masks and labels of artifacts count by
-their content."""
 
 
 def run(
@@ -79,6 +72,7 @@ def run(
     observer.stage("Loading")
     # Read first: a file with a fault must be known before the work, not after.
     reviews = None if configuration.labels is None else read_reviews(configuration.labels)
+    asked = all_detectors(configuration.for_detectors)
     prepared = prepare(configuration, model)
     introduce(prepared, observer)
     with contextlib.ExitStack() as stack:
@@ -87,12 +81,14 @@ def run(
         prepared = dataclasses.replace(
             prepared, training=training.artifacts, learned=training.pictures
         )
-        method = choose_method(configuration, prepared, observer, configuration.out / "shards")
+        method = choose_method(
+            configuration, prepared, asked, observer, configuration.out / "shards"
+        )
         prepared = dataclasses.replace(prepared, notes=(*prepared.notes, *method.notes))
         explainer = stack.enter_context(
             explain(method.configuration, prepared.loaded, prepared.device)
         )
-        plan = _plan(configuration, prepared, explainer, method)
+        plan = _plan(configuration, prepared, asked, explainer, method)
         store = _store(configuration, prepared, plan)
         words = vocabularies(plan, prepared.dataset, store.folder, configuration.seed, observer)
         plan = dataclasses.replace(plan, vocabularies=words)
@@ -134,17 +130,21 @@ def introduce(prepared: Prepared, observer: Observer) -> None:
 
 
 def _plan(
-    configuration: Configuration, prepared: Prepared, explainer: Explainer, method: Examined
+    configuration: Configuration,
+    prepared: Prepared,
+    detectors: tuple[Detector, ...],
+    explainer: Explainer,
+    method: Examined,
 ) -> Sweep:
     return Sweep(
         explainer=explainer,
-        detectors=all_detectors(),
+        detectors=detectors,
         preprocessing=prepared.preprocessing,
         device=prepared.device,
         layer=method.layer,
         batch_size=configuration.batch_size,
         workers=configuration.workers,
-        sampled=sample(prepared.dataset.labels, configuration.probes, configuration.seed),
+        sampled=sample(prepared.dataset.labels, configuration.check_images, configuration.seed),
         knowledge=prepared.knowledge,
         known=method.known,
     )
@@ -157,8 +157,7 @@ def _operations(explainer: Explainer, prepared: Prepared) -> tuple[Operation, ..
 
 def _store(configuration: Configuration, prepared: Prepared, plan: Sweep) -> Store:
     """Open the store of exactly this run: any change of input or setting is another folder."""
-    settings = {k: v for k, v in as_plain(configuration).items() if k not in _RESULT_ONLY}
-    settings |= {
+    settings = configuration.measured | {
         "engine": plan.explainer.describe(),
         "layer": plan.layer,
         "words": SIDES,

@@ -95,7 +95,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def configuration(folder: Path, out: str = "out", **changes: object) -> Configuration:
-    settings = {"image_size": 32, "workers": 0, "batch_size": 4, "probes": 4, **changes}
+    settings = {"image_size": 32, "workers": 0, "batch_size": 4, "check_images": 4, **changes}
     settings = {"edits": 0, **settings}  # editing is tried in test_interventions
     return Configuration(Path("net"), folder / "data", folder / out, **settings)  # type: ignore[arg-type]
 
@@ -337,7 +337,7 @@ def test_a_detector_that_fails_is_left_out_and_reported(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = all_detectors()
-    monkeypatch.setattr(runner, "all_detectors", lambda: (*usual, Broken(), Crooked()))
+    monkeypatch.setattr(runner, "all_detectors", lambda _: (*usual, Broken(), Crooked()))
     watcher = Watcher()
     findings = runner.run(configuration(folder), watcher, model=model)
     assert {"broken", "crooked"} <= {s.detector for s in findings.skipped}
@@ -357,7 +357,7 @@ def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = (OutsideLesion(), LabelledArtifacts())
-    monkeypatch.setattr(runner, "all_detectors", lambda: ours)
+    monkeypatch.setattr(runner, "all_detectors", lambda _: ours)
     rows = ["image,dark_corner,sticker"]
     for name in ("bright", "dim"):
         (folder / "masks" / name).mkdir(parents=True)

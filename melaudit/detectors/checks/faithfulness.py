@@ -21,7 +21,7 @@ interval: skipped.
 
 Costs 21 forward passes of each sampled image.
 
-Do instead: use another composite, or take more images (`--probes`).
+Do instead: use another composite, or take more images (`--check-images`).
 
 Reference: Samek et al., Evaluating the Visualization of What a Deep Neural Network Has Learned,
 IEEE TNNLS 28(11), 2017; Hooker et al., A Benchmark for Interpretability Methods in Deep Neural
