@@ -27,7 +27,7 @@ from melaudit.audit.prepare.provenance import run_id
 from melaudit.choices import EngineName
 from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
-from melaudit.findings import CheckStatus, Trust
+from melaudit.findings import CheckStatus, Subject, Trust
 from melaudit.images.imagefile import read_image
 from melaudit.images.sampling import sample
 from melaudit.models.architectures import LoadedModel
@@ -105,7 +105,7 @@ def choose_method(
     no method can be applied to the model at all.
     """
     layer, without = _concept_layer(configuration, prepared)
-    checks = tuple(d for d in detectors if d.checks_explanations)
+    checks = tuple(d for d in detectors if d.subject is Subject.EXPLANATIONS)
     failed: list[Examined] = []
     refusals: list[RelevanceError] = []
     notes: list[str] = []

@@ -39,7 +39,6 @@ from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared, prepare
 from melaudit.audit.prepare.provenance import run_id
 from melaudit.audit.prepare.training_data import training_evidence
-from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Detector
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import StoreError
@@ -105,6 +104,7 @@ def run(
             configuration,
             prepared,
             result,
+            asked,
             store,
             explainer.describe(),
             _operations(explainer, prepared),
@@ -196,7 +196,7 @@ def _intervened(
     observer: Observer,
 ) -> Measurements:
     """Add what edits of images show, for every artifact that was looked for."""
-    wanted = [d.artifact for d in plan.detectors if isinstance(d, ArtifactDetector)]
+    wanted = [d.artifact for d in plan.detectors if d.artifact is not None]
     measured = [artifact for artifact in wanted if _has(table, f"{artifact.id}.present")]
     if not measured or configuration.edits == 0:
         return table

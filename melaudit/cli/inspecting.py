@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from melaudit.cli.options import PATH, GroupedCommand, output_option, setting_options
+from melaudit.findings import Subject
 from melaudit.settings import Topic
 from melaudit.terminal import Terminal, printable
 
@@ -133,5 +134,12 @@ def detectors() -> None:
     from melaudit.detectors.registry import detectors as all_detectors
 
     for detector in all_detectors():
-        kind = "checks the maps" if detector.checks_explanations else "audits the model"
-        click.echo(f"{detector.id:<22} {kind:<17} {detector.title}")
+        kind = _SUBJECTS[detector.subject]
+        click.echo(f"{detector.id:<22} {kind:<21} {detector.title}")
+
+
+_SUBJECTS = {
+    Subject.EXPLANATIONS: "checks the maps",
+    Subject.ARTIFACT: "looks for an artifact",
+    Subject.MODEL: "audits the model",
+}

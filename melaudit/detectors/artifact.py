@@ -23,7 +23,7 @@ import numpy as np
 
 from melaudit.artifacts.interface import Artifact, HasPlainRule
 from melaudit.detectors.claim import Claim, finding, reached
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.regions import pooled, shares
 from melaudit.detectors.rungs import claims, dependence_evidence, harm
 from melaudit.detectors.rungs import opportunity as association
@@ -37,6 +37,7 @@ from melaudit.findings import (
     NotFound,
     Rung,
     Skipped,
+    Subject,
     Table,
     Trust,
 )
@@ -47,10 +48,11 @@ FEWEST = 5
 """Images with an artifact, and without, below which nothing is concluded from them."""
 
 
-class ArtifactDetector:
+class ArtifactDetector(Detector):
     """One artifact: its association with the label, the relevance on it, and what it does."""
 
-    checks_explanations = False
+    subject = Subject.ARTIFACT
+    artifact: Artifact
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact

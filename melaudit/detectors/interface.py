@@ -17,7 +17,7 @@ from torch import Tensor
 
 from melaudit.artifacts.interface import Artifact, Found, Mask
 from melaudit.detectors.claim import Claim
-from melaudit.findings import Check, NotFound, Skipped
+from melaudit.findings import Check, NotFound, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 
 Result = Claim[Any] | Check | NotFound | Skipped
@@ -138,14 +138,25 @@ class Batch:
 
 
 class Detector(Protocol):
-    """One question, put to every image in the pass and answered once at the end."""
+    """One question, put to every image in the pass and answered once at the end.
+
+    A class that inherits from this one takes over what it does not say itself; for a detector of
+    another package that does not inherit, the registry fills that in.
+    """
 
     id: str
     """Stable, snake_case; prefix of its columns and of its findings' ids."""
     title: str
     """What it looks for, in a few words."""
-    checks_explanations: bool
-    """True for checks of the maps themselves: they conclude first and give `Check`s only."""
+    subject: Subject = Subject.MODEL
+    """What it asks about. Those that ask about the maps conclude first and give `Check`s only."""
+    artifact: Artifact | None = None
+    """The artifact that is sought in the pass, put in and taken out, and shown in the report. It
+    has the detector's id, whose column `present` says which images show it."""
+    asks: str = ""
+    """For a check of the maps: its question, in plain words."""
+    why: str = ""
+    """For a check of the maps: why its limit is where it is."""
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Return named arrays, one row per image; NaN where something was not measured."""

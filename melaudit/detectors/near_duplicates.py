@@ -24,7 +24,7 @@ from scipy.sparse.csgraph import connected_components
 
 from melaudit.detectors.claim import counted, evidence_of, finding
 from melaudit.detectors.confidence import MAX_CONFIDENCE
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
 from melaudit.detectors.settings import DetectorSettings
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
@@ -45,12 +45,11 @@ Rows = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class NearDuplicates:
+class NearDuplicates(Detector):
     """Photographs that stand in the data more than once."""
 
     id = "near_duplicates"
     title = "Copies of one photograph"
-    checks_explanations = False
 
     correlation: float = DetectorSettings.duplicate_correlation
     """Of detail, from which two pictures are one photograph; more in large sets."""

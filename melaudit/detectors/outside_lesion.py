@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from melaudit.detectors.claim import Claim, evidence_of, finding
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.regions import (
     OTHERS,
     SHOWN,
@@ -61,12 +61,11 @@ LEAST_WORSE = 0.05
 """Share of relevance by which wrong images must differ from right ones."""
 
 
-class OutsideLesion:
+class OutsideLesion(Detector):
     """Relevance outside the user's masks of the lesion, by predicted class and by error."""
 
     id = "outside_lesion"
     title = "Relevance outside the lesion"
-    checks_explanations = False
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Add up each map's relevance outside its lesion; NaN where there is no usable mask."""

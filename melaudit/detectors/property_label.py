@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.claim import Claim, evidence_of, finding
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.properties import PROPERTIES, Family, Place, Property, measured
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
 from melaudit.measurements import Array, Measurements
@@ -65,12 +65,11 @@ Values = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
-class PropertyLabel:
+class PropertyLabel(Detector):
     """Pictures of one class that are lighter, redder, sharper or larger than the others."""
 
     id = "property_label"
     title = "Light, colour, sharpness and format by class"
-    checks_explanations = False
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Measure every property of every image."""

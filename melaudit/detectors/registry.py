@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -29,7 +29,7 @@ from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.checks.output_equivalence import OutputEquivalence
 from melaudit.detectors.checks.randomisation import Randomisation
 from melaudit.detectors.fixed_position import FixedPosition
-from melaudit.detectors.interface import Detector
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.metadata import Metadata
 from melaudit.detectors.near_duplicates import NearDuplicates
@@ -37,6 +37,8 @@ from melaudit.detectors.outside_lesion import OutsideLesion
 from melaudit.detectors.property_label import PropertyLabel
 from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError, DetectorError
+from melaudit.findings import Subject
+from melaudit.measurements import Array, Measurements
 
 GROUP = "melaudit.detectors"
 
@@ -73,18 +75,61 @@ def detectors(settings: DetectorSettings | None = None) -> tuple[Detector, ...]:
     entries = sorted(entry_points(group=GROUP), key=lambda e: e.name)
     _refuse_strangers(settings, [entry.name for entry in entries], [d.id for d in found])
     for entry in entries:
-        detector = _made(entry, settings)
-        lacking = [
-            name
-            for name in ("id", "title", "checks_explanations", "measure", "conclude")
-            if not hasattr(detector, name)
-        ]
-        if lacking:
-            raise DetectorError(f"detector {entry.name!r} ({entry.value}) lacks {lacking}")
+        detector = _registered(entry, _made(entry, settings))
         if any(detector.id == other.id for other in found):
             raise DetectorError(f"two detectors have the id {detector.id!r}; {entry.value} is one")
         found.append(detector)
     return tuple(found)
+
+
+CONTRACT = ("id", "title", "measure", "conclude")
+"""What a detector must have; the rest of `Detector` has defaults."""
+
+
+class Registered(Detector):
+    """A detector of another package, with defaults for what it does not say itself."""
+
+    def __init__(self, detector: Any) -> None:
+        self.detector = detector
+        self.id, self.title = str(detector.id), str(detector.title)
+        self.artifact = getattr(detector, "artifact", None)
+        usual = Subject.MODEL if self.artifact is None else Subject.ARTIFACT
+        self.subject = Subject(getattr(detector, "subject", usual))
+        self.asks = str(getattr(detector, "asks", ""))
+        self.why = str(getattr(detector, "why", ""))
+
+    def measure(self, batch: Batch) -> Mapping[str, Array]:
+        """Let the detector measure."""
+        measured: Mapping[str, Array] = self.detector.measure(batch)
+        return measured
+
+    def conclude(self, measurements: Measurements) -> Sequence[Result]:
+        """Let the detector conclude."""
+        results: Sequence[Result] = self.detector.conclude(measurements)
+        return results
+
+
+def _registered(entry: EntryPoint, detector: Any) -> Registered:
+    """Hold a detector of another package to the contract."""
+    named = f"detector {entry.name!r} ({entry.value})"
+    lacking = [name for name in CONTRACT if not hasattr(detector, name)]
+    if lacking:
+        raise DetectorError(
+            f"{named} lacks {lacking}; a detector has all of {list(CONTRACT)}, see "
+            "melaudit.detectors.interface.Detector"
+        )
+    try:
+        made = Registered(detector)
+    except ValueError as error:
+        raise DetectorError(
+            f"{named} has the subject {detector.subject!r}; choose one of {', '.join(Subject)}"
+        ) from error
+    if made.artifact is not None and made.artifact.id != made.id:
+        raise DetectorError(
+            f"{named} has the id {made.id!r} and its artifact {made.artifact.id!r}; give them one "
+            "id, by which edits and the report know the artifact"
+        )
+    return made
 
 
 def _made(entry: EntryPoint, settings: DetectorSettings) -> Any:

@@ -108,7 +108,7 @@ def test_one_out_of_bounds_is_refused_before_anything_is_loaded(
 class Watermark:
     """Another package's detector, which says what limit it was given and counts its measuring."""
 
-    id, title, checks_explanations = "watermark", "Watermarks", False
+    id, title = "watermark", "Watermarks"
     measured = 0
 
     def __init__(self, settings: DetectorSettings) -> None:

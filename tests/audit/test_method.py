@@ -23,7 +23,7 @@ from melaudit.detectors.checks.conservation import Conservation
 from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import RelevanceError
-from melaudit.findings import Check, CheckStatus, Trust, Verdict
+from melaudit.findings import Check, CheckStatus, Subject, Trust, Verdict
 from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.relevance import Explainer
@@ -44,10 +44,10 @@ class Notes:
         self.notes.append(text)
 
 
-class Taste:
+class Taste(Detector):
     """A check that fails for methods whose description holds one of these words."""
 
-    id, title, checks_explanations = "taste", "a made-up check", True
+    id, title, subject = "taste", "a made-up check", Subject.EXPLANATIONS
 
     def __init__(self, *disliked: str) -> None:
         self.disliked = disliked

@@ -13,17 +13,19 @@ import torch
 from PIL import Image
 from torch import nn
 
+from melaudit.artifacts.interface import RGB, Found
+from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit import runner
 from melaudit.audit.measure import learn_words as vocabularies
 from melaudit.audit.measure import store
 from melaudit.audit.measure.visual_words import load
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.outside_lesion import OutsideLesion
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
-from melaudit.findings import Verdict
+from melaudit.findings import NotFound, Subject, Verdict
 from melaudit.images.sampling import sample
 from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
@@ -311,10 +313,10 @@ def test_two_runs_never_write_into_one_folder(folder: Path, model: LoadedModel) 
         runner.run(configuration(folder), Watcher(), model=model)
 
 
-class Broken:
+class Broken(Detector):
     """A third party's detector that fails while it measures."""
 
-    id, title, checks_explanations = "broken", "always fails", False
+    id, title = "broken", "always fails"
 
     def measure(self, batch: Batch) -> dict[str, Array]:
         raise ZeroDivisionError("oh")
@@ -343,6 +345,43 @@ def test_a_detector_that_fails_is_left_out_and_reported(
     assert {"broken", "crooked"} <= {s.detector for s in findings.skipped}
     assert any("broken failed" in note for note in watcher.notes)
     assert findings.inputs.read == 40
+
+
+class Stamp(DarkRing):
+    """Another package's artifact: whether an image shows it is told by one pixel."""
+
+    id = "stamp"
+
+    def find(self, image: RGB) -> Found:
+        present = bool(image[0, 0, 0] % 2)
+        return Found(float(present), present, np.zeros(image.shape[:2], np.bool_))
+
+
+class Stamps(Detector):
+    """Its detector, which has nothing but the contract in common with ours."""
+
+    id, title, subject, artifact = "stamp", "Stamps", Subject.ARTIFACT, Stamp()
+
+    def measure(self, batch: Batch) -> dict[str, Array]:
+        return {"present": np.array([found.present for found in batch.find(self.artifact)])}
+
+    def conclude(self, measurements: Measurements) -> list[Result]:
+        edits = {edit.id for edit in measurements.trials["stamp"].edits}
+        return [NotFound(self.id, len(measurements.ids), None, "", " ".join(sorted(edits)))]
+
+
+def test_an_artifact_of_another_packages_detector_is_edited_and_named_in_the_findings(
+    folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = all_detectors()
+    monkeypatch.setattr(runner, "all_detectors", lambda _: (*usual[:7], Stamps()))
+    findings = runner.run(configuration(folder, edits=4), Watcher(), model=model)
+    (told,) = [n for n in findings.not_found if n.artifact == "stamp"]
+    assert {"add"} < set(told.statement.split()), "put in, and placebos"
+    assert [d.id for d in findings.detectors] == [*(d.id for d in usual[:7]), "stamp", "clusters"]
+    conservation, stamp = findings.detectors[0], findings.detectors[-2]
+    assert conservation.subject is Subject.EXPLANATIONS and conservation.asks.endswith("?")
+    assert (stamp.title, stamp.subject, stamp.asks) == ("Stamps", Subject.ARTIFACT, "")
 
 
 def test_the_sample_is_even_over_labels_and_the_same_for_a_seed() -> None:

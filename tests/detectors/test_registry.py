@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
+from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.detectors import registry
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError, DetectorError
+from melaudit.findings import Subject
 from melaudit.measurements import Array, Measurements
 
 
 class Watermark:
     """Another package's detector."""
 
-    id, title, checks_explanations = "watermark", "Watermarks", False
+    id, title = "watermark", "Watermarks"
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         return {}
@@ -48,12 +50,40 @@ class Unfit:
     id = "unfit"
 
 
+class Check(Watermark):
+    """One that asks about the maps."""
+
+    id, subject, asks, why = "check", "explanations", "Is it so?", "Because."
+
+
+class Odd(Watermark):
+    subject = "weather"
+
+
+class Sticker(DarkRing):
+    id = "sticker"
+
+
+class Stickers(Watermark):
+    """One with an artifact."""
+
+    id, artifact = "sticker", Sticker()
+
+
+class Confused(Watermark):
+    artifact = Sticker()
+
+
 PLUG_INS = {
     "plain": Watermark,
     "class": Tuned,
     "function": lambda settings: Tuned(settings),
     "optional": Optional,
     "unfit": Unfit,
+    "check": Check,
+    "odd": Odd,
+    "sticker": Stickers,
+    "confused": Confused,
     "ours": NearDuplicates,
 }
 
@@ -94,15 +124,30 @@ def test_a_registered_detector_comes_last_and_gets_its_table(
 ) -> None:
     entry_points["mark"] = value
     last: Any = registry.detectors(settings(mark={"limit": 3}))[-1]
-    assert (last.id, last.limit) == ("watermark", 3)
+    assert (last.id, last.detector.limit) == ("watermark", 3)
     without: Any = registry.detectors()[-1]
-    assert without.limit == 1
+    assert without.detector.limit == 1
+
+
+def test_what_a_registered_detector_does_not_say_has_defaults(entry_points: dict[str, str]) -> None:
+    entry_points |= {"a": "plain", "b": "check", "c": "sticker"}
+    plain, check, sticker = registry.detectors()[-3:]
+    assert (plain.subject, plain.artifact, plain.asks) == (Subject.MODEL, None, "")
+    assert (check.subject, check.asks, check.why) == (Subject.EXPLANATIONS, "Is it so?", "Because.")
+    assert sticker.subject is Subject.ARTIFACT and isinstance(sticker.artifact, Sticker)
+
+
+def test_each_of_ours_says_what_it_is_about() -> None:
+    for detector in registry.detectors():
+        check = detector.subject is Subject.EXPLANATIONS
+        assert check == bool(detector.asks) == bool(detector.why)
+        assert detector.artifact is None or detector.subject is Subject.ARTIFACT
 
 
 def test_one_that_takes_no_settings_is_called_with_nothing(entry_points: dict[str, str]) -> None:
     entry_points |= {"mark": "optional"}
     last: Any = registry.detectors()[-1]
-    assert last.limit == 7
+    assert last.detector.limit == 7
     with pytest.raises(ConfigurationError, match=r"\[detectors\.mark\].*takes none; remove"):
         registry.detectors(settings(mark={"limit": 3}))
 
@@ -130,7 +175,9 @@ def test_settings_that_would_reach_nobody_are_an_error_that_says_what_to_do(
     [
         ("class", {"limit": -1}, "limit is below 0 .its settings are .detectors.mark"),
         ("missing", {}, "cannot be loaded"),
-        ("unfit", {}, r"lacks \['title'"),
+        ("unfit", {}, r"lacks \['title', 'measure', 'conclude'\]"),
+        ("odd", {}, "subject 'weather'; choose one of artifact, explanations, model"),
+        ("confused", {}, "id 'watermark' and its artifact 'sticker'; give them one id"),
         ("ours", {}, "two detectors have the id 'near_duplicates'"),
     ],
 )

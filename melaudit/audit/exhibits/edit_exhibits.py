@@ -12,7 +12,7 @@ from melaudit.artifacts.interface import RGB, Artifact
 from melaudit.audit.edits.interventions import DOSES, as_shown, draws
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.exhibits import webp
-from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Detector
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Finding, Rung
@@ -27,7 +27,7 @@ SHOWN = 4
 
 def edit_exhibits(
     findings: Sequence[Finding],
-    detectors: Sequence[object],
+    detectors: Sequence[Detector],
     table: Measurements,
     laboratory: Laboratory,
 ) -> tuple[tuple[Edit, ...], tuple[Curve, ...]]:
@@ -36,7 +36,7 @@ def edit_exhibits(
     Every second image shown is the one whose decision moved the most, of those not shown yet; the
     others are drawn at random, so that a reader sees the usual too.
     """
-    artifacts = {d.id: d.artifact for d in detectors if isinstance(d, ArtifactDetector)}
+    artifacts = {d.id: d.artifact for d in detectors if d.artifact is not None}
     edits: list[Edit] = []
     curves: list[Curve] = []
     for finding in findings:

@@ -19,7 +19,6 @@ from melaudit.audit.measure.columns import attention_columns, relevance_columns
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.thumbnails import thumbnail
 from melaudit.audit.measure.visual_words import Vocabulary
-from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Batch, Detector
 from melaudit.errors import DetectorError
 from melaudit.images.dataset import Dataset
@@ -94,7 +93,7 @@ def sweep(
         observer.advance(there, computed=False)
     batches = [batch for shard in todo for batch in _batches(store.rows(shard), plan.batch_size)]
     failed: set[str] = set()
-    sought = [d.artifact for d in plan.detectors if isinstance(d, ArtifactDetector)]
+    sought = [d.artifact for d in plan.detectors if d.artifact is not None]
     with ImageStream(
         dataset.paths, plan.preprocessing, workers=plan.workers, artifacts=sought
     ) as stream:

@@ -34,20 +34,26 @@ import numpy as np
 import torch
 
 from melaudit.detectors.checks.grading import amount, grade
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import RelevanceError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 
 @dataclass(frozen=True)
-class ChannelUniformity:
+class ChannelUniformity(Detector):
     """Check that each channel's conditional map is its own."""
 
     id = "channel_uniformity"
     title = "Channels have pictures of their own"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does each channel's map show its own channel?"
+    why = (
+        "A channel's map must hold that channel's share and no more. When relevance leaks "
+        "round the channel through a skip connection, every map holds nearly everything, "
+        "and all of them are one and the same picture."
+    )
 
     channels: int = 8
     """Channels looked at per image, those with most relevance."""

@@ -31,20 +31,22 @@ import numpy as np
 import torch
 
 from melaudit.detectors.checks.grading import grade
-from melaudit.detectors.interface import Batch, Result
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.detectors.interface import Batch, Detector, Result
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.logits import one_logit
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 
 @dataclass(frozen=True)
-class ClassSensitivity:
+class ClassSensitivity(Detector):
     """Check that maps depend on the class they explain."""
 
     id = "class_sensitivity"
     title = "Maps depend on the class"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does the map change when another class is explained?"
+    why = "A map that looks the same for every class shows edges of the picture, not reasons."
 
     opposed: tuple[float, float] = (0.0, 0.5)
     """Largest median cosine that passes, and that is merely degraded, for logits of two signs."""

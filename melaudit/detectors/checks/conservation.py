@@ -32,19 +32,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from melaudit.detectors.checks.grading import amount, grade, worse
-from melaudit.detectors.interface import Batch, Result
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.detectors.interface import Batch, Detector, Result
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 
 @dataclass(frozen=True)
-class Conservation:
+class Conservation(Detector):
     """Check that maps sum to the logit they explain."""
 
     id = "conservation"
     title = "Relevance is conserved"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does the relevance that reaches the picture add up to the model's output?"
+    why = (
+        "A sum that is far off means that relevance was made up or lost on the way; each "
+        "residual block counted twice doubles it."
+    )
 
     books: tuple[float, float] = (1e-3, 1e-2)
     """Largest error of the books, over the start, that passes and that is merely degraded."""

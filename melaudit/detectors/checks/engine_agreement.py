@@ -37,9 +37,9 @@ import torch
 
 from melaudit.detectors.checks.class_sensitivity import cosines
 from melaudit.detectors.checks.grading import amount, grade
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
@@ -47,12 +47,17 @@ COLUMNS = ("applied", "cosine", "ratio", "other_ratio", "books")
 
 
 @dataclass(frozen=True)
-class EngineAgreement:
+class EngineAgreement(Detector):
     """Check that two engines give the same maps."""
 
     id = "engine_agreement"
     title = "Two engines agree"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Do two engines that share no code draw the same map?"
+    why = (
+        "Where both conserve relevance they must. Which of two different maps is wrong "
+        "this check cannot tell, so it marks down and never rejects."
+    )
 
     same: float = 0.99
     """Smallest median cosine that passes."""

@@ -39,9 +39,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.logits import explained
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.estimates import mean
@@ -52,12 +52,17 @@ CELLS = 8
 
 
 @dataclass(frozen=True)
-class Faithfulness:
+class Faithfulness(Detector):
     """Check that deleting what maps mark costs more than deleting anything else."""
 
     id = "faithfulness"
     title = "Maps mark what the model uses"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does the output fall when what the map marks is taken away?"
+    why = (
+        "If covering the marked places changes the output no more than covering random "
+        "ones, the map does not mark what the model uses."
+    )
 
     shares: tuple[float, ...] = (0.1, 0.2, 0.3)
     """Shares of the cells that are deleted."""

@@ -27,20 +27,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from melaudit.detectors.checks.grading import amount, grade
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 
 @dataclass(frozen=True)
-class OutputEquivalence:
+class OutputEquivalence(Detector):
     """Check that the engine's logits are those of the model."""
 
     id = "output_equivalence"
     title = "The explained model is the model"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Are the explained model's outputs those of the model itself?"
+    why = "Explaining may not alter the model; beyond rounding, nothing may differ."
 
     limits: tuple[float, float] = (1e-3, 1e-2)
     """Largest relative difference of the worst image that passes, and that is merely degraded."""

@@ -41,9 +41,9 @@ from torch.nn import functional
 
 from melaudit.detectors.checks.class_sensitivity import cosines
 from melaudit.detectors.checks.grading import grade
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.wording.sentences import many
 
@@ -52,12 +52,14 @@ DEPTHS = {"head": 1e-9, "half": 0.5, "all": 1.0}
 
 
 @dataclass(frozen=True)
-class Randomisation:
+class Randomisation(Detector):
     """Check that maps depend on the model's weights."""
 
     id = "randomisation"
     title = "Maps depend on the weights"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does the map change when the model's weights are shuffled?"
+    why = "A map that survives this does not depend on what the model has learned."
 
     alike: tuple[float, float] = (0.9, 0.98)
     """Largest median |cosine| with all weights shuffled that passes, and that is degraded."""

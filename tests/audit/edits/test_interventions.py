@@ -20,11 +20,12 @@ from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.audit.exhibits.edit_exhibits import edit_exhibits
 from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.findings import Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
-from melaudit.measurements import Measurements
+from melaudit.measurements import Array, Measurements
 from melaudit.relevance.forward import Forward
 from melaudit.statistics.correction import settle
 from tests.said import said
@@ -122,6 +123,18 @@ def table_and_laboratory(
     return table, Laboratory(forward, "mix", preprocessing, device, 8, dataset, dataset.ids)
 
 
+class Foreign(Detector):
+    """Another package's detector with an artifact, which is shown like any of ours."""
+
+    id, title, artifact = "dark_ring", "Rings", DarkRing()
+
+    def measure(self, batch: Batch) -> dict[str, Array]:
+        return {}
+
+    def conclude(self, measurements: Measurements) -> list[Result]:
+        return []
+
+
 def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(
     measurements: Make, folder: Path
 ) -> None:
@@ -132,7 +145,7 @@ def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(
     table = dataclasses.replace(table, trials=trials)
     (finding,) = said(ArtifactDetector(DarkRing()).conclude(table))
     assert {e.rung for e in finding.evidence if e.reached} >= {Rung.DEPENDENCE, Rung.HARM}  # type: ignore[union-attr]
-    edits, curves = edit_exhibits([finding], [ArtifactDetector(DarkRing())], table, laboratory)  # type: ignore[list-item]
+    edits, curves = edit_exhibits([finding], [Foreign()], table, laboratory)  # type: ignore[list-item]
     assert len(edits) == 4
     assert {e.versions[0].title for e in edits} == {"as it is"}
     assert all(e.versions[1].probability > e.versions[0].probability for e in edits)
