@@ -8,6 +8,7 @@ an engine, a canonizer or a composite gets that one and no other, and its maps m
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +20,17 @@ from torch import Tensor
 
 from melaudit.audit.conclude.conclusions import Checked, check_maps, trust
 from melaudit.audit.conclude.table import measured
+from melaudit.audit.measure.measurer import CheckSample, Known, Measurer
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.sweep import Known, Sweep, sweep
+from melaudit.audit.measure.sweep import sweep
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import run_id
+from melaudit.audit.viewer import Viewer
 from melaudit.choices import EngineName
 from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
-from melaudit.findings import CheckStatus, Subject, Trust
+from melaudit.findings import CheckStatus, Operation, Subject, Trust
 from melaudit.images.imagefile import read_image
 from melaudit.images.sampling import sample
 from melaudit.models.architectures import LoadedModel
@@ -91,6 +94,15 @@ def explain(configuration: Configuration, loaded: LoadedModel, device: torch.dev
     )
 
 
+@contextlib.contextmanager
+def viewing(configuration: Configuration, prepared: Prepared, layer: str) -> Iterator[Viewer]:
+    """Have the model looked through by the method that the configuration asks for."""
+    with explain(configuration, prepared.loaded, prepared.device) as explainer:
+        yield Viewer(
+            explainer, prepared.preprocessing, prepared.device, layer, configuration.batch_size
+        )
+
+
 def choose_method(
     configuration: Configuration,
     prepared: Prepared,
@@ -141,6 +153,12 @@ def first_input(prepared: Prepared) -> Tensor:
     )
 
 
+def operations(viewer: Viewer, prepared: Prepared) -> tuple[Operation, ...]:
+    """Return which rule each operation of the model got; empty where the engine keeps no list."""
+    found = viewer.explainer.operations(first_input(prepared))
+    return tuple(Operation(*each) for each in found)
+
+
 def _concept_layer(configuration: Configuration, prepared: Prepared) -> tuple[str, tuple[str, ...]]:
     """Return the concept layer, or "" and a note for a model that has none."""
     if configuration.layer:
@@ -165,19 +183,9 @@ def _examine(
     dataset = prepared.dataset
     rows = np.flatnonzero(sample(dataset.labels, configuration.check_images, configuration.seed))
     few = dataclasses.replace(prepared, dataset=dataset.take(rows))
-    with explain(configuration, prepared.loaded, prepared.device) as explainer:
-        plan = Sweep(
-            explainer=explainer,
-            detectors=checks,
-            preprocessing=prepared.preprocessing,
-            device=prepared.device,
-            layer=layer,
-            batch_size=configuration.batch_size,
-            workers=0,
-            sampled=np.ones(len(rows), bool),
-        )
+    with viewing(configuration, prepared, layer) as viewer:
         settings = {
-            "engine": explainer.describe(),
+            "engine": viewer.explainer.describe(),
             "layer": layer,
             "preprocessing": prepared.preprocessing.describe(),
             "device": prepared.device.type,
@@ -188,7 +196,9 @@ def _examine(
             prepared.loaded.sha256, few.dataset.fingerprint, settings, [d.id for d in checks]
         )
         store = Store(folder / f"checks-{name[:16]}", name, few.dataset.ids)
-        sweep(plan, few.dataset, store, observer, f"Checking {_name(configuration)}")
+        every = CheckSample(np.ones(len(rows), bool))
+        measurer = Measurer(viewer, few.dataset, checks, every)
+        sweep(measurer, store, observer, stage=f"Checking {_name(configuration)}")
     if "row" not in store.names():  # not one of the few can be read, but others may be
         unknown = Checked((), trust(()), ())
         return Examined(configuration, layer, Known(rows[:0], {}), unknown)

@@ -62,15 +62,15 @@ class ArtifactDetector(Detector):
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Find the artifact in every image and add up the relevance that lies on it."""
         found = batch.find(self.artifact)
-        nowhere = np.zeros(batch.relevance.shape[1:], np.float32)
+        nowhere = np.zeros(batch.maps.relevance.shape[1:], np.float32)
         masks = np.zeros((len(found), GRID, GRID), np.uint8)
         on_it = np.full((3, len(found)), np.nan, np.float32)
         for i, seen in enumerate(found):
             coverage = nowhere
             if seen.present and not self.artifact.whole_picture:
-                coverage = batch.project(seen.mask, i)
+                coverage = batch.images.project(seen.mask, i)
                 masks[i] = pooled(coverage)
-            share = shares(batch.relevance[i], coverage)
+            share = shares(batch.maps.relevance[i], coverage)
             on_it[:, i] = share.absolute, share.signed, share.area
         columns: dict[str, Array] = {
             "score": np.array([seen.score for seen in found], np.float32),
@@ -79,7 +79,7 @@ class ArtifactDetector(Detector):
         if not self.artifact.whole_picture:
             columns |= {"mask": masks, "share": on_it[0], "signed": on_it[1], "area": on_it[2]}
         if isinstance(self.artifact, HasPlainRule):
-            rule = [self.artifact.rule(image) for image in batch.images]
+            rule = [self.artifact.rule(image) for image in batch.images.views]
             columns["rule"] = np.array(rule, np.bool_)
         return columns
 

@@ -67,7 +67,7 @@ class BorderRelevance(Detector):
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Add up each map's relevance in the band and in the corners; NaN for a map of nothing."""
-        signed = batch.relevance
+        signed = batch.maps.relevance
         absolute = np.abs(signed)
         total = absolute.sum((1, 2), dtype=np.float64)
         total = np.where(np.isfinite(total) & (total > 0), total, np.nan)

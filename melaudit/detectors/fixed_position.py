@@ -64,7 +64,7 @@ class FixedPosition(Detector):
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Keep how much detail each place of the model's input shows."""
-        return {"detail": detail(batch.inputs)}
+        return {"detail": detail(batch.images.inputs)}
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Find places at which structure recurs, then compare the relevance on them."""

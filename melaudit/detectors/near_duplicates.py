@@ -56,7 +56,7 @@ class NearDuplicates(Detector):
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Return every picture's signature."""
-        return {"signature": signatures(batch.images)}
+        return {"signature": signatures(batch.images.views)}
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Find the pairs, and say what is wrong with them."""

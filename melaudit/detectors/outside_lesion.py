@@ -69,19 +69,20 @@ class OutsideLesion(Detector):
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Add up each map's relevance outside its lesion; NaN where there is no usable mask."""
-        if batch.lesions is None:
+        lesions = batch.user.lesions
+        if lesions is None:
             return {}
-        n = len(batch.ids)
+        n = len(batch)
         masks = np.zeros((n, GRID, GRID), np.uint8)
         outside = np.full((3, n), np.nan, np.float32)
-        for i, lesion in enumerate(batch.lesions):
+        for i, lesion in enumerate(lesions):
             if lesion is None:
                 continue
-            coverage = batch.project(lesion, i)
+            coverage = batch.images.project(lesion, i)
             if not coverage.any():  # an empty mask, or a lesion that the crop leaves out
                 continue
             around = 1 - widened(coverage)
-            share = shares(batch.relevance[i], around)
+            share = shares(batch.maps.relevance[i], around)
             outside[:, i] = share.absolute, share.signed, share.area
             masks[i] = pooled(around)
         return {"mask": masks, "share": outside[0], "signed": outside[1], "area": outside[2]}

@@ -73,8 +73,9 @@ class PropertyLabel(Detector):
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Measure every property of every image."""
-        sizes = batch.sizes or (None,) * len(batch.images)
-        rows = [measured(image, size) for image, size in zip(batch.images, sizes, strict=True)]
+        views = batch.images.views
+        sizes = batch.images.sizes or (None,) * len(views)
+        rows = [measured(view, size) for view, size in zip(views, sizes, strict=True)]
         return {p.id: np.array([row[p.id] for row in rows], np.float32) for p in PROPERTIES}
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:

@@ -51,14 +51,14 @@ class Taste(Detector):
 
     def __init__(self, *disliked: str) -> None:
         self.disliked = disliked
-        self.probed: list[str] = []
+        self.checked: list[str] = []
 
     def measure(self, batch: Batch) -> dict[str, Array]:
-        explainer = batch.attributor
+        explainer = batch.check_images.explainer
         assert isinstance(explainer, Explainer)
-        self.probed += [i for i, s in zip(batch.ids, batch.sampled, strict=True) if s]
+        self.checked += [batch.ids[row] for row in batch.check_images.rows]
         bad = float(any(word in explainer.describe() for word in self.disliked))
-        return {"bad": np.where(batch.sampled, bad, np.nan)}
+        return {"bad": np.where(batch.check_images.sampled, bad, np.nan)}
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         bad = float(np.nanmax(measurements["taste.bad"]))
@@ -136,7 +136,7 @@ def test_a_method_that_holds_is_used_without_a_word(
     configuration: Configuration, model: LoadedModel
 ) -> None:
     asked, told = (Taste("nothing of the kind"),), Notes()
-    prepared = prepare(configuration, model)
+    prepared = prepare(configuration, (), model)
     chosen = choose_method(configuration, prepared, asked, told, configuration.out)
     assert chosen.configuration.composite == "epsilon_plus_flat"
     assert chosen.notes == () and not any("fail" in note for note in told.notes)
@@ -201,7 +201,7 @@ def test_an_engine_that_cannot_take_the_model_is_passed_over(
 
     monkeypatch.setattr(DataflowEngine, "run", refuse)
     checks = (Taste("nothing of the kind"),)
-    prepared, told = prepare(configuration, model), Notes()
+    prepared, told = prepare(configuration, (), model), Notes()
     chosen = choose_method(configuration, prepared, checks, told, configuration.out)
     assert chosen.configuration.engine == "gradient_x_input"
     assert "cannot be applied to this model: no way through" in chosen.notes[0]
@@ -216,11 +216,11 @@ def test_the_pass_takes_over_what_the_checks_measured(
     taste = Taste("nothing of the kind")
     checks = use(taste, Faithfulness(), ClassSensitivity())
     findings = runner.run(configuration, Notes(), model=model)
-    assert len(taste.probed) == 8 == len(set(taste.probed))  # each sampled image once in all
+    assert len(taste.checked) == 8 == len(set(taste.checked))  # each sampled image once in all
     table = pd.read_parquet(configuration.out / "images.parquet")
     assert table["taste.bad"].notna().sum() == 8
-    assert set(table["id"][table["taste.bad"].notna()]) == set(taste.probed)
-    prepared = prepare(configuration, model)
+    assert set(table["id"][table["taste.bad"].notna()]) == set(taste.checked)
+    prepared = prepare(configuration, (), model)
     elsewhere = configuration.out / "elsewhere"
     alone = choose_method(configuration, prepared, checks, Notes(), elsewhere)
     # Sums over batches of other compositions may differ in the last digit.
@@ -234,8 +234,8 @@ def test_images_that_cannot_be_read_leave_the_method_unexamined_and_the_run_aliv
 ) -> None:
     checks = (Taste("LRP"),)
     few = replace(configuration, check_images=2, max_skipped=1.0)
-    chosen = choose_method(few, prepare(few, model), checks, Notes(), few.out)
+    chosen = choose_method(few, prepare(few, (), model), checks, Notes(), few.out)
     for row in chosen.known.rows:
-        (few.data / prepare(few, model).dataset.ids[row]).write_bytes(b"no image")
-    unexamined = choose_method(few, prepare(few, model), checks, Notes(), few.out / "again")
+        (few.data / prepare(few, (), model).dataset.ids[row]).write_bytes(b"no image")
+    unexamined = choose_method(few, prepare(few, (), model), checks, Notes(), few.out / "again")
     assert len(unexamined.known.rows) == 0 and unexamined.checked.trust is Trust.DEGRADED

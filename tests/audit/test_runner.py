@@ -16,9 +16,11 @@ from torch import nn
 from melaudit.artifacts.interface import RGB, Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit import runner
+from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.measure import learn_words as vocabularies
 from melaudit.audit.measure import store
 from melaudit.audit.measure.visual_words import load
+from melaudit.audit.output_folder import held
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
@@ -156,13 +158,12 @@ def test_the_images_of_the_strips_get_a_second_opinion(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records: list[Record] = []
-    record = runner._record
 
     def keeping(*given: Any) -> Record:
-        records.append(record(*given))
+        records.append(make_record(*given))
         return records[0]
 
-    monkeypatch.setattr(runner, "_record", keeping)
+    monkeypatch.setattr(runner, "make_record", keeping)
     runner.run(configuration(folder), Watcher(), model=model)
     strips, opinions = records[0].strips, records[0].opinions
     assert opinions and [o.image for o in opinions] == [s.image for s in strips]
@@ -192,13 +193,12 @@ def test_a_models_attention_is_recorded_for_each_image_and_chooses_the_channels_
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records: list[Record] = []
-    record = runner._record
 
     def keeping(*given: Any) -> Record:
-        records.append(record(*given))
+        records.append(make_record(*given))
         return records[0]
 
-    monkeypatch.setattr(runner, "_record", keeping)
+    monkeypatch.setattr(runner, "make_record", keeping)
     net = Attending()
     runner.run(configuration(folder), Watcher(), model=from_module(net))
     table = numbers(folder, "out")
@@ -307,7 +307,7 @@ def test_too_many_classes_are_refused_with_what_to_do(folder: Path, model: Loade
 
 def test_two_runs_never_write_into_one_folder(folder: Path, model: LoadedModel) -> None:
     with (
-        runner._locked(folder / "out"),
+        held(folder / "out"),
         pytest.raises(StoreError, match="another run writes"),
     ):
         runner.run(configuration(folder), Watcher(), model=model)

@@ -50,12 +50,12 @@ def assemble(
     store: Store,
     engine: str,
     operations: tuple[Operation, ...],
+    notes: tuple[str, ...],
     clock: Clock,
     command: str,
 ) -> Findings:
-    """Return the whole findings document of a run."""
+    """Return the whole findings document of a run; `notes` are for whoever reads it."""
     conclusions = outcome.conclusions
-    warnings = [*prepared.notes]
     uncertain = [
         doubt
         for doubt in (
@@ -115,7 +115,7 @@ def assemble(
             started=clock.started.isoformat(timespec="seconds"),
             seconds=clock.seconds(),
         ),
-        warnings=tuple(dict.fromkeys([*uncertain, *warnings])),
+        warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
         tests=conclusions.tests,
         detectors=(

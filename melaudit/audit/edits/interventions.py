@@ -21,6 +21,8 @@ from melaudit.artifacts.interface import RGB, Adaptable, Artifact, Mask
 from melaudit.artifacts.painting.lesion_removal import without_lesion
 from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
+from melaudit.audit.measure.store import Store
+from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.trials import left_alone
 from melaudit.errors import StoreError
@@ -104,6 +106,36 @@ class _Results:
             list(arrays["after"]),
             features,
         )
+
+
+def edited(
+    table: Measurements,
+    detectors: Sequence[Detector],
+    laboratory: Laboratory,
+    store: Store,
+    per_class: int,
+    observer: Observer,
+) -> Measurements:
+    """Add what edits of images show, for every artifact that was looked for.
+
+    `per_class` images of each class are edited, none for 0. Answers are kept beside the shards of
+    the run in `store`.
+    """
+    sought = [a for a in artifacts_of(detectors) if _was_measured(table, f"{a.id}.present")]
+    if not sought or per_class == 0:
+        return table
+    # The run's name leaves out what cannot change a measurement, and so how many are edited.
+    kept = TrialStore(store.folder, f"{store.run_id}-{per_class}")
+    trials = intervene(sought, table, laboratory, observer, per_class, kept)
+    return dataclasses.replace(table, trials=trials)
+
+
+def _was_measured(table: Measurements, column: str) -> bool:
+    try:
+        table[column]
+    except KeyError:  # the detector failed in the pass
+        return False
+    return True
 
 
 def intervene(
@@ -311,7 +343,7 @@ def _show(
     features: bool = False,
 ) -> None:
     """Show the attempts to the model, a batch at a time, and keep what it said."""
-    for batch in laboratory.batches(attempts):
+    for batch in laboratory.viewer.batches(attempts):
         laboratory.meet(attempt.row for attempt in batch if attempt.before is None)
         seen = laboratory.look([attempt.picture for attempt in batch])
         bare = [attempt.before for attempt in batch if attempt.before is not None]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,12 +11,11 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from melaudit.artifacts.interface import RGB, Artifact, Found
+from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import locate
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import read_image, shrink
 from melaudit.images.knowledge import Knowledge
-from melaudit.images.preprocessing import Preprocessing
-from melaudit.relevance.forward import Forward
 
 VIEW = 512
 """Longer side of the pictures that are edited, in pixels."""
@@ -27,7 +24,6 @@ HELD = 512
 FEWEST_NATURAL = 20
 """Natural pictures that a distance from them needs."""
 
-T = TypeVar("T")
 Features = NDArray[np.float32]
 
 
@@ -52,17 +48,13 @@ class Laboratory:
 
     def __init__(
         self,
-        forward: Forward,
-        layer: str,
-        preprocessing: Preprocessing,
-        device: torch.device,
-        batch_size: int,
+        viewer: Viewer,
         dataset: Dataset,
         ids: Sequence[str],
         knowledge: Knowledge | None = None,
     ) -> None:
-        self._forward, self._layer = forward, layer
-        self._preprocessing, self._device, self._size = preprocessing, device, batch_size
+        self.viewer = viewer
+        self._forward, self._layer = viewer.explainer.forward, viewer.layer
         row_of = {identity: row for row, identity in enumerate(dataset.ids)}
         self._rows = [row_of[identity] for identity in ids]
         self._paths = [dataset.paths[row] for row in self._rows]
@@ -85,19 +77,12 @@ class Laboratory:
     def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
         """Return where an artifact is in a picture of an image; see `interface.locate`."""
         shown = self._knowledge.of_batch([self._rows[row]], [(picture.shape[0], picture.shape[1])])
-        (told,) = shown.user_found.get(artifact.id, (None,))
-        return locate(artifact, picture, told)
-
-    def batches(self, items: Iterable[T]) -> Iterator[list[T]]:
-        """Yield the items in lists of as many as the model is shown at a time."""
-        iterator = iter(items)
-        while batch := list(itertools.islice(iterator, self._size)):
-            yield batch
+        (user,) = shown.user_found.get(artifact.id, (None,))
+        return locate(artifact, picture, user)
 
     def look(self, pictures: Sequence[RGB]) -> Seen:
         """Return what the model makes of pictures (h, w, 3) of any size."""
-        x = torch.stack([self._preprocessing.apply(picture) for picture in pictures])
-        x = x.to(self._device)
+        x = self.viewer.inputs(pictures)
         if self._layer:
             logits, means = self._forward.features(x, self._layer)
         else:  # a model without channels has no features to measure distances in
@@ -111,9 +96,9 @@ class Laboratory:
 
     def mean_map(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Return what the concept layer gives on the mean of the images, (channels, ...)."""
-        parts = [(len(x), self._forward.mean_map(x, self._layer)) for x in self._inputs(rows)]
-        total = torch.stack([n * mean for n, mean in parts]).sum(0)
-        return total / sum(n for n, _ in parts)
+        means = [(len(x), self._forward.mean_map(x, self._layer)) for x in self._inputs(rows)]
+        total = torch.stack([n * mean for n, mean in means]).sum(0)
+        return total / sum(n for n, _ in means)
 
     def suppressed(
         self, rows: NDArray[np.int64], channels: Sequence[int], values: torch.Tensor
@@ -128,14 +113,13 @@ class Laboratory:
 
     def _inputs(self, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """Yield the images as the model takes them, some at a time."""
-        for batch in self.batches(self.pictures(rows)):
-            x = torch.stack([self._preprocessing.apply(picture) for _, picture in batch])
-            yield x.to(self._device)
+        for batch in self.viewer.batches(self.pictures(rows)):
+            yield self.viewer.inputs(picture for _, picture in batch)
 
     def meet(self, rows: Iterable[int]) -> None:
         """Look at images as they are, all that are new at once; see `known`."""
         new = [row for row in dict.fromkeys(rows) if row not in self._known]
-        for batch in self.batches(self.pictures(new)):
+        for batch in self.viewer.batches(self.pictures(new)):
             seen = self.look([picture for _, picture in batch])
             self.remember(Seen(seen.logits, seen.features, np.array([row for row, _ in batch])))
 

@@ -12,20 +12,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from melaudit.audit.exhibits.exhibits import readable, webp
+from melaudit.audit.conclude.outcome import Outcome
+from melaudit.audit.conclude.table import artifacts
+from melaudit.audit.exhibits.details import detail
+from melaudit.audit.exhibits.exhibits import readable
 from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.enrichment import Bools, Enriched, enriched, traits
 from melaudit.audit.groups.portrait import outside_centre
-from melaudit.audit.measure.sweep import Sweep
+from melaudit.audit.measure.store import Store
+from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Concept, Skipped, Trust
 from melaudit.images.dataset import Dataset
 from melaudit.measurements import Measurements
+from melaudit.observer import Observer
 from melaudit.relevance.places import Places
 from melaudit.reports.interface import ConceptView, Detail
 
@@ -37,15 +41,8 @@ REFERENCES = 5
 STRONGEST = 0.05
 """Share of a class on which artifacts are counted: the images on which a channel is strongest."""
 FEWEST = 10
-HELD = 0.6
-"""Share of a channel's positive relevance that a detail must hold."""
-SIDES = (1 / 3, 1 / 2, 2 / 3)
-"""Sides of a detail that are tried, in sides of the picture, before the whole is shown."""
-DETAIL = 96
-"""Side of a detail, in pixels."""
 
 Rows = NDArray[np.int64]
-Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -66,17 +63,28 @@ class Seen:
     others: float | None
 
 
+def with_concepts(
+    result: Outcome, store: Store, dataset: Dataset, viewer: Viewer, observer: Observer
+) -> tuple[Outcome, tuple[ConceptView, ...]]:
+    """Add the channels that matter to an outcome, and return what a report shows of them."""
+    observer.stage("Looking at the channels that matter")
+    table = replace(result.measurements, explanations=result.checked.trust)
+    found, views, apart = concepts(result.clusters, table, artifacts(store), dataset, viewer)
+    return replace(result, concepts=found, skipped=(*result.skipped, *apart)), views
+
+
 def concepts(
     clusters: Sequence[Cluster],
     measurements: Measurements,
-    artifacts: Mapping[str, Bools],
+    shown: Mapping[str, Bools],
     dataset: Dataset,
-    plan: Sweep,
+    viewer: Viewer,
 ) -> tuple[tuple[Concept, ...], tuple[ConceptView, ...], tuple[Skipped, ...]]:
     """Describe the channels that matter, and cut out what they look at.
 
-    Nothing, and the reason, for a model without a concept layer, for maps that are unusable and for
-    an engine that has no conditional maps.
+    `shown`: artifact -> (n,) whether an image shows it. Nothing, and the reason, for a model
+    without a concept layer, for maps that are unusable and for an engine that has no conditional
+    maps.
     """
     if not measurements.layer:
         return (), (), (Skipped("concepts", "the model has no layer whose channels are concepts"),)
@@ -91,14 +99,14 @@ def concepts(
         (rows[:size], np.setdiff1d(of_class[p.kind], rows[:size]))
         for p, rows, size in zip(picks, order, sizes, strict=True)
     ]
-    excess = enriched(groups, traits(artifacts, measurements.metadata))
+    excess = enriched(groups, traits(shown, measurements.metadata))
     references = [
         tuple(measurements.ids[row] for row in rows[:REFERENCES] if relevance[row, p.channel] > 0)
         for p, rows in zip(picks, order, strict=True)
     ]
     try:
         seen = [
-            _seen(pick, images, dataset, plan)
+            _seen(pick, images, dataset, viewer)
             for pick, images in zip(picks, references, strict=True)
         ]
     except RelevanceError as error:
@@ -163,23 +171,6 @@ def strongest(relevance: NDArray[np.floating], rows: Rows, channel: int) -> Rows
     return head
 
 
-def window(relevance: Map) -> tuple[int, int, int]:
-    """Return top, left and side of the least square that holds most of a map's (h, w) evidence.
-
-    Sides are shares of the shorter side; where none of `SIDES` holds `HELD` of what is positive,
-    it is the shorter side as a whole.
-    """
-    positive = np.maximum(relevance, 0).astype(np.float64)
-    shorter, total = min(positive.shape), positive.sum()
-    sums = np.pad(positive.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    for side in [*(round(share * shorter) for share in SIDES), shorter]:
-        held = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-        top, left = np.unravel_index(held.argmax(), held.shape)
-        if held[top, left] >= HELD * total or side == shorter:
-            return int(top), int(left), side
-    raise AssertionError  # the last side is the shorter one
-
-
 def _mean(relevance: NDArray[np.floating], rows: Rows) -> NDArray[np.float64]:
     total = np.zeros(relevance.shape[1])
     for start in range(0, len(rows), CHUNK):
@@ -187,18 +178,18 @@ def _mean(relevance: NDArray[np.floating], rows: Rows) -> NDArray[np.float64]:
     return total / max(1, len(rows))
 
 
-def _seen(pick: Pick, images: Sequence[str], dataset: Dataset, plan: Sweep) -> Seen:
+def _seen(pick: Pick, images: Sequence[str], dataset: Dataset, viewer: Viewer) -> Seen:
     """Explain the reference images of a channel again."""
     details: list[Detail] = []
     own, others = [], []
-    for some, x, pictures in readable(images, dataset, plan):
+    for some, x, pictures in readable(images, dataset, viewer):
         target = torch.full((len(x),), pick.kind, device=x.device)
-        maps = plan.explainer.crp(x, target, plan.layer, [pick.channel])[:, 0]
+        maps = viewer.explainer.crp(x, target, viewer.layer, [pick.channel])[:, 0]
         for (identity, _), values, picture in zip(some, maps, pictures, strict=True):
             details.append(detail(identity, values.float().cpu().numpy(), picture))
-        if plan.explainer.engine == "dataflow":  # others need a pass for each channel
+        if viewer.explainer.engine == "dataflow":  # others need a pass for each channel
             mask = torch.from_numpy(1 - outside_centre(*x.shape[2:]))
-            places = plan.explainer.places(x, target, plan.layer, mask)
+            places = viewer.explainer.places(x, target, viewer.layer, mask)
             for share, rest in _outside(places, pick.channel):
                 own.append(share)
                 others.append(rest)
@@ -218,25 +209,6 @@ def _outside(places: Places, channel: int) -> Iterator[tuple[float, float]]:
         others = np.delete(shares, channel)
         if np.isfinite(shares[channel]) and np.isfinite(others).any():
             yield float(shares[channel]), float(np.median(others[np.isfinite(others)]))
-
-
-def detail(identity: str, relevance: Map, picture: NDArray[np.uint8]) -> Detail:
-    """Cut out of a picture where a map over it, of any resolution, holds most of its evidence."""
-    top, left, side = window(relevance)
-    height, width = picture.shape[:2]
-    down, across = height / relevance.shape[0], width / relevance.shape[1]
-    cut = picture[
-        round(top * down) : round((top + side) * down),
-        round(left * across) : round((left + side) * across),
-    ]
-    small = cv2.resize(cut, (DETAIL, DETAIL), interpolation=cv2.INTER_AREA)
-    there = relevance[top : top + side, left : left + side]
-    peak = float(np.abs(there).max())
-    return Detail(
-        identity,
-        webp(np.asarray(small, np.uint8)),
-        (there / peak if peak > 0 and np.isfinite(peak) else there).astype(np.float16),
-    )
 
 
 def _concept(

@@ -64,16 +64,16 @@ class Conservation(Detector):
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Return what each map sums to, what it started with and what was absorbed, each (N,)."""
-        n = len(batch.ids)
-        absorbed = np.full(n, np.nan) if batch.absorbed is None else batch.absorbed
+        n, maps = len(batch), batch.maps
+        absorbed = np.full(n, np.nan) if maps.absorbed is None else maps.absorbed
         with np.errstate(invalid="ignore"):  # infinities of both signs: NaN says it
-            total = batch.relevance.sum((1, 2), dtype=np.float64)
+            total = maps.relevance.sum((1, 2), dtype=np.float64)
         return {
             "sum": total,
-            "start": batch.start.astype(np.float64),
+            "start": maps.start.astype(np.float64),
             "absorbed": absorbed.astype(np.float64),
-            "unknown": np.full(n, len(batch.unknown), np.int64),
-            "promised": np.full(n, batch.conserves),
+            "unknown": np.full(n, len(maps.unknown), np.int64),
+            "promised": np.full(n, maps.conserves),
         }
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:

@@ -77,9 +77,9 @@ class Faithfulness(Detector):
         NaN where not sampled, where a map has no positive relevance or is not finite, and where
         the model by itself cannot be run.
         """
-        advantage = np.full(len(batch.ids), np.nan)
-        for i in np.flatnonzero(batch.sampled):
-            relevance = batch.relevance[i].astype(np.float64)
+        advantage = np.full(len(batch), np.nan)
+        for i in batch.check_images.rows:
+            relevance = batch.maps.relevance[i].astype(np.float64)
             if not np.isfinite(relevance).all() or not (relevance > 0).any():
                 continue
             cells = grid(*relevance.shape)
@@ -88,10 +88,11 @@ class Faithfulness(Detector):
             seed = zlib.crc32(batch.ids[i].encode("utf-8", "surrogateescape"))
             deletions = self._deletions(marked, np.random.default_rng(seed))
             try:
-                logits = batch.attributor.logits(without(batch.inputs[i], cells, deletions))
+                images = without(batch.images.inputs[i], cells, deletions)
+                logits = batch.check_images.explainer.logits(images)
             except MelauditError:  # the conclusion says if none was left
                 continue
-            left = explained(logits.double().cpu().numpy(), int(batch.targets[i]))
+            left = explained(logits.double().cpu().numpy(), int(batch.maps.targets[i]))
             by_share = left.reshape(len(self.shares), 1 + self.draws)
             advantage[i] = (by_share[:, 1:].mean(1) - by_share[:, 0]).mean()
         return {"advantage": advantage}

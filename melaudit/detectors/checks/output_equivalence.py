@@ -55,15 +55,17 @@ class OutputEquivalence(Detector):
         NaN where not sampled and where the model by itself cannot be run; infinite where only one
         of the two is a number.
         """
-        n = len(batch.ids)
+        n = len(batch)
         difference, scale = np.full(n, np.nan), np.full(n, np.nan)
-        rows = np.flatnonzero(batch.sampled)
+        rows = batch.check_images.rows
         if len(rows):
             try:
-                own = batch.attributor.logits(batch.inputs[rows]).double().cpu().numpy()
+                logits = batch.check_images.explainer.logits(batch.images.inputs[rows])
             except MelauditError:  # the conclusion says that nothing was compared
                 return {"difference": difference, "scale": scale}
-            difference[rows] = largest_difference(batch.logits[rows].astype(np.float64), own)
+            own = logits.double().cpu().numpy()
+            engines = batch.answers.logits[rows].astype(np.float64)
+            difference[rows] = largest_difference(engines, own)
             scale[rows] = np.abs(own).max(1)
         return {"difference": difference, "scale": scale}
 

@@ -70,19 +70,20 @@ class Randomisation(Detector):
         NaN where not looked at, where a map is zero or not finite, and where the model cannot be
         copied or its shuffled copy not be explained.
         """
-        similarity = {depth: np.full(len(batch.ids), np.nan) for depth in DEPTHS}
-        for i in batch.fewest:
-            own = pooled(torch.from_numpy(batch.relevance[i : i + 1]))
-            target = torch.tensor([batch.targets[i]], device=batch.inputs.device)
+        similarity = {depth: np.full(len(batch), np.nan) for depth in DEPTHS}
+        for i in batch.check_images.few:
+            own = pooled(torch.from_numpy(batch.maps.relevance[i : i + 1]))
+            image = batch.images.inputs[i : i + 1]
+            target = torch.tensor([batch.maps.targets[i]], device=image.device)
             # Of the image alone: the same whatever batch it is in and whoever measures it.
             seed = zlib.crc32(batch.ids[i].encode("utf-8", "surrogateescape"))
-            random = batch.attributor.randomised(tuple(DEPTHS.values()), seed)
+            random = batch.check_images.explainer.randomised(tuple(DEPTHS.values()), seed)
             # The conclusion says if none was left: neither here, where nothing can be copied,
             with contextlib.suppress(MelauditError):
                 for depth, explainer in zip(DEPTHS, random, strict=True):
                     # nor here, where a shuffled one cannot be explained.
                     with contextlib.suppress(MelauditError):
-                        maps = pooled(explainer.lrp(batch.inputs[i : i + 1], target))
+                        maps = pooled(explainer.lrp(image, target))
                         similarity[depth][i] = abs(cosines(own, maps)[0])
         return similarity
 

@@ -19,6 +19,7 @@ from melaudit.audit.edits.interventions import DOSES, as_shown, chosen, interven
 from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.audit.exhibits.edit_exhibits import edit_exhibits
+from melaudit.audit.viewer import Viewer
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.rungs.dependence import Dependence, depend
@@ -26,7 +27,7 @@ from melaudit.findings import Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
 from melaudit.measurements import Array, Measurements
-from melaudit.relevance.forward import Forward
+from melaudit.relevance import Explainer
 from melaudit.statistics.correction import settle
 from tests.said import said
 
@@ -118,9 +119,9 @@ def table_and_laboratory(
         explanations=Trust.UNUSABLE,
     )
     table = dataclasses.replace(table, ids=dataset.ids)
-    forward = Forward(model, num_classes=2)
-    device = torch.device("cpu")
-    return table, Laboratory(forward, "mix", preprocessing, device, 8, dataset, dataset.ids)
+    explainer = Explainer(model, num_classes=2)
+    viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "mix", 8)
+    return table, Laboratory(viewer, dataset, dataset.ids)
 
 
 class Foreign(Detector):
