@@ -70,7 +70,7 @@ class Setting:
     """`dataclasses.MISSING` for one that must be given."""
     about: About
 
-    def told(self) -> str:
+    def default_and_bounds(self) -> str:
         """Return default and bounds, as a help text ends with them; "" where there are none."""
         said = []
         if self.default not in (None, dataclasses.MISSING, {}):
@@ -123,7 +123,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 def _required(hint: Any) -> Any:
     """Return a type without its None."""
     if typing.get_origin(hint) is types.UnionType:
-        return next(part for part in typing.get_args(hint) if part is not type(None))
+        return next(kind for kind in typing.get_args(hint) if kind is not type(None))
     return hint
 
 
@@ -158,10 +158,10 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
 def _several(hint: Any, value: Any, name: str) -> tuple[Any, ...]:
     """Read a list; text is one whose items are separated by commas."""
     if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
+        value = [item.strip() for item in value.split(",") if item.strip()]
     if not isinstance(value, list | tuple):
         raise ConfigurationError(f"{name} is {value!r}; expected a list")
-    return tuple(_typed(hint, part, name) for part in value)
+    return tuple(_typed(hint, item, name) for item in value)
 
 
 def _table(hint: Any, value: Any, name: str) -> dict[str, Any]:

@@ -129,16 +129,16 @@ def choose_method(
             notes.append(f"{_name(attempt)} cannot be applied to this model: {error}")
         else:
             if examined.checked.trust is not Trust.UNUSABLE:
-                told = (*without, *_told(notes, attempt, observer))
-                return dataclasses.replace(examined, notes=told)
+                tried = _tell(notes, attempt, observer)
+                return dataclasses.replace(examined, notes=(*without, *tried))
             failed.append(examined)
             notes.append(f"{_name(attempt)} fails on this model ({_failures(examined)})")
     if not failed:
         raise refusals[0]
     if len(notes) > 1:
         notes.append("no method of explanation holds on this model")
-    told = _told(notes, failed[0].configuration, observer) if len(notes) > 1 else ()
-    return dataclasses.replace(failed[0], notes=(*without, *told))
+    tried = _tell(notes, failed[0].configuration, observer) if len(notes) > 1 else ()
+    return dataclasses.replace(failed[0], notes=(*without, *tried))
 
 
 def first_input(prepared: Prepared) -> Tensor:
@@ -224,10 +224,10 @@ def _name(configuration: Configuration) -> str:
     return f"LRP {configuration.composite}"
 
 
-def _told(notes: list[str], used: Configuration, observer: Observer) -> tuple[str, ...]:
+def _tell(notes: list[str], used: Configuration, observer: Observer) -> tuple[str, ...]:
     """Tell the user what was tried, and return it in one sentence for the report."""
     if not notes:
         return ()
-    told = f"{'; '.join(notes)}. The maps of this run are those of {_name(used)}."
-    observer.note(f"note: {told}")
-    return (told,)
+    sentence = f"{'; '.join(notes)}. The maps of this run are those of {_name(used)}."
+    observer.note(f"note: {sentence}")
+    return (sentence,)

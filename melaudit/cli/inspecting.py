@@ -131,11 +131,12 @@ def convert(file: Path, out: Path, i_trust_this_file: bool) -> None:
 @click.command()
 def detectors() -> None:
     """List the detectors, ours and those that other packages registered."""
+    from melaudit.audit.prepare.configuration import detector_settings
     from melaudit.detectors.registry import detectors as all_detectors
 
-    for detector in all_detectors():
-        kind = _SUBJECTS[detector.subject]
-        click.echo(f"{detector.id:<22} {kind:<21} {detector.title}")
+    for detector in all_detectors(detector_settings(Path.cwd())):
+        does = _SUBJECTS[detector.subject]
+        click.echo(f"{detector.id:<22} {does:<21} {detector.title}")
 
 
 _SUBJECTS = {

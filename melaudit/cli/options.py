@@ -86,7 +86,7 @@ def _option(setting: Setting) -> Callable[[F], F]:
         heading=about.topic.value,
         type=_type(setting.type),
         metavar=about.metavar,
-        help=f"{about.help}{setting.told()}",
+        help=f"{about.help}{setting.default_and_bounds()}",
     )
 
 

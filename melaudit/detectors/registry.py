@@ -73,7 +73,7 @@ def detectors(settings: DetectorSettings | None = None) -> tuple[Detector, ...]:
     settings = settings or DetectorSettings()
     found: list[Detector] = [*ours(settings), *map(ArtifactDetector, artifacts())]
     entries = sorted(entry_points(group=GROUP), key=lambda e: e.name)
-    _refuse_strangers(settings, [entry.name for entry in entries], [d.id for d in found])
+    _refuse_unknown_tables(settings, [entry.name for entry in entries], [d.id for d in found])
     for entry in entries:
         detector = _registered(entry, _made(entry, settings))
         if any(detector.id == other.id for other in found):
@@ -140,10 +140,11 @@ def _made(entry: EntryPoint, settings: DetectorSettings) -> Any:
             return make(settings)
         made = make()
     except Exception as error:
-        told = f" (its settings are [detectors.{entry.name}])" if settings.table(entry.name) else ""
+        remedy = "mend or uninstall the package that registers it"
+        if settings.table(entry.name):
+            remedy = f"correct its settings, [detectors.{entry.name}], or {remedy}"
         raise DetectorError(
-            f"detector {entry.name!r} ({entry.value}) cannot be loaded: {error}{told}; "
-            "mend or uninstall the package that registers it"
+            f"detector {entry.name!r} ({entry.value}) cannot be loaded: {error}; {remedy}"
         ) from error
     if settings.table(entry.name):
         raise ConfigurationError(
@@ -162,10 +163,10 @@ def _takes_settings(make: Callable[..., Any]) -> bool:
     return any(p.kind in positional and p.default is p.empty for p in parameters)
 
 
-def _refuse_strangers(
+def _refuse_unknown_tables(
     settings: DetectorSettings, registered: Sequence[str], known: Sequence[str]
 ) -> None:
-    """Raise ConfigurationError for a table of settings that no registered detector would see."""
+    """Raise ConfigurationError for a table of settings that reaches no registered detector."""
     for name in settings.detectors:
         if name in registered:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -156,3 +157,13 @@ def test_a_table_for_nobody_is_refused(place: Path, plug_in: type[Watermark]) ->
     tables = {"marc": {"limit": 5}}
     with pytest.raises(ConfigurationError, match="did you mean 'mark'"):
         melaudit.audit(module(place), "data", detectors=tables, progress=False, **QUICK)
+
+
+def test_detectors_are_listed_with_the_settings_of_the_working_folder(
+    place: Path, plug_in: type[Watermark], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["detectors"]) == 0
+    assert re.search(r"^watermark +audits the model +Watermarks$", capsys.readouterr().out, re.M)
+    (place / "melaudit.toml").write_text("[detectors.marc]\nlimit = 4")
+    assert main(["detectors"]) == 2
+    assert "did you mean 'mark'" in capsys.readouterr().err

@@ -249,7 +249,7 @@ def test_words_are_learned_once_and_noted_for_every_image(
         "words.16"
     )
     assert words.shape == (40, 16, 16) and words.dtype == np.uint8
-    assert words.max() < len(fine.words)
+    assert words.max() < len(fine.visual_words)
     bright = np.array([identity.startswith("bright") for identity in ids])
     assert not set(np.unique(words[bright])) & set(np.unique(words[~bright]))
 

@@ -110,7 +110,7 @@ def test_an_error_of_ours_is_code_4_and_says_how_to_see_more(
 ) -> None:
     from melaudit.detectors import registry
 
-    def broken() -> None:
+    def broken(_: object) -> None:
         raise ZeroDivisionError("oh \x1b[31mred")
 
     monkeypatch.setattr(registry, "detectors", broken)

@@ -173,7 +173,7 @@ def test_settings_that_would_reach_nobody_are_an_error_that_says_what_to_do(
 @pytest.mark.parametrize(
     ("value", "table", "said"),
     [
-        ("class", {"limit": -1}, "limit is below 0 .its settings are .detectors.mark"),
+        ("class", {"limit": -1}, r"limit is below 0; correct its settings, \[detectors\.mark\]"),
         ("missing", {}, "cannot be loaded"),
         ("unfit", {}, r"lacks \['title', 'measure', 'conclude'\]"),
         ("odd", {}, "subject 'weather'; choose one of artifact, explanations, model"),

@@ -89,7 +89,7 @@ def _settings() -> str:
         lines.append(f"### {topic}\n\n")
         for name, setting in settings_of(Configuration).items():
             if setting.about.topic is topic:
-                said = f"{setting.about.help}{setting.told()}"
+                said = f"{setting.about.help}{setting.default_and_bounds()}"
                 lines.append(f"* `{name}` ({_type(setting.type)}): {said}\n")
         lines.append("\n")
     return "".join(lines).removesuffix("\n")

@@ -80,12 +80,12 @@ def shown(
     findings: Sequence[Finding], clusters: Sequence[Cluster], groups: Sequence[Group]
 ) -> list[str]:
     """Return the ids of the images a report shows, each once, the most telling first."""
-    parts: list[Iterable[str]] = [
+    ids: list[Iterable[str]] = [
         *(finding.images[:PER_FINDING] for finding in findings),
         *(cluster.images[:PER_CLUSTER] for cluster in clusters[:CLUSTERS]),
         *(g.images for g in groups),
     ]
-    return list(dict.fromkeys(identity for part in parts for identity in part))
+    return list(dict.fromkeys(identity for some in ids for identity in some))
 
 
 def exhibits(

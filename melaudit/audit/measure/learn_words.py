@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from melaudit.audit.measure.visual_words import (
-    SAMPLED,
+    MAX_IMAGES,
     SIDES,
     Floats,
     Vocabulary,
@@ -31,7 +31,7 @@ def vocabularies(
     """Return the visual words of the layers that tell details apart, fine and coarse.
 
     None for a model without such layers. They are kept in the folder: shards of one run must all be
-    read with the same words. `workers` processes decode the images they are learned on.
+    read with the same ones. `workers` processes decode the images they are learned on.
     """
     kept = load(folder / KEPT)
     if kept is None:
@@ -43,7 +43,7 @@ def vocabularies(
 def _learned(
     viewer: Viewer, dataset: Dataset, seed: int, observer: Observer, workers: int
 ) -> tuple[Vocabulary, ...]:
-    rows = np.flatnonzero(sample(dataset.labels, SAMPLED, seed)).tolist()
+    rows = np.flatnonzero(sample(dataset.labels, MAX_IMAGES, seed)).tolist()
     observer.stage("Learning what there is to see", len(rows))
     batches = list(viewer.batches(rows))
     places: dict[int, list[Floats]] = {side: [] for side in SIDES}
@@ -56,9 +56,9 @@ def _learned(
             x = batch.inputs.to(viewer.device)
             if not layers:
                 layers = viewer.explainer.forward.detail_layers(x, SIDES)
-            given = viewer.explainer.forward.outputs(x, list(layers.values()))
+            outputs = viewer.explainer.forward.outputs(x, list(layers.values()))
             for side, layer in layers.items():
-                found = descriptors(given[layer], side).flatten(0, 2)
+                found = descriptors(outputs[layer], side).flatten(0, 2)
                 places[side].append(found.cpu().numpy())
     known = [
         learn(np.concatenate(places[side]), layer, side, seed) for side, layer in layers.items()

@@ -300,9 +300,9 @@ def configure(options: Mapping[str, Any], folder: Path | None = None) -> Configu
 
     Raises ConfigurationError that says exactly what to add when the model or the data is missing.
     """
-    given = typed({k: v for k, v in options.items() if v not in (None, "")}, "options")
-    found = find_settings(given.get("model"), folder or Path.cwd())
-    settings = {**(read_settings(found) if found else {}), **given}
+    chosen = typed({k: v for k, v in options.items() if v not in (None, "")}, "options")
+    file = find_settings(chosen.get("model"), folder or Path.cwd())
+    settings = {**(read_settings(file) if file else {}), **chosen}
     if "model" not in settings:
         raise ConfigurationError("no model given; add --model CHECKPOINT")
     if "data" not in settings:
@@ -320,8 +320,19 @@ def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     For commands that share settings with a run and need no model.
     """
     known = settings_of(Configuration)
-    given = typed({k: v for k, v in options.items() if v not in (None, "")}, "options")
-    return {name: given.get(name, known[name].default) for name in options}
+    chosen = typed({k: v for k, v in options.items() if v not in (None, "")}, "options")
+    return {name: chosen.get(name, known[name].default) for name in options}
+
+
+def detector_settings(folder: Path) -> DetectorSettings:
+    """Return what the settings file of a working folder, if any, says to detectors.
+
+    For commands that list detectors and need no model. Raises as `read_settings`.
+    """
+    file = find_settings(None, folder)
+    settings = {} if file is None else read_settings(file)
+    theirs = settings_of(DetectorSettings)
+    return DetectorSettings(**{name: value for name, value in settings.items() if name in theirs})
 
 
 def as_plain(configuration: Configuration) -> dict[str, Any]:

@@ -119,8 +119,8 @@ def _opened(path: Path, classes: Sequence[str]) -> Dataset:
 
 
 def _fingerprint(dataset: Dataset, rows: NDArray[np.intp], names: Sequence[str]) -> str:
-    parts = [dataset.fingerprint, rows.tolist(), list(names), code_fingerprint()]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    facts = [dataset.fingerprint, rows.tolist(), list(names), code_fingerprint()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:

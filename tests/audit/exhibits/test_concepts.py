@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from melaudit.audit.exhibits import concepts as module
-from melaudit.audit.exhibits.concepts import FEWEST, chosen, concepts, strongest
+from melaudit.audit.exhibits.concepts import MIN_IMAGES, chosen, concepts, strongest
 from melaudit.audit.exhibits.details import window
 from melaudit.audit.viewer import Viewer
 from melaudit.findings import Cluster, Trust
@@ -156,5 +156,5 @@ def test_the_window_is_the_least_square_that_holds_most_of_the_evidence() -> Non
 def test_small_classes_have_no_cards(made: tuple[Measurements, Viewer, Path]) -> None:
     table, _, _ = made
     few = np.zeros(N, np.int64)
-    few[: 2 * FEWEST - 1] = 1
+    few[: 2 * MIN_IMAGES - 1] = 1
     assert chosen([cluster(2)], dataclasses.replace(table, predictions=few)) == []
