@@ -130,7 +130,7 @@ def audited(case: Case, made: Made, options: argparse.Namespace) -> Findings:
         out=out,
         image_size=options.side,
         positive="malignant",
-        probes=2,
+        check_images=2,
         edits=options.edits,
     )
 
@@ -288,7 +288,7 @@ def _untrained(task: tuple[int, argparse.Namespace]) -> list[tuple[str, str]]:
         out=data.parent / "audit",
         image_size=options.side,
         positive="malignant",
-        probes=2,
+        check_images=2,
         edits=options.edits,
     )
     return [(f.id, f.rung.value) for f in findings.findings]

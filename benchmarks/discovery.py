@@ -35,7 +35,7 @@ import argparse
 import json
 import multiprocessing
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,11 @@ from melaudit.audit.groups.embedding import fit
 from melaudit.audit.groups.grouping import group
 from melaudit.audit.groups.mixture import mixture
 from melaudit.audit.measure.learn_words import vocabularies
+from melaudit.audit.measure.measurer import CheckSample, Measurer
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.sweep import Sweep, sweep
+from melaudit.audit.measure.sweep import sweep
 from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.viewer import Viewer
 from melaudit.demo.dataset import CLASSES, write
 from melaudit.findings import Finding, Rung, Trust
 from melaudit.images.dataset import open_dataset
@@ -189,21 +191,14 @@ def measured(
     """Pass over the images with no detector, and keep the model to ask again."""
     dataset = open_dataset(data / "test")
     explainer = Explainer(load(case, checkpoint), num_classes=len(CLASSES))
-    preprocessing, device = resolve(None, image_size=side), torch.device("cpu")
+    preprocessing = resolve(None, image_size=side)
     first = preprocessing.apply(np.asarray(Image.open(dataset.paths[0])))[None]
-    plan = Sweep(
-        explainer=explainer,
-        detectors=(),
-        preprocessing=preprocessing,
-        device=device,
-        layer=explainer.choose_layer(first),
-        batch_size=32,
-        workers=0,
-        sampled=np.zeros(len(ids), bool),
-    )
+    layer = explainer.choose_layer(first)
+    viewer = Viewer(explainer, preprocessing, torch.device("cpu"), layer, batch_size=32)
     store = Store(data / "shards", "discovery, words", dataset.ids)
-    words = vocabularies(plan, dataset, store.folder, 0, Silent())
-    sweep(replace(plan, vocabularies=words), dataset, store, Silent())
+    words = vocabularies(viewer, dataset, store.folder, 0, Silent())
+    nothing = CheckSample(np.zeros(len(ids), bool))
+    sweep(Measurer(viewer, dataset, (), nothing, words), store, Silent())
     table = Measurements(
         ids=ids,
         labels=np.array([CLASSES.index(i.split("/")[0]) for i in ids], np.int64),
@@ -213,13 +208,12 @@ def measured(
         classes=CLASSES,
         positive=MALIGNANT,
         columns=store.column,
-        layer=plan.layer,
+        layer=layer,
         explanations=Trust.TRUSTED,
         seed=0,
     )
     assert dataset.ids == ids
-    laboratory = Laboratory(explainer.forward, plan.layer, preprocessing, device, 32, dataset, ids)
-    return table, laboratory, words
+    return table, Laboratory(viewer, dataset, ids), words
 
 
 def _mask(images: Iterable[str], row_of: dict[str, int], rows: Labels) -> Mask:

@@ -30,7 +30,7 @@ from melaudit.audit.groups.clustering import dense_groups
 from melaudit.audit.groups.embedding import CHUNK, Points, fit
 from melaudit.audit.groups.exclusive import counted, exclusive_parts
 from melaudit.audit.groups.strategies import smallest_group, strategies
-from melaudit.audit.measure.visual_words import SIDES, WORDS, Vocabulary
+from melaudit.audit.measure.visual_words import MAX_VISUAL_WORDS, SIDES, Vocabulary
 from melaudit.statistics.overlap import jaccard
 
 CELLS = 64
@@ -86,15 +86,15 @@ def measure_parts(n: int) -> dict[str, float]:
         maps = rng.random((len(positive[rows]), 32, 32), np.float32)
         positive[rows] = maps / maps.sum((1, 2), keepdims=True)
         for block in words:
-            block[rows] = rng.integers(0, WORDS - 2, block[rows].shape)
-            block[rows][planted[rows], 0] = WORDS - 1
-    where = rng.normal(size=(WORDS, 24)).astype(np.float32)
+            block[rows] = rng.integers(0, MAX_VISUAL_WORDS - 2, block[rows].shape)
+            block[rows][planted[rows], 0] = MAX_VISUAL_WORDS - 1
+    where = rng.normal(size=(MAX_VISUAL_WORDS, 24)).astype(np.float32)
     vocabularies = [
         Vocabulary("", side, np.zeros(1, np.float32), np.ones((1, 24), np.float32), where)
         for side in SIDES
     ]
     before, start_at = _peak(), time.process_time()
-    counts = [counted(block, positive, WORDS) for block in words]
+    counts = [counted(block, positive, MAX_VISUAL_WORDS) for block in words]
     found = exclusive_parts(
         [c.of(own) for c in counts],
         [c.of(~own) for c in counts],

@@ -24,8 +24,9 @@ def audit(
 
     `model` is a checkpoint or a module at hand; `data` a folder of images, an image folder with a
     folder per class, or a table. `options` are those of `melaudit run`, with underscores:
-    `classes=("benign", "malignant")`, `image_size=128`, `out="audit"`. Images are decoded in this
-    process unless `workers` says otherwise, because worker processes need a script that is
+    `classes=("benign", "malignant")`, `image_size=128`, `out="audit"`; settings of detectors of
+    other packages are tables by name, `detectors={"watermark": {"limit": 0.5}}`. Images are decoded
+    in this process unless `workers` says otherwise, because worker processes need a script that is
     guarded by `if __name__ == "__main__":`. A settings file beside the model is not read.
 
     Raises a MelauditError for everything a user can mend.

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from melaudit.audit.method import Examined, choose_method, explain, first_input
+from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.preparation import Prepared, prepare
+from melaudit.audit.prepare.preparation import prepare
+from melaudit.audit.viewer import Viewer
+from melaudit.detectors.interface import artifacts_of
+from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
 from melaudit.images.imagefile import read_image
 from melaudit.observer import Observer
-from melaudit.relevance import Explainer
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,21 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     Raises a MelauditError for everything a user can mend.
     """
     observer.stage("Loading")
-    prepared = prepare(configuration)
+    asked = detectors(configuration.for_detectors)
+    prepared = prepare(configuration, artifacts_of(asked))
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
-        method = choose_method(configuration, prepared, observer, Path(folder))
+        method = choose_method(configuration, prepared, asked, observer, Path(folder))
         checked = time.monotonic() - begun
     if not len(method.known.rows):
         raise DatasetError(
-            f"none of the {configuration.probes} images that were drawn can be read; mend the "
-            "files, or draw others with --probes"
+            f"none of the {configuration.check_images} images that were drawn can be read; mend "
+            "the files, or draw others with --check-images"
         )
-    with explain(method.configuration, prepared.loaded, prepared.device) as explainer:
-        rate = _rate(explainer, method, prepared)
-        engine = explainer.describe()
-        operations = explainer.operations(first_input(prepared))
+    with viewing(method.configuration, prepared, method.layer) as viewer:
+        rate = _rate(viewer, [prepared.dataset.paths[row] for row in method.known.rows])
+        engine = viewer.explainer.describe()
+        operations = viewer.explainer.operations(first_input(prepared))
     return Examination(
         architecture=prepared.loaded.architecture,
         outputs=prepared.loaded.outputs,
@@ -80,18 +82,14 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     )
 
 
-def _rate(explainer: Explainer, method: Examined, prepared: Prepared) -> float:
+def _rate(viewer: Viewer, paths: Sequence[str]) -> float:
     """Return images/s of decoding and explaining, on the second of two equal rounds."""
-    dataset = prepared.dataset
-    paths = [dataset.paths[row] for row in method.known.rows]
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
         images = [read_image(path).image for path in paths]
-        x = torch.stack([prepared.preprocessing.apply(i) for i in images if i is not None])
-        explainer.attribute(
-            x.to(prepared.device), None, [method.layer] if method.layer else []
-        ).maps.cpu()
+        x = viewer.inputs(image for image in images if image is not None)
+        viewer.explainer.attribute(x, None, viewer.layers).maps.cpu()
         seconds = time.monotonic() - begun
     return len(paths) / seconds
 

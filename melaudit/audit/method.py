@@ -8,8 +8,9 @@ an engine, a canonizer or a composite gets that one and no other, and its maps m
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +20,17 @@ from torch import Tensor
 
 from melaudit.audit.conclude.conclusions import Checked, check_maps, trust
 from melaudit.audit.conclude.table import measured
+from melaudit.audit.measure.measurer import CheckSample, Known, Measurer
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.sweep import Known, Sweep, sweep
+from melaudit.audit.measure.sweep import sweep
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import run_id
-from melaudit.detectors.registry import detectors
+from melaudit.audit.viewer import Viewer
+from melaudit.choices import EngineName
+from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
-from melaudit.findings import CheckStatus, Trust
+from melaudit.findings import CheckStatus, Operation, Subject, Trust
 from melaudit.images.imagefile import read_image
 from melaudit.images.sampling import sample
 from melaudit.models.architectures import LoadedModel
@@ -41,7 +45,7 @@ COMPOSITE = "epsilon_plus_flat"
 OTHER_COMPOSITES = ("epsilon_gamma_box", "epsilon_alpha2_beta1_flat")
 """One for each other way to treat what speaks against: with less weight, or with more."""
 
-WITHOUT_RULES = ("gradient_x_input", "occlusion")
+WITHOUT_RULES = (EngineName.GRADIENT_X_INPUT, EngineName.OCCLUSION)
 """Engines that need no composite, the finer one first."""
 
 
@@ -90,36 +94,51 @@ def explain(configuration: Configuration, loaded: LoadedModel, device: torch.dev
     )
 
 
+@contextlib.contextmanager
+def viewing(configuration: Configuration, prepared: Prepared, layer: str) -> Iterator[Viewer]:
+    """Have the model looked through by the method that the configuration asks for."""
+    with explain(configuration, prepared.loaded, prepared.device) as explainer:
+        yield Viewer(
+            explainer, prepared.preprocessing, prepared.device, layer, configuration.batch_size
+        )
+
+
 def choose_method(
-    configuration: Configuration, prepared: Prepared, observer: Observer, folder: Path
+    configuration: Configuration,
+    prepared: Prepared,
+    detectors: Sequence[Detector],
+    observer: Observer,
+    folder: Path,
 ) -> Examined:
     """Return the first method whose maps hold; the first of all, with a note, when none does.
 
-    What the checks measure is kept in stores under `folder`, so that a run that is resumed finds
-    it there. Raises RelevanceError when no method can be applied to the model at all.
+    Those of the detectors that check maps decide whether they hold. What they measure is kept in
+    stores under `folder`, so that a run that is resumed finds it there. Raises RelevanceError when
+    no method can be applied to the model at all.
     """
     layer, without = _concept_layer(configuration, prepared)
+    checks = tuple(d for d in detectors if d.subject is Subject.EXPLANATIONS)
     failed: list[Examined] = []
     refusals: list[RelevanceError] = []
     notes: list[str] = []
     for attempt in methods(configuration):
         try:
-            examined = _examine(attempt, prepared, layer, observer, folder)
+            examined = _examine(attempt, prepared, checks, layer, observer, folder)
         except RelevanceError as error:
             refusals.append(error)
             notes.append(f"{_name(attempt)} cannot be applied to this model: {error}")
         else:
             if examined.checked.trust is not Trust.UNUSABLE:
-                told = (*without, *_told(notes, attempt, observer))
-                return dataclasses.replace(examined, notes=told)
+                tried = _tell(notes, attempt, observer)
+                return dataclasses.replace(examined, notes=(*without, *tried))
             failed.append(examined)
             notes.append(f"{_name(attempt)} fails on this model ({_failures(examined)})")
     if not failed:
         raise refusals[0]
     if len(notes) > 1:
         notes.append("no method of explanation holds on this model")
-    told = _told(notes, failed[0].configuration, observer) if len(notes) > 1 else ()
-    return dataclasses.replace(failed[0], notes=(*without, *told))
+    tried = _tell(notes, failed[0].configuration, observer) if len(notes) > 1 else ()
+    return dataclasses.replace(failed[0], notes=(*without, *tried))
 
 
 def first_input(prepared: Prepared) -> Tensor:
@@ -132,6 +151,12 @@ def first_input(prepared: Prepared) -> Tensor:
         f"none of the {len(prepared.dataset.paths)} images can be read; check that they are "
         "JPEG, PNG, TIFF, BMP, WEBP or GIF files"
     )
+
+
+def operations(viewer: Viewer, prepared: Prepared) -> tuple[Operation, ...]:
+    """Return which rule each operation of the model got; empty where the engine keeps no list."""
+    found = viewer.explainer.operations(first_input(prepared))
+    return tuple(Operation(*each) for each in found)
 
 
 def _concept_layer(configuration: Configuration, prepared: Prepared) -> tuple[str, tuple[str, ...]]:
@@ -149,38 +174,31 @@ def _concept_layer(configuration: Configuration, prepared: Prepared) -> tuple[st
 def _examine(
     configuration: Configuration,
     prepared: Prepared,
+    checks: tuple[Detector, ...],
     layer: str,
     observer: Observer,
     folder: Path,
 ) -> Examined:
     """Run the checks of the maps on the sampled images."""
     dataset = prepared.dataset
-    rows = np.flatnonzero(sample(dataset.labels, configuration.probes, configuration.seed))
+    rows = np.flatnonzero(sample(dataset.labels, configuration.check_images, configuration.seed))
     few = dataclasses.replace(prepared, dataset=dataset.take(rows))
-    checks = tuple(d for d in detectors() if d.checks_explanations)
-    with explain(configuration, prepared.loaded, prepared.device) as explainer:
-        plan = Sweep(
-            explainer=explainer,
-            detectors=checks,
-            preprocessing=prepared.preprocessing,
-            device=prepared.device,
-            layer=layer,
-            batch_size=configuration.batch_size,
-            workers=0,
-            sampled=np.ones(len(rows), bool),
-        )
+    with viewing(configuration, prepared, layer) as viewer:
         settings = {
-            "engine": explainer.describe(),
+            "engine": viewer.explainer.describe(),
             "layer": layer,
             "preprocessing": prepared.preprocessing.describe(),
             "device": prepared.device.type,
+            "detectors": dataclasses.asdict(configuration.for_detectors),
             "seed": configuration.seed,
         }
         name = run_id(
             prepared.loaded.sha256, few.dataset.fingerprint, settings, [d.id for d in checks]
         )
         store = Store(folder / f"checks-{name[:16]}", name, few.dataset.ids)
-        sweep(plan, few.dataset, store, observer, f"Checking {_name(configuration)}")
+        every = CheckSample(np.ones(len(rows), bool))
+        measurer = Measurer(viewer, few.dataset, checks, every)
+        sweep(measurer, store, observer, stage=f"Checking {_name(configuration)}")
     if "row" not in store.names():  # not one of the few can be read, but others may be
         unknown = Checked((), trust(()), ())
         return Examined(configuration, layer, Known(rows[:0], {}), unknown)
@@ -206,10 +224,10 @@ def _name(configuration: Configuration) -> str:
     return f"LRP {configuration.composite}"
 
 
-def _told(notes: list[str], used: Configuration, observer: Observer) -> tuple[str, ...]:
+def _tell(notes: list[str], used: Configuration, observer: Observer) -> tuple[str, ...]:
     """Tell the user what was tried, and return it in one sentence for the report."""
     if not notes:
         return ()
-    told = f"{'; '.join(notes)}. The maps of this run are those of {_name(used)}."
-    observer.note(f"note: {told}")
-    return (told,)
+    sentence = f"{'; '.join(notes)}. The maps of this run are those of {_name(used)}."
+    observer.note(f"note: {sentence}")
+    return (sentence,)

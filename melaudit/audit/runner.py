@@ -1,65 +1,27 @@
-"""The run as one sentence: prepare, choose a method, pass over the data, conclude, report."""
+"""The run as one sentence: load, pass over the data, try edits, conclude, report."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-
 from melaudit.audit.conclude.assembly import Clock, assemble
-from melaudit.audit.conclude.outcome import Outcome, outcome, reviewed
-from melaudit.audit.conclude.table import artifacts, measured
-from melaudit.audit.edits.interventions import intervene
+from melaudit.audit.conclude.outcome import outcome, reviewed
+from melaudit.audit.conclude.table import measured
+from melaudit.audit.edits.interventions import edited
 from melaudit.audit.edits.laboratory import Laboratory
-from melaudit.audit.edits.trial_store import TrialStore
-from melaudit.audit.exhibits.concepts import concepts
-from melaudit.audit.exhibits.edit_exhibits import edit_exhibits
-from melaudit.audit.exhibits.exhibits import (
-    exhibits,
-    gallery,
-    mean_maps,
-    second_opinions,
-    shown,
-    strips,
-)
-from melaudit.audit.exhibits.images_parquet import write_images
-from melaudit.audit.exhibits.landscape import landscape
-from melaudit.audit.exhibits.part_details import part_details
-from melaudit.audit.groups.feedback import FILE as SUSPICIOUS
-from melaudit.audit.groups.feedback import read_reviews, write_suspicious
-from melaudit.audit.measure.learn_words import vocabularies
-from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.sweep import Sweep, sweep
-from melaudit.audit.measure.visual_words import SIDES
-from melaudit.audit.method import Examined, choose_method, explain, first_input
-from melaudit.audit.prepare.configuration import Configuration, as_plain
-from melaudit.audit.prepare.preparation import Prepared, prepare
-from melaudit.audit.prepare.provenance import run_id
+from melaudit.audit.exhibits.concepts import with_concepts
+from melaudit.audit.exhibits.record import make_record
+from melaudit.audit.groups.feedback import read_reviews
+from melaudit.audit.measure.sweep import measure
+from melaudit.audit.method import choose_method, operations, viewing
+from melaudit.audit.output_folder import held, write
+from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.preparation import prepare
 from melaudit.audit.prepare.training_data import training_evidence
-from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors as all_detectors
-from melaudit.errors import StoreError
-from melaudit.findings import Findings, Operation
-from melaudit.images.sampling import sample
-from melaudit.measurements import Measurements
+from melaudit.findings import Findings
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
-from melaudit.publish import publish
-from melaudit.relevance import Explainer
-from melaudit.reports import read_findings, shared, write_findings, write_record, write_report
-from melaudit.reports.formats import record_file
-from melaudit.reports.interface import ConceptView, Record
-
-_RESULT_ONLY = (
-    *("out", "fail_on", "max_skipped", "workers", "data", "model", "positive", "edits"),
-    *("assets", "sharing", "labels"),
-    *("lesion_masks", "artifact_labels", "artifact_masks", "train_data", "train_sample"),
-)
-"""Settings that cannot change a measurement; data, model, masks and labels of artifacts count by
-their content."""
+from melaudit.reports import shared
 
 
 def run(
@@ -71,6 +33,11 @@ def run(
 ) -> Findings:
     """Audit a model and write the report, its record, findings.json and images.parquet.
 
+    What passes each door: loading gives `Prepared` and, once a method of explanation is chosen, a
+    `Viewer`; the pass leaves `Passed`, a store of columns, which is read as `Measurements`; edits
+    add their trials to these; conclusions are an `Outcome`, put together as `Findings`; with the
+    pictures that are shown they are the `Record` that the report is drawn from.
+
     `model` stands in for the checkpoint when the caller has the module at hand. Raises a
     MelauditError for everything a user can mend. The same call after an interruption goes on
     where it stopped.
@@ -79,225 +46,46 @@ def run(
     observer.stage("Loading")
     # Read first: a file with a fault must be known before the work, not after.
     reviews = None if configuration.labels is None else read_reviews(configuration.labels)
-    prepared = prepare(configuration, model)
-    introduce(prepared, observer)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_locked(configuration.out))
-        training = training_evidence(configuration, prepared.classes, observer)
-        prepared = dataclasses.replace(
-            prepared, training=training.artifacts, learned=training.pictures
-        )
-        method = choose_method(configuration, prepared, observer, configuration.out / "shards")
-        prepared = dataclasses.replace(prepared, notes=(*prepared.notes, *method.notes))
-        explainer = stack.enter_context(
-            explain(method.configuration, prepared.loaded, prepared.device)
-        )
-        plan = _plan(configuration, prepared, explainer, method)
-        store = _store(configuration, prepared, plan)
-        words = vocabularies(plan, prepared.dataset, store.folder, configuration.seed, observer)
-        plan = dataclasses.replace(plan, vocabularies=words)
-        sweep(plan, prepared.dataset, store, observer)
-        table = measured(store, prepared, plan.layer, configuration.seed)
-        laboratory = _laboratory(prepared, plan, table.ids)
-        table = _intervened(configuration, table, plan, laboratory, store, observer)
-        observer.stage("Concluding")
-        tries = laboratory if configuration.edits else None
-        result = outcome(table, store, prepared, plan.detectors, tries, words)
-        result = reviewed(result, reviews)
-        result, cards = _concepts(result, store, prepared, plan, observer)
-        findings = assemble(
-            configuration,
-            prepared,
-            result,
-            store,
-            explainer.describe(),
-            _operations(explainer, prepared),
-            clock,
-            command,
-        )
-        record = _record(findings, result, prepared, plan, laboratory, observer)
-        parts = part_details(result.clusters, result.measurements, prepared.dataset, plan)
-        record = dataclasses.replace(record, concepts=cards, parts=parts)
-        record = shared(record, configuration.sharing)
-        observer.stage("Writing the report")
-        _write(configuration, record, result, prepared, store)
-    return record.findings
+    detectors = all_detectors(configuration.for_detectors)
+    artifacts = artifacts_of(detectors)
+    prepared = prepare(configuration, artifacts, model)
+    prepared.introduce(observer)
+    out, seed = configuration.out, configuration.seed
+    with held(out):
+        training = training_evidence(configuration, artifacts, prepared.classes, observer)
+        method = choose_method(configuration, prepared, detectors, observer, out / "shards")
+        with viewing(method.configuration, prepared, method.layer) as viewer:
+            passed = measure(configuration, prepared, viewer, detectors, method.known, observer)
+            table = measured(passed.store, prepared, viewer.layer, seed, training)
 
+            laboratory = Laboratory(viewer, prepared.dataset, table.ids, prepared.knowledge)
+            edits = configuration.edits
+            tested = edited(table, detectors, laboratory, passed.store, edits, observer)
 
-def introduce(prepared: Prepared, observer: Observer) -> None:
-    """Tell the user what was understood, before time is spent on it."""
-    observer.note(f"model: {prepared.loaded.name} is {prepared.loaded.architecture}")
-    observer.note(f"data: {prepared.dataset.describe()}")
-    observer.note(f"preprocessing: {prepared.preprocessing.describe()}")
-    for note in prepared.notes:
-        observer.note(f"note: {note}")
+            observer.stage("Concluding")
+            tries = laboratory if edits else None
+            words, store = passed.vocabularies, passed.store
+            concluded = outcome(tested, store, prepared, detectors, tries, words)
+            result, cards = with_concepts(
+                reviewed(concluded, reviews), store, prepared.dataset, viewer, observer
+            )
+            findings = assemble(
+                configuration,
+                prepared,
+                result,
+                detectors,
+                store,
+                viewer.explainer.describe(),
+                operations(viewer, prepared),
+                (*prepared.notes, *method.notes),
+                clock,
+                command,
+            )
 
-
-def _plan(
-    configuration: Configuration, prepared: Prepared, explainer: Explainer, method: Examined
-) -> Sweep:
-    return Sweep(
-        explainer=explainer,
-        detectors=all_detectors(),
-        preprocessing=prepared.preprocessing,
-        device=prepared.device,
-        layer=method.layer,
-        batch_size=configuration.batch_size,
-        workers=configuration.workers,
-        sampled=sample(prepared.dataset.labels, configuration.probes, configuration.seed),
-        knowledge=prepared.knowledge,
-        known=method.known,
-    )
-
-
-def _operations(explainer: Explainer, prepared: Prepared) -> tuple[Operation, ...]:
-    """Return which rule each operation of the model got."""
-    return tuple(Operation(*told) for told in explainer.operations(first_input(prepared)))
-
-
-def _store(configuration: Configuration, prepared: Prepared, plan: Sweep) -> Store:
-    """Open the store of exactly this run: any change of input or setting is another folder."""
-    settings = {k: v for k, v in as_plain(configuration).items() if k not in _RESULT_ONLY}
-    settings |= {
-        "engine": plan.explainer.describe(),
-        "layer": plan.layer,
-        "words": SIDES,
-        "preprocessing": prepared.preprocessing.describe(),
-        "device": prepared.device.type,
-        "knowledge": prepared.knowledge.fingerprint,
-    }
-    name = run_id(
-        prepared.loaded.sha256,
-        prepared.dataset.fingerprint,
-        settings,
-        [detector.id for detector in plan.detectors],
-    )
-    return Store(configuration.out / "shards" / name[:16], name, prepared.dataset.ids)
-
-
-def _laboratory(prepared: Prepared, plan: Sweep, ids: Sequence[str]) -> Laboratory:
-    return Laboratory(
-        forward=plan.explainer.forward,
-        layer=plan.layer,
-        preprocessing=plan.preprocessing,
-        device=plan.device,
-        batch_size=plan.batch_size,
-        dataset=prepared.dataset,
-        ids=ids,
-        knowledge=prepared.knowledge,
-    )
-
-
-def _intervened(
-    configuration: Configuration,
-    table: Measurements,
-    plan: Sweep,
-    laboratory: Laboratory,
-    store: Store,
-    observer: Observer,
-) -> Measurements:
-    """Add what edits of images show, for every artifact that was looked for."""
-    wanted = [d.artifact for d in plan.detectors if isinstance(d, ArtifactDetector)]
-    measured = [artifact for artifact in wanted if _has(table, f"{artifact.id}.present")]
-    if not measured or configuration.edits == 0:
-        return table
-    # The run's name leaves out what cannot change a measurement, and so how many are edited.
-    kept = TrialStore(store.folder, f"{store.run_id}-{configuration.edits}")
-    trials = intervene(measured, table, laboratory, observer, configuration.edits, kept)
-    return dataclasses.replace(table, trials=trials)
-
-
-def _has(table: Measurements, column: str) -> bool:
-    try:
-        table[column]
-    except KeyError:  # the detector failed in the pass
-        return False
-    return True
-
-
-def _concepts(
-    result: Outcome, store: Store, prepared: Prepared, plan: Sweep, observer: Observer
-) -> tuple[Outcome, tuple[ConceptView, ...]]:
-    """Add the channels that matter, and return what a report shows of them."""
-    observer.stage("Looking at the channels that matter")
-    table = dataclasses.replace(result.measurements, explanations=result.checked.trust)
-    found, cards, apart = concepts(result.clusters, table, artifacts(store), prepared.dataset, plan)
-    skipped = (*result.skipped, *apart)
-    return dataclasses.replace(result, concepts=found, skipped=skipped), cards
-
-
-def _record(
-    findings: Findings,
-    result: Outcome,
-    prepared: Prepared,
-    plan: Sweep,
-    laboratory: Laboratory,
-    observer: Observer,
-) -> Record:
-    groups = gallery(result.measurements)
-    ids = shown(findings.findings, result.clusters, groups)
-    observer.stage("Explaining the images that are shown", len(ids))
-    pictures = exhibits(ids, prepared.dataset, prepared.classes, plan, observer)
-    # One image that a finding shows and one picked at random: the same layer at work on both.
-    usual = next((identity for group in groups for identity in group.images), None)
-    pair = dict.fromkeys([i for i in (ids[0] if ids else None, usual) if i])
-    both = [i for i in pair if i in pictures]
-    edits, curves = edit_exhibits(
-        findings.findings, plan.detectors, result.measurements, laboratory
-    )
-    return Record(
-        findings=findings,
-        exhibits=pictures,
-        gallery=groups,
-        mean_maps=mean_maps(result.clusters, result.measurements),
-        strips=strips(both, prepared.dataset, plan),
-        edits=edits,
-        curves=curves,
-        opinions=second_opinions(both, prepared.dataset, plan),
-        landscape=landscape(result.measurements, result.clusters) if result.clusters else None,
-    )
-
-
-def _write(
-    configuration: Configuration, record: Record, result: Outcome, prepared: Prepared, store: Store
-) -> None:
-    out = configuration.out
-    write_images(out / "images.parquet", result, prepared, store)
-    write_findings(record.findings, out / "findings.json")
-    write_suspicious(out / SUSPICIOUS, result.clusters, result.measurements)
-    # The page is drawn from the file, so that it can be drawn again from it to the byte.
-    record = dataclasses.replace(record, findings=read_findings(out / "findings.json"))
-    report = write_report(record, out / "report.html", assets=configuration.assets)
-    write_record(record, out / record_file.NAME)
-    names = (
-        *(path.relative_to(out).as_posix() for path in report),
-        *("findings.json", "images.parquet", record_file.NAME),
-    )
-    manifest = {
-        "run": store.run_id,
-        "shards": f"shards/{store.folder.name}",
-        "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names},
-    }
-    publish(out / "manifest.json", json.dumps(manifest, indent=2).encode() + b"\n")
-
-
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Hold the output folder for one run; a second one is told so instead of mixing in."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("w")
-    except OSError as error:
-        raise StoreError(f"the output folder {out} cannot be used: {error.strerror}") from error
-    with lock:
-        try:
-            # Imported here: Windows has none, and there nobody guards the folder.
-            with contextlib.suppress(ImportError):
-                import fcntl
-
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(
-                f"another run writes to {out}; wait for it or choose another --out"
-            ) from error
-        yield
+            record = make_record(
+                findings, result, cards, prepared, detectors, laboratory, words, observer
+            )
+            sent = shared(record, configuration.sharing)
+            observer.stage("Writing the report")
+            write(out, configuration.assets, sent, result, prepared, store)
+    return sent.findings

@@ -29,9 +29,11 @@ from melaudit.statistics.correction import settle
 if TYPE_CHECKING:
     from melaudit.observer import Observer
 
-FEWEST = 5
-"""Images with and without an artifact below which no odds ratio is given."""
-EXAMPLES = 20
+MIN_IMAGES = 5
+"""Images with and without an artifact below which no odds ratio is given. Chosen: a round figure,
+not measured."""
+MAX_EXAMPLES = 20
+"""Images that are named for an artifact."""
 CHUNK = 16
 """Images that a worker is handed at a time."""
 
@@ -121,8 +123,8 @@ def _compared(dataset: Dataset, present: NDArray[np.bool_]) -> Association | str
     """Associate an artifact with the labels, or say why that cannot be done."""
     known = dataset.labels >= 0
     n, showing = int(known.sum()), int(present[known].sum())
-    if showing < FEWEST or n - showing < FEWEST:
-        return f"fewer than {FEWEST} with or without"
+    if showing < MIN_IMAGES or n - showing < MIN_IMAGES:
+        return f"fewer than {MIN_IMAGES} with or without"
     return associate(present, dataset.labels, dataset.classes) or "the labels cannot tell"
 
 
@@ -145,7 +147,7 @@ def _scanned(
     if not known.all():
         by_label["unknown"] = int(present[~known].sum()), int((~known).sum())
     rows = np.flatnonzero(present)
-    surest = rows[np.argsort(-scores[rows], kind="stable")][:EXAMPLES]
+    surest = rows[np.argsort(-scores[rows], kind="stable")][:MAX_EXAMPLES]
     return Scanned(
         artifact=identity,
         title=title,

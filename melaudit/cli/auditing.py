@@ -14,18 +14,16 @@ import click
 
 from melaudit.cli.options import (
     PATH,
-    data_options,
+    GroupedCommand,
     format_options,
     gate_options,
-    knowledge_options,
-    model_options,
-    picture_options,
-    relevance_options,
-    run_options,
+    output_option,
+    setting_options,
     sharing_options,
 )
 from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell, write
 from melaudit.findings import Findings, Verdict
+from melaudit.settings import Topic
 from melaudit.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -33,18 +31,13 @@ if TYPE_CHECKING:
     from melaudit.reports.formats.interface import Format
 
 
-@click.command()
-@model_options
-@data_options
-@knowledge_options
-@picture_options
-@relevance_options
-@run_options
+@click.command(cls=GroupedCommand)
+@setting_options(*Topic)
+@sharing_options
 @gate_options
 @format_options
-@sharing_options
-@click.option("--json", "as_json", is_flag=True, help="Print findings.json to stdout.")
-@click.option("--quiet", is_flag=True, help="Only the verdict.")
+@output_option("--json", "as_json", is_flag=True, help="Print findings.json to stdout.")
+@output_option("--quiet", is_flag=True, help="Only the verdict.")
 @click.pass_context
 def run(
     context: click.Context,

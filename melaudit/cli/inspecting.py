@@ -10,25 +10,15 @@ from typing import Any
 
 import click
 
-from melaudit.cli.options import (
-    PATH,
-    data_options,
-    model_options,
-    names,
-    picture_options,
-    relevance_options,
-)
+from melaudit.cli.options import PATH, GroupedCommand, output_option, setting_options
+from melaudit.findings import Subject
+from melaudit.settings import Topic
 from melaudit.terminal import Terminal, printable
 
 
-@click.command()
-@model_options
-@data_options
-@picture_options
-@relevance_options
-@click.option("--device", help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--probes", type=int, help="Images for the expensive checks (default: 16).")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON to stdout.")
+@click.command(cls=GroupedCommand)
+@setting_options(Topic.MODEL, Topic.DATA, Topic.PREPROCESSING, Topic.RELEVANCE, "device")
+@output_option("--json", "as_json", is_flag=True, help="Print everything as JSON to stdout.")
 def doctor(as_json: bool, **options: Any) -> None:
     """Say what a model is, check its maps on a few images, and predict the cost of an audit."""
     from melaudit.audit.doctor import described, examine
@@ -44,30 +34,40 @@ def doctor(as_json: bool, **options: Any) -> None:
         click.echo(printable(line))
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("image", type=PATH)
-@model_options
-@picture_options
-@relevance_options
-@click.option("--classes", callback=names, help="Names in the order of the model's outputs.")
-@click.option("--target", help="Class to explain, by name or index (default: the predicted one).")
-@click.option(
+@setting_options(Topic.MODEL, "classes", Topic.PREPROCESSING)
+@setting_options("engine", "composite", "canonizer", "layer", "device")
+@output_option(
+    "--target",
+    heading="What is shown",
+    metavar="NAME",
+    help="Class to explain, by name or index.  [default: the predicted one]",
+)
+@output_option(
     "--channels",
+    heading="What is shown",
     type=click.IntRange(1, 64),
     default=6,
     show_default=True,
-    help="How many channels to show.",
+    help="How many channels are shown.",
 )
-@click.option(
+@output_option(
     "--outside-disk",
+    heading="What is shown",
     type=float,
     metavar="RADIUS",
     help="Show the channels that look outside a centred disk; the radius is a share of half the "
     "shorter side (a dermatoscope's ring: about 0.78).",
 )
-@click.option("--inside-disk", type=float, metavar="RADIUS", help="The same for inside.")
-@click.option("--device", help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--out", type=PATH, help="PNG to write (default: IMAGE-explained.png here).")
+@output_option(
+    "--inside-disk",
+    heading="What is shown",
+    type=float,
+    metavar="RADIUS",
+    help="The same for inside.",
+)
+@output_option("--out", type=PATH, help="PNG to write.  [default: IMAGE-explained.png here]")
 def explain(
     image: Path,
     target: str | None,
@@ -131,8 +131,16 @@ def convert(file: Path, out: Path, i_trust_this_file: bool) -> None:
 @click.command()
 def detectors() -> None:
     """List the detectors, ours and those that other packages registered."""
+    from melaudit.audit.prepare.configuration import detector_settings
     from melaudit.detectors.registry import detectors as all_detectors
 
-    for detector in all_detectors():
-        kind = "checks the maps" if detector.checks_explanations else "audits the model"
-        click.echo(f"{detector.id:<22} {kind:<17} {detector.title}")
+    for detector in all_detectors(detector_settings(Path.cwd())):
+        does = _SUBJECTS[detector.subject]
+        click.echo(f"{detector.id:<22} {does:<21} {detector.title}")
+
+
+_SUBJECTS = {
+    Subject.EXPLANATIONS: "checks the maps",
+    Subject.ARTIFACT: "looks for an artifact",
+    Subject.MODEL: "audits the model",
+}

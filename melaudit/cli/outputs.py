@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from melaudit.choices import Sharing
 from melaudit.cli.options import PATH, format_options, gate_options, sharing_options
 from melaudit.cli.verdicts import EXIT, Gate, findings_of, sharing, write
 from melaudit.reports.formats.interface import Format
@@ -28,7 +29,7 @@ def report(folder: Path, out: Path | None, csv: Path | None, no_images: bool, bl
     Every figure stays. The model and the images are not needed.
     """
     from melaudit.publish import publish
-    from melaudit.reports import Sharing, read_record, shared, to_csv, write_report
+    from melaudit.reports import read_record, shared, to_csv, write_report
 
     mode = sharing(no_images, blur) or Sharing.FULL
     record = read_record(folder)

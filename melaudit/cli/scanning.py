@@ -7,33 +7,27 @@ from typing import Any
 
 import click
 
-from melaudit.cli.options import PATH, names
+from melaudit.cli.options import PATH, GroupedCommand, output_option, setting_options
 from melaudit.terminal import Terminal, printable
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("data", type=PATH)
-@click.option("--classes", callback=names, help="Names of the classes, in your order.")
-@click.option("--image-root", type=PATH, help="Where a table's images are.")
-@click.option("--image-column", help="The table's column of image names.")
-@click.option("--label-column", help="The table's column of labels.")
-@click.option("--limit", type=int, help="Scan a sample of so many images.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
-@click.option("--rule", "rules", multiple=True, help="Also a plain rule by name: corners.")
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    help="Processes that decode images.",
+@setting_options("classes", "image_root", "image_column", "label_column", "limit")
+@setting_options("seed", "workers")
+@output_option(
+    "--rule",
+    "rules",
+    heading="What is looked for",
+    multiple=True,
+    help="Also a plain rule by name: corners.",
 )
-@click.option("--csv", "csv_file", type=PATH, help="Write the counts to this CSV file.")
-@click.option("--html", "html_file", type=PATH, help="Write one page of HTML to this file.")
-@click.option("--json", "json_file", type=PATH, help="Write everything to this JSON file.")
+@output_option("--csv", "csv_file", type=PATH, help="Write the counts to this CSV file.")
+@output_option("--html", "html_file", type=PATH, help="Write one page of HTML to this file.")
+@output_option("--json", "json_file", type=PATH, help="Write everything to this JSON file.")
 def scan(
     data: Path,
     rules: tuple[str, ...],
-    workers: int,
     csv_file: Path | None,
     html_file: Path | None,
     json_file: Path | None,
@@ -43,13 +37,16 @@ def scan(
 
     No model is asked. The table goes to stdout, progress to stderr.
     """
+    from melaudit.audit.prepare.configuration import with_defaults
     from melaudit.audit.scan import scan as scan_images
     from melaudit.images.dataset import open_dataset
     from melaudit.publish import publish
     from melaudit.reports.scan import to_csv, to_html, to_json, to_text
 
+    settings = with_defaults(options)
+    workers = settings.pop("workers")
     with Terminal() as terminal:
-        dataset = open_dataset(data, **options)
+        dataset = open_dataset(data, **settings)
         terminal.note(f"data: {dataset.describe()}")
         for note in dataset.notes:
             terminal.note(f"note: {note}")

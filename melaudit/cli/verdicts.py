@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from melaudit.choices import Sharing
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Findings, Severity, Verdict
 from melaudit.terminal import Terminal, printable
@@ -21,7 +22,6 @@ from melaudit.terminal import Terminal, printable
 if TYPE_CHECKING:
     from melaudit.gate import GateResult
     from melaudit.policy import Policy
-    from melaudit.reports import Sharing
     from melaudit.reports.formats.interface import Format
 
 EXIT = {"pass": 0, "warn": 0, "fail": 1, "inconclusive": 3}
@@ -41,8 +41,6 @@ def sharing(no_images: bool, blur: bool) -> Sharing | None:
 
     Raises ConfigurationError when both are.
     """
-    from melaudit.reports import Sharing
-
     if no_images and blur:
         raise ConfigurationError("--no-images and --blur exclude each other; give one of them")
     return Sharing.NO_IMAGES if no_images else Sharing.BLUR if blur else None

@@ -23,7 +23,7 @@ import numpy as np
 
 from melaudit.artifacts.interface import Artifact, HasPlainRule
 from melaudit.detectors.claim import Claim, Worded, finding, reached
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.regions import pooled, shares
 from melaudit.detectors.rungs import claims, dependence_evidence, harm
 from melaudit.detectors.rungs import opportunity as association
@@ -37,6 +37,7 @@ from melaudit.findings import (
     Reaction,
     Rung,
     Skipped,
+    Subject,
     Table,
     Trust,
 )
@@ -47,10 +48,11 @@ FEWEST = 5
 """Images with an artifact, and without, below which nothing is concluded from them."""
 
 
-class ArtifactDetector:
+class ArtifactDetector(Detector):
     """One artifact: its association with the label, the relevance on it, and what it does."""
 
-    checks_explanations = False
+    subject = Subject.ARTIFACT
+    artifact: Artifact
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
@@ -60,15 +62,15 @@ class ArtifactDetector:
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Find the artifact in every image and add up the relevance that lies on it."""
         found = batch.find(self.artifact)
-        nowhere = np.zeros(batch.relevance.shape[1:], np.float32)
+        nowhere = np.zeros(batch.maps.relevance.shape[1:], np.float32)
         masks = np.zeros((len(found), GRID, GRID), np.uint8)
         on_it = np.full((3, len(found)), np.nan, np.float32)
         for i, seen in enumerate(found):
             coverage = nowhere
             if seen.present and not self.artifact.whole_picture:
-                coverage = batch.project(seen.mask, i)
+                coverage = batch.images.project(seen.mask, i)
                 masks[i] = pooled(coverage)
-            share = shares(batch.relevance[i], coverage)
+            share = shares(batch.maps.relevance[i], coverage)
             on_it[:, i] = share.absolute, share.signed, share.area
         columns: dict[str, Array] = {
             "score": np.array([seen.score for seen in found], np.float32),
@@ -77,7 +79,7 @@ class ArtifactDetector:
         if not self.artifact.whole_picture:
             columns |= {"mask": masks, "share": on_it[0], "signed": on_it[1], "area": on_it[2]}
         if isinstance(self.artifact, HasPlainRule):
-            rule = [self.artifact.rule(image) for image in batch.images]
+            rule = [self.artifact.rule(image) for image in batch.images.views]
             columns["rule"] = np.array(rule, np.bool_)
         return columns
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from melaudit.detectors.claim import Claim, evidence_of, finding
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.findings import (
     Evidence,
     Finding,
@@ -59,16 +59,15 @@ SOFT = 0.005
 Rows = NDArray[np.bool_]
 
 
-class BorderRelevance:
+class BorderRelevance(Detector):
     """Images that carry far more relevance at their border than others of their class."""
 
     id = "border_relevance"
     title = "Relevance at the border"
-    checks_explanations = False
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Add up each map's relevance in the band and in the corners; NaN for a map of nothing."""
-        signed = batch.relevance
+        signed = batch.maps.relevance
         absolute = np.abs(signed)
         total = absolute.sum((1, 2), dtype=np.float64)
         total = np.where(np.isfinite(total) & (total > 0), total, np.nan)

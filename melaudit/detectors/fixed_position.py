@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.claim import Claim, evidence_of, finding
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.recurrence import Place, detail, floor_of, places, structure
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
 from melaudit.detectors.rungs import opportunity as association
@@ -56,16 +56,15 @@ BLOCK = 4096
 Rows = NDArray[np.intp]
 
 
-class FixedPosition:
+class FixedPosition(Detector):
     """Marks of unknown look at a fixed position: their labels, and the relevance on them."""
 
     id = "fixed_position"
     title = "Marks at a fixed position"
-    checks_explanations = False
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Keep how much detail each place of the model's input shows."""
-        return {"detail": detail(batch.inputs)}
+        return {"detail": detail(batch.images.inputs)}
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Find places at which structure recurs, then compare the relevance on them."""

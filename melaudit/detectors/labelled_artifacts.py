@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.claim import Claim, finding
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.rungs import opportunity as association
 from melaudit.detectors.rungs.opportunity import Association, associate
-from melaudit.findings import Evidence, Finding, NotFound, Skipped
+from melaudit.findings import Evidence, Finding, NotFound, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import ratio
 
@@ -29,12 +29,12 @@ FEWEST = 5
 """Labelled images with the artifact, and without, below which nothing is concluded."""
 
 
-class LabelledArtifacts:
+class LabelledArtifacts(Detector):
     """Artifacts that the user labelled and no finder knows: their association with the classes."""
 
     id = "labelled_artifacts"
     title = "Artifacts by the user's own labels"
-    checks_explanations = False
+    subject = Subject.ARTIFACT
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Measure nothing: the user says it all."""

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.claim import Claim, evidence_of, finding, reached
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.encoding import Encoding, encode
 from melaudit.detectors.measures.subgroups import FEWEST, Gap, Grouping, gaps, grouping
 from melaudit.detectors.rungs.opportunity import Association, associate
@@ -53,12 +53,11 @@ MIN_AUC = 0.65
 Rows = NDArray[np.bool_]
 
 
-class Metadata:
+class Metadata(Detector):
     """Columns of the data table: gaps between their groups, and the model's knowledge of them."""
 
     id = "metadata"
     title = "Patients, sites and sources"
-    checks_explanations = False
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Measure nothing: the data table says it all."""

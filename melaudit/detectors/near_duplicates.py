@@ -5,8 +5,9 @@ cropping; above all those with two labels, of two patients, or in two splits. Wh
 images are given, also audited pictures that were trained on.
 Why: copies count one case several times, so every interval is too narrow; copies in training and
 test data let a model recite what it learned; copies with two labels make one of them wrong.
-How scored: the pictures' detail on a coarse grid (see `signatures`) correlates by .93 or more, and
-by more in large sets. The share of images with a copy stands with its interval; no model is asked.
+How scored: the pictures' detail on a coarse grid (see `signatures`) correlates by .93 or more
+(`--duplicate-correlation`), and by more in large sets. The share of images with a copy stands with
+its interval; no model is asked.
 Do instead: keep one copy of each, and split by patient or lesion.
 Reference: Cassidy et al. 2022 on duplicates in the ISIC data sets.
 """
@@ -23,8 +24,9 @@ from scipy.sparse.csgraph import connected_components
 
 from melaudit.detectors.claim import counted, evidence_of, finding
 from melaudit.detectors.confidence import MAX_CONFIDENCE
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
+from melaudit.detectors.settings import DetectorSettings
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
 from melaudit.measurements import Array, Measurements, Pictures
 from melaudit.statistics.estimates import proportion
@@ -42,28 +44,36 @@ LISTED = 100
 Rows = NDArray[np.bool_]
 
 
-class NearDuplicates:
+@dataclass(frozen=True)
+class NearDuplicates(Detector):
     """Photographs that stand in the data more than once."""
 
     id = "near_duplicates"
     title = "Copies of one photograph"
-    checks_explanations = False
+
+    correlation: float = DetectorSettings.duplicate_correlation
+    """Of detail, from which two pictures are one photograph; more in large sets."""
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Return every picture's signature."""
-        return {"signature": signatures(batch.images)}
+        return {"signature": signatures(batch.images.views)}
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Find the pairs, and say what is wrong with them."""
-        return [*self._among_themselves(measurements), *_learned(self.id, measurements)]
+        return [
+            *self._among_themselves(measurements),
+            *_learned(self.id, measurements, self.correlation),
+        ]
 
     def _among_themselves(self, measurements: Measurements) -> Sequence[Result]:
         n = len(measurements.ids)
         if n < 2:
             return [Skipped(self.id, f"{many(n, 'image')}: a pair needs two")]
-        found = matches(measurements["near_duplicates.signature"], seed=measurements.seed)
+        found = matches(
+            measurements["near_duplicates.signature"], None, measurements.seed, self.correlation
+        )
         if not len(found):
-            least = least_likeness(n * (n - 1) // 2)
+            least = least_likeness(n * (n - 1) // 2, self.correlation)
             statement = (
                 f"No two of {many(n, 'image')} are one photograph, stored, resized or lit "
                 f"another way (detail correlates by less than {least:.2f} in every pair that was "
@@ -73,7 +83,7 @@ class NearDuplicates:
         return [counted(_finding(self.id, measurements, _copies(measurements, found)))]
 
 
-def _learned(identity: str, measurements: Measurements) -> list[Result]:
+def _learned(identity: str, measurements: Measurements, correlation: float) -> list[Result]:
     """Say which audited images are training images again; nothing where these are not known."""
     learned = measurements.learned
     if learned is None:
@@ -83,7 +93,10 @@ def _learned(identity: str, measurements: Measurements) -> list[Result]:
     if not n or not t:
         return [Skipped(name, "no training image could be read")]
     pairs = matches(
-        measurements["near_duplicates.signature"], learned.signatures, measurements.seed
+        measurements["near_duplicates.signature"],
+        learned.signatures,
+        measurements.seed,
+        correlation,
     )
     rows, first = np.unique(pairs.first, return_index=True)
     if not len(rows):

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from melaudit.detectors.claim import Claim, evidence_of, finding
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.regions import (
     OTHERS,
     SHOWN,
@@ -61,28 +61,28 @@ LEAST_WORSE = 0.05
 """Share of relevance by which wrong images must differ from right ones."""
 
 
-class OutsideLesion:
+class OutsideLesion(Detector):
     """Relevance outside the user's masks of the lesion, by predicted class and by error."""
 
     id = "outside_lesion"
     title = "Relevance outside the lesion"
-    checks_explanations = False
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Add up each map's relevance outside its lesion; NaN where there is no usable mask."""
-        if batch.lesions is None:
+        lesions = batch.user.lesions
+        if lesions is None:
             return {}
-        n = len(batch.ids)
+        n = len(batch)
         masks = np.zeros((n, GRID, GRID), np.uint8)
         outside = np.full((3, n), np.nan, np.float32)
-        for i, lesion in enumerate(batch.lesions):
+        for i, lesion in enumerate(lesions):
             if lesion is None:
                 continue
-            coverage = batch.project(lesion, i)
+            coverage = batch.images.project(lesion, i)
             if not coverage.any():  # an empty mask, or a lesion that the crop leaves out
                 continue
             around = 1 - widened(coverage)
-            share = shares(batch.relevance[i], around)
+            share = shares(batch.maps.relevance[i], around)
             outside[:, i] = share.absolute, share.signed, share.area
             masks[i] = pooled(around)
         return {"mask": masks, "share": outside[0], "signed": outside[1], "area": outside[2]}

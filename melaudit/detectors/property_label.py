@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.detectors.claim import Claim, evidence_of, finding
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.properties import PROPERTIES, Family, Place, Property, measured
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
 from melaudit.measurements import Array, Measurements
@@ -65,17 +65,17 @@ Values = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
-class PropertyLabel:
+class PropertyLabel(Detector):
     """Pictures of one class that are lighter, redder, sharper or larger than the others."""
 
     id = "property_label"
     title = "Light, colour, sharpness and format by class"
-    checks_explanations = False
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Measure every property of every image."""
-        sizes = batch.sizes or (None,) * len(batch.images)
-        rows = [measured(image, size) for image, size in zip(batch.images, sizes, strict=True)]
+        views = batch.images.views
+        sizes = batch.images.sizes or (None,) * len(views)
+        rows = [measured(view, size) for view, size in zip(views, sizes, strict=True)]
         return {p.id: np.array([row[p.id] for row in rows], np.float32) for p in PROPERTIES}
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:

@@ -1,5 +1,6 @@
 """Findings -> HTML, JSON and the files that machines and records want."""
 
+from melaudit.choices import Assets, Sharing
 from melaudit.reports.comparison.changes import compare
 from melaudit.reports.comparison.page import render_comparison
 from melaudit.reports.comparison.text import comparison_plain, comparison_text
@@ -13,9 +14,9 @@ from melaudit.reports.formats.record_file import read_record, write_record
 from melaudit.reports.formats.sarif import to_sarif
 from melaudit.reports.formats.step_summary import to_step_summary
 from melaudit.reports.formats.text import summary
-from melaudit.reports.page.html import Assets, render_report, render_split, write_report
+from melaudit.reports.page.html import render_report, render_split, write_report
 from melaudit.reports.page.page import build_page
-from melaudit.reports.sharing import Sharing, shared
+from melaudit.reports.sharing import shared
 
 __all__ = [
     "Assets",

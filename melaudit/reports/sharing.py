@@ -10,25 +10,17 @@ import dataclasses
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from enum import StrEnum
 from typing import Any
 
 from PIL import Image
 
+from melaudit.choices import Sharing
 from melaudit.reports.interface import Record
 
 COARSE = 16
 """Cells along the longer side of a blurred photograph: the file holds no finer detail."""
 
 GREY = (200, 200, 200)
-
-
-class Sharing(StrEnum):
-    """What a report shows of the photographs."""
-
-    FULL = "full"
-    BLUR = "blur"
-    NO_IMAGES = "no-images"
 
 
 NOTICES = {

@@ -19,6 +19,7 @@ from melaudit.audit.doctor import described, examine
 from melaudit.audit.exhibits.channels import Place
 from melaudit.audit.explanation import explain_image
 from melaudit.audit.prepare.configuration import Configuration
+from melaudit.choices import EngineName
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.findings import Trust
 from melaudit.reports.page.panel import Tile, panel
@@ -82,7 +83,7 @@ def configuration(tmp_path: Path) -> Configuration:
         tmp_path / "data",
         factory=f"{tmp_path / 'net.py'}:build",
         image_size=32,
-        probes=4,
+        check_images=4,
         workers=0,
     )
 
@@ -193,7 +194,10 @@ def test_a_disk_that_is_no_part_of_an_image_is_refused() -> None:
 
 def test_an_image_is_explained_without_rules_too_and_says_so(configuration: Configuration) -> None:
     image = configuration.data / "0" / "0.png"
-    for engine, word in (("gradient_x_input", "gradient x input"), ("occlusion", "occlusion")):
+    for engine, word in (
+        (EngineName.GRADIENT_X_INPUT, "gradient x input"),
+        (EngineName.OCCLUSION, "occlusion"),
+    ):
         _, notes = explain_image(replace(configuration, engine=engine), image, channels=1)
         assert any(note.startswith(word) for note in notes)
         assert any("no channels are shown" in note for note in notes) == (engine == "occlusion")

@@ -13,16 +13,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from melaudit.audit import method, runner
+from melaudit.audit import runner
 from melaudit.audit.method import choose_method, methods
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import prepare
+from melaudit.choices import EngineName
 from melaudit.detectors.checks.class_sensitivity import ClassSensitivity
 from melaudit.detectors.checks.conservation import Conservation
 from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import RelevanceError
-from melaudit.findings import Check, CheckStatus, Trust, Verdict
+from melaudit.findings import Check, CheckStatus, Subject, Trust, Verdict
 from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.relevance import Explainer
@@ -43,21 +44,21 @@ class Notes:
         self.notes.append(text)
 
 
-class Taste:
+class Taste(Detector):
     """A check that fails for methods whose description holds one of these words."""
 
-    id, title, checks_explanations = "taste", "a made-up check", True
+    id, title, subject = "taste", "a made-up check", Subject.EXPLANATIONS
 
     def __init__(self, *disliked: str) -> None:
         self.disliked = disliked
-        self.probed: list[str] = []
+        self.checked: list[str] = []
 
     def measure(self, batch: Batch) -> dict[str, Array]:
-        explainer = batch.attributor
+        explainer = batch.check_images.explainer
         assert isinstance(explainer, Explainer)
-        self.probed += [i for i, s in zip(batch.ids, batch.sampled, strict=True) if s]
+        self.checked += [batch.ids[row] for row in batch.check_images.rows]
         bad = float(any(word in explainer.describe() for word in self.disliked))
-        return {"bad": np.where(batch.sampled, bad, np.nan)}
+        return {"bad": np.where(batch.check_images.sampled, bad, np.nan)}
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         bad = float(np.nanmax(measurements["taste.bad"]))
@@ -88,20 +89,20 @@ def configuration(tmp_path: Path) -> Configuration:
             pixels = rng.integers(low, low + 60, (24, 24, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
     return Configuration(
-        Path("net"), tmp_path / "data", tmp_path / "out", image_size=24, workers=0, probes=8
+        Path("net"), tmp_path / "data", tmp_path / "out", image_size=24, workers=0, check_images=8
     )
 
 
-Use = Callable[..., None]
+Use = Callable[..., tuple[Detector, ...]]
 
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Use:
-    """Return `use(*detectors)`, which replaces the detectors of the run."""
+    """Return `use(*detectors)`, which replaces the detectors of the run and returns them."""
 
-    def only(*chosen: Detector) -> None:
-        for module, name in ((method, "detectors"), (runner, "all_detectors")):
-            monkeypatch.setattr(module, name, lambda: chosen)
+    def only(*chosen: Detector) -> tuple[Detector, ...]:
+        monkeypatch.setattr(runner, "all_detectors", lambda _: chosen)
+        return chosen
 
     return only
 
@@ -132,11 +133,11 @@ def test_a_method_that_was_asked_for_is_the_only_one(
 
 
 def test_a_method_that_holds_is_used_without_a_word(
-    configuration: Configuration, model: LoadedModel, use: Use
+    configuration: Configuration, model: LoadedModel
 ) -> None:
-    use(Taste("nothing of the kind"))
-    told = Notes()
-    chosen = choose_method(configuration, prepare(configuration, model), told, configuration.out)
+    asked, told = (Taste("nothing of the kind"),), Notes()
+    prepared = prepare(configuration, (), model)
+    chosen = choose_method(configuration, prepared, asked, told, configuration.out)
     assert chosen.configuration.composite == "epsilon_plus_flat"
     assert chosen.notes == () and not any("fail" in note for note in told.notes)
     assert chosen.checked.trust is Trust.TRUSTED and chosen.layer == "0"
@@ -175,7 +176,7 @@ def test_what_was_asked_for_is_never_replaced(
     configuration: Configuration, model: LoadedModel, use: Use
 ) -> None:
     use(Taste("LRP"))
-    asked = replace(configuration, engine="dataflow")
+    asked = replace(configuration, engine=EngineName.DATAFLOW)
     findings = runner.run(asked, Notes(), model=model)
     assert findings.explanations.engine.startswith("LRP epsilon_plus_flat")
     assert findings.explanations.status is Trust.UNUSABLE
@@ -193,34 +194,35 @@ def test_where_nothing_holds_the_first_method_stays_and_the_maps_are_unusable(
 
 
 def test_an_engine_that_cannot_take_the_model_is_passed_over(
-    configuration: Configuration, model: LoadedModel, use: Use, monkeypatch: pytest.MonkeyPatch
+    configuration: Configuration, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RelevanceError("no way through")
 
     monkeypatch.setattr(DataflowEngine, "run", refuse)
-    use(Taste("nothing of the kind"))
-    prepared, told = prepare(configuration, model), Notes()
-    chosen = choose_method(configuration, prepared, told, configuration.out)
+    checks = (Taste("nothing of the kind"),)
+    prepared, told = prepare(configuration, (), model), Notes()
+    chosen = choose_method(configuration, prepared, checks, told, configuration.out)
     assert chosen.configuration.engine == "gradient_x_input"
     assert "cannot be applied to this model: no way through" in chosen.notes[0]
-    asked = replace(configuration, engine="dataflow")
+    asked = replace(configuration, engine=EngineName.DATAFLOW)
     with pytest.raises(RelevanceError, match="no way through"):
-        choose_method(asked, prepared, told, configuration.out)
+        choose_method(asked, prepared, checks, told, configuration.out)
 
 
 def test_the_pass_takes_over_what_the_checks_measured(
     configuration: Configuration, model: LoadedModel, use: Use
 ) -> None:
     taste = Taste("nothing of the kind")
-    use(taste, Faithfulness(), ClassSensitivity())
+    checks = use(taste, Faithfulness(), ClassSensitivity())
     findings = runner.run(configuration, Notes(), model=model)
-    assert len(taste.probed) == 8 == len(set(taste.probed))  # each sampled image once in all
+    assert len(taste.checked) == 8 == len(set(taste.checked))  # each sampled image once in all
     table = pd.read_parquet(configuration.out / "images.parquet")
     assert table["taste.bad"].notna().sum() == 8
-    assert set(table["id"][table["taste.bad"].notna()]) == set(taste.probed)
-    prepared = prepare(configuration, model)
-    alone = choose_method(configuration, prepared, Notes(), configuration.out / "elsewhere")
+    assert set(table["id"][table["taste.bad"].notna()]) == set(taste.checked)
+    prepared = prepare(configuration, (), model)
+    elsewhere = configuration.out / "elsewhere"
+    alone = choose_method(configuration, prepared, checks, Notes(), elsewhere)
     # Sums over batches of other compositions may differ in the last digit.
     for before, after in zip(alone.checked.checks, findings.explanations.checks, strict=True):
         assert (before.id, before.status) == (after.id, after.status)
@@ -228,12 +230,12 @@ def test_the_pass_takes_over_what_the_checks_measured(
 
 
 def test_images_that_cannot_be_read_leave_the_method_unexamined_and_the_run_alive(
-    configuration: Configuration, model: LoadedModel, use: Use
+    configuration: Configuration, model: LoadedModel
 ) -> None:
-    use(Taste("LRP"))
-    few = replace(configuration, probes=2, max_skipped=1.0)
-    chosen = choose_method(few, prepare(few, model), Notes(), few.out)
+    checks = (Taste("LRP"),)
+    few = replace(configuration, check_images=2, max_skipped=1.0)
+    chosen = choose_method(few, prepare(few, (), model), checks, Notes(), few.out)
     for row in chosen.known.rows:
-        (few.data / prepare(few, model).dataset.ids[row]).write_bytes(b"no image")
-    unexamined = choose_method(few, prepare(few, model), Notes(), few.out / "again")
+        (few.data / prepare(few, (), model).dataset.ids[row]).write_bytes(b"no image")
+    unexamined = choose_method(few, prepare(few, (), model), checks, Notes(), few.out / "again")
     assert len(unexamined.known.rows) == 0 and unexamined.checked.trust is Trust.DEGRADED

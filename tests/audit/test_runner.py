@@ -13,17 +13,21 @@ import torch
 from PIL import Image
 from torch import nn
 
+from melaudit.artifacts.interface import RGB, Found
+from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit import runner
+from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.measure import learn_words as vocabularies
 from melaudit.audit.measure import store
 from melaudit.audit.measure.visual_words import load
+from melaudit.audit.output_folder import held
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.outside_lesion import OutsideLesion
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
-from melaudit.findings import Verdict
+from melaudit.findings import NotFound, Subject, Verdict
 from melaudit.images.sampling import sample
 from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
@@ -95,7 +99,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def configuration(folder: Path, out: str = "out", **changes: object) -> Configuration:
-    settings = {"image_size": 32, "workers": 0, "batch_size": 4, "probes": 4, **changes}
+    settings = {"image_size": 32, "workers": 0, "batch_size": 4, "check_images": 4, **changes}
     settings = {"edits": 0, **settings}  # editing is tried in test_interventions
     return Configuration(Path("net"), folder / "data", folder / out, **settings)  # type: ignore[arg-type]
 
@@ -154,13 +158,12 @@ def test_the_images_of_the_strips_get_a_second_opinion(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records: list[Record] = []
-    record = runner._record
 
     def keeping(*given: Any) -> Record:
-        records.append(record(*given))
+        records.append(make_record(*given))
         return records[0]
 
-    monkeypatch.setattr(runner, "_record", keeping)
+    monkeypatch.setattr(runner, "make_record", keeping)
     runner.run(configuration(folder), Watcher(), model=model)
     strips, opinions = records[0].strips, records[0].opinions
     assert opinions and [o.image for o in opinions] == [s.image for s in strips]
@@ -190,13 +193,12 @@ def test_a_models_attention_is_recorded_for_each_image_and_chooses_the_channels_
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records: list[Record] = []
-    record = runner._record
 
     def keeping(*given: Any) -> Record:
-        records.append(record(*given))
+        records.append(make_record(*given))
         return records[0]
 
-    monkeypatch.setattr(runner, "_record", keeping)
+    monkeypatch.setattr(runner, "make_record", keeping)
     net = Attending()
     runner.run(configuration(folder), Watcher(), model=from_module(net))
     table = numbers(folder, "out")
@@ -247,7 +249,7 @@ def test_words_are_learned_once_and_noted_for_every_image(
         "words.16"
     )
     assert words.shape == (40, 16, 16) and words.dtype == np.uint8
-    assert words.max() < len(fine.words)
+    assert words.max() < len(fine.visual_words)
     bright = np.array([identity.startswith("bright") for identity in ids])
     assert not set(np.unique(words[bright])) & set(np.unique(words[~bright]))
 
@@ -305,16 +307,16 @@ def test_too_many_classes_are_refused_with_what_to_do(folder: Path, model: Loade
 
 def test_two_runs_never_write_into_one_folder(folder: Path, model: LoadedModel) -> None:
     with (
-        runner._locked(folder / "out"),
+        held(folder / "out"),
         pytest.raises(StoreError, match="another run writes"),
     ):
         runner.run(configuration(folder), Watcher(), model=model)
 
 
-class Broken:
+class Broken(Detector):
     """A third party's detector that fails while it measures."""
 
-    id, title, checks_explanations = "broken", "always fails", False
+    id, title = "broken", "always fails"
 
     def measure(self, batch: Batch) -> dict[str, Array]:
         raise ZeroDivisionError("oh")
@@ -337,12 +339,49 @@ def test_a_detector_that_fails_is_left_out_and_reported(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = all_detectors()
-    monkeypatch.setattr(runner, "all_detectors", lambda: (*usual, Broken(), Crooked()))
+    monkeypatch.setattr(runner, "all_detectors", lambda _: (*usual, Broken(), Crooked()))
     watcher = Watcher()
     findings = runner.run(configuration(folder), watcher, model=model)
     assert {"broken", "crooked"} <= {s.detector for s in findings.skipped}
     assert any("broken failed" in note for note in watcher.notes)
     assert findings.inputs.read == 40
+
+
+class Stamp(DarkRing):
+    """Another package's artifact: whether an image shows it is told by one pixel."""
+
+    id = "stamp"
+
+    def find(self, image: RGB) -> Found:
+        present = bool(image[0, 0, 0] % 2)
+        return Found(float(present), present, np.zeros(image.shape[:2], np.bool_))
+
+
+class Stamps(Detector):
+    """Its detector, which has nothing but the contract in common with ours."""
+
+    id, title, subject, artifact = "stamp", "Stamps", Subject.ARTIFACT, Stamp()
+
+    def measure(self, batch: Batch) -> dict[str, Array]:
+        return {"present": np.array([found.present for found in batch.find(self.artifact)])}
+
+    def conclude(self, measurements: Measurements) -> list[Result]:
+        edits = {edit.id for edit in measurements.trials["stamp"].edits}
+        return [NotFound(self.id, len(measurements.ids), None, "", " ".join(sorted(edits)))]
+
+
+def test_an_artifact_of_another_packages_detector_is_edited_and_named_in_the_findings(
+    folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = all_detectors()
+    monkeypatch.setattr(runner, "all_detectors", lambda _: (*usual[:7], Stamps()))
+    findings = runner.run(configuration(folder, edits=4), Watcher(), model=model)
+    (told,) = [n for n in findings.not_found if n.artifact == "stamp"]
+    assert {"add"} < set(told.statement.split()), "put in, and placebos"
+    assert [d.id for d in findings.detectors] == [*(d.id for d in usual[:7]), "stamp", "clusters"]
+    conservation, stamp = findings.detectors[0], findings.detectors[-2]
+    assert conservation.subject is Subject.EXPLANATIONS and conservation.asks.endswith("?")
+    assert (stamp.title, stamp.subject, stamp.asks) == ("Stamps", Subject.ARTIFACT, "")
 
 
 def test_the_sample_is_even_over_labels_and_the_same_for_a_seed() -> None:
@@ -357,7 +396,7 @@ def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = (OutsideLesion(), LabelledArtifacts())
-    monkeypatch.setattr(runner, "all_detectors", lambda: ours)
+    monkeypatch.setattr(runner, "all_detectors", lambda _: ours)
     rows = ["image,dark_corner,sticker"]
     for name in ("bright", "dim"):
         (folder / "masks" / name).mkdir(parents=True)

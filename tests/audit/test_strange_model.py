@@ -118,7 +118,7 @@ def test_a_strange_model_is_audited_without_a_change_to_it(
         [
             *("run", "--model", str(place / "strange.pt"), "--data", str(place / "data")),
             *("--factory", f"{place / 'strange.py'}:build", "--image-size", "32"),
-            *("--positive", "malignant", "--workers", "0", "--probes", "4"),
+            *("--positive", "malignant", "--workers", "0", "--check-images", "4"),
             *("--engine", "dataflow", "--edits", "0"),
             *("--out", str(place / "out"), "--json"),
         ]
@@ -152,7 +152,7 @@ def test_a_strange_model_is_diagnosed_and_one_of_its_images_explained(
         *("--model", str(place / "strange.pt"), "--factory", f"{place / 'strange.py'}:build"),
         *("--image-size", "32", "--engine", "dataflow"),
     ]
-    assert main(["doctor", *model, "--data", str(place / "data"), "--probes", "4"]) == 0
+    assert main(["doctor", *model, "--data", str(place / "data"), "--check-images", "4"]) == 0
     said = capsys.readouterr().out
     assert "concept layer  none" in said and "batch_norm" in said
     assert "no rule" not in said

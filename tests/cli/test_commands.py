@@ -8,11 +8,14 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from melaudit.audit.prepare.configuration import Configuration
+from melaudit.choices import EngineName
 from melaudit.cli import cli, main
 from melaudit.findings import Severity
-from melaudit.relevance.engines.choice import ENGINES
+from melaudit.settings import Topic, settings_of
 
 
 @pytest.fixture
@@ -107,7 +110,7 @@ def test_an_error_of_ours_is_code_4_and_says_how_to_see_more(
 ) -> None:
     from melaudit.detectors import registry
 
-    def broken() -> None:
+    def broken(_: object) -> None:
         raise ZeroDivisionError("oh \x1b[31mred")
 
     monkeypatch.setattr(registry, "detectors", broken)
@@ -135,4 +138,17 @@ def test_every_engine_can_be_chosen() -> None:
     for command in ("run", "doctor", "explain"):
         (option,) = [p for p in cli.commands[command].params if p.name == "engine"]
         assert isinstance(option.type, click.Choice)
-        assert tuple(option.type.choices) == ENGINES
+        assert tuple(option.type.choices) == tuple(EngineName)
+
+
+def test_every_setting_is_an_option_under_its_topic_and_told_with_its_default() -> None:
+    shown = CliRunner().invoke(cli, ["run", "--help"]).output
+    headings = [line[:-1] for line in shown.splitlines() if line.endswith(":") and line[0] != " "]
+    assert headings == [*Topic, "Gate", "Output", "Help"]
+    told = " ".join(shown.split())
+    for setting in settings_of(Configuration).values():
+        if setting.about.option:
+            assert f"--{setting.name.replace('_', '-')} " in told
+            assert setting.about.help in told
+    assert "Images at a time. [default: 16]" in told
+    assert "[default: 0.01; 0 to 1]" in told

@@ -14,7 +14,14 @@ from torchvision import models
 from torchvision.transforms import v2
 
 from melaudit.audit.conclude.conclusions import Said
-from melaudit.detectors.interface import Batch, Detector
+from melaudit.detectors.interface import (
+    Answers,
+    Batch,
+    BatchImages,
+    CheckImages,
+    Detector,
+    Maps,
+)
 from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 from tests.said import said
@@ -34,7 +41,10 @@ def examine(measurements: MakeMeasurements) -> Examine:
         columns = {f"{detector.id}.{k}": np.asarray(v) for k, v in detector.measure(batch).items()}
         assert all(len(column) == len(x) for column in columns.values())
         table = measurements(
-            columns, predictions=batch.predictions, logits=batch.logits, layer=batch.layer
+            columns,
+            predictions=batch.answers.predictions,
+            logits=batch.answers.logits,
+            layer=batch.maps.layer,
         )
         return said(detector.conclude(table))
 
@@ -54,22 +64,19 @@ def explained(explainer: Explainer, x: Tensor, layer: str) -> Batch:
     n = len(x)
     return Batch(
         ids=tuple(str(i) for i in range(n)),
-        images=tuple(np.zeros((4, 4, 3), np.uint8) for _ in range(n)),
-        inputs=x,
-        labels=np.full(n, -1),
-        predictions=a.target.numpy(),
-        targets=a.target.numpy(),
-        logits=a.logits.float().numpy(),
-        relevance=a.maps.float().numpy(),
-        start=a.start.float().numpy(),
-        absorbed=None if a.absorbed is None else a.absorbed.float().numpy(),
-        concepts=a.concepts[layer].float().numpy(),
-        layer=layer,
-        sampled=np.ones(n, np.bool_),
-        attributor=explainer,
-        project=lambda mask, i: mask.astype(np.float32),
-        unknown=a.unknown,
-        conserves=explainer.conserves,
+        images=BatchImages(inputs=x),
+        answers=Answers(a.logits.float().numpy(), a.target.numpy()),
+        maps=Maps(
+            relevance=a.maps.float().numpy(),
+            targets=a.target.numpy(),
+            start=a.start.float().numpy(),
+            absorbed=None if a.absorbed is None else a.absorbed.float().numpy(),
+            conserves=explainer.conserves,
+            unknown=a.unknown,
+            concepts=a.concepts[layer].float().numpy(),
+            layer=layer,
+        ),
+        check_images=CheckImages(np.ones(n, np.bool_), attributor=explainer),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage, stats
@@ -16,7 +15,7 @@ from scipy import ndimage, stats
 from melaudit.artifacts.interface import Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing as Ring
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import Batch, locate
+from melaudit.detectors.interface import Batch, BatchImages, Maps, locate
 from melaudit.detectors.measures.regions import Stratum, excess, pooled, shares
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Trust
 from melaudit.measurements import GRID, Measurements
@@ -364,13 +363,6 @@ def test_an_excess_without_a_null_is_refused() -> None:
 # The measuring half.
 
 
-class Silent:
-    """An attributor that nobody may ask."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"{name} was called")
-
-
 def batch(images: list[NDArray[np.uint8]], relevance: NDArray[np.float32]) -> Batch:
     n, (height, width) = len(images), relevance.shape[1:]
 
@@ -382,21 +374,9 @@ def batch(images: list[NDArray[np.uint8]], relevance: NDArray[np.float32]) -> Ba
         return np.asarray(moved)
 
     return Batch(
-        ids=tuple(map(str, range(n))),
-        images=tuple(images),
-        inputs=torch.zeros(n, 3, height, width),
-        labels=np.zeros(n, np.int64),
-        predictions=np.zeros(n, np.int64),
-        targets=np.zeros(n, np.int64),
-        logits=np.zeros((n, 2), np.float32),
-        relevance=relevance,
-        start=relevance.sum((1, 2)),
-        absorbed=None,
-        concepts=np.zeros((n, 4), np.float32),
-        layer="layer4",
-        sampled=np.ones(n, np.bool_),
-        attributor=Silent(),
-        project=project,
+        tuple(map(str, range(n))),
+        images=BatchImages(tuple(images), project=project),
+        maps=Maps(relevance),
     )
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from scipy import stats
 
 from melaudit.detectors.border_relevance import BorderRelevance
-from melaudit.detectors.interface import Batch
+from melaudit.detectors.interface import Batch, Maps
 from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Measurements
 from tests.said import said
@@ -46,25 +45,7 @@ def marked(
 
 
 def batch(relevance: NDArray[np.float32]) -> Batch:
-    n = len(relevance)
-    nothing: Any = None
-    return Batch(
-        ids=tuple(map(str, range(n))),
-        images=tuple(np.zeros((4, 4, 3), np.uint8) for _ in range(n)),
-        inputs=torch.zeros(n, 3, 4, 4),
-        labels=np.zeros(n, np.int64),
-        predictions=np.zeros(n, np.int64),
-        targets=np.zeros(n, np.int64),
-        logits=np.zeros((n, 2), np.float32),
-        relevance=relevance,
-        start=np.ones(n, np.float32),
-        absorbed=None,
-        concepts=np.zeros((n, 4), np.float32),
-        layer="layer4",
-        sampled=np.ones(n, np.bool_),
-        attributor=nothing,
-        project=nothing,
-    )
+    return Batch(tuple(map(str, range(len(relevance)))), maps=Maps(relevance))
 
 
 def table(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from melaudit.detectors.interface import Batch
+from melaudit.detectors.interface import Batch, UserKnowledge
 from melaudit.detectors.outside_lesion import OutsideLesion, widened
 from melaudit.findings import Finding, NotFound, Rung, Skipped
 from melaudit.measurements import GRID, Measurements
@@ -143,8 +143,10 @@ def test_measured_shares_are_those_outside_the_mask(
     lesion = np.zeros((64, 64), np.bool_)
     lesion[:, :30] = True
     empty = np.zeros_like(lesion)
-    measured = OutsideLesion().measure(dataclasses.replace(batch, lesions=(lesion, None, empty)))
-    expected = np.abs(batch.relevance[0][:, 32:]).sum() / np.abs(batch.relevance[0]).sum()
+    user = UserKnowledge(lesions=(lesion, None, empty))
+    measured = OutsideLesion().measure(dataclasses.replace(batch, user=user))
+    first = np.abs(batch.maps.relevance[0])
+    expected = first[:, 32:].sum() / first.sum()
     assert measured["share"][0] == pytest.approx(expected, rel=1e-4)
     assert measured["area"][0] == pytest.approx(0.5)
     assert np.isnan(measured["share"][1:]).all()

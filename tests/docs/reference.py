@@ -6,14 +6,10 @@ A command says what it does in its docstring and an option in its help text; not
 `test_documented.py` checks that the page is the one that this module writes.
 """
 
-import ast
-import dataclasses
 import enum
 import inspect
-import textwrap
-import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -22,6 +18,7 @@ import melaudit
 from melaudit import policy
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.cli import cli
+from melaudit.settings import Topic, settings_of
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference.md"
 
@@ -86,44 +83,28 @@ def _option(option: click.Option) -> str:
 
 
 def _settings() -> str:
-    """Return a line for each setting; its words are those of the option of the same name."""
-    options = {p.name: p for p in cli.commands["run"].params if isinstance(p, click.Option)}
-    own = _attribute_docs(Configuration)
-    hints = typing.get_type_hints(Configuration)
+    """Return a line for each setting, under what it is about."""
     lines = []
-    for field in dataclasses.fields(Configuration):
-        option = options.get(field.name)
-        text = option.help if option is not None else own.get(field.name)
-        lines.append(f"* `{field.name}` ({_type(hints[field.name])}): {text}\n")
-    return "".join(lines)
+    for topic in Topic:
+        lines.append(f"### {topic}\n\n")
+        for name, setting in settings_of(Configuration).items():
+            if setting.about.topic is topic:
+                said = f"{setting.about.help}{setting.default_and_bounds()}"
+                lines.append(f"* `{name}` ({_type(setting.type)}): {said}\n")
+        lines.append("\n")
+    return "".join(lines).removesuffix("\n")
 
 
 def _type(hint: object) -> str:
     """Return what a value of a type is called in TOML."""
-    if isinstance(hint, types.UnionType):
-        return _type(next(a for a in typing.get_args(hint) if a is not types.NoneType))
     if typing.get_origin(hint) is tuple:
         return f"list of {_type(typing.get_args(hint)[0])}s"
     if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
         return ", ".join(f'"{value}"' for value in hint)
+    if typing.get_origin(hint) is Mapping:
+        return "table of tables"
     assert isinstance(hint, type), hint
     return WORDS[hint]
-
-
-def _attribute_docs(kind: type) -> dict[str, str]:
-    """Return the string that stands below each attribute of a class."""
-    (node,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    assert isinstance(node, ast.ClassDef)
-    docs = {}
-    for attribute, below in zip(node.body, node.body[1:], strict=False):
-        if (
-            isinstance(attribute, ast.AnnAssign)
-            and isinstance(attribute.target, ast.Name)
-            and isinstance(below, ast.Expr)
-            and isinstance(below.value, ast.Constant)
-        ):
-            docs[attribute.target.id] = inspect.cleandoc(str(below.value.value))
-    return docs
 
 
 def _policy() -> Iterator[str]:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from melaudit.choices import Sharing
 from melaudit.reports import render_report
 from melaudit.reports.interface import Record
-from melaudit.reports.sharing import COARSE, Sharing, blank, blurred, shared
+from melaudit.reports.sharing import COARSE, blank, blurred, shared
 
 MODES = [Sharing.BLUR, Sharing.NO_IMAGES]
 

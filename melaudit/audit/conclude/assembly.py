@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,11 +13,13 @@ import numpy as np
 from melaudit.audit.conclude.outcome import Outcome
 from melaudit.audit.conclude.performance import doubts
 from melaudit.audit.conclude.verdict import coverage_doubt, judge
+from melaudit.audit.groups.grouping import GROUPING
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.configuration import Configuration, as_plain
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import versions
-from melaudit.findings import Explanations, Findings, Inputs, Operation, Provenance
+from melaudit.detectors.interface import Detector
+from melaudit.findings import DetectorInfo, Explanations, Findings, Inputs, Operation, Provenance
 
 NO_LOSS = frozenset({"not_an_image_extension", "apple_double", "repeated_row"})
 """Reasons to leave out a file or row that take no image away from the audit."""
@@ -43,15 +46,16 @@ def assemble(
     configuration: Configuration,
     prepared: Prepared,
     outcome: Outcome,
+    detectors: Sequence[Detector],
     store: Store,
     engine: str,
     operations: tuple[Operation, ...],
+    notes: tuple[str, ...],
     clock: Clock,
     command: str,
 ) -> Findings:
-    """Return the whole findings document of a run."""
+    """Return the whole findings document of a run; `notes` are for whoever reads it."""
     conclusions = outcome.conclusions
-    warnings = [*prepared.notes]
     uncertain = [
         doubt
         for doubt in (
@@ -111,10 +115,14 @@ def assemble(
             started=clock.started.isoformat(timespec="seconds"),
             seconds=clock.seconds(),
         ),
-        warnings=tuple(dict.fromkeys([*uncertain, *warnings])),
+        warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
         reactions=conclusions.reactions,
         tests=conclusions.tests,
+        detectors=(
+            *(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors),
+            GROUPING,
+        ),
     )
 
 

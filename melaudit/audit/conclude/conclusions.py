@@ -17,6 +17,7 @@ from melaudit.findings import (
     Reaction,
     Rung,
     Skipped,
+    Subject,
     Test,
     Trust,
     severity_of,
@@ -53,7 +54,7 @@ class Conclusions:
 
 def check_maps(detectors: Sequence[Detector], measurements: Measurements) -> Checked:
     """Let the checks of the maps conclude."""
-    results = [r for d in detectors if d.checks_explanations for r in _results(d, measurements)]
+    results = [r for d in detectors if _checks(d) for r in _results(d, measurements)]
     checks = tuple(r for r in results if isinstance(r, Check))
     return Checked(checks, trust(checks), tuple(r for r in results if isinstance(r, Skipped)))
 
@@ -76,7 +77,7 @@ def conclude(
 
     `measurements` carry the outcome of `check_maps`; `also` are claims of no detector (on groups).
     """
-    results = [r for d in detectors if not d.checks_explanations for r in _results(d, measurements)]
+    results = [r for d in detectors if not _checks(d) for r in _results(d, measurements)]
     said, tests = worded([*results, *also])
     if not measurements.skilled:
         said = [_without_model(result) for result in said]
@@ -164,6 +165,10 @@ def _held(worded: Worded, evidence: Sequence[Evidence]) -> Worded:
     return worded
 
 
+def _checks(detector: Detector) -> bool:
+    return detector.subject is Subject.EXPLANATIONS
+
+
 def _results(detector: Detector, measurements: Measurements) -> Sequence[Result]:
     """Let one detector conclude; its failure is a result, not the end of the run."""
     try:
@@ -177,7 +182,7 @@ def _results(detector: Detector, measurements: Measurements) -> Sequence[Result]
         return results
     except Exception as error:
         reason = f"it failed: {type(error).__name__}: {error}"
-        if detector.checks_explanations:  # a check that cannot answer must not look passed
+        if _checks(detector):  # a check that cannot answer must not look passed
             broken = Check(detector.id, CheckStatus.DEGRADED, None, float("nan"), reason)
             return (broken, Skipped(detector.id, reason))
         return (Skipped(detector.id, reason),)

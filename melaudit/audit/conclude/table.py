@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from melaudit.audit.conclude.performance import doubts, performance
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.preparation import Prepared
+from melaudit.audit.prepare.training_data import TrainingEvidence
 from melaudit.errors import DatasetError
 from melaudit.findings import (
     Performance,
@@ -36,8 +37,14 @@ def performed(table: Measurements) -> Performance:
     )
 
 
-def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measurements:
-    """Return the measurements of all images that were read.
+def measured(
+    store: Store,
+    prepared: Prepared,
+    layer: str,
+    seed: int,
+    training: TrainingEvidence | None = None,
+) -> Measurements:
+    """Return the measurements of all images that were read, and what training images show.
 
     Raises DatasetError when not a single image could be read.
     """
@@ -49,6 +56,7 @@ def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measure
             f"none of the {len(store.ids)} images could be read ({', '.join(reasons)}); "
             "check that the folder holds JPEG, PNG, TIFF, BMP, WEBP or GIF files"
         ) from None
+    training = training or TrainingEvidence()
     ids = tuple(prepared.dataset.ids[row] for row in rows)
     metadata = {
         name: np.array([cells[row] for row in rows], np.object_)
@@ -68,8 +76,8 @@ def measured(store: Store, prepared: Prepared, layer: str, seed: int) -> Measure
         seed=seed,
         metadata=metadata,
         groups=groups(metadata, ids),
-        training=prepared.training,
-        learned=prepared.learned,
+        training=training.artifacts,
+        learned=training.pictures,
         labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )
     return dataclasses.replace(table, skilled=doubts(performed(table)) is None)

@@ -1,4 +1,4 @@
-"""Interventions: images with an artifact put in, taken out or imitated, shown to the model again.
+"""Interventions: what the model says of images with an artifact put in, taken out or imitated.
 
 Forward passes only, on a seeded sample matched over the classes. Every artifact is screened: put
 in, taken out, and against the placebos that should mean nothing. Where decisions move, more is
@@ -9,51 +9,47 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Adaptable, Artifact, Mask
-from melaudit.artifacts.painting.lesion_removal import without_lesion
-from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
+from melaudit.artifacts.interface import Adaptable, Artifact
+from melaudit.audit.edits.attempts import (
+    Attempt,
+    on_bare_skin,
+    put_in,
+    resembling,
+    smaller_doses,
+    taken_out,
+)
+from melaudit.audit.edits.laboratory import Laboratory, Responses, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
+from melaudit.audit.measure.store import Store
+from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.trials import left_alone
 from melaudit.errors import StoreError
 from melaudit.measurements import Array, Edit, Measurements, Trials
 from melaudit.observer import Observer
 
-PER_CLASS = 40
-"""Images of each class that are edited, with the artifact and without."""
-MOST = 160
-"""Images of all classes together."""
-FEWEST_PER_CLASS = 8
-DOSES = (0.25, 0.5, 0.75)
-PER_DOSE = 16
-"""Images of each class that are given smaller doses, and skin without a lesion."""
-EXAMPLES = 24
-"""Images that show an artifact of many kinds, by which its kind is told, at most."""
-FEWEST_EXAMPLES = 4
+MAX_IMAGES = 160
+"""Images of all classes together that are edited. Chosen: a round figure, not measured."""
+MIN_PER_CLASS = 8
+"""Images of a class that are edited however many classes there are. Chosen: a round figure, not
+measured."""
+MAX_PER_DOSE = 16
+"""Images of each class that smaller doses are put into, and that are shown without a lesion.
+Chosen: a round figure, not measured."""
+MAX_EXAMPLES, MIN_EXAMPLES = 24, 4
+"""Images by which it is told which kind of an artifact the data show, at most and at least. Chosen:
+round figures, not measured."""
 PROMISING = 0.06
-"""Change of decisions beyond the placebo from which more is asked."""
+"""Change of decisions beyond the placebo from which more is asked: below what counts as use
+(`dependence.MIN_SHARE`), so that nothing that may count is passed over. Chosen, not measured."""
 
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One edited picture, before the model has seen it."""
-
-    edit: Edit
-    row: int
-    dose: float
-    picture: RGB
-    before: RGB | None = None
-    """What the edited picture is held against; None for the image as it is."""
 
 
 @dataclass
@@ -70,11 +66,11 @@ class _Results:
         """Return all of it as arrays, by name, as they are stored."""
         names = list(self.edits)
         ids, rows, doses = zip(*self.kept, strict=True) if self.kept else ((), (), ())
-        told = [dataclasses.asdict(edit) for edit in self.edits.values()]
+        edits = [dataclasses.asdict(edit) for edit in self.edits.values()]
         known = [i for i, values in enumerate(self.features) if values is not None]
         features = [values for values in self.features if values is not None]
         return {
-            "edits": np.array(json.dumps(told)),
+            "edits": np.array(json.dumps(edits)),
             "edit": np.array([names.index(identity) for identity in ids], np.int64),
             "rows": np.array(rows, np.int64),
             "dose": np.array(doses, np.float64),
@@ -106,12 +102,42 @@ class _Results:
         )
 
 
+def edited(
+    table: Measurements,
+    detectors: Sequence[Detector],
+    laboratory: Laboratory,
+    store: Store,
+    per_class: int,
+    observer: Observer,
+) -> Measurements:
+    """Add what edits of images show, for every artifact that was looked for.
+
+    `per_class` images of each class are edited, none for 0. Answers are kept beside the shards of
+    the run in `store`.
+    """
+    sought = [a for a in artifacts_of(detectors) if _was_measured(table, f"{a.id}.present")]
+    if not sought or per_class == 0:
+        return table
+    # The run's name leaves out what cannot change a measurement, and so how many are edited.
+    kept = TrialStore(store.folder, f"{store.run_id}-{per_class}")
+    trials = intervene(sought, table, laboratory, observer, per_class, kept)
+    return dataclasses.replace(table, trials=trials)
+
+
+def _was_measured(table: Measurements, column: str) -> bool:
+    try:
+        table[column]
+    except KeyError:  # the detector failed in the pass
+        return False
+    return True
+
+
 def intervene(
     artifacts: Sequence[Artifact],
     table: Measurements,
     laboratory: Laboratory,
     observer: Observer,
-    per_class: int = PER_CLASS,
+    per_class: int,
     store: TrialStore | None = None,
 ) -> dict[str, Trials]:
     """Edit images for every artifact and return what the model said of them, by artifact.
@@ -137,16 +163,16 @@ def intervene(
     return {name: _trials(found, reference) for name, found in results.items() if found.kept}
 
 
-def chosen(rows: NDArray[np.bool_], kinds: Rows, per_class: int, seed: int) -> Rows:
-    """Choose rows (k,), as many of each kind as there are, up to `per_class`, at random.
+def chosen(rows: NDArray[np.bool_], targets: Rows, per_class: int, seed: int) -> Rows:
+    """Choose rows (k,) at random, as many of each class as there are, up to `per_class`.
 
-    rows, kinds: (n,). The same images are chosen for every artifact, as far as they will do, so
-    that they are read once.
+    rows: (n,) those to choose from; targets: (n,) class index. The same images are chosen for every
+    artifact, as far as they will do, so that they are read once.
     """
     order = np.random.default_rng(seed).permutation(len(rows))
-    present = np.unique(kinds)
-    each = max(FEWEST_PER_CLASS, min(per_class, MOST // max(len(present), 1)))
-    picked = [order[rows[order] & (kinds[order] == kind)][:each] for kind in present]
+    classes = np.unique(targets)
+    each = max(MIN_PER_CLASS, min(per_class, MAX_IMAGES // max(len(classes), 1)))
+    picked = [order[rows[order] & (targets[order] == target)][:each] for target in classes]
     out: Rows = np.sort(np.concatenate(picked)) if picked else np.empty(0, np.int64)
     return out
 
@@ -159,10 +185,10 @@ def as_shown(artifact: Artifact, table: Measurements, laboratory: Laboratory) ->
     """
     if not isinstance(artifact, Adaptable):
         return artifact
-    present, kinds = _present(artifact, table), _kinds(table)
-    most = max(np.unique(kinds), key=lambda kind: present[kinds == kind].mean())
-    examples = chosen(present & (kinds == most), kinds, EXAMPLES, table.seed)
-    if len(examples) < FEWEST_EXAMPLES:
+    present, targets = _present(artifact, table), _targets(table)
+    most = max(np.unique(targets), key=lambda target: present[targets == target].mean())
+    examples = chosen(present & (targets == most), targets, MAX_EXAMPLES, table.seed)
+    if len(examples) < MIN_EXAMPLES:
         return artifact
     return artifact.like(picture for _, picture in laboratory.pictures(examples))
 
@@ -172,8 +198,8 @@ def _present(artifact: Artifact, table: Measurements) -> NDArray[np.bool_]:
     return present
 
 
-def _kinds(table: Measurements) -> Rows:
-    """Return the label (n,) of each image, or what it is called where that is unknown."""
+def _targets(table: Measurements) -> Rows:
+    """Return the label (n,) of each image, or its predicted class where that is unknown."""
     return np.where(table.labels >= 0, table.labels, table.predictions)
 
 
@@ -200,108 +226,27 @@ def _tried(
 def _remembered(kept: Mapping[str, Array], laboratory: Laboratory) -> _Results:
     """Return what was seen before the run was cut short."""
     met = (kept[name] for name in ("met.logits", "met.features", "met"))
-    laboratory.remember(Seen(*met))
+    laboratory.remember(Responses(*met))
     return _Results.of(kept)
 
 
 def _try(
     artifact: Artifact, table: Measurements, laboratory: Laboratory, per_class: int
 ) -> _Results:
-    present, kinds = _present(artifact, table), _kinds(table)
+    """Show the model one artifact, and more of it where decisions move."""
+    seed, present, targets = table.seed, _present(artifact, table), _targets(table)
     artifact = as_shown(artifact, table, laboratory)
-    lacking = chosen(~present, kinds, per_class, table.seed)
-    having = chosen(present, kinds, per_class, table.seed)
+    lacking = chosen(~present, targets, per_class, seed)
+    having = chosen(present, targets, per_class, seed)
     results = _Results()
-    _show(results, laboratory, _put_in(artifact, lacking, laboratory, table.seed), features=True)
-    taken = _taken_out(artifact, having, lacking, kinds, laboratory)
-    _show(results, laboratory, taken)
+    _show(results, laboratory, put_in(artifact, lacking, laboratory, seed), features=True)
+    _show(results, laboratory, taken_out(artifact, having, lacking, targets, laboratory))
     if _promising(artifact, table, results):
-        few = chosen(~present, kinds, min(PER_DOSE, per_class), table.seed)
-        _show(results, laboratory, _resembling(artifact, lacking, laboratory, table.seed))
-        _show(results, laboratory, _doses(artifact, few, laboratory, table.seed))
-        _show(results, laboratory, _on_bare_skin(artifact, few, laboratory, table.seed))
+        few = chosen(~present, targets, min(MAX_PER_DOSE, per_class), seed)
+        _show(results, laboratory, resembling(artifact, lacking, laboratory, seed))
+        _show(results, laboratory, smaller_doses(artifact, few, laboratory, seed))
+        _show(results, laboratory, on_bare_skin(artifact, few, laboratory, seed))
     return results
-
-
-def _put_in(
-    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
-) -> Iterator[Attempt]:
-    """Yield each image with the artifact put in, and with the placebos that mean nothing."""
-    edit = Edit("add", f"{artifact.phrases.shows} put in")
-    for row, image in laboratory.pictures(rows):
-        edited = artifact.add(image, draws(artifact, row, seed), dose)
-        yield Attempt(edit, row, dose, edited.image)
-        for placebo in artifact.placebos(image, edited, draws(artifact, row, seed + 1)):
-            if placebo.look_alike is None:
-                yield Attempt(Edit(placebo.id, placebo.title, "add"), row, dose, placebo.image)
-
-
-def _resembling(
-    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
-) -> Iterator[Attempt]:
-    """Yield each image with what shares a property with the artifact."""
-    for row, image in laboratory.pictures(rows):
-        edited = artifact.add(image, draws(artifact, row, seed))
-        for placebo in artifact.placebos(image, edited, draws(artifact, row, seed + 1)):
-            if placebo.look_alike is not None:
-                edit = Edit(placebo.id, placebo.title, "add", placebo.look_alike)
-                yield Attempt(edit, row, 1.0, placebo.image)
-
-
-def _doses(artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int) -> Iterator[Attempt]:
-    for dose in DOSES:
-        yield from _put_in(artifact, rows, laboratory, seed, dose)
-
-
-def _on_bare_skin(
-    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
-) -> Iterator[Attempt]:
-    """Yield the artifact on skin without a lesion, held against that skin."""
-    edit = Edit("bare", f"{artifact.phrases.shows} on skin without a lesion")
-    for row, image in laboratory.pictures(rows):
-        bare = without_lesion(image, draws(artifact, row, seed + 2))
-        edited = artifact.add(bare, draws(artifact, row, seed))
-        yield Attempt(edit, row, 1.0, edited.image, before=bare)
-
-
-def _taken_out(
-    artifact: Artifact, rows: Rows, others: Rows, kinds: Rows, laboratory: Laboratory
-) -> Iterator[Attempt]:
-    """Yield each image with its artifact taken out, and the same place filled on another image.
-
-    The other image shows no artifact and is of the same kind; what filling does to its decision is
-    not due to the artifact. What the whole picture has is not taken out: on a picture without it
-    there is nothing to correct, so no placebo would change as much.
-    """
-    if artifact.whole_picture:
-        return
-    taken = Edit("remove", f"the {artifact.phrases.thing} taken out")
-    filled = Edit(
-        "elsewhere", f"the same place filled on {artifact.phrases.lacking} images", "remove"
-    )
-    partners = {kind: list(others[kinds[others] == kind]) for kind in np.unique(kinds)}
-    for row, image in laboratory.pictures(rows):
-        found = laboratory.find(artifact, row, image)
-        if not found.mask.any():  # seen at full size only, or somebody said so and not where
-            continue
-        yield Attempt(taken, row, 1.0, artifact.remove(image, found.mask).image)
-        if partners[kinds[row]]:
-            partner = int(partners[kinds[row]].pop())
-            for _, other in laboratory.pictures([partner]):
-                mask = _moved(found.mask, other)
-                yield Attempt(filled, partner, 1.0, artifact.remove(other, mask).image)
-
-
-def _moved(mask: Mask, image: RGB) -> Mask:
-    height, width = image.shape[:2]
-    resized = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    moved: Mask = resized > 0
-    return moved
-
-
-def draws(artifact: Artifact, row: int, seed: int) -> np.random.Generator:
-    """Return the random numbers of an edit: the same for the same artifact, image and seed."""
-    return np.random.default_rng([seed, row, zlib.crc32(artifact.id.encode())])
 
 
 def _show(
@@ -311,7 +256,7 @@ def _show(
     features: bool = False,
 ) -> None:
     """Show the attempts to the model, a batch at a time, and keep what it said."""
-    for batch in laboratory.batches(attempts):
+    for batch in laboratory.viewer.batches(attempts):
         laboratory.meet(attempt.row for attempt in batch if attempt.before is None)
         seen = laboratory.look([attempt.picture for attempt in batch])
         bare = [attempt.before for attempt in batch if attempt.before is not None]
@@ -341,7 +286,7 @@ def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bo
     return any(e.turns or e.moves or e.share.value * e.sign >= PROMISING for e in found.effects)
 
 
-def _trials(results: _Results, reference: Seen | None) -> Trials:
+def _trials(results: _Results, reference: Responses | None) -> Trials:
     names = list(results.edits)
     ids, rows, doses = zip(*results.kept, strict=True)
     distance = np.full(len(rows), np.nan)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,26 +11,24 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from melaudit.artifacts.interface import RGB, Artifact, Found
+from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import locate
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import read_image, shrink
 from melaudit.images.knowledge import Knowledge
-from melaudit.images.preprocessing import Preprocessing
-from melaudit.relevance.forward import Forward
 
 VIEW = 512
-"""Longer side of the pictures that are edited, in pixels."""
-HELD = 512
+"""Longer side of the pictures that are edited, in pixels. Chosen: a round figure, not measured."""
+MAX_HELD = 512
 """Pictures held in memory, 400 MB at most."""
-FEWEST_NATURAL = 20
-"""Natural pictures that a distance from them needs."""
+MIN_NATURAL = 20
+"""Natural pictures that a distance from them needs. Chosen: a round figure, not measured."""
 
-T = TypeVar("T")
 Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Seen:
+class Responses:
     """What the model made of pictures."""
 
     logits: NDArray[np.float32]
@@ -52,23 +48,19 @@ class Laboratory:
 
     def __init__(
         self,
-        forward: Forward,
-        layer: str,
-        preprocessing: Preprocessing,
-        device: torch.device,
-        batch_size: int,
+        viewer: Viewer,
         dataset: Dataset,
         ids: Sequence[str],
         knowledge: Knowledge | None = None,
     ) -> None:
-        self._forward, self._layer = forward, layer
-        self._preprocessing, self._device, self._size = preprocessing, device, batch_size
+        self.viewer = viewer
+        self._forward, self._layer = viewer.explainer.forward, viewer.layer
         row_of = {identity: row for row, identity in enumerate(dataset.ids)}
         self._rows = [row_of[identity] for identity in ids]
         self._paths = [dataset.paths[row] for row in self._rows]
         self._knowledge = knowledge or Knowledge()
         self._pictures: dict[int, RGB] = {}
-        self._known: dict[int, Seen] = {}
+        self._known: dict[int, Responses] = {}
 
     def pictures(self, rows: Iterable[int] | NDArray[np.int64]) -> Iterator[tuple[int, RGB]]:
         """Yield (row, picture) of those rows that can still be read."""
@@ -77,7 +69,7 @@ class Laboratory:
                 image = read_image(self._paths[row]).image
                 if image is None:  # readable in the pass, gone since
                     continue
-                while len(self._pictures) >= HELD:
+                while len(self._pictures) >= MAX_HELD:
                     del self._pictures[next(iter(self._pictures))]
                 self._pictures[row] = shrink(image, VIEW)
             yield row, self._pictures[row]
@@ -85,25 +77,18 @@ class Laboratory:
     def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
         """Return where an artifact is in a picture of an image; see `interface.locate`."""
         shown = self._knowledge.of_batch([self._rows[row]], [(picture.shape[0], picture.shape[1])])
-        (told,) = shown.user_found.get(artifact.id, (None,))
-        return locate(artifact, picture, told)
+        (user,) = shown.user_found.get(artifact.id, (None,))
+        return locate(artifact, picture, user)
 
-    def batches(self, items: Iterable[T]) -> Iterator[list[T]]:
-        """Yield the items in lists of as many as the model is shown at a time."""
-        iterator = iter(items)
-        while batch := list(itertools.islice(iterator, self._size)):
-            yield batch
-
-    def look(self, pictures: Sequence[RGB]) -> Seen:
+    def look(self, pictures: Sequence[RGB]) -> Responses:
         """Return what the model makes of pictures (h, w, 3) of any size."""
-        x = torch.stack([self._preprocessing.apply(picture) for picture in pictures])
-        x = x.to(self._device)
+        x = self.viewer.inputs(pictures)
         if self._layer:
             logits, means = self._forward.features(x, self._layer)
         else:  # a model without channels has no features to measure distances in
             logits = self._forward.logits(x)
             means = logits[:, :0]
-        return Seen(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
+        return Responses(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
 
     def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return what the model says of the images as they are, (m, K)."""
@@ -111,9 +96,9 @@ class Laboratory:
 
     def mean_map(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Return what the concept layer gives on the mean of the images, (channels, ...)."""
-        parts = [(len(x), self._forward.mean_map(x, self._layer)) for x in self._inputs(rows)]
-        total = torch.stack([n * mean for n, mean in parts]).sum(0)
-        return total / sum(n for n, _ in parts)
+        means = [(len(x), self._forward.mean_map(x, self._layer)) for x in self._inputs(rows)]
+        total = torch.stack([n * mean for n, mean in means]).sum(0)
+        return total / sum(n for n, _ in means)
 
     def suppressed(
         self, rows: NDArray[np.int64], channels: Sequence[int], values: torch.Tensor
@@ -128,53 +113,56 @@ class Laboratory:
 
     def _inputs(self, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """Yield the images as the model takes them, some at a time."""
-        for batch in self.batches(self.pictures(rows)):
-            x = torch.stack([self._preprocessing.apply(picture) for _, picture in batch])
-            yield x.to(self._device)
+        for batch in self.viewer.batches(self.pictures(rows)):
+            yield self.viewer.inputs(picture for _, picture in batch)
 
     def meet(self, rows: Iterable[int]) -> None:
         """Look at images as they are, all that are new at once; see `known`."""
         new = [row for row in dict.fromkeys(rows) if row not in self._known]
-        for batch in self.batches(self.pictures(new)):
+        for batch in self.viewer.batches(self.pictures(new)):
             seen = self.look([picture for _, picture in batch])
-            self.remember(Seen(seen.logits, seen.features, np.array([row for row, _ in batch])))
+            self.remember(
+                Responses(seen.logits, seen.features, np.array([row for row, _ in batch]))
+            )
 
-    def known(self, row: int) -> Seen:
+    def known(self, row: int) -> Responses:
         """Return what the model makes of one image as it is; computed once."""
         self.meet([row])
         return self._known[row]
 
-    def reference(self) -> Seen | None:
+    def reference(self) -> Responses | None:
         """Return what the model made of all unedited images so far; None for none."""
         return self.recall(self._known) if self._known else None
 
-    def recall(self, rows: Iterable[int]) -> Seen:
+    def recall(self, rows: Iterable[int]) -> Responses:
         """Return what the model made of those of the images, unedited, that it has seen."""
         met = sorted(self._known.keys() & set(rows))
         known = [self._known[row] for row in met]
-        return Seen(
+        return Responses(
             np.concatenate([seen.logits for seen in known]),
             np.concatenate([seen.features for seen in known]),
             np.array(met),
         )
 
-    def remember(self, seen: Seen) -> None:
+    def remember(self, seen: Responses) -> None:
         """Take in what the model made of unedited images before, as `recall` returned it."""
         for i, row in enumerate(map(int, seen.rows)):
-            known = Seen(seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1])
+            known = Responses(
+                seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1]
+            )
             self._known.setdefault(row, known)
 
 
 def natural_distances(
-    edited: Features, rows: NDArray[np.int64], natural: Seen
+    edited: Features, rows: NDArray[np.int64], natural: Responses
 ) -> NDArray[np.float64]:
     """Return how far edited pictures (m, c) of images (m,) lie from natural ones, relatively: (m,).
 
     Distance to the nearest natural picture of another image, over the median distance of natural
     pictures to their nearest other, both in features scaled to unit variance. NaN without features,
-    and where fewer than `FEWEST_NATURAL` natural pictures are known.
+    and where fewer than `MIN_NATURAL` natural pictures are known.
     """
-    if len(natural.rows) < FEWEST_NATURAL or not natural.features.shape[1]:
+    if len(natural.rows) < MIN_NATURAL or not natural.features.shape[1]:
         return np.full(len(edited), np.nan)
     spread = natural.features.std(0)
     scale = np.where(spread > 0, spread, 1.0)

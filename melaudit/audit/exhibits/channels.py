@@ -18,14 +18,14 @@ from melaudit.wording.sentences import percent
 
 @dataclass(frozen=True)
 class Place:
-    """A part of the image: one side of a centred disk."""
+    """A place of the image: one side of a centred disk."""
 
     side: Side
     radius: float
     """As a share of half the image's shorter side."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigurationError for a disk that is no part of an image."""
+        """Raise ConfigurationError for a disk that does not fit an image."""
         if not 0 < self.radius < 2:
             raise ConfigurationError(
                 f"the disk's radius is {self.radius}; expected a share of half the image's shorter "
@@ -71,14 +71,14 @@ class View:
             f"{place.radius:g} (of half the shorter side), where all {len(there)} together hold "
             f"{self._share(there.nansum())} of the logit:"
         )
-        notes += [f"  channel {c}: {words}" for c, words in zip(chosen, said, strict=True)]
+        notes += [f"  channel {c}: {note}" for c, note in zip(chosen, said, strict=True)]
         return self._tiles(chosen, said)
 
     def _tiles(self, channels: Sequence[int], said: Sequence[str]) -> list[Tile]:
         maps = self.explainer.crp(self.x, self.target, self.layer, channels)[0]
         return [
-            Tile(f"{self.layer} channel {c}", words, values.detach().float().cpu().numpy())
-            for c, words, values in zip(channels, said, maps, strict=True)
+            Tile(f"{self.layer} channel {c}", note, values.detach().float().cpu().numpy())
+            for c, note, values in zip(channels, said, maps, strict=True)
         ]
 
     def _share(self, relevance: Tensor) -> str:

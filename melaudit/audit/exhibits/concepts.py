@@ -3,8 +3,8 @@
 A channel matters when it marks a suspicious group, or carries much of a class. It is known by its
 reference images, those with the largest share of relevance in it (relevance maximisation, Achtibat
 et al. 2023), each cut to where the channel looks. References come from what the pass kept of every
-image; only they are explained again: at most `CHANNELS` x `REFERENCES` conditional maps, and one
-look at where all channels of the layer look on each of these images.
+image; only they are explained again: at most `MAX_CHANNELS` x `MAX_REFERENCES` conditional maps,
+and one look at where all channels of the layer look on each of these images.
 """
 
 from __future__ import annotations
@@ -12,71 +12,87 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from melaudit.audit.exhibits.exhibits import readable, webp
+from melaudit.audit.conclude.outcome import Outcome
+from melaudit.audit.conclude.table import artifacts
+from melaudit.audit.exhibits.details import detail
+from melaudit.audit.exhibits.exhibits import readable
 from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.enrichment import Bools, Enriched, enriched, traits
 from melaudit.audit.groups.portrait import outside_centre
-from melaudit.audit.measure.sweep import Sweep
+from melaudit.audit.measure.store import Store
+from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Concept, Skipped, Trust
 from melaudit.images.dataset import Dataset
 from melaudit.measurements import Measurements
+from melaudit.observer import Observer
 from melaudit.relevance.places import Places
 from melaudit.reports.interface import ConceptView, Detail
 
-CHANNELS = 8
-"""Channels shown, at most."""
-PER_CLUSTER, CLUSTERS = 3, 2
+MAX_CHANNELS = 8
+"""Channels shown."""
+MAX_CLUSTERS, MAX_PER_CLUSTER = 2, 3
 """Of the first so many clusters, so many marking channels each; then the strongest of a class."""
-REFERENCES = 5
+MAX_REFERENCES = 5
+"""Reference images of a channel."""
 STRONGEST = 0.05
-"""Share of a class on which artifacts are counted: the images on which a channel is strongest."""
-FEWEST = 10
-HELD = 0.6
-"""Share of a channel's positive relevance that a detail must hold."""
-SIDES = (1 / 3, 1 / 2, 2 / 3)
-"""Sides of a detail that are tried, in sides of the picture, before the whole is shown."""
-DETAIL = 96
-"""Side of a detail, in pixels."""
+"""Share of a class on which artifacts are counted: the images on which a channel is strongest.
+Chosen, not measured."""
+MIN_IMAGES = 10
+"""Images on which artifacts are counted, and as many others of the class, at least. Chosen: a round
+figure, not measured."""
 
 Rows = NDArray[np.int64]
-Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A channel to show, on images called `kind`."""
+    """A channel to show, on images of one predicted class."""
 
     channel: int
-    kind: int
+    target: int
+    """Index of the class."""
     why: str
 
 
 @dataclass(frozen=True)
-class Seen:
+class References:
     """What a channel's reference images show, explained again."""
 
     details: tuple[Detail, ...]
+    """Where the channel looks on each."""
     outside: float | None
+    """Mean share of its relevance away from the centre; None where the engine cannot tell."""
     others: float | None
+    """The same of the other channels, in the median."""
+
+
+def with_concepts(
+    result: Outcome, store: Store, dataset: Dataset, viewer: Viewer, observer: Observer
+) -> tuple[Outcome, tuple[ConceptView, ...]]:
+    """Add the channels that matter to an outcome, and return what a report shows of them."""
+    observer.stage("Looking at the channels that matter")
+    table = replace(result.measurements, explanations=result.checked.trust)
+    found, views, apart = concepts(result.clusters, table, artifacts(store), dataset, viewer)
+    return replace(result, concepts=found, skipped=(*result.skipped, *apart)), views
 
 
 def concepts(
     clusters: Sequence[Cluster],
     measurements: Measurements,
-    artifacts: Mapping[str, Bools],
+    shown: Mapping[str, Bools],
     dataset: Dataset,
-    plan: Sweep,
+    viewer: Viewer,
 ) -> tuple[tuple[Concept, ...], tuple[ConceptView, ...], tuple[Skipped, ...]]:
     """Describe the channels that matter, and cut out what they look at.
 
-    Nothing, and the reason, for a model without a concept layer, for maps that are unusable and for
-    an engine that has no conditional maps.
+    `shown`: artifact -> (n,) whether an image shows it. Nothing, and the reason, for a model
+    without a concept layer, for maps that are unusable and for an engine that has no conditional
+    maps.
     """
     if not measurements.layer:
         return (), (), (Skipped("concepts", "the model has no layer whose channels are concepts"),)
@@ -84,21 +100,23 @@ def concepts(
         return (), (), (Skipped("concepts", "withheld: the maps are unusable"),)
     relevance = measurements["relevance.concepts"]
     picks = [p for p in chosen(clusters, measurements) if _speaks(p, measurements)]
-    of_class = {p.kind: np.flatnonzero(measurements.predictions == p.kind) for p in picks}
-    order = [strongest(relevance, of_class[p.kind], p.channel) for p in picks]
-    sizes = [max(FEWEST, round(STRONGEST * len(of_class[p.kind]))) for p in picks]
+    of_class = {p.target: np.flatnonzero(measurements.predictions == p.target) for p in picks}
+    order = [strongest(relevance, of_class[p.target], p.channel) for p in picks]
+    sizes = [max(MIN_IMAGES, round(STRONGEST * len(of_class[p.target]))) for p in picks]
     groups = [
-        (rows[:size], np.setdiff1d(of_class[p.kind], rows[:size]))
+        (rows[:size], np.setdiff1d(of_class[p.target], rows[:size]))
         for p, rows, size in zip(picks, order, sizes, strict=True)
     ]
-    excess = enriched(groups, traits(artifacts, measurements.metadata))
+    excess = enriched(groups, traits(shown, measurements.metadata))
     references = [
-        tuple(measurements.ids[row] for row in rows[:REFERENCES] if relevance[row, p.channel] > 0)
+        tuple(
+            measurements.ids[row] for row in rows[:MAX_REFERENCES] if relevance[row, p.channel] > 0
+        )
         for p, rows in zip(picks, order, strict=True)
     ]
     try:
         seen = [
-            _seen(pick, images, dataset, plan)
+            _explained(pick, images, dataset, viewer)
             for pick, images in zip(picks, references, strict=True)
         ]
     except RelevanceError as error:
@@ -106,14 +124,14 @@ def concepts(
     found = tuple(
         replace(
             _concept(pick, images, look, more, size, measurements),
-            share=float(np.abs(relevance[of_class[pick.kind], pick.channel]).mean(dtype=float)),
+            share=float(np.abs(relevance[of_class[pick.target], pick.channel]).mean(dtype=float)),
         )
         for pick, images, look, more, size in zip(
             picks, references, seen, excess, sizes, strict=True
         )
     )
     views = tuple(
-        ConceptView(p.channel, measurements.classes[p.kind], look.details)
+        ConceptView(p.channel, measurements.classes[p.target], look.details)
         for p, look in zip(picks, seen, strict=True)
     )
     return found, views, ()
@@ -122,30 +140,30 @@ def concepts(
 def chosen(clusters: Sequence[Cluster], measurements: Measurements) -> list[Pick]:
     """Choose channels: those that mark the first clusters, then those that carry most of a class.
 
-    A channel is shown once for each class; a class of fewer than 2 * `FEWEST` images has none.
+    A channel is shown once for each class; a class of fewer than 2 * `MIN_IMAGES` images has none.
     """
     picks: dict[tuple[int, int], Pick] = {}
     relevance = measurements["relevance.concepts"]
     counts = np.bincount(measurements.predictions, minlength=len(measurements.classes))
-    for cluster in clusters[:CLUSTERS]:
-        kind = measurements.classes.index(cluster.predicted)
-        for channel in cluster.channels[:PER_CLUSTER]:
+    for cluster in clusters[:MAX_CLUSTERS]:
+        target = measurements.classes.index(cluster.predicted)
+        for channel in cluster.channels[:MAX_PER_CLUSTER]:
             why = f"marks cluster {cluster.id}"
-            picks.setdefault((channel, kind), Pick(channel, kind, why))
-    kinds = [measurements.positive] if measurements.positive is not None else range(len(counts))
-    for kind in kinds:
-        rows = np.flatnonzero(measurements.predictions == kind)
+            picks.setdefault((channel, target), Pick(channel, target, why))
+    targets = [measurements.positive] if measurements.positive is not None else range(len(counts))
+    for target in targets:
+        rows = np.flatnonzero(measurements.predictions == target)
         mean = _mean(relevance, rows)
         for channel in np.argsort(-mean, kind="stable")[:2]:
-            why = f"carries most of the decisions for {measurements.classes[kind]}"
-            picks.setdefault((int(channel), kind), Pick(int(channel), kind, why))
-    return [pick for pick in picks.values() if counts[pick.kind] >= 2 * FEWEST][:CHANNELS]
+            why = f"carries most of the decisions for {measurements.classes[target]}"
+            picks.setdefault((int(channel), target), Pick(int(channel), target, why))
+    return [pick for pick in picks.values() if counts[pick.target] >= 2 * MIN_IMAGES][:MAX_CHANNELS]
 
 
 def _speaks(pick: Pick, measurements: Measurements) -> bool:
     """Tell whether a channel speaks for the class on any image; one that never does shows none."""
     values = measurements["relevance.concepts"][:, pick.channel]
-    return bool((values[measurements.predictions == pick.kind] > 0).any())
+    return bool((values[measurements.predictions == pick.target] > 0).any())
 
 
 def strongest(relevance: NDArray[np.floating], rows: Rows, channel: int) -> Rows:
@@ -154,30 +172,13 @@ def strongest(relevance: NDArray[np.floating], rows: Rows, channel: int) -> Rows
     relevance: (n, channels). Chunks are ranked one by one and their heads merged, so that no more
     than a chunk and a head are held.
     """
-    count = min(len(rows), max(FEWEST, REFERENCES, round(STRONGEST * len(rows))))
+    count = min(len(rows), max(MIN_IMAGES, MAX_REFERENCES, round(STRONGEST * len(rows))))
     head: Rows = np.empty(0, np.int64)
     for start in range(0, len(rows), CHUNK):
         pool = np.concatenate([head, rows[start : start + CHUNK]])
         values = relevance[pool, channel].astype(np.float32)
         head = pool[np.argsort(-np.nan_to_num(values, nan=-1), kind="stable")[:count]]
     return head
-
-
-def window(relevance: Map) -> tuple[int, int, int]:
-    """Return top, left and side of the least square that holds most of a map's (h, w) evidence.
-
-    Sides are shares of the shorter side; where none of `SIDES` holds `HELD` of what is positive,
-    it is the shorter side as a whole.
-    """
-    positive = np.maximum(relevance, 0).astype(np.float64)
-    shorter, total = min(positive.shape), positive.sum()
-    sums = np.pad(positive.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    for side in [*(round(share * shorter) for share in SIDES), shorter]:
-        held = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-        top, left = np.unravel_index(held.argmax(), held.shape)
-        if held[top, left] >= HELD * total or side == shorter:
-            return int(top), int(left), side
-    raise AssertionError  # the last side is the shorter one
 
 
 def _mean(relevance: NDArray[np.floating], rows: Rows) -> NDArray[np.float64]:
@@ -187,22 +188,22 @@ def _mean(relevance: NDArray[np.floating], rows: Rows) -> NDArray[np.float64]:
     return total / max(1, len(rows))
 
 
-def _seen(pick: Pick, images: Sequence[str], dataset: Dataset, plan: Sweep) -> Seen:
+def _explained(pick: Pick, images: Sequence[str], dataset: Dataset, viewer: Viewer) -> References:
     """Explain the reference images of a channel again."""
     details: list[Detail] = []
     own, others = [], []
-    for some, x, pictures in readable(images, dataset, plan):
-        target = torch.full((len(x),), pick.kind, device=x.device)
-        maps = plan.explainer.crp(x, target, plan.layer, [pick.channel])[:, 0]
+    for some, x, pictures in readable(images, dataset, viewer):
+        target = torch.full((len(x),), pick.target, device=x.device)
+        maps = viewer.explainer.crp(x, target, viewer.layer, [pick.channel])[:, 0]
         for (identity, _), values, picture in zip(some, maps, pictures, strict=True):
             details.append(detail(identity, values.float().cpu().numpy(), picture))
-        if plan.explainer.engine == "dataflow":  # others need a pass for each channel
+        if viewer.explainer.engine == "dataflow":  # others need a pass for each channel
             mask = torch.from_numpy(1 - outside_centre(*x.shape[2:]))
-            places = plan.explainer.places(x, target, plan.layer, mask)
+            places = viewer.explainer.places(x, target, viewer.layer, mask)
             for share, rest in _outside(places, pick.channel):
                 own.append(share)
                 others.append(rest)
-    return Seen(
+    return References(
         tuple(details),
         float(np.mean(own)) if own else None,
         float(np.mean(others)) if others else None,
@@ -220,29 +221,10 @@ def _outside(places: Places, channel: int) -> Iterator[tuple[float, float]]:
             yield float(shares[channel]), float(np.median(others[np.isfinite(others)]))
 
 
-def detail(identity: str, relevance: Map, picture: NDArray[np.uint8]) -> Detail:
-    """Cut out of a picture where a map over it, of any resolution, holds most of its evidence."""
-    top, left, side = window(relevance)
-    height, width = picture.shape[:2]
-    down, across = height / relevance.shape[0], width / relevance.shape[1]
-    cut = picture[
-        round(top * down) : round((top + side) * down),
-        round(left * across) : round((left + side) * across),
-    ]
-    small = cv2.resize(cut, (DETAIL, DETAIL), interpolation=cv2.INTER_AREA)
-    there = relevance[top : top + side, left : left + side]
-    peak = float(np.abs(there).max())
-    return Detail(
-        identity,
-        webp(np.asarray(small, np.uint8)),
-        (there / peak if peak > 0 and np.isfinite(peak) else there).astype(np.float16),
-    )
-
-
 def _concept(
     pick: Pick,
     images: tuple[str, ...],
-    seen: Seen,
+    seen: References,
     excess: Sequence[Enriched],
     size: int,
     measurements: Measurements,
@@ -250,7 +232,7 @@ def _concept(
     more = [e for e in excess if e.more][:3]
     return Concept(
         channel=pick.channel,
-        predicted=measurements.classes[pick.kind],
+        predicted=measurements.classes[pick.target],
         why=pick.why,
         share=0.0,
         images=images,

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Artifact
-from melaudit.audit.edits.interventions import DOSES, as_shown, draws
+from melaudit.audit.edits.attempts import DOSES, draws
+from melaudit.audit.edits.interventions import as_shown
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.exhibits import webp
-from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Detector
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Finding, Rung
@@ -27,7 +28,7 @@ SHOWN = 4
 
 def edit_exhibits(
     findings: Sequence[Finding],
-    detectors: Sequence[object],
+    detectors: Sequence[Detector],
     table: Measurements,
     laboratory: Laboratory,
 ) -> tuple[tuple[Edit, ...], tuple[Curve, ...]]:
@@ -36,7 +37,7 @@ def edit_exhibits(
     Every second image shown is the one whose decision moved the most, of those not shown yet; the
     others are drawn at random, so that a reader sees the usual too.
     """
-    artifacts = {d.id: d.artifact for d in detectors if isinstance(d, ArtifactDetector)}
+    artifacts = {d.id: d.artifact for d in detectors if d.artifact is not None}
     edits: list[Edit] = []
     curves: list[Curve] = []
     for finding in findings:
@@ -76,20 +77,20 @@ def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> dict[
     """Return title -> picture: the very edits that the model was shown."""
     edited = artifact.add(image, draws(artifact, row, seed))
     placebos = artifact.placebos(image, edited, draws(artifact, row, seed + 1))
-    kinds = sorted(placebos, key=lambda p: p.look_alike is not None)
+    ordered = sorted(placebos, key=lambda p: p.look_alike is not None)
     return {
         f"{artifact.phrases.shows} put in": edited.image,
         **{
             f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}": p.image
-            for p in kinds
+            for p in ordered
         },
     }
 
 
-def _telling(trials: Trials, name: str, kind: int, seed: int) -> NDArray[np.int64]:
+def _telling(trials: Trials, name: str, target: int, seed: int) -> NDArray[np.int64]:
     """Choose rows to show: by turns the most moved and one at random."""
     at = trials.of(name)
-    moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+    moved = log_odds(trials.after[at], target) - log_odds(trials.before[at], target)
     sign = -1 if name == "remove" else 1
     by_change = list(trials.rows[at][np.argsort(-sign * moved, kind="stable")])
     at_random = list(np.random.default_rng(seed).permutation(trials.rows[at]))
@@ -132,15 +133,15 @@ def _curves(
     if found.add is None or not len(trials.of("add", DOSES[0])):
         return
     rows = trials.rows[trials.of("add", DOSES[0])]
-    kind = found.classes[found.kind]
+    predicted = found.classes[found.kind]
     lines = []
-    for name, title in (
+    for identity, title in (
         ("add", artifact.phrases.shows),
         (found.add.placebo.id, f"placebo: {found.add.placebo.title}"),
     ):
         doses = (*DOSES, 1.0)
         answers = [trials.before[_among(trials, "add", 1.0, rows)]]
-        answers += [trials.after[_among(trials, name, dose, rows)] for dose in doses]
+        answers += [trials.after[_among(trials, identity, dose, rows)] for dose in doses]
         shares = [
             proportion(int(called(logits, found.kind).sum()), len(logits)) for logits in answers
         ]
@@ -155,9 +156,9 @@ def _curves(
         )
     yield Curve(
         finding=finding.id,
-        title=f"Share of {len(rows)} images called {kind}, by {artifact.doses}",
+        title=f"Share of {len(rows)} images called {predicted}, by {artifact.doses}",
         x_label=f"{artifact.doses} (1: as usual)",
-        y_label=f"share called {kind}",
+        y_label=f"share called {predicted}",
         series=tuple(lines),
     )
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from melaudit.audit.measure.sweep import Sweep
+from melaudit.artifacts.interface import RGB
+from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Finding
 from melaudit.images.dataset import Dataset
@@ -79,25 +80,25 @@ def shown(
     findings: Sequence[Finding], clusters: Sequence[Cluster], groups: Sequence[Group]
 ) -> list[str]:
     """Return the ids of the images a report shows, each once, the most telling first."""
-    parts: list[Iterable[str]] = [
+    ids: list[Iterable[str]] = [
         *(finding.images[:PER_FINDING] for finding in findings),
         *(cluster.images[:PER_CLUSTER] for cluster in clusters[:CLUSTERS]),
         *(g.images for g in groups),
     ]
-    return list(dict.fromkeys(identity for part in parts for identity in part))
+    return list(dict.fromkeys(identity for some in ids for identity in some))
 
 
 def exhibits(
     ids: Sequence[str],
     dataset: Dataset,
     classes: Sequence[str],
-    plan: Sweep,
+    viewer: Viewer,
     observer: Observer,
 ) -> dict[str, Exhibit]:
     """Explain the named images again and make them ready to show; unreadable ones are left out."""
     made: dict[str, Exhibit] = {}
-    for some, x, pictures in readable(ids, dataset, plan):
-        attribution = plan.explainer.attribute(x, None, ())
+    for some, x, pictures in readable(ids, dataset, viewer):
+        attribution = viewer.explainer.attribute(x, None, ())
         predicted = predictions(attribution.logits).tolist()
         sure = probabilities(attribution.logits).cpu().numpy()
         for i, (identity, row) in enumerate(some):
@@ -114,31 +115,31 @@ def exhibits(
     return made
 
 
-def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptStrip, ...]:
+def strips(ids: Sequence[str], dataset: Dataset, viewer: Viewer) -> tuple[ConceptStrip, ...]:
     """Make conditional maps (CRP) of the named images: strongest channels and some next to zero.
 
     Strong is a channel by its relevance, times the model's own attention to it where it has any.
     """
-    if not plan.layer:
+    if not viewer.layer:
         return ()
     made = []
-    for some, x, _ in readable(ids, dataset, plan):
+    for some, x, _ in readable(ids, dataset, viewer):
         for i, (identity, _row) in enumerate(some):
             one = x[i : i + 1]
-            attribution = plan.explainer.attribute(one, None, [plan.layer], plan.layer)
-            relevance = attribution.concepts[plan.layer][0]
+            attribution = viewer.explainer.attribute(one, None, [viewer.layer], viewer.layer)
+            relevance = attribution.concepts[viewer.layer][0]
             weights = None if attribution.attention is None else attribution.attention[0]
             order = choose_channels(relevance, weights, len(relevance))
             channels = [*order[:STRONG], *order[-WEAK:]] if len(order) > STRONG + WEAK else order
             target = predictions(attribution.logits)
             try:
-                maps = plan.explainer.crp(one, target, plan.layer, channels)[0]
+                maps = viewer.explainer.crp(one, target, viewer.layer, channels)[0]
             except RelevanceError:  # the check `channel_uniformity` says why
                 return ()
             made.append(
                 ConceptStrip(
                     image=identity,
-                    layer=plan.layer,
+                    layer=viewer.layer,
                     channels=tuple(channels),
                     shares=tuple((relevance[channels] / attribution.start[0]).tolist()),
                     maps=_scaled(maps),
@@ -148,17 +149,19 @@ def strips(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[ConceptSt
     return tuple(made)
 
 
-def second_opinions(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[SecondOpinion, ...]:
+def second_opinions(
+    ids: Sequence[str], dataset: Dataset, viewer: Viewer
+) -> tuple[SecondOpinion, ...]:
     """Explain the named images by Grad-CAM too, with the model's attention where it has any."""
-    if not plan.layer:
+    if not viewer.layer:
         return ()
     made = []
-    for some, x, _ in readable(ids, dataset, plan):
-        attribution = plan.explainer.attribute(x, None, ())
+    for some, x, _ in readable(ids, dataset, viewer):
+        attribution = viewer.explainer.attribute(x, None, ())
         target = predictions(attribution.logits)
         try:
-            cam = plan.explainer.grad_cam(x, target, plan.layer)
-            attention = plan.explainer.attention(x, plan.layer)
+            cam = viewer.explainer.grad_cam(x, target, viewer.layer)
+            attention = viewer.explainer.attention(x, viewer.layer)
         except RelevanceError:  # a layer that gives no map
             return ()
         plain = cam.maps()
@@ -169,7 +172,7 @@ def second_opinions(ids: Sequence[str], dataset: Dataset, plan: Sweep) -> tuple[
             made.append(
                 SecondOpinion(
                     image=identity,
-                    layer=plan.layer,
+                    layer=viewer.layer,
                     grad_cam=_scaled(plain[i]),
                     agreement=_known(with_lrp[i]),
                     attended=None if attended is None else _scaled(attended[i]),
@@ -200,27 +203,23 @@ def mean_maps(
 
 
 def readable(
-    ids: Sequence[str], dataset: Dataset, plan: Sweep
-) -> Iterator[tuple[list[tuple[str, int]], Tensor, list[NDArray[np.uint8]]]]:
+    ids: Sequence[str], dataset: Dataset, viewer: Viewer
+) -> Iterator[tuple[list[tuple[str, int]], Tensor, list[RGB]]]:
     """Yield batches of readable images: (id, row) pairs, inputs (N, C, H, W), pictures (h, w, 3).
 
     A picture shows what its map lies over: the crop, where preprocessing crops.
     """
     row_of = {identity: row for row, identity in enumerate(dataset.ids)}
-    for start in range(0, len(ids), plan.batch_size):
-        some, inputs, pictures = [], [], []
-        for identity in ids[start : start + plan.batch_size]:
-            decoded = read_image(dataset.paths[row_of[identity]])
-            if decoded.image is None:  # readable in the pass, gone since
-                continue
-            some.append((identity, row_of[identity]))
-            inputs.append(plan.preprocessing.apply(decoded.image))
+    for some in viewer.batches(ids):
+        rows = [(identity, row_of[identity]) for identity in some]
+        read = [(named, read_image(dataset.paths[named[1]]).image) for named in rows]
+        there = [(named, image) for named, image in read if image is not None]  # some are gone
+        if there:
+            images = [image for _, image in there]
             # Without a crop the picture keeps its own shape and the map stretches over it.
-            cropped = plan.preprocessing.crop is not None
-            seen = plan.preprocessing.frame(decoded.image) if cropped else decoded.image
-            pictures.append(seen)
-        if some:
-            yield some, torch.stack(inputs).to(plan.device), pictures
+            cropped = viewer.preprocessing.crop is not None
+            shown = [viewer.preprocessing.frame(image) if cropped else image for image in images]
+            yield [named for named, _ in there], viewer.inputs(images), shown
 
 
 def webp(image: NDArray[np.uint8]) -> bytes:

@@ -19,16 +19,17 @@ from melaudit.measurements import Measurements
 from melaudit.reports.interface import Landscape
 from melaudit.wording.sentences import percent
 
-MOST = 1500
+MAX_POINTS = 1500
 """Points on the map; a larger set is sampled, for a page must stay small."""
-FEWEST = 10
+MIN_IMAGES = 10
+"""Images below which there is no map. Chosen: a round figure, not measured."""
 
 
 def landscape(measurements: Measurements, clusters: Sequence[Cluster]) -> Landscape | None:
-    """Lay out the images by their concept relevance; None for fewer than `FEWEST`."""
+    """Lay out the images by their concept relevance; None for fewer than `MIN_IMAGES`."""
     concepts = measurements["relevance.concepts"]
     usable = np.flatnonzero(np.isfinite(concepts.astype(np.float64)).all(1))
-    if len(usable) < FEWEST or concepts.shape[1] < 2:
+    if len(usable) < MIN_IMAGES or concepts.shape[1] < 2:
         return None
     rows = sample(usable, measurements.seed)
     predicted = measurements.predictions[rows]
@@ -55,10 +56,10 @@ def landscape(measurements: Measurements, clusters: Sequence[Cluster]) -> Landsc
 
 
 def sample(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return at most `MOST` of rows (n,), chosen at random, in their order."""
-    if len(rows) <= MOST:
+    """Return at most `MAX_POINTS` of rows (n,), chosen at random, in their order."""
+    if len(rows) <= MAX_POINTS:
         return rows
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:MAX_POINTS])
 
 
 def plane(points: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64], float]:

@@ -32,12 +32,12 @@ from melaudit.reports import read_findings
 
 SIDE = 4 * GRID
 """Side of the images and maps, in pixels."""
-COMPONENTS = 8
-"""Principal components in an embedding, at most."""
-NEIGHBOURLY = 2000
+MAX_COMPONENTS = 8
+"""Principal components in an embedding."""
+MAX_TSNE = 2000
 """Images of a class up to which they are embedded by t-SNE as well (van der Maaten 2008)."""
-FEWEST = 10
-"""Images of a class below which it is left out."""
+MIN_IMAGES = 10
+"""Images of a class below which it is left out. Chosen: a round figure, not measured."""
 UNKNOWN = "unlabelled"
 GROUPS = "melaudit"
 """Name of the clustering; its last label holds the images that are in no group."""
@@ -85,8 +85,8 @@ def export_virelay(folder: Path, out: Path, data: Path | None = None) -> Path:
         file["label"] = kept.predictions.astype(np.uint16)
         file["prediction"] = kept.odds
     with h5py.File(out / "groups.h5", "w") as file:
-        for kind in range(len(kept.findings.provenance.classes)):
-            _write_class(file, kind, kept)
+        for target in range(len(kept.findings.provenance.classes)):
+            _write_class(file, target, kept)
     publish(out / "label-map.json", json.dumps(_label_map(kept.findings), indent=2).encode())
     # Every JSON document is a YAML document, and quoting is then nobody's guess.
     project = json.dumps({"project": _project(kept.findings)}, indent=2)
@@ -163,19 +163,19 @@ def _maps(store: Store) -> Iterator[NDArray[np.float32]]:
         yield np.kron(signed, np.ones((SIDE // GRID, SIDE // GRID), np.float32))
 
 
-def _write_class(file: Any, kind: int, kept: Kept) -> None:
+def _write_class(file: Any, target: int, kept: Kept) -> None:
     """Write the groups and embeddings of one predicted class, named by its number."""
-    rows = np.flatnonzero(kept.predictions == kind)
+    rows = np.flatnonzero(kept.predictions == target)
     try:
         concepts = kept.store.column("relevance.concepts")[rows].astype(np.float64)
     except KeyError:  # a model without a concept layer
         concepts = np.array([m.ravel() for m in _maps_of(kept.store, rows)])
     usable = np.isfinite(concepts).all(1) if len(rows) else np.zeros(0, bool)
     rows, concepts = rows[usable], concepts[usable]
-    if len(rows) < FEWEST:
+    if len(rows) < MIN_IMAGES:
         return
-    name = kept.findings.provenance.classes[kind]
-    group = file.create_group(str(kind))
+    name = kept.findings.provenance.classes[target]
+    group = file.create_group(str(target))
     group["name"] = _printable(name)
     group["index"] = rows.astype(np.uint32)
     clusters = [c for c in kept.findings.clusters if c.predicted == name]
@@ -184,10 +184,10 @@ def _write_class(file: Any, kind: int, kept: Kept) -> None:
     )
     labels.attrs["names"] = [_printable(c.id) for c in clusters] + ["in no group"]
     embedding = group.create_group("embedding")
-    pca = PCA(min(COMPONENTS, *concepts.shape), svd_solver="randomized", random_state=0)
+    pca = PCA(min(MAX_COMPONENTS, *concepts.shape), svd_solver="randomized", random_state=0)
     places = embedding.create_dataset("pca", data=pca.fit_transform(concepts).astype(np.float32))
     places.attrs["eigenvalue"] = pca.explained_variance_.astype(np.float32)
-    if len(rows) <= NEIGHBOURLY:
+    if len(rows) <= MAX_TSNE:
         near = TSNE(2, perplexity=min(30.0, len(rows) / 4), init="pca", random_state=0)
         embedding["tsne"] = near.fit_transform(concepts).astype(np.float32)
 
@@ -211,13 +211,13 @@ def _label_map(findings: Findings) -> list[dict[str, Any]]:
 
 
 def _project(findings: Findings) -> dict[str, Any]:
-    told = findings.provenance
+    provenance = findings.provenance
     return {
-        "name": f"{_printable(told.model)} on {_printable(told.data)}",
-        "model": _printable(told.architecture),
+        "name": f"{_printable(provenance.model)} on {_printable(provenance.data)}",
+        "model": _printable(provenance.architecture),
         "label_map": "label-map.json",
         "dataset": {
-            "name": _printable(told.data),
+            "name": _printable(provenance.data),
             "type": "hdf5",
             "path": "images.h5",
             "input_width": SIDE,

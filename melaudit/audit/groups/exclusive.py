@@ -24,7 +24,7 @@ from scipy.stats import hypergeom
 from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.stability import DRAWS, NULLS, STEADY
-from melaudit.audit.measure.visual_words import Vocabulary, Words
+from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
 from melaudit.statistics.correction import level_of_each
 from melaudit.statistics.overlap import jaccard
 
@@ -101,7 +101,7 @@ class Part:
         return ordered
 
 
-def counted(words: Words, positive: NDArray[np.floating], size: int) -> Counted:
+def counted(words: VisualWords, positive: NDArray[np.floating], size: int) -> Counted:
     """Count words (n, side, side) of `size` kinds away from the centre, and what rests on them.
 
     positive: (n, h, w) evidence for the decision as shares of all relevance, h and w a multiple of
@@ -139,7 +139,7 @@ def exclusive_parts(
     found: list[Part] = []
     for k, vocabulary in enumerate(vocabularies):
         if len(others[k].places) >= FEWEST and len(own[k].places) >= 2 * smallest:
-            joined = unions(vocabulary.words, own[k].places)
+            joined = unions(vocabulary.visual_words, own[k].places)
             found += _of_vocabulary(k, own[k], others[k], joined, smallest, seed)
     found.sort(key=lambda part: -part.strength)
     apart: list[Part] = []

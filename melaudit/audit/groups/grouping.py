@@ -17,9 +17,22 @@ from melaudit.audit.groups.suppression import suppress
 from melaudit.audit.groups.suspicion import suspicious_clusters
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.detectors.claim import Claim
-from melaudit.findings import Cluster, Outlier, Prototype, Skipped, Slice, Trust
+from melaudit.findings import (
+    Cluster,
+    DetectorInfo,
+    Outlier,
+    Prototype,
+    Skipped,
+    Slice,
+    Subject,
+    Trust,
+)
 from melaudit.measurements import Measurements
 
+GROUPING = DetectorInfo(
+    ID, "Groups that are decided in a like manner", Subject.MODEL, asks="", why=""
+)
+"""What the report is told of this question, as of those that detectors ask."""
 TRIED = 3
 """Clusters whose channels are suppressed, the most suspicious ones."""
 

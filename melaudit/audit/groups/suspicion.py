@@ -250,7 +250,7 @@ def _cluster(
 def _counted(measurements: Measurements, vocabularies: Sequence[Vocabulary]) -> list[Counted]:
     positive = measurements["relevance.positive"] if vocabularies else np.empty(0)
     return [
-        counted(measurements[vocabulary.column], positive, len(vocabulary.words))
+        counted(measurements[vocabulary.column], positive, len(vocabulary.visual_words))
         for vocabulary in vocabularies
     ]
 

@@ -8,19 +8,19 @@ from torch.nn import functional
 
 from melaudit.measurements import GRID, Array
 
-ATTENDED = 8
+MAX_ATTENDED = 8
 """Channels whose attention is kept for each image."""
 
 
 def relevance_columns(maps: Tensor, concepts: Tensor | None) -> dict[str, Array]:
     """Return what is kept of the maps (N, H, W) and concepts (N, channels) of every image.
 
-    The positive and the negative part are pooled apart to (N, GRID, GRID), so that no evidence
+    Positive and negative relevance are pooled apart to (N, GRID, GRID), so that no evidence
     cancels within a cell, and divided by the image's total: both together sum to 1. A model without
     a concept layer has no concepts.
     """
-    parts = torch.stack([maps.clamp(min=0), -maps.clamp(max=0)], 1)
-    pooled = functional.adaptive_avg_pool2d(parts.double(), GRID)
+    signs = torch.stack([maps.clamp(min=0), -maps.clamp(max=0)], 1)
+    pooled = functional.adaptive_avg_pool2d(signs.double(), GRID)
     pooled = pooled / pooled.sum((1, 2, 3), keepdim=True).clamp_min(torch.finfo(torch.double).tiny)
     half = torch.float16
     columns = {
@@ -37,12 +37,12 @@ def relevance_columns(maps: Tensor, concepts: Tensor | None) -> dict[str, Array]
 def attention_columns(weights: Tensor) -> dict[str, Array]:
     """Return what is kept of a model's own attention over channels, weights (N, channels) in 0..1.
 
-    `attention.channels` and `attention.weights` (N, ATTENDED or fewer) are the most attended
+    `attention.channels` and `attention.weights` (N, MAX_ATTENDED or fewer) are the most attended
     channels, the first one most. `attention.entropy` (N,) is that of the weights made to sum to 1,
     in nats: its exponential is the number of channels that would hold as much if all were equal.
     """
     weights = weights.double()
-    top = weights.topk(min(ATTENDED, weights.shape[1]))
+    top = weights.topk(min(MAX_ATTENDED, weights.shape[1]))
     shares = weights / weights.sum(1, keepdim=True).clamp_min(torch.finfo(torch.double).tiny)
     return {
         "attention.channels": top.indices.int().cpu().numpy(),

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from melaudit.audit.measure.sweep import Sweep
 from melaudit.audit.measure.visual_words import (
-    SAMPLED,
+    MAX_IMAGES,
     SIDES,
     Floats,
     Vocabulary,
@@ -17,6 +16,7 @@ from melaudit.audit.measure.visual_words import (
     load,
     save,
 )
+from melaudit.audit.viewer import Viewer
 from melaudit.images.dataset import Dataset
 from melaudit.images.image_stream import ImageStream
 from melaudit.images.sampling import sample
@@ -26,40 +26,39 @@ KEPT = "words.npz"
 
 
 def vocabularies(
-    plan: Sweep, dataset: Dataset, folder: Path, seed: int, observer: Observer
+    viewer: Viewer, dataset: Dataset, folder: Path, seed: int, observer: Observer, workers: int = 0
 ) -> tuple[Vocabulary, ...]:
-    """Return the words of the layers that tell details apart, fine and coarse.
+    """Return the visual words of the layers that tell details apart, fine and coarse.
 
     None for a model without such layers. They are kept in the folder: shards of one run must all be
-    read with the same words.
+    read with the same ones. `workers` processes decode the images they are learned on.
     """
     kept = load(folder / KEPT)
     if kept is None:
-        kept = _learned(plan, dataset, seed, observer)
+        kept = _learned(viewer, dataset, seed, observer, workers)
         save(kept, folder / KEPT)
     return kept
 
 
 def _learned(
-    plan: Sweep, dataset: Dataset, seed: int, observer: Observer
+    viewer: Viewer, dataset: Dataset, seed: int, observer: Observer, workers: int
 ) -> tuple[Vocabulary, ...]:
-    rows = np.flatnonzero(sample(dataset.labels, SAMPLED, seed)).tolist()
+    rows = np.flatnonzero(sample(dataset.labels, MAX_IMAGES, seed)).tolist()
     observer.stage("Learning what there is to see", len(rows))
-    size = plan.batch_size
-    batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+    batches = list(viewer.batches(rows))
     places: dict[int, list[Floats]] = {side: [] for side in SIDES}
     layers: dict[int, str] = {}
-    with ImageStream(dataset.paths, plan.preprocessing, workers=plan.workers) as stream:
+    with ImageStream(dataset.paths, viewer.preprocessing, workers=workers) as stream:
         for batch in stream.read(batches):
             observer.advance(len(batch.statuses))
             if not batch.positions:
                 continue
-            x = batch.inputs.to(plan.device)
+            x = batch.inputs.to(viewer.device)
             if not layers:
-                layers = plan.explainer.forward.detail_layers(x, SIDES)
-            given = plan.explainer.forward.outputs(x, list(layers.values()))
+                layers = viewer.explainer.forward.detail_layers(x, SIDES)
+            outputs = viewer.explainer.forward.outputs(x, list(layers.values()))
             for side, layer in layers.items():
-                found = descriptors(given[layer], side).flatten(0, 2)
+                found = descriptors(outputs[layer], side).flatten(0, 2)
                 places[side].append(found.cpu().numpy())
     known = [
         learn(np.concatenate(places[side]), layer, side, seed) for side, layer in layers.items()

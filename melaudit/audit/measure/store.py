@@ -114,13 +114,13 @@ class Store:
 
         Raises KeyError when no shard has it, StoreError when a shard is missing or damaged.
         """
-        found = (self._part(shard, name) for shard in range(len(self)))
-        parts = [part for part in found if part is not None]
-        if not parts:
+        found = (self._column_of(shard, name) for shard in range(len(self)))
+        chunks = [chunk for chunk in found if chunk is not None]
+        if not chunks:
             raise KeyError(name)
-        return np.concatenate(parts)
+        return np.concatenate(chunks)
 
-    def _part(self, shard: int, name: str) -> Array | None:
+    def _column_of(self, shard: int, name: str) -> Array | None:
         """Read a column of one shard; None where the shard has none (no image could be read)."""
         # One opening for schema and values: a conclusion reads hundreds of columns.
         with pq.ParquetFile(self._path(shard)) as file:

@@ -9,8 +9,8 @@ from PIL import Image
 SIDE = 16
 SAME = 0.97
 """Correlation of two thumbnails, each less the mean of all, from which one picture is the other
-again: another compression, another size, a small shift."""
-MOST = 2000
+again: another compression, another size, a small shift. Chosen, not measured."""
+MAX_COMPARED = 2000
 """Images compared with each other, at most."""
 
 Thumbnails = NDArray[np.uint8]
@@ -40,7 +40,7 @@ def duplicated(thumbnails: Thumbnails, common: NDArray[np.float32]) -> float:
 
     common: (SIDE, SIDE, 3) the mean picture of all, which is no reason to call two the same.
     """
-    flat = thumbnails[:MOST].astype(np.float32) - common
+    flat = thumbnails[:MAX_COMPARED].astype(np.float32) - common
     unit = _unit(flat.reshape(len(flat), -1))
     if len(unit) < 2:
         return 0.0

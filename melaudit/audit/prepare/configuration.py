@@ -5,104 +5,225 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from melaudit.choices import Assets, EngineName, Sharing
+from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
-from melaudit.reports import Assets
-from melaudit.reports.sharing import Sharing
+from melaudit.settings import Topic, about, settings_of
 
 SETTINGS_NAME = "melaudit.toml"
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """Everything that decides what a run does; the report shows it whole."""
+class Configuration(DetectorSettings):
+    """Everything that decides what a run does; the report shows it whole.
 
-    model: Path
-    """The checkpoint: a file, or a Hugging Face/timm folder."""
-    data: Path
-    """A folder of images, an image folder with a folder per class, or a table."""
-    out: Path = Path("audit")
-    """The output folder."""
-    arch: str | None = None
-    """Builder's name ("resnet50", "timm:vit_tiny_patch16_224"); None infers it."""
-    factory: str | None = None
-    """"module:function" or "file.py:function" that builds the model: runs the user's code."""
-    classes: tuple[str, ...] | None = None
-    """Class names in the order of the model's outputs; None takes the data's, by name."""
-    positive: str | None = None
-    """The class that matters, for example "malignant"."""
-    image_root: Path | None = None
-    image_column: str | None = None
-    label_column: str | None = None
-    lesion_masks: Path | None = None
-    """A folder with a mask of the lesion per image."""
-    artifact_labels: Path | None = None
-    """A table of which image shows which artifact, in place of our finders."""
-    artifact_masks: Path | None = None
-    """A folder with a folder of masks per artifact, in place of our finders."""
-    train_data: Path | None = None
-    """The images the model was trained on, folder or table: what it could have learned."""
-    train_sample: int = 2000
-    """How many of them are looked at."""
-    image_size: int | None = None
-    crop: int | None = None
-    """Side of the user's own centre crop; None does not crop."""
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    preprocess: str = "auto"
-    device: str = "auto"
-    engine: str = "auto"
-    composite: str = "auto"
-    """Rules of LRP; "auto" takes the usual ones, and others where those fail on the model."""
-    canonizer: str = "auto"
-    layer: str | None = None
-    """The concept layer; None chooses the last one every path goes through."""
-    limit: int | None = None
-    """Audit a seeded sample of this many images, balanced over classes."""
-    seed: int = 0
-    workers: int = 1
-    """Processes that decode images."""
-    batch_size: int = 16
-    probes: int = 16
-    """Images on which the expensive checks of the maps run."""
-    edits: int = 40
-    """Images of each class that artifacts are put into and taken out of; 0 edits none."""
-    fail_on: Severity = Severity.HIGH
-    """The verdict is fail from this severity on."""
-    labels: Path | None = None
-    """A suspicious.csv of an earlier audit with its column `artifact` filled in."""
-    max_skipped: float = 0.01
-    """Share of images that may be unreadable before the verdict is inconclusive."""
-    sharing: Sharing = Sharing.FULL
-    """What the report shows of the photographs: "full", "blur" or "no-images"."""
-    assets: Assets = Assets.INLINE
-    """Whether the report is one file, or a file with a folder of pictures, style and script."""
+    Options, keys of settings files and arguments of `melaudit.audit` are made from these fields and
+    those of `DetectorSettings`. Raises ConfigurationError for values that make no sense.
+    """
+
+    model: Path = field(metadata=about(Topic.MODEL, "The checkpoint: a file, or a timm folder."))
+    data: Path = field(
+        metadata=about(
+            Topic.DATA, "Folder, folder with a folder per class, or table.", measured=False
+        )
+    )
+    out: Path = field(
+        default=Path("audit"), metadata=about(Topic.RUN, "Output folder.", measured=False)
+    )
+    arch: str | None = field(
+        default=None,
+        metadata=about(Topic.MODEL, "Builder's name (resnet50, timm:NAME) if not inferred."),
+    )
+    factory: str | None = field(
+        default=None,
+        metadata=about(Topic.MODEL, "module:function or file.py:function. Runs your code."),
+    )
+    classes: tuple[str, ...] | None = field(
+        default=None,
+        metadata=about(
+            Topic.DATA, "Names in the order of the model's outputs: a,b,c.", metavar="NAMES"
+        ),
+    )
+    positive: str | None = field(
+        default=None,
+        metadata=about(
+            Topic.DATA,
+            "The class that matters, for example malignant.",
+            metavar="NAME",
+            measured=False,
+        ),
+    )
+    image_root: Path | None = field(
+        default=None, metadata=about(Topic.DATA, "Where a table's images are.")
+    )
+    image_column: str | None = field(
+        default=None,
+        metadata=about(Topic.DATA, "The table's column of image names.", metavar="NAME"),
+    )
+    label_column: str | None = field(
+        default=None, metadata=about(Topic.DATA, "The table's column of labels.", metavar="NAME")
+    )
+    lesion_masks: Path | None = field(
+        default=None,
+        metadata=about(Topic.KNOWLEDGE, "Folder of masks of the lesion, by image.", measured=False),
+    )
+    artifact_labels: Path | None = field(
+        default=None,
+        metadata=about(Topic.KNOWLEDGE, "Table: image, and 0 or 1 per artifact.", measured=False),
+    )
+    artifact_masks: Path | None = field(
+        default=None,
+        metadata=about(
+            Topic.KNOWLEDGE, "Folder with a folder of masks per artifact.", measured=False
+        ),
+    )
+    train_data: Path | None = field(
+        default=None,
+        metadata=about(
+            Topic.KNOWLEDGE,
+            "The model's own training images, folder or table.",
+            measured=False,
+        ),
+    )
+    train_sample: int = field(
+        default=2000,
+        metadata=about(Topic.KNOWLEDGE, "How many of them to look at.", least=1, measured=False),
+    )
+    image_size: int | None = field(
+        default=None,
+        metadata=about(Topic.PREPROCESSING, "Side of the model's input, in pixels.", least=8),
+    )
+    crop: int | None = field(
+        default=None,
+        metadata=about(Topic.PREPROCESSING, "Side of your own centre crop, if you crop."),
+    )
+    mean: tuple[float, ...] | None = field(
+        default=None,
+        metadata=about(Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS"),
+    )
+    std: tuple[float, ...] | None = field(
+        default=None,
+        metadata=about(Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS"),
+    )
+    preprocess: str = field(
+        default="auto",
+        metadata=about(
+            Topic.PREPROCESSING,
+            "Where the rest is from: auto, weights, weights:ENUM, imagenet or FILE.json.",
+            metavar="SOURCE",
+        ),
+    )
+    device: str = field(
+        default="auto", metadata=about(Topic.RUN, "auto, cpu, cuda, cuda:1, ...", metavar="DEVICE")
+    )
+    engine: EngineName = field(
+        default=EngineName.AUTO,
+        metadata=about(
+            Topic.RELEVANCE, "What makes the maps; auto falls back where it fails on the model."
+        ),
+    )
+    composite: str = field(
+        default="auto",
+        metadata=about(
+            Topic.RELEVANCE,
+            "Rules of LRP, such as epsilon_plus; auto takes the usual ones, and others where "
+            "these fail on the model.",
+            metavar="NAME",
+        ),
+    )
+    canonizer: str = field(
+        default="auto",
+        metadata=about(
+            Topic.RELEVANCE, "auto, none, or a canonizer's name (engine zennit).", metavar="NAME"
+        ),
+    )
+    layer: str | None = field(
+        default=None,
+        metadata=about(
+            Topic.RELEVANCE,
+            "The layer whose channels are the concepts; without, the last one that every path "
+            "goes through.",
+            metavar="NAME",
+        ),
+    )
+    limit: int | None = field(
+        default=None,
+        metadata=about(
+            Topic.DATA, "Take a sample of so many images, balanced over the classes.", least=1
+        ),
+    )
+    seed: int = field(default=0, metadata=about(Topic.RUN, "Of every random choice."))
+    workers: int = field(
+        default=1,
+        metadata=about(
+            Topic.RUN, "Processes that decode images; 0: this one.", least=0, measured=False
+        ),
+    )
+    batch_size: int = field(default=16, metadata=about(Topic.RUN, "Images at a time.", least=1))
+    check_images: int = field(
+        default=16,
+        metadata=about(
+            Topic.RELEVANCE, "Images on which the expensive checks of the maps run.", least=1
+        ),
+    )
+    edits: int = field(
+        default=40,
+        metadata=about(
+            Topic.DETECTORS,
+            "Images of each class that artifacts are put into and taken out of; 0: none.",
+            least=0,
+            measured=False,
+        ),
+    )
+    fail_on: Severity = field(
+        default=Severity.HIGH,
+        metadata=about(Topic.RESULT, "The verdict is fail from this severity on.", measured=False),
+    )
+    labels: Path | None = field(
+        default=None,
+        metadata=about(
+            Topic.KNOWLEDGE, "A suspicious.csv with what you saw filled in.", measured=False
+        ),
+    )
+    max_skipped: float = field(
+        default=0.01,
+        metadata=about(
+            Topic.RESULT,
+            "Share of images that may be unreadable before the verdict is inconclusive.",
+            metavar="SHARE",
+            least=0,
+            most=1,
+            measured=False,
+        ),
+    )
+    sharing: Sharing = field(
+        default=Sharing.FULL,
+        metadata=about(
+            Topic.RESULT,
+            "What the report shows of the photographs.",
+            measured=False,
+            option=False,  # two flags ask for it
+        ),
+    )
+    assets: Assets = field(
+        default=Assets.INLINE,
+        metadata=about(
+            Topic.RESULT,
+            "The report as one file, or split: with a folder assets beside it.",
+            measured=False,
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for values that make no sense."""
-        for name, low in (
-            ("image_size", 8),
-            ("limit", 1),
-            ("batch_size", 1),
-            ("probes", 1),
-            ("train_sample", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise ConfigurationError(f"{name} is {value}; it must be at least {low}")
-        for name in ("workers", "edits"):
-            if getattr(self, name) < 0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be 0 or more")
-        if not 0 <= self.max_skipped <= 1:
-            raise ConfigurationError(f"max_skipped is {self.max_skipped}; it is a share, 0 to 1")
+        for name, known in settings_of(Configuration).items():
+            known.check(getattr(self, name))
         if self.arch and self.factory:
             raise ConfigurationError("both arch and factory are given; name one of them")
         if (self.mean is None) != (self.std is None):
@@ -113,11 +234,18 @@ class Configuration:
                 f"{', '.join(self.classes)}"
             )
 
+    @property
+    def for_detectors(self) -> DetectorSettings:
+        """What detectors see of it."""
+        names = settings_of(DetectorSettings)
+        return DetectorSettings(**{name: getattr(self, name) for name in names})
 
-_PATHS = (
-    *("model", "data", "out", "image_root", "labels"),
-    *("lesion_masks", "artifact_labels", "artifact_masks", "train_data"),
-)
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The settings that a measurement may depend on, by name: part of the name of a run."""
+        counted = {k: s.about.measured for k, s in settings_of(Configuration).items()}
+        tables = {k: v for k, v in as_plain(self).items() if counted[k]}
+        return tables | {"detectors": self.detectors}  # whole: a folder's path may matter there
 
 
 def find_settings(model: Path | None, folder: Path) -> Path | None:
@@ -146,44 +274,65 @@ def read_settings(path: Path) -> dict[str, Any]:
     if path.name == "pyproject.toml":
         table = table["tool"]["melaudit"]
     settings = typed({key.replace("-", "_"): value for key, value in table.items()}, str(path))
-    for name in _PATHS:
-        if isinstance(settings.get(name), Path):
-            settings[name] = path.parent / settings[name].expanduser()
-    return settings
+    return {
+        name: path.parent / value.expanduser() if isinstance(value, Path) else value
+        for name, value in settings.items()
+    }
 
 
 def typed(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Bring settings to the types `Configuration` declares.
 
-    Raises ConfigurationError, naming `where`, for an unknown key or a value of another type.
+    Raises ConfigurationError, naming `where`, for an unknown key, a value of another type or one
+    out of bounds.
     """
-    hints = typing.get_type_hints(Configuration)
+    known = settings_of(Configuration)
     for name in settings:
-        if name not in hints:
-            close = difflib.get_close_matches(name, hints, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(hints)}"
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
             raise ConfigurationError(f"{where}: unknown setting {name!r}{hint}")
-    return {name: _typed(hints[name], v, f"{where}: {name}") for name, v in settings.items()}
+    return {name: known[name].read(value, where) for name, value in settings.items()}
 
 
 def configure(options: Mapping[str, Any], folder: Path | None = None) -> Configuration:
-    """Join options (those that are None count as not given) with the settings file, if any.
+    """Join options (those that are None or "" count as not given) with the settings file, if any.
 
     Raises ConfigurationError that says exactly what to add when the model or the data is missing.
     """
-    given = {k: v for k, v in options.items() if v is not None}
-    model = Path(given["model"]) if "model" in given else None
-    found = find_settings(model, folder or Path.cwd())
-    settings = {**(read_settings(found) if found else {}), **given}
+    chosen = typed({k: v for k, v in options.items() if v not in (None, "")}, "options")
+    file = find_settings(chosen.get("model"), folder or Path.cwd())
+    settings = {**(read_settings(file) if file else {}), **chosen}
     if "model" not in settings:
         raise ConfigurationError("no model given; add --model CHECKPOINT")
     if "data" not in settings:
-        beside = Path(settings["model"]).parent / SETTINGS_NAME
+        beside = settings["model"].parent / SETTINGS_NAME
         raise ConfigurationError(
             f"no data given; add --data FOLDER_OR_TABLE, or write into {beside}:  "
             'data = "path/to/images"'
         )
-    return Configuration(**typed(settings, "options"))
+    return Configuration(**settings)
+
+
+def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return some settings, typed, with the default of each that is None or "".
+
+    For commands that share settings with a run and need no model.
+    """
+    known = settings_of(Configuration)
+    chosen = typed({k: v for k, v in options.items() if v not in (None, "")}, "options")
+    return {name: chosen.get(name, known[name].default) for name in options}
+
+
+def detector_settings(folder: Path) -> DetectorSettings:
+    """Return what the settings file of a working folder, if any, says to detectors.
+
+    For commands that list detectors and need no model. Raises as `read_settings`.
+    """
+    file = find_settings(None, folder)
+    settings = {} if file is None else read_settings(file)
+    theirs = settings_of(DetectorSettings)
+    return DetectorSettings(**{name: value for name, value in settings.items() if name in theirs})
 
 
 def as_plain(configuration: Configuration) -> dict[str, Any]:
@@ -191,15 +340,26 @@ def as_plain(configuration: Configuration) -> dict[str, Any]:
 
     A report must be safe to share, so it names no folders of the machine.
     """
-    plain: dict[str, Any] = {}
+    plain = {}
     for f in dataclasses.fields(configuration):
         value = getattr(configuration, f.name)
-        if isinstance(value, Path):
-            value = value.name
-        plain[f.name] = list(value) if isinstance(value, tuple) else value
-    if configuration.factory:
-        plain["factory"] = Path(configuration.factory).name
+        # Other text may hold a slash and be no path: the name of a class, of a builder.
+        free = f.name not in ("factory", "preprocess", "detectors")
+        plain[f.name] = _shareable(value, free)
     return plain
+
+
+def _shareable(value: Any, free: bool) -> Any:
+    """Return a value as JSON's own types; text too is cut to its last part unless it is `free`."""
+    if isinstance(value, Mapping):
+        return {key: _shareable(inner, free) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shareable(inner, free) for inner in value]
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, str):
+        return value if free else Path(value).name
+    return value if value is None or isinstance(value, int | float) else str(value)
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -209,35 +369,3 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _typed(hint: Any, value: Any, where: str) -> Any:
-    """Bring a value to the type its field declares, or say what was expected."""
-    origin = typing.get_origin(hint)
-    if origin is types.UnionType:
-        if value is None:
-            return None
-        return _typed(next(a for a in typing.get_args(hint) if a is not type(None)), value, where)
-    if origin is tuple:
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        if not isinstance(value, list | tuple):
-            raise ConfigurationError(f"{where} is {value!r}; expected a list")
-        return tuple(_typed(typing.get_args(hint)[0], part, where) for part in value)
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        try:
-            return hint(value)
-        except ValueError:
-            raise ConfigurationError(
-                f"{where} is {value!r}; expected one of {', '.join(hint)}"
-            ) from None
-    if hint is Path and isinstance(value, str | Path):
-        return Path(value)
-    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if isinstance(value, bool) or not isinstance(value, hint):
-        raise ConfigurationError(f"{where} is {value!r}; expected {hint.__name__}")
-    return value

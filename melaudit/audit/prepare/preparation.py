@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from melaudit.artifacts.registry import artifacts
+from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
-from melaudit.measurements import Pictures
 from melaudit.models.architectures import LoadedModel, load_model
+from melaudit.observer import Observer
 
 POSITIVE_NAMES = ("malignant", "melanoma", "mel", "positive", "cancer", "disease", "1")
 """Names by which the class that matters is recognised when nobody says which it is."""
@@ -37,12 +35,14 @@ class Prepared:
     """What was assumed or noticed on the way, each a sentence for the reader."""
     knowledge: Knowledge = field(default_factory=Knowledge)
     """What the user knows of the images besides their labels."""
-    training: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]] = field(
-        default_factory=dict
-    )
-    """Artifact -> presence and label in a sample of the model's own training images."""
-    learned: Pictures | None = None
-    """The training images that were looked at."""
+
+    def introduce(self, observer: Observer) -> None:
+        """Tell the user what was understood, before time is spent on it."""
+        observer.note(f"model: {self.loaded.name} is {self.loaded.architecture}")
+        observer.note(f"data: {self.dataset.describe()}")
+        observer.note(f"preprocessing: {self.preprocessing.describe()}")
+        for note in self.notes:
+            observer.note(f"note: {note}")
 
 
 def choose_device(name: str) -> torch.device:
@@ -84,9 +84,12 @@ def load(
     return loaded, preprocessing, device
 
 
-def prepare(configuration: Configuration, model: LoadedModel | None = None) -> Prepared:
+def prepare(
+    configuration: Configuration, artifacts: Sequence[Artifact], model: LoadedModel | None = None
+) -> Prepared:
     """Load the model (unless one is given) and the data, and make classes and pictures fit.
 
+    What the user says of `artifacts` replaces what their finders see.
     Raises CheckpointError, DatasetError, PreprocessingError or ConfigurationError.
     """
     loaded, preprocessing, device = load(configuration, model)
@@ -103,7 +106,7 @@ def prepare(configuration: Configuration, model: LoadedModel | None = None) -> P
     positive, assumed = choose_positive(classes, configuration.positive)
     knowledge = gather(
         dataset.ids,
-        [artifact.id for artifact in artifacts()],
+        [artifact.id for artifact in artifacts],
         lesion_masks=configuration.lesion_masks,
         artifact_labels=configuration.artifact_labels,
         artifact_masks=configuration.artifact_masks,

@@ -34,8 +34,8 @@ def run_id(
     model_sha256: str, fingerprint: str, settings: Mapping[str, Any], detectors: Sequence[str]
 ) -> str:
     """Name a run by all that decides its measurements; equal names mean equal shards."""
-    parts = [model_sha256, fingerprint, settings, list(detectors), versions(), code_fingerprint()]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    facts = [model_sha256, fingerprint, settings, list(detectors), versions(), code_fingerprint()]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _version(package: str) -> str:

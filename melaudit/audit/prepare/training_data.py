@@ -7,6 +7,7 @@ its training data, so the finders look through a sample of them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -20,12 +21,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.registry import artifacts
+from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
 from melaudit.detectors.measures.signatures import SIDE, signature
 from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
+from melaudit.images.finder_results import picklable
 from melaudit.images.imagefile import read_image, shrink
 from melaudit.images.sampling import sample
 from melaudit.measurements import Pictures
@@ -55,9 +57,12 @@ UNSEEN = -1
 
 
 def training_evidence(
-    configuration: Configuration, classes: Sequence[str], observer: Observer
+    configuration: Configuration,
+    artifacts: Sequence[Artifact],
+    classes: Sequence[str],
+    observer: Observer,
 ) -> TrainingEvidence:
-    """Look for every artifact in a sample of the training images, balanced over the classes.
+    """Look for artifacts in a sample of the training images, balanced over the classes.
 
     Nothing without training images. Kept in the output folder under a name that changes with the
     images, the sample and the finders. Raises DatasetError for images that cannot be opened, have
@@ -74,14 +79,14 @@ def training_evidence(
         )
     )
     rows = rows[dataset.labels[rows] >= 0]
-    names = [artifact.id for artifact in artifacts()]
+    names = [artifact.id for artifact in artifacts]
     observer.note(f"training images: {dataset.describe()}; {len(rows)} of them are looked at")
     place = configuration.out / f"training-{_fingerprint(dataset, rows, names)[:16]}.npz"
     kept = _kept(place, len(rows), names)
     if kept is None:
         observer.stage("Looking through the training images", len(rows))
         paths = [dataset.paths[row] for row in rows]
-        kept = _look(paths, names, configuration.workers, observer)
+        kept = _look(paths, artifacts, configuration.workers, observer)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, seen=kept[0], signatures=kept[1])
         publish(place, buffer.getvalue())
@@ -114,8 +119,8 @@ def _opened(path: Path, classes: Sequence[str]) -> Dataset:
 
 
 def _fingerprint(dataset: Dataset, rows: NDArray[np.intp], names: Sequence[str]) -> str:
-    parts = [dataset.fingerprint, rows.tolist(), list(names), code_fingerprint()]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    facts = [dataset.fingerprint, rows.tolist(), list(names), code_fingerprint()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
@@ -130,28 +135,34 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
     return (seen, pictures) if whole and seen.dtype == np.int8 else None
 
 
-def _look(paths: Sequence[str], names: Sequence[str], workers: int, observer: Observer) -> Looks:
+def _look(
+    paths: Sequence[str], finders: Sequence[Artifact], workers: int, observer: Observer
+) -> Looks:
     """Return artifacts, 1 present, 0 not, `UNSEEN` unknown, and signatures, 0 for an image unread.
 
     The same for any `workers`.
     """
-    parts = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
-    rows: list[NDArray[np.int8]] = [np.empty((0, len(names)), np.int8)]
+    chunks = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
+    rows: list[NDArray[np.int8]] = [np.empty((0, len(finders)), np.int8)]
     pictures: list[NDArray[np.uint8]] = [np.empty((0, SIDE * SIDE), np.uint8)]
-    for seen, some in _each(parts, workers):
+    for seen, some in _each(chunks, finders, workers):
         rows.append(seen)
         pictures.append(some)
         observer.advance(len(seen))
     return np.concatenate(rows), np.concatenate(pictures)
 
 
-def _each(parts: Sequence[Sequence[str]], workers: int) -> Iterator[Looks]:
-    if workers < 2:
-        yield from map(_present, parts)
+def _each(
+    chunks: Sequence[Sequence[str]], finders: Sequence[Artifact], workers: int
+) -> Iterator[Looks]:
+    look = functools.partial(_present, tuple(finders))
+    # One of another package that cannot be handed to a process keeps all of them in this one.
+    if workers < 2 or len(picklable(finders)) < len(finders):
+        yield from map(look, chunks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(_present, parts)
+            yield from pool.map(look, chunks)
         except BrokenProcessPool as error:
             raise DatasetError(
                 f"one of {workers} processes that look through the training images ended "
@@ -162,9 +173,8 @@ def _each(parts: Sequence[Sequence[str]], workers: int) -> Iterator[Looks]:
             raise
 
 
-def _present(paths: Sequence[str]) -> Looks:
+def _present(finders: Sequence[Artifact], paths: Sequence[str]) -> Looks:
     """Return what the finders see in images, shrunk as in the audit, and their signatures."""
-    finders = artifacts()
     seen = np.full((len(paths), len(finders)), UNSEEN, np.int8)
     pictures = np.zeros((len(paths), SIDE * SIDE), np.uint8)
     for i, path in enumerate(paths):

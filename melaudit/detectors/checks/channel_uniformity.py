@@ -34,20 +34,26 @@ import numpy as np
 import torch
 
 from melaudit.detectors.checks.grading import amount, grade
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import RelevanceError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 
 @dataclass(frozen=True)
-class ChannelUniformity:
+class ChannelUniformity(Detector):
     """Check that each channel's conditional map is its own."""
 
     id = "channel_uniformity"
     title = "Channels have pictures of their own"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does each channel's map show its own channel?"
+    why = (
+        "A channel's map must hold that channel's share and no more. When relevance leaks "
+        "round the channel through a skip connection, every map holds nearly everything, "
+        "and all of them are one and the same picture."
+    )
 
     channels: int = 8
     """Channels looked at per image, those with most relevance."""
@@ -62,32 +68,33 @@ class ChannelUniformity:
         `applied` is 1 where conditional maps were made, 0 where the layer does not allow any.
         """
         measured = {
-            name: np.full(len(batch.ids), np.nan)
+            name: np.full(len(batch), np.nan)
             for name in ("applied", "filled", "mean_cosine", "min_cosine", "misfit")
         }
-        for i in np.flatnonzero(batch.sampled):
-            own = batch.concepts[i].astype(np.float64)
+        maps = batch.maps
+        for i in batch.check_images.rows:
+            own = maps.concepts[i].astype(np.float64)
             strongest = np.argsort(-np.abs(own))[: self.channels]
-            target = torch.tensor([batch.targets[i]], device=batch.inputs.device)
+            image = batch.images.inputs[i : i + 1]
+            target = torch.tensor([maps.targets[i]], device=image.device)
+            explainer = batch.check_images.explainer
             try:
-                maps = batch.attributor.crp(
-                    batch.inputs[i : i + 1], target, batch.layer, strongest.tolist()
-                )[0]
+                conditional = explainer.crp(image, target, maps.layer, strongest.tolist())[0]
             except RelevanceError:  # the engine or the layer cannot: the conclusion says so
                 measured["applied"][i] = 0
                 continue
             measured["applied"][i] = 1
-            pictures = maps.double().cpu().numpy()
+            pictures = conditional.double().cpu().numpy()
             likeness = pairwise_cosines(pictures)
             if len(likeness):
                 measured["mean_cosine"][i] = likeness.mean()
                 measured["min_cosine"][i] = likeness.min()
             if np.isfinite(pictures).all() and pictures.any():
                 measured["filled"][i] = 1
-            if measured["filled"][i] == 1 and batch.conserves:
-                whole = batch.relevance[i].sum(dtype=np.float64)
+            if measured["filled"][i] == 1 and maps.conserves:
+                whole = maps.relevance[i].sum(dtype=np.float64)
                 measured["misfit"][i] = misfit(
-                    pictures.sum((1, 2)) * batch.start[i], whole * own[strongest]
+                    pictures.sum((1, 2)) * maps.start[i], whole * own[strongest]
                 )
         return measured
 

@@ -31,20 +31,22 @@ import numpy as np
 import torch
 
 from melaudit.detectors.checks.grading import grade
-from melaudit.detectors.interface import Batch, Result
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.detectors.interface import Batch, Detector, Result
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.logits import one_logit
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 
 @dataclass(frozen=True)
-class ClassSensitivity:
+class ClassSensitivity(Detector):
     """Check that maps depend on the class they explain."""
 
     id = "class_sensitivity"
     title = "Maps depend on the class"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does the map change when another class is explained?"
+    why = "A map that looks the same for every class shows edges of the picture, not reasons."
 
     opposed: tuple[float, float] = (0.0, 0.5)
     """Largest median cosine that passes, and that is merely degraded, for logits of two signs."""
@@ -56,16 +58,16 @@ class ClassSensitivity:
 
         NaN where not sampled, where there is but one logit, and where a map is zero or not finite.
         """
-        n = len(batch.ids)
+        n, answers = len(batch), batch.answers
         cosine, opposed = np.full(n, np.nan), np.full(n, np.nan)
-        rows = np.flatnonzero(batch.sampled)
-        if len(rows) and not one_logit(batch.logits):
-            logits, targets = batch.logits[rows], batch.targets[rows]
+        rows = batch.check_images.rows
+        if len(rows) and not one_logit(answers.logits):
+            logits, targets = answers.logits[rows], batch.maps.targets[rows]
             others = least_likely(logits, targets)
-            maps = batch.attributor.lrp(
-                batch.inputs[rows], torch.from_numpy(others).to(batch.inputs.device)
-            )
-            cosine[rows] = cosines(batch.relevance[rows], maps.float().cpu().numpy())
+            images = batch.images.inputs[rows]
+            explainer = batch.check_images.explainer
+            maps = explainer.lrp(images, torch.from_numpy(others).to(images.device))
+            cosine[rows] = cosines(batch.maps.relevance[rows], maps.float().cpu().numpy())
             each = np.arange(len(rows))
             opposed[rows] = logits[each, targets] * logits[each, others] < 0
         return {"cosine": cosine, "opposed": opposed}

@@ -32,19 +32,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from melaudit.detectors.checks.grading import amount, grade, worse
-from melaudit.detectors.interface import Batch, Result
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.detectors.interface import Batch, Detector, Result
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 
 @dataclass(frozen=True)
-class Conservation:
+class Conservation(Detector):
     """Check that maps sum to the logit they explain."""
 
     id = "conservation"
     title = "Relevance is conserved"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does the relevance that reaches the picture add up to the model's output?"
+    why = (
+        "A sum that is far off means that relevance was made up or lost on the way; each "
+        "residual block counted twice doubles it."
+    )
 
     books: tuple[float, float] = (1e-3, 1e-2)
     """Largest error of the books, over the start, that passes and that is merely degraded."""
@@ -59,16 +64,16 @@ class Conservation:
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Return what each map sums to, what it started with and what was absorbed, each (N,)."""
-        n = len(batch.ids)
-        absorbed = np.full(n, np.nan) if batch.absorbed is None else batch.absorbed
+        n, maps = len(batch), batch.maps
+        absorbed = np.full(n, np.nan) if maps.absorbed is None else maps.absorbed
         with np.errstate(invalid="ignore"):  # infinities of both signs: NaN says it
-            total = batch.relevance.sum((1, 2), dtype=np.float64)
+            total = maps.relevance.sum((1, 2), dtype=np.float64)
         return {
             "sum": total,
-            "start": batch.start.astype(np.float64),
+            "start": maps.start.astype(np.float64),
             "absorbed": absorbed.astype(np.float64),
-            "unknown": np.full(n, len(batch.unknown), np.int64),
-            "promised": np.full(n, batch.conserves),
+            "unknown": np.full(n, len(maps.unknown), np.int64),
+            "promised": np.full(n, maps.conserves),
         }
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:

@@ -37,9 +37,9 @@ import torch
 
 from melaudit.detectors.checks.class_sensitivity import cosines
 from melaudit.detectors.checks.grading import amount, grade
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
@@ -47,12 +47,17 @@ COLUMNS = ("applied", "cosine", "ratio", "other_ratio", "books")
 
 
 @dataclass(frozen=True)
-class EngineAgreement:
+class EngineAgreement(Detector):
     """Check that two engines give the same maps."""
 
     id = "engine_agreement"
     title = "Two engines agree"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Do two engines that share no code draw the same map?"
+    why = (
+        "Where both conserve relevance they must. Which of two different maps is wrong "
+        "this check cannot tell, so it marks down and never rejects."
+    )
 
     same: float = 0.99
     """Smallest median cosine that passes."""
@@ -69,30 +74,30 @@ class EngineAgreement:
         NaN where not looked at; `applied` is 1 where both engines gave a map, 0 where there is but
         one or the other cannot take the model; `books` is 1 where the run's engine keeps them.
         """
-        n = len(batch.ids)
+        n = len(batch)
         measured = {k: np.full(n, np.nan) for k in COLUMNS}
-        rows = batch.fewest
+        rows = batch.check_images.few
         if not len(rows):
             return measured
         measured["applied"][rows] = 0
-        target = torch.from_numpy(batch.targets[rows]).to(batch.inputs.device)
+        images = batch.images.inputs[rows]
+        target = torch.from_numpy(batch.maps.targets[rows]).to(images.device)
         try:
-            both = batch.attributor.both_engines()
+            both = batch.check_images.explainer.both_engines()
             if both is None:
                 return measured
             with both as engines:
                 own, maps = (
-                    engine.lrp(batch.inputs[rows], target).double().cpu().numpy()
-                    for engine in engines
+                    engine.lrp(images, target).double().cpu().numpy() for engine in engines
                 )
         except MelauditError:  # it cannot do this model: the conclusion says so
             return measured
         measured["applied"][rows] = 1
-        measured["books"][rows] = batch.absorbed is not None
+        measured["books"][rows] = batch.maps.absorbed is not None
         measured["cosine"][rows] = cosines(own, maps)
         with np.errstate(invalid="ignore", divide="ignore"):
-            measured["ratio"][rows] = own.sum((1, 2)) / batch.start[rows]
-            measured["other_ratio"][rows] = maps.sum((1, 2)) / batch.start[rows]
+            measured["ratio"][rows] = own.sum((1, 2)) / batch.maps.start[rows]
+            measured["other_ratio"][rows] = maps.sum((1, 2)) / batch.maps.start[rows]
         return measured
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:

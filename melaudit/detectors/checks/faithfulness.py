@@ -21,7 +21,7 @@ interval: skipped.
 
 Costs 21 forward passes of each sampled image.
 
-Do instead: use another composite, or take more images (`--probes`).
+Do instead: use another composite, or take more images (`--check-images`).
 
 Reference: Samek et al., Evaluating the Visualization of What a Deep Neural Network Has Learned,
 IEEE TNNLS 28(11), 2017; Hooker et al., A Benchmark for Interpretability Methods in Deep Neural
@@ -39,9 +39,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.logits import explained
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.estimates import mean
@@ -52,12 +52,17 @@ CELLS = 8
 
 
 @dataclass(frozen=True)
-class Faithfulness:
+class Faithfulness(Detector):
     """Check that deleting what maps mark costs more than deleting anything else."""
 
     id = "faithfulness"
     title = "Maps mark what the model uses"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does the output fall when what the map marks is taken away?"
+    why = (
+        "If covering the marked places changes the output no more than covering random "
+        "ones, the map does not mark what the model uses."
+    )
 
     shares: tuple[float, ...] = (0.1, 0.2, 0.3)
     """Shares of the cells that are deleted."""
@@ -72,9 +77,9 @@ class Faithfulness:
         NaN where not sampled, where a map has no positive relevance or is not finite, and where
         the model by itself cannot be run.
         """
-        advantage = np.full(len(batch.ids), np.nan)
-        for i in np.flatnonzero(batch.sampled):
-            relevance = batch.relevance[i].astype(np.float64)
+        advantage = np.full(len(batch), np.nan)
+        for i in batch.check_images.rows:
+            relevance = batch.maps.relevance[i].astype(np.float64)
             if not np.isfinite(relevance).all() or not (relevance > 0).any():
                 continue
             cells = grid(*relevance.shape)
@@ -83,10 +88,11 @@ class Faithfulness:
             seed = zlib.crc32(batch.ids[i].encode("utf-8", "surrogateescape"))
             deletions = self._deletions(marked, np.random.default_rng(seed))
             try:
-                logits = batch.attributor.logits(without(batch.inputs[i], cells, deletions))
+                images = without(batch.images.inputs[i], cells, deletions)
+                logits = batch.check_images.explainer.logits(images)
             except MelauditError:  # the conclusion says if none was left
                 continue
-            left = explained(logits.double().cpu().numpy(), int(batch.targets[i]))
+            left = explained(logits.double().cpu().numpy(), int(batch.maps.targets[i]))
             by_share = left.reshape(len(self.shares), 1 + self.draws)
             advantage[i] = (by_share[:, 1:].mean(1) - by_share[:, 0]).mean()
         return {"advantage": advantage}

@@ -27,20 +27,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from melaudit.detectors.checks.grading import amount, grade
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import many
 
 
 @dataclass(frozen=True)
-class OutputEquivalence:
+class OutputEquivalence(Detector):
     """Check that the engine's logits are those of the model."""
 
     id = "output_equivalence"
     title = "The explained model is the model"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Are the explained model's outputs those of the model itself?"
+    why = "Explaining may not alter the model; beyond rounding, nothing may differ."
 
     limits: tuple[float, float] = (1e-3, 1e-2)
     """Largest relative difference of the worst image that passes, and that is merely degraded."""
@@ -53,15 +55,17 @@ class OutputEquivalence:
         NaN where not sampled and where the model by itself cannot be run; infinite where only one
         of the two is a number.
         """
-        n = len(batch.ids)
+        n = len(batch)
         difference, scale = np.full(n, np.nan), np.full(n, np.nan)
-        rows = np.flatnonzero(batch.sampled)
+        rows = batch.check_images.rows
         if len(rows):
             try:
-                own = batch.attributor.logits(batch.inputs[rows]).double().cpu().numpy()
+                logits = batch.check_images.explainer.logits(batch.images.inputs[rows])
             except MelauditError:  # the conclusion says that nothing was compared
                 return {"difference": difference, "scale": scale}
-            difference[rows] = largest_difference(batch.logits[rows].astype(np.float64), own)
+            own = logits.double().cpu().numpy()
+            engines = batch.answers.logits[rows].astype(np.float64)
+            difference[rows] = largest_difference(engines, own)
             scale[rows] = np.abs(own).max(1)
         return {"difference": difference, "scale": scale}
 

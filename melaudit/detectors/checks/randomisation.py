@@ -41,9 +41,9 @@ from torch.nn import functional
 
 from melaudit.detectors.checks.class_sensitivity import cosines
 from melaudit.detectors.checks.grading import grade
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
-from melaudit.findings import Check, CheckStatus, Skipped
+from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.wording.sentences import many
 
@@ -52,12 +52,14 @@ DEPTHS = {"head": 1e-9, "half": 0.5, "all": 1.0}
 
 
 @dataclass(frozen=True)
-class Randomisation:
+class Randomisation(Detector):
     """Check that maps depend on the model's weights."""
 
     id = "randomisation"
     title = "Maps depend on the weights"
-    checks_explanations = True
+    subject = Subject.EXPLANATIONS
+    asks = "Does the map change when the model's weights are shuffled?"
+    why = "A map that survives this does not depend on what the model has learned."
 
     alike: tuple[float, float] = (0.9, 0.98)
     """Largest median |cosine| with all weights shuffled that passes, and that is degraded."""
@@ -68,19 +70,20 @@ class Randomisation:
         NaN where not looked at, where a map is zero or not finite, and where the model cannot be
         copied or its shuffled copy not be explained.
         """
-        similarity = {depth: np.full(len(batch.ids), np.nan) for depth in DEPTHS}
-        for i in batch.fewest:
-            own = pooled(torch.from_numpy(batch.relevance[i : i + 1]))
-            target = torch.tensor([batch.targets[i]], device=batch.inputs.device)
+        similarity = {depth: np.full(len(batch), np.nan) for depth in DEPTHS}
+        for i in batch.check_images.few:
+            own = pooled(torch.from_numpy(batch.maps.relevance[i : i + 1]))
+            image = batch.images.inputs[i : i + 1]
+            target = torch.tensor([batch.maps.targets[i]], device=image.device)
             # Of the image alone: the same whatever batch it is in and whoever measures it.
             seed = zlib.crc32(batch.ids[i].encode("utf-8", "surrogateescape"))
-            random = batch.attributor.randomised(tuple(DEPTHS.values()), seed)
+            random = batch.check_images.explainer.randomised(tuple(DEPTHS.values()), seed)
             # The conclusion says if none was left: neither here, where nothing can be copied,
             with contextlib.suppress(MelauditError):
                 for depth, explainer in zip(DEPTHS, random, strict=True):
                     # nor here, where a shuffled one cannot be explained.
                     with contextlib.suppress(MelauditError):
-                        maps = pooled(explainer.lrp(batch.inputs[i : i + 1], target))
+                        maps = pooled(explainer.lrp(image, target))
                         similarity[depth][i] = abs(cosines(own, maps)[0])
         return similarity
 

@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.detectors.settings import DetectorSettings
+
 SIDE = 24
 """Side of the grid."""
 FINE = 96
@@ -31,7 +33,7 @@ SMOOTH = 0.1
 UNIT = 32.0
 """Levels of a stored signature that make one standard deviation."""
 
-LIKE = 0.93
+CORRELATION = DetectorSettings.duplicate_correlation
 """Correlation from which two signatures are of one photograph, in small sets."""
 REACH = 0.3
 """Spread of Fisher's z of the correlation of different photographs: measured on public dermoscopy,
@@ -89,18 +91,25 @@ def signatures(images: Iterable[NDArray[np.uint8]]) -> Signatures:
     return np.stack(rows) if rows else np.empty((0, SIDE * SIDE), np.uint8)
 
 
-def least_likeness(pairs: int) -> float:
+def least_likeness(pairs: int, correlation: float = CORRELATION) -> float:
     """Return the correlation from which, among so many pairs, two are of one photograph.
 
-    The largest correlation of different photographs grows with the number of pairs, as the largest
-    of so many normal numbers does: .93 for 3,000 pictures, .97 for 400,000.
+    That is `correlation`, or more: the largest correlation of different photographs grows with the
+    number of pairs, as the largest of so many normal numbers does: .93 for 3,000 pictures, .97 for
+    400,000.
     """
-    return max(LIKE, math.tanh(REACH * math.sqrt(2 * math.log(max(pairs, 2)))))
+    return max(correlation, math.tanh(REACH * math.sqrt(2 * math.log(max(pairs, 2)))))
 
 
-def matches(first: Signatures, second: Signatures | None = None, seed: int = 0) -> Matches:
+def matches(
+    first: Signatures,
+    second: Signatures | None = None,
+    seed: int = 0,
+    correlation: float = CORRELATION,
+) -> Matches:
     """Return the pairs within a set, or of one set with another, that show one photograph.
 
+    Their signatures correlate by `correlation` or more; see `least_likeness`.
     Chance decides which projections are drawn, by `seed`; up to `FEW` pictures nothing is missed.
     """
     whole = first if second is None else np.concatenate([first, second])
@@ -108,7 +117,7 @@ def matches(first: Signatures, second: Signatures | None = None, seed: int = 0) 
     if second is not None:
         pairs = len(first) * len(second)
     search = _all if len(whole) <= FEW else _candidates
-    found = list(search(whole, least_likeness(pairs), seed))
+    found = list(search(whole, least_likeness(pairs, correlation), seed))
     if not found:
         none = np.empty(0, np.int64)
         return Matches(none, none, np.empty(0, np.float32))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from torch import nn
 from zennit.core import Composite
 
+from melaudit.choices import EngineName
 from melaudit.errors import ConfigurationError
 from melaudit.relevance.engines.canonizers import find_canonizer
 from melaudit.relevance.interface import Engine
-
-ENGINES = ("auto", "dataflow", "zennit", "gradient_x_input", "occlusion")
-"""The last two follow no rules of LRP: they are used where no composite works."""
 
 
 def choose_engine(engine: str, canonizer: str = "auto") -> str:
@@ -18,9 +16,9 @@ def choose_engine(engine: str, canonizer: str = "auto") -> str:
 
     Only zennit has canonizers. Raises ConfigurationError for a name that is none.
     """
-    if engine not in ENGINES:
+    if engine not in tuple(EngineName):
         raise ConfigurationError(
-            f"there is no engine {engine!r}; choose one of {', '.join(ENGINES)}"
+            f"there is no engine {engine!r}; choose one of {', '.join(EngineName)}"
         )
     if engine != "auto":
         return engine

@@ -11,10 +11,10 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 
 from melaudit import templates
+from melaudit.choices import Assets
 from melaudit.errors import StoreError
 from melaudit.publish import publish
 from melaudit.reports.interface import Record
@@ -41,13 +41,6 @@ BUDGETS = (
 """(bytes, number) of pictures, tried one after the other until the report is small enough."""
 
 FOLDER = "assets"
-
-
-class Assets(StrEnum):
-    """Where pictures, style and script stand."""
-
-    INLINE = "inline"
-    SPLIT = "split"
 
 
 def render(page: Page) -> str:

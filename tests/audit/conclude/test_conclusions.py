@@ -10,7 +10,7 @@ import pytest
 
 from melaudit.audit.conclude.conclusions import check_maps, conclude, trust, worded
 from melaudit.detectors.claim import Claim, evidence_of, finding
-from melaudit.detectors.interface import Batch, Result
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.findings import (
     Check,
     CheckStatus,
@@ -20,6 +20,7 @@ from melaudit.findings import (
     Rung,
     Severity,
     Skipped,
+    Subject,
     Trust,
 )
 from melaudit.measurements import Array, Measurements
@@ -156,13 +157,14 @@ def test_trust_is_as_good_as_the_worst_check_and_no_check_is_no_trust() -> None:
     assert trust([]) is Trust.DEGRADED
 
 
-class Fixed:
+class Fixed(Detector):
     """A detector that answers as it was made to."""
 
     title = "fixed"
 
     def __init__(self, name: str, checks: bool, results: list[Result] | Exception) -> None:
-        self.id, self.checks_explanations, self.results = name, checks, results
+        self.id, self.results = name, results
+        self.subject = Subject.EXPLANATIONS if checks else Subject.MODEL
 
     def measure(self, batch: Batch) -> dict[str, Array]:
         return {}

@@ -15,17 +15,20 @@ from torch import Tensor, nn
 from melaudit.artifacts.interface import RGB, Edited
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit.conclude.controls import controls
-from melaudit.audit.edits.interventions import DOSES, as_shown, chosen, intervene
-from melaudit.audit.edits.laboratory import Laboratory, Seen, natural_distances
+from melaudit.audit.edits.attempts import DOSES
+from melaudit.audit.edits.interventions import as_shown, chosen, intervene
+from melaudit.audit.edits.laboratory import Laboratory, Responses, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.audit.exhibits.edit_exhibits import edit_exhibits
+from melaudit.audit.viewer import Viewer
 from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.findings import Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
-from melaudit.measurements import Measurements
-from melaudit.relevance.forward import Forward
+from melaudit.measurements import Array, Measurements
+from melaudit.relevance import Explainer
 from melaudit.statistics.correction import settle
 from tests.said import said
 
@@ -117,9 +120,21 @@ def table_and_laboratory(
         explanations=Trust.UNUSABLE,
     )
     table = dataclasses.replace(table, ids=dataset.ids)
-    forward = Forward(model, num_classes=2)
-    device = torch.device("cpu")
-    return table, Laboratory(forward, "mix", preprocessing, device, 8, dataset, dataset.ids)
+    explainer = Explainer(model, num_classes=2)
+    viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "mix", 8)
+    return table, Laboratory(viewer, dataset, dataset.ids)
+
+
+class Foreign(Detector):
+    """Another package's detector with an artifact, which is shown like any of ours."""
+
+    id, title, artifact = "dark_ring", "Rings", DarkRing()
+
+    def measure(self, batch: Batch) -> dict[str, Array]:
+        return {}
+
+    def conclude(self, measurements: Measurements) -> list[Result]:
+        return []
 
 
 def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(
@@ -132,7 +147,7 @@ def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(
     table = dataclasses.replace(table, trials=trials)
     (finding,) = said(ArtifactDetector(DarkRing()).conclude(table))
     assert {e.rung for e in finding.evidence if e.reached} >= {Rung.DEPENDENCE, Rung.HARM}  # type: ignore[union-attr]
-    edits, curves = edit_exhibits([finding], [ArtifactDetector(DarkRing())], table, laboratory)  # type: ignore[list-item]
+    edits, curves = edit_exhibits([finding], [Foreign()], table, laboratory)  # type: ignore[list-item]
     assert len(edits) == 4
     assert {e.versions[0].title for e in edits} == {"as it is"}
     assert all(e.versions[1].probability > e.versions[0].probability for e in edits)
@@ -204,32 +219,32 @@ class Broken(DarkRing):
 def test_an_artifact_that_fails_is_left_out_and_named(measurements: Make, folder: Path) -> None:
     table, laboratory = table_and_laboratory(measurements, folder, weight=1.0)
     observer = Silent()
-    assert intervene([Broken()], table, laboratory, observer) == {}
+    assert intervene([Broken()], table, laboratory, observer, 20) == {}
     assert "no paint" in observer.notes[0]
 
 
 def test_images_are_chosen_evenly_and_always_the_same() -> None:
-    kinds = np.repeat([0, 1, 2], [100, 30, 5])
+    targets = np.repeat([0, 1, 2], [100, 30, 5])
     rows = np.ones(135, bool)
-    picked = chosen(rows, kinds, 20, seed=3)
-    assert np.bincount(kinds[picked]).tolist() == [20, 20, 5]
-    assert np.array_equal(picked, chosen(rows, kinds, 20, seed=3))
-    assert not np.array_equal(picked, chosen(rows, kinds, 20, seed=4))
+    picked = chosen(rows, targets, 20, seed=3)
+    assert np.bincount(targets[picked]).tolist() == [20, 20, 5]
+    assert np.array_equal(picked, chosen(rows, targets, 20, seed=3))
+    assert not np.array_equal(picked, chosen(rows, targets, 20, seed=4))
     rows[:90] = False
-    assert np.bincount(kinds[chosen(rows, kinds, 20, seed=3)]).tolist() == [10, 20, 5]
+    assert np.bincount(targets[chosen(rows, targets, 20, seed=3)]).tolist() == [10, 20, 5]
 
 
 def test_a_distance_is_one_for_pictures_like_the_natural_ones() -> None:
     rng = np.random.default_rng(0)
     drawn = rng.normal(size=(200, 6)).astype(np.float32)
-    natural = Seen(np.zeros((200, 2), np.float32), drawn, np.arange(200))
+    natural = Responses(np.zeros((200, 2), np.float32), drawn, np.arange(200))
     alike = rng.normal(size=(100, 6)).astype(np.float32)
     nobody = np.full(100, -1)
     assert np.median(natural_distances(alike, nobody, natural)) == pytest.approx(1, abs=0.15)
     assert np.median(natural_distances(alike + 8, nobody, natural)) > 3
     own = natural_distances(natural.features, natural.rows, natural)
     assert np.median(own) == pytest.approx(1, abs=0.01)  # its own original does not count
-    few = Seen(natural.logits[:5], natural.features[:5], natural.rows[:5])
+    few = Responses(natural.logits[:5], natural.features[:5], natural.rows[:5])
     assert np.isnan(natural_distances(alike, nobody, few)).all()
 
 
@@ -276,7 +291,7 @@ def test_images_as_they_are_are_looked_at_once_by_batches_and_as_if_alone(
     shown: list[int] = []
     look = Laboratory.look
 
-    def counted(self: Laboratory, pictures: list[RGB]) -> Seen:
+    def counted(self: Laboratory, pictures: list[RGB]) -> Responses:
         shown.append(len(pictures))
         return look(self, pictures)
 

@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from melaudit.audit.exhibits import concepts as module
-from melaudit.audit.exhibits.concepts import FEWEST, chosen, concepts, strongest, window
-from melaudit.audit.measure.sweep import Sweep
+from melaudit.audit.exhibits.concepts import MIN_IMAGES, chosen, concepts, strongest
+from melaudit.audit.exhibits.details import window
+from melaudit.audit.viewer import Viewer
 from melaudit.findings import Cluster, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
@@ -46,7 +47,7 @@ class Colours(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Measurements, Sweep, Path]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Measurements, Viewer, Path]:
     """Return images with a red square at the top left, half of them a blue one at the right."""
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
@@ -68,10 +69,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Measurements, Sweep,
         dataset.ids, ones, ones, ones, found.logits.numpy(), ("benign", "malignant"), 1,
         {"relevance.concepts": relevance}.__getitem__, "layer", Trust.TRUSTED, 0,
     )  # fmt: skip
-    plan = Sweep(
-        explainer, (), preprocessing, torch.device("cpu"), "layer", 8, 0, np.zeros(N, bool)
-    )
-    return table, plan, folder
+    viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "layer", 8)
+    return table, viewer, folder
 
 
 def cluster(*channels: int) -> Cluster:
@@ -79,12 +78,12 @@ def cluster(*channels: int) -> Cluster:
 
 
 def test_a_channel_is_shown_where_it_looks_on_the_images_that_have_what_it_answers_to(
-    made: tuple[Measurements, Sweep, Path],
+    made: tuple[Measurements, Viewer, Path],
 ) -> None:
-    table, plan, folder = made
+    table, viewer, folder = made
     blue = np.arange(N) % 2 == 1
     found, views, skipped = concepts(
-        [cluster(2)], table, {"blue_square": blue}, open_dataset(folder), plan
+        [cluster(2)], table, {"blue_square": blue}, open_dataset(folder), viewer
     )
     assert not skipped
     first, view = found[0], views[0]
@@ -103,13 +102,13 @@ def test_a_channel_is_shown_where_it_looks_on_the_images_that_have_what_it_answe
 
 
 def test_a_channel_that_speaks_against_the_class_has_no_card(
-    made: tuple[Measurements, Sweep, Path],
+    made: tuple[Measurements, Viewer, Path],
 ) -> None:
-    table, plan, folder = made
+    table, viewer, folder = made
     against = table["relevance.concepts"].copy()
     against[:, 1] = -0.1
     changed = dataclasses.replace(table, columns={"relevance.concepts": against}.__getitem__)
-    found, _, _ = concepts([cluster(1)], changed, {}, open_dataset(folder), plan)
+    found, _, _ = concepts([cluster(1)], changed, {}, open_dataset(folder), viewer)
     assert 1 not in {c.channel for c in found}
 
 
@@ -118,15 +117,15 @@ def test_a_channel_that_speaks_against_the_class_has_no_card(
     [({"layer": ""}, "no layer"), ({"explanations": Trust.UNUSABLE}, "unusable")],
 )
 def test_without_concepts_or_trust_the_reason_is_given(
-    made: tuple[Measurements, Sweep, Path], change: dict[str, Any], reason: str
+    made: tuple[Measurements, Viewer, Path], change: dict[str, Any], reason: str
 ) -> None:
-    table, plan, folder = made
+    table, viewer, folder = made
     found, views, skipped = concepts(
         [cluster(2)],
         dataclasses.replace(table, **change),
         {},
         open_dataset(folder),
-        plan,
+        viewer,
     )
     assert not found and not views
     assert reason in skipped[0].reason
@@ -154,8 +153,8 @@ def test_the_window_is_the_least_square_that_holds_most_of_the_evidence() -> Non
     assert window(np.zeros((30, 40), np.float32))[2] == 10
 
 
-def test_small_classes_have_no_cards(made: tuple[Measurements, Sweep, Path]) -> None:
+def test_small_classes_have_no_cards(made: tuple[Measurements, Viewer, Path]) -> None:
     table, _, _ = made
     few = np.zeros(N, np.int64)
-    few[: 2 * FEWEST - 1] = 1
+    few[: 2 * MIN_IMAGES - 1] = 1
     assert chosen([cluster(2)], dataclasses.replace(table, predictions=few)) == []

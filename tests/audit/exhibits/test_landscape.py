@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from melaudit.audit.exhibits.landscape import MOST, plane, sample
+from melaudit.audit.exhibits.landscape import MAX_POINTS, plane, sample
 
 
 def test_two_directions_that_hold_everything_keep_all_distances() -> None:
@@ -41,7 +41,7 @@ def test_a_large_set_is_sampled_in_order() -> None:
 
     some = sample(rows, 3)
 
-    assert len(some) == MOST == len(set(some.tolist()))
+    assert len(some) == MAX_POINTS == len(set(some.tolist()))
     assert (np.diff(some) > 0).all() and set(some) <= set(rows)
     np.testing.assert_array_equal(some, sample(rows, 3))
     np.testing.assert_array_equal(sample(rows[:10], 0), rows[:10])

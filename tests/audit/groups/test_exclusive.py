@@ -118,7 +118,9 @@ def test_unions_hold_each_word_and_those_that_look_alike_or_come_together() -> N
     places = np.zeros((50, WORDS), np.float32)
     places[:, :] = np.random.default_rng(0).poisson(3, (50, WORDS))
     places[:, 2] = places[:, 7]  # always come together
-    joined = {tuple(np.flatnonzero(row).tolist()) for row in unions(vocabulary().words, places)}
+    joined = {
+        tuple(np.flatnonzero(row).tolist()) for row in unions(vocabulary().visual_words, places)
+    }
     assert {(word,) for word in range(WORDS)} <= joined
     assert (10, 11) in joined
     assert (2, 7) in joined
@@ -128,7 +130,7 @@ def test_unions_hold_each_word_and_those_that_look_alike_or_come_together() -> N
 def test_a_word_that_nobody_shows_joins_nothing_by_chance() -> None:
     places = np.random.default_rng(0).poisson(3, (50, WORDS)).astype(np.float32)
     places[:, 4] = 0
-    assert np.isfinite(unions(vocabulary().words, places).astype(float)).all()
+    assert np.isfinite(unions(vocabulary().visual_words, places).astype(float)).all()
 
 
 def test_some_of_the_pictures() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from melaudit.audit.measure.columns import ATTENDED, attention_columns, relevance_columns
+from melaudit.audit.measure.columns import MAX_ATTENDED, attention_columns, relevance_columns
 
 
 def test_the_parts_of_a_map_sum_to_one_and_nothing_cancels() -> None:
@@ -23,7 +23,7 @@ def test_the_most_attended_channels_are_kept_with_their_weights_and_the_entropy(
     weights[0, 37] = 0.5
     weights[1] = 1 / 100
     kept = attention_columns(weights)
-    assert kept["attention.channels"].shape == kept["attention.weights"].shape == (2, ATTENDED)
+    assert kept["attention.channels"].shape == kept["attention.weights"].shape == (2, MAX_ATTENDED)
     assert kept["attention.channels"][0, 0] == 37
     assert kept["attention.weights"][0, 0] == pytest.approx(0.5)
     by_hand = -0.5 * np.log(0.5) - 0.5 * np.log(0.5 / 99)

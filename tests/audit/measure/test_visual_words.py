@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from melaudit.audit.measure.visual_words import COMPONENTS, WORDS, descriptors, learn, load, save
+from melaudit.audit.measure.visual_words import (
+    MAX_COMPONENTS,
+    MAX_VISUAL_WORDS,
+    descriptors,
+    learn,
+    load,
+    save,
+)
 from melaudit.relevance import Explainer
 from melaudit.relevance.forward import Forward
 
@@ -36,8 +43,8 @@ def test_words_are_few_and_of_one_length() -> None:
     places = np.random.default_rng(0).normal(size=(3000, 40)).astype(np.float32)
     learned = learn(places, "early", 6, seed=0)
     assert learned is not None
-    assert learned.words.shape == (WORDS, COMPONENTS)
-    assert learned.axes.shape == (40, COMPONENTS)
+    assert learned.visual_words.shape == (MAX_VISUAL_WORDS, MAX_COMPONENTS)
+    assert learned.axes.shape == (40, MAX_COMPONENTS)
     assert learned.read(torch.zeros(2, 40, 9, 9)).shape == (2, 6, 6)
     assert learned.column == "words.6"
 
@@ -46,7 +53,7 @@ def test_the_same_seed_gives_the_same_words() -> None:
     places, _ = looks(0)
     first, second = learn(places, "early", 6, seed=3), learn(places, "early", 6, seed=3)
     assert first is not None and second is not None
-    assert np.array_equal(first.words, second.words)
+    assert np.array_equal(first.visual_words, second.visual_words)
 
 
 def test_places_that_do_not_vary_have_no_words() -> None:
@@ -60,7 +67,7 @@ def test_a_channel_that_says_nothing_and_a_place_that_is_no_number_do_no_harm() 
     places[5] = np.inf
     learned = learn(places, "early", 6, seed=0)
     assert learned is not None
-    assert np.isfinite(learned.words).all() and np.isfinite(learned.axes).all()
+    assert np.isfinite(learned.visual_words).all() and np.isfinite(learned.axes).all()
 
 
 def test_words_are_kept_and_found_again(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """The training images are looked through once, balanced over classes, and remembered."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from melaudit.artifacts.interface import RGB, Found
+from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.artifacts.registry import artifacts
-from melaudit.audit.prepare import training_data
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
 from melaudit.errors import DatasetError
@@ -65,45 +67,49 @@ def settings(folder: Path, size: int = 100) -> Configuration:
 CLASSES = ("malignant", "benign")
 
 
+def looked_through(
+    configuration: Configuration, watcher: Watcher | None = None
+) -> TrainingEvidence:
+    return training_evidence(configuration, artifacts(), CLASSES, watcher or Watcher())
+
+
 def test_presence_and_labels_are_those_of_the_training_images(folder: Path) -> None:
-    present, labels = training_evidence(settings(folder), CLASSES, Watcher()).artifacts["dark_ring"]
+    present, labels = looked_through(settings(folder)).artifacts["dark_ring"]
     assert labels.tolist().count(0) == 4  # the model's order of classes, not the alphabet's
     assert present[labels == 0].all()
     assert not present[labels == 1].any()
 
 
 def test_a_sample_is_balanced_over_the_classes(folder: Path) -> None:
-    _, labels = training_evidence(settings(folder, size=6), CLASSES, Watcher()).artifacts[
-        "dark_ring"
-    ]
+    _, labels = looked_through(settings(folder, size=6)).artifacts["dark_ring"]
     assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 1]
 
 
 def test_a_second_run_remembers_and_other_images_are_looked_at_anew(folder: Path) -> None:
     first, second, third = Watcher(), Watcher(), Watcher()
-    before = training_evidence(settings(folder), CLASSES, first)
-    again = training_evidence(settings(folder), CLASSES, second)
+    before = looked_through(settings(folder), first)
+    again = looked_through(settings(folder), second)
     assert (first.looked, second.looked) == (16, 0)
     assert np.array_equal(before.artifacts["dark_ring"][0], again.artifacts["dark_ring"][0])
     assert before.pictures is not None and again.pictures is not None
     assert np.array_equal(before.pictures.signatures, again.pictures.signatures)
     skin(True).save(folder / "train" / "benign" / "99.png")
-    training_evidence(settings(folder), CLASSES, third)
+    looked_through(settings(folder), third)
     assert third.looked == 17
 
 
 def test_a_damaged_memory_is_looked_up_again(folder: Path) -> None:
-    training_evidence(settings(folder), CLASSES, Watcher())
+    looked_through(settings(folder))
     (kept,) = (folder / "out").glob("training-*.npz")
     kept.write_bytes(kept.read_bytes()[:30])
     watcher = Watcher()
-    training_evidence(settings(folder), CLASSES, watcher)
+    looked_through(settings(folder), watcher)
     assert watcher.looked == 16
 
 
 def test_an_unreadable_image_does_not_count(folder: Path) -> None:
     (folder / "train" / "benign" / "00.png").write_bytes(b"no image")
-    found = training_evidence(settings(folder), CLASSES, Watcher())
+    found = looked_through(settings(folder))
     present, labels = found.artifacts["dark_ring"]
     assert len(present) == len(labels) == 15
     assert found.pictures is not None
@@ -112,24 +118,25 @@ def test_an_unreadable_image_does_not_count(folder: Path) -> None:
 
 
 def test_a_finder_that_fails_takes_nothing_from_the_others(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
 ) -> None:
-    class Broken:
+    class Broken(DarkRing):
+        """One that cannot be handed to another process either."""
+
         id = "broken"
 
-        def find(self, image: object) -> object:
+        def find(self, image: RGB) -> Found:
             raise RuntimeError
 
-    ours = artifacts()
-    monkeypatch.setattr(training_data, "artifacts", lambda: (*ours, Broken()))
-    found = training_evidence(settings(folder), CLASSES, Watcher())
+    two = replace(settings(folder), workers=2)
+    found = training_evidence(two, (*artifacts(), Broken()), CLASSES, Watcher())
     assert len(found.artifacts["dark_ring"][0]) == 16
     assert len(found.artifacts["broken"][0]) == 0
 
 
 def test_without_training_images_nothing_is_said(folder: Path) -> None:
     none = Configuration(model=folder / "m.pt", data=folder / "test", out=folder / "out")
-    assert training_evidence(none, CLASSES, Watcher()) == TrainingEvidence()
+    assert looked_through(none) == TrainingEvidence()
 
 
 def test_training_images_without_labels_are_refused(folder: Path) -> None:
@@ -140,4 +147,4 @@ def test_training_images_without_labels_are_refused(folder: Path) -> None:
         train_data=folder / "train" / "benign",
     )
     with pytest.raises(DatasetError, match="have no labels"):
-        training_evidence(plain, CLASSES, Watcher())
+        looked_through(plain)

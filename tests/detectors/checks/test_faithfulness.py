@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from melaudit.detectors.checks.faithfulness import (
@@ -55,11 +56,15 @@ def spotted(n: int = 10, side: int = 32) -> Tensor:
     return x
 
 
+def with_maps(batch: Batch, relevance: NDArray[np.float32]) -> Batch:
+    return replace(batch, maps=replace(batch.maps, relevance=relevance))
+
+
 def judged(make: Make, batch: Batch, **kwargs: Any) -> Result:
     measured = Faithfulness().measure(batch)
     columns = {f"faithfulness.{name}": np.asarray(v) for name, v in measured.items()}
     (result,) = Faithfulness().conclude(
-        make(columns, predictions=batch.targets, logits=batch.logits, **kwargs)
+        make(columns, predictions=batch.maps.targets, logits=batch.answers.logits, **kwargs)
     )
     return result
 
@@ -96,9 +101,8 @@ def test_relevance_of_bright_spots_is_innocent_and_its_negative_guilty(
     with Explainer(Spots(outputs), "epsilon_plus") as explainer:
         batch = show(explainer, spotted(), "bright")
         sound = judged(measurements, batch)
-        away = judged(
-            measurements, replace(batch, relevance=batch.relevance.max() - batch.relevance)
-        )
+        relevance = batch.maps.relevance
+        away = judged(measurements, with_maps(batch, relevance.max() - relevance))
     assert isinstance(sound, Check) and isinstance(away, Check)
     assert (sound.status, away.status) == (CheckStatus.PASS, CheckStatus.FAIL)
     assert sound.value is not None and sound.value > 0.3
@@ -107,7 +111,8 @@ def test_relevance_of_bright_spots_is_innocent_and_its_negative_guilty(
 def test_maps_of_other_images_are_not_shown_to_be_faithful(measurements: Make, show: Show) -> None:
     with Explainer(Spots(), "epsilon_plus") as explainer:
         batch = show(explainer, spotted(), "bright")
-        check = judged(measurements, replace(batch, relevance=np.roll(batch.relevance, 1, 0)))
+        others = np.roll(batch.maps.relevance, 1, 0)
+        check = judged(measurements, with_maps(batch, others))
     assert isinstance(check, Check)
     assert check.status != CheckStatus.PASS
 
@@ -115,10 +120,11 @@ def test_maps_of_other_images_are_not_shown_to_be_faithful(measurements: Make, s
 def test_only_sampled_images_with_positive_relevance_are_measured(show: Show) -> None:
     with Explainer(Spots(), "epsilon_plus") as explainer:
         batch = show(explainer, spotted(5), "bright")
-        relevance = batch.relevance.copy()
+        relevance = batch.maps.relevance.copy()
         relevance[1], relevance[2, 0, 0] = -1.0, np.nan
-        sampled = np.array([True, True, True, True, False])
-        found = Faithfulness().measure(replace(batch, relevance=relevance, sampled=sampled))
+        last = np.array([False, False, False, False, True])
+        rest = replace(batch, check_images=batch.check_images.without(last))
+        found = Faithfulness().measure(with_maps(rest, relevance))
         alone = show(explainer, spotted(5)[3:4], "bright")
         again = Faithfulness().measure(replace(alone, ids=batch.ids[3:4]))
     assert np.isfinite(found["advantage"]).tolist() == [True, False, False, True, False]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from melaudit.detectors.checks.randomisation import DEPTHS, Randomisation, pooled
@@ -98,13 +99,17 @@ def test_a_single_logit_can_be_asked_too(examine: Examine) -> None:
     assert isinstance(check, Check) and check.status == CheckStatus.PASS
 
 
+def on(batch: Batch, few: NDArray[np.bool_]) -> Batch:
+    return replace(batch, check_images=replace(batch.check_images, handful=few))
+
+
 def test_only_the_few_are_looked_at_and_each_for_itself(show: Show) -> None:
     x = images(5)
     with Explainer(small_net(), "epsilon_plus") as explainer:
         batch = show(explainer, x, "0")
         few = np.array([False, True, False, True, False])
-        some = Randomisation().measure(replace(batch, few=few))
-        none = Randomisation().measure(replace(batch, few=np.zeros(5, bool)))
+        some = Randomisation().measure(on(batch, few))
+        none = Randomisation().measure(on(batch, np.zeros(5, bool)))
         alone = show(explainer, x[3:4], "0")
         again = Randomisation().measure(replace(alone, ids=batch.ids[3:4]))
     for depth in DEPTHS:

@@ -116,7 +116,7 @@ def test_a_thousand_alike_are_one_group_and_cost_no_square() -> None:
 
 
 def test_more_pairs_need_more_likeness() -> None:
-    assert least_likeness(1) == least_likeness(1000) == module.LIKE
+    assert least_likeness(1) == least_likeness(1000) == module.CORRELATION
     assert least_likeness(400_000**2 // 2) == pytest.approx(0.972, abs=0.002)
 
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from melaudit.audit.exhibits.part_details import PICTURES, part_details
-from melaudit.audit.measure.sweep import Sweep
+from melaudit.audit.exhibits.details import MAX_PICTURES, pattern_details
 from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.viewer import Viewer
 from melaudit.findings import Cluster, Exclusive, Trust
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.preprocessing import resolve
@@ -22,10 +22,11 @@ from melaudit.measurements import Measurements
 from melaudit.relevance import Explainer
 
 SIDE, CELLS, N = 64, 16, 12
+Made = tuple[Measurements, Dataset, Viewer, tuple[Vocabulary, ...]]
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> tuple[Measurements, Dataset, Sweep]:
+def made(tmp_path: Path) -> Made:
     """Return dark images whose upper right corner shows green, more of it in each than before."""
     words = np.zeros((N, CELLS, CELLS), np.uint8)
     for i in range(N):
@@ -42,12 +43,9 @@ def made(tmp_path: Path) -> tuple[Measurements, Dataset, Sweep]:
         {"words.16": words}.__getitem__, "layer", Trust.TRUSTED, 0,
     )  # fmt: skip
     nothing = np.zeros((1, 1), np.float32)
-    plan = Sweep(
-        Explainer(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 2))),
-        (), resolve(None, image_size=SIDE), torch.device("cpu"), "layer", 4, 0, np.zeros(N, bool),
-        vocabularies=(Vocabulary("early", CELLS, nothing[0], nothing, nothing),),
-    )  # fmt: skip
-    return table, dataset, plan
+    explainer = Explainer(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 2)))
+    viewer = Viewer(explainer, resolve(None, image_size=SIDE), torch.device("cpu"), "layer", 4)
+    return table, dataset, viewer, (Vocabulary("early", CELLS, nothing[0], nothing, nothing),)
 
 
 def cluster(images: tuple[str, ...]) -> Cluster:
@@ -59,12 +57,12 @@ def cluster(images: tuple[str, ...]) -> Cluster:
 
 
 def test_the_cuts_hold_the_part_where_it_is_most(
-    made: tuple[Measurements, Dataset, Sweep],
+    made: Made,
 ) -> None:
-    table, dataset, plan = made
-    (view,) = part_details([cluster(table.ids)], table, dataset, plan)
+    table, dataset, viewer, words = made
+    (view,) = pattern_details([cluster(table.ids)], table, dataset, viewer, words)
     assert view.cluster == "malignant-1"
-    assert len(view.details) == PICTURES
+    assert len(view.details) == MAX_PICTURES
     assert {d.image for d in view.details} <= set(table.ids[6:]), "those that show most of it"
     for detail in view.details:
         with Image.open(io.BytesIO(detail.picture)) as cut:
@@ -73,16 +71,16 @@ def test_the_cuts_hold_the_part_where_it_is_most(
         assert set(np.unique(detail.relevance)) == {0, 1}
 
 
-def test_a_cluster_without_a_part_has_no_cuts(made: tuple[Measurements, Dataset, Sweep]) -> None:
-    table, dataset, plan = made
+def test_a_cluster_without_a_part_has_no_cuts(made: Made) -> None:
+    table, dataset, viewer, words = made
     plain = replace(cluster(table.ids), exclusive=None)
-    assert part_details([plain], table, dataset, plan) == ()
+    assert pattern_details([plain], table, dataset, viewer, words) == ()
 
 
 def test_a_picture_that_is_gone_since_is_left_out(
-    made: tuple[Measurements, Dataset, Sweep],
+    made: Made,
 ) -> None:
-    table, dataset, plan = made
+    table, dataset, viewer, words = made
     Path(dataset.paths[-1]).unlink()
-    (view,) = part_details([cluster(table.ids)], table, dataset, plan)
-    assert len(view.details) == PICTURES - 1
+    (view,) = pattern_details([cluster(table.ids)], table, dataset, viewer, words)
+    assert len(view.details) == MAX_PICTURES - 1

@@ -1,0 +1,101 @@
+"""Details: where a channel looks, or where a group shows what it has, cut out of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import RGB
+from melaudit.audit.exhibits.exhibits import readable, webp
+from melaudit.audit.groups.portrait import outside_centre
+from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.viewer import Viewer
+from melaudit.findings import Cluster
+from melaudit.images.dataset import Dataset
+from melaudit.measurements import Measurements
+from melaudit.reports.interface import Detail, PartView
+
+HELD = 0.6
+"""Share of a channel's positive relevance that a detail must hold."""
+SIDES = (1 / 3, 1 / 2, 2 / 3)
+"""Sides of a detail that are tried, in sides of the picture, before the whole is shown."""
+DETAIL = 96
+"""Side of a detail, in pixels."""
+MAX_CLUSTERS = 4
+"""Clusters whose patterns are cut out, the most suspicious ones."""
+MAX_PICTURES = 5
+"""Pictures of a cluster, those that show most of its pattern."""
+
+Map = NDArray[np.float32]
+
+
+def window(relevance: Map) -> tuple[int, int, int]:
+    """Return top, left and side of the least square that holds most of a map's (h, w) evidence.
+
+    Sides are shares of the shorter side; where none of `SIDES` holds `HELD` of what is positive,
+    it is the shorter side as a whole.
+    """
+    positive = np.maximum(relevance, 0).astype(np.float64)
+    shorter, total = min(positive.shape), positive.sum()
+    sums = np.pad(positive.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    for side in [*(round(share * shorter) for share in SIDES), shorter]:
+        held = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+        top, left = np.unravel_index(held.argmax(), held.shape)
+        if held[top, left] >= HELD * total or side == shorter:
+            return int(top), int(left), side
+    raise AssertionError  # the last side is the shorter one
+
+
+def detail(identity: str, relevance: Map, picture: RGB) -> Detail:
+    """Cut out of a picture where a map over it, of any resolution, holds most of its evidence."""
+    top, left, side = window(relevance)
+    height, width = picture.shape[:2]
+    down, across = height / relevance.shape[0], width / relevance.shape[1]
+    cut = picture[
+        round(top * down) : round((top + side) * down),
+        round(left * across) : round((left + side) * across),
+    ]
+    small = cv2.resize(cut, (DETAIL, DETAIL), interpolation=cv2.INTER_AREA)
+    there = relevance[top : top + side, left : left + side]
+    peak = float(np.abs(there).max())
+    return Detail(
+        identity,
+        webp(np.asarray(small, np.uint8)),
+        (there / peak if peak > 0 and np.isfinite(peak) else there).astype(np.float16),
+    )
+
+
+def pattern_details(
+    clusters: Sequence[Cluster],
+    measurements: Measurements,
+    dataset: Dataset,
+    viewer: Viewer,
+    vocabularies: Sequence[Vocabulary],
+) -> tuple[PartView, ...]:
+    """Cut out what a cluster shows and others do not, where its images show most of it.
+
+    The map of each cut is 1 at the places of the pattern and 0 elsewhere. A cluster without a
+    pattern has no view.
+    """
+    views = []
+    for cluster in clusters[:MAX_CLUSTERS]:
+        pattern = cluster.exclusive
+        if pattern is None:
+            continue
+        words = measurements[vocabularies[pattern.vocabulary].column]
+        row_of = {identity: row for row, identity in enumerate(measurements.ids)}
+        away = outside_centre(*words.shape[1:]) > 0
+        rows = np.array([row_of[identity] for identity in cluster.images])
+        there = np.isin(words[rows], pattern.words) & away
+        most = np.argsort(-there.sum((1, 2)), kind="stable")[:MAX_PICTURES]
+        masks = {cluster.images[k]: there[k].astype(np.float32) for k in most.tolist()}
+        details = [
+            detail(identity, masks[identity], picture)
+            for some, _, pictures in readable(list(masks), dataset, viewer)
+            for (identity, _), picture in zip(some, pictures, strict=True)
+        ]
+        views.append(PartView(cluster.id, tuple(details)))
+    return tuple(views)

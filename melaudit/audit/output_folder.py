@@ -1,0 +1,74 @@
+"""The output folder of a run: held by one run at a time, and written at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from melaudit.audit.conclude.outcome import Outcome
+from melaudit.audit.exhibits.images_parquet import write_images
+from melaudit.audit.groups.feedback import FILE as SUSPICIOUS
+from melaudit.audit.groups.feedback import write_suspicious
+from melaudit.audit.measure.store import Store
+from melaudit.audit.prepare.preparation import Prepared
+from melaudit.choices import Assets
+from melaudit.errors import StoreError
+from melaudit.publish import publish
+from melaudit.reports import read_findings, write_findings, write_record, write_report
+from melaudit.reports.formats import record_file
+from melaudit.reports.interface import Record
+
+
+@contextlib.contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold the output folder for one run; a second one is told so instead of mixing in.
+
+    Raises StoreError for a folder that cannot be used or is held already.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("w")
+    except OSError as error:
+        raise StoreError(f"the output folder {out} cannot be used: {error.strerror}") from error
+    with lock:
+        try:
+            # Imported here: Windows has none, and there nobody guards the folder.
+            with contextlib.suppress(ImportError):
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(
+                f"another run writes to {out}; wait for it or choose another --out"
+            ) from error
+        yield
+
+
+def write(
+    out: Path, assets: Assets, record: Record, result: Outcome, prepared: Prepared, store: Store
+) -> None:
+    """Write report, record, findings, images and suspicious groups, and a manifest of them.
+
+    Raises StoreError when the folder cannot be written.
+    """
+    write_images(out / "images.parquet", result, prepared, store)
+    write_findings(record.findings, out / "findings.json")
+    write_suspicious(out / SUSPICIOUS, result.clusters, result.measurements)
+    # The page is drawn from the file, so that it can be drawn again from it to the byte.
+    record = dataclasses.replace(record, findings=read_findings(out / "findings.json"))
+    report = write_report(record, out / "report.html", assets=assets)
+    write_record(record, out / record_file.NAME)
+    names = (
+        *(path.relative_to(out).as_posix() for path in report),
+        *("findings.json", "images.parquet", record_file.NAME),
+    )
+    manifest = {
+        "run": store.run_id,
+        "shards": f"shards/{store.folder.name}",
+        "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names},
+    }
+    publish(out / "manifest.json", json.dumps(manifest, indent=2).encode() + b"\n")

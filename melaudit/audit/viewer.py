@@ -1,0 +1,49 @@
+"""What looks at pictures with a model: whatever turns pictures into answers and maps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from melaudit.artifacts.interface import RGB
+from melaudit.images.preprocessing import Preprocessing
+from melaudit.relevance import Explainer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A model, ready to look at pictures of any size, some at a time."""
+
+    explainer: Explainer
+    preprocessing: Preprocessing
+    device: torch.device
+    layer: str
+    """The concept layer; "" for a model without one."""
+    batch_size: int
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers whose concepts are asked for: the concept layer, if the model has one."""
+        return [self.layer] if self.layer else []
+
+    def inputs(self, pictures: Iterable[RGB]) -> Tensor:
+        """Return pictures, each (h, w, 3), as the model takes them: (N, C, H, W) on its device.
+
+        Raises PreprocessingError for a picture that cannot be brought to the model's size, and
+        RuntimeError for no picture at all.
+        """
+        x = torch.stack([self.preprocessing.apply(picture) for picture in pictures])
+        return x.to(self.device)
+
+    def batches(self, items: Iterable[T]) -> Iterator[list[T]]:
+        """Yield items in lists of as many as the model is shown at a time."""
+        iterator = iter(items)
+        while batch := list(itertools.islice(iterator, self.batch_size)):
+            yield batch

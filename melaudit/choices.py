@@ -1,0 +1,33 @@
+"""Values of settings that are chosen by name, and that more than one room knows."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EngineName(StrEnum):
+    """What computes relevance."""
+
+    AUTO = "auto"
+    """The usual one, or others where it fails on the model."""
+    DATAFLOW = "dataflow"
+    ZENNIT = "zennit"
+    GRADIENT_X_INPUT = "gradient_x_input"
+    """This one and the next follow no rules of LRP: they stand in where no composite can be used.
+    """
+    OCCLUSION = "occlusion"
+
+
+class Sharing(StrEnum):
+    """What a report shows of the photographs."""
+
+    FULL = "full"
+    BLUR = "blur"
+    NO_IMAGES = "no-images"
+
+
+class Assets(StrEnum):
+    """Where pictures, style and script of a report stand."""
+
+    INLINE = "inline"
+    SPLIT = "split"

@@ -1,0 +1,170 @@
+"""What a setting is: one field of a dataclass that says all that its users need to know of it.
+
+The field gives name, type and default, its metadata what `About` holds. Options of the command
+line, keys of melaudit.toml, arguments of the Python API, checks of values and the name of a run all
+follow from that one definition.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from melaudit.errors import ConfigurationError
+
+_KEY = "melaudit"
+
+
+class Topic(StrEnum):
+    """What settings are about: the headings under which a help text lists them."""
+
+    MODEL = "Model"
+    DATA = "Images and labels"
+    KNOWLEDGE = "What you know of the images"
+    PREPROCESSING = "Preprocessing"
+    RELEVANCE = "Relevance maps"
+    DETECTORS = "Detectors"
+    RUN = "The run"
+    RESULT = "Verdict and report"
+
+
+@dataclass(frozen=True)
+class About:
+    """What there is to know of a setting besides its name, type and default."""
+
+    topic: Topic
+    help: str
+    """One sentence for the help text of the command line, without the default."""
+    metavar: str | None = None
+    """What stands for the value there; None takes the usual word for the type."""
+    least: float | None = None
+    most: float | None = None
+    """Bounds of the value, themselves included; None for none."""
+    measured: bool = True
+    """Whether a measurement may depend on it, so that another value makes it another run. False
+    where it only judges or shows what was measured, or where what it names counts by content."""
+    option: bool = True
+    """Whether the command line has an option for it."""
+
+
+def about(topic: Topic, help: str, **more: Any) -> Mapping[str, About]:
+    """Return the metadata of a field that is a setting; `more` are further fields of `About`."""
+    return {_KEY: About(topic, help, **more)}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, as its field defines it."""
+
+    name: str
+    type: Any
+    """`int`, `Path`, a StrEnum, `tuple[float, ...]`, ...; without the None of an optional one."""
+    default: Any
+    """`dataclasses.MISSING` for one that must be given."""
+    about: About
+
+    def default_and_bounds(self) -> str:
+        """Return default and bounds, as a help text ends with them; "" where there are none."""
+        said = []
+        if self.default not in (None, dataclasses.MISSING, {}):
+            said.append(f"default: {self.default}")
+        if self.about.most is not None:
+            said.append(f"{self.about.least or 0:g} to {self.about.most:g}")
+        return f"  [{'; '.join(said)}]" if said else ""
+
+    def read(self, value: Any, where: str = "") -> Any:
+        """Bring a value to the type of the setting; None is nothing given, and stays None.
+
+        Raises ConfigurationError, naming `where` it comes from, for a value of another type or out
+        of bounds.
+        """
+        name = f"{where}: {self.name}" if where else self.name
+        if value is None:
+            return None
+        read = _typed(self.type, value, name)
+        self.check(read, name)
+        return read
+
+    def check(self, value: Any, name: str = "") -> None:
+        """Raise ConfigurationError for a value of the setting's type that is out of bounds."""
+        least, most = self.about.least, self.about.most
+        if value is None or (least is None and most is None):
+            return
+        if (least is None or value >= least) and (most is None or value <= most):
+            return
+        wanted = f"at least {least:g}" if most is None else f"{least or 0:g} to {most:g}"
+        raise ConfigurationError(f"{name or self.name} is {value}; it must be {wanted}")
+
+
+@functools.cache
+def settings_of(owner: type) -> Mapping[str, Setting]:
+    """Return name -> setting of all fields of a dataclass that are settings, in their order."""
+    hints = typing.get_type_hints(owner)
+    return {
+        f.name: Setting(f.name, _required(hints[f.name]), _default(f), f.metadata[_KEY])
+        for f in dataclasses.fields(owner)
+        if _KEY in f.metadata
+    }
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _required(hint: Any) -> Any:
+    """Return a type without its None."""
+    if typing.get_origin(hint) is types.UnionType:
+        return next(kind for kind in typing.get_args(hint) if kind is not type(None))
+    return hint
+
+
+def _typed(hint: Any, value: Any, name: str) -> Any:
+    """Bring a value to a type, or say what was expected."""
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        return _several(typing.get_args(hint)[0], value, name)
+    if origin is not None and issubclass(origin, Mapping):
+        return _table(typing.get_args(hint)[1], value, name)
+    if hint is Any:
+        return value
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        try:
+            return hint(value)
+        except ValueError:
+            raise ConfigurationError(
+                f"{name} is {value!r}; expected one of {', '.join(hint)}"
+            ) from None
+    if hint is Path and isinstance(value, str | Path):
+        return Path(value)
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigurationError(f"{name} is {value!r}; expected {hint.__name__}")
+    return value
+
+
+def _several(hint: Any, value: Any, name: str) -> tuple[Any, ...]:
+    """Read a list; text is one whose items are separated by commas."""
+    if isinstance(value, str):
+        value = [item.strip() for item in value.split(",") if item.strip()]
+    if not isinstance(value, list | tuple):
+        raise ConfigurationError(f"{name} is {value!r}; expected a list")
+    return tuple(_typed(hint, item, name) for item in value)
+
+
+def _table(hint: Any, value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} is {value!r}; expected a table")
+    return {str(key): _typed(hint, inner, f"{name}.{key}") for key, inner in value.items()}
