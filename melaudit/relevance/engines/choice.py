@@ -10,11 +10,11 @@ from melaudit.relevance.engines.canonizers import find_canonizer
 from melaudit.relevance.interface import Engine
 
 ENGINES = ("auto", "dataflow", "zennit", "gradient_x_input", "occlusion")
-"""The last two follow no rules of LRP: they are used where no composite works."""
+"""The last two follow no rules of LRP: they stand in where no composite can be used."""
 
 
 def choose_engine(engine: str, canonizer: str = "auto") -> str:
-    """Return the engine that a name means: "auto" is dataflow, or zennit with a named canonizer.
+    """Return the engine meant: "auto" is dataflow, or zennit where a canonizer is named.
 
     Only zennit has canonizers. Raises ConfigurationError for a name that is none.
     """
