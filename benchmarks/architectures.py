@@ -36,7 +36,7 @@ from melaudit.errors import MelauditError
 from melaudit.models.architectures import load_model
 from melaudit.relevance.dataflow.engine import DataflowEngine
 from melaudit.relevance.dataflow.passes import Pass
-from melaudit.relevance.engines.composites import NAMES, find_composite
+from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE, NAMES, find_composite
 from melaudit.relevance.engines.zennit import ZennitEngine
 from melaudit.relevance.model.layers import concept_layer
 from melaudit.relevance.model.outputs import find_logits
@@ -233,7 +233,7 @@ def _options() -> argparse.Namespace:
     )
     add("--timm", action="store_true", help="add the families of timm")
     add("--all", action="store_true", help="every classifier builder in torchvision")
-    add("--composite", choices=NAMES, default="epsilon_plus_flat")
+    add("--composite", choices=NAMES, default=DEFAULT_COMPOSITE)
     add("--size", type=int, default=224, help="image size (default 224)")
     add("--classes", type=int, default=10, help="outputs of the model (default 10)")
     add("--seed", type=int, default=0)

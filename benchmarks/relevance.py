@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from benchmarks.architectures import randomise_norms
 from melaudit.relevance.dataflow.engine import DataflowEngine
-from melaudit.relevance.engines.composites import NAMES, find_composite
+from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE, NAMES, find_composite
 from melaudit.relevance.engines.zennit import ZennitEngine
 from melaudit.relevance.model.layers import channels, concept_layer
 from melaudit.relevance.switches import exact
@@ -230,7 +230,7 @@ def _options() -> argparse.Namespace:
     add("--model", default="resnet50", help="a torchvision name (default resnet50)")
     add("--batch", type=int, default=8)
     add("--size", type=int, default=224)
-    add("--composite", choices=NAMES, default="epsilon_plus_flat")
+    add("--composite", choices=NAMES, default=DEFAULT_COMPOSITE)
     add("--layer", help="layer of the conditions (default: the concept layer)")
     add("--channels", type=int, default=16, help="conditions per image (default 16)")
     add("--rounds", type=int, default=5)

@@ -36,11 +36,9 @@ from melaudit.images.sampling import sample
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.relevance import Explainer
+from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE
 
 AUTO = "auto"
-
-COMPOSITE = "epsilon_plus_flat"
-"""The composite of whoever names none."""
 
 OTHER_COMPOSITES = ("epsilon_gamma_box", "epsilon_alpha2_beta1_flat")
 """One for each other way to treat what speaks against: with less weight, or with more."""
@@ -79,7 +77,7 @@ def settled(configuration: Configuration) -> Configuration:
     """Return the configuration with a composite named."""
     if configuration.composite != AUTO:
         return configuration
-    return dataclasses.replace(configuration, composite=COMPOSITE)
+    return dataclasses.replace(configuration, composite=DEFAULT_COMPOSITE)
 
 
 def explain(configuration: Configuration, loaded: LoadedModel, device: torch.device) -> Explainer:

@@ -21,6 +21,7 @@ from melaudit.relevance.attention_record import recording
 from melaudit.relevance.batches import Chunks, join
 from melaudit.relevance.engines.choice import build_engine, choose_engine, other_engine
 from melaudit.relevance.engines.composites import (
+    DEFAULT_COMPOSITE,
     PIXEL_BOUNDS,
     Bound,
     composite_name,
@@ -96,7 +97,7 @@ class Explainer:
     def __init__(
         self,
         model: nn.Module,
-        composite: str | Composite = "epsilon_plus_flat",
+        composite: str | Composite = DEFAULT_COMPOSITE,
         engine: str = "auto",
         canonizer: str = "auto",
         num_classes: int | None = None,

@@ -12,7 +12,7 @@ from melaudit.relevance.interface import Engine
 
 
 def choose_engine(engine: str, canonizer: str = "auto") -> str:
-    """Return the engine that a name means: "auto" is dataflow, or zennit with a named canonizer.
+    """Return the engine meant: "auto" is dataflow, or zennit where a canonizer is named.
 
     Only zennit has canonizers. Raises ConfigurationError for a name that is none.
     """

@@ -20,13 +20,16 @@ Bound = float | Tensor
 PIXEL_BOUNDS: tuple[Bound, Bound] = (-3.0, 3.0)
 """Contains all pixels after the usual preprocessing: [0, 1], [-1, 1], ImageNet's [-2.12, 2.64]."""
 
-NAMES = (
-    "epsilon_plus",
-    "epsilon_plus_flat",
-    "epsilon_gamma_box",
-    "epsilon_alpha2_beta1",
-    "epsilon_alpha2_beta1_flat",
-)
+COMPOSITES: dict[str, type[Composite]] = {
+    "epsilon_plus": EpsilonPlus,
+    "epsilon_plus_flat": EpsilonPlusFlat,
+    "epsilon_gamma_box": EpsilonGammaBox,
+    "epsilon_alpha2_beta1": EpsilonAlpha2Beta1,
+    "epsilon_alpha2_beta1_flat": EpsilonAlpha2Beta1Flat,
+}
+NAMES = tuple(COMPOSITES)
+DEFAULT_COMPOSITE = "epsilon_plus_flat"
+"""The composite where none is named."""
 
 
 def find_composite(
@@ -39,20 +42,13 @@ def find_composite(
     """
     if isinstance(composite, Composite):
         return composite
-    plain = {
-        "epsilon_plus": EpsilonPlus,
-        "epsilon_plus_flat": EpsilonPlusFlat,
-        "epsilon_alpha2_beta1": EpsilonAlpha2Beta1,
-        "epsilon_alpha2_beta1_flat": EpsilonAlpha2Beta1Flat,
-    }
-    if composite in plain:
-        return plain[composite]()
-    if composite == "epsilon_gamma_box":
-        return EpsilonGammaBox(*bounds)
-    raise ConfigurationError(
-        f"there is no composite {composite!r}; choose one of {', '.join(NAMES)}, "
-        "or give a zennit Composite"
-    )
+    if composite not in COMPOSITES:
+        raise ConfigurationError(
+            f"there is no composite {composite!r}; choose one of {', '.join(NAMES)}, "
+            "or give a zennit Composite"
+        )
+    named = COMPOSITES[composite]
+    return named(*bounds) if named is EpsilonGammaBox else named()
 
 
 def composite_name(composite: str | Composite) -> str:
