@@ -142,7 +142,7 @@ class ArtifactDetector(Detector):
         title, statement = claims.claim(climb, rungs, classes, phrases)
         target = climb.data.target if climb.data is not None and climb.data.reached else None
         if isinstance(climb.use, Dependence) and climb.use.reached:
-            target = climb.use.kind
+            target = climb.use.target
         return [
             finding(
                 evidence,
@@ -235,7 +235,7 @@ class ArtifactDetector(Detector):
         return Reaction(
             artifact=self.id,
             title=f"The model reacts to {use.cue()}, which these images do not show",
-            classes=(use.classes[use.kind],),
+            classes=(use.classes[use.target],),
             n=effect.n,
             statement=f"{few}, so these data cannot have taught it. Put in, it moves decisions: "
             f"{use.counted()}.{notes}",

@@ -92,7 +92,7 @@ class BorderRelevance(Detector):
         """Look for images of one predicted class that stand out from the rest of it."""
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
-        if not measurements.skilled:
+        if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         ringed = _ringed(measurements)
         borders = tuple(

@@ -70,12 +70,12 @@ class FixedPosition(Detector):
         """Find places at which structure recurs, then compare the relevance on them."""
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
-        if not measurements.skilled:
+        if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         looked = [
-            (kind, rows)
-            for kind in range(len(measurements.classes))
-            if len(rows := _rows(measurements, kind)) >= FEWEST
+            (target, rows)
+            for target in range(len(measurements.classes))
+            if len(rows := _rows(measurements, target)) >= FEWEST
         ]
         if not looked:
             reason = f"no predicted class has {FEWEST} images (ring-free, where rings were sought)"
@@ -126,9 +126,9 @@ class Mark:
         return enough and factor.low > 1 and difference.low > 0 and clear(difference)
 
 
-def _rows(measurements: Measurements, kind: int) -> Rows:
+def _rows(measurements: Measurements, target: int) -> Rows:
     """Return the images of a predicted class without a black ring, which has its own detector."""
-    of = measurements.targets == kind
+    of = measurements.targets == target
     try:
         return np.flatnonzero(of & ~measurements["dark_ring.present"].astype(bool))
     except KeyError:
@@ -138,26 +138,26 @@ def _rows(measurements: Measurements, kind: int) -> Rows:
 def _marks(measurements: Measurements, looked: Sequence[tuple[int, Rows]]) -> tuple[Mark, ...]:
     details = measurements["fixed_position.detail"]
     rng = np.random.default_rng(measurements.seed)
-    some = {kind: _some(rows, MOST, rng) for kind, rows in looked}
+    some = {target: _some(rows, MOST, rng) for target, rows in looked}
     floor = floor_of(details[np.concatenate(list(some.values()))])
     seen = [
-        (kind, rows, place)
-        for kind, rows in looked
-        for place in places(structure(details[some[kind]], floor))
+        (target, rows, place)
+        for target, rows in looked
+        for place in places(structure(details[some[target]], floor))
     ]
     every = [rows for _, rows in looked]
     marks = []
-    for kind, rows, place in seen:
+    for target, rows, place in seen:
         bears = np.zeros(len(details), np.bool_)
         for block in np.array_split(np.sort(np.concatenate(every)), 1 + len(details) // BLOCK):
             bears[block] = place.bears(structure(details[block], floor))
-        marks.append(_mark(measurements, kind, rows, place, bears, every, len(seen), rng))
+        marks.append(_mark(measurements, target, rows, place, bears, every, len(seen), rng))
     return tuple(marks)
 
 
 def _mark(
     measurements: Measurements,
-    kind: int,
+    target: int,
     rows: Rows,
     place: Place,
     bears: NDArray[np.bool_],
@@ -179,7 +179,7 @@ def _mark(
         result = replace(result, difference=bonferroni(result.difference, tried))
     count = int(bears[rows].sum())
     data = None if result is None else _associated(measurements, bears)
-    return Mark(kind, place, bears, len(rows), count, result, across, data)
+    return Mark(target, place, bears, len(rows), count, result, across, data)
 
 
 def _associated(measurements: Measurements, bears: NDArray[np.bool_]) -> Association | None:

@@ -169,7 +169,7 @@ def _profile(measurements: Measurements, groups: Grouping) -> Profile:
         best = best[0], replace(best[1], odds=bonferroni(best[1].odds, tried))
     encoding = None
     # Concepts of a model that does not follow the labels are no reasons for anything.
-    if measurements.explanations is not Trust.UNUSABLE and measurements.skilled:
+    if measurements.explanations is not Trust.UNUSABLE and measurements.above_chance:
         group = best[0] if best is not None and best[1].strong else 0
         patients = measurements.groups
         probe = encode(
@@ -249,7 +249,7 @@ def _finding(
     said = [_counted(gap, column, names) for gap in profile.wide[:2]]
     title = f"The model does not do equally well by {column}"
     severity = Severity.MEDIUM if profile.encoded else Severity.LOW
-    kinds: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     rows = np.zeros(len(measurements.labels), np.bool_)
     if profile.wide:
         worst = profile.wide[0]
@@ -260,7 +260,7 @@ def _finding(
         )
     if profile.associated and profile.data is not None:
         group, data = profile.data
-        kinds = (classes[data.target],)
+        labels = (classes[data.target],)
         shows = f"{column} {names[group]!r}"
         counted = data.counted(classes, shows).replace(" show ", " have ")
         said.append(f"{counted} (odds ratio {ratio(data.odds.value)})")
@@ -281,7 +281,7 @@ def _finding(
         detector="metadata",
         title=title,
         at_most=severity,
-        classes=kinds,
+        classes=labels,
         statement=f"{'; '.join(said)}.",
         images=tuple(measurements.ids[i] for i in np.flatnonzero(rows)),
         remedy=f"Collect more images of the groups of {column} that fare worse, balance the "

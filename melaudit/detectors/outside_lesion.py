@@ -95,13 +95,13 @@ class OutsideLesion(Detector):
             return [Skipped(self.id, "no lesion masks were given (--lesion-masks)")]
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
-        if not measurements.skilled:
+        if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         usable = np.isfinite(share)
         views = [
-            _view(measurements, kind, rows)
-            for kind in range(len(measurements.classes))
-            if len(rows := np.flatnonzero(usable & (measurements.targets == kind))) >= FEWEST
+            _view(measurements, target, rows)
+            for target in range(len(measurements.classes))
+            if len(rows := np.flatnonzero(usable & (measurements.targets == target))) >= FEWEST
         ]
         if not views:
             few = f"{int(usable.sum()):,} of {many(len(share), 'image')} have a usable mask"
@@ -162,13 +162,13 @@ class View:
         return large and not follows and clear(self.beyond)
 
 
-def _view(measurements: Measurements, kind: int, rows: NDArray[np.intp]) -> View:
+def _view(measurements: Measurements, target: int, rows: NDArray[np.intp]) -> View:
     share = measurements["outside_lesion.share"][rows].astype(np.float64)
     area = measurements["outside_lesion.area"][rows].astype(np.float64)
     groups = None if measurements.groups is None else measurements.groups[rows]
     beyond = paired_mean(share - area, measurements.seed, groups)
     others = _others(measurements, rows) if len(rows) >= 2 * FEWEST else None
-    return View(kind, rows, float(share.mean()), float(area.mean()), beyond, others)
+    return View(target, rows, float(share.mean()), float(area.mean()), beyond, others)
 
 
 def _others(measurements: Measurements, rows: NDArray[np.intp]) -> Excess:
@@ -291,13 +291,13 @@ def _errors(
         few = f"{int(wrong.sum()):,} wrong and {int((~wrong).sum()):,} right images have a mask"
         return [Skipped(f"{identity} (errors)", f"{few}; a comparison needs {FEWEST_ERRORS} each")]
     share = measurements["outside_lesion.share"][rows].astype(np.float64)
-    kinds = targets[rows]
-    for kind in np.unique(kinds):  # classes differ in how much they hold outside
-        share[kinds == kind] -= share[kinds == kind].mean()
+    called = targets[rows]
+    for target in np.unique(called):  # classes differ in how much they hold outside
+        share[called == target] -= share[called == target].mean()
     groups = measurements.groups
     split = None if groups is None else (groups[rows][wrong], groups[rows][~wrong])
     more = mean_difference(share[wrong], share[~wrong], measurements.seed, split)
-    p = permutation_test(share, wrong, measurements.seed, kinds)
+    p = permutation_test(share, wrong, measurements.seed, called)
     worst = rows[wrong][np.argsort(-share[wrong], kind="stable")]
     return [
         Claim(

@@ -46,9 +46,9 @@ STRICT = 0.001
 set, and every data set has a chance difference in one of them."""
 
 TITLE = {
-    Place.SKIN: "The skin in {kind} images is {direction}",
-    Place.WHOLE: "Images of {kind} are {direction} on the whole, their skin is not",
-    Place.FILE: "Files of {kind} images are {direction}",
+    Place.SKIN: "The skin in {label} images is {direction}",
+    Place.WHOLE: "Images of {label} are {direction} on the whole, their skin is not",
+    Place.FILE: "Files of {label} images are {direction}",
 }
 REMEDY = {
     Family.LIGHT: "Bring every image to the same lightness, or vary exposure and contrast while "
@@ -230,11 +230,11 @@ def _finding(
     first = max(_carrying(found), key=lambda c: c.label.value)
     lesion = first.of.place is Place.WHOLE
     followed = any(e.reached and "prediction" in e.name for e in chain)
-    kind = classes[first.target]
+    label = classes[first.target]
     statement = _sentence(first, classes)
     if followed:
         statement += f" Among images of one label, those that are {first.direction} are also "
-        statement += f"called {kind} more often."
+        statement += f"called {label} more often."
     if lesion:
         statement += " On the skin round the middle there is no such difference, so it may be the "
         statement += "lesion's own."
@@ -243,9 +243,9 @@ def _finding(
         measurements.explanations,
         id=f"{identity}.{family.value}",
         detector=identity,
-        title=TITLE[first.of.place].format(kind=kind, direction=first.direction),
+        title=TITLE[first.of.place].format(label=label, direction=first.direction),
         at_most=Severity.INFO if lesion else Severity.LOW,
-        classes=(kind,),
+        classes=(label,),
         statement=statement,
         images=_far(measurements, first),
         remedy="See that lesions of all classes are photographed in one light and focus; the "
@@ -259,23 +259,23 @@ def _finding(
 
 def _sentence(c: Contrast, classes: tuple[str, ...]) -> str:
     """Return the difference in pairs and in medians."""
-    kind = classes[c.target]
+    label = classes[c.target]
     other = classes[1 - c.target] if len(classes) == 2 else "other"
     return (
-        f"In {percent(c.label.value)} of the pairs of a {kind} and a {other} image the {kind} one "
-        f"is {c.direction}, by the {c.of.name} (medians {c.medians[0]:.3g} and "
+        f"In {percent(c.label.value)} of the pairs of a {label} and a {other} image the {label} "
+        f"one is {c.direction}, by the {c.of.name} (medians {c.medians[0]:.3g} and "
         f"{c.medians[1]:.3g}, {c.of.unit})."
     )
 
 
 def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[Evidence]:
-    kind = classes[c.target]
+    label = classes[c.target]
     yield evidence_of(
         Rung.OPPORTUNITY,
         f"{c.of.name}: area under the ROC curve of the label",
         c.label,
         sum(c.n),
-        f"{kind} images are {c.direction} in half of the pairs",
+        f"{label} images are {c.direction} in half of the pairs",
         f"{_sentence(c, classes)[:-1]}; {interval(c.label, percent)} of the pairs.",
         reached=carries,
     )
@@ -287,8 +287,8 @@ def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[
         f"{c.of.name}: area under the ROC curve of the prediction, label held fixed",
         area,
         sum(c.n),
-        f"among images of one label, those called {kind} are {c.direction} in half of the pairs",
-        f"Among images of one label, the one called {kind} is {c.direction} in "
+        f"among images of one label, those called {label} are {c.direction} in half of the pairs",
+        f"Among images of one label, the one called {label} is {c.direction} in "
         f"{percent(area.value)} of the pairs ({interval(area, percent)}).",
         reached=carries and area.low > 0.5 and clear(area),
     )
@@ -327,11 +327,11 @@ def _table(measurements: Measurements, family: Family) -> Table:
     rows = []
     for p in (p for p in PROPERTIES if p.family is family):
         values = measurements[f"property_label.{p.id}"].astype(np.float64)
-        for k, kind in enumerate(measurements.classes):
+        for k, label in enumerate(measurements.classes):
             own = values[(measurements.labels == k) & np.isfinite(values)]
             if len(own):
                 low, middle, high = (round(float(v), 3) for v in np.quantile(own, [0.1, 0.5, 0.9]))
-                rows.append((p.name, p.unit, kind, len(own), low, middle, high))
+                rows.append((p.name, p.unit, label, len(own), low, middle, high))
     columns = ("property", "unit", "label", "images", "lowest tenth", "median", "highest tenth")
     return Table(f"{family.value.capitalize()} by label", columns, tuple(rows))
 

@@ -81,8 +81,8 @@ def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control |
     if not placed:
         return None
     name = max(placed, key=lambda artifact: int(placed[artifact].sum()))
-    kind = int(np.bincount(table.targets[~placed[name]]).argmax())
-    free = np.flatnonzero(~placed[name] & (table.targets == kind))
+    target = int(np.bincount(table.targets[~placed[name]]).argmax())
+    free = np.flatnonzero(~placed[name] & (table.targets == target))
     masked = np.flatnonzero(placed[name] & (table[f"{name}.area"] > 0))
     if len(free) < 4 * MIN_EDITED or len(masked) < FEWEST:
         return None
@@ -101,16 +101,16 @@ def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control |
         "null_regions",
         "Regions where nothing is",
         alarms,
-        f"Masks of {name.replace('_', ' ')} were laid on images called {table.classes[kind]} that "
-        "do not show it, and their relevance there compared with that of other such images",
+        f"Masks of {name.replace('_', ' ')} were laid on images called {table.classes[target]} "
+        "that do not show it, and their relevance there compared with that of other such images",
     )
 
 
 def _planted_evidence(table: Measurements) -> Control | None:
     """Find the weakest evidence that, planted in answers to placebos, would be called a use."""
-    kind = 1 if table.positive is None else table.positive
+    target = 1 if table.positive is None else table.positive
     at = [
-        log_odds(trials.after[rows], kind)
+        log_odds(trials.after[rows], target)
         for trials in table.trials.values()
         for edit in trials.edits
         if edit.placebo_for == "add" and edit.look_alike is None
@@ -120,7 +120,7 @@ def _planted_evidence(table: Measurements) -> Control | None:
         return None
 
     def turning(strength: float) -> float:
-        return turned(table.logits, kind, strength)
+        return turned(table.logits, target, strength)
 
     margins = max(at, key=len)
     rng = np.random.default_rng(table.seed)

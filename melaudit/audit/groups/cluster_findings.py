@@ -89,8 +89,8 @@ def looks(
     found = []
     for cluster in clusters:
         inside = rows[cluster.id]
-        kind = measurements.classes.index(cluster.predicted)
-        rest = np.setdiff1d(np.flatnonzero(measurements.predictions == kind), inside)
+        target = measurements.classes.index(cluster.predicted)
+        rest = np.setdiff1d(np.flatnonzero(measurements.predictions == target), inside)
         held = None if names is None else (names[inside], names[rest])
         more = two_samples(outside[inside], outside[rest], measurements.seed, held)
         more = bonferroni(more, len(clusters))

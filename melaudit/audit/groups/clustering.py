@@ -50,11 +50,11 @@ def vote(known: Points, labels: Labels, points: Points) -> Labels:
     if not len(points):
         return out
     tree = KDTree(known)
-    kinds = np.arange(OUTLIER, labels.max() + 1)
+    groups = np.arange(OUTLIER, labels.max() + 1)
     for start in range(0, len(points), CHUNK):
         near = tree.query(points[start : start + CHUNK], NEIGHBOURS, return_distance=False)
-        counts = (labels[near][:, :, None] == kinds).sum(1)
-        out[start : start + CHUNK] = kinds[counts.argmax(1)]
+        counts = (labels[near][:, :, None] == groups).sum(1)
+        out[start : start + CHUNK] = groups[counts.argmax(1)]
     return out
 
 

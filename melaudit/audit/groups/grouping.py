@@ -89,7 +89,7 @@ def _groups(
     usual, outliers = prototypes(measurements)
     worse, missing = slices(measurements, artifacts)
     claims: list[Claim[tuple[Look, ...]]] = []
-    if measurements.skilled:
+    if measurements.above_chance:
         claims = cluster_claims(looks(found, rows, measurements), measurements)
     return Groups(
         clusters=tuple(found),

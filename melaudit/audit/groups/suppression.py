@@ -57,13 +57,13 @@ class Design:
 
 
 def suppress(
-    inside: Rows, kind: int, measurements: Measurements, laboratory: Laboratory
+    inside: Rows, target: int, measurements: Measurements, laboratory: Laboratory
 ) -> Suppression | None:
-    """Suppress the channels that mark the rows `inside` of the predicted class `kind`.
+    """Suppress the channels that mark the rows `inside` of the predicted class `target`.
 
     None where group or class are too small, or the model was not sure of the group to begin with.
     """
-    plan = design(inside, kind, measurements)
+    plan = design(inside, target, measurements)
     if plan is None:
         return None
     concepts = measurements["relevance.concepts"]
@@ -83,15 +83,15 @@ def suppress(
     for rows in (plan.tried, plan.others):
         plain = laboratory.logits(rows)
         logits = [plain, *(laboratory.suppressed(rows, chosen, usual) for chosen in sets)]
-        margins.append(np.stack([log_odds(values, kind) for values in logits]))
-        decided.append(np.stack([called(values, kind) for values in logits]))
+        margins.append(np.stack([log_odds(values, target) for values in logits]))
+        decided.append(np.stack([called(values, target) for values in logits]))
     return _weighed(margins, decided, len(marking), plan, measurements)
 
 
-def design(inside: Rows, kind: int, measurements: Measurements) -> Design | None:
+def design(inside: Rows, target: int, measurements: Measurements) -> Design | None:
     """Choose who is tried; patients (or lesions) are either tried or chosen on, never both."""
     rng = np.random.default_rng(measurements.seed)
-    rest = np.setdiff1d(np.flatnonzero(measurements.predictions == kind), inside)
+    rest = np.setdiff1d(np.flatnonzero(measurements.predictions == target), inside)
     groups = measurements.groups
     named = inside.astype(str) if groups is None else groups[inside].astype(str)
     names = rng.permutation(np.unique(named))
@@ -101,7 +101,7 @@ def design(inside: Rows, kind: int, measurements: Measurements) -> Design | None
     tried, learned = inside[np.isin(named, first)], inside[~np.isin(named, first)]
     if min(len(tried), len(learned), len(rest) - len(tried)) < FEWEST:
         return None
-    margins = log_odds(measurements.logits, kind)
+    margins = log_odds(measurements.logits, target)
     if margins[tried].mean() <= 0:
         return None
     rest = np.sort(rng.permutation(rest)[:MATCHED])

@@ -43,7 +43,7 @@ class Climb:
             and self.use.reached
             and self.data is not None
             and self.data.reached
-            and self.use.kind != self.data.target
+            and self.use.target != self.data.target
         )
 
 
@@ -65,15 +65,15 @@ def claim(
         resembles = climb.use.resembles()
         said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
         return title, " ".join(part for part in said if part)
-    kind = classes[climb.data.target] if climb.data is not None else ""
+    label = classes[climb.data.target] if climb.data is not None else ""
     if Rung.ATTENTION in reached and isinstance(climb.look, Attention):
         looks = f"The model looks there: {climb.look.counted()}."
         title = f"The model looks at {phrases.things}"
         if rewarded:
-            title += f", and they go with {kind}"
+            title += f", and they go with {label}"
         return title, f"{allowed} {looks}{_unused(climb)}"
     where = "its training data" if climb.in_training else "these data"
-    title = f"{_sentence(phrases.things)} go with {kind} in {where}"
+    title = f"{_sentence(phrases.things)} go with {label} in {where}"
     return title, f"{allowed}{_unused(climb)}"
 
 
