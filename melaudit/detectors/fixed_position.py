@@ -27,7 +27,7 @@ from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.recurrence import Place, detail, floor_of, places, structure
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
-from melaudit.detectors.rungs import opportunity as association
+from melaudit.detectors.rungs import opportunity
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import (
     Evidence,
@@ -42,15 +42,15 @@ from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.wording.sentences import interval, many, percent, ratio
 
-FEWEST = 50
+MIN_IMAGES = 50
 """Images of a predicted class in which structure can be said to recur."""
-MOST = 1500
+MAX_IMAGES = 1500
 """Images of one class in which places are looked for."""
-FEWEST_BEARING, FEWEST_OTHERS = 5, 10
+MIN_BEARING, MIN_OTHERS = 5, 10
 MIN_RATIO, MIN_RATIO_ACROSS = 1.25, 2.0
 """Relevance over that at the same place without the mark, from which the model looks: against
 images of the same predicted class, and against those of other classes, whose maps differ anyway."""
-BLOCK = 4096
+MAX_IMAGES_IN_MEMORY = 4096
 """Images whose structure is held in memory at a time."""
 
 Rows = NDArray[np.intp]
@@ -75,10 +75,12 @@ class FixedPosition(Detector):
         looked = [
             (target, rows)
             for target in range(len(measurements.classes))
-            if len(rows := _rows(measurements, target)) >= FEWEST
+            if len(rows := _rows(measurements, target)) >= MIN_IMAGES
         ]
         if not looked:
-            reason = f"no predicted class has {FEWEST} images (ring-free, where rings were sought)"
+            reason = (
+                f"no predicted class has {MIN_IMAGES} images (ring-free, where rings were sought)"
+            )
             return [Skipped(self.id, reason)]
         n = sum(len(rows) for _, rows in looked)
         marks = _marks(measurements, looked)
@@ -138,7 +140,7 @@ def _rows(measurements: Measurements, target: int) -> Rows:
 def _marks(measurements: Measurements, looked: Sequence[tuple[int, Rows]]) -> tuple[Mark, ...]:
     details = measurements["fixed_position.detail"]
     rng = np.random.default_rng(measurements.seed)
-    some = {target: _some(rows, MOST, rng) for target, rows in looked}
+    some = {target: _some(rows, MAX_IMAGES, rng) for target, rows in looked}
     floor = floor_of(details[np.concatenate(list(some.values()))])
     seen = [
         (target, rows, place)
@@ -149,7 +151,9 @@ def _marks(measurements: Measurements, looked: Sequence[tuple[int, Rows]]) -> tu
     marks = []
     for target, rows, place in seen:
         bears = np.zeros(len(details), np.bool_)
-        for block in np.array_split(np.sort(np.concatenate(every)), 1 + len(details) // BLOCK):
+        for block in np.array_split(
+            np.sort(np.concatenate(every)), 1 + len(details) // MAX_IMAGES_IN_MEMORY
+        ):
             bears[block] = place.bears(structure(details[block], floor))
         marks.append(_mark(measurements, target, rows, place, bears, every, len(seen), rng))
     return tuple(marks)
@@ -166,12 +170,12 @@ def _mark(
     rng: np.random.Generator,
 ) -> Mark:
     own, others = rows[bears[rows]], rows[~bears[rows]]
-    across = len(others) < FEWEST_OTHERS
+    across = len(others) < MIN_OTHERS
     if across:
         others = np.concatenate([r[~bears[r]] for r in every])
     own, others = _some(own, SHOWN, rng), _some(others, OTHERS, rng)
     result = None
-    if len(own) >= FEWEST_BEARING and len(others) >= FEWEST_OTHERS:
+    if len(own) >= MIN_BEARING and len(others) >= MIN_OTHERS:
         masks = np.repeat(place.mask.reshape(1, -1).astype(np.float64), len(own), 0)
         maps = measurements.absolute_shares
         stratum = Stratum(masks, maps(own), maps(others))
@@ -187,7 +191,7 @@ def _associated(measurements: Measurements, bears: NDArray[np.bool_]) -> Associa
     rows = _ringless(measurements)
     bears, labels = bears[rows], measurements.labels[rows]
     data = associate(bears, labels, measurements.classes)
-    return association.with_predictions(data, bears, labels, measurements.predictions[rows])
+    return opportunity.with_predictions(data, bears, labels, measurements.predictions[rows])
 
 
 def _ringless(measurements: Measurements) -> Rows:
@@ -244,7 +248,7 @@ def _evidence(measurements: Measurements, mark: Mark) -> tuple[Evidence, ...]:
     if mark.data is None:
         return looked
     labelled = int((measurements.labels[_ringless(measurements)] >= 0).sum())
-    return (*association.evidence(mark.data, classes, _shows(mark), labelled), *looked)
+    return (*opportunity.evidence(mark.data, classes, _shows(mark), labelled), *looked)
 
 
 def _shows(mark: Mark) -> str:
@@ -270,7 +274,7 @@ def _finding(identity: str, measurements: Measurements, mark: Mark, number: int)
     tables: tuple[Table, ...] = (_table(mark, classes),)
     if mark.data is not None:
         rows = _ringless(measurements)
-        tables += association.tables(
+        tables += opportunity.tables(
             mark.bears[rows],
             measurements.labels[rows],
             measurements.predictions[rows],
@@ -328,7 +332,7 @@ def _ignored(identity: str, n: int, marks: Sequence[Mark]) -> NotFound:
     tested = [mark for mark in marks if mark.excess is not None]
     rest = "the model looks there no more than on images without it"
     if not tested:
-        rest = f"too few images bear it ({FEWEST_BEARING}) or lack it ({FEWEST_OTHERS}) to compare"
+        rest = f"too few images bear it ({MIN_BEARING}) or lack it ({MIN_OTHERS}) to compare"
     return NotFound(
         artifact=identity,
         n=n,

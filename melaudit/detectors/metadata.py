@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from melaudit.detectors.claim import Claim, evidence_of, finding, reached
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.encoding import Encoding, encode
-from melaudit.detectors.measures.subgroups import FEWEST, Gap, Grouping, gaps, grouping
+from melaudit.detectors.measures.subgroups import MIN_IMAGES, Gap, Grouping, gaps, grouping
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table, Trust
 from melaudit.measurements import Array, Measurements
@@ -126,7 +126,7 @@ def _concluded(identity: str, measurements: Measurements, column: str) -> Result
     groups = grouping(column, measurements.metadata[column], known)
     if len(groups.names) < 2:
         found = "only one group" if groups.names else "no group"
-        return Skipped(name, f"{found} of {FEWEST} labelled images; a comparison needs two")
+        return Skipped(name, f"{found} of {MIN_IMAGES} labelled images; a comparison needs two")
     return Claim(
         name,
         _profile(measurements, groups),
@@ -333,14 +333,14 @@ def _table(measurements: Measurements, profile: Profile) -> Table:
     rows = [row(name, member == i) for i, name in enumerate(profile.groups.names)]
     if profile.groups.too_few:
         n = profile.groups.too_few
-        few = f"groups of fewer than {FEWEST} (too few to rank)"
+        few = f"groups of fewer than {MIN_IMAGES} (too few to rank)"
         rows.append((few, n, *("too few",) * (len(heads) - 2)))
     return Table(f"Results by {profile.groups.column}", heads, tuple(rows))
 
 
 def _rate(hits: Rows, of: Rows) -> str | float:
     n = int(of.sum())
-    return round(int(hits.sum()) / n, 3) if n >= FEWEST else "too few"
+    return round(int(hits.sum()) / n, 3) if n >= MIN_IMAGES else "too few"
 
 
 def _missed(name: str, measurements: Measurements, profile: Profile) -> NotFound:

@@ -37,11 +37,11 @@ MIN_AUC = 0.6
 """Area under the ROC curve from which a difference is worth a word: .6 is small, .7 plain."""
 MIN_AUC_LOW = 0.55
 """The interval must lie above this area: a trifle that is clear of chance is still a trifle."""
-FEWEST = 10
+MIN_IMAGES = 10
 """Images (or patients) of a class, and of the others, that a comparison needs."""
-FAR = 0.9
+FAR_QUANTILE = 0.9
 """Images beyond this quantile of the other classes are named."""
-STRICT = 0.001
+MAX_P_VALUE = 0.001
 """p-value of the label below which a property is told: a dozen properties are tried on every data
 set, and every data set has a chance difference in one of them."""
 
@@ -82,8 +82,10 @@ class PropertyLabel(Detector):
         """Compare the classes, family by family."""
         known = measurements.labels[measurements.labels >= 0]
         sizes = np.bincount(known, minlength=len(measurements.classes))
-        if not ((sizes >= FEWEST) & (len(known) - sizes >= FEWEST)).any():
-            reason = f"no class has {FEWEST} labelled images with {FEWEST} of others beside them"
+        if not ((sizes >= MIN_IMAGES) & (len(known) - sizes >= MIN_IMAGES)).any():
+            reason = (
+                f"no class has {MIN_IMAGES} labelled images with {MIN_IMAGES} of others beside them"
+            )
             return [Skipped(self.id, reason)]
         return [_result(self.id, measurements, family) for family in Family]
 
@@ -110,7 +112,7 @@ class Contrast:
     def reached(self) -> bool:
         """Whether the difference is large enough and clear of chance after correction."""
         label = self.label
-        strict = label.p_value < STRICT and clear(label)
+        strict = label.p_value < MAX_P_VALUE and clear(label)
         return label.value >= MIN_AUC and label.low > MIN_AUC_LOW and strict
 
     @property
@@ -131,7 +133,7 @@ def contrast(measurements: Measurements, of: Property) -> Contrast | None:
     tried = [
         k
         for k in (range(len(measurements.classes)) if len(measurements.classes) > 2 else (two,))
-        if min((label == k).sum(), (label != k).sum()) >= FEWEST
+        if min((label == k).sum(), (label != k).sum()) >= MIN_IMAGES
     ]
     found = [_against_rest(value, label == k, k, of) for k in tried]
     if not found:
@@ -197,8 +199,8 @@ def _result(identity: str, measurements: Measurements, family: Family) -> Result
 
 def _carrying(found: Sequence[Contrast]) -> list[Contrast]:
     """Return what is told: differences on the skin or of the file, else of whole pictures."""
-    told = [c for c in found if c.reached]
-    return [c for c in told if c.of.place is not Place.WHOLE] or told
+    reported = [c for c in found if c.reached]
+    return [c for c in reported if c.of.place is not Place.WHOLE] or reported
 
 
 def _chain(classes: tuple[str, ...], found: tuple[Contrast, ...]) -> tuple[Evidence, ...]:
@@ -300,7 +302,7 @@ def _far(measurements: Measurements, c: Contrast) -> tuple[str, ...]:
     side = values if c.more else -values
     member = measurements.labels == c.target
     others = side[(measurements.labels >= 0) & ~member]
-    line = float(np.nanquantile(others, FAR))
+    line = float(np.nanquantile(others, FAR_QUANTILE))
     rows = np.flatnonzero(member & (side >= line))
     return tuple(measurements.ids[i] for i in rows[np.argsort(-side[rows], kind="stable")])
 
@@ -344,7 +346,7 @@ def _missed(
     sizes = min((c.n for c in found), key=min)
     bars = (
         minimum_detectable_auc(*sizes, beyond=MIN_AUC_LOW),
-        minimum_detectable_auc(*sizes, alpha=STRICT),
+        minimum_detectable_auc(*sizes, alpha=MAX_P_VALUE),
     )
     least = None if None in bars else max(bar for bar in bars if bar is not None)
     seen = max(MIN_AUC, least) if least is not None else None

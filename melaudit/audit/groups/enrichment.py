@@ -13,9 +13,9 @@ from melaudit.statistics.estimates import Tested, odds_ratio
 
 Bools = NDArray[np.bool_]
 
-VALUES = 12
+MAX_VALUES = 12
 """A metadata column with more values than this names images, not groups of them."""
-FEWEST = 10
+MIN_IMAGES_WITH_VALUE = 10
 """Images that must have a value before it is tested."""
 
 
@@ -48,12 +48,12 @@ def traits(
     for column, values in metadata.items():
         texts = np.array([_text(value) for value in values], object)
         distinct, counts = np.unique(texts[texts != ""].astype(str), return_counts=True)
-        if len(distinct) > VALUES and all(isinstance(v, int | float | None) for v in values):
+        if len(distinct) > MAX_VALUES and all(isinstance(v, int | float | None) for v in values):
             numbers = np.array([np.nan if v is None else v for v in values], float)
             median = float(np.nanmedian(numbers))
             found[f"{column} > {median:g}"] = numbers > median
-        elif 1 < len(distinct) <= VALUES:
-            for value_text in distinct[counts >= FEWEST]:
+        elif 1 < len(distinct) <= MAX_VALUES:
+            for value_text in distinct[counts >= MIN_IMAGES_WITH_VALUE]:
                 found[f"{column} = {value_text}"] = texts == value_text
     return found
 

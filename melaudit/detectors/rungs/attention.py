@@ -16,13 +16,13 @@ from melaudit.statistics.correction import clear
 from melaudit.statistics.power import minimum_detectable_difference
 from melaudit.wording.sentences import interval, percent, ratio
 
-FEWEST = 5
+MIN_WITH_ARTIFACT = 5
 """Images of a predicted class with the artifact that a comparison needs."""
-FEWEST_OTHERS = 10
+MIN_OTHERS = 10
 """Images of it without the artifact that a null needs."""
-LEAST_RATIO = 1.25
+MIN_RATIO = 1.25
 """Relevance on the artifact over that in the same place elsewhere, from which the model looks."""
-LEAST_AREA = 0.001
+MIN_AREA = 0.001
 """Part of the model's input that an artifact covers before it can be looked at."""
 
 
@@ -129,7 +129,7 @@ def looks(found: Excess) -> bool:
     """Tell whether an excess is large enough, and clear of chance after correction."""
     return (
         found.difference.low > 0
-        and found.ratio.value >= LEAST_RATIO
+        and found.ratio.value >= MIN_RATIO
         and found.ratio.low > 1
         and clear(found.difference)
     )
@@ -148,7 +148,7 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
     present = measurements[f"{artifact}.present"].astype(bool)
     masks, signed = measurements[f"{artifact}.mask"], measurements[f"{artifact}.signed"]
     usable = np.isfinite(measurements[f"{artifact}.share"])
-    inside = measurements[f"{artifact}.area"] >= LEAST_AREA
+    inside = measurements[f"{artifact}.area"] >= MIN_AREA
     if present.any() and not (present & inside).any():
         return f"preprocessing crops every {phrases.thing} away"
     rng = np.random.default_rng(measurements.seed)
@@ -161,7 +161,7 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
     for target in range(len(measurements.classes)):
         of = (measurements.targets == target) & usable
         own, others = some(of & present & inside, SHOWN), some(of & ~present, OTHERS)
-        if len(own) >= FEWEST and len(others) >= FEWEST_OTHERS:
+        if len(own) >= MIN_WITH_ARTIFACT and len(others) >= MIN_OTHERS:
             mask = masks[own].reshape(len(own), -1) / 255.0
             maps = measurements.absolute_shares
             strata.append(Stratum(mask, maps(own), maps(others)))
@@ -170,7 +170,7 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
             nets.append(float(signed[own].mean(dtype=np.float64)))
     if not strata:
         return (
-            f"no predicted class has {FEWEST} {phrases.having} and {FEWEST_OTHERS} "
+            f"no predicted class has {MIN_WITH_ARTIFACT} {phrases.having} and {MIN_OTHERS} "
             f"{phrases.lacking} images to compare"
         )
     return Attention(

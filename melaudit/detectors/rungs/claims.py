@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.rungs.attention import Attention
-from melaudit.detectors.rungs.dependence import FAR, Dependence
+from melaudit.detectors.rungs.dependence import UNNATURAL_DISTANCE, Dependence
 from melaudit.detectors.rungs.effect import MIN_SHARE
 from melaudit.detectors.rungs.harm import Harm
 from melaudit.detectors.rungs.opportunity import Association
@@ -156,7 +156,7 @@ def _limits_of_use(
             f"That the model learned this from a link with the label: {source} not show one, and "
             "a model may react to what it never met.",
         )
-    if use.distance is not None and use.distance >= FAR:
+    if use.distance is not None and use.distance >= UNNATURAL_DISTANCE:
         parts.append(
             "The edited pictures are unlike natural ones, which moves decisions by itself."
         )

@@ -23,7 +23,7 @@ from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import bonferroni
 from melaudit.wording.sentences import many, points
 
-FAR = 2.0
+UNNATURAL_DISTANCE = 2.0
 """Distance from natural pictures, in units of theirs, from which an edit is called unnatural."""
 
 
@@ -138,7 +138,7 @@ class Dependence:
                 f"times, and {with_it:,} times once the {self.phrases.thing} is put in."
             )
         if self.distance is not None and np.isfinite(self.distance):
-            far = self.distance >= FAR
+            far = self.distance >= UNNATURAL_DISTANCE
             out.append(
                 f"To the model, the edited pictures lie {self.distance:.1f} times as far from "
                 "natural ones as those lie from each other"

@@ -36,11 +36,11 @@ DRAWS = 200
 """Bootstrap draws of the mean change of all logits, where there are several classes."""
 
 
-WORK = 40_000_000
+MAX_DRAWN_VALUES = 40_000_000
 """Logits that may be moved for one interval."""
 
 
-SOME = 2000
+MAX_IMAGES = 2000
 """Audited images that the class which decisions go to is chosen on."""
 
 
@@ -190,7 +190,7 @@ def _turning(
         return Estimate(value, low, high)
     rng = np.random.default_rng(measurements.seed)
     classes = measurements.logits.shape[1]
-    most = max(200, WORK // (DRAWS * classes))
+    most = max(200, MAX_DRAWN_VALUES // (DRAWS * classes))
     rows = rng.permutation(len(measurements.logits))[:most]
     logits = measurements.logits[rows].astype(np.float64)
     moved = [
@@ -214,7 +214,7 @@ def gaining(logits: Logits, trials: Trials, fewest: int) -> int:
     """
     classes = logits.shape[1]
     best = np.full(classes, -np.inf)
-    some = logits[:SOME].astype(np.float64)
+    some = logits[:MAX_IMAGES].astype(np.float64)
     for name, sign in (("add", 1), ("remove", -1)):
         at = trials.of(name)
         placebos = [
