@@ -28,7 +28,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from melaudit.audit.groups.clustering import dense_groups
 from melaudit.audit.groups.embedding import CHUNK, Points, fit
-from melaudit.audit.groups.exclusive import counted, exclusive_parts
+from melaudit.audit.groups.exclusive import counted, exclusive_patterns
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.measure.visual_words import MAX_VISUAL_WORDS, SIDES, Vocabulary
 from melaudit.statistics.overlap import jaccard
@@ -95,7 +95,7 @@ def measure_parts(n: int) -> dict[str, float]:
     ]
     before, start_at = _peak(), time.process_time()
     counts = [counted(block, positive, MAX_VISUAL_WORDS) for block in words]
-    found = exclusive_parts(
+    found = exclusive_patterns(
         [c.of(own) for c in counts],
         [c.of(~own) for c in counts],
         vocabularies,

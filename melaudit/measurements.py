@@ -108,7 +108,7 @@ class Measurements:
     """Artifact id -> (t,) whether the images the model was trained on show it, and their labels."""
     learned: Pictures | None = None
     """None where the training images are not known."""
-    skilled: bool = True
+    above_chance: bool = True
     """False where the predictions do not follow the labels: then nothing the model does is a
     shortcut to them, and something is wrong with the model or the data."""
 

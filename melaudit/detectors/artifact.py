@@ -25,8 +25,7 @@ from melaudit.artifacts.interface import Artifact, HasPlainRule
 from melaudit.detectors.claim import Claim, Worded, finding, reached
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.regions import pooled, shares
-from melaudit.detectors.rungs import claims, dependence_evidence, harm
-from melaudit.detectors.rungs import opportunity as association
+from melaudit.detectors.rungs import claims, dependence_evidence, harm, opportunity
 from melaudit.detectors.rungs.attention import Attention, attend
 from melaudit.detectors.rungs.claims import Climb
 from melaudit.detectors.rungs.dependence import Dependence, depend
@@ -44,7 +43,7 @@ from melaudit.findings import (
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.wording.sentences import many, points
 
-FEWEST = 5
+MIN_WITH_ARTIFACT = 5
 """Images with an artifact, and without, below which nothing is concluded from them."""
 
 
@@ -93,7 +92,11 @@ class ArtifactDetector(Detector):
                 statement = f"{few}, so nothing is known of how the model treats them."
                 return [NotFound(self.id, n, None, "odds ratio", statement)]
             return [
-                Skipped(self.id, f"{few}; a comparison needs {FEWEST} with and {FEWEST} without")
+                Skipped(
+                    self.id,
+                    f"{few}; a comparison needs {MIN_WITH_ARTIFACT} with and "
+                    f"{MIN_WITH_ARTIFACT} without",
+                )
             ]
         if climb.data is None and isinstance(climb.look, str) and isinstance(climb.use, str):
             return [Skipped(self.id, f"the labels cannot tell, {climb.look}, and {climb.use}")]
@@ -109,13 +112,13 @@ class ArtifactDetector(Detector):
     def _climb(self, measurements: Measurements) -> Climb:
         present = measurements[f"{self.id}.present"].astype(bool)
         labels, classes = measurements.labels, measurements.classes
-        enough = FEWEST <= present.sum() <= len(present) - FEWEST
+        enough = MIN_WITH_ARTIFACT <= present.sum() <= len(present) - MIN_WITH_ARTIFACT
         data = associate(present, labels, classes) if enough else None
         training = measurements.training.get(self.id)
         if training is not None:
             data = associate(*training, classes)
-            enough = enough or training[0].sum() >= FEWEST
-        data = association.with_predictions(data, present, labels, measurements.predictions)
+            enough = enough or training[0].sum() >= MIN_WITH_ARTIFACT
+        data = opportunity.with_predictions(data, present, labels, measurements.predictions)
         look: Attention | str = "it has no place of its own to look at"
         if not self.artifact.whole_picture:
             look = attend(measurements, self.id, self.artifact.phrases)
@@ -142,7 +145,7 @@ class ArtifactDetector(Detector):
         title, statement = claims.claim(climb, rungs, classes, phrases)
         target = climb.data.target if climb.data is not None and climb.data.reached else None
         if isinstance(climb.use, Dependence) and climb.use.reached:
-            target = climb.use.kind
+            target = climb.use.target
         return [
             finding(
                 evidence,
@@ -168,7 +171,7 @@ class ArtifactDetector(Detector):
         phrases = self.artifact.phrases
         chain: tuple[Evidence, ...] = ()
         if climb.data is not None:
-            chain = association.evidence(
+            chain = opportunity.evidence(
                 climb.data,
                 measurements.classes,
                 phrases.shows,
@@ -196,7 +199,7 @@ class ArtifactDetector(Detector):
         if isinstance(self.artifact, HasPlainRule):
             rule = measurements[f"{self.id}.rule"].astype(bool)
             strict = (self.artifact.rule_title, rule)
-        tables = association.tables(
+        tables = opportunity.tables(
             climb.present,
             measurements.labels,
             measurements.predictions,
@@ -235,7 +238,7 @@ class ArtifactDetector(Detector):
         return Reaction(
             artifact=self.id,
             title=f"The model reacts to {use.cue()}, which these images do not show",
-            classes=(use.classes[use.kind],),
+            classes=(use.classes[use.target],),
             n=effect.n,
             statement=f"{few}, so these data cannot have taught it. Put in, it moves decisions: "
             f"{use.counted()}.{notes}",
@@ -246,7 +249,7 @@ class ArtifactDetector(Detector):
 
     def _missed(self, measurements: Measurements, climb: Climb) -> Iterator[NotFound]:
         if climb.data is not None:
-            yield association.missed(
+            yield opportunity.missed(
                 climb.data, self.id, self.artifact.phrases.shows, in_training=climb.in_training
             )
         if isinstance(climb.look, Attention):

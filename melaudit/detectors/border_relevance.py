@@ -41,22 +41,22 @@ from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import Tested, proportion
 from melaudit.wording.sentences import interval, many, percent
 
-BAND = 0.1
+BAND_SHARE = 0.1
 """Width of the border band, in parts of the side."""
-CORNER = 0.19
+CORNER_SHARE = 0.19
 """Side of a corner square, in parts of the side."""
 REGIONS = {"band": "the outer tenth", "corners": "the corners", "corner": "one corner"}
 
-FAR = 3.0
+MIN_DEVIATION = 3.0
 """Robust units beyond which an image stands out."""
-FEWEST = 30
+MIN_IMAGES = 30
 """Images of a predicted class that a distribution needs."""
 MIN_OUT, MIN_SHARE_OUT = 5, 0.01
 """Images that stand out before they are a group: this many, and this share of their class."""
-SOFT = 0.005
+SHARE_OFFSET = 0.005
 """Added to shares so that their logit stays finite."""
 
-Rows = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
 
 class BorderRelevance(Detector):
@@ -92,7 +92,7 @@ class BorderRelevance(Detector):
         """Look for images of one predicted class that stand out from the rest of it."""
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
-        if not measurements.skilled:
+        if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         ringed = _ringed(measurements)
         borders = tuple(
@@ -101,7 +101,9 @@ class BorderRelevance(Detector):
             if (border := _border(measurements, target, ringed)) is not None
         )
         if not borders:
-            reason = f"no predicted class has {FEWEST} images (ring-free, where rings were sought)"
+            reason = (
+                f"no predicted class has {MIN_IMAGES} images (ring-free, where rings were sought)"
+            )
             return [Skipped(self.id, reason)]
         classes = measurements.classes
         return [
@@ -130,13 +132,13 @@ def _word(
 
 def _inside(height: int, width: int) -> tuple[slice, slice]:
     """Return rows and columns of what the band encloses."""
-    y, x = max(1, round(BAND * height)), max(1, round(BAND * width))
+    y, x = max(1, round(BAND_SHARE * height)), max(1, round(BAND_SHARE * width))
     return slice(y, height - y), slice(x, width - x)
 
 
 def _corners(height: int, width: int) -> list[tuple[slice, slice]]:
     """Return rows and columns of the four corner squares."""
-    y, x = max(1, round(CORNER * height)), max(1, round(CORNER * width))
+    y, x = max(1, round(CORNER_SHARE * height)), max(1, round(CORNER_SHARE * width))
     return [
         (rows, columns)
         for rows in (slice(y), slice(height - y, None))
@@ -144,7 +146,7 @@ def _corners(height: int, width: int) -> list[tuple[slice, slice]]:
     ]
 
 
-def _ringed(measurements: Measurements) -> Rows | None:
+def _ringed(measurements: Measurements) -> RowMask | None:
     """Return which images have a ring, None when nobody looked."""
     try:
         return measurements["dark_ring.present"].astype(bool)
@@ -199,11 +201,11 @@ class Border:
         return self.ringed
 
 
-def _border(measurements: Measurements, target: int, ringed: Rows | None) -> Border | None:
+def _border(measurements: Measurements, target: int, ringed: RowMask | None) -> Border | None:
     """Return what stands out in a predicted class; None when the class is too small."""
     of = (measurements.targets == target) & np.isfinite(measurements["border_relevance.band"])
     free = of if ringed is None else of & ~ringed
-    if free.sum() < FEWEST:
+    if free.sum() < MIN_IMAGES:
         return None
     return Border(
         _clearest(measurements, target, free, of & ~free, rings=False),
@@ -214,7 +216,7 @@ def _border(measurements: Measurements, target: int, ringed: Rows | None) -> Bor
 
 
 def _clearest(
-    measurements: Measurements, target: int, free: Rows, others: Rows, *, rings: bool
+    measurements: Measurements, target: int, free: RowMask, others: RowMask, *, rings: bool
 ) -> Standout:
     """Return the region in which images stand out most clearly."""
     each = [_standing_out(measurements, target, r, free, others, rings) for r in REGIONS]
@@ -225,37 +227,37 @@ def _standing_out(
     measurements: Measurements,
     target: int,
     region: str,
-    free: Rows,
-    others: Rows,
+    free: RowMask,
+    others: RowMask,
     rings: bool,
 ) -> Standout:
     """Count who stands out in a region, in units of the ring-free images of the class."""
     share = measurements[f"border_relevance.{region}"].astype(np.float64)
     with np.errstate(invalid="ignore"):
-        logit = np.log((share + SOFT) / (1 - share + SOFT))
+        logit = np.log((share + SHARE_OFFSET) / (1 - share + SHARE_OFFSET))
     middle = float(np.median(logit[free]))
     unit = 1.4826 * float(np.median(np.abs(logit[free] - middle)))
     # Half of a class may be alike to the last digit; then nothing can be said to stand out.
     away = (logit - middle) / unit if unit > 1e-9 else np.zeros_like(logit)
     chosen = others if rings else free
-    up = np.flatnonzero(chosen & (away > FAR))
-    down = int((chosen & (away < -FAR)).sum())
+    up = np.flatnonzero(chosen & (away > MIN_DEVIATION))
+    down = int((chosen & (away < -MIN_DEVIATION)).sum())
     p = 1.0
     if len(up):
         p = float(stats.binomtest(len(up), len(up) + down, 0.5, alternative="greater").pvalue)
-    odds = np.exp(middle + FAR * unit)
+    odds = np.exp(middle + MIN_DEVIATION * unit)
     part = proportion(len(up), int(chosen.sum()))
     return Standout(
         target=target,
         region=region,
         rows=up[np.argsort(-away[up], kind="stable")],
-        ringed=0 if rings else int((others & (away > FAR)).sum()),
+        ringed=0 if rings else int((others & (away > MIN_DEVIATION)).sum()),
         below=down,
         of=int(chosen.sum()),
         out=bonferroni(Tested(part.value, part.low, part.high, p), len(REGIONS)),
         share=float(share[up].mean()) if len(up) else float("nan"),
         usual=float(np.median(share[free])),
-        line=float(np.clip((odds * (1 + SOFT) - SOFT) / (1 + odds), 0, 1)),
+        line=float(np.clip((odds * (1 + SHARE_OFFSET) - SHARE_OFFSET) / (1 + odds), 0, 1)),
         by_rings=rings,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from melaudit.findings import Evidence, Rung, Trust
 
-DOUBTED = 0.6
+DOUBTED_FACTOR = 0.6
 """What is left of the confidence when maps take part that are in doubt. Chosen, not measured."""
 MAX_CONFIDENCE = 0.99
 """No statistic makes a finding certain."""
@@ -25,5 +25,5 @@ def confidence(evidence: Sequence[Evidence], trust: Trust) -> float:
     weakest = max(min(q for r, q in carrying if r is rung) for rung, _ in carrying)
     sure = max(0.0, 1 - 2 * math.sqrt(weakest))
     if trust is Trust.DEGRADED and any(rung is Rung.ATTENTION for rung, _ in carrying):
-        sure *= DOUBTED
+        sure *= DOUBTED_FACTOR
     return round(min(sure, MAX_CONFIDENCE), 3)

@@ -27,7 +27,7 @@ from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.recurrence import Place, detail, floor_of, places, structure
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
-from melaudit.detectors.rungs import opportunity as association
+from melaudit.detectors.rungs import opportunity
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import (
     Evidence,
@@ -42,15 +42,15 @@ from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.wording.sentences import interval, many, percent, ratio
 
-FEWEST = 50
+MIN_IMAGES = 50
 """Images of a predicted class in which structure can be said to recur."""
-MOST = 1500
+MAX_IMAGES = 1500
 """Images of one class in which places are looked for."""
-FEWEST_BEARING, FEWEST_OTHERS = 5, 10
+MIN_BEARING, MIN_OTHERS = 5, 10
 MIN_RATIO, MIN_RATIO_ACROSS = 1.25, 2.0
 """Relevance over that at the same place without the mark, from which the model looks: against
 images of the same predicted class, and against those of other classes, whose maps differ anyway."""
-BLOCK = 4096
+MAX_IMAGES_IN_MEMORY = 4096
 """Images whose structure is held in memory at a time."""
 
 Rows = NDArray[np.intp]
@@ -70,15 +70,17 @@ class FixedPosition(Detector):
         """Find places at which structure recurs, then compare the relevance on them."""
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
-        if not measurements.skilled:
+        if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         looked = [
-            (kind, rows)
-            for kind in range(len(measurements.classes))
-            if len(rows := _rows(measurements, kind)) >= FEWEST
+            (target, rows)
+            for target in range(len(measurements.classes))
+            if len(rows := _rows(measurements, target)) >= MIN_IMAGES
         ]
         if not looked:
-            reason = f"no predicted class has {FEWEST} images (ring-free, where rings were sought)"
+            reason = (
+                f"no predicted class has {MIN_IMAGES} images (ring-free, where rings were sought)"
+            )
             return [Skipped(self.id, reason)]
         n = sum(len(rows) for _, rows in looked)
         marks = _marks(measurements, looked)
@@ -126,9 +128,9 @@ class Mark:
         return enough and factor.low > 1 and difference.low > 0 and clear(difference)
 
 
-def _rows(measurements: Measurements, kind: int) -> Rows:
+def _rows(measurements: Measurements, target: int) -> Rows:
     """Return the images of a predicted class without a black ring, which has its own detector."""
-    of = measurements.targets == kind
+    of = measurements.targets == target
     try:
         return np.flatnonzero(of & ~measurements["dark_ring.present"].astype(bool))
     except KeyError:
@@ -138,26 +140,28 @@ def _rows(measurements: Measurements, kind: int) -> Rows:
 def _marks(measurements: Measurements, looked: Sequence[tuple[int, Rows]]) -> tuple[Mark, ...]:
     details = measurements["fixed_position.detail"]
     rng = np.random.default_rng(measurements.seed)
-    some = {kind: _some(rows, MOST, rng) for kind, rows in looked}
+    some = {target: _some(rows, MAX_IMAGES, rng) for target, rows in looked}
     floor = floor_of(details[np.concatenate(list(some.values()))])
     seen = [
-        (kind, rows, place)
-        for kind, rows in looked
-        for place in places(structure(details[some[kind]], floor))
+        (target, rows, place)
+        for target, rows in looked
+        for place in places(structure(details[some[target]], floor))
     ]
     every = [rows for _, rows in looked]
     marks = []
-    for kind, rows, place in seen:
+    for target, rows, place in seen:
         bears = np.zeros(len(details), np.bool_)
-        for block in np.array_split(np.sort(np.concatenate(every)), 1 + len(details) // BLOCK):
+        for block in np.array_split(
+            np.sort(np.concatenate(every)), 1 + len(details) // MAX_IMAGES_IN_MEMORY
+        ):
             bears[block] = place.bears(structure(details[block], floor))
-        marks.append(_mark(measurements, kind, rows, place, bears, every, len(seen), rng))
+        marks.append(_mark(measurements, target, rows, place, bears, every, len(seen), rng))
     return tuple(marks)
 
 
 def _mark(
     measurements: Measurements,
-    kind: int,
+    target: int,
     rows: Rows,
     place: Place,
     bears: NDArray[np.bool_],
@@ -166,12 +170,12 @@ def _mark(
     rng: np.random.Generator,
 ) -> Mark:
     own, others = rows[bears[rows]], rows[~bears[rows]]
-    across = len(others) < FEWEST_OTHERS
+    across = len(others) < MIN_OTHERS
     if across:
         others = np.concatenate([r[~bears[r]] for r in every])
     own, others = _some(own, SHOWN, rng), _some(others, OTHERS, rng)
     result = None
-    if len(own) >= FEWEST_BEARING and len(others) >= FEWEST_OTHERS:
+    if len(own) >= MIN_BEARING and len(others) >= MIN_OTHERS:
         masks = np.repeat(place.mask.reshape(1, -1).astype(np.float64), len(own), 0)
         maps = measurements.absolute_shares
         stratum = Stratum(masks, maps(own), maps(others))
@@ -179,7 +183,7 @@ def _mark(
         result = replace(result, difference=bonferroni(result.difference, tried))
     count = int(bears[rows].sum())
     data = None if result is None else _associated(measurements, bears)
-    return Mark(kind, place, bears, len(rows), count, result, across, data)
+    return Mark(target, place, bears, len(rows), count, result, across, data)
 
 
 def _associated(measurements: Measurements, bears: NDArray[np.bool_]) -> Association | None:
@@ -187,7 +191,7 @@ def _associated(measurements: Measurements, bears: NDArray[np.bool_]) -> Associa
     rows = _ringless(measurements)
     bears, labels = bears[rows], measurements.labels[rows]
     data = associate(bears, labels, measurements.classes)
-    return association.with_predictions(data, bears, labels, measurements.predictions[rows])
+    return opportunity.with_predictions(data, bears, labels, measurements.predictions[rows])
 
 
 def _ringless(measurements: Measurements) -> Rows:
@@ -244,7 +248,7 @@ def _evidence(measurements: Measurements, mark: Mark) -> tuple[Evidence, ...]:
     if mark.data is None:
         return looked
     labelled = int((measurements.labels[_ringless(measurements)] >= 0).sum())
-    return (*association.evidence(mark.data, classes, _shows(mark), labelled), *looked)
+    return (*opportunity.evidence(mark.data, classes, _shows(mark), labelled), *looked)
 
 
 def _shows(mark: Mark) -> str:
@@ -270,7 +274,7 @@ def _finding(identity: str, measurements: Measurements, mark: Mark, number: int)
     tables: tuple[Table, ...] = (_table(mark, classes),)
     if mark.data is not None:
         rows = _ringless(measurements)
-        tables += association.tables(
+        tables += opportunity.tables(
             mark.bears[rows],
             measurements.labels[rows],
             measurements.predictions[rows],
@@ -328,7 +332,7 @@ def _ignored(identity: str, n: int, marks: Sequence[Mark]) -> NotFound:
     tested = [mark for mark in marks if mark.excess is not None]
     rest = "the model looks there no more than on images without it"
     if not tested:
-        rest = f"too few images bear it ({FEWEST_BEARING}) or lack it ({FEWEST_OTHERS}) to compare"
+        rest = f"too few images bear it ({MIN_BEARING}) or lack it ({MIN_OTHERS}) to compare"
     return NotFound(
         artifact=identity,
         n=n,

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from melaudit.detectors.claim import Claim, finding
 from melaudit.detectors.interface import Batch, Detector, Result
-from melaudit.detectors.rungs import opportunity as association
+from melaudit.detectors.rungs import opportunity
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import Evidence, Finding, NotFound, Skipped, Subject
 from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import ratio
 
-FEWEST = 5
+MIN_IMAGES = 5
 """Labelled images with the artifact, and without, below which nothing is concluded."""
 
 
@@ -52,18 +52,20 @@ def _concluded(measurements: Measurements, name: str, codes: NDArray[np.int8]) -
     rows = np.flatnonzero((codes >= 0) & (measurements.labels >= 0))
     present, labels = codes[rows] == 1, measurements.labels[rows]
     n, having = len(rows), int(present.sum())
-    if having < FEWEST or n - having < FEWEST:
+    if having < MIN_IMAGES or n - having < MIN_IMAGES:
         few = f"{having:,} of {n:,} images that have both labels show {name}"
-        return Skipped(identity, f"{few}; a comparison needs {FEWEST} with and {FEWEST} without")
+        return Skipped(
+            identity, f"{few}; a comparison needs {MIN_IMAGES} with and {MIN_IMAGES} without"
+        )
     classes, predictions = measurements.classes, measurements.predictions[rows]
     data = associate(present, labels, classes)
     if data is None:
         return Skipped(identity, "all images with a label of it are of one class")
-    data = association.with_predictions(data, present, labels, predictions)
+    data = opportunity.with_predictions(data, present, labels, predictions)
     return Claim(
         identity,
         data,
-        evidence=lambda settled: association.evidence(settled, classes, shows, n),
+        evidence=lambda settled: opportunity.evidence(settled, classes, shows, n),
         word=partial(_word, measurements, name, rows[present], (present, labels, predictions)),
     )
 
@@ -80,7 +82,7 @@ def _word(
     identity, shows = f"labelled_artifacts.{name}", f"{name} by the user's labels"
     classes = measurements.classes
     if not data.reached:
-        return [association.missed(data, identity, shows)]
+        return [opportunity.missed(data, identity, shows)]
     return [
         finding(
             evidence,
@@ -96,6 +98,6 @@ def _word(
             "crop or cover it; then audit again.",
             does_not_show="That the model looks at it or uses it: where it is was not given, and "
             "nothing was put in or taken away.",
-            tables=association.tables(*counted, classes, name),
+            tables=opportunity.tables(*counted, classes, name),
         )
     ]

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from melaudit.detectors.claim import Claim, evidence_of, finding, reached
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.encoding import Encoding, encode
-from melaudit.detectors.measures.subgroups import FEWEST, Gap, Grouping, gaps, grouping
+from melaudit.detectors.measures.subgroups import MIN_IMAGES, Gap, Grouping, gaps, grouping
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table, Trust
 from melaudit.measurements import Array, Measurements
@@ -126,7 +126,7 @@ def _concluded(identity: str, measurements: Measurements, column: str) -> Result
     groups = grouping(column, measurements.metadata[column], known)
     if len(groups.names) < 2:
         found = "only one group" if groups.names else "no group"
-        return Skipped(name, f"{found} of {FEWEST} labelled images; a comparison needs two")
+        return Skipped(name, f"{found} of {MIN_IMAGES} labelled images; a comparison needs two")
     return Claim(
         name,
         _profile(measurements, groups),
@@ -169,7 +169,7 @@ def _profile(measurements: Measurements, groups: Grouping) -> Profile:
         best = best[0], replace(best[1], odds=bonferroni(best[1].odds, tried))
     encoding = None
     # Concepts of a model that does not follow the labels are no reasons for anything.
-    if measurements.explanations is not Trust.UNUSABLE and measurements.skilled:
+    if measurements.explanations is not Trust.UNUSABLE and measurements.above_chance:
         group = best[0] if best is not None and best[1].strong else 0
         patients = measurements.groups
         probe = encode(
@@ -249,7 +249,7 @@ def _finding(
     said = [_counted(gap, column, names) for gap in profile.wide[:2]]
     title = f"The model does not do equally well by {column}"
     severity = Severity.MEDIUM if profile.encoded else Severity.LOW
-    kinds: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     rows = np.zeros(len(measurements.labels), np.bool_)
     if profile.wide:
         worst = profile.wide[0]
@@ -260,7 +260,7 @@ def _finding(
         )
     if profile.associated and profile.data is not None:
         group, data = profile.data
-        kinds = (classes[data.target],)
+        labels = (classes[data.target],)
         shows = f"{column} {names[group]!r}"
         counted = data.counted(classes, shows).replace(" show ", " have ")
         said.append(f"{counted} (odds ratio {ratio(data.odds.value)})")
@@ -281,7 +281,7 @@ def _finding(
         detector="metadata",
         title=title,
         at_most=severity,
-        classes=kinds,
+        classes=labels,
         statement=f"{'; '.join(said)}.",
         images=tuple(measurements.ids[i] for i in np.flatnonzero(rows)),
         remedy=f"Collect more images of the groups of {column} that fare worse, balance the "
@@ -333,14 +333,14 @@ def _table(measurements: Measurements, profile: Profile) -> Table:
     rows = [row(name, member == i) for i, name in enumerate(profile.groups.names)]
     if profile.groups.too_few:
         n = profile.groups.too_few
-        few = f"groups of fewer than {FEWEST} (too few to rank)"
+        few = f"groups of fewer than {MIN_IMAGES} (too few to rank)"
         rows.append((few, n, *("too few",) * (len(heads) - 2)))
     return Table(f"Results by {profile.groups.column}", heads, tuple(rows))
 
 
 def _rate(hits: Rows, of: Rows) -> str | float:
     n = int(of.sum())
-    return round(int(hits.sum()) / n, 3) if n >= FEWEST else "too few"
+    return round(int(hits.sum()) / n, 3) if n >= MIN_IMAGES else "too few"
 
 
 def _missed(name: str, measurements: Measurements, profile: Profile) -> NotFound:

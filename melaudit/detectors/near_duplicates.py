@@ -36,12 +36,12 @@ PEOPLE = ("patient_id", "lesion_id")
 """Columns that tell whose picture it is."""
 SPLITS = ("split", "subset", "partition", "fold", "set")
 """Names, in any case, of the column that tells training from test data."""
-MANY = 0.01
+MIN_MISLEADING_SHARE = 0.01
 """Share of superfluous copies from which the number of images misleads."""
-LISTED = 100
+MAX_PAIRS = 100
 """Pairs in the table."""
 
-Rows = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,9 @@ def _learned_table(
             learned.ids[int(pairs.second[k])],
             round(float(pairs.likeness[k]), 3),
         )
-        for k in first[:LISTED]
+        for k in first[:MAX_PAIRS]
     )
-    more = f" (the first {LISTED} of {len(first):,})" if len(first) > LISTED else ""
+    more = f" (the first {MAX_PAIRS} of {len(first):,})" if len(first) > MAX_PAIRS else ""
     return Table(f"Trained on{more}", ("image", "training image", "correlation"), rows)
 
 
@@ -169,11 +169,11 @@ class Copies:
     pairs: Matches
     group: NDArray[np.int64]
     """(n,) images with the same number show one photograph."""
-    conflicting: Rows
+    conflicting: RowMask
     """(p,) pairs whose two labels differ."""
-    people: Rows
+    people: RowMask
     """(p,) pairs of two patients (or lesions, where patients are unknown)."""
-    splits: Rows
+    splits: RowMask
     """(p,) pairs in two splits."""
 
     @property
@@ -201,7 +201,7 @@ def _copies(measurements: Measurements, found: Matches) -> Copies:
     )
 
 
-def _differ(measurements: Measurements, found: Matches, names: Sequence[str]) -> Rows:
+def _differ(measurements: Measurements, found: Matches, names: Sequence[str]) -> RowMask:
     """Return which pairs (p,) differ in the first of these columns that there is."""
     for name in names:
         for column, cells in measurements.metadata.items():
@@ -217,7 +217,7 @@ def _differ(measurements: Measurements, found: Matches, names: Sequence[str]) ->
 def _finding(identity: str, measurements: Measurements, copies: Copies) -> Finding:
     n, superfluous = len(measurements.ids), copies.superfluous
     bad = copies.conflicting | copies.people | copies.splits
-    misleading = bool(bad.any()) or superfluous >= MANY * n
+    misleading = bool(bad.any()) or superfluous >= MIN_MISLEADING_SHARE * n
     order = np.lexsort((-copies.pairs.likeness, ~bad))
     shown = np.stack([copies.pairs.first[order], copies.pairs.second[order]], 1).ravel()
     rows = list(dict.fromkeys(shown.tolist()))
@@ -292,9 +292,9 @@ def _table(measurements: Measurements, copies: Copies, order: NDArray[np.intp]) 
             )
             or "nothing",
         )
-        for k in order[:LISTED]
+        for k in order[:MAX_PAIRS]
         for a, b in [(int(pairs.first[k]), int(pairs.second[k]))]
     )
-    more = f" (the first {LISTED} of {len(pairs):,})" if len(pairs) > LISTED else ""
+    more = f" (the first {MAX_PAIRS} of {len(pairs):,})" if len(pairs) > MAX_PAIRS else ""
     columns = ("image", "copy", "correlation", "label", "label of the copy", "differ in")
     return Table(f"Pairs of copies{more}", columns, rows)

@@ -49,15 +49,15 @@ from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import Tested, mean_difference, paired_mean, permutation_test
 from melaudit.wording.sentences import interval, many, percent
 
-RIM = 0.03
+RIM_SHARE = 0.03
 """Width of the rim that still counts as lesion, in parts of the side."""
-FEWEST = 20
+MIN_IMAGES = 20
 """Images of a predicted class with a mask."""
-FEWEST_ERRORS = 10
+MIN_ERRORS = 10
 """Wrong images, and right ones, that a comparison of errors needs."""
-LEAST_EXCESS = 0.02
+MIN_EXCESS = 0.02
 """Share of relevance outside beyond the area there, from which the model looks away."""
-LEAST_WORSE = 0.05
+MIN_EXCESS_OF_ERRORS = 0.05
 """Share of relevance by which wrong images must differ from right ones."""
 
 
@@ -95,17 +95,17 @@ class OutsideLesion(Detector):
             return [Skipped(self.id, "no lesion masks were given (--lesion-masks)")]
         if measurements.explanations is Trust.UNUSABLE:
             return [Skipped(self.id, "the maps are unusable")]
-        if not measurements.skilled:
+        if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         usable = np.isfinite(share)
         views = [
-            _view(measurements, kind, rows)
-            for kind in range(len(measurements.classes))
-            if len(rows := np.flatnonzero(usable & (measurements.targets == kind))) >= FEWEST
+            _view(measurements, target, rows)
+            for target in range(len(measurements.classes))
+            if len(rows := np.flatnonzero(usable & (measurements.targets == target))) >= MIN_IMAGES
         ]
         if not views:
             few = f"{int(usable.sum()):,} of {many(len(share), 'image')} have a usable mask"
-            return [Skipped(self.id, f"{few}; no predicted class has {FEWEST} of them")]
+            return [Skipped(self.id, f"{few}; no predicted class has {MIN_IMAGES} of them")]
         classes = measurements.classes
         looked: Claim[tuple[View, ...]] = Claim(
             self.id,
@@ -130,8 +130,8 @@ def _word(
 
 
 def widened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a lesion's coverage (H, W) grown by `RIM` of the longer side in all directions."""
-    reach = max(1, round(RIM * max(coverage.shape)))
+    """Return a lesion's coverage (H, W) grown by `RIM_SHARE` of its longer side."""
+    reach = max(1, round(RIM_SHARE * max(coverage.shape)))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     grown: NDArray[np.float32] = ndimage.grey_dilation(
         coverage, footprint=np.hypot(y, x) <= reach, mode="constant", cval=0.0
@@ -158,17 +158,17 @@ class View:
     def reached(self) -> bool:
         """Whether the class is decided more by the surroundings than by the lesion."""
         follows = self.others is not None and self.others.difference.high < 0
-        large = self.beyond.value >= LEAST_EXCESS and self.beyond.low > 0
+        large = self.beyond.value >= MIN_EXCESS and self.beyond.low > 0
         return large and not follows and clear(self.beyond)
 
 
-def _view(measurements: Measurements, kind: int, rows: NDArray[np.intp]) -> View:
+def _view(measurements: Measurements, target: int, rows: NDArray[np.intp]) -> View:
     share = measurements["outside_lesion.share"][rows].astype(np.float64)
     area = measurements["outside_lesion.area"][rows].astype(np.float64)
     groups = None if measurements.groups is None else measurements.groups[rows]
     beyond = paired_mean(share - area, measurements.seed, groups)
-    others = _others(measurements, rows) if len(rows) >= 2 * FEWEST else None
-    return View(kind, rows, float(share.mean()), float(area.mean()), beyond, others)
+    others = _others(measurements, rows) if len(rows) >= 2 * MIN_IMAGES else None
+    return View(target, rows, float(share.mean()), float(area.mean()), beyond, others)
 
 
 def _others(measurements: Measurements, rows: NDArray[np.intp]) -> Excess:
@@ -270,7 +270,7 @@ def _missed(identity: str, views: Sequence[View]) -> NotFound:
         artifact=identity,
         n=n,
         minimum_detectable_effect=max(
-            LEAST_EXCESS, max((view.beyond.high - view.beyond.low) / 2 for view in views)
+            MIN_EXCESS, max((view.beyond.high - view.beyond.low) / 2 for view in views)
         ),
         effect="share of relevance outside the lesion beyond its area",
         statement=f"No predicted class is decided from around the lesion: at most "
@@ -287,17 +287,17 @@ def _errors(
     known = usable & (labels >= 0)
     rows = np.flatnonzero(known)
     wrong = (labels != measurements.predictions)[rows]
-    if wrong.sum() < FEWEST_ERRORS or (~wrong).sum() < FEWEST_ERRORS:
+    if wrong.sum() < MIN_ERRORS or (~wrong).sum() < MIN_ERRORS:
         few = f"{int(wrong.sum()):,} wrong and {int((~wrong).sum()):,} right images have a mask"
-        return [Skipped(f"{identity} (errors)", f"{few}; a comparison needs {FEWEST_ERRORS} each")]
+        return [Skipped(f"{identity} (errors)", f"{few}; a comparison needs {MIN_ERRORS} each")]
     share = measurements["outside_lesion.share"][rows].astype(np.float64)
-    kinds = targets[rows]
-    for kind in np.unique(kinds):  # classes differ in how much they hold outside
-        share[kinds == kind] -= share[kinds == kind].mean()
+    called = targets[rows]
+    for target in np.unique(called):  # classes differ in how much they hold outside
+        share[called == target] -= share[called == target].mean()
     groups = measurements.groups
     split = None if groups is None else (groups[rows][wrong], groups[rows][~wrong])
     more = mean_difference(share[wrong], share[~wrong], measurements.seed, split)
-    p = permutation_test(share, wrong, measurements.seed, kinds)
+    p = permutation_test(share, wrong, measurements.seed, called)
     worst = rows[wrong][np.argsort(-share[wrong], kind="stable")]
     return [
         Claim(
@@ -321,7 +321,7 @@ class Errors:
     @property
     def reached(self) -> bool:
         """Whether it is clearly more, and by enough to matter."""
-        return self.more.low > 0 and self.more.value >= LEAST_WORSE and clear(self.more)
+        return self.more.low > 0 and self.more.value >= MIN_EXCESS_OF_ERRORS and clear(self.more)
 
     def counted(self) -> str:
         """Return the comparison in a sentence."""
@@ -356,7 +356,7 @@ def _word_errors(
     name = f"{identity}.errors"
     if not errors.reached:
         effect = "difference of the share of relevance outside the lesion"
-        least = max(LEAST_WORSE, (errors.more.high - errors.more.low) / 2)
+        least = max(MIN_EXCESS_OF_ERRORS, (errors.more.high - errors.more.low) / 2)
         p = errors.more.p_value
         return [NotFound(name, errors.n, least, effect, errors.counted(), p)]
     targets = np.unique(measurements.targets[worst])

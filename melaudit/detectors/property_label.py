@@ -37,18 +37,18 @@ MIN_AUC = 0.6
 """Area under the ROC curve from which a difference is worth a word: .6 is small, .7 plain."""
 MIN_AUC_LOW = 0.55
 """The interval must lie above this area: a trifle that is clear of chance is still a trifle."""
-FEWEST = 10
+MIN_IMAGES = 10
 """Images (or patients) of a class, and of the others, that a comparison needs."""
-FAR = 0.9
+FAR_QUANTILE = 0.9
 """Images beyond this quantile of the other classes are named."""
-STRICT = 0.001
+MAX_P_VALUE = 0.001
 """p-value of the label below which a property is told: a dozen properties are tried on every data
 set, and every data set has a chance difference in one of them."""
 
 TITLE = {
-    Place.SKIN: "The skin in {kind} images is {direction}",
-    Place.WHOLE: "Images of {kind} are {direction} on the whole, their skin is not",
-    Place.FILE: "Files of {kind} images are {direction}",
+    Place.SKIN: "The skin in {label} images is {direction}",
+    Place.WHOLE: "Images of {label} are {direction} on the whole, their skin is not",
+    Place.FILE: "Files of {label} images are {direction}",
 }
 REMEDY = {
     Family.LIGHT: "Bring every image to the same lightness, or vary exposure and contrast while "
@@ -82,8 +82,10 @@ class PropertyLabel(Detector):
         """Compare the classes, family by family."""
         known = measurements.labels[measurements.labels >= 0]
         sizes = np.bincount(known, minlength=len(measurements.classes))
-        if not ((sizes >= FEWEST) & (len(known) - sizes >= FEWEST)).any():
-            reason = f"no class has {FEWEST} labelled images with {FEWEST} of others beside them"
+        if not ((sizes >= MIN_IMAGES) & (len(known) - sizes >= MIN_IMAGES)).any():
+            reason = (
+                f"no class has {MIN_IMAGES} labelled images with {MIN_IMAGES} of others beside them"
+            )
             return [Skipped(self.id, reason)]
         return [_result(self.id, measurements, family) for family in Family]
 
@@ -110,7 +112,7 @@ class Contrast:
     def reached(self) -> bool:
         """Whether the difference is large enough and clear of chance after correction."""
         label = self.label
-        strict = label.p_value < STRICT and clear(label)
+        strict = label.p_value < MAX_P_VALUE and clear(label)
         return label.value >= MIN_AUC and label.low > MIN_AUC_LOW and strict
 
     @property
@@ -131,7 +133,7 @@ def contrast(measurements: Measurements, of: Property) -> Contrast | None:
     tried = [
         k
         for k in (range(len(measurements.classes)) if len(measurements.classes) > 2 else (two,))
-        if min((label == k).sum(), (label != k).sum()) >= FEWEST
+        if min((label == k).sum(), (label != k).sum()) >= MIN_IMAGES
     ]
     found = [_against_rest(value, label == k, k, of) for k in tried]
     if not found:
@@ -197,8 +199,8 @@ def _result(identity: str, measurements: Measurements, family: Family) -> Result
 
 def _carrying(found: Sequence[Contrast]) -> list[Contrast]:
     """Return what is told: differences on the skin or of the file, else of whole pictures."""
-    told = [c for c in found if c.reached]
-    return [c for c in told if c.of.place is not Place.WHOLE] or told
+    reported = [c for c in found if c.reached]
+    return [c for c in reported if c.of.place is not Place.WHOLE] or reported
 
 
 def _chain(classes: tuple[str, ...], found: tuple[Contrast, ...]) -> tuple[Evidence, ...]:
@@ -230,11 +232,11 @@ def _finding(
     first = max(_carrying(found), key=lambda c: c.label.value)
     lesion = first.of.place is Place.WHOLE
     followed = any(e.reached and "prediction" in e.name for e in chain)
-    kind = classes[first.target]
+    label = classes[first.target]
     statement = _sentence(first, classes)
     if followed:
         statement += f" Among images of one label, those that are {first.direction} are also "
-        statement += f"called {kind} more often."
+        statement += f"called {label} more often."
     if lesion:
         statement += " On the skin round the middle there is no such difference, so it may be the "
         statement += "lesion's own."
@@ -243,9 +245,9 @@ def _finding(
         measurements.explanations,
         id=f"{identity}.{family.value}",
         detector=identity,
-        title=TITLE[first.of.place].format(kind=kind, direction=first.direction),
+        title=TITLE[first.of.place].format(label=label, direction=first.direction),
         at_most=Severity.INFO if lesion else Severity.LOW,
-        classes=(kind,),
+        classes=(label,),
         statement=statement,
         images=_far(measurements, first),
         remedy="See that lesions of all classes are photographed in one light and focus; the "
@@ -259,23 +261,23 @@ def _finding(
 
 def _sentence(c: Contrast, classes: tuple[str, ...]) -> str:
     """Return the difference in pairs and in medians."""
-    kind = classes[c.target]
+    label = classes[c.target]
     other = classes[1 - c.target] if len(classes) == 2 else "other"
     return (
-        f"In {percent(c.label.value)} of the pairs of a {kind} and a {other} image the {kind} one "
-        f"is {c.direction}, by the {c.of.name} (medians {c.medians[0]:.3g} and "
+        f"In {percent(c.label.value)} of the pairs of a {label} and a {other} image the {label} "
+        f"one is {c.direction}, by the {c.of.name} (medians {c.medians[0]:.3g} and "
         f"{c.medians[1]:.3g}, {c.of.unit})."
     )
 
 
 def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[Evidence]:
-    kind = classes[c.target]
+    label = classes[c.target]
     yield evidence_of(
         Rung.OPPORTUNITY,
         f"{c.of.name}: area under the ROC curve of the label",
         c.label,
         sum(c.n),
-        f"{kind} images are {c.direction} in half of the pairs",
+        f"{label} images are {c.direction} in half of the pairs",
         f"{_sentence(c, classes)[:-1]}; {interval(c.label, percent)} of the pairs.",
         reached=carries,
     )
@@ -287,8 +289,8 @@ def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[
         f"{c.of.name}: area under the ROC curve of the prediction, label held fixed",
         area,
         sum(c.n),
-        f"among images of one label, those called {kind} are {c.direction} in half of the pairs",
-        f"Among images of one label, the one called {kind} is {c.direction} in "
+        f"among images of one label, those called {label} are {c.direction} in half of the pairs",
+        f"Among images of one label, the one called {label} is {c.direction} in "
         f"{percent(area.value)} of the pairs ({interval(area, percent)}).",
         reached=carries and area.low > 0.5 and clear(area),
     )
@@ -300,7 +302,7 @@ def _far(measurements: Measurements, c: Contrast) -> tuple[str, ...]:
     side = values if c.more else -values
     member = measurements.labels == c.target
     others = side[(measurements.labels >= 0) & ~member]
-    line = float(np.nanquantile(others, FAR))
+    line = float(np.nanquantile(others, FAR_QUANTILE))
     rows = np.flatnonzero(member & (side >= line))
     return tuple(measurements.ids[i] for i in rows[np.argsort(-side[rows], kind="stable")])
 
@@ -327,11 +329,11 @@ def _table(measurements: Measurements, family: Family) -> Table:
     rows = []
     for p in (p for p in PROPERTIES if p.family is family):
         values = measurements[f"property_label.{p.id}"].astype(np.float64)
-        for k, kind in enumerate(measurements.classes):
+        for k, label in enumerate(measurements.classes):
             own = values[(measurements.labels == k) & np.isfinite(values)]
             if len(own):
                 low, middle, high = (round(float(v), 3) for v in np.quantile(own, [0.1, 0.5, 0.9]))
-                rows.append((p.name, p.unit, kind, len(own), low, middle, high))
+                rows.append((p.name, p.unit, label, len(own), low, middle, high))
     columns = ("property", "unit", "label", "images", "lowest tenth", "median", "highest tenth")
     return Table(f"{family.value.capitalize()} by label", columns, tuple(rows))
 
@@ -344,7 +346,7 @@ def _missed(
     sizes = min((c.n for c in found), key=min)
     bars = (
         minimum_detectable_auc(*sizes, beyond=MIN_AUC_LOW),
-        minimum_detectable_auc(*sizes, alpha=STRICT),
+        minimum_detectable_auc(*sizes, alpha=MAX_P_VALUE),
     )
     least = None if None in bars else max(bar for bar in bars if bar is not None)
     seen = max(MIN_AUC, least) if least is not None else None

@@ -21,18 +21,18 @@ Vector = NDArray[np.float64]
 
 Z = float(stats.norm.ppf(0.975))
 
-MANY = 100
+MIN_WOOLF_COUNT = 100
 """From this many in every cell of a 2 x 2 table Woolf's interval is within 2 % of the exact one."""
-WIDE = 20_000
+MAX_EXACT_SUPPORT = 20_000
 """Values the free cell of a 2 x 2 table may take before the exact interval takes seconds."""
 DRAWS = 2000
-"""Bootstrap resamples and permutations, where `WORK` allows."""
-FEWEST_DRAWS = 500
-WORK = 40_000_000
+"""Bootstrap resamples and permutations, where `MAX_DRAWN_VALUES` allows."""
+MIN_DRAWS = 500
+MAX_DRAWN_VALUES = 40_000_000
 """Random numbers one test may draw."""
 CHUNK = 2_000_000
 """Random numbers held in memory at a time."""
-CLUSTERS = 4000
+MAX_CLUSTERS = 4000
 """More rows than this are resampled in this many random groups."""
 
 
@@ -64,8 +64,8 @@ def odds_ratio(table: ArrayLike) -> Tested:
 
     Value: the sample odds ratio; with an empty cell .5 is added to each (Haldane 1956, Anscombe
     1956) so that it stays finite. Interval: exact conditional (Cornfield 1956; Fay 2010), open
-    where a cell is empty; Woolf's (1955) once every cell holds `MANY`. p: Fisher's exact test.
-    An empty row or column tells nothing: value 1, interval 0 to infinity, p 1.
+    where a cell is empty; Woolf's (1955) once every cell holds `MIN_WOOLF_COUNT`. p: Fisher's exact
+    test. An empty row or column tells nothing: value 1, interval 0 to infinity, p 1.
     """
     # A copy: equal tables of two questions are two tests, and tests are told apart by identity.
     return dataclasses.replace(_odds_ratio(tuple(_table(table).ravel().tolist())))
@@ -81,7 +81,7 @@ def _odds_ratio(cells: tuple[int, ...]) -> Tested:
     value = a * d / (b * c)
     p = float(stats.fisher_exact(counts)[1])
     support = min(counts.sum(0).min(), counts.sum(1).min())
-    if counts.min() >= MANY or support > WIDE:
+    if counts.min() >= MIN_WOOLF_COUNT or support > MAX_EXACT_SUPPORT:
         width = Z * math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
         return Tested(value, value * math.exp(-width), value * math.exp(width), p)
     interval = conditional_odds_ratio(counts, kind="conditional").confidence_interval(0.95)
@@ -228,9 +228,9 @@ def _resampled_means(values: Vector, groups: ArrayLike | None, rng: np.random.Ge
     """Return the means (draws,) of bootstrap samples of whole groups of rows."""
     if groups is not None:
         _, member = np.unique(np.asarray(groups), return_inverse=True)
-    elif len(values) > CLUSTERS:
+    elif len(values) > MAX_CLUSTERS:
         # Random groups are as independent as rows, and few enough to resample often.
-        member = rng.permutation(len(values)) % CLUSTERS
+        member = rng.permutation(len(values)) % MAX_CLUSTERS
     else:
         member = np.arange(len(values))
     totals, sizes = np.bincount(member, values), np.bincount(member).astype(np.float64)
@@ -250,8 +250,8 @@ def permutation_test(
     """Return the p-value of no difference in means between members and others within strata.
 
     Membership is shuffled within each stratum and the members' sum compared, two-sided about its
-    expectation (Ernst 2004). Where more than `WORK` numbers would be drawn, the sum is compared
-    with the normal law that has its exact permutation mean and variance (Hoeffding 1951).
+    expectation (Ernst 2004). Where more than `MAX_DRAWN_VALUES` numbers would be drawn, the sum is
+    compared with the normal law that has its exact permutation mean and variance (Hoeffding 1951).
     """
     value, is_member = np.asarray(values, np.float64), np.asarray(member, np.bool_)
     stratum = np.zeros(len(value), np.int64) if strata is None else np.asarray(strata)
@@ -269,7 +269,7 @@ def permutation_test(
     )
     if variance == 0:
         return 1.0
-    if n * FEWEST_DRAWS > WORK:
+    if n * MIN_DRAWS > MAX_DRAWN_VALUES:
         return float(2 * stats.norm.sf(abs(observed) / math.sqrt(variance)))
     rng = np.random.default_rng(seed)
     draws = _draws(n)
@@ -314,8 +314,8 @@ def auc(scores: ArrayLike, positive: ArrayLike) -> Tested:
 
 
 def _draws(n: int) -> int:
-    """Return how often n rows may be redrawn within `WORK`."""
-    return int(np.clip(WORK // max(n, 1), FEWEST_DRAWS, DRAWS))
+    """Return how often n rows may be redrawn within `MAX_DRAWN_VALUES`."""
+    return int(np.clip(MAX_DRAWN_VALUES // max(n, 1), MIN_DRAWS, DRAWS))
 
 
 def _table(table: ArrayLike) -> NDArray[np.int64]:

@@ -106,7 +106,7 @@ def test_a_model_that_does_not_follow_the_labels_has_learned_no_place(
     measurements: MakeMeasurements,
 ) -> None:
     table = measurements(columns(lesions(), np.full(N, 0.3)), labels=LABELS)
-    (found,) = said(OutsideLesion().conclude(dataclasses.replace(table, skilled=False)))
+    (found,) = said(OutsideLesion().conclude(dataclasses.replace(table, above_chance=False)))
     assert isinstance(found, Skipped)
 
 

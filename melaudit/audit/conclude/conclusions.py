@@ -79,7 +79,7 @@ def conclude(
     """
     results = [r for d in detectors if not _checks(d) for r in _results(d, measurements)]
     said, tests = worded([*results, *also])
-    if not measurements.skilled:
+    if not measurements.above_chance:
         said = [_without_model(result) for result in said]
     findings = [r for r in said if isinstance(r, Finding)]
     return Conclusions(

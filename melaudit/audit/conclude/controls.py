@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from melaudit.detectors.artifact import FEWEST
+from melaudit.detectors.artifact import MIN_WITH_ARTIFACT
 from melaudit.detectors.measures.regions import Stratum, excess
 from melaudit.detectors.rungs.attention import looks
 from melaudit.detectors.rungs.effect import MIN_EDITED, MIN_SHARE
@@ -24,24 +24,26 @@ from melaudit.measurements import Measurements
 from melaudit.statistics.correction import ALPHA, settle
 from melaudit.wording.sentences import many, percent, points
 
-DRAWS = 20
+SHUFFLED_DRAWS = 20
 """Shuffles, and null regions, of a run."""
-MAPS = 60
+MAX_MAPS = 60
 """Images that null regions are laid on, and as many that they are held against."""
 STRENGTHS = tuple(np.linspace(0.25, 8.0, 32))
 """Log-odds that are planted, weakest first."""
-PLANTS = 40
+PLANTED_DRAWS = 40
 """Audits that are imitated for each."""
 POWER = 0.8
 """Share of them in which a strength must be found."""
 
-Rows = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
 
-def controls(table: Measurements, present: Mapping[str, Rows]) -> tuple[Control, ...]:
+def controls(table: Measurements, present: Mapping[str, RowMask]) -> tuple[Control, ...]:
     """Run all controls that these measurements allow; `present`: artifact -> (n,)."""
     frequent = {
-        name: rows for name, rows in present.items() if FEWEST <= rows.sum() <= len(rows) - FEWEST
+        name: rows
+        for name, rows in present.items()
+        if MIN_WITH_ARTIFACT <= rows.sum() <= len(rows) - MIN_WITH_ARTIFACT
     }
     found = (
         _shuffled_labels(table, frequent),
@@ -51,14 +53,14 @@ def controls(table: Measurements, present: Mapping[str, Rows]) -> tuple[Control,
     return tuple(control for control in found if control is not None)
 
 
-def _shuffled_labels(table: Measurements, present: Mapping[str, Rows]) -> Control | None:
+def _shuffled_labels(table: Measurements, present: Mapping[str, RowMask]) -> Control | None:
     """Count the shuffles of the labels in which any artifact seems to go with a class."""
     labels = table.labels
     if not present or not 0 < (labels >= 0).sum():
         return None
     rng = np.random.default_rng(table.seed)
     alarms = 0
-    for _ in range(DRAWS):
+    for _ in range(SHUFFLED_DRAWS):
         shuffled = labels.copy()
         known = np.flatnonzero(labels >= 0)
         shuffled[known] = rng.permutation(labels[known])
@@ -73,7 +75,7 @@ def _shuffled_labels(table: Measurements, present: Mapping[str, Rows]) -> Contro
     )
 
 
-def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control | None:
+def _null_regions(table: Measurements, present: Mapping[str, RowMask]) -> Control | None:
     """Lay the masks of the most frequent artifact on images that do not show it."""
     if table.explanations is Trust.UNUSABLE:
         return None
@@ -81,18 +83,18 @@ def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control |
     if not placed:
         return None
     name = max(placed, key=lambda artifact: int(placed[artifact].sum()))
-    kind = int(np.bincount(table.targets[~placed[name]]).argmax())
-    free = np.flatnonzero(~placed[name] & (table.targets == kind))
+    target = int(np.bincount(table.targets[~placed[name]]).argmax())
+    free = np.flatnonzero(~placed[name] & (table.targets == target))
     masked = np.flatnonzero(placed[name] & (table[f"{name}.area"] > 0))
-    if len(free) < 4 * MIN_EDITED or len(masked) < FEWEST:
+    if len(free) < 4 * MIN_EDITED or len(masked) < MIN_WITH_ARTIFACT:
         return None
     masks = table[f"{name}.mask"][masked].reshape(len(masked), -1) / 255.0
     maps = table.absolute_shares(free)
     rng = np.random.default_rng(table.seed)
     alarms = 0
-    for draw in range(DRAWS):
+    for draw in range(SHUFFLED_DRAWS):
         order = rng.permutation(len(free))
-        half = min(MAPS, len(free) // 2)
+        half = min(MAX_MAPS, len(free) // 2)
         own, others = maps[order[:half]], maps[order[half : 2 * half]]
         laid = masks[rng.integers(0, len(masks), half)]
         (found,) = settle([excess([Stratum(laid, own, others)], table.seed + draw)])
@@ -101,16 +103,16 @@ def _null_regions(table: Measurements, present: Mapping[str, Rows]) -> Control |
         "null_regions",
         "Regions where nothing is",
         alarms,
-        f"Masks of {name.replace('_', ' ')} were laid on images called {table.classes[kind]} that "
-        "do not show it, and their relevance there compared with that of other such images",
+        f"Masks of {name.replace('_', ' ')} were laid on images called {table.classes[target]} "
+        "that do not show it, and their relevance there compared with that of other such images",
     )
 
 
 def _planted_evidence(table: Measurements) -> Control | None:
     """Find the weakest evidence that, planted in answers to placebos, would be called a use."""
-    kind = 1 if table.positive is None else table.positive
+    target = 1 if table.positive is None else table.positive
     at = [
-        log_odds(trials.after[rows], kind)
+        log_odds(trials.after[rows], target)
         for trials in table.trials.values()
         for edit in trials.edits
         if edit.placebo_for == "add" and edit.look_alike is None
@@ -120,7 +122,7 @@ def _planted_evidence(table: Measurements) -> Control | None:
         return None
 
     def turning(strength: float) -> float:
-        return turned(table.logits, kind, strength)
+        return turned(table.logits, target, strength)
 
     margins = max(at, key=len)
     rng = np.random.default_rng(table.seed)
@@ -167,7 +169,7 @@ def _moved_when_found(
     2 * .5 ** moved.
     """
     n = len(margins)
-    drawn = margins[rng.integers(0, n, (PLANTS, n))]
+    drawn = margins[rng.integers(0, n, (PLANTED_DRAWS, n))]
     moved = ((drawn + strength > 0) & (drawn <= 0)).sum(1)
     seen = (2.0 * 0.5**moved < ALPHA) & (moved / n >= MIN_SHARE)
     found = 1.0 if turning >= MIN_SHARE else seen.mean()
@@ -176,16 +178,16 @@ def _moved_when_found(
 
 def _negative(identity: str, title: str, alarms: int, done: str) -> Control:
     """Put a negative control into words; it fails where chance hardly gives as many alarms."""
-    most = int(binom.ppf(0.99, DRAWS, ALPHA))
+    most = int(binom.ppf(0.99, SHUFFLED_DRAWS, ALPHA))
     passed = alarms <= most
     verdict = "as it should be" if passed else f"more than the {most} that chance explains"
     return Control(
         id=identity,
         title=title,
         kind="negative",
-        statement=f"{done}, {DRAWS} times: {many(alarms, 'false alarm')}, {verdict}.",
-        value=alarms / DRAWS,
-        n=DRAWS,
+        statement=f"{done}, {SHUFFLED_DRAWS} times: {many(alarms, 'false alarm')}, {verdict}.",
+        value=alarms / SHUFFLED_DRAWS,
+        n=SHUFFLED_DRAWS,
         passed=passed,
     )
 

@@ -12,7 +12,7 @@ from melaudit.detectors.metadata import looked_at
 from melaudit.findings import ColumnPerformance, GroupPerformance, SlicePerformance
 from melaudit.statistics.estimates import proportion
 
-FEWEST = 5
+MIN_IMAGES = 5
 """A part of fewer images says nothing worth a row."""
 
 
@@ -24,14 +24,14 @@ def slices(
 ) -> tuple[SlicePerformance, ...]:
     """Split each label of labels (n,) by each artifact (n,); intervals are Wilson's, 95 %.
 
-    Pairs of which one part has fewer than `FEWEST` images are left out: nothing to compare with.
+    A pair is left out where either half has fewer than `MIN_IMAGES` images.
     """
     found = []
     for artifact, present in sorted(artifacts.items()):
         for index, name in enumerate(classes):
             of = labels == index
             parts = [(shown, of & (present == shown)) for shown in (True, False)]
-            if min(int(mask.sum()) for _, mask in parts) < FEWEST:
+            if min(int(mask.sum()) for _, mask in parts) < MIN_IMAGES:
                 continue
             found += [
                 _slice(name, artifact, shown, int((predictions[mask] == index).sum()), mask)
@@ -48,20 +48,20 @@ def by_column(
 ) -> tuple[ColumnPerformance, ...]:
     """Split each label of labels (n,) by the groups of each column (n,) that tells patients apart.
 
-    The columns and their groups are those of the detector of metadata. A label's images of a group
-    that are fewer than `FEWEST` are left out and counted; a column of which fewer than two groups
-    remain is no comparison and is left out whole.
+    The columns and their groups are those of the detector of metadata. A label's
+    images of a group are left out, and counted, where they are fewer than `MIN_IMAGES`. A column is
+    left out where fewer than two of its groups remain.
     """
     known = labels >= 0
     found = []
     for column in looked_at(metadata):
-        groups = grouping(column, metadata[column], known, FEWEST)
+        groups = grouping(column, metadata[column], known, MIN_IMAGES)
         cells = _cells(labels, predictions, classes, groups)
         if len({cell.group for cell in cells}) < 2:
             continue
-        told = int((groups.member >= -1).sum())
-        too_few = told - sum(cell.n for cell in cells)
-        found.append(ColumnPerformance(column, cells, too_few, int(known.sum()) - told))
+        known_cell = int((groups.member >= -1).sum())
+        too_few = known_cell - sum(cell.n for cell in cells)
+        found.append(ColumnPerformance(column, cells, too_few, int(known.sum()) - known_cell))
     return tuple(found)
 
 
@@ -76,7 +76,7 @@ def _cells(
         for place, group in enumerate(groups.names):
             mask = (labels == index) & (groups.member == place)
             n = int(mask.sum())
-            if n >= FEWEST:
+            if n >= MIN_IMAGES:
                 rate = _rate(int((predictions[mask] == index).sum()), n)
                 found.append(GroupPerformance(label, group, n, *rate))
     return tuple(found)

@@ -80,7 +80,7 @@ def measured(
         learned=training.pictures,
         labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )
-    return dataclasses.replace(table, skilled=doubts(performed(table)) is None)
+    return dataclasses.replace(table, above_chance=doubts(performed(table)) is None)
 
 
 def groups(

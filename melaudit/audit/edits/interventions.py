@@ -279,7 +279,7 @@ def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bo
     if not results.kept:
         return False
     trials = _trials(results, None)
-    judged = dataclasses.replace(table, trials={artifact.id: trials}, skilled=True)
+    judged = dataclasses.replace(table, trials={artifact.id: trials}, above_chance=True)
     found = depend(judged, artifact.id, artifact.phrases)
     if not isinstance(found, Dependence):
         return False

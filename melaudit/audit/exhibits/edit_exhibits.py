@@ -63,11 +63,11 @@ def _edits(
 ) -> Iterator[Edit]:
     """Yield images with the artifact put in beside its placebos, or with it taken out."""
     if found.add is not None:
-        for row, image in laboratory.pictures(_telling(trials, "add", found.kind, table.seed)):
+        for row, image in laboratory.pictures(_telling(trials, "add", found.target, table.seed)):
             versions = _versions_with(artifact, row, image, table.seed)
             yield _edit(finding, found, table.ids[row], image, versions, laboratory)
     elif found.remove is not None:
-        for row, image in laboratory.pictures(_telling(trials, "remove", found.kind, table.seed)):
+        for row, image in laboratory.pictures(_telling(trials, "remove", found.target, table.seed)):
             removed = artifact.remove(image, laboratory.find(artifact, row, image).mask).image
             versions = {f"the {artifact.phrases.thing} taken out": removed}
             yield _edit(finding, found, table.ids[row], image, versions, laboratory)
@@ -114,11 +114,11 @@ def _edit(
 ) -> Edit:
     pictures = {"as it is": image, **versions}
     seen = laboratory.look(list(pictures.values()))
-    chances = probabilities(torch.from_numpy(seen.logits))[:, found.kind].tolist()
+    chances = probabilities(torch.from_numpy(seen.logits))[:, found.target].tolist()
     return Edit(
         finding=finding.id,
         image=identity,
-        target=found.classes[found.kind],
+        target=found.classes[found.target],
         versions=tuple(
             Version(title, webp(picture), chance)
             for (title, picture), chance in zip(pictures.items(), chances, strict=True)
@@ -133,7 +133,7 @@ def _curves(
     if found.add is None or not len(trials.of("add", DOSES[0])):
         return
     rows = trials.rows[trials.of("add", DOSES[0])]
-    predicted = found.classes[found.kind]
+    predicted = found.classes[found.target]
     lines = []
     for identity, title in (
         ("add", artifact.phrases.shows),
@@ -143,7 +143,7 @@ def _curves(
         answers = [trials.before[_among(trials, "add", 1.0, rows)]]
         answers += [trials.after[_among(trials, identity, dose, rows)] for dose in doses]
         shares = [
-            proportion(int(called(logits, found.kind).sum()), len(logits)) for logits in answers
+            proportion(int(called(logits, found.target).sum()), len(logits)) for logits in answers
         ]
         lines.append(
             Series(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.audit.groups.portrait import columns
-from melaudit.audit.groups.suspicion import PARTS
+from melaudit.audit.groups.suspicion import PARTS_VIEW
 from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.findings import (
     Cluster,
@@ -33,15 +33,15 @@ from melaudit.statistics.estimates import Estimate, Tested, mean, two_samples
 from melaudit.wording.sentences import interval, many, percent
 
 ID = "clusters"
-MIN_FARTHER = 0.05
+MIN_EXCESS_OUTSIDE = 0.05
 """Share of the relevance that must lie farther out than in the rest of the class."""
-MOSTLY = 0.5
+MIN_SHARE_OUTSIDE = 0.5
 """Share of the relevance out there from which a decision may be called one by what lies there."""
 MIN_CARRIED = 0.1
 """Part of the decision's log-odds that must go without the marking channels."""
-MIN_TIMES = 2.0
+MIN_CARRIED_RATIO = 2.0
 """How many times the part that goes on others, or by placebo, it must be."""
-NAMED = 0.5
+MIN_SHARE_WITH_ARTIFACT = 0.5
 """Share of a group that must show an artifact before the finding is named for it."""
 
 Rows = NDArray[np.int64]
@@ -67,14 +67,14 @@ class Look:
     @property
     def reached(self) -> bool:
         """Whether it is clearly farther, and by enough to matter."""
-        return self.more.value >= MIN_FARTHER and self.more.low > 0 and clear(self.more)
+        return self.more.value >= MIN_EXCESS_OUTSIDE and self.more.low > 0 and clear(self.more)
 
     @property
     def used(self) -> bool:
         """Whether clearly most of what the group's decisions rest on lies there, and they do so."""
         if self.carried is None or not carry(self.cluster.suppression):
             return False
-        return self.reached and self.inside.low > MOSTLY and clear(self.carried)
+        return self.reached and self.inside.low > MIN_SHARE_OUTSIDE and clear(self.carried)
 
 
 def looks(
@@ -89,8 +89,8 @@ def looks(
     found = []
     for cluster in clusters:
         inside = rows[cluster.id]
-        kind = measurements.classes.index(cluster.predicted)
-        rest = np.setdiff1d(np.flatnonzero(measurements.predictions == kind), inside)
+        target = measurements.classes.index(cluster.predicted)
+        rest = np.setdiff1d(np.flatnonzero(measurements.predictions == target), inside)
         held = None if names is None else (names[inside], names[rest])
         more = two_samples(outside[inside], outside[rest], measurements.seed, held)
         more = bonferroni(more, len(clusters))
@@ -121,7 +121,8 @@ def carry(suppression: Suppression | None) -> bool:
     return (
         suppression is not None
         and suppression.lost >= MIN_CARRIED
-        and suppression.lost >= MIN_TIMES * max(suppression.lost_others, suppression.lost_placebo)
+        and suppression.lost
+        >= MIN_CARRIED_RATIO * max(suppression.lost_others, suppression.lost_placebo)
         and suppression.beyond_low > 0
     )
 
@@ -195,7 +196,7 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     common = (
         "show something away from the centre of which "
         f"{percent(shown.others)} of the {shown.others_n:,} images called otherwise show as much"
-        if shown is not None and cluster.views == (PARTS,)
+        if shown is not None and cluster.views == (PARTS_VIEW,)
         else "are decided in a like manner"
     )
     said = (
@@ -219,7 +220,11 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
 
 def _known(cluster: Cluster) -> list[str]:
     """Return the artifacts that most of the group shows, and more than the rest does."""
-    return [name for name in cluster.odds_ratios if cluster.artifacts.get(name, 0.0) >= NAMED]
+    return [
+        name
+        for name in cluster.odds_ratios
+        if cluster.artifacts.get(name, 0.0) >= MIN_SHARE_WITH_ARTIFACT
+    ]
 
 
 def _known_first(cluster: Cluster) -> str:
@@ -272,11 +277,11 @@ def _missed(name: str, of_class: Sequence[Look]) -> NotFound:
     return NotFound(
         artifact=f"{ID}.{name}",
         n=of_class[0].n,
-        minimum_detectable_effect=MIN_FARTHER,
+        minimum_detectable_effect=MIN_EXCESS_OUTSIDE,
         effect="share of relevance outside the centre, beyond the rest of the class",
         statement=f"On none of the {many(len(of_class), 'group')} of images called {name} does the "
         "model look clearly farther from the centre than on the rest, by "
-        f"{percent(MIN_FARTHER)} of the relevance or more.",
+        f"{percent(MIN_EXCESS_OUTSIDE)} of the relevance or more.",
         p_value=min(1.0, min(look.more.p_value for look in of_class)),
     )
 

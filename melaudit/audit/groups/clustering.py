@@ -17,13 +17,13 @@ from melaudit.audit.groups.embedding import CHUNK, Points
 Labels = NDArray[np.int64]
 
 OUTLIER = -1
-EXACT = 10_000
+MAX_EXACT_POINTS = 10_000
 """Points up to which every one of them is clustered; also the number of landmarks beyond."""
 NEIGHBOURS = 5
 """Neighbours whose distance says how dense a place is, and which decide for a point left over."""
 
 
-def dense_groups(points: Points, smallest: int, seed: int, exact: int = EXACT) -> Labels:
+def dense_groups(points: Points, smallest: int, seed: int, exact: int = MAX_EXACT_POINTS) -> Labels:
     """Label the points (n, k): 0, 1, ... by group, the largest first, OUTLIER for the rest.
 
     smallest: images below which nothing counts as a group.
@@ -50,11 +50,11 @@ def vote(known: Points, labels: Labels, points: Points) -> Labels:
     if not len(points):
         return out
     tree = KDTree(known)
-    kinds = np.arange(OUTLIER, labels.max() + 1)
+    groups = np.arange(OUTLIER, labels.max() + 1)
     for start in range(0, len(points), CHUNK):
         near = tree.query(points[start : start + CHUNK], NEIGHBOURS, return_distance=False)
-        counts = (labels[near][:, :, None] == kinds).sum(1)
-        out[start : start + CHUNK] = kinds[counts.argmax(1)]
+        counts = (labels[near][:, :, None] == groups).sum(1)
+        out[start : start + CHUNK] = groups[counts.argmax(1)]
     return out
 
 

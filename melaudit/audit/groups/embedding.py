@@ -18,11 +18,11 @@ Points = NDArray[np.float32]
 
 CHUNK = 4096
 """Rows held as float32 at a time."""
-FITTED = 10_000
+MAX_FITTED_ROWS = 10_000
 """Rows from which components are computed, at most."""
 SHUFFLES = 3
 """Shuffled sets whose largest variance a component must exceed."""
-LEAST, MOST = 3, 12
+MIN_COMPONENTS, MAX_COMPONENTS = 3, 12
 """Components kept: on a line or a plane chance alone leaves gaps, and in many dimensions distances
 lose their meaning."""
 
@@ -55,13 +55,13 @@ def fit(
     `components` takes so many, as a null must have as many as the data.
     """
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(len(features), min(len(features), FITTED), replace=False))
+    chosen = np.sort(rng.choice(len(features), min(len(features), MAX_FITTED_ROWS), replace=False))
     some = np.asarray(features[chosen], np.float32)
     centre = some.mean(0)
     some = some - centre
     if not some.any():
         return None
-    count = min(components or MOST, *some.shape)
+    count = min(components or MAX_COMPONENTS, *some.shape)
     axes, variances = _components(some, count, seed)
     kept = count
     if components is None:
@@ -70,7 +70,7 @@ def fit(
         kept = int(np.cumprod(variances > by_chance).sum())
         if not kept:
             return None
-        kept = min(max(kept, LEAST), count)
+        kept = min(max(kept, MIN_COMPONENTS), count)
     return Projection(centre, axes[:kept], float(np.sqrt(variances[:kept].sum())))
 
 

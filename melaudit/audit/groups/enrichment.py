@@ -13,9 +13,9 @@ from melaudit.statistics.estimates import Tested, odds_ratio
 
 Bools = NDArray[np.bool_]
 
-VALUES = 12
+MAX_VALUES = 12
 """A metadata column with more values than this names images, not groups of them."""
-FEWEST = 10
+MIN_IMAGES_WITH_VALUE = 10
 """Images that must have a value before it is tested."""
 
 
@@ -47,14 +47,14 @@ def traits(
     found: dict[str, Bools] = {name: np.asarray(has, bool) for name, has in artifacts.items()}
     for column, values in metadata.items():
         texts = np.array([_text(value) for value in values], object)
-        kinds, counts = np.unique(texts[texts != ""].astype(str), return_counts=True)
-        if len(kinds) > VALUES and all(isinstance(v, int | float | None) for v in values):
+        distinct, counts = np.unique(texts[texts != ""].astype(str), return_counts=True)
+        if len(distinct) > MAX_VALUES and all(isinstance(v, int | float | None) for v in values):
             numbers = np.array([np.nan if v is None else v for v in values], float)
             median = float(np.nanmedian(numbers))
             found[f"{column} > {median:g}"] = numbers > median
-        elif 1 < len(kinds) <= VALUES:
-            for kind in kinds[counts >= FEWEST]:
-                found[f"{column} = {kind}"] = texts == kind
+        elif 1 < len(distinct) <= MAX_VALUES:
+            for value_text in distinct[counts >= MIN_IMAGES_WITH_VALUE]:
+                found[f"{column} = {value_text}"] = texts == value_text
     return found
 
 

@@ -23,15 +23,15 @@ from melaudit.statistics.correction import clear, q_value, settle
 from melaudit.statistics.estimates import odds_ratio, proportion
 from melaudit.wording.sentences import percent
 
-LEAVES = 8
+MAX_LEAVES = 8
 """Groups the tree may make."""
-SMALLEST, SHARE = 15, 0.03
+MIN_IMAGES, MIN_SHARE = 15, 0.03
 """Images of a half in a group, at least; and share of the half."""
-FEWEST = 20
+MIN_FAILURES = 20
 """Errors that the images must hold before groups of them are looked for."""
-UNSURE = 0.1
+UNSURE_SHARE = 0.1
 """Share of the images with the smallest margins that count as failed where labels do not tell."""
-LISTED = 200
+MAX_IMAGES_LISTED = 200
 """Images named for a slice, at most."""
 
 
@@ -43,18 +43,18 @@ class Failing:
     """Images that can be judged."""
     failed: NDArray[np.bool_]
     """(len(rows),)"""
-    words: str
+    failing_as: str
 
 
 def failing(measurements: Measurements) -> Failing | None:
     """Return which images the model fails on: wrong ones or, where few are known, unsure ones."""
     known = np.flatnonzero(measurements.labels >= 0)
     wrong = measurements.predictions[known] != measurements.labels[known]
-    if wrong.sum() >= FEWEST:
+    if wrong.sum() >= MIN_FAILURES:
         return Failing(known, wrong, "wrong")
     sure = margins(measurements.logits)
-    count = int(UNSURE * len(sure))
-    if count < FEWEST:
+    count = int(UNSURE_SHARE * len(sure))
+    if count < MIN_FAILURES:
         return None
     limit = np.partition(sure, count)[count]
     return Failing(np.arange(len(sure)), sure < limit, "unsure")
@@ -82,15 +82,18 @@ def slices(
     points = projection.apply(concepts[judged.rows])
     rng = np.random.default_rng(measurements.seed)
     searched = rng.permutation(len(points)) % 2 == 0
-    least = max(SMALLEST, int(SHARE * searched.sum()))
+    least = max(MIN_IMAGES, int(MIN_SHARE * searched.sum()))
     tree = DecisionTreeClassifier(
-        max_leaf_nodes=LEAVES, min_samples_leaf=least, random_state=measurements.seed
+        max_leaf_nodes=MAX_LEAVES, min_samples_leaf=least, random_state=measurements.seed
     )
     tree.fit(points[searched], judged.failed[searched])
     leaf = np.concatenate([tree.apply(points[i : i + CHUNK]) for i in range(0, len(points), CHUNK)])
     found = _tested(leaf, judged, ~searched)
     if not found:
-        said = f"no group of images on which the model is {judged.words} more often than elsewhere"
+        said = (
+            f"no group of images on which the model is {judged.failing_as} more often than "
+            "elsewhere"
+        )
         return (), (Skipped("slices", said),)
     groups = [(judged.rows[leaf == k], judged.rows[leaf != k]) for k, _ in found]
     excess = enriched(groups, traits(artifacts, measurements.metadata))
@@ -136,7 +139,7 @@ def _slice(
     members = judged.rows[leaf == k]
     ordered = members[np.argsort(~judged.failed[leaf == k], kind="stable")]
     why = [
-        f"{judged.words} on {failures} of {n} images that the search did not see "
+        f"{judged.failing_as} on {failures} of {n} images that the search did not see "
         f"({percent(rate.value)}, 95 % interval {percent(rate.low)} to {percent(rate.high)}), "
         f"{percent(elsewhere)} elsewhere"
     ]
@@ -149,7 +152,7 @@ def _slice(
     return Slice(
         id=f"slice-{number}",
         n=len(members),
-        measure=judged.words,
+        measure=judged.failing_as,
         rate=rate.value,
         rate_low=rate.low,
         rate_high=rate.high,
@@ -157,5 +160,5 @@ def _slice(
         q_value=q,
         called={c: int(v) for c, v in zip(measurements.classes, called, strict=True) if v},
         why=tuple(why),
-        images=tuple(measurements.ids[row] for row in ordered[:LISTED]),
+        images=tuple(measurements.ids[row] for row in ordered[:MAX_IMAGES_LISTED]),
     )

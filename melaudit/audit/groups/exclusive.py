@@ -23,7 +23,7 @@ from scipy.stats import hypergeom
 
 from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import outside_centre
-from melaudit.audit.groups.stability import DRAWS, NULLS, STEADY
+from melaudit.audit.groups.stability import DRAWS, MIN_STABILITY, NULLS
 from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
 from melaudit.statistics.correction import level_of_each
 from melaudit.statistics.overlap import jaccard
@@ -31,19 +31,19 @@ from melaudit.statistics.overlap import jaccard
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
-RARE = 0.025
+MAX_SHARE_OF_OTHERS = 0.025
 """Share of the other images that show as much, at most."""
-FEWEST = 40
+MIN_OTHERS = 40
 """Other images, at least: with fewer, no share as small can be told."""
-MOST = 1000
+MAX_IMAGES = 1000
 """Images of either kind that parts are chosen on, at most."""
-PICKED = 3
+MAX_PATTERNS = 3
 """Parts of each vocabulary, at most."""
-LARGEST = 1 / 3
+MAX_SHARE_OF_WORDS = 1 / 3
 """Share of all words in a union, at most."""
-ALIKE = 0.5
+SAME_PATTERN_JACCARD = 0.5
 """Jaccard index from which two parts of one vocabulary are one."""
-SAME = 0.7
+SAME_GROUP_JACCARD = 0.7
 """Jaccard index from which two groups found in different ways are one."""
 
 
@@ -62,11 +62,11 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Part:
+class Pattern:
     """A union of words, and the images of a class that show more of it than almost any other."""
 
     vocabulary: int
-    words: tuple[int, ...]
+    visual_words: tuple[int, ...]
     bound: float
     """Places above which an image counts as showing it."""
     shown: Floats
@@ -101,18 +101,18 @@ class Part:
         return ordered
 
 
-def counted(words: VisualWords, positive: NDArray[np.floating], size: int) -> Counted:
+def counted(visual_words: VisualWords, positive: NDArray[np.floating], size: int) -> Counted:
     """Count words (n, side, side) of `size` kinds away from the centre, and what rests on them.
 
     positive: (n, h, w) evidence for the decision as shares of all relevance, h and w a multiple of
     the side; what is no finite number counts as none.
     """
-    n, side = words.shape[:2]
+    n, side = visual_words.shape[:2]
     away = outside_centre(side, side).ravel() > 0
     places, evidence = np.empty((n, size), np.float32), np.empty((n, size), np.float32)
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
-        seen = words[rows].reshape(-1, side * side)[:, away]
+        seen = visual_words[rows].reshape(-1, side * side)[:, away]
         maps = np.nan_to_num(np.asarray(positive[rows], np.float32), posinf=0)
         pooled = maps.reshape(len(seen), side, maps.shape[1] // side, side, -1).sum((2, 4))
         rests = pooled.reshape(len(seen), -1)[:, away]
@@ -123,37 +123,37 @@ def counted(words: VisualWords, positive: NDArray[np.floating], size: int) -> Co
     return Counted(places, evidence)
 
 
-def exclusive_parts(
+def exclusive_patterns(
     own: Sequence[Counted],
     others: Sequence[Counted],
     vocabularies: Sequence[Vocabulary],
     smallest: int,
     seed: int,
-) -> tuple[Part, ...]:
+) -> tuple[Pattern, ...]:
     """Return the parts that a class shows and others hardly do, the strongest first.
 
     own: what the class's n images show, one for each vocabulary; others: what the rest shows. A
     part counts when it is steady under resampling, steadier than when images are dealt out to the
     classes at random, and frequent beyond chance. Deterministic for a seed.
     """
-    found: list[Part] = []
+    found: list[Pattern] = []
     for k, vocabulary in enumerate(vocabularies):
-        if len(others[k].places) >= FEWEST and len(own[k].places) >= 2 * smallest:
+        if len(others[k].places) >= MIN_OTHERS and len(own[k].places) >= 2 * smallest:
             joined = unions(vocabulary.visual_words, own[k].places)
             found += _of_vocabulary(k, own[k], others[k], joined, smallest, seed)
-    found.sort(key=lambda part: -part.strength)
-    apart: list[Part] = []
-    for part in found:
+    found.sort(key=lambda pattern: -pattern.strength)
+    apart: list[Pattern] = []
+    for pattern in found:
         for k, other in enumerate(apart):
-            if jaccard(part.members, other.members) >= SAME:
-                apart[k] = _both(other, part)
+            if jaccard(pattern.members, other.members) >= SAME_GROUP_JACCARD:
+                apart[k] = _both(other, pattern)
                 break
         else:
-            apart.append(part)
+            apart.append(pattern)
     return tuple(apart)
 
 
-def _both(one: Part, other: Part) -> Part:
+def _both(one: Pattern, other: Pattern) -> Pattern:
     """Return a part that both vocabularies tell: an image must show it in either."""
     return replace(
         one,
@@ -162,22 +162,22 @@ def _both(one: Part, other: Part) -> Part:
     )
 
 
-def unions(words: Floats, places: Floats) -> Bools:
+def unions(visual_words: Floats, places: Floats) -> Bools:
     """Return (unions, words): each word alone, those that look alike, those that come together.
 
     words: (words, k) where they lie among descriptors; places: (n, words) places that show them.
     Both trees are by average linkage: of angles between words, and of correlations between counts.
     """
-    size = len(words)
-    angles = _angles(words)
+    size = len(visual_words)
+    angles = _angles(visual_words)
     counts = np.sqrt(places[_some(len(places), np.random.default_rng(0))])
     together = _angles((counts - counts.mean(0)).T)
-    members: set[tuple[int, ...]] = {(word,) for word in range(size)}
+    members: set[tuple[int, ...]] = {(visual_word,) for visual_word in range(size)}
     for distances in (angles, together) if size > 1 else ():
-        joined: list[tuple[int, ...]] = [(word,) for word in range(size)]
+        joined: list[tuple[int, ...]] = [(visual_word,) for visual_word in range(size)]
         for first, second, *_ in linkage(squareform(distances, checks=False), "average"):
             joined.append(tuple(sorted(joined[int(first)] + joined[int(second)])))
-        members |= {m for m in joined if len(m) <= max(1, LARGEST * size)}
+        members |= {m for m in joined if len(m) <= max(1, MAX_SHARE_OF_WORDS * size)}
     ordered = sorted(members)
     found = np.zeros((len(ordered), size), bool)
     for row, chosen in zip(found, ordered, strict=True):
@@ -196,7 +196,7 @@ def _angles(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _of_vocabulary(
     number: int, own: Counted, others: Counted, unions: Bools, smallest: int, seed: int
-) -> Iterator[Part]:
+) -> Iterator[Pattern]:
     rng = np.random.default_rng(seed)
     mine = own.of(_some(len(own.places), rng))
     rest = others.of(_some(len(others.places), rng))
@@ -206,30 +206,30 @@ def _of_vocabulary(
         return
     chance = 0.0
     steady = _steadiness(chosen, mine, rest, unions, floor, rng, DRAWS)
-    if steady.max() >= STEADY:
+    if steady.max() >= MIN_STABILITY:
         chance = _by_chance(mine, rest, unions, floor, rng)
-    for part, stability in zip(chosen, steady.tolist(), strict=True):
-        if stability >= STEADY and stability > chance:
-            words = list(part.words)
+    for pattern, stability in zip(chosen, steady.tolist(), strict=True):
+        if stability >= MIN_STABILITY and stability > chance:
+            visual_words = list(pattern.visual_words)
             yield replace(
-                part,
-                shown=own.places[:, words].sum(1),
-                shown_by_others=others.places[:, words].sum(1) > part.bound,
+                pattern,
+                shown=own.places[:, visual_words].sum(1),
+                shown_by_others=others.places[:, visual_words].sum(1) > pattern.bound,
                 stability=stability,
                 by_chance=chance,
             )
 
 
 def _some(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    some: NDArray[np.int64] = np.sort(rng.choice(n, min(n, MOST), replace=False))
+    some: NDArray[np.int64] = np.sort(rng.choice(n, min(n, MAX_IMAGES), replace=False))
     return some
 
 
-def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int) -> list[Part]:
+def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int) -> list[Pattern]:
     """Return the strongest unions of words, none much like another in who shows them."""
     weights = unions.T.astype(np.float32)
     shown, elsewhere = own.places @ weights, others.places @ weights
-    bounds = np.quantile(elsewhere, 1 - RARE, axis=0, method="higher")
+    bounds = np.quantile(elsewhere, 1 - MAX_SHARE_OF_OTHERS, axis=0, method="higher")
     more, rare = shown > bounds, elsewhere > bounds
     sizes = more.sum(0)
     # Fisher's exact test, one-sided, for all unions at once: ALPHA is the chance that any comes out
@@ -237,18 +237,18 @@ def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int)
     n, m = len(shown), len(elsewhere)
     p = hypergeom.sf(sizes - 1, n + m, sizes + rare.sum(0), n)
     counts = (sizes >= floor) & (sizes <= n - floor) & (p <= level_of_each(len(unions)))
-    parts = []
+    patterns = []
     for u in np.flatnonzero(counts):
         members = more[:, u]
         typical = float(np.median(shown[members, u]))
         evidence = float((own.evidence[members] @ weights[:, u]).mean())
         beyond = np.log1p((typical - bounds[u]) / (bounds[u] + 1))
         strength = float(members.mean() * beyond * evidence)
-        words = tuple(np.flatnonzero(unions[u]).tolist())
-        parts.append(
-            Part(
+        visual_words = tuple(np.flatnonzero(unions[u]).tolist())
+        patterns.append(
+            Pattern(
                 number,
-                words,
+                visual_words,
                 float(bounds[u]),
                 shown[:, u],
                 rare[:, u],
@@ -256,17 +256,17 @@ def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int)
                 strength,
             )
         )
-    picked: list[Part] = []
-    for part in sorted(parts, key=lambda part: -part.strength):
-        if all(jaccard(part.members, other.members) < ALIKE for other in picked):
-            picked.append(part)
-        if len(picked) == PICKED:
+    picked: list[Pattern] = []
+    for pattern in sorted(patterns, key=lambda pattern: -pattern.strength):
+        if all(jaccard(pattern.members, other.members) < SAME_PATTERN_JACCARD for other in picked):
+            picked.append(pattern)
+        if len(picked) == MAX_PATTERNS:
             break
     return picked
 
 
 def _steadiness(
-    parts: Sequence[Part],
+    patterns: Sequence[Pattern],
     own: Counted,
     others: Counted,
     unions: Bools,
@@ -275,16 +275,16 @@ def _steadiness(
     draws: int,
 ) -> NDArray[np.float64]:
     """Return, per part, the mean Jaccard index with its likest part in half-samples."""
-    likest = np.zeros((draws, len(parts)))
+    likest = np.zeros((draws, len(patterns)))
     for draw in range(draws):
         mine, rest = (
             np.sort(rng.choice(n, -(-n // 2), replace=False))
             for n in (len(own.places), len(others.places))
         )
         again = _pick(0, own.of(mine), others.of(rest), unions, max(2, floor // 2))
-        for k, part in enumerate(parts):
+        for k, pattern in enumerate(patterns):
             likest[draw, k] = max(
-                (jaccard(part.members[mine], other.members) for other in again), default=0.0
+                (jaccard(pattern.members[mine], other.members) for other in again), default=0.0
             )
     mean: NDArray[np.float64] = likest.mean(0)
     return mean
@@ -303,8 +303,8 @@ def _by_chance(
     for _ in range(NULLS):
         order = rng.permutation(len(every.places))
         mine, rest = every.of(order[:n]), every.of(order[n:])
-        parts = _pick(0, mine, rest, unions, floor)
-        if parts:
-            steady = _steadiness(parts, mine, rest, unions, floor, rng, DRAWS // 4)
+        patterns = _pick(0, mine, rest, unions, floor)
+        if patterns:
+            steady = _steadiness(patterns, mine, rest, unions, floor, rng, DRAWS // 4)
             best = max(best, float(steady.max()))
     return best

@@ -30,20 +30,20 @@ from melaudit.statistics.estimates import proportion
 
 FILE = "suspicious.csv"
 COLUMNS = ("image", "cluster", "suspicion", "predicted", "label", "why", "artifact")
-PER_CLUSTER = 200
+MAX_LISTED_PER_CLUSTER = 200
 """Images of a group that are listed, the most typical first."""
 NOTHING = ("none", "no", "0", "nothing", "-")
 """What a reviewer writes where a picture shows nothing odd."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With these a spreadsheet begins to compute."""
-FEWEST = 8
+MIN_REVIEWED = 8
 """Images with an artifact, and without, that a probe needs."""
 FOLDS = 5
-TOP = 25
+MAX_TOP = 25
 """Images at the head of the ranking whose precision is reported, at most."""
-RANKED = 200
+MAX_RANKED = 200
 """Images of the ranking that are named."""
-STRENGTH = 0.01
+INVERSE_RIDGE = 0.01
 """Inverse of the probe's ridge: few reviewed images, many channels."""
 
 
@@ -67,10 +67,17 @@ def suspicious_csv(clusters: Sequence[Cluster], measurements: Measurements) -> b
     for cluster in clusters:
         why = "; ".join(cluster.why)
         own = [image for image in cluster.images if first[image] == cluster.id]
-        for identity in own[:PER_CLUSTER]:
+        for identity in own[:MAX_LISTED_PER_CLUSTER]:
             label = int(measurements.labels[row_of[identity]])
-            told = measurements.classes[label] if label >= 0 else ""
-            cells = (identity, cluster.id, f"{cluster.suspicion:.2f}", cluster.predicted, told, why)
+            known = measurements.classes[label] if label >= 0 else ""
+            cells = (
+                identity,
+                cluster.id,
+                f"{cluster.suspicion:.2f}",
+                cluster.predicted,
+                known,
+                why,
+            )
             writer.writerow([*map(safe, cells), ""])
     return out.getvalue().encode("utf-8-sig")  # with the mark by which spreadsheets know UTF-8
 
@@ -124,11 +131,11 @@ def ticks(reviews: Mapping[str, str], artifact: str, measurements: Measurements)
     seen = np.array([reviews.get(identity, "") for identity in measurements.ids], object)
     shown = np.flatnonzero(seen == artifact)
     lacking = np.flatnonzero((seen != artifact) & (seen != ""))
-    if len(lacking) >= FEWEST:
+    if len(lacking) >= MIN_REVIEWED:
         return Ticks(shown, lacking, reviewed=True)
     rng = np.random.default_rng(measurements.seed)
     rest = np.flatnonzero(seen != artifact)
-    drawn = rng.permutation(rest)[: max(2 * len(shown), FEWEST)]
+    drawn = rng.permutation(rest)[: max(2 * len(shown), MIN_REVIEWED)]
     return Ticks(shown, np.sort(drawn), reviewed=False)
 
 
@@ -148,9 +155,9 @@ def refit(
     skipped: list[Skipped] = []
     for artifact, n in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
         marked = ticks(reviews, artifact, measurements)
-        if min(len(marked.shown), len(marked.lacking)) < FEWEST:
+        if min(len(marked.shown), len(marked.lacking)) < MIN_REVIEWED:
             few = f"{n} images are marked {artifact!r}"
-            skipped.append(Skipped("feedback", f"{few}; a probe needs {FEWEST}"))
+            skipped.append(Skipped("feedback", f"{few}; a probe needs {MIN_REVIEWED}"))
             continue
         probes.append(_probe(artifact, marked, measurements))
     if not counted:
@@ -166,7 +173,7 @@ def _probe(artifact: str, marked: Ticks, measurements: Measurements) -> Probe:
     shows = np.arange(len(rows)) < len(marked.shown)
     features = (concepts[rows] - middle) / spread
     held_out = _held_out(features, shows, measurements.seed)
-    k = min(TOP, len(marked.shown))
+    k = min(MAX_TOP, len(marked.shown))
     head = shows[np.argsort(-held_out, kind="stable")[:k]]
     precision = proportion(int(head.sum()), k)
     weights = _fit(features, shows).coef_[0]
@@ -176,7 +183,7 @@ def _probe(artifact: str, marked: Ticks, measurements: Measurements) -> Probe:
             for start in range(0, len(concepts), CHUNK)
         ]
     )
-    ranked = np.argsort(-scores, kind="stable")[:RANKED]
+    ranked = np.argsort(-scores, kind="stable")[:MAX_RANKED]
     base = float(shows.mean())
     source = "images marked otherwise" if marked.reviewed else "images nobody marked"
     return Probe(
@@ -198,7 +205,7 @@ def _probe(artifact: str, marked: Ticks, measurements: Measurements) -> Probe:
 
 
 def _fit(features: NDArray[np.floating], shows: NDArray[np.bool_]) -> LogisticRegression:
-    return LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000).fit(
+    return LogisticRegression(C=INVERSE_RIDGE, class_weight="balanced", max_iter=1000).fit(
         features, shows
     )
 

@@ -33,7 +33,7 @@ GROUPING = DetectorInfo(
     ID, "Groups that are decided in a like manner", Subject.MODEL, asks="", why=""
 )
 """What the report is told of this question, as of those that detectors ask."""
-TRIED = 3
+MAX_SUPPRESSED_CLUSTERS = 3
 """Clusters whose channels are suppressed, the most suspicious ones."""
 
 
@@ -89,7 +89,7 @@ def _groups(
     usual, outliers = prototypes(measurements)
     worse, missing = slices(measurements, artifacts)
     claims: list[Claim[tuple[Look, ...]]] = []
-    if measurements.skilled:
+    if measurements.above_chance:
         claims = cluster_claims(looks(found, rows, measurements), measurements)
     return Groups(
         clusters=tuple(found),
@@ -112,10 +112,10 @@ def _tried(
         return clusters
     first = [
         replace(c, suppression=suppress(rows[c.id], target, measurements, laboratory))
-        for c in clusters[:TRIED]
+        for c in clusters[:MAX_SUPPRESSED_CLUSTERS]
         for target in [measurements.classes.index(c.predicted)]
     ]
-    return (*first, *clusters[TRIED:])
+    return (*first, *clusters[MAX_SUPPRESSED_CLUSTERS:])
 
 
 def _rows(clusters: Sequence[Cluster], measurements: Measurements) -> dict[str, NDArray[np.int64]]:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from melaudit.audit.groups.embedding import CHUNK, FITTED, Points
+from melaudit.audit.groups.embedding import CHUNK, MAX_FITTED_ROWS, Points
 from melaudit.statistics.correction import ALPHA, false_discovery
 
 FOLDS = 5
-COMPONENTS = 8
+MAX_COMPONENTS = 8
 """Components tried, at most."""
-PER_COMPONENT = 20
+MIN_IMAGES_PER_COMPONENT = 20
 """Images for each component, at least."""
 BULK, TAIL = 0.5, 0.85
 """Quantiles between which the tail's rate is read off: beyond them the odd images may lie."""
@@ -48,7 +48,7 @@ class Mixture:
 def mixture(points: Points, seed: int) -> Mixture:
     """Fit a mixture to points (n, k), n >= 2 * PER_COMPONENT, its size by BIC (Schwarz 1978)."""
     rng = np.random.default_rng(seed)
-    fitted = np.sort(rng.choice(len(points), min(len(points), FITTED), replace=False))
+    fitted = np.sort(rng.choice(len(points), min(len(points), MAX_FITTED_ROWS), replace=False))
     found = _best(points[fitted], seed)
     means, precisions = found.means_, found.precisions_cholesky_
     component = _in_chunks(found.predict, points).astype(np.int64)
@@ -85,7 +85,7 @@ def tail(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _best(points: Points, seed: int) -> GaussianMixture:
-    most = min(COMPONENTS, max(1, len(points) // PER_COMPONENT))
+    most = min(MAX_COMPONENTS, max(1, len(points) // MIN_IMAGES_PER_COMPONENT))
     tried = [_fit(points, count, seed) for count in range(1, most + 1)]
     scores = [model.bic(points) for model in tried]
     return tried[int(np.argmin(scores))]
@@ -109,7 +109,7 @@ def _held_out(points: Points, count: int, seed: int) -> NDArray[np.float64]:
     out = np.empty(len(points))
     for k in range(FOLDS):
         others = np.flatnonzero(fold != k)
-        some = np.sort(rng.choice(others, min(len(others), FITTED), replace=False))
+        some = np.sort(rng.choice(others, min(len(others), MAX_FITTED_ROWS), replace=False))
         model = _fit(points[some], count, seed)
         out[fold == k] = -_in_chunks(model.score_samples, points[fold == k])
     return out

@@ -16,9 +16,9 @@ from melaudit.measurements import GRID, Measurements
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-BAND = 3
+BAND_CELLS = 3
 """Width of the border band in cells of the low-resolution maps: about a tenth of the side."""
-CHANNELS = 8
+MAX_CHANNELS = 8
 """Marking channels named, at most."""
 THUMBNAIL = "thumbnail"
 """Column of the pass with a tiny picture of every image."""
@@ -83,7 +83,7 @@ def columns(measurements: Measurements) -> Columns:
     positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
     far = outside_centre(GRID, GRID)
     inner = np.zeros((GRID, GRID))
-    inner[BAND:-BAND, BAND:-BAND] = 1
+    inner[BAND_CELLS:-BAND_CELLS, BAND_CELLS:-BAND_CELLS] = 1
     outside, border = np.empty(len(positive)), np.empty(len(positive))
     for start in range(0, len(positive), CHUNK):
         rows = slice(start, start + CHUNK)
@@ -128,7 +128,7 @@ def portray(inside: Rows, rest: Rows, enriched: tuple[Enriched, ...], table: Col
 
 
 def marking_channels(
-    inside: NDArray[np.floating], rest: NDArray[np.floating], count: int = CHANNELS
+    inside: NDArray[np.floating], rest: NDArray[np.floating], count: int = MAX_CHANNELS
 ) -> tuple[Marking, ...]:
     """Name the channels whose relevance stands higher inside a group (n, channels) than in the
     rest (m, channels) of its class, by the difference of means in pooled standard deviations.

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.audit.groups.embedding import fit
-from melaudit.audit.groups.mixture import PER_COMPONENT, Mixture, mixture
+from melaudit.audit.groups.mixture import MIN_IMAGES_PER_COMPONENT, Mixture, mixture
 from melaudit.findings import Outlier, Prototype
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import ALPHA
 from melaudit.wording.sentences import percent
 
-FEWEST = 5
+MIN_IMAGES = 5
 """Images that make a usual strategy."""
-SHOWN = 12
+MAX_PROTOTYPE_IMAGES = 12
 """Images named for each prototype."""
-LISTED = 50
+MAX_OUTLIERS = 50
 """Odd images listed for each class and kind, at most."""
 
 
@@ -38,7 +38,7 @@ def prototypes(
     for index, name in enumerate(measurements.classes):
         rows = np.flatnonzero(measurements.predictions == index)
         rows = rows[np.isfinite(concepts[rows]).all(1)]
-        if len(rows) < 2 * PER_COMPONENT:
+        if len(rows) < 2 * MIN_IMAGES_PER_COMPONENT:
             continue
         projection = fit(concepts[rows], measurements.seed)
         if projection is None:
@@ -56,9 +56,9 @@ def _usual(
     listed: list[Prototype] = []
     for k in range(len(found.shares)):
         inside = np.flatnonzero(found.component == k)
-        if len(inside) < FEWEST:
+        if len(inside) < MIN_IMAGES:
             continue
-        nearest = inside[np.argsort(found.distance[inside], kind="stable")[:SHOWN]]
+        nearest = inside[np.argsort(found.distance[inside], kind="stable")[:MAX_PROTOTYPE_IMAGES]]
         listed.append(
             Prototype(
                 id=f"{name}-usual-{len(listed) + 1}",
@@ -75,7 +75,7 @@ def _unlike(
     name: str, rows: NDArray[np.int64], found: Mixture, measurements: Measurements
 ) -> list[Outlier]:
     odd = np.flatnonzero(found.unlike)
-    odd = odd[np.argsort(-found.unlikeness[odd], kind="stable")[:LISTED]]
+    odd = odd[np.argsort(-found.unlikeness[odd], kind="stable")[:MAX_OUTLIERS]]
     return [
         _outlier(
             measurements,
@@ -106,7 +106,7 @@ def _mislabelled(
                 f"{percent(farther)} of the images that are"
             )
             listed.append(_outlier(measurements, int(rows[i]), "label", 1 - farther, why))
-    return sorted(listed, key=lambda o: (o.p_value, o.image))[:LISTED]
+    return sorted(listed, key=lambda o: (o.p_value, o.image))[:MAX_OUTLIERS]
 
 
 def _outlier(measurements: Measurements, row: int, kind: str, p: float, why: str) -> Outlier:

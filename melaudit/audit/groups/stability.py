@@ -16,15 +16,15 @@ from melaudit.audit.groups.clustering import Labels, dense_groups
 from melaudit.audit.groups.embedding import Points, fit, shuffled
 from melaudit.statistics.overlap import pairwise_jaccard
 
-STEADY = 0.6
+MIN_STABILITY = 0.6
 """Mean Jaccard index from which a group may be trusted (Hennig 2007)."""
 DRAWS = 20
 """Samples in which each group is looked for again."""
-SHARE = 0.5
+SAMPLE_SHARE = 0.5
 """Share of the images in each sample (Hennig's subsetting)."""
 NULLS = 19
 """Shuffled sets: exceeding all of them has p = 1 / 20 by chance."""
-MOST = 1000
+MAX_POINTS = 1000
 """Points in a sample, at most."""
 
 
@@ -38,7 +38,7 @@ def steadiness(
     """
     rng = np.random.default_rng(seed)
     groups, n = int(labels.max()) + 1, len(points)
-    size = min(int(np.ceil(SHARE * n)), MOST)
+    size = min(int(np.ceil(SAMPLE_SHARE * n)), MAX_POINTS)
     likest = np.full((draws, groups), np.nan)
     for draw in range(draws):
         some = np.sort(rng.choice(n, size, replace=False))
@@ -64,7 +64,7 @@ def by_chance(
     """
     rng = np.random.default_rng(seed)
     n = len(blocks[0])
-    some = np.sort(rng.choice(n, min(n, MOST), replace=False))
+    some = np.sort(rng.choice(n, min(n, MAX_POINTS), replace=False))
     samples = [np.asarray(block[some], np.float32) for block in blocks]
     floor = max(2, smallest * len(some) // n)
     best = 0.0

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from melaudit.audit.groups.clustering import dense_groups
 from melaudit.audit.groups.embedding import Points, fit
-from melaudit.audit.groups.stability import STEADY, by_chance, steadiness
-from melaudit.audit.groups.unimodality import parted
+from melaudit.audit.groups.stability import MIN_STABILITY, by_chance, steadiness
+from melaudit.audit.groups.unimodality import separation_p_value
 from melaudit.statistics.correction import level_of_each
 
 Rows = NDArray[np.int64]
@@ -29,9 +29,9 @@ Mask = NDArray[np.bool_]
 
 CONCEPTS, MAPS, BOTH = "concepts", "maps", "both"
 
-SMALLEST = 10
+MIN_IMAGES = 10
 """Images in a group, at least."""
-SHARE = 0.05
+MIN_SHARE = 0.05
 """Share of the class in a group, at least; of large classes less, see `smallest_group`."""
 
 
@@ -50,7 +50,7 @@ class Strategy:
 
 
 @dataclass(frozen=True)
-class Group:
+class ViewGroup:
     """A group in one view."""
 
     mask: Mask
@@ -64,14 +64,14 @@ class View:
     """The groups that one kind of features gives."""
 
     points: Points
-    groups: tuple[Group, ...]
+    groups: tuple[ViewGroup, ...]
     chance: float
     """The steadiest group among shuffled features."""
 
 
 def smallest_group(n: int) -> int:
     """Return how many images make a group among n: a twentieth, from n = 2000 on sqrt(5 n)."""
-    return max(SMALLEST, int(min(SHARE * n, np.sqrt(5 * n))))
+    return max(MIN_IMAGES, int(min(MIN_SHARE * n, np.sqrt(5 * n))))
 
 
 def strategies(concepts: NDArray[np.floating], maps: Points, seed: int) -> tuple[Strategy, ...]:
@@ -128,9 +128,9 @@ def _views(
 
 
 def _view(
-    blocks: Sequence[NDArray[np.floating]], parts: Sequence[Points], smallest: int, seed: int
+    blocks: Sequence[NDArray[np.floating]], projected: Sequence[Points], smallest: int, seed: int
 ) -> View:
-    points = np.hstack(parts)
+    points = np.hstack(projected)
     labels = dense_groups(points, smallest, seed)
     masks = [labels == k for k in range(labels.max(initial=-1) + 1)]
     if not masks:
@@ -139,14 +139,14 @@ def _view(
     # That a cloud of one kind is called parted has chance ALPHA over all groups of a view.
     level = level_of_each(len(masks))
     apart = [
-        stability >= STEADY and parted(points, mask, seed) <= level
+        stability >= MIN_STABILITY and separation_p_value(points, mask, seed) <= level
         for mask, stability in zip(masks, steady, strict=True)
     ]
     chance = 0.0
     if any(apart):  # the null is dear, and nothing is asked of it otherwise
-        chance = by_chance(blocks, [part.shape[1] for part in parts], smallest, seed)
+        chance = by_chance(blocks, [block.shape[1] for block in projected], smallest, seed)
     groups = tuple(
-        Group(mask, float(stability), there and stability > chance)
+        ViewGroup(mask, float(stability), there and stability > chance)
         for mask, stability, there in zip(masks, steady, apart, strict=True)
     )
     return View(points, groups, chance)

@@ -22,20 +22,20 @@ from melaudit.findings import Suppression
 from melaudit.measurements import Measurements
 from melaudit.statistics.estimates import two_samples
 
-TRIED = 24
+MAX_TRIED = 24
 """Images of the group that are tried, at most, and as many others of its class."""
-FEWEST = 8
+MIN_TRIED = 8
 """Images needed to try, and as many to choose the channels on."""
-USUAL = 48
+MAX_USUAL = 48
 """Images of the rest of the class whose mean a suppressed channel gives, at most."""
-MATCHED = 2000
+MAX_MATCHED = 2000
 """Images of the rest among which those as sure are looked for, at most."""
-ONE_IN = 16
+CHANNELS_PER_SUPPRESSED = 16
 """One of so many channels of the layer is suppressed, the most marking ones."""
-LEAST_CHANNELS = 4
-PLACEBOS = 3
+MIN_CHANNELS = 4
+PLACEBO_DRAWS = 3
 """Draws of as many other channels."""
-NEAR = 10
+NEAREST_CHANNELS = 10
 """Other channels, the nearest in mean relevance, among which one is drawn for each."""
 
 Rows = NDArray[np.int64]
@@ -57,54 +57,54 @@ class Design:
 
 
 def suppress(
-    inside: Rows, kind: int, measurements: Measurements, laboratory: Laboratory
+    inside: Rows, target: int, measurements: Measurements, laboratory: Laboratory
 ) -> Suppression | None:
-    """Suppress the channels that mark the rows `inside` of the predicted class `kind`.
+    """Suppress the channels that mark the rows `inside` of the predicted class `target`.
 
     None where group or class are too small, or the model was not sure of the group to begin with.
     """
-    plan = design(inside, kind, measurements)
+    plan = design(inside, target, measurements)
     if plan is None:
         return None
     concepts = measurements["relevance.concepts"]
     channels = concepts.shape[1]
-    count = max(LEAST_CHANNELS, channels // ONE_IN)
+    count = max(MIN_CHANNELS, channels // CHANNELS_PER_SUPPRESSED)
     marking = [
         m.channel for m in marking_channels(concepts[plan.learned], concepts[plan.usual], count)
     ]
     if not marking or channels < 2 * len(marking):
         return None
-    usual = laboratory.mean_map(plan.usual[:USUAL])
+    usual = laboratory.mean_map(plan.usual[:MAX_USUAL])
     rng = np.random.default_rng(measurements.seed)
     of_class = np.concatenate([plan.learned, plan.usual])
     strength = concepts[of_class].mean(0, dtype=np.float64)
-    sets = [marking, *(placebo(marking, strength, rng) for _ in range(PLACEBOS))]
+    sets = [marking, *(placebo(marking, strength, rng) for _ in range(PLACEBO_DRAWS))]
     margins, decided = [], []
     for rows in (plan.tried, plan.others):
         plain = laboratory.logits(rows)
         logits = [plain, *(laboratory.suppressed(rows, chosen, usual) for chosen in sets)]
-        margins.append(np.stack([log_odds(values, kind) for values in logits]))
-        decided.append(np.stack([called(values, kind) for values in logits]))
+        margins.append(np.stack([log_odds(values, target) for values in logits]))
+        decided.append(np.stack([called(values, target) for values in logits]))
     return _weighed(margins, decided, len(marking), plan, measurements)
 
 
-def design(inside: Rows, kind: int, measurements: Measurements) -> Design | None:
+def design(inside: Rows, target: int, measurements: Measurements) -> Design | None:
     """Choose who is tried; patients (or lesions) are either tried or chosen on, never both."""
     rng = np.random.default_rng(measurements.seed)
-    rest = np.setdiff1d(np.flatnonzero(measurements.predictions == kind), inside)
+    rest = np.setdiff1d(np.flatnonzero(measurements.predictions == target), inside)
     groups = measurements.groups
     named = inside.astype(str) if groups is None else groups[inside].astype(str)
     names = rng.permutation(np.unique(named))
     counts = np.cumsum([(named == name).sum() for name in names])
-    half = min(TRIED, len(inside) // 2, len(rest) // 2)
+    half = min(MAX_TRIED, len(inside) // 2, len(rest) // 2)
     first = names[: int(np.searchsorted(counts, half, side="right"))]
     tried, learned = inside[np.isin(named, first)], inside[~np.isin(named, first)]
-    if min(len(tried), len(learned), len(rest) - len(tried)) < FEWEST:
+    if min(len(tried), len(learned), len(rest) - len(tried)) < MIN_TRIED:
         return None
-    margins = log_odds(measurements.logits, kind)
+    margins = log_odds(measurements.logits, target)
     if margins[tried].mean() <= 0:
         return None
-    rest = np.sort(rng.permutation(rest)[:MATCHED])
+    rest = np.sort(rng.permutation(rest)[:MAX_MATCHED])
     costs = np.abs(margins[tried][:, None] - margins[rest][None])
     _, chosen = linear_sum_assignment(costs)
     usual = rng.permutation(np.delete(rest, chosen))
@@ -119,7 +119,7 @@ def placebo(marking: Sequence[int], strength: Values, rng: np.random.Generator) 
     for channel in marking:
         left = np.flatnonzero(free)
         order = left[np.argsort(np.abs(strength[left] - strength[channel]), kind="stable")]
-        one = int(rng.choice(order[:NEAR]))
+        one = int(rng.choice(order[:NEAREST_CHANNELS]))
         free[one] = False
         drawn.append(one)
     return drawn

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from melaudit.audit.groups.embedding import pooled
 from melaudit.audit.groups.enrichment import Bools, enriched, traits
-from melaudit.audit.groups.exclusive import SAME, Counted, Part, counted, exclusive_parts
+from melaudit.audit.groups.exclusive import (
+    SAME_GROUP_JACCARD,
+    Counted,
+    Pattern,
+    counted,
+    exclusive_patterns,
+)
 from melaudit.audit.groups.portrait import Portrait, columns, portray
 from melaudit.audit.groups.strategies import Strategy, smallest_group, strategies
 from melaudit.audit.measure.visual_words import Vocabulary
@@ -22,7 +28,7 @@ from melaudit.measurements import Measurements
 from melaudit.statistics.overlap import jaccard
 from melaudit.wording.sentences import percent
 
-MOST = {
+WEIGHTS = {
     "outside": 0.30,
     "exclusive": 0.20,
     "artifact": 0.15,
@@ -35,7 +41,7 @@ MOST = {
 """The most each part can add; together 1. Where a group looks weighs most, and then what it shows
 that others do not: these need neither a detector for the artifact nor labels."""
 
-PLENTY = {
+FULL_DIFFERENCE = {
     "outside": 0.2,
     "exclusive": 0.1,
     "artifact": 1.0,
@@ -48,12 +54,12 @@ PLENTY = {
 """What gives a part in full: differences from the rest of the class, for channels in standard
 deviations; for size and duplicates shares, and a part's strength (see `exclusive`)."""
 
-PARTS = "parts"
+PARTS_VIEW = "parts"
 """The view of groups by what their pictures show."""
 
 
 @dataclass(frozen=True)
-class Group:
+class ClassGroup:
     """Images of a class that have something in common."""
 
     members: NDArray[np.int64]
@@ -65,7 +71,7 @@ class Group:
     """What they show and images called otherwise hardly do, where that is known."""
 
 
-TOLD = {"outside": 0.05, "errors": 0.05, "alike": 0.1, "duplicates": 0.1}
+MIN_DIFFERENCE_WORDED = {"outside": 0.05, "errors": 0.05, "alike": 0.1, "duplicates": 0.1}
 """Smallest differences that are put into words."""
 
 
@@ -81,21 +87,21 @@ def suspicious_clusters(
     vocabularies: the words that the pass noted for every image.
     """
     table = columns(measurements)
-    shown_parts = _counted(measurements, vocabularies)
-    groups: list[tuple[str, Group, NDArray[np.int64], NDArray[np.int64]]] = []
+    counts_by_vocabulary = _counted(measurements, vocabularies)
+    groups: list[tuple[str, ClassGroup, NDArray[np.int64], NDArray[np.int64]]] = []
     skipped: list[Skipped] = []
     for index, name in enumerate(measurements.classes):
         rows = np.flatnonzero(measurements.predictions == index)
         strategic = strategies(table.concepts[rows], _pooled(measurements, rows), measurements.seed)
         others = measurements.predictions != index
-        parts = exclusive_parts(
-            [counts.of(rows) for counts in shown_parts],
-            [counts.of(others) for counts in shown_parts],
+        patterns = exclusive_patterns(
+            [counts.of(rows) for counts in counts_by_vocabulary],
+            [counts.of(others) for counts in counts_by_vocabulary],
             vocabularies,
             smallest_group(len(rows)),
             measurements.seed,
         )
-        found = joined(strategic, parts, int(others.sum()))
+        found = joined(strategic, patterns, int(others.sum()))
         if not found:
             said = f"the {len(rows)} images predicted {name} do not fall into groups"
             skipped.append(Skipped("clusters", said))
@@ -114,46 +120,48 @@ def suspicious_clusters(
     return tuple(sorted(clusters, key=lambda c: (-c.suspicion, c.id))), tuple(skipped)
 
 
-def joined(strategic: Sequence[Strategy], parts: Sequence[Part], others: int) -> tuple[Group, ...]:
+def joined(
+    strategic: Sequence[Strategy], patterns: Sequence[Pattern], others: int
+) -> tuple[ClassGroup, ...]:
     """Return the groups of a class by either way; those that are much alike are one.
 
     others: images called otherwise, of which the parts are said to show little.
     """
-    told: dict[int, Part] = {}
-    alone: list[Part] = []
-    for part in parts:
-        rows = np.arange(len(part.members))
-        alike = [jaccard(part.members, np.isin(rows, s.members)) for s in strategic]
+    of_strategy: dict[int, Pattern] = {}
+    alone: list[Pattern] = []
+    for pattern in patterns:
+        rows = np.arange(len(pattern.members))
+        alike = [jaccard(pattern.members, np.isin(rows, s.members)) for s in strategic]
         same = int(np.argmax(alike)) if alike else 0
-        if alike and alike[same] >= SAME and same not in told:
-            told[same] = part
+        if alike and alike[same] >= SAME_GROUP_JACCARD and same not in of_strategy:
+            of_strategy[same] = pattern
         else:
-            alone.append(part)
+            alone.append(pattern)
     return (
         *(
-            Group(
+            ClassGroup(
                 strategy.members,
-                (*strategy.views, *((PARTS,) if k in told else ())),
+                (*strategy.views, *((PARTS_VIEW,) if k in of_strategy else ())),
                 strategy.stability,
                 strategy.by_chance,
-                _exclusive(told.get(k), others),
+                _exclusive(of_strategy.get(k), others),
             )
             for k, strategy in enumerate(strategic)
         ),
         *(
-            Group(
-                part.order,
-                (PARTS,),
-                part.stability,
-                part.by_chance,
-                _exclusive(part, others),
+            ClassGroup(
+                pattern.order,
+                (PARTS_VIEW,),
+                pattern.stability,
+                pattern.by_chance,
+                _exclusive(pattern, others),
             )
-            for part in alone
+            for pattern in alone
         ),
     )
 
 
-def parts(portrait: Portrait, exclusive: Exclusive | None = None) -> dict[str, float]:
+def components(portrait: Portrait, exclusive: Exclusive | None = None) -> dict[str, float]:
     """Return what each part adds to the suspicion of a group."""
     more = [e.inside - e.outside for e in portrait.enriched if e.more]
     strongest = [m.effect for m in portrait.marking[:3]]
@@ -167,13 +175,16 @@ def parts(portrait: Portrait, exclusive: Exclusive | None = None) -> dict[str, f
         "duplicates": portrait.duplicated,
         "exclusive": exclusive.strength if exclusive else 0.0,
     }
-    return {name: most * _unit(differences[name] / PLENTY[name]) for name, most in MOST.items()}
+    return {
+        name: most * _unit(differences[name] / FULL_DIFFERENCE[name])
+        for name, most in WEIGHTS.items()
+    }
 
 
-def reasons(name: str, portrait: Portrait, group: Group) -> tuple[str, ...]:
+def reasons(name: str, portrait: Portrait, group: ClassGroup) -> tuple[str, ...]:
     """Say what is known of a group of the class `name`, in sentences."""
     seen = {"concepts": "by its channels", "maps": "by its maps", "both": "by both together"}
-    how = [seen[view] for view in group.views if view != PARTS]
+    how = [seen[view] for view in group.views if view != PARTS_VIEW]
     steady = (
         f"{percent(group.stability)} alike in samples of the images, "
         f"{percent(group.by_chance)} at most by chance"
@@ -190,7 +201,7 @@ def reasons(name: str, portrait: Portrait, group: Group) -> tuple[str, ...]:
             + ("" if how else f" ({steady})")
         )
     inside, rest = portrait.outside
-    if abs(inside - rest) >= TOLD["outside"]:
+    if abs(inside - rest) >= MIN_DIFFERENCE_WORDED["outside"]:
         lines.append(
             f"{percent(inside)} of the relevance lies outside the central half of the picture, "
             f"{percent(rest)} in the rest of the class"
@@ -201,15 +212,15 @@ def reasons(name: str, portrait: Portrait, group: Group) -> tuple[str, ...]:
         for trait in [e for e in portrait.enriched if e.more][:3]
     ]
     inside, rest = portrait.errors
-    if abs(inside - rest) >= TOLD["errors"]:
+    if abs(inside - rest) >= MIN_DIFFERENCE_WORDED["errors"]:
         lines.append(f"{percent(inside)} are wrong, {percent(rest)} in the rest of the class")
     inside, rest = portrait.alike
-    if inside - rest >= TOLD["alike"]:
+    if inside - rest >= MIN_DIFFERENCE_WORDED["alike"]:
         lines.append(
             f"its pictures look alike (mean correlation {inside:.2f}, {rest:.2f} in the rest of "
             "the class)"
         )
-    if portrait.duplicated >= TOLD["duplicates"]:
+    if portrait.duplicated >= MIN_DIFFERENCE_WORDED["duplicates"]:
         lines.append(f"{percent(portrait.duplicated)} have a near-duplicate among them")
     return tuple(lines)
 
@@ -217,12 +228,12 @@ def reasons(name: str, portrait: Portrait, group: Group) -> tuple[str, ...]:
 def _cluster(
     identity: str,
     name: str,
-    group: Group,
+    group: ClassGroup,
     portrait: Portrait,
     ids: tuple[str, ...],
     artifacts: Mapping[str, Bools],
 ) -> Cluster:
-    added = parts(portrait, group.exclusive)
+    added = components(portrait, group.exclusive)
     wrong = portrait.errors[0]
     return Cluster(
         id=identity,
@@ -255,16 +266,16 @@ def _counted(measurements: Measurements, vocabularies: Sequence[Vocabulary]) -> 
     ]
 
 
-def _exclusive(part: Part | None, others: int) -> Exclusive | None:
-    if part is None:
+def _exclusive(pattern: Pattern | None, others: int) -> Exclusive | None:
+    if pattern is None:
         return None
     return Exclusive(
-        others=part.others,
+        others=pattern.others,
         others_n=others,
-        evidence=part.evidence,
-        strength=part.strength,
-        vocabulary=part.vocabulary,
-        words=part.words,
+        evidence=pattern.evidence,
+        strength=pattern.strength,
+        vocabulary=pattern.vocabulary,
+        words=pattern.visual_words,
     )
 
 

@@ -19,22 +19,22 @@ Mask = NDArray[np.bool_]
 DRAWS = 199
 CELLS = 512
 """Of the grid on which densities are computed."""
-TRIMMED = 0.025
+TRIMMED_SHARE = 0.025
 """Share of the points at either end that cannot make a hill of their own."""
 RIDGE = 0.1
 """Share of the mean variance added to every direction, so that few points fix no direction."""
-MOST = 4000
+MAX_POINTS = 4000
 """Points looked at: more make the test sharper than any gap needs."""
 
 
-def parted(points: Points, inside: Mask, seed: int) -> float:
+def separation_p_value(points: Points, inside: Mask, seed: int) -> float:
     """Return the p-value of "group and rest are one hill", for points (n, k), inside (n,).
 
     The direction is found on one half of the points and looked along on the other, so that a gap
     is not made by looking for it. 1 where a half has nothing of the group or of the rest.
     """
     rng = np.random.default_rng(seed)
-    some = np.sort(rng.choice(len(points), min(len(points), MOST), replace=False))
+    some = np.sort(rng.choice(len(points), min(len(points), MAX_POINTS), replace=False))
     points, inside = points[some].astype(np.float64), inside[some]
     half = rng.permutation(len(points)) % 2 == 1
     places = np.empty(len(points))
@@ -47,7 +47,7 @@ def parted(points: Points, inside: Mask, seed: int) -> float:
         if step <= 0:
             return 1.0
         places[~fitted] = (points[~fitted] - rest.mean(0)) @ direction / step
-    return one_hill(places, rng)
+    return unimodality_p_value(places, rng)
 
 
 def discriminant(own: Floats, rest: Floats) -> Floats:
@@ -62,9 +62,9 @@ def discriminant(own: Floats, rest: Floats) -> Floats:
     return direction
 
 
-def one_hill(values: Floats, rng: np.random.Generator) -> float:
+def unimodality_p_value(values: Floats, rng: np.random.Generator) -> float:
     """Return the p-value of one hill in the density of the values (n,) (Silverman 1981)."""
-    low, high = np.quantile(values, [TRIMMED, 1 - TRIMMED])
+    low, high = np.quantile(values, [TRIMMED_SHARE, 1 - TRIMMED_SHARE])
     if high <= low:
         return 1.0
     values = np.clip(values, low, high)
@@ -77,7 +77,7 @@ def one_hill(values: Floats, rng: np.random.Generator) -> float:
         drawn = rng.choice(values, len(values)) + width * rng.normal(size=len(values))
         drawn = values.mean() + (drawn - values.mean()) / shrink
         counts = np.histogram(np.clip(drawn, edges[0], edges[-1]), edges)[0]
-        again += hills(counts, edges, width) > 1
+        again += count_modes(counts, edges, width) > 1
     return (again + 1) / (DRAWS + 1)
 
 
@@ -86,14 +86,14 @@ def critical_width(counts: NDArray[np.int64], edges: Floats) -> float:
     low, high = float(edges[1] - edges[0]), float(edges[-1] - edges[0])
     while high / low > 1.001:
         middle = float(np.sqrt(low * high))
-        if hills(counts, edges, middle) > 1:
+        if count_modes(counts, edges, middle) > 1:
             low = middle
         else:
             high = middle
     return high
 
 
-def hills(counts: NDArray[np.int64], edges: Floats, width: float) -> int:
+def count_modes(counts: NDArray[np.int64], edges: Floats, width: float) -> int:
     """Count the local maxima of the counts (cells,) smoothed by a Gaussian of that width."""
     cell, size = edges[1] - edges[0], 4 * len(counts)
     lag = np.minimum(np.arange(size), size - np.arange(size)) * cell

@@ -17,11 +17,11 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from melaudit.statistics.estimates import Tested, Z, auc
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
-FEWEST = 20
+MIN_IMAGES = 20
 """Images of one label inside the group, and outside it."""
-MOST = 800
+MAX_IMAGES = 800
 """Images of one label on which the probe runs."""
 FOLDS = 5
 SHUFFLES = 400
@@ -42,7 +42,7 @@ class Encoding:
 
 def encode(
     concepts: NDArray[np.floating],
-    member: Rows,
+    member: RowMask,
     labels: NDArray[np.int64],
     patients: NDArray[np.object_] | None,
     seed: int,
@@ -56,11 +56,11 @@ def encode(
     kept, weights, values, errors, nulls = [], [], [], [], []
     for label in np.unique(labels[labels >= 0]):
         rows = np.flatnonzero(labels == label)
-        if len(rows) > MOST:
-            rows = np.sort(rng.choice(rows, MOST, replace=False))
+        if len(rows) > MAX_IMAGES:
+            rows = np.sort(rng.choice(rows, MAX_IMAGES, replace=False))
         who = None if patients is None else np.unique(patients[rows], return_inverse=True)[1]
         truth = member[rows]
-        if min(truth.sum(), (~truth).sum()) < FEWEST:
+        if min(truth.sum(), (~truth).sum()) < MIN_IMAGES:
             continue
         shuffled = np.stack([truth, *(_shuffled(truth, who, rng) for _ in range(SHUFFLES))], 1)
         scores = _out_of_fold(concepts[rows].astype(np.float64), shuffled, who, seed)
@@ -84,7 +84,7 @@ def encode(
     return Encoding(estimate, tuple(kept), sum(weights))
 
 
-def _shuffled(truth: Rows, who: NDArray[np.intp] | None, rng: np.random.Generator) -> Rows:
+def _shuffled(truth: RowMask, who: NDArray[np.intp] | None, rng: np.random.Generator) -> RowMask:
     """Shuffle the group (n,), among patients if it is the same for all images of each."""
     if who is None:
         return rng.permutation(truth)
@@ -92,12 +92,12 @@ def _shuffled(truth: Rows, who: NDArray[np.intp] | None, rng: np.random.Generato
     size = np.bincount(who)
     if ((inside > 0) & (inside < size)).any():
         return rng.permutation(truth)
-    shuffled: Rows = rng.permutation(inside > 0)[who]
+    shuffled: RowMask = rng.permutation(inside > 0)[who]
     return shuffled
 
 
 def _out_of_fold(
-    features: Array, targets: Rows, who: NDArray[np.intp] | None, seed: int
+    features: Array, targets: RowMask, who: NDArray[np.intp] | None, seed: int
 ) -> Array | None:
     """Return scores (n, t) of ridge regressions of t targets (n, t), each fitted without its fold.
 
@@ -125,7 +125,7 @@ def _out_of_fold(
     return scores
 
 
-def _areas(scores: Array, targets: Rows) -> Array:
+def _areas(scores: Array, targets: RowMask) -> Array:
     """Return the area under the ROC curve of each column of scores (n, t) for its target (n, t)."""
     ranks = stats.rankdata(scores, axis=0)
     inside = targets.sum(0)

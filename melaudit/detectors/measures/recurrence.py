@@ -24,20 +24,20 @@ Array = NDArray[np.float64]
 
 NEIGHBOURHOOD = 9
 """Cells over which a place's surroundings reach."""
-FLOOR = 0.25
+FLOOR_QUANTILE = 0.25
 """Of the median detail, added before the logarithm: noise in plain skin is no structure."""
-LEAST_COHERENCE = 0.2
+MIN_COHERENCE = 0.2
 """Part of a place's structure that must be the same in all images; about the share of images that
 bear a clear mark."""
-LEAST_STRUCTURE = 0.4
+MIN_STRUCTURE = 0.4
 """Structure that a place must have on average, on the log scale: 1.5 times the detail of its
 surroundings. No place in 1000 real images without a mark has it; weaker structure, where images
 hardly differ, passes the other line now and then."""
 JOINED = 2
 """Half of the distance, in cells, up to which pieces are one place."""
-SMALLEST = 2
+MIN_CELLS = 2
 """Cells of a place."""
-MOST_PLACES = 3
+MAX_PLACES = 3
 SEPARATION = 3.0
 """Distance of bearers from others, in standard deviations within them, that tells them apart."""
 
@@ -53,7 +53,7 @@ def detail(inputs: Tensor) -> NDArray[np.float16]:
 
 def floor_of(details: NDArray[np.float16]) -> float:
     """Return how much detail (n, GRID, GRID) is next to none in these images."""
-    return FLOOR * float(np.median(details.astype(np.float64))) or 1.0
+    return FLOOR_QUANTILE * float(np.median(details.astype(np.float64))) or 1.0
 
 
 def structure(details: NDArray[np.float16], floor: float) -> Array:
@@ -69,14 +69,14 @@ def coherence(structures: Array) -> Array:
 
     The energy of the mean over the mean energy, less what n images that have nothing in common
     would reach; before, the median of the other seven places that rotation by 90 degrees and
-    reflection lead to is taken off the mean. 0 where less than `LEAST_STRUCTURE` is left of it.
+    reflection lead to is taken off the mean. 0 where less than `MIN_STRUCTURE` is left of it.
     """
     n = len(structures)
     mean = structures.mean(0)
     turned = [np.rot90(m, k) for m in (mean, mean.T) for k in range(4)]
     own = mean - np.median(turned[1:], 0)
     energy = (structures**2).mean(0)
-    share: Array = np.where(own >= LEAST_STRUCTURE, own**2 / np.maximum(energy, 1e-12), 0.0)
+    share: Array = np.where(own >= MIN_STRUCTURE, own**2 / np.maximum(energy, 1e-12), 0.0)
     return np.clip(share - (1 - share) / max(n - 1, 1), 0, 1)
 
 
@@ -113,18 +113,18 @@ class Place:
 def places(structures: Array) -> list[Place]:
     """Find the places at which structure (n, GRID, GRID) recurs, the clearest first."""
     same = coherence(structures)
-    clear = same >= LEAST_COHERENCE
+    clear = same >= MIN_COHERENCE
     # A rare mark shows in pieces; those that are near each other are one.
     parts, count = ndimage.label(ndimage.binary_dilation(clear, np.ones((3, 3), np.bool_), JOINED))
     found = []
     for part in range(1, count + 1):
         mask = clear & (parts == part)
-        if mask.sum() >= SMALLEST:
+        if mask.sum() >= MIN_CELLS:
             pattern = structures[:, mask].mean(0)
             line = _line(_scores(structures[:, mask], pattern))
             found.append(Place(mask, float(same[mask].mean()), pattern, line))
     found.sort(key=lambda place: -place.coherence * float(place.mask.sum()))
-    return found[:MOST_PLACES]
+    return found[:MAX_PLACES]
 
 
 def _scores(values: Array, pattern: Array) -> Array:

@@ -38,7 +38,7 @@ CORRELATION = DetectorSettings.duplicate_correlation
 REACH = 0.3
 """Spread of Fisher's z of the correlation of different photographs: measured on public dermoscopy,
 where the likeliest of 500,000 pairs reach .91."""
-FEW = 4000
+MAX_EXHAUSTIVE = 4000
 """Up to so many pictures all pairs are compared."""
 TABLES = 16
 """Tables of keys: a pair that correlates by .95 meets in one of them 24 times in 25, at 4,000."""
@@ -110,13 +110,14 @@ def matches(
     """Return the pairs within a set, or of one set with another, that show one photograph.
 
     Their signatures correlate by `correlation` or more; see `least_likeness`.
-    Chance decides which projections are drawn, by `seed`; up to `FEW` pictures nothing is missed.
+    The projections are drawn at random from `seed`; up to `MAX_EXHAUSTIVE` pictures all pairs are
+    compared, and nothing is missed.
     """
     whole = first if second is None else np.concatenate([first, second])
     pairs = len(whole) * (len(whole) - 1) // 2
     if second is not None:
         pairs = len(first) * len(second)
-    search = _all if len(whole) <= FEW else _candidates
+    search = _all if len(whole) <= MAX_EXHAUSTIVE else _candidates
     found = list(search(whole, least_likeness(pairs, correlation), seed))
     if not found:
         none = np.empty(0, np.int64)

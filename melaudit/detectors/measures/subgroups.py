@@ -18,9 +18,9 @@ from melaudit.statistics.estimates import (
     proportion,
 )
 
-FEWEST = 20
+MIN_IMAGES = 20
 """Labelled images of a group; smaller groups are too few to say anything."""
-MOST_GROUPS = 12
+MAX_GROUPS = 12
 """Groups of one column that are compared, the largest first."""
 AGES = (30, 50, 70)
 """Where ages are cut."""
@@ -45,7 +45,7 @@ class Grouping:
 
 
 def grouping(
-    column: str, cells: NDArray[np.object_], usable: Rows, fewest: int = FEWEST
+    column: str, cells: NDArray[np.object_], usable: Rows, fewest: int = MIN_IMAGES
 ) -> Grouping:
     """Cut a column (n,) into groups of at least `fewest` usable images each.
 
@@ -53,7 +53,7 @@ def grouping(
     """
     words = [_group(column, cell) for cell in cells]
     counts = Counter(w for w, use in zip(words, usable, strict=True) if use and w is not None)
-    large = [name for name, n in counts.most_common(MOST_GROUPS) if n >= fewest]
+    large = [name for name, n in counts.most_common(MAX_GROUPS) if n >= fewest]
     place = {name: i for i, name in enumerate(large)}
     member = np.array([-2 if w is None else place.get(w, -1) for w in words], np.int64)
     return Grouping(column, tuple(large), np.where(usable, member, -2))
@@ -100,14 +100,14 @@ def gaps(
     """Compare how often the model is right on each group with the others, for each measure.
 
     `right` (n,); `measures` names the images over which a rate is taken: sensitivity is the rate
-    over images of the positive class. A cell of fewer than `FEWEST` images is not compared.
+    over images of the positive class. A cell of fewer than `MIN_IMAGES` images is not compared.
     """
     found = []
     for name, over in measures:
         for group in range(len(groups.names)):
             own = over & (groups.member == group)
             rest = over & (groups.member >= -1) & (groups.member != group)
-            if own.sum() >= FEWEST and rest.sum() >= FEWEST:
+            if own.sum() >= MIN_IMAGES and rest.sum() >= MIN_IMAGES:
                 found.append(_gap(group, name, right, own, rest, patients, seed))
     return found
 

@@ -16,13 +16,13 @@ from melaudit.statistics.correction import clear
 from melaudit.statistics.power import minimum_detectable_difference
 from melaudit.wording.sentences import interval, percent, ratio
 
-FEWEST = 5
+MIN_WITH_ARTIFACT = 5
 """Images of a predicted class with the artifact that a comparison needs."""
-FEWEST_OTHERS = 10
+MIN_OTHERS = 10
 """Images of it without the artifact that a null needs."""
-LEAST_RATIO = 1.25
+MIN_RATIO = 1.25
 """Relevance on the artifact over that in the same place elsewhere, from which the model looks."""
-LEAST_AREA = 0.001
+MIN_AREA = 0.001
 """Part of the model's input that an artifact covers before it can be looked at."""
 
 
@@ -31,7 +31,7 @@ class Attention:
     """The relevance on an artifact against that in the same place without it."""
 
     excess: Excess
-    kinds: tuple[int, ...]
+    targets: tuple[int, ...]
     """The predicted classes compared."""
     numbers: tuple[tuple[int, int], ...]
     """Images with and without the artifact of each."""
@@ -60,10 +60,10 @@ class Attention:
         n = result.n_own + result.n_others
         phrases = self.phrases
         null = f"{phrases.lacking} images of the same predicted class, in the same place"
-        busiest = sorted(range(len(self.kinds)), key=lambda i: -self.numbers[i][0])[:2]
+        busiest = sorted(range(len(self.targets)), key=lambda i: -self.numbers[i][0])[:2]
         signs = ", ".join(
-            f"{'for' if self.nets[i] >= 0 else 'against'} {self.classes[self.kinds[i]]} where that "
-            f"is predicted (by {percent(abs(self.nets[i]))} of all relevance)"
+            f"{'for' if self.nets[i] >= 0 else 'against'} {self.classes[self.targets[i]]} where "
+            f"that is predicted (by {percent(abs(self.nets[i]))} of all relevance)"
             for i in busiest
         )
         return (
@@ -105,7 +105,7 @@ class Attention:
             tuple(
                 (self.classes[k], r, f, round(own, 4), round(elsewhere, 4), round(net, 4))
                 for k, (r, f), (own, elsewhere), net in zip(
-                    self.kinds, self.numbers, self.excess.per_stratum, self.nets, strict=True
+                    self.targets, self.numbers, self.excess.per_stratum, self.nets, strict=True
                 )
             ),
         )
@@ -129,7 +129,7 @@ def looks(found: Excess) -> bool:
     """Tell whether an excess is large enough, and clear of chance after correction."""
     return (
         found.difference.low > 0
-        and found.ratio.value >= LEAST_RATIO
+        and found.ratio.value >= MIN_RATIO
         and found.ratio.low > 1
         and clear(found.difference)
     )
@@ -143,12 +143,12 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
     """
     if measurements.explanations is Trust.UNUSABLE:
         return "the maps are unusable"
-    if not measurements.skilled:
+    if not measurements.above_chance:
         return "the predictions do not follow the labels, so it tells nothing where the model looks"
     present = measurements[f"{artifact}.present"].astype(bool)
     masks, signed = measurements[f"{artifact}.mask"], measurements[f"{artifact}.signed"]
     usable = np.isfinite(measurements[f"{artifact}.share"])
-    inside = measurements[f"{artifact}.area"] >= LEAST_AREA
+    inside = measurements[f"{artifact}.area"] >= MIN_AREA
     if present.any() and not (present & inside).any():
         return f"preprocessing crops every {phrases.thing} away"
     rng = np.random.default_rng(measurements.seed)
@@ -157,25 +157,25 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
         chosen = np.flatnonzero(rows)
         return chosen if len(chosen) <= most else np.sort(rng.choice(chosen, most, replace=False))
 
-    strata, kinds, numbers, nets = [], [], [], []
-    for kind in range(len(measurements.classes)):
-        of = (measurements.targets == kind) & usable
+    strata, targets, numbers, nets = [], [], [], []
+    for target in range(len(measurements.classes)):
+        of = (measurements.targets == target) & usable
         own, others = some(of & present & inside, SHOWN), some(of & ~present, OTHERS)
-        if len(own) >= FEWEST and len(others) >= FEWEST_OTHERS:
+        if len(own) >= MIN_WITH_ARTIFACT and len(others) >= MIN_OTHERS:
             mask = masks[own].reshape(len(own), -1) / 255.0
             maps = measurements.absolute_shares
             strata.append(Stratum(mask, maps(own), maps(others)))
-            kinds.append(kind)
+            targets.append(target)
             numbers.append((len(own), len(others)))
             nets.append(float(signed[own].mean(dtype=np.float64)))
     if not strata:
         return (
-            f"no predicted class has {FEWEST} {phrases.having} and {FEWEST_OTHERS} "
+            f"no predicted class has {MIN_WITH_ARTIFACT} {phrases.having} and {MIN_OTHERS} "
             f"{phrases.lacking} images to compare"
         )
     return Attention(
         excess(strata, measurements.seed),
-        tuple(kinds),
+        tuple(targets),
         tuple(numbers),
         tuple(nets),
         measurements.classes,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.rungs.attention import Attention
-from melaudit.detectors.rungs.dependence import FAR, Dependence
+from melaudit.detectors.rungs.dependence import UNNATURAL_DISTANCE, Dependence
 from melaudit.detectors.rungs.effect import MIN_SHARE
 from melaudit.detectors.rungs.harm import Harm
 from melaudit.detectors.rungs.opportunity import Association
@@ -43,7 +43,7 @@ class Climb:
             and self.use.reached
             and self.data is not None
             and self.data.reached
-            and self.use.kind != self.data.target
+            and self.use.target != self.data.target
         )
 
 
@@ -65,15 +65,15 @@ def claim(
         resembles = climb.use.resembles()
         said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
         return title, " ".join(part for part in said if part)
-    kind = classes[climb.data.target] if climb.data is not None else ""
+    label = classes[climb.data.target] if climb.data is not None else ""
     if Rung.ATTENTION in reached and isinstance(climb.look, Attention):
         looks = f"The model looks there: {climb.look.counted()}."
         title = f"The model looks at {phrases.things}"
         if rewarded:
-            title += f", and they go with {kind}"
+            title += f", and they go with {label}"
         return title, f"{allowed} {looks}{_unused(climb)}"
     where = "its training data" if climb.in_training else "these data"
-    title = f"{_sentence(phrases.things)} go with {kind} in {where}"
+    title = f"{_sentence(phrases.things)} go with {label} in {where}"
     return title, f"{allowed}{_unused(climb)}"
 
 
@@ -156,7 +156,7 @@ def _limits_of_use(
             f"That the model learned this from a link with the label: {source} not show one, and "
             "a model may react to what it never met.",
         )
-    if use.distance is not None and use.distance >= FAR:
+    if use.distance is not None and use.distance >= UNNATURAL_DISTANCE:
         parts.append(
             "The edited pictures are unlike natural ones, which moves decisions by itself."
         )

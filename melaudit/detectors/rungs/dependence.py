@@ -23,7 +23,7 @@ from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import bonferroni
 from melaudit.wording.sentences import many, points
 
-FAR = 2.0
+UNNATURAL_DISTANCE = 2.0
 """Distance from natural pictures, in units of theirs, from which an edit is called unnatural."""
 
 
@@ -31,7 +31,7 @@ FAR = 2.0
 class Dependence:
     """How decisions depend on one artifact."""
 
-    kind: int
+    target: int
     """The class it pushes to."""
     add: Effect | None
     remove: Effect | None
@@ -80,26 +80,26 @@ class Dependence:
 
     def counted(self) -> str:
         """Return what was done and seen, in counts: putting it in, or else taking it out."""
-        kind = self.classes[self.kind]
+        name = self.classes[self.target]
         if self.add is not None and (self.add.reached or self.remove is None):
             e = self.add
             return (
                 f"with {e.edit.title} the model calls {e.after:,} of "
-                f"{many(e.n, f'{self.phrases.lacking} image')} {kind}, without it {e.before:,}, "
+                f"{many(e.n, f'{self.phrases.lacking} image')} {name}, without it {e.before:,}, "
                 f"{_beside(e)}{self._implied(e)}"
             )
         assert self.remove is not None
         e = self.remove
         taken = (
             f"of {many(e.n, 'image')} that show {self.phrases.shows} the model calls {e.before:,} "
-            f"{kind} as they are and {e.after:,} with the {self.phrases.thing} taken out"
+            f"{name} as they are and {e.after:,} with the {self.phrases.thing} taken out"
             f"{self._implied(e)}"
         )
         if self.add is None or e.reached:
             return taken
         return (
             f"with {self.add.edit.title} it calls {self.add.after:,} of "
-            f"{many(self.add.n, 'image')} {kind}, without it {self.add.before:,}; {taken}"
+            f"{many(self.add.n, 'image')} {name}, without it {self.add.before:,}; {taken}"
         )
 
     def _implied(self, effect: Effect) -> str:
@@ -114,7 +114,7 @@ class Dependence:
 
     def resembles(self) -> str:
         """Return a sentence on what resembles the artifact and how it acts; empty if nothing."""
-        kind = self.classes[self.kind]
+        name = self.classes[self.target]
 
         def each(*of: Likeness) -> str:
             named = [a for a in self.alike if a.likeness in of]
@@ -122,23 +122,23 @@ class Dependence:
 
         said = []
         if alike := each(Likeness.SAME, Likeness.MUCH, Likeness.PARTLY):
-            said.append(f"Not only this makes it say {kind}: {alike}.")
+            said.append(f"Not only this makes it say {name}: {alike}.")
         if unknown := each(Likeness.UNKNOWN):
             said.append(f"Too few images to tell how much alike these act: {unknown}.")
         return " ".join(said)
 
     def notes(self) -> tuple[str, ...]:
         """Return what a reader must know to weigh this: naturalness, bare skin, resemblance."""
-        kind = self.classes[self.kind]
+        name = self.classes[self.target]
         out = []
         if self.bare is not None:
             without, with_it, n = self.bare
             out.append(
-                f"On {many(n, 'picture')} of skin without a lesion it says {kind} {without:,} "
+                f"On {many(n, 'picture')} of skin without a lesion it says {name} {without:,} "
                 f"times, and {with_it:,} times once the {self.phrases.thing} is put in."
             )
         if self.distance is not None and np.isfinite(self.distance):
-            far = self.distance >= FAR
+            far = self.distance >= UNNATURAL_DISTANCE
             out.append(
                 f"To the model, the edited pictures lie {self.distance:.1f} times as far from "
                 "natural ones as those lie from each other"
@@ -156,7 +156,7 @@ def depend(measurements: Measurements, artifact: str, phrases: Phrases) -> Depen
     trials = measurements.trials.get(artifact)
     if trials is None:
         return f"no {phrases.thing} was put in or taken out"
-    if not measurements.skilled:
+    if not measurements.above_chance:
         return "the predictions do not follow the labels, so no edit tells what they go by"
     classes = len(measurements.classes)
     towards = range(classes) if classes <= 2 else [gaining(measurements.logits, trials, MIN_EDITED)]
@@ -172,15 +172,15 @@ def depend(measurements: Measurements, artifact: str, phrases: Phrases) -> Depen
 
 
 def _towards(
-    measurements: Measurements, trials: Trials, kind: int, phrases: Phrases
+    measurements: Measurements, trials: Trials, target: int, phrases: Phrases
 ) -> Dependence | None:
-    add, remove = (effect_of(measurements, trials, name, kind) for name in ("add", "remove"))
+    add, remove = (effect_of(measurements, trials, name, target) for name in ("add", "remove"))
     if add is None and remove is None:
         return None
     far = trials.distance[trials.of("add")]
     far = far[np.isfinite(far)]
     return Dependence(
-        kind=kind,
+        target=target,
         add=add,
         remove=remove,
         alike=()
@@ -189,13 +189,13 @@ def _towards(
             trials,
             trials.of("add"),
             trials.of(add.placebo.id),
-            kind,
+            target,
             MIN_EDITED,
             measurements.seed,
             measurements.groups,
             by_decisions=add.turns,
         ),
-        bare=_bare(trials, kind),
+        bare=_bare(trials, target),
         distance=float(np.median(far)) if len(far) else None,
         classes=measurements.classes,
         phrases=phrases,
@@ -209,11 +209,11 @@ def _beside(effect: Effect) -> str:
     return f"with {effect.placebo.title} {round(effect.with_placebo * effect.n):,}"
 
 
-def _bare(trials: Trials, kind: int) -> tuple[int, int, int] | None:
+def _bare(trials: Trials, target: int) -> tuple[int, int, int] | None:
     at = trials.of("bare")
     if len(at) < MIN_EDITED:
         return None
-    before, after = called(trials.before[at], kind), called(trials.after[at], kind)
+    before, after = called(trials.before[at], target), called(trials.after[at], target)
     return int(before.sum()), int(after.sum()), len(at)
 
 

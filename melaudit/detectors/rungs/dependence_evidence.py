@@ -25,32 +25,32 @@ def missed(found: Dependence, artifact: str) -> tuple[NotFound, ...]:
 
 
 def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequence[Evidence]:
-    kind, phrases = found.classes[found.kind], found.phrases
+    name, phrases = found.classes[found.target], found.phrases
     done = "put in" if effect.sign > 0 else "taken out"
     null = f"{effect.placebo.title} changes as much"
     verb = "rises" if effect.share.value >= 0 else "falls"
     first = evidence_of(
         Rung.DEPENDENCE,
-        f"change of decisions to {kind} beyond placebo, {phrases.thing} {done}",
+        f"change of decisions to {name} beyond placebo, {phrases.thing} {done}",
         effect.share,
         effect.n,
         null,
         f"With the {phrases.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
-        f"are called {kind}, {effect.before:,} before; {_beside(effect)} the share called {kind} "
+        f"are called {name}, {effect.before:,} before; {_beside(effect)} the share called {name} "
         f"{verb} by {points(abs(effect.share.value))}, "
         f"{interval(effect.share, points)}.",
         reached=effect.seen,
     )
     second = evidence_of(
         Rung.DEPENDENCE,
-        f"change of the margin of {kind} beyond placebo, {phrases.thing} {done}",
+        f"change of the margin of {name} beyond placebo, {phrases.thing} {done}",
         effect.margin,
         effect.n,
         null,
         " ".join(
             (
-                f"The log-odds of {kind} change by {effect.margin.value:+.2f} beyond the placebo, "
-                f"{interval(effect.margin, '{:+.2f}'.format)}. {_turning(effect, kind)}",
+                f"The log-odds of {name} change by {effect.margin.value:+.2f} beyond the placebo, "
+                f"{interval(effect.margin, '{:+.2f}'.format)}. {_turning(effect, name)}",
                 *notes,
             )
         ),
@@ -70,11 +70,11 @@ def _beside(effect: Effect) -> str:
     )
 
 
-def _turning(effect: Effect, kind: str) -> str:
+def _turning(effect: Effect, name: str) -> str:
     """Say what a change of the log-odds by as much does to decisions on the data set."""
     verb = "rises" if effect.turning.value >= 0 else "falls"
     return (
-        f"Were the log-odds of all the images to change by as much, the share called {kind} {verb} "
+        f"Were the log-odds of all the images to change by as much, the share called {name} {verb} "
         f"by {points(abs(effect.turning.value))}, {interval(effect.turning, points)}."
     )
 
@@ -92,7 +92,7 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         minimum_detectable_effect=effect.least,
         effect="change of decisions beyond placebo (share)",
         statement=f"With the {found.phrases.thing} {done}, {effect.after:,} of "
-        f"{many(effect.n, 'image')} are called {found.classes[found.kind]}, {effect.before:,} "
+        f"{many(effect.n, 'image')} are called {found.classes[found.target]}, {effect.before:,} "
         f"before: beyond the placebo {points(effect.share.value)}, "
         f"{interval(effect.share, points)}; {left}.",
         p_value=effect.share.p_value,

@@ -36,11 +36,11 @@ DRAWS = 200
 """Bootstrap draws of the mean change of all logits, where there are several classes."""
 
 
-WORK = 40_000_000
+MAX_DRAWN_VALUES = 40_000_000
 """Logits that may be moved for one interval."""
 
 
-SOME = 2000
+MAX_IMAGES = 2000
 """Audited images that the class which decisions go to is chosen on."""
 
 
@@ -124,7 +124,7 @@ class Effect:
         return -1 if self.edit.id == "remove" else 1
 
 
-def effect_of(measurements: Measurements, trials: Trials, name: str, kind: int) -> Effect | None:
+def effect_of(measurements: Measurements, trials: Trials, name: str, target: int) -> Effect | None:
     """Hold one edit against the placebo that moves decisions the farthest the same way."""
     edit = next((e for e in trials.edits if e.id == name), None)
     placebos = [
@@ -141,21 +141,24 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, kind: int) 
 
     def moved(placebo: Edit) -> float:
         at = trials.of(placebo.id)
-        change = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+        change = log_odds(trials.after[at], target) - log_odds(trials.before[at], target)
         return sign * float(change.mean())
 
     placebo = max(placebos, key=moved)
     against = trials.of(placebo.id)
-    before, after = called(trials.before[chosen], kind), called(trials.after[chosen], kind)
-    p_before, p_after = called(trials.before[against], kind), called(trials.after[against], kind)
-    margin = _beyond(measurements, trials, chosen, against, kind, margins=True)
-    share = _beyond(measurements, trials, chosen, against, kind, margins=False)
+    before, after = called(trials.before[chosen], target), called(trials.after[chosen], target)
+    p_before, p_after = (
+        called(trials.before[against], target),
+        called(trials.after[against], target),
+    )
+    margin = _beyond(measurements, trials, chosen, against, target, margins=True)
+    share = _beyond(measurements, trials, chosen, against, target, margins=False)
     return Effect(
         edit=edit,
         placebo=placebo,
         margin=margin,
         share=share,
-        turning=_turning(measurements, trials, chosen, against, kind, margin),
+        turning=_turning(measurements, trials, chosen, against, target, margin),
         n=len(chosen),
         before=int(before.sum()),
         after=int(after.sum()),
@@ -187,7 +190,7 @@ def _turning(
         return Estimate(value, low, high)
     rng = np.random.default_rng(measurements.seed)
     classes = measurements.logits.shape[1]
-    most = max(200, WORK // (DRAWS * classes))
+    most = max(200, MAX_DRAWN_VALUES // (DRAWS * classes))
     rows = rng.permutation(len(measurements.logits))[:most]
     logits = measurements.logits[rows].astype(np.float64)
     moved = [
@@ -211,7 +214,7 @@ def gaining(logits: Logits, trials: Trials, fewest: int) -> int:
     """
     classes = logits.shape[1]
     best = np.full(classes, -np.inf)
-    some = logits[:SOME].astype(np.float64)
+    some = logits[:MAX_IMAGES].astype(np.float64)
     for name, sign in (("add", 1), ("remove", -1)):
         at = trials.of(name)
         placebos = [
@@ -257,7 +260,7 @@ def _beyond(
     trials: Trials,
     chosen: Rows,
     against: Rows,
-    kind: int,
+    target: int,
     *,
     margins: bool,
 ) -> Tested:
@@ -268,9 +271,9 @@ def _beyond(
 
     def change(at: Rows) -> Values:
         if margins:
-            moved = log_odds(trials.after[at], kind) - log_odds(trials.before[at], kind)
+            moved = log_odds(trials.after[at], target) - log_odds(trials.before[at], target)
             return np.clip(moved, -50, 50)  # a saturated output must not outweigh all others
-        after, before = called(trials.after[at], kind), called(trials.before[at], kind)
+        after, before = called(trials.after[at], target), called(trials.before[at], target)
         return after.astype(np.float64) - before
 
     rows, others = trials.rows[chosen], trials.rows[against]

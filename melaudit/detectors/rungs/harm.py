@@ -60,7 +60,7 @@ def harm(measurements: Measurements, artifact: str, found: Dependence) -> tuple[
     costs = []
     for effect in found.effects:
         for label in range(len(measurements.classes)):
-            if (label == found.kind) == (effect.sign < 0):
+            if (label == found.target) == (effect.sign < 0):
                 cost = _cost(measurements, trials, effect, label)
                 if cost is not None:
                     costs.append(cost)

@@ -17,7 +17,7 @@ from melaudit.wording.sentences import interval, many, ratio
 MIN_ODDS_RATIO = 1.5
 """Odds ratio from which an association is worth a word; known ones in public sets start there."""
 
-Rows = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 
@@ -54,7 +54,7 @@ class Association:
         )
 
 
-def associate(present: Rows, labels: Indices, classes: tuple[str, ...]) -> Association | None:
+def associate(present: RowMask, labels: Indices, classes: tuple[str, ...]) -> Association | None:
     """Find the class that goes with the artifact the most; None where labels cannot tell.
 
     `present` (n,), `labels` (n,) with -1 where unknown. Each class stands against the rest; the
@@ -83,7 +83,7 @@ def _strength(association: Association) -> tuple[bool, float, float]:
 
 
 def with_predictions(
-    association: Association | None, present: Rows, labels: Indices, predictions: Indices
+    association: Association | None, present: RowMask, labels: Indices, predictions: Indices
 ) -> Association | None:
     """Add how the predictions go with the artifact among images of one label.
 
@@ -172,12 +172,12 @@ def missed(
 
 
 def tables(
-    present: Rows,
+    present: RowMask,
     labels: Indices,
     predictions: Indices,
     classes: tuple[str, ...],
     header: str,
-    strict: tuple[str, Rows] | None = None,
+    strict: tuple[str, RowMask] | None = None,
 ) -> tuple[Table, ...]:
     """Return the counts by label, by prediction, and of predictions by label and artifact.
 
@@ -185,7 +185,7 @@ def tables(
     """
     heads = ("images", header, "share", *((strict[0],) if strict else ()))
 
-    def row(name: str, chosen: Rows) -> tuple[str | int | float, ...]:
+    def row(name: str, chosen: RowMask) -> tuple[str | int | float, ...]:
         n, k = int(chosen.sum()), int((chosen & present).sum())
         more = (int((chosen & strict[1]).sum()),) if strict else ()
         return (name, n, k, round(k / n, 3) if n else 0.0, *more)

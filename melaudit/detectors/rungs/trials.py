@@ -22,11 +22,11 @@ Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 
-def log_odds(logits: Logits, kind: int) -> Values:
+def log_odds(logits: Logits, target: int) -> Values:
     """Return the log-odds (m,) of a class from logits (m, K)."""
     values = per_class(logits.astype(np.float64))
-    others = np.delete(values, kind, axis=1)
-    out: Values = values[:, kind] - logsumexp(others, axis=1)
+    others = np.delete(values, target, axis=1)
+    out: Values = values[:, target] - logsumexp(others, axis=1)
     return out
 
 
@@ -39,20 +39,20 @@ def all_log_odds(logits: Logits) -> Values:
     return out
 
 
-def called(logits: Logits | Values, kind: int) -> NDArray[np.bool_]:
+def called(logits: Logits | Values, target: int) -> NDArray[np.bool_]:
     """Tell (m,) whether logits (m, K) decide for a class."""
-    chosen: NDArray[np.bool_] = predictions(logits) == kind
+    chosen: NDArray[np.bool_] = predictions(logits) == target
     return chosen
 
 
-def turned(logits: Logits, kind: int, shift: float) -> float:
+def turned(logits: Logits, target: int, shift: float) -> float:
     """Return by how much the share called so changes when log-odds all move by `shift`.
 
     Moving the log-odds of a class by d is adding d to its logit, of logits (m, K).
     """
     moved = per_class(logits.astype(np.float64))
-    moved[:, kind] += shift
-    before, after = called(logits, kind), called(moved, kind)
+    moved[:, target] += shift
+    before, after = called(logits, target), called(moved, target)
     return float(after.mean() - before.mean())
 
 

@@ -210,7 +210,7 @@ def test_a_finding_that_no_correction_has_seen_is_refused(table: Measurements) -
 
 def test_of_a_model_at_chance_only_what_the_data_show_is_claimed(table: Measurements) -> None:
     data, model = claim("a", (Rung.OPPORTUNITY, 1e-9)), claim("b", (Rung.ATTENTION, 1e-9))
-    done = conclude([Fixed("d", False, [data, model])], replace(table, skilled=False))
+    done = conclude([Fixed("d", False, [data, model])], replace(table, above_chance=False))
     assert [f.id for f in done.findings] == ["a"]
     assert done.skipped == (Skipped("b", "the predictions do not follow the labels"),)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from melaudit.audit.conclude.subgroup_performance import FEWEST, by_column, slices
+from melaudit.audit.conclude.subgroup_performance import MIN_IMAGES, by_column, slices
 
 CLASSES = ("benign", "malignant")
 
@@ -33,7 +33,7 @@ def test_each_label_is_counted_with_and_without_the_artifact() -> None:
 
 def test_too_few_images_give_no_row() -> None:
     labels = np.ones(20, np.int64)
-    ring = np.arange(20) < FEWEST - 1
+    ring = np.arange(20) < MIN_IMAGES - 1
 
     assert slices(labels, labels, CLASSES, {"dark_ring": ring}) == ()
     assert slices(-labels, labels, CLASSES, {"dark_ring": np.arange(20) < 10}) == ()

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from melaudit.audit.groups.exclusive import (
-    RARE,
+    MAX_SHARE_OF_OTHERS,
     Counted,
-    Part,
+    Pattern,
     counted,
-    exclusive_parts,
+    exclusive_patterns,
     unions,
 )
 from melaudit.audit.groups.portrait import outside_centre
@@ -25,13 +25,13 @@ N = 160
 def drawn(seed: int, n: int, planted: int = 0, places: int = 6) -> tuple[np.ndarray, np.ndarray]:
     """Draw words (n, SIDE, SIDE) of 10 common kinds; the first `planted` images show 10 and 11."""
     rng = np.random.default_rng(seed)
-    words = rng.integers(0, 10, (n, SIDE, SIDE)).astype(np.uint8)
+    visual_words = rng.integers(0, 10, (n, SIDE, SIDE)).astype(np.uint8)
     away = np.flatnonzero(outside_centre(SIDE, SIDE).ravel())
     for row in range(planted):
         chosen = rng.choice(away, places, replace=False)
-        words[row].reshape(-1)[chosen] = rng.integers(10, 12, places)
+        visual_words[row].reshape(-1)[chosen] = rng.integers(10, 12, places)
     evidence = rng.uniform(0.5, 1, (n, 2 * SIDE, 2 * SIDE)).astype(np.float32)
-    return words, evidence / evidence.sum((1, 2), keepdims=True)
+    return visual_words, evidence / evidence.sum((1, 2), keepdims=True)
 
 
 def vocabulary() -> Vocabulary:
@@ -43,63 +43,66 @@ def vocabulary() -> Vocabulary:
     return Vocabulary("layer", SIDE, np.zeros(3, np.float32), np.eye(3, dtype=np.float32), where)
 
 
-def parts(planted: int, seed: int = 0, others: int = N) -> tuple[Part, ...]:
+def patterns(planted: int, seed: int = 0, others: int = N) -> tuple[Pattern, ...]:
     own = counted(*drawn(seed, N, planted), WORDS)
     rest = counted(*drawn(seed + 1, others), WORDS)
-    return exclusive_parts([own], [rest], [vocabulary()], 10, seed)
+    return exclusive_patterns([own], [rest], [vocabulary()], 10, seed)
 
 
 @pytest.mark.parametrize("planted", [20, 60, 140])
 def test_what_one_class_shows_is_found(planted: int) -> None:
-    found = parts(planted)
+    found = patterns(planted)
     assert found
     truth = np.arange(N) < planted
     assert jaccard(found[0].members, truth) > 0.9
-    assert set(found[0].words) >= {10, 11}
-    assert found[0].others <= RARE
+    assert set(found[0].visual_words) >= {10, 11}
+    assert found[0].others <= MAX_SHARE_OF_OTHERS
     assert found[0].stability > 0.6
     assert found[0].by_chance < found[0].stability
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_classes_that_show_the_same_have_no_part(seed: int) -> None:
-    assert parts(0, seed) == ()
+    assert patterns(0, seed) == ()
 
 
 def test_what_both_classes_show_is_no_part() -> None:
     own = counted(*drawn(0, N, 60), WORDS)
     rest = counted(*drawn(1, N, 60), WORDS)
-    assert exclusive_parts([own], [rest], [vocabulary()], 10, 0) == ()
+    assert exclusive_patterns([own], [rest], [vocabulary()], 10, 0) == ()
 
 
 def test_a_part_in_the_centre_is_not_looked_at() -> None:
-    words, evidence = drawn(0, N)
+    visual_words, evidence = drawn(0, N)
     centre = outside_centre(SIDE, SIDE) == 0
-    words[:80, centre] = 11
+    visual_words[:80, centre] = 11
     rest = counted(*drawn(1, N), WORDS)
-    assert exclusive_parts([counted(words, evidence, WORDS)], [rest], [vocabulary()], 10, 0) == ()
+    assert (
+        exclusive_patterns([counted(visual_words, evidence, WORDS)], [rest], [vocabulary()], 10, 0)
+        == ()
+    )
 
 
 def test_too_few_others_set_no_bound() -> None:
-    assert parts(60, others=30) == ()
+    assert patterns(60, others=30) == ()
 
 
 def test_members_come_in_the_order_of_how_much_they_show() -> None:
-    (part, *_) = parts(60)
-    amounts = part.shown[part.order]
+    (pattern, *_) = patterns(60)
+    amounts = pattern.shown[pattern.order]
     assert (np.diff(amounts) <= 0).all()
-    assert set(part.order.tolist()) == set(np.flatnonzero(part.members).tolist())
+    assert set(pattern.order.tolist()) == set(np.flatnonzero(pattern.members).tolist())
 
 
-def test_the_same_seed_gives_the_same_parts() -> None:
-    first, second = parts(60), parts(60)
-    assert [p.words for p in first] == [p.words for p in second]
+def test_the_same_seed_gives_the_same_patterns() -> None:
+    first, second = patterns(60), patterns(60)
+    assert [p.visual_words for p in first] == [p.visual_words for p in second]
     assert [p.strength for p in first] == [p.strength for p in second]
 
 
 def test_words_and_evidence_are_counted_away_from_the_centre() -> None:
-    words, evidence = drawn(3, 7)
-    found = counted(words, evidence, WORDS)
+    visual_words, evidence = drawn(3, 7)
+    found = counted(visual_words, evidence, WORDS)
     fine = torch.nn.functional.avg_pool2d(torch.from_numpy(evidence)[:, None], 2)[:, 0] * 4
     for row in range(7):
         for word in range(WORDS):
@@ -107,7 +110,7 @@ def test_words_and_evidence_are_counted_away_from_the_centre() -> None:
             for y in range(SIDE):
                 for x in range(SIDE):
                     far = np.hypot((y + 0.5) / SIDE - 0.5, (x + 0.5) / SIDE - 0.5) > 0.39894
-                    if far and words[row, y, x] == word:
+                    if far and visual_words[row, y, x] == word:
                         places += 1
                         rests += float(fine[row, y, x])
             assert found.places[row, word] == places
@@ -143,17 +146,17 @@ def test_what_both_vocabularies_tell_is_one_part_of_images_that_show_it_in_both(
     rest, rest_coarse = counted(*drawn(1, N), WORDS), counted(*drawn(3, N), WORDS)
     own = [counted(*fine, WORDS), counted(*coarse, WORDS)]
     alone = [
-        exclusive_parts([o], [r], [vocabulary()], 10, 0)[0]
+        exclusive_patterns([o], [r], [vocabulary()], 10, 0)[0]
         for o, r in zip(own, (rest, rest_coarse), strict=True)
     ]
-    found = exclusive_parts(own, [rest, rest_coarse], [vocabulary(), vocabulary()], 10, 0)
+    found = exclusive_patterns(own, [rest, rest_coarse], [vocabulary(), vocabulary()], 10, 0)
     assert (found[0].members == (alone[0].members & alone[1].members)).all()
-    assert found[0].others <= min(part.others for part in alone)
+    assert found[0].others <= min(pattern.others for pattern in alone)
 
 
 def test_a_map_that_is_no_number_rests_on_nothing() -> None:
-    words, evidence = drawn(0, 3)
+    visual_words, evidence = drawn(0, 3)
     evidence[1] = np.nan
-    found = counted(words, evidence, WORDS)
+    found = counted(visual_words, evidence, WORDS)
     assert np.isfinite(found.evidence).all()
     assert found.evidence[1].sum() == 0 and found.evidence[0].sum() > 0

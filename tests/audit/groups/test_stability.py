@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from melaudit.audit.groups.clustering import dense_groups
-from melaudit.audit.groups.embedding import LEAST, fit, pooled, shuffled
+from melaudit.audit.groups.embedding import MIN_COMPONENTS, fit, pooled, shuffled
 from melaudit.audit.groups.stability import by_chance, steadiness
 
 
@@ -26,7 +26,7 @@ def test_components_are_kept_only_where_features_vary_together() -> None:
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(500, 40)).astype(np.float32)
     alone = fit(noise, 0)
-    assert alone is None or len(alone.axes) == LEAST
+    assert alone is None or len(alone.axes) == MIN_COMPONENTS
     joint = fit(noise + 3 * rng.normal(size=(500, 5)) @ rng.normal(size=(5, 40)), 0)
     assert joint is not None and len(joint.axes) == 5
     assert fit(np.ones((30, 4)), 0) is None

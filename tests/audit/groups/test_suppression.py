@@ -13,7 +13,7 @@ import torch
 from melaudit.audit.conclude.conclusions import Said
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.cluster_findings import carry, cluster_claims, looks
-from melaudit.audit.groups.suppression import FEWEST, TRIED, design, placebo, suppress
+from melaudit.audit.groups.suppression import MAX_TRIED, MIN_TRIED, design, placebo, suppress
 from melaudit.findings import Cluster, Finding, NotFound, Rung, Severity, Suppression, Trust
 from melaudit.measurements import GRID, Array, Measurements
 from tests.said import said
@@ -95,7 +95,7 @@ def test_marks_that_carry_the_decision_take_it_along() -> None:
     table, laboratory, rows = made(by_marks=True)
     seen = suppress(rows, 1, table, laboratory)
     assert seen is not None and carry(seen)
-    assert (seen.n, seen.channels) == (TRIED, CHANNELS // 16)
+    assert (seen.n, seen.channels) == (MAX_TRIED, CHANNELS // 16)
     # By hand: four marks at .5 each hold 4 * .5 * 1.0 more than on the rest of the class.
     sure = laboratory.logits(rows)[:, 1].mean()
     assert seen.lost == pytest.approx(2.0 / sure, rel=0.1)
@@ -205,7 +205,7 @@ def test_a_patient_is_either_tried_or_learned_from() -> None:
 
 def test_a_group_too_small_for_both_is_not_tried() -> None:
     table, laboratory, rows = made(by_marks=True)
-    assert suppress(rows[: 2 * FEWEST - 2], 1, table, laboratory) is None
+    assert suppress(rows[: 2 * MIN_TRIED - 2], 1, table, laboratory) is None
     assert suppress(np.arange(195), 1, table, laboratory) is None, "no rest to hold it against"
 
 

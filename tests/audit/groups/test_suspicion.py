@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from melaudit.audit.groups.exclusive import Part
+from melaudit.audit.groups.exclusive import Pattern
 from melaudit.audit.groups.portrait import (
     THUMBNAIL,
     Portrait,
@@ -16,7 +16,14 @@ from melaudit.audit.groups.portrait import (
     outside_centre,
 )
 from melaudit.audit.groups.strategies import Strategy
-from melaudit.audit.groups.suspicion import MOST, Group, joined, parts, reasons, suspicious_clusters
+from melaudit.audit.groups.suspicion import (
+    WEIGHTS,
+    ClassGroup,
+    components,
+    joined,
+    reasons,
+    suspicious_clusters,
+)
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.findings import Exclusive, Trust
 from melaudit.measurements import Array, Measurements
@@ -68,21 +75,21 @@ def portrait() -> Portrait:
 
 
 def test_a_group_like_its_class_is_suspicious_for_its_size_alone() -> None:
-    added = parts(portrait())
+    added = components(portrait())
     assert {name for name, value in added.items() if value} == {"size"}
-    strange = parts(replace(portrait(), outside=(0.9, 0.3), alike=(0.9, 0.2), duplicated=1.0))
-    assert strange["outside"] == MOST["outside"] and strange["alike"] == MOST["alike"]
-    assert sum(MOST.values()) == pytest.approx(1)
+    strange = components(replace(portrait(), outside=(0.9, 0.3), alike=(0.9, 0.2), duplicated=1.0))
+    assert strange["outside"] == WEIGHTS["outside"] and strange["alike"] == WEIGHTS["alike"]
+    assert sum(WEIGHTS.values()) == pytest.approx(1)
 
 
 def test_unknown_labels_and_thumbnails_add_nothing() -> None:
     nan = float("nan")
-    added = parts(replace(portrait(), errors=(nan, nan), alike=(nan, nan)))
+    added = components(replace(portrait(), errors=(nan, nan), alike=(nan, nan)))
     assert added["errors"] == added["alike"] == 0
     lines = reasons(
         "a",
         replace(portrait(), errors=(nan, nan)),
-        Group(np.arange(50), ("maps",), 0.8, 0.3, None),
+        ClassGroup(np.arange(50), ("maps",), 0.8, 0.3, None),
     )
     assert len(lines) == 1 and "nan" not in lines[0]
 
@@ -114,15 +121,15 @@ def test_the_centre_is_half_of_the_picture() -> None:
     assert outside_centre(32, 32)[16, 16] == 0 and outside_centre(32, 32)[0, 0] == 1
 
 
-def part(members: range, n: int = 100) -> Part:
+def pattern(members: range, n: int = 100) -> Pattern:
     shown = np.zeros(n, np.float32)
     shown[list(members)] = 5
-    return Part(0, (3, 4), 2.0, shown, np.arange(70) == 5, 0.2, 0.3, 0.9, 0.1)
+    return Pattern(0, (3, 4), 2.0, shown, np.arange(70) == 5, 0.2, 0.3, 0.9, 0.1)
 
 
 def test_a_group_found_both_ways_is_one_and_says_both() -> None:
     by_channels = Strategy(np.arange(40), ("concepts",), 0.8, 0.2)
-    one, two = joined([by_channels], [part(range(2, 44)), part(range(60, 90))], others=70)
+    one, two = joined([by_channels], [pattern(range(2, 44)), pattern(range(60, 90))], others=70)
     assert one.views == ("concepts", "parts")
     assert one.members.tolist() == list(range(40))
     assert one.exclusive == Exclusive(1 / 70, 70, 0.2, 0.3, 0, (3, 4))
@@ -134,12 +141,12 @@ def test_a_group_found_both_ways_is_one_and_says_both() -> None:
 
 def test_what_a_group_alone_shows_is_said_and_adds_to_the_suspicion() -> None:
     shown = Exclusive(0.02, 150, 0.12, 0.05, 0, (1,))
-    assert parts(portrait(), shown)["exclusive"] == pytest.approx(MOST["exclusive"] / 2)
-    (alone,) = reasons("a", portrait(), Group(np.arange(50), ("parts",), 0.8, 0.3, shown))
+    assert components(portrait(), shown)["exclusive"] == pytest.approx(WEIGHTS["exclusive"] / 2)
+    (alone,) = reasons("a", portrait(), ClassGroup(np.arange(50), ("parts",), 0.8, 0.3, shown))
     assert "50 of the 200 images predicted a show something away from the centre" in alone
     assert "2.0 % of the 150 images called otherwise" in alone and "12 % of the relevance" in alone
     assert "80 % alike" in alone
-    both = reasons("a", portrait(), Group(np.arange(50), ("maps", "parts"), 0.8, 0.3, shown))
+    both = reasons("a", portrait(), ClassGroup(np.arange(50), ("maps", "parts"), 0.8, 0.3, shown))
     assert "decided in a like manner" in both[0]
     assert both[1].startswith("most of them show something")
 

@@ -177,14 +177,14 @@ def test_log_odds_that_turn_few_decisions_are_no_use_however_certain(
         assert found.add.margin.p_value is not None and found.add.margin.p_value < 0.01
 
 
-@pytest.mark.parametrize(("outputs", "kind"), [(1, 0), (1, 1), (2, 0), (2, 1), (3, 1)])
-def test_turned_decisions_are_those_whose_log_odds_cross_zero(outputs: int, kind: int) -> None:
+@pytest.mark.parametrize(("outputs", "target"), [(1, 0), (1, 1), (2, 0), (2, 1), (3, 1)])
+def test_turned_decisions_are_those_whose_log_odds_cross_zero(outputs: int, target: int) -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (200, outputs)).astype(np.float32)
     for shift in (-1.5, 0.0, 0.7):
-        share = turned(logits, kind, shift)
+        share = turned(logits, target, shift)
         if outputs < 3:
-            margin = log_odds(logits, kind)
+            margin = log_odds(logits, target)
             crossed = ((margin > 0) != (margin + shift > 0)).mean()
             assert abs(share) == pytest.approx(crossed)
         assert np.sign(share) == np.sign(shift)
@@ -220,8 +220,8 @@ def test_what_does_not_depend_is_told_of_the_class_that_matters(measurements: Ma
     table = study(measurements, add=-0.4, skin=0.0, remove=0.4)  # towards benign, hardly
     found = used(table)
     assert not found.reached
-    assert found.kind == 1
-    assert used(dataclasses.replace(table, positive=None)).kind == 0
+    assert found.target == 1
+    assert used(dataclasses.replace(table, positive=None)).target == 0
 
 
 def test_counts_and_margins_are_those_of_the_trials(measurements: Make) -> None:
@@ -290,7 +290,7 @@ def test_rings_that_no_picture_shows_are_no_finding_whatever_they_do(measurement
 
 
 def test_a_model_without_skill_is_not_said_to_use_anything(measurements: Make) -> None:
-    table = dataclasses.replace(study(measurements), skilled=False)
+    table = dataclasses.replace(study(measurements), above_chance=False)
     (finding,) = conclude(table)
     assert finding.rung is Rung.OPPORTUNITY
     assert not [e for e in finding.evidence if e.rung in (Rung.DEPENDENCE, Rung.HARM)]
@@ -367,7 +367,7 @@ def test_other_numbers_of_outputs_are_understood(measurements: Make, outputs: in
     if outputs == 3:
         table = dataclasses.replace(table, classes=("benign", "malignant", "other"))
     found = used(table)
-    assert found.kind == 1
+    assert found.target == 1
     assert found.reached
 
 
@@ -507,7 +507,7 @@ def test_of_several_classes_the_one_is_named_that_decisions_go_to(measurements: 
     own = log_odds(tried.after[:n], 2) - log_odds(tried.before[:n], 2)
     other = log_odds(tried.after[:n], 1) - log_odds(tried.before[:n], 1)
     assert own.mean() > other.mean() > 0
-    assert names[found.kind] == "b"
+    assert names[found.target] == "b"
     assert (found.add.before, found.add.after) == (0, n)
     # Counted with all logits moved: as many decisions turn as do on the very images.
     assert found.add.turning.value == pytest.approx(1.0, abs=0.05)
