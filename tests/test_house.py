@@ -1,6 +1,7 @@
-"""How the house is built: few modules in a folder, and no folder that imports itself."""
+"""How the house is built: few and short modules, names that say what is counted, no circle."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "melaudit"
 FOLDERS = sorted({path.parent for path in PACKAGE.rglob("*.py")})
 
+MODULES = sorted(
+    path for name in ("melaudit", "benchmarks", "tests") for path in (ROOT / name).rglob("*.py")
+)
+
 MAX_MODULES = 20
 """In one folder, `__init__.py` not counted."""
+MAX_LINES = 400
+"""Of a module that does not say why it is longer."""
+REASON = re.compile(r"^# Long because: \S", re.MULTILINE)
 
 
 def named(path: Path) -> str:
@@ -24,6 +32,15 @@ def test_a_folder_holds_few_modules(folder: Path) -> None:
     assert len(modules) <= MAX_MODULES, (
         f"{named(folder)} holds {len(modules)} modules; look for the second idea, at most "
         f"{MAX_MODULES} are easy to find one's way among"
+    )
+
+
+def test_a_long_module_says_why_it_is_long() -> None:
+    texts = {named(path): path.read_text(encoding="utf-8") for path in MODULES}
+    lines = {name: text.count("\n") for name, text in texts.items() if not REASON.search(text)}
+    assert {name: n for name, n in lines.items() if n > MAX_LINES} == {}, (
+        f"above {MAX_LINES} lines, look for the second idea, or say in a line "
+        "'# Long because: ...' why there is none"
     )
 
 

@@ -96,7 +96,7 @@ class Evidence:
     p_value: float | None
     """None for a figure that was counted, not tested."""
     q_value: float | None
-    """The p-value after Benjamini-Hochberg over everything this run tested; None as p."""
+    """The p-value after correction over everything this run tested; None as p."""
     n: int
     """Images the estimate rests on."""
     null: str

@@ -41,7 +41,7 @@ class Scanned:
     ci_high: float | None
     p_value: float | None
     q_value: float | None
-    """p after Benjamini-Hochberg over everything this scan tested."""
+    """p after correction over everything this scan tested."""
     reached: bool
     """Whether the association is strong and clear of chance, all tests counted."""
     reason: str

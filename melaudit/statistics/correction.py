@@ -18,6 +18,12 @@ from melaudit.statistics.estimates import Tested
 
 ALPHA = 0.05
 """Expected share of false claims among all that a run makes, and level of every single test."""
+METHOD = "Benjamini and Hochberg"
+"""What readers of a report are told that `false_discovery` is."""
+REFERENCE = (
+    "Benjamini, Hochberg (1995). Controlling the false discovery rate. Journal of the Royal "
+    "Statistical Society B 57(1)."
+)
 
 T = TypeVar("T")
 
@@ -27,7 +33,7 @@ class UncorrectedError(RuntimeError):
 
 
 def false_discovery(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Return q-values (n,) for p-values (n,), after Benjamini and Hochberg (1995)."""
+    """Return q-values (n,) for p-values (n,), by `METHOD` (`REFERENCE`)."""
     p = np.clip(np.asarray(p_values, np.float64), 0.0, 1.0)
     if not len(p):
         return p

@@ -1,5 +1,7 @@
 """The whole run on a tiny model: its files, its resumption, its refusals."""
 
+# Long because: a run can go many ways, and all are tried on the one small model made here.
+
 import json
 import zipfile
 from pathlib import Path

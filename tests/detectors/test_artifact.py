@@ -1,4 +1,4 @@
-"""The detector of an artifact, with rings: what it measures, and what it concludes from tables."""
+"""The detector of an artifact, with rings: what it concludes from tables."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
-from scipy import ndimage, stats
+from scipy import stats
 
-from melaudit.artifacts.interface import Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing as Ring
 from melaudit.detectors.artifact import ArtifactDetector
-from melaudit.detectors.interface import Batch, BatchImages, Maps, locate
-from melaudit.detectors.measures.regions import Stratum, excess, pooled, shares
 from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Trust
 from melaudit.measurements import GRID, Measurements
 from tests.said import said
@@ -312,124 +308,6 @@ def test_conclusions_repeat(measurements: Make) -> None:
     assert said(detector().conclude(data)) == said(detector().conclude(data))
 
 
-# The excess itself.
-
-
-def excess_by_loops(strata: list[Stratum]) -> tuple[float, float]:
-    """Mean share on the own mask and in the same place elsewhere, one pair at a time."""
-    own, elsewhere, n = 0.0, 0.0, 0
-    for s in strata:
-        for mask, mine in zip(s.masks, s.own, strict=True):
-            own += float((mask * mine).sum())
-            elsewhere += float(np.mean([(mask * other).sum() for other in s.others]))
-            n += 1
-    return own / n, elsewhere / n
-
-
-def strata(rng: np.random.Generator, look: float) -> list[Stratum]:
-    out = []
-    for r, f in ((8, 30), (20, 15)):
-        masks = (rng.random((r, 40)) < 0.2).astype(float)
-        maps = rng.gamma(1, 1, (r + f, 40))
-        maps[:r] *= 1 + look * masks
-        maps /= maps.sum(1, keepdims=True)
-        out.append(Stratum(masks, maps[:r], maps[r:]))
-    return out
-
-
-def test_the_excess_is_that_of_the_definition() -> None:
-    parts = strata(np.random.default_rng(0), 1.0)
-    result = excess(parts, seed=0)
-    assert (result.own, result.elsewhere) == pytest.approx(excess_by_loops(parts))
-    assert result.difference.value == pytest.approx(result.own - result.elsewhere)
-    assert result.difference.low < result.difference.value < result.difference.high
-    assert (result.n_own, result.n_others) == (28, 45)
-
-
-def test_the_excess_keeps_its_level_and_has_power() -> None:
-    rng = np.random.default_rng(1)
-    null = [excess(strata(rng, 0.0), seed).difference.p_value or 0 for seed in range(100)]
-    assert np.mean(np.array(null) < 0.05) <= 0.12
-    assert (excess(strata(rng, 1.0), 0).difference.p_value or 1) < 0.01
-
-
-def test_an_excess_without_a_null_is_refused() -> None:
-    with pytest.raises(ValueError, match="with and without"):
-        excess([], 0)
-    with pytest.raises(ValueError, match="with and without"):
-        excess([Stratum(np.ones((2, 4)), np.ones((2, 4)), np.ones((0, 4)))], 0)
-
-
-# The measuring half.
-
-
-def batch(images: list[NDArray[np.uint8]], relevance: NDArray[np.float32]) -> Batch:
-    n, (height, width) = len(images), relevance.shape[1:]
-
-    def project(mask: NDArray[Any], index: int) -> NDArray[np.float32]:
-        assert mask.shape == images[index].shape[:2]
-        moved = Image.fromarray(mask.astype(np.float32)).resize(
-            (width, height), Image.Resampling.BOX
-        )
-        return np.asarray(moved)
-
-    return Batch(
-        tuple(map(str, range(n))),
-        images=BatchImages(tuple(images), project=project),
-        maps=Maps(relevance),
-    )
-
-
-def picture(height: int, width: int, ring: bool) -> NDArray[np.uint8]:
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    image = np.full((height, width, 3), (220, 170, 150), np.uint8)
-    if ring:
-        image[np.hypot(y, x) > 0.9] = 2
-    return ndimage.uniform_filter(image, (3, 3, 1))
-
-
-def test_measuring_gives_one_row_per_image_in_the_models_geometry() -> None:
-    images = [picture(120, 160, True), picture(90, 90, False), picture(300, 300, True)]
-    y, x = np.mgrid[-1:1:96j, -1:1:96j]
-    outside = np.hypot(y, x) > 0.9
-    relevance = np.ones((3, 96, 96), np.float32)
-    relevance[0, outside] = -3  # against, and three times as much as inside
-    relevance[1] = 0
-    columns = detector().measure(batch(images, relevance))
-    assert {len(v) for v in columns.values()} == {3}
-    assert columns["present"].tolist() == [True, False, True]
-    assert columns["rule"].tolist() == [True, False, True]
-    assert columns["mask"].shape == (3, GRID, GRID)
-    assert not columns["mask"][1].any()
-    area = outside.mean()
-    assert columns["area"][[0, 2]] == pytest.approx(area, abs=0.03)
-    assert columns["area"][1] == 0
-    expected = 3 * area / (3 * area + 1 - area)
-    assert columns["share"][0] == pytest.approx(expected, abs=0.05)
-    assert columns["signed"][0] == pytest.approx(-expected, abs=0.05)
-    assert np.isnan(columns["share"][1])  # a map of nothing has no shares
-    assert columns["share"][2] == pytest.approx(columns["area"][2], abs=1e-6)
-    covered = columns["mask"][2] / 255
-    assert covered.mean() == pytest.approx(columns["area"][2], abs=0.01)
-
-
-@pytest.mark.parametrize("side", [7, 32, 50, 299])
-def test_pooling_keeps_the_coverage_for_any_input_size(side: int) -> None:
-    coverage = np.zeros((side, side), np.float32)
-    coverage[: side // 2] = 1
-    grid = pooled(coverage)
-    assert grid.shape == (GRID, GRID)
-    assert grid.mean() / 255 == pytest.approx(coverage.mean(), abs=0.08)
-    assert grid[0, 0] == 255
-    assert grid[-1, -1] == 0
-
-
-def test_a_map_that_is_not_finite_has_no_shares_and_harms_no_other() -> None:
-    broken = np.full((8, 8), np.nan, np.float32)
-    assert np.isnan(shares(broken, np.ones((8, 8), np.float32)).absolute)
-    assert shares(np.ones((8, 8), np.float32), np.ones((8, 8), np.float32)).absolute == 1
-
-
 def test_rows_without_a_map_are_left_out_of_the_comparison(measurements: Make) -> None:
     ringed, labels = sample(100, (4, 60))
     data = table(measurements, ringed, labels, look=0.3)
@@ -440,30 +318,3 @@ def test_rows_without_a_map_are_left_out_of_the_comparison(measurements: Make) -
     broken = dataclasses.replace(data, columns=lambda c: changed.get(c, data.columns(c)))
     finding = only(said(detector().conclude(broken)))
     assert np.isfinite(by_rung(finding, Rung.ATTENTION).estimate)
-
-
-class Counting:
-    """A finder that counts how often it looks."""
-
-    id, looks = "counting", 0
-
-    def find(self, image: NDArray[np.uint8]) -> Found:
-        self.looks += 1
-        return Found(0.5, True, np.ones(image.shape[:2], np.bool_))
-
-
-def test_what_was_seen_already_is_not_looked_for_again_but_the_users_word_comes_first() -> None:
-    finder: Any = Counting()
-    image = np.zeros((2, 3, 3), np.uint8)
-    nowhere, everywhere = np.zeros((2, 3), np.bool_), np.ones((2, 3), np.bool_)
-    seen = Found(0.9, True, everywhere)
-    absent, somewhere = Found(0.0, False, nowhere), Found(1.0, True, nowhere)
-    assert locate(finder, image, None, seen) is seen
-    assert locate(finder, image, absent, seen) is absent
-    told = locate(finder, image, somewhere, seen)
-    assert told.score == 1.0
-    assert told.mask is everywhere
-    assert finder.looks == 0
-    assert locate(finder, image, None).score == 0.5
-    assert locate(finder, image, somewhere).mask.all()
-    assert finder.looks == 2

@@ -1,5 +1,8 @@
 """What the code has is documented: commands, options, settings, detectors, artifacts."""
 
+import re
+import tomllib
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -35,3 +38,22 @@ def test_the_readme_names_every_detector_and_artifact_of_ours() -> None:
     names = {line.split()[0] for line in listed.splitlines()} | {a.id for a in ARTIFACTS}
     table = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `")]
     assert {name for name in names if f"`{name}`" not in " ".join(table)} == set()
+
+
+def test_the_picture_of_the_house_shows_the_layers_that_are_checked() -> None:
+    project = tomllib.loads((pages.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (house,) = [c["layers"] for c in contracts if c.get("containers") == ["melaudit"]]
+    (picture,) = [b for b in pages.blocks("docs/architecture.md") if b.startswith("+--")]
+    rows = re.findall(r"^\|(.*?)\|", picture, re.MULTILINE)
+    shown = [" | ".join(row.split()) for row in rows]
+    assert shown == [layer for layer in house if layer != "__main__"]
+
+
+def test_every_step_and_type_of_the_flow_is_where_the_page_says() -> None:
+    (flow,) = [b for b in pages.blocks("docs/architecture.md") if "make_record" in b]
+    said = re.findall(r"^(?:  [|.]  )?(\w+) +(melaudit/\S+\.py)", flow, re.MULTILINE)
+    assert len(said) > 15
+    for name, path in said:
+        source = (pages.ROOT / path).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:class|def) {name}\b", source, re.MULTILINE), f"{path}: {name}"

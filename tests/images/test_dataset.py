@@ -1,5 +1,7 @@
 """Folders and tables of every make open as one kind of data set, or say what to do."""
 
+# Long because: folders and tables come in many makes, and each is a short case.
+
 import os
 from collections import Counter
 from collections.abc import Iterable

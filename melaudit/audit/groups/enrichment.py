@@ -63,8 +63,8 @@ def enriched(
 ) -> list[list[Enriched]]:
     """Compare each group's rows with those it is held against, by every trait.
 
-    groups: (rows inside, rows outside). The most in excess come first; q-values (Benjamini and
-    Hochberg 1995) run over all groups and traits.
+    groups: (rows inside, rows outside). The most in excess come first; q-values run
+    over all groups and traits.
     """
     tables = [
         (g, name, _table(has[inside], has[outside]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from melaudit.statistics import correction
 from melaudit.wording.terms import SEVERITY_RULE
 
 METHOD = (
@@ -30,7 +31,7 @@ METHOD = (
     (
         "Chance is allowed for",
         "Each statistic has a null and a 95 % interval. p-values are corrected over everything "
-        "the run tested (Benjamini and Hochberg). Where nothing was found, the smallest effect "
+        f"the run tested ({correction.METHOD}). Where nothing was found, the smallest effect "
         "that would have been seen is given.",
     ),
     (
@@ -60,8 +61,7 @@ REFERENCES = (
     "Systems 28(11).",
     "Geirhos, Jacobsen, Michaelis, Zemel, Brendel, Bethge, Wichmann (2020). Shortcut learning in "
     "deep neural networks. Nature Machine Intelligence 2.",
-    "Benjamini, Hochberg (1995). Controlling the false discovery rate. Journal of the Royal "
-    "Statistical Society B 57(1).",
+    correction.REFERENCE,
     "Wilson (1927). Probable inference, the law of succession, and statistical inference. Journal "
     "of the American Statistical Association 22(158).",
 )

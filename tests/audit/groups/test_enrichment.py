@@ -4,7 +4,7 @@ import numpy as np
 from scipy import stats
 
 from melaudit.audit.groups.enrichment import enriched, traits
-from melaudit.statistics.correction import q_value
+from melaudit.statistics.correction import false_discovery, q_value
 
 
 def test_a_planted_excess_is_found_and_nothing_else() -> None:
@@ -17,7 +17,7 @@ def test_a_planted_excess_is_found_and_nothing_else() -> None:
     assert found[0].inside == ruler[inside].mean() and found[0].outside == ruler[outside].mean()
     halves = [(h[inside].sum(), h[outside].sum()) for h in having.values()]
     p_values = [stats.fisher_exact(np.array([[a, 60 - a], [b, 140 - b]])).pvalue for a, b in halves]
-    expected = dict(zip(having, stats.false_discovery_control(p_values), strict=True))
+    expected = dict(zip(having, false_discovery(p_values), strict=True))
     assert all(np.isclose(q_value(e.odds), expected[e.name]) for e in found)
 
 

@@ -1,5 +1,7 @@
 """Dependence and harm, from made-up trials of a ring."""
 
+# Long because: every outcome of edits is tried on the one made-up study of a ring.
+
 from __future__ import annotations
 
 import dataclasses
