@@ -7,6 +7,7 @@ follow from that one definition.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import functools
 import types
@@ -162,6 +163,12 @@ def _several(hint: Any, value: Any, name: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise ConfigurationError(f"{name} is {value!r}; expected a list")
     return tuple(_typed(hint, item, name) for item in value)
+
+
+def _items(text: str) -> list[str]:
+    """Return the items of a list in text: a, b, "c, d"."""
+    found = next(csv.reader([text], skipinitialspace=True), [])
+    return [item.strip() for item in found if item.strip()]
 
 
 def _table(hint: Any, value: Any, name: str) -> dict[str, Any]:

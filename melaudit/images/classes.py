@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.errors import DatasetError
 from melaudit.wording.names import visible
+
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 def encode(
@@ -38,6 +41,27 @@ def encode(
         (-1 if label is None else index[label] for label in labels), np.int64, len(labels)
     )
     return codes, names, notes
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names sorted as text, or as numbers if all of them are whole numbers."""
+    listed = sorted(names)
+    if not all(_NUMBER.fullmatch(name) for name in listed):
+        return listed
+    return sorted(listed, key=int)
+
+
+def order_note(names: Sequence[str]) -> tuple[str, ...]:
+    """Say that classes are in the order of numbers, where that of text is another one."""
+    if list(names) == sorted(names) or list(names) != in_order(names):
+        return ()
+    shown, text = (
+        ", ".join(each[:12]) + " ..." * (len(each) > 12) for each in (list(names), sorted(names))
+    )
+    return (
+        f"Classes are in the order of numbers ({shown}). Loaders such as ImageFolder sort them as "
+        f"text ({text}); --classes gives another order.",
+    )
 
 
 def _matched(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from melaudit.errors import DatasetError
 from melaudit.images.annotations import Annotations, cells, interpret
-from melaudit.images.classes import encode
+from melaudit.images.classes import encode, in_order, order_note
 from melaudit.images.files import FileFinder, Omissions, image_files
 from melaudit.images.imagefile import SUFFIXES
 from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
@@ -131,7 +131,8 @@ def open_dataset(
     """Open a folder of class folders, a folder of images, or a table that names images.
 
     `classes` is the order of the model's outputs; by default classes are ordered by name, as
-    ImageFolder does, and one-hot columns as in the table. The images of a table lie below
+    ImageFolder does, but as numbers where all names are whole numbers, and one-hot columns as in
+    the table. The images of a table lie below
     `image_root`, by default the folder of the table; nothing outside is opened, whatever a table or
     link says. For a folder, `image_root` is another folder that links may lead to.
 
@@ -187,7 +188,7 @@ def _open_folder(path: Path, classes: Sequence[str] | None, image_root: Path | N
                 f"{', '.join(map(visible, full[:6]))}? If not, name the folder they are in."
             )
         labels = [visible(name.partition("/")[0]) for name in files]
-        kind, found = "image folder", [visible(name) for name in sorted([*full, *empty])]
+        kind, found = "image folder", [visible(name) for name in in_order([*full, *empty])]
     rows = [
         _ImageRow(visible(name), name, size, label)
         for (name, size), label in zip(files.items(), labels, strict=True)
@@ -317,6 +318,8 @@ def _dataset(
     """Turn sorted rows into columns."""
     ids = tuple(row.id for row in rows)
     codes, names, remarks = encode([row.label for row in rows], found, classes)
+    if classes is None:
+        remarks += order_note(names)
     return Dataset(
         root=Path(root),
         kind=kind,

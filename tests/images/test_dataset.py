@@ -57,6 +57,17 @@ def test_a_folder_of_classes_is_read_as_imagefolder_reads_it(tmp_path: Path) -> 
     assert dataset.counts == {"10": 1, "9": 1, "a": 2, "b": 2}
 
 
+def test_folders_of_numbers_are_in_the_order_of_numbers_and_that_is_said(tmp_path: Path) -> None:
+    dataset = open_dataset(put(tmp_path, *(f"{i}/{i}.jpg" for i in range(11))))
+    assert dataset.classes == tuple(map(str, range(11)))
+    assert dataset.labels.tolist() == [int(Path(name).stem) for name in dataset.ids]
+    (note,) = (n for n in dataset.notes if "order of numbers" in n)
+    assert "0, 1, 10, 2" in note and "--classes" in note
+    as_text = open_dataset(tmp_path, classes=sorted(map(str, range(11))))
+    assert as_text.classes[2] == "10" and not any("numbers" in n for n in as_text.notes)
+    assert not any("numbers" in n for n in open_dataset(put(tmp_path / "2", "1/a.jpg")).notes)
+
+
 def test_a_folder_without_classes_is_unlabelled(tmp_path: Path) -> None:
     dataset = open_dataset(put(tmp_path, "2.jpg", "1.jpg"))
     assert (dataset.kind, dataset.classes) == ("folder without labels", ())

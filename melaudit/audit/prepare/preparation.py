@@ -148,6 +148,8 @@ def choose_positive(
             )
         return classes.index(name), ()
     for known in POSITIVE_NAMES:
+        if known == "1" and len(classes) > 2:  # a number among others, not the one that matters
+            continue
         for index, candidate in enumerate(classes):
             if candidate.casefold() == known:
                 note = f"The class that matters is taken to be {candidate!r}; --positive says so."
