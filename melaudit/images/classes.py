@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from melaudit.errors import DatasetError
 from melaudit.wording.names import visible
 
+
+class UnnamedClassesError(DatasetError):
+    """Classes of the data that the user's list does not name."""
+
+
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -78,7 +83,7 @@ def _matched(
     if len(numbers) == len(found) and all(n < len(names) for n in numbers.values()):
         shown = ", ".join(f"{name} as {names[n]}" for name, n in numbers.items())
         return numbers, (f"Labels are numbers: {shown} (by --classes).",)
-    raise DatasetError(
+    raise UnnamedClassesError(
         f"the data has classes that --classes does not name: {', '.join(lost[:12])}"
         f"{' ...' if len(lost) > 12 else ''}; found {', '.join(found[:12])}, given "
         f"{', '.join(names)}. Name every class of the data, in the order of the model's outputs"

@@ -50,6 +50,16 @@ class Configuration(DetectorSettings):
             Topic.DATA, "Names in the order of the model's outputs: a,b,c.", metavar="NAMES"
         ),
     )
+    class_map: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=about(
+            Topic.DATA,
+            "Joins the labels of the data into the model's classes: mel=malignant,*=benign; "
+            "NAME= leaves the images of a label out, and * stands for all others.",
+            metavar="NAME=CLASS,...",
+            measured=False,
+        ),
+    )
     positive: str | None = field(
         default=None,
         metadata=about(
@@ -344,7 +354,7 @@ def as_plain(configuration: Configuration) -> dict[str, Any]:
     for f in dataclasses.fields(configuration):
         value = getattr(configuration, f.name)
         # Other text may hold a slash and be no path: the name of a class, of a builder.
-        free = f.name not in ("factory", "preprocess", "detectors")
+        free = f.name not in ("factory", "preprocess", "detectors", "class_map")
         plain[f.name] = _shareable(value, free)
     return plain
 
