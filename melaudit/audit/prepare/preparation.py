@@ -71,7 +71,10 @@ def load(
     """
     device = choose_device(configuration.device)
     loaded = model or load_model(
-        configuration.model, arch=configuration.arch, factory=configuration.factory
+        configuration.model,
+        arch=configuration.arch,
+        factory=configuration.factory,
+        image_size=configuration.image_size,
     )
     preprocessing = resolve(
         loaded.preset,
@@ -81,6 +84,7 @@ def load(
         crop=configuration.crop,
         bound_size=loaded.input_size,
         spec=configuration.preprocess,
+        channels=loaded.channels,
     )
     return loaded, preprocessing, device
 
@@ -104,6 +108,7 @@ def prepare(
         limit=configuration.limit,
         seed=configuration.seed,
     )
+    loaded = loaded.with_output(configuration.output, len(dataset.classes) or None)
     classes = fit_classes(loaded, dataset, configuration.positive)
     positive, assumed = choose_positive(classes, configuration.positive)
     knowledge = gather(
@@ -139,6 +144,8 @@ def fit_classes(
         f"{len(dataset.classes)} ({', '.join(dataset.classes[:12])}"
         f"{' ...' if len(dataset.classes) > 12 else ''})"
     )
+    if len(loaded.returned) > 1:
+        said += f"; its outputs are {', '.join(map(str, loaded.returned))} (--output NAME)"
     if len(dataset.classes) < loaded.num_classes:
         raise DatasetError(
             f"{said}; pass --classes with one name per output of the model, in their order; names "
