@@ -40,8 +40,9 @@ def audit(
 
     path = Path(model) if isinstance(model, str | Path) else Path("module")
     settings = typed({"workers": 0, **options, "model": path, "data": Path(data)}, "audit()")
-    loaded = None if isinstance(model, str | Path) else _loaded(model)
     configuration = Configuration(**settings)
+    size = configuration.image_size
+    loaded = None if isinstance(model, str | Path) else _loaded(model, size)
     if not progress:
         return Audit.of(run(configuration, Silent(), model=loaded), configuration.out)
     with Terminal() as terminal:
@@ -56,8 +57,8 @@ def load(folder: str | Path) -> Audit:
     return Audit.load(folder)
 
 
-def _loaded(module: nn.Module) -> LoadedModel:
+def _loaded(module: nn.Module, image_size: int | None) -> LoadedModel:
     """Describe a module at hand as if it had been loaded from a checkpoint."""
     from melaudit.models.architectures import from_module
 
-    return from_module(module)
+    return from_module(module, image_size)

@@ -7,6 +7,7 @@ follow from that one definition.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import functools
 import types
@@ -156,15 +157,29 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
 
 
 def _several(hint: Any, value: Any, name: str) -> tuple[Any, ...]:
-    """Read a list; text is one whose items are separated by commas."""
+    """Read a list; text is one whose items are separated by commas, and may be quoted as in CSV."""
     if isinstance(value, str):
-        value = [item.strip() for item in value.split(",") if item.strip()]
+        value = _items(value)
     if not isinstance(value, list | tuple):
         raise ConfigurationError(f"{name} is {value!r}; expected a list")
     return tuple(_typed(hint, item, name) for item in value)
 
 
+def _items(text: str) -> list[str]:
+    """Return the items of a list in text: a, b, "c, d"."""
+    found = next(csv.reader([text], skipinitialspace=True), [])
+    return [item.strip() for item in found if item.strip()]
+
+
 def _table(hint: Any, value: Any, name: str) -> dict[str, Any]:
+    """Read a table; text is one whose entries are NAME=VALUE, separated by commas."""
+    if isinstance(value, str):
+        entries = [item.rpartition("=") for item in _items(value)]
+        if not all(equals for _, equals, _ in entries):
+            raise ConfigurationError(f"{name} is {value!r}; expected NAME=VALUE,NAME=VALUE")
+        if len({key for key, _, _ in entries}) < len(entries):
+            raise ConfigurationError(f"{name} is {value!r}; it gives a name twice")
+        value = {key.strip(): inner.strip() for key, _, inner in entries}
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{name} is {value!r}; expected a table")
     return {str(key): _typed(hint, inner, f"{name}.{key}") for key, inner in value.items()}

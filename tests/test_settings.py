@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from melaudit.audit.prepare.configuration import Configuration
 from melaudit.choices import Sharing
 from melaudit.errors import ConfigurationError
 from melaudit.settings import Topic, about, settings_of
+from melaudit.wording.names import as_option
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,9 @@ def test_what_is_wrong_is_said_in_one_sentence(name: str, value: Any, said: str)
     with pytest.raises(ConfigurationError) as error:
         KNOWN[name].read(value, "file")
     assert str(error.value) == said
+
+
+def test_an_item_of_a_list_may_hold_a_comma_in_quotation_marks() -> None:
+    names = settings_of(Configuration)["classes"].read('benign, "Melanoma, NOS" ,nevus')
+    assert names == ("benign", "Melanoma, NOS", "nevus")
+    assert settings_of(Configuration)["classes"].read(as_option(names).strip("'")) == names

@@ -44,6 +44,9 @@ def explain_image(
     class. Raises a MelauditError for everything a user can mend.
     """
     loaded, preprocessing, device = load(configuration)
+    loaded = loaded.with_output(
+        configuration.output, len(configuration.classes) if configuration.classes else None
+    )
     decoded = read_image(image)
     if decoded.image is None:
         raise DatasetError(f"{image} cannot be read ({', '.join(decoded.reasons)})")

@@ -13,7 +13,7 @@ from melaudit.terminal import Terminal, printable
 
 @click.command(cls=GroupedCommand)
 @click.argument("data", type=PATH)
-@setting_options("classes", "image_root", "image_column", "label_column", "limit")
+@setting_options("classes", "class_map", "image_root", "image_column", "label_column", "limit")
 @setting_options("seed", "workers")
 @output_option(
     "--rule",

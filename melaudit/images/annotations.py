@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from melaudit.errors import DatasetError
@@ -19,7 +19,9 @@ IMAGE_COLUMNS = (
 )
 LABEL_COLUMNS = (
     *("label", "labels", "target", "class", "class_name", "dx", "diagnosis", "diagnostic"),
-    *("benign_malignant", "category", "ground_truth", "y"),
+    *("benign_malignant", "category", "ground_truth", "y", "diagnosis_1", "diagnosis_2"),
+    *("diagnosis_3", "diagnosis_4", "diagnosis_5", "three_partition_label"),
+    "nine_partition_label",
 )
 METADATA_COLUMNS = {
     "patient_id": ("patient_id", "patient"),
@@ -35,6 +37,10 @@ METADATA_COLUMNS = {
 """Our key -> the names that tables use for it, the best first; case and punctuation are ignored."""
 
 _IDENTIFIERS = ("patient_id", "lesion_id")
+_MAX_OFFERED = 50
+"""Different words up to which a column is offered as one of labels."""
+_SAMPLE = 200
+"""Rows that tell whether a column leads to files. Chosen: round figures, not measured."""
 _MAX_CLASSES = 1000
 """Different labels from which a column may be something other than classes. Chosen: a round
 figure, not measured."""
@@ -56,17 +62,23 @@ class Annotations:
     refused: Mapping[int, str] = field(default_factory=dict)
     """Row -> why its label cannot be used."""
     notes: tuple[str, ...] = ()
+    order_notes: tuple[str, ...] = ()
+    """On the order of `classes`, for those who take it as it is."""
 
 
 def interpret(
-    table: Table, image_column: str | None = None, label_column: str | None = None
+    table: Table,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    leads_to_file: Callable[[str], bool] | None = None,
 ) -> Annotations:
     """Recognise the columns of a table: image, label or one-hot classes, patient, site and so on.
 
-    `image_column` and `label_column` are the user's own choices. Raises DatasetError if there is no
-    image column, a chosen column does not exist, or the label column holds no classes.
+    `image_column` and `label_column` are the user's own choices. `leads_to_file` tells whether a
+    cell names an image file that is there. Raises DatasetError if there is no image column, a
+    chosen column does not exist, or the label column holds no classes.
     """
-    image = column_of_images(table, image_column)
+    image, image_notes = _image_column(table, image_column, leads_to_file)
     label = _column(table, (label_column,), "label") if label_column else None
     chosen: tuple[str, ...] = ()
     if label is None:
@@ -89,11 +101,11 @@ def interpret(
             labels=labels,
             classes=classes,
             metadata=_metadata(table, {image, label}),
-            notes=(*table.notes, *chosen, *notes),
+            notes=(*table.notes, *image_notes, *chosen, *notes),
         )
     hot = _one_hot_columns(table, image)
     if hot:
-        labels, classes, refused, notes = _one_hot(table, hot)
+        labels, classes, refused, notes, order_notes = _one_hot(table, hot)
         return Annotations(
             kind="ISIC one-hot table",
             names=names,
@@ -101,7 +113,8 @@ def interpret(
             classes=classes,
             metadata=_metadata(table, {image, *hot}),
             refused=refused,
-            notes=(*table.notes, *notes),
+            notes=(*table.notes, *image_notes, *notes),
+            order_notes=order_notes,
         )
     return Annotations(
         kind="table",
@@ -111,10 +124,22 @@ def interpret(
         metadata=_metadata(table, {image}),
         notes=(
             *table.notes,
+            *image_notes,
             f"{table.path.name} has no column of labels (looked for {', '.join(LABEL_COLUMNS)}); "
-            "name it with --label-column if there is one.",
+            f"name it with --label-column if there is one{_possible_labels(table, image)}.",
         ),
     )
+
+
+def _possible_labels(table: Table, image: str) -> str:
+    """Return the columns that hold a few words each, as what --label-column could name."""
+    found = []
+    for column in table.columns:
+        values = sorted({visible(cell) for cell in table.text(column) if cell})
+        words = values and _whole_numbers(values) is None
+        if column != image and words and 2 <= len(values) <= _MAX_OFFERED:
+            found.append(f"{visible(column)} ({', '.join(values[:4])}{' ...' * (len(values) > 4)})")
+    return f": perhaps {'; '.join(found[:6])}" if found else ""
 
 
 def _plain(name: str) -> str:
@@ -142,15 +167,58 @@ def column_of_images(table: Table, user_column: str | None = None) -> str:
 
     Raises DatasetError if there is none.
     """
+    return _image_column(table, user_column, None)[0]
+
+
+def _image_column(
+    table: Table, user_column: str | None, leads_to_file: Callable[[str], bool] | None
+) -> tuple[str, tuple[str, ...]]:
+    """Return the column that names the images, and a note if several could be meant.
+
+    Columns recognised by name come first, then those whose cells end like image files, then all
+    others; the first that leads to files is taken.
+    """
     if user_column is not None:
-        return _column(table, (user_column,), "image")
-    if found := _known(table.columns, IMAGE_COLUMNS):
-        return found[0]
-    for column in table.columns:
-        cells = [cell for cell in table.text(column)[:1000] if cell]
-        if cells and all(Path(cell).suffix.lower() in SUFFIXES for cell in cells):
-            return column
-    return _column(table, IMAGE_COLUMNS, "image")
+        return _column(table, (user_column,), "image"), ()
+    named = _known(table.columns, IMAGE_COLUMNS)
+    head = replace(table, data=table.data.slice(0, _SAMPLE))
+    sampled = {c: [cell for cell in head.text(c) if cell] for c in table.columns}
+    by_content = [c for c in table.columns if c not in named and _like_files(sampled[c])]
+    recognised = [*named, *by_content]
+    if leads_to_file is None:
+        return (recognised or [_column(table, IMAGE_COLUMNS, "image")])[0], ()
+    shares = {
+        c: sum(map(leads_to_file, cells)) / len(cells) if cells else 0.0
+        for c, cells in sampled.items()
+    }
+    leading = [c for c in recognised if shares[c]]
+    # A number may be the name of a file by chance: it counts rows.
+    others = [
+        c
+        for c in table.columns
+        if c not in recognised and shares[c] > 0.5 and _whole_numbers(sampled[c]) is None
+    ]
+    if not (leading or others):
+        return (recognised or [_column(table, IMAGE_COLUMNS, "image")])[0], ()
+    taken, *rest = [*leading, *others]
+    rest = [c for c in rest if shares[c] > 0.5]
+    if taken in others:
+        passed = ", ".join(map(visible, recognised))
+        return taken, (
+            f"Images are those of the column {visible(taken)!r}, whose cells lead to files"
+            f"{f'; those of {passed} do not' * bool(passed)}. --image-column takes another one.",
+        )
+    if not rest:
+        return taken, ()
+    return taken, (
+        f"Images are those of the column {visible(taken)!r}; {', '.join(map(visible, rest))} "
+        f"{'names' if len(rest) == 1 else 'name'} images too, which are not looked at. "
+        f"--image-column {visible(rest[0])} takes another one.",
+    )
+
+
+def _like_files(cells: Sequence[str]) -> bool:
+    return bool(cells) and all(Path(cell).suffix.lower() in SUFFIXES for cell in cells)
 
 
 def _labels(
@@ -271,8 +339,10 @@ def _hot_cells(table: Table, columns: Sequence[str]) -> list[list[bool]]:
 
 def _one_hot(
     table: Table, columns: Sequence[str]
-) -> tuple[tuple[str | None, ...], tuple[str, ...], dict[int, str], tuple[str, ...]]:
-    """Read one-hot columns: labels (n,), classes, refused rows with reasons, and notes."""
+) -> tuple[
+    tuple[str | None, ...], tuple[str, ...], dict[int, str], tuple[str, ...], tuple[str, ...]
+]:
+    """Read one-hot columns: labels (n,), classes, refused rows and why, notes, notes on order."""
     neither = "nevus" if _plain_set(columns) == _ISIC_2017 else None
     names = [visible(column) for column in columns]
     labels: list[str | None] = []
@@ -286,11 +356,12 @@ def _one_hot(
             refused[row], label = "unknown_class", None
         labels.append(label)
     classes = [name for name in names if _plain(name) not in ("unk", "unknown")]
-    notes = ["The order of the classes is that of the table's columns."]
+    notes, order_notes = (), ("The order of the classes is that of the table's columns.",)
     if neither is not None:
         classes = sorted([*classes, neither])
-        notes = ["Images with neither class marked are nevi, as in the ISIC challenge of 2017."]
-    return tuple(labels), tuple(classes), refused, tuple(notes)
+        notes = ("Images with neither class marked are nevi, as in the ISIC challenge of 2017.",)
+        order_notes = ()
+    return tuple(labels), tuple(classes), refused, notes, order_notes
 
 
 def _metadata_names(columns: Sequence[str]) -> dict[str, str]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.errors import DatasetError
 from melaudit.wording.names import visible
+
+
+class UnnamedClassesError(DatasetError):
+    """Classes of the data that the user's list does not name."""
+
+
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 def encode(
@@ -40,6 +48,27 @@ def encode(
     return codes, names, notes
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names sorted as text, or as numbers if all of them are whole numbers."""
+    listed = sorted(names)
+    if not all(_NUMBER.fullmatch(name) for name in listed):
+        return listed
+    return sorted(listed, key=int)
+
+
+def order_note(names: Sequence[str]) -> tuple[str, ...]:
+    """Say that classes are in the order of numbers, where that of text is another one."""
+    if list(names) == sorted(names) or list(names) != in_order(names):
+        return ()
+    shown, text = (
+        ", ".join(each[:12]) + " ..." * (len(each) > 12) for each in (list(names), sorted(names))
+    )
+    return (
+        f"Classes are in the order of numbers ({shown}). Loaders such as ImageFolder sort them as "
+        f"text ({text}); --classes gives another order.",
+    )
+
+
 def _matched(
     found: Sequence[str], names: tuple[str, ...], used: set[str | None]
 ) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -54,7 +83,7 @@ def _matched(
     if len(numbers) == len(found) and all(n < len(names) for n in numbers.values()):
         shown = ", ".join(f"{name} as {names[n]}" for name, n in numbers.items())
         return numbers, (f"Labels are numbers: {shown} (by --classes).",)
-    raise DatasetError(
+    raise UnnamedClassesError(
         f"the data has classes that --classes does not name: {', '.join(lost[:12])}"
         f"{' ...' if len(lost) > 12 else ''}; found {', '.join(found[:12])}, given "
         f"{', '.join(names)}. Name every class of the data, in the order of the model's outputs"

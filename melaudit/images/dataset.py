@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from melaudit.errors import DatasetError
 from melaudit.images.annotations import Annotations, cells, interpret
-from melaudit.images.classes import encode
+from melaudit.images.class_map import apply_map, offer
+from melaudit.images.classes import UnnamedClassesError, encode, in_order, order_note
 from melaudit.images.files import FileFinder, Omissions, image_files
 from melaudit.images.imagefile import SUFFIXES
 from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
@@ -125,13 +126,15 @@ def open_dataset(
     image_root: Path | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    class_map: Mapping[str, str] | None = None,
     limit: int | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Open a folder of class folders, a folder of images, or a table that names images.
 
     `classes` is the order of the model's outputs; by default classes are ordered by name, as
-    ImageFolder does, and one-hot columns as in the table. The images of a table lie below
+    ImageFolder does, but as numbers where all names are whole numbers, and one-hot columns as in
+    the table. The images of a table lie below
     `image_root`, by default the folder of the table; nothing outside is opened, whatever a table or
     link says. For a folder, `image_root` is another folder that links may lead to.
 
@@ -142,9 +145,10 @@ def open_dataset(
         raise DatasetError(f"the folder of images {image_root} does not exist")
     try:
         if place.is_dir():
-            dataset = _open_folder(place, classes, image_root)
+            dataset = _open_folder(place, classes, image_root, class_map or {})
         elif place.exists():
-            dataset = _open_table(place, classes, image_root, image_column, label_column)
+            columns = (image_column, label_column)
+            dataset = _open_table(place, classes, image_root, columns, class_map or {})
         else:
             raise DatasetError(f"{place} does not exist; expected a folder or table of images")
     except OSError as error:
@@ -152,7 +156,12 @@ def open_dataset(
     return dataset if limit is None else dataset.with_limit(limit, seed)
 
 
-def _open_folder(path: Path, classes: Sequence[str] | None, image_root: Path | None) -> Dataset:
+def _open_folder(
+    path: Path,
+    classes: Sequence[str] | None,
+    image_root: Path | None,
+    class_map: Mapping[str, str],
+) -> Dataset:
     root = os.path.realpath(path)
     elsewhere = (os.path.realpath(image_root),) if image_root else ()
     omitted = Omissions()
@@ -187,12 +196,12 @@ def _open_folder(path: Path, classes: Sequence[str] | None, image_root: Path | N
                 f"{', '.join(map(visible, full[:6]))}? If not, name the folder they are in."
             )
         labels = [visible(name.partition("/")[0]) for name in files]
-        kind, found = "image folder", [visible(name) for name in sorted([*full, *empty])]
+        kind, found = "image folder", [visible(name) for name in in_order([*full, *empty])]
     rows = [
         _ImageRow(visible(name), name, size, label)
         for (name, size), label in zip(files.items(), labels, strict=True)
     ]
-    return _dataset(root, kind, sorted(rows), found, classes, {}, omitted, notes)
+    return _dataset(root, kind, sorted(rows), found, classes, class_map, {}, omitted, notes)
 
 
 def _empty_folders(root: str) -> list[str]:
@@ -229,9 +238,10 @@ def _open_table(
     path: Path,
     classes: Sequence[str] | None,
     image_root: Path | None,
-    image_column: str | None,
-    label_column: str | None,
+    columns: tuple[str | None, str | None],
+    class_map: Mapping[str, str],
 ) -> Dataset:
+    """Open a table; `columns` are those of images and labels that the user named."""
     suffix = path.suffix.lower()
     if not path.is_file() or suffix not in (*TEXT_SUFFIXES, *PARQUET_SUFFIXES):
         what = "a single image" if suffix in SUFFIXES else "no table or folder of images"
@@ -241,9 +251,10 @@ def _open_table(
         )
     omitted = Omissions()
     table = read_table(path, omitted)
-    annotations = interpret(table, image_column, label_column)
     root = path.parent if image_root is None else image_root
-    matched = _match(annotations, FileFinder(root, (path.parent,)), omitted)
+    finder = FileFinder(root, (path.parent,))
+    annotations = interpret(table, *columns, lambda name: not isinstance(finder.find(name), str))
+    matched = _match(annotations, finder, omitted)
     if not matched:
         raise DatasetError(
             f"{path} has {len(table)} rows, none of which leads to an image below {root} "
@@ -261,9 +272,10 @@ def _open_table(
         rows,
         annotations.classes,
         classes,
+        class_map,
         metadata,
         omitted,
-        annotations.notes,
+        annotations.notes + (() if classes or class_map else annotations.order_notes),
     )
 
 
@@ -310,13 +322,31 @@ def _dataset(
     rows: Sequence[_ImageRow],
     found: Sequence[str],
     classes: Sequence[str] | None,
+    class_map: Mapping[str, str],
     metadata: Mapping[str, tuple[str | float | None, ...]],
     omitted: Omissions,
     notes: Iterable[str],
 ) -> Dataset:
-    """Turn sorted rows into columns."""
+    """Turn sorted rows into columns, with the labels that a class map gives them."""
+    if class_map and found:
+        mapped = apply_map([row.label for row in rows], found, class_map)
+        rows = [rows[i]._replace(label=mapped.labels[i]) for i in mapped.kept]
+        metadata = {key: tuple(column[i] for i in mapped.kept) for key, column in metadata.items()}
+        found, notes = mapped.classes, (*notes, *mapped.notes)
+        if not rows:
+            raise DatasetError(f"--class-map leaves out all images; {mapped.notes[-1]}")
     ids = tuple(row.id for row in rows)
-    codes, names, remarks = encode([row.label for row in rows], found, classes)
+    try:
+        codes, names, remarks = encode([row.label for row in rows], found, classes)
+    except UnnamedClassesError as error:
+        if classes is None or len(classes) != 2:
+            raise
+        raise DatasetError(
+            f"{error}, or join them, for example {offer(found, classes)} (NAME= leaves the images "
+            "of a label out)"
+        ) from error
+    if classes is None:
+        remarks += order_note(names)
     return Dataset(
         root=Path(root),
         kind=kind,

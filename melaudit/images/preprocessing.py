@@ -71,12 +71,14 @@ class Preprocessing:
         return self.image_size if self.crop is None else (self.crop, self.crop)
 
     def apply(self, image: NDArray[np.uint8]) -> Tensor:
-        """Turn an RGB image (h, w, 3) of any size into the model's input, float32 (3, H, W).
+        """Turn an RGB image (h, w, 3) of any size into the model's input, float32 (C, H, W).
+
+        C is `channels`: 3, or 1 for grey, which is that of `Image.convert("L")` (ITU-R 601).
 
         Raises PreprocessingError for an array of another shape or type, and for an image so
         elongated that it would not fit into memory after resizing its shorter side.
         """
-        tensor = torch.from_numpy(self.frame(image)).permute(2, 0, 1)
+        tensor = torch.from_numpy(self.frame(image)).permute(2, 0, 1)[: self.channels]
         # The order of operations decides the last bit; this is the order of torchvision.
         scaled = tensor.contiguous().to(torch.float32).mul_(1.0 / 255)
         mean = torch.tensor(self.mean, dtype=torch.float32).view(-1, 1, 1)
@@ -86,6 +88,8 @@ class Preprocessing:
     def frame(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the pixels that the model sees (H, W, 3), uint8: `apply` before normalisation.
 
+        The three channels are equal where the model sees grey.
+
         Raises PreprocessingError as `apply` does.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
@@ -94,6 +98,9 @@ class Preprocessing:
                 "width, 3) and uint8"
             )
         picture = Image.fromarray(np.ascontiguousarray(image))
+        if self.channels == 1:  # before it is resized, as in training loaders
+            grey = self._move(picture.convert("L"), image.shape[:2], _FILTERS[self.interpolation])
+            return np.repeat(np.array(grey)[..., None], 3, axis=2)
         return np.array(self._move(picture, image.shape[:2], _FILTERS[self.interpolation]))
 
     def project(
@@ -118,7 +125,8 @@ class Preprocessing:
         else:
             shape = f"shorter side resized to {height}, centre {self.crop} x {self.crop} kept"
         mean, std = (", ".join(f"{v:.4g}" for v in values) for values in (self.mean, self.std))
-        return f"{shape} ({self.interpolation}), mean {mean}, std {std}; from {self.origin}"
+        grey = ", in grey" if self.channels == 1 else ""
+        return f"{shape} ({self.interpolation}){grey}, mean {mean}, std {std}; from {self.origin}"
 
     def _move(
         self, picture: Image.Image, size: tuple[int, ...], kernel: Image.Resampling
@@ -153,14 +161,16 @@ def resolve(
     crop: int | None = None,
     bound_size: int | None = None,
     spec: str = "auto",
+    channels: int = 3,
 ) -> Preprocessing:
     """Choose the preprocessing from what the weights declare and what the user says.
 
     `spec` names the source: `auto` (the weights' own preset, else the mean and std of ImageNet),
     `weights` (the preset, which must exist), `weights:ENUM` (torchvision's), `imagenet`, or a JSON
     file. The other options override the source. `bound_size` is the only input side that the
-    architecture accepts, in pixels, if there is only one. `auto` never crops by itself, because a
-    crop hides the border of an image; every other source is followed exactly.
+    architecture accepts, in pixels, if there is only one; `channels` are those of its images, 3 or
+    1. A grey model is given the average of a source's three values. `auto` never crops by itself,
+    because a crop hides the border of an image; every other source is followed exactly.
 
     Raises PreprocessingError if options contradict each other or the architecture.
     """
@@ -182,6 +192,9 @@ def resolve(
         origin += f"; {taken} of {rest}{assumed}"
     if by_user:
         origin += f"; {' and '.join(by_user)}"
+        single = [n for n, v in (("--mean", mean), ("--std", std)) if v and len(v) == 1]
+        if single and channels == 3:
+            origin += f" ({' and '.join(single)} for each of the three channels)"
     interpolation = source.interpolation if source else "bilinear"
     if interpolation not in _FILTERS:
         raise PreprocessingError(
@@ -190,11 +203,12 @@ def resolve(
         )
     return Preprocessing(
         image_size=(size, size),
-        mean=_triple(base_mean if mean is None else mean, "--mean"),
-        std=_triple(base_std if std is None else std, "--std"),
+        mean=_per_channel(base_mean if mean is None else mean, "--mean", channels),
+        std=_per_channel(base_std if std is None else std, "--std", channels),
         interpolation=interpolation,
         crop=cut,
         origin=origin,
+        channels=channels,
         warnings=warnings,
     )
 
@@ -275,12 +289,20 @@ def _geometry(
     return size, cut, origin, warnings
 
 
-def _triple(values: Sequence[float], option: str) -> tuple[float, ...]:
-    """Return the values of three channels, checked; a single value is repeated."""
-    numbers = tuple(float(v) for v in values) * (3 if len(values) == 1 else 1)
+def _per_channel(values: Sequence[float], option: str, channels: int) -> tuple[float, ...]:
+    """Return one value per channel, checked.
+
+    A single value is repeated; three equal or different ones become their average for one channel.
+    """
+    numbers = tuple(float(v) for v in values)
     shown = ",".join(f"{v:g}" for v in numbers)
-    if len(numbers) != 3 or not all(math.isfinite(v) for v in numbers):
-        raise PreprocessingError(f"{option} {shown or 'is empty'}: expected three numbers")
+    if len(numbers) == 1:
+        numbers *= channels
+    if len(numbers) not in (3, channels) or not all(math.isfinite(v) for v in numbers):
+        wanted = "three numbers" if channels == 3 else "one number"
+        raise PreprocessingError(f"{option} {shown or 'is empty'}: expected {wanted}")
+    if len(numbers) != channels:
+        numbers = (sum(numbers) / len(numbers),)
     if option == "--std" and min(numbers) <= 0:
         raise PreprocessingError(f"{option} {shown}: a standard deviation must be above 0")
     if max(numbers) > 2:

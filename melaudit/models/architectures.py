@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from melaudit.errors import CheckpointError, PreprocessingError
 from melaudit.images.presets import Preset, preset_from_config
 from melaudit.models.checkpoint import Weights, read_weights
-from melaudit.models.factories import build_from_factory, outputs_at, run_on_noise
+from melaudit.models.dry_run import RGB, attempt, dry_run
+from melaudit.models.factories import build_from_factory
 from melaudit.models.fitting import Fit, compare, install, load_into
 from melaudit.models.messages import first_line
+from melaudit.models.output_choice import ModelOutput, choose_output, returning_only
 from melaudit.models.recognition import Match, recognise, shapes_of, without
 from melaudit.models.state_dicts import prefixes
 from melaudit.wording.names import visible
@@ -45,20 +47,42 @@ class LoadedModel:
     """Of the file as it was loaded."""
     notes: tuple[str, ...] = ()
     """What was assumed or noticed, one sentence each for the reader."""
+    channels: int = RGB
+    """Of the images: 3 (RGB) or 1 (grey)."""
+    returned: tuple[ModelOutput, ...] = ()
+    """Everything the model returns that could be its logits; empty if there is no choice."""
 
     @property
     def num_classes(self) -> int:
         """Number of classes that the outputs distinguish."""
         return max(self.outputs, 2)
 
+    def with_output(self, wanted: str | None, classes: int | None) -> LoadedModel:
+        """Return the model reduced to one of its outputs, as `choose_output` chooses it.
 
-def load_model(path: Path, *, arch: str | None = None, factory: str | None = None) -> LoadedModel:
+        The module itself is changed. Raises CheckpointError if there is no such output.
+        """
+        chosen, notes = choose_output(self.returned, wanted, classes)
+        if chosen is None:
+            return self
+        returning_only(self.model, chosen)
+        return replace(self, outputs=chosen.width, notes=(*self.notes, *notes))
+
+
+def load_model(
+    path: Path,
+    *,
+    arch: str | None = None,
+    factory: str | None = None,
+    image_size: int | None = None,
+) -> LoadedModel:
     """Load a checkpoint into the architecture that it belongs to; every weight must fit.
 
     `arch` names a classifier of torchvision ("resnet50") or timm ("timm:vit_tiny_patch16_224").
     `factory` names a user's function ("module:function", "path/to/file.py:function") that builds
     the model. Without either, the architecture is that of the folder's config, or the one whose
-    names and shapes equal those of the weights. Nothing is downloaded, and no code in the
+    names and shapes equal those of the weights. `image_size` is a side in pixels to try the model
+    of a factory with. Nothing is downloaded, and no code in the
     checkpoint is run.
 
     Raises CheckpointError if the file cannot be read safely, or fits no architecture.
@@ -69,14 +93,15 @@ def load_model(path: Path, *, arch: str | None = None, factory: str | None = Non
         )
     weights = read_weights(path)
     if factory:
-        return _from_factory(path, weights, factory)
+        return _from_factory(path, weights, factory, image_size)
     return _build(path, weights, *recognise(path, weights, arch))
 
 
-def from_module(module: nn.Module) -> LoadedModel:
+def from_module(module: nn.Module, image_size: int | None = None) -> LoadedModel:
     """Describe a module in memory; a copy of it is audited, and the module stays unchanged.
 
-    Raises CheckpointError if it cannot be copied, or returns no logits.
+    `image_size` is a side in pixels to try it with. Raises CheckpointError if it cannot be copied,
+    or returns no logits.
     """
     try:
         model = copy.deepcopy(module).to("cpu", torch.float32).eval()
@@ -86,18 +111,20 @@ def from_module(module: nn.Module) -> LoadedModel:
             "a torch.nn.Module whose tensors are parameters or buffers: save its state_dict and "
             "give --factory"
         ) from error
-    outputs, side, notes = run_on_noise(model)
+    ran = dry_run(model, image_size)
     cls = type(module)
     return LoadedModel(
         model=model,
         name=visible(cls.__name__),
         architecture=f"module {visible(cls.__module__)}.{visible(cls.__qualname__)}",
-        outputs=outputs,
-        input_size=side,
+        outputs=ran.outputs,
+        input_size=ran.input_size,
         preset=None,
         class_names=None,
         sha256=_digest(module.state_dict()),
-        notes=notes,
+        notes=ran.notes,
+        channels=ran.channels,
+        returned=ran.returned,
     )
 
 
@@ -121,7 +148,7 @@ def _build(path: Path, weights: Weights, match: Match, notes: tuple[str, ...]) -
     return _described(path, weights, model, str(builder), found.head.outputs, side, notes)
 
 
-def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
+def _from_factory(path: Path, weights: Weights, spec: str, image_size: int | None) -> LoadedModel:
     model = build_from_factory(spec).to("cpu", torch.float32).eval()
     expected = shapes_of(model.state_dict())
     tried = [
@@ -135,10 +162,11 @@ def _from_factory(path: Path, weights: Weights, spec: str) -> LoadedModel:
             f"{found.differences()}"
         )
     notes = load_into(model, without(weights.tensors, prefix))
-    outputs, side, learned = run_on_noise(model)
-    notes = (*_prefix_note(prefix), *notes, *learned)
+    ran = dry_run(model, image_size)
+    notes = (*_prefix_note(prefix), *notes, *ran.notes)
     architecture = f"factory {visible(_shareable(spec))}"
-    return _described(path, weights, model, architecture, outputs, side, notes)
+    loaded = _described(path, weights, model, architecture, ran.outputs, ran.input_size, notes)
+    return replace(loaded, channels=ran.channels, returned=ran.returned)
 
 
 def _described(
@@ -176,7 +204,7 @@ def _try_head(model: nn.Module, path: Path, match: Match, side: int | None) -> s
     """Run a model whose head was rebuilt from its names; return a note on what was assumed."""
     head = match.fit.head
     assert head is not None
-    if outputs_at(model, side or 224) != head.outputs:
+    if attempt(model, side or 224).outputs != head.outputs:
         raise CheckpointError(
             f"{visible(str(path))} is a {match.builder} whose {head.place} was replaced by "
             "something that cannot be rebuilt from its names alone; give --factory "

@@ -1,4 +1,4 @@
-"""Factories: build a model with a user's own function, and learn its outputs by running it."""
+"""Factories: build a model with a user's own function."""
 
 from __future__ import annotations
 
@@ -11,18 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
-from melaudit.errors import CheckpointError, RelevanceError
-from melaudit.models.messages import first_line
-from melaudit.relevance.model.outputs import find_logits
+from melaudit.errors import CheckpointError
+from melaudit.models.messages import described
 from melaudit.wording.names import visible
-
-_COMMON_SIZES = (224, 128, 256, 64)
-"""Sides of images, in pixels, that every model is tried with; the others only if none of these
-runs."""
-_OTHER_SIZES = (299, 384, 512, 448, 192, 96, 32, 160, 240, 260, 288, 300, 320, 336, 380, 456, 528)
 
 
 def build_from_factory(spec: str) -> nn.Module:
@@ -86,8 +79,7 @@ def _guarded(function: Callable[[], object], spec: str, done: str) -> object:
         return function()
     except Exception as error:  # a user's code can raise anything
         raise CheckpointError(
-            f"--factory {visible(spec)!r} failed when {done}: {type(error).__name__}: "
-            f"{first_line(error)}"
+            f"--factory {visible(spec)!r} failed when {done}: {described(error)}"
         ) from error
 
 
@@ -100,52 +92,3 @@ def _importable(folder: Path) -> Iterator[None]:
     finally:
         if str(folder) in sys.path:
             sys.path.remove(str(folder))
-
-
-def run_on_noise(model: nn.Module) -> tuple[int, int | None, tuple[str, ...]]:
-    """Run a model in eval mode on noise: return its number of outputs, its input size, and notes.
-
-    The size is the only side in pixels that the model accepts, or None if it accepts several. If no
-    size works, the outputs are those of the last linear layer. Raises CheckpointError if there is
-    no such layer either.
-    """
-    outputs = {side: found for side in _COMMON_SIZES if (found := outputs_at(model, side))}
-    if not outputs:
-        tried = ((side, outputs_at(model, side)) for side in _OTHER_SIZES)
-        outputs = dict([next(((side, found) for side, found in tried if found), (0, 0))])
-    counts = sorted({found for found in outputs.values() if found})
-    if len(counts) > 1:
-        raise CheckpointError(
-            f"the model returns {' or '.join(map(str, counts))} outputs depending on the size of "
-            "the image; expected logits (N, K), one column per class"
-        )
-    if counts:
-        if len(outputs) > 1:
-            return counts[0], None, ()
-        (side,) = outputs
-        return counts[0], side, (f"The model takes images of {side} x {side} pixels only.",)
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
-    if not last:
-        raise CheckpointError(
-            "the model returned no logits (N, K) for images (N, 3, H, W) of "
-            f"{', '.join(map(str, _COMMON_SIZES))} or other sizes, and has no linear layer"
-        )
-    note = (
-        "The model could not be run on images of any usual size; its outputs are taken to be "
-        f"those of its last linear layer, {last[0].out_features}."
-    )
-    return last[0].out_features, None, (note,)
-
-
-def outputs_at(model: nn.Module, side: int) -> int | None:
-    """Return the number of logits for images of this side, or None if the model does not run."""
-    parameter = next(model.parameters(), torch.zeros(1))
-    noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
-    try:
-        with torch.inference_mode():
-            logits = find_logits(model(noise.to(parameter.device, parameter.dtype)))
-    except RelevanceError:
-        return None
-    except Exception:  # a model can refuse a size in any way
-        return None
-    return logits.shape[1] if logits.shape[0] == 2 else None

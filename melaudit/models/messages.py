@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
 from melaudit.errors import CheckpointError
 from melaudit.wording.names import visible
+
+_OF_LIBRARIES = re.compile(
+    r"site-packages|[/\\\\]melaudit[/\\\\](models|relevance)[/\\\\]|<frozen |importlib"
+)
+"""Files of which a user of `--factory` has no need to hear."""
 
 
 def shown(path: Path) -> str:
@@ -18,6 +25,19 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error, short enough for a message of one line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return visible(lines[0])[:160].rstrip(". ")
+
+
+def described(error: BaseException) -> str:
+    """Describe an error of a user's code: type, message, and the file and line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _OF_LIBRARIES.search(frame.filename)]
+    place = ""
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f" ({visible(Path(error.filename).name)}, line {error.lineno})"
+    elif own:
+        place = f" ({visible(Path(own[-1].filename).name)}, line {own[-1].lineno})"
+    said = f": {first_line(error)}" if str(error).strip() else ""
+    return f"{type(error).__name__}{said}{place}"
 
 
 def refuse(path: Path, what: str) -> NoReturn:

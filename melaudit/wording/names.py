@@ -8,8 +8,12 @@ a terminal nor a browser obeys it: as an escape in messages (`visible`), as a co
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+import shlex
 import unicodedata
+from collections.abc import Sequence
 
 ELLIPSIS = "\u2026"
 
@@ -69,6 +73,16 @@ def name(text: str, limit: int = 64) -> str:
         return shown
     tail = limit // 3
     return f"{shown[: limit - tail - 1]}{ELLIPSIS}{shown[-tail:]}"
+
+
+def as_option(names: Sequence[str]) -> str:
+    """Return names as an option of the command line takes a list: a,b,"c, d", quoted for a shell.
+
+    A name with a comma or a quotation mark is in quotation marks, as in a CSV file.
+    """
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(names)
+    return shlex.quote(written.getvalue())
 
 
 def human(identifier: str) -> str:

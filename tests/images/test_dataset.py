@@ -59,6 +59,17 @@ def test_a_folder_of_classes_is_read_as_imagefolder_reads_it(tmp_path: Path) -> 
     assert dataset.counts == {"10": 1, "9": 1, "a": 2, "b": 2}
 
 
+def test_folders_of_numbers_are_in_the_order_of_numbers_and_that_is_said(tmp_path: Path) -> None:
+    dataset = open_dataset(put(tmp_path, *(f"{i}/{i}.jpg" for i in range(11))))
+    assert dataset.classes == tuple(map(str, range(11)))
+    assert dataset.labels.tolist() == [int(Path(name).stem) for name in dataset.ids]
+    (note,) = (n for n in dataset.notes if "order of numbers" in n)
+    assert "0, 1, 10, 2" in note and "--classes" in note
+    as_text = open_dataset(tmp_path, classes=sorted(map(str, range(11))))
+    assert as_text.classes[2] == "10" and not any("numbers" in n for n in as_text.notes)
+    assert not any("numbers" in n for n in open_dataset(put(tmp_path / "2", "1/a.jpg")).notes)
+
+
 def test_a_folder_without_classes_is_unlabelled(tmp_path: Path) -> None:
     dataset = open_dataset(put(tmp_path, "2.jpg", "1.jpg"))
     assert (dataset.kind, dataset.classes) == ("folder without labels", ())
@@ -319,6 +330,41 @@ def test_an_unusual_image_column_is_known_by_its_content(tmp_path: Path) -> None
         open_dataset(table(tmp_path, "n,thing,label\n1,one,x\n"))
 
 
+def test_the_column_that_leads_to_files_is_taken_and_others_are_named(tmp_path: Path) -> None:
+    put(tmp_path, "a1.jpg", "b2.jpg", "c1.png", "c2.png")
+    fitzpatrick = "md5hash,label,url\na1,x,https://example.org/1.jpg\nb2,y,https://e.org/2.jpg\n"
+    dataset = open_dataset(table(tmp_path, fitzpatrick))
+    assert dataset.ids == ("a1.jpg", "b2.jpg")
+    assert any("'md5hash'" in n and "url" in n and "--image-column" in n for n in dataset.notes)
+    two = table(tmp_path, "case,diagnosis,clinic,derm\n1,x,c1.png,a1.jpg\n2,y,c2.png,b2.jpg\n")
+    dataset = open_dataset(two)
+    assert dataset.ids == ("c1.png", "c2.png")
+    assert any("--image-column derm" in n for n in dataset.notes)
+    other = open_dataset(two, image_column="derm")
+    assert other.ids == ("a1.jpg", "b2.jpg")
+    assert not any("--image-column" in n for n in other.notes)
+
+
+def test_diagnoses_of_the_isic_archive_are_labels_and_the_finer_ones_are_offered(
+    tmp_path: Path,
+) -> None:
+    head = "isic_id,diagnosis_1,diagnosis_2,diagnosis_3\n"
+    rows = 'I_1,Benign,,Nevus\nI_2,Malignant,,"Melanoma, NOS"\n'
+    path = table(put(tmp_path, "I_1.jpg", "I_2.jpg"), head + rows)
+    dataset = open_dataset(path)
+    assert dataset.classes == ("Benign", "Malignant")
+    assert any("--label-column" in n and "diagnosis_3" in n for n in dataset.notes)
+    finer = open_dataset(path, label_column="diagnosis_3")
+    assert finer.classes == ("Melanoma, NOS", "Nevus")
+
+
+def test_columns_that_could_be_labels_are_offered_with_their_words(tmp_path: Path) -> None:
+    path = table(put(tmp_path, "1.jpg", "2.jpg"), "image,lesion type\n1.jpg,nevus\n2.jpg,scc\n")
+    (note,) = (n for n in open_dataset(path).notes if "--label-column" in n)
+    assert "lesion type (nevus, scc)" in note
+    assert open_dataset(path, label_column="lesion type").classes == ("nevus", "scc")
+
+
 def test_a_table_without_labels_is_unlabelled(tmp_path: Path) -> None:
     dataset = open_dataset(table(put(tmp_path, "1.jpg"), "image,artifact\n1.jpg,ruler\n"))
     assert (dataset.labels.tolist(), dataset.classes) == ([-1], ())
@@ -468,7 +514,9 @@ def test_an_isic_2019_table_keeps_its_order_and_counts_what_has_no_class(tmp_pat
         "several_classes_marked": 1,
     }
     assert "order" in dataset.notes[0]
-    assert open_dataset(path, classes=("BCC", "MEL", "NV")).labels.tolist() == [1, 2, 0]
+    other = open_dataset(path, classes=("BCC", "MEL", "NV"))
+    assert other.labels.tolist() == [1, 2, 0]
+    assert not any("table's columns" in note for note in other.notes)
 
 
 def test_an_isic_2017_table_has_nevi_where_nothing_is_marked(tmp_path: Path) -> None:

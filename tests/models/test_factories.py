@@ -160,7 +160,11 @@ def test_a_module_without_logits_is_refused() -> None:
         from_module(nn.Sequential(nn.Conv2d(3, 4, 3)))
 
 
-def test_a_module_that_never_runs_is_taken_by_its_last_linear_layer() -> None:
-    loaded = from_module(nn.Sequential(nn.Flatten(), nn.Linear(77, 4)))
-    assert loaded.outputs == 4
-    assert "last linear layer" in loaded.notes[0]
+def test_a_module_that_never_runs_says_its_own_reason() -> None:
+    with pytest.raises(CheckpointError, match=r"150528 and 77x4.*--image-size"):
+        from_module(nn.Sequential(nn.Flatten(), nn.Linear(77, 4)))
+
+
+def test_the_size_that_the_user_gives_is_tried() -> None:
+    loaded = from_module(nn.Sequential(nn.Flatten(), nn.Linear(3 * 40 * 40, 4)), 40)
+    assert (loaded.outputs, loaded.input_size) == (4, 40)

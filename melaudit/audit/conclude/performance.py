@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from melaudit.audit.conclude.class_order import better_order
 from melaudit.findings import ClassPerformance, Performance
 from melaudit.statistics.estimates import proportion
+from melaudit.wording.names import as_option
+
+MIN_IMAGES = 20
+"""Labelled images from which performance can raise a doubt. Chosen: a round figure, not measured.
+"""
+_MAX_SHOWN = 100
+"""Classes that a sentence lists."""
+_MIN_DISTANCE = 0.05
+"""Mean recall from chance that counts, however many images there are. Chosen: a round figure, not
+measured."""
 
 
 def performance(
@@ -44,30 +57,58 @@ def doubts(result: Performance) -> str | None:
     """Say why model, classes or preprocessing are probably wrong, or None when they look right.
 
     The measure is the mean recall over classes (balanced accuracy), which unequal class sizes
-    cannot flatter: near 1 / classes means the predictions do not follow the labels.
+    cannot flatter: near 1 / classes means the predictions do not follow the labels. High accuracy
+    is no proof of the order either: another order may still fit clearly better.
     """
-    recalls = [c.recall for c in result.per_class if c.recall is not None]
-    if result.n < 20 or len(recalls) < 2:
+    present = [c for c in result.per_class if c.recall is not None]
+    if result.n < MIN_IMAGES or len(present) < 2:
         return None
+    recalls = [c.recall for c in present if c.recall is not None]
     balanced = float(np.mean(recalls))
     chance = 1 / len(recalls)
-    # Two standard errors of a mean of recalls; a good model is far beyond on 20 images.
-    margin = 2 * float(
-        np.sqrt(sum(r * (1 - r) / c.n for r, c in zip(recalls, _present(result), strict=True)))
-        / len(recalls)
-    )
-    if balanced > chance + max(0.05, margin):
-        return None
     figure = f"the mean recall over classes is {balanced:.3f}, chance is {chance:.3f}"
-    if balanced < chance - max(0.05, margin):
+    better = better_order(result.confusion, tuple(c.name for c in result.per_class))
+    if better is not None:
+        return (
+            "Another order of the classes fits the predictions clearly better: the mean recall "
+            f"over classes is {balanced:.3f} (chance: {chance:.3f}), but {better.recall:.3f} with "
+            f"--classes {_shown(better.classes)}. If the model was trained with that order, run "
+            "again with this option."
+        )
+    margin = 2 * _standard_error(present)
+    if balanced > chance + max(_MIN_DISTANCE, margin):
+        return None
+    if balanced < chance - max(_MIN_DISTANCE, margin):
         return f"Predictions contradict the labels ({figure}): the class order is probably wrong."
+    if balanced > chance + 2 * _MIN_DISTANCE:
+        fewest = min(present, key=lambda c: c.n)
+        return (
+            f"There are too few images to tell the predictions from chance ({figure}, with a "
+            f"margin of {margin:.3f}; {fewest.name} has {fewest.n}): run on more images."
+        )
     return (
         f"Accuracy is near chance ({figure}): model, classes or preprocessing are probably wrong."
     )
 
 
-def _present(result: Performance) -> list[ClassPerformance]:
-    return [c for c in result.per_class if c.recall is not None]
+def _shown(order: tuple[str, ...]) -> str:
+    if len(order) <= _MAX_SHOWN:
+        return as_option(order)
+    return f"{as_option(order[:_MAX_SHOWN])},... ({len(order)} in all)"
+
+
+def _standard_error(present: Sequence[ClassPerformance]) -> float:
+    """Return the standard error of the mean recall over classes that have images.
+
+    Each recall counts as if one more image had been right and one more wrong (Laplace), because a
+    recall of 0 or 1 on few images is not certain.
+    """
+    variances = []
+    for c in present:
+        assert c.recall is not None
+        smoothed = (c.recall * c.n + 1) / (c.n + 2)
+        variances.append(smoothed * (1 - smoothed) / c.n)
+    return float(np.sqrt(sum(variances)) / len(present))
 
 
 def _proportion(hits: int, n: int) -> tuple[float | None, float | None, float | None]:

@@ -44,10 +44,28 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(Topic.MODEL, "module:function or file.py:function. Runs your code."),
     )
+    output: str | None = field(
+        default=None,
+        metadata=about(
+            Topic.MODEL,
+            "Which output of a model that returns several: its name, or its place from 0.",
+            metavar="NAME|INDEX",
+        ),
+    )
     classes: tuple[str, ...] | None = field(
         default=None,
         metadata=about(
             Topic.DATA, "Names in the order of the model's outputs: a,b,c.", metavar="NAMES"
+        ),
+    )
+    class_map: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=about(
+            Topic.DATA,
+            "Joins the labels of the data into the model's classes: mel=malignant,*=benign; "
+            "NAME= leaves the images of a label out, and * stands for all others.",
+            metavar="NAME=CLASS,...",
+            measured=False,
         ),
     )
     positive: str | None = field(
@@ -344,7 +362,7 @@ def as_plain(configuration: Configuration) -> dict[str, Any]:
     for f in dataclasses.fields(configuration):
         value = getattr(configuration, f.name)
         # Other text may hold a slash and be no path: the name of a class, of a builder.
-        free = f.name not in ("factory", "preprocess", "detectors")
+        free = f.name not in ("factory", "preprocess", "detectors", "class_map", "output")
         plain[f.name] = _shareable(value, free)
     return plain
 

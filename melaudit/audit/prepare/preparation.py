@@ -10,6 +10,7 @@ import torch
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.errors import ConfigurationError, DatasetError
+from melaudit.images.class_map import offer
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
@@ -70,7 +71,10 @@ def load(
     """
     device = choose_device(configuration.device)
     loaded = model or load_model(
-        configuration.model, arch=configuration.arch, factory=configuration.factory
+        configuration.model,
+        arch=configuration.arch,
+        factory=configuration.factory,
+        image_size=configuration.image_size,
     )
     preprocessing = resolve(
         loaded.preset,
@@ -80,6 +84,7 @@ def load(
         crop=configuration.crop,
         bound_size=loaded.input_size,
         spec=configuration.preprocess,
+        channels=loaded.channels,
     )
     return loaded, preprocessing, device
 
@@ -99,10 +104,12 @@ def prepare(
         image_root=configuration.image_root,
         image_column=configuration.image_column,
         label_column=configuration.label_column,
+        class_map=configuration.class_map,
         limit=configuration.limit,
         seed=configuration.seed,
     )
-    classes = fit_classes(loaded, dataset)
+    loaded = loaded.with_output(configuration.output, len(dataset.classes) or None)
+    classes = fit_classes(loaded, dataset, configuration.positive)
     positive, assumed = choose_positive(classes, configuration.positive)
     knowledge = gather(
         dataset.ids,
@@ -121,20 +128,39 @@ def prepare(
     return Prepared(loaded, dataset, preprocessing, classes, positive, device, notes, knowledge)
 
 
-def fit_classes(loaded: LoadedModel, dataset: Dataset) -> tuple[str, ...]:
+def fit_classes(
+    loaded: LoadedModel, dataset: Dataset, positive: str | None = None
+) -> tuple[str, ...]:
     """Return one name per output of the model.
 
     Raises DatasetError when the data's classes are not as many as the model's.
     """
     if not dataset.classes:  # no labels: only the model can tell
         return loaded.class_names or tuple(f"class {i}" for i in range(loaded.num_classes))
-    if len(dataset.classes) != loaded.num_classes:
+    if len(dataset.classes) == loaded.num_classes:
+        return dataset.classes
+    said = (
+        f"the model tells {loaded.num_classes} classes apart but the data has "
+        f"{len(dataset.classes)} ({', '.join(dataset.classes[:12])}"
+        f"{' ...' if len(dataset.classes) > 12 else ''})"
+    )
+    if len(loaded.returned) > 1:
+        said += f"; its outputs are {', '.join(map(str, loaded.returned))} (--output NAME)"
+    if len(dataset.classes) < loaded.num_classes:
         raise DatasetError(
-            f"the model tells {loaded.num_classes} classes apart but the data has "
-            f"{len(dataset.classes)} ({', '.join(dataset.classes[:12])}); pass --classes with one "
-            "name per output of the model, in their order"
+            f"{said}; pass --classes with one name per output of the model, in their order; names "
+            "without images are allowed"
         )
-    return dataset.classes
+    if loaded.num_classes == 2:
+        option = offer(dataset.classes, loaded.class_names, positive)
+        raise DatasetError(
+            f"{said}; say which of them make up each class of the model, for example {option} "
+            "(NAME= leaves the images of a label out)"
+        )
+    raise DatasetError(
+        f"{said}; join or leave out labels with --class-map {dataset.classes[0]}=CLASS,... (NAME= "
+        "leaves the images of a label out), or name another column with --label-column"
+    )
 
 
 def choose_positive(
@@ -148,6 +174,8 @@ def choose_positive(
             )
         return classes.index(name), ()
     for known in POSITIVE_NAMES:
+        if known == "1" and len(classes) > 2:  # a number among others, not the one that matters
+            continue
         for index, candidate in enumerate(classes):
             if candidate.casefold() == known:
                 note = f"The class that matters is taken to be {candidate!r}; --positive says so."

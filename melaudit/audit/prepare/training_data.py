@@ -70,7 +70,7 @@ def training_evidence(
     """
     if configuration.train_data is None:
         return TrainingEvidence()
-    dataset = _opened(configuration.train_data, classes)
+    dataset = _opened(configuration.train_data, classes, configuration.class_map)
     rows = np.flatnonzero(
         sample(
             np.where(dataset.labels < 0, len(classes), dataset.labels),
@@ -105,9 +105,9 @@ def training_evidence(
     )
 
 
-def _opened(path: Path, classes: Sequence[str]) -> Dataset:
+def _opened(path: Path, classes: Sequence[str], class_map: Mapping[str, str]) -> Dataset:
     try:
-        dataset = open_dataset(path, classes=classes)
+        dataset = open_dataset(path, classes=classes, class_map=class_map)
     except DatasetError as error:
         raise DatasetError(f"training images: {error}") from error
     if not (dataset.labels >= 0).any():

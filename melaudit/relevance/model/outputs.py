@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,12 +24,7 @@ def find_logits(output: object, num_classes: int | None = None) -> Tensor:
     Raises RelevanceError with the shapes of all tensors when none fits.
     """
     found = list(tensors(output))
-    floats = [t for t in found if t.is_floating_point()]
-    candidates = [t for t in floats if t.ndim == 2]
-    candidates += [t.flatten(1) for t in floats if t.ndim == 4 and t.shape[2:] == (1, 1)]
-    candidates += [t[:, None] for t in floats if t.ndim == 1]
-    if len(found) == 1:  # a squeezed single logit of a single image; beside others it is a loss
-        candidates += [t.reshape(1, 1) for t in floats if t.ndim == 0]
+    candidates = [candidate.logits for candidate in candidate_outputs(output)]
     if num_classes is None:
         fitting = candidates
     else:
@@ -43,6 +39,33 @@ def find_logits(output: object, num_classes: int | None = None) -> Tensor:
         f"the model returned {shapes}; expected float logits of shape {wanted}, N images by K "
         "outputs: return the logits, or name the number of classes the model was trained on"
     )
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateOutput:
+    """A tensor among those that a model returned which could be its logits."""
+
+    name: str
+    """Keys and places that lead to it: "diagnosis", "1", "heads.0"; "" for the output itself."""
+    under_logits: bool
+    """Whether it is under a key `logits`."""
+    logits: Tensor
+    """(N, K)"""
+
+
+def candidate_outputs(output: object) -> list[CandidateOutput]:
+    """Return the tensors that a model returned and that could be its logits, the likeliest first.
+
+    (N, K, 1, 1) becomes (N, K), and the (N,) of a model with one logit becomes (N, 1).
+    """
+    found = sorted(_walk(output, "", named=False), key=lambda each: not each[1])
+    floats = [(name, named, t) for name, named, t in found if t.is_floating_point()]
+    shaped = [(name, named, t) for name, named, t in floats if t.ndim == 2]
+    shaped += [(n, named, t.flatten(1)) for n, named, t in floats if t.shape[2:] == (1, 1)]
+    shaped += [(name, named, t[:, None]) for name, named, t in floats if t.ndim == 1]
+    if len(found) == 1:  # a squeezed single logit of a single image; beside others it is a loss
+        shaped += [(name, named, t.reshape(1, 1)) for name, named, t in floats if t.ndim == 0]
+    return [CandidateOutput(*each) for each in shaped]
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -81,23 +104,24 @@ def start_relevance(logits: Tensor, target: Tensor) -> Tensor:
 
 def tensors(output: object) -> Iterator[Tensor]:
     """Yield the tensors in nested containers, those under `logits`, however deep, first."""
-    found = list(_walk(output, named=False))
-    yield from (tensor for named, tensor in found if named)
-    yield from (tensor for named, tensor in found if not named)
+    found = list(_walk(output, "", named=False))
+    yield from (tensor for _, named, tensor in found if named)
+    yield from (tensor for _, named, tensor in found if not named)
 
 
-def _walk(output: object, named: bool) -> Iterator[tuple[bool, Tensor]]:
-    """Yield (whether it is under a key `logits`, tensor) for the tensors in nested containers."""
+def _walk(output: object, name: str, named: bool) -> Iterator[tuple[str, bool, Tensor]]:
+    """Yield (name, whether it is under a key `logits`, tensor) for all tensors in containers."""
     if isinstance(output, Tensor):
-        yield named, output
-    elif isinstance(output, Mapping):
-        for key, value in output.items():
-            yield from _walk(value, named or key == "logits")
+        yield name, named, output
+        return
+    inner: Iterable[tuple[object, object]] = ()
+    if isinstance(output, Mapping):
+        inner = output.items()
     elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        fields = {f.name: getattr(output, f.name) for f in dataclasses.fields(output)}
-        yield from _walk(fields, named)
+        inner = [(f.name, getattr(output, f.name)) for f in dataclasses.fields(output)]
     elif isinstance(output, tuple) and hasattr(output, "_fields"):
-        yield from _walk(dict(zip(output._fields, output, strict=True)), named)
+        inner = zip(output._fields, output, strict=True)
     elif isinstance(output, tuple | list):
-        for item in output:
-            yield from _walk(item, named)
+        inner = enumerate(output)
+    for key, value in inner:
+        yield from _walk(value, f"{name}.{key}" if name else str(key), named or key == "logits")
