@@ -144,14 +144,19 @@ def _none_of(over: Sequence[Finding], rule: str, title: str, total: int) -> Rule
 
 def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
     asked, inputs = policy.coverage, findings.inputs
-    lost = sum(inputs.skipped.values())
+    lost, unseen = inputs.lost, inputs.unseen_folders
     named = inputs.read + lost
     if asked.max_skipped is not None:
+        told = f"{lost:,} of {named:,} images could not be used."
+        if unseen:
+            told = (
+                f"{unseen:,} folders were not looked into: how many images are in them is unknown."
+            )
         yield _enough(
-            lost <= asked.max_skipped * named,
+            not unseen and lost <= asked.max_skipped * named,
             "coverage.max_skipped",
             f"At most {100 * asked.max_skipped:.3g} % of the images could not be used",
-            f"{lost:,} of {named:,} images could not be used.",
+            told,
         )
     if asked.min_images is not None:
         yield _enough(

@@ -2,6 +2,7 @@
 
 from melaudit.findings.document import (
     SCHEMA_VERSION,
+    UNSEEN_FOLDERS,
     Control,
     DetectorInfo,
     Explanations,
@@ -47,6 +48,7 @@ from melaudit.findings.performance import (
 
 __all__ = [
     "SCHEMA_VERSION",
+    "UNSEEN_FOLDERS",
     "Check",
     "CheckStatus",
     "ClassPerformance",
