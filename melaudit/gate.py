@@ -8,6 +8,7 @@ fails it. Findings that a waiver covers, or that a baseline had already, do not 
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -223,7 +224,8 @@ def _at_least(what: str, value: float | None, low: float | None, least: float, n
     """Return a rule of performance: it passes when even the interval's lower end is high enough."""
     title = f"{what.replace(':', ' of ')} is at least {least:g}"
     rule = f"performance.{what}"
-    if value is None or low is None:
+    # A figure that is no number compares as False with anything, and must not pass by that.
+    if value is None or low is None or not (math.isfinite(value) and math.isfinite(low)):
         known = "It could not be measured: no labelled images of this kind."
         return Rule(rule, title, Outcome.INCONCLUSIVE, known)
     statement = f"It is {value:.3f} on {n:,} images"

@@ -45,8 +45,10 @@ from melaudit.findings.performance import (
     Performance,
     SlicePerformance,
 )
+from melaudit.findings.plain import MAX_NUMBER
 
 __all__ = [
+    "MAX_NUMBER",
     "SCHEMA_VERSION",
     "UNSEEN_FOLDERS",
     "Check",

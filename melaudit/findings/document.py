@@ -167,7 +167,7 @@ class Findings:
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of findings.json: plain types; NaN and infinities become None."""
+        """Return the content of findings.json: plain types; NaN and infinities are None."""
         content = plain(self)
         assert isinstance(content, dict)
         # The contract's name for a cluster's predicted class; a Python field cannot be `class`.
