@@ -8,6 +8,7 @@ fails it. Findings that a waiver covers, or that a baseline had already, do not 
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -144,14 +145,19 @@ def _none_of(over: Sequence[Finding], rule: str, title: str, total: int) -> Rule
 
 def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
     asked, inputs = policy.coverage, findings.inputs
-    lost = sum(inputs.skipped.values())
+    lost, unseen = inputs.lost, inputs.unseen_folders
     named = inputs.read + lost
     if asked.max_skipped is not None:
+        told = f"{lost:,} of {named:,} images could not be used."
+        if unseen:
+            told = (
+                f"{unseen:,} folders were not looked into: how many images are in them is unknown."
+            )
         yield _enough(
-            lost <= asked.max_skipped * named,
+            not unseen and lost <= asked.max_skipped * named,
             "coverage.max_skipped",
             f"At most {100 * asked.max_skipped:.3g} % of the images could not be used",
-            f"{lost:,} of {named:,} images could not be used.",
+            told,
         )
     if asked.min_images is not None:
         yield _enough(
@@ -218,7 +224,8 @@ def _at_least(what: str, value: float | None, low: float | None, least: float, n
     """Return a rule of performance: it passes when even the interval's lower end is high enough."""
     title = f"{what.replace(':', ' of ')} is at least {least:g}"
     rule = f"performance.{what}"
-    if value is None or low is None:
+    # A figure that is no number compares as False with anything, and must not pass by that.
+    if value is None or low is None or not (math.isfinite(value) and math.isfinite(low)):
         known = "It could not be measured: no labelled images of this kind."
         return Rule(rule, title, Outcome.INCONCLUSIVE, known)
     statement = f"It is {value:.3f} on {n:,} images"

@@ -40,8 +40,12 @@ from typing import Any, TypeVar
 
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Rung, Severity, Trust
+from melaudit.regular_file import read_regular
 
 E = TypeVar("E", bound=StrEnum)
+
+_MAX_BYTES = 4 * 2**20
+"""Chosen: a round figure, not measured."""
 
 
 def matches(finding: str, pattern: str) -> bool:
@@ -112,10 +116,10 @@ def read_policy(path: Path) -> Policy:
     Raises ConfigurationError for a missing file, broken TOML, an unknown key or a wrong value.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_regular(path, _MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise ConfigurationError(f"the policy {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"the policy {path} is not valid TOML: {error}") from error
     return parse_policy(table, str(path))
 

@@ -40,7 +40,7 @@ class Audit(Findings):
         """
         from melaudit.reports import read_findings
 
-        return cls.of(read_findings(Path(folder) / "findings.json"), Path(folder))
+        return cls.of(read_findings(Path(folder)), Path(folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of findings.json, which names no folder."""

@@ -202,3 +202,23 @@ def test_an_inconclusive_audit_decides_nothing_whatever_its_findings() -> None:
     assert result.outcome is Outcome.INCONCLUSIVE
     assert result.rules[0].statement == "Accuracy is near chance."
     assert rule(result, "severity").outcome is Outcome.FAIL  # and yet it is told
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_figure_that_is_no_number_never_passes(value: float) -> None:
+    asked = Policy(performance=Required(accuracy=0.85, auc=0.5))
+    spoilt = replace(AUDIT.performance, accuracy=value, accuracy_low=value, auc=value)
+    outcomes = {
+        rule.id: rule.outcome
+        for rule in judge(replace(AUDIT, performance=spoilt), asked, today=TODAY).rules
+    }
+    assert outcomes["performance.accuracy"] is Outcome.INCONCLUSIVE
+    assert outcomes["performance.auc"] is Outcome.INCONCLUSIVE
+
+
+def test_folders_that_nobody_looked_into_leave_coverage_open() -> None:
+    asked = Policy(coverage=Coverage(max_skipped=0.5))
+    unseen = replace(AUDIT, inputs=Inputs(300, {}, {"folder_unreadable": 1}))
+    (rule,) = [r for r in judge(unseen, asked, today=TODAY).rules if r.id == "coverage.max_skipped"]
+    assert rule.outcome is Outcome.INCONCLUSIVE
+    assert "1 folder" in rule.statement

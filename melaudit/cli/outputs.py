@@ -13,6 +13,7 @@ import click
 from melaudit.choices import Sharing
 from melaudit.cli.options import PATH, format_options, gate_options, sharing_options
 from melaudit.cli.verdicts import EXIT, Gate, findings_of, sharing, write
+from melaudit.errors import MelauditError, StoreError
 from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.registry import FORMATS
 from melaudit.terminal import Terminal
@@ -36,7 +37,15 @@ def report(folder: Path, out: Path | None, csv: Path | None, no_images: bool, bl
     name = "report.html" if mode is Sharing.FULL else f"report-{mode.value}.html"
     place = out or folder / name
     with Terminal() as terminal:
-        write_report(shared(record, mode), place)
+        try:
+            write_report(shared(record, mode), place)
+        except MelauditError:
+            raise
+        except Exception as error:  # a record may be anybody's, and say what none of ours says
+            raise StoreError(
+                f"the record in {folder} cannot be drawn ({type(error).__name__}: "
+                f"{str(error)[:200]}); run the audit again or use the melaudit that wrote it"
+            ) from error
         terminal.note(f"Report: {place}")
         if csv is not None:
             publish(csv, to_csv(record.findings).encode("utf-8"))

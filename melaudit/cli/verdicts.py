@@ -127,4 +127,4 @@ def findings_of(path: Path) -> Findings:
     """
     from melaudit.reports.formats.json_file import read_findings
 
-    return read_findings(path / "findings.json" if path.is_dir() else path)
+    return read_findings(path)

@@ -2,6 +2,7 @@
 
 from melaudit.findings.document import (
     SCHEMA_VERSION,
+    UNSEEN_FOLDERS,
     Control,
     DetectorInfo,
     Explanations,
@@ -45,9 +46,12 @@ from melaudit.findings.performance import (
     Performance,
     SlicePerformance,
 )
+from melaudit.findings.plain import MAX_NUMBER
 
 __all__ = [
+    "MAX_NUMBER",
     "SCHEMA_VERSION",
+    "UNSEEN_FOLDERS",
     "Check",
     "CheckStatus",
     "ClassPerformance",

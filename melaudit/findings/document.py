@@ -27,6 +27,9 @@ from melaudit.findings.plain import plain, rebuild
 
 SCHEMA_VERSION = "1.0"
 
+UNSEEN_FOLDERS = frozenset({"folder_outside_root", "folder_unreadable", "folder_too_deep"})
+"""Reasons to skip a whole folder: they count folders; how many images these hold is unknown."""
+
 
 class Subject(StrEnum):
     """What a detector asks about."""
@@ -100,7 +103,17 @@ class Inputs:
     flagged: Mapping[str, int]
     """Images used although something is odd about them, by reason."""
     skipped: Mapping[str, int]
-    """Images not used, by reason."""
+    """Images not used, by reason; for the reasons in `UNSEEN_FOLDERS`, folders."""
+
+    @property
+    def lost(self) -> int:
+        """How many images were not used, as far as that is known."""
+        return sum(n for reason, n in self.skipped.items() if reason not in UNSEEN_FOLDERS)
+
+    @property
+    def unseen_folders(self) -> int:
+        """How many folders were not looked into: the images in them are not counted."""
+        return sum(n for reason, n in self.skipped.items() if reason in UNSEEN_FOLDERS)
 
 
 @dataclass(frozen=True)
@@ -165,7 +178,7 @@ class Findings:
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of findings.json: plain types; NaN and infinities become None."""
+        """Return the content of findings.json: plain types; NaN and infinities are None."""
         content = plain(self)
         assert isinstance(content, dict)
         # The contract's name for a cluster's predicted class; a Python field cannot be `class`.

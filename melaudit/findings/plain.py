@@ -10,9 +10,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
+MAX_NUMBER = 1e100
+"""The largest number that is kept: products of a few are still finite. Chosen: a round figure, not
+measured."""
+
 
 def plain(value: Any) -> Any:
-    """Turn dataclasses, tuples and enums into JSON's own types."""
+    """Turn dataclasses, tuples and enums into JSON's own types.
+
+    NaN, infinities and numbers beyond `MAX_NUMBER` become None.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -23,7 +30,7 @@ def plain(value: Any) -> Any:
         return value.value
     if hasattr(value, "item"):  # numpy scalars, which json refuses
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not abs(value) <= MAX_NUMBER:
         return None
     return value
 

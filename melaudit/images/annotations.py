@@ -356,7 +356,8 @@ def _one_hot(
             refused[row], label = "unknown_class", None
         labels.append(label)
     classes = [name for name in names if _plain(name) not in ("unk", "unknown")]
-    notes, order_notes = (), ("The order of the classes is that of the table's columns.",)
+    notes: tuple[str, ...] = ()
+    order_notes: tuple[str, ...] = ("The order of the classes is that of the table's columns.",)
     if neither is not None:
         classes = sorted([*classes, neither])
         notes = ("Images with neither class marked are nevi, as in the ISIC challenge of 2017.",)

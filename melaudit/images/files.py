@@ -56,7 +56,8 @@ def image_files(
     """Return the image files below a real root: path relative to it (with /) -> size in bytes.
 
     Hidden files are ignored. A link is followed if it leads to a file below the root, or to
-    anything below the real folders `elsewhere`; all other links are counted in `omitted`.
+    anything below the real folders `elsewhere`; all other links are counted in `omitted`. Folders
+    that are not looked into are counted there too, under the reasons in `findings.UNSEEN_FOLDERS`.
     """
     found: dict[str, int] = {}
     followed: set[str] = set()
@@ -70,7 +71,7 @@ def image_files(
                 if entry.is_symlink():
                     target = os.path.realpath(entry.path)
                     if not contained(target, (root, *elsewhere)):
-                        omitted.add("symlink_outside_root", name)
+                        omitted.add(_why_not_followed(entry, suffix), name)
                         continue
                     if entry.is_dir():
                         # Folders below the root are visited in their own place; this ends loops.
@@ -82,7 +83,7 @@ def image_files(
                     if depth < _MAX_DEPTH:
                         folders.append((entry.path, f"{name}/", depth + 1))
                     else:
-                        omitted.add("too_deep", name)
+                        omitted.add("folder_too_deep", name)
                 elif suffix not in SUFFIXES:
                     omitted.add("not_an_image_extension", name)
                 elif entry.is_file():
@@ -94,13 +95,24 @@ def image_files(
     return found
 
 
+def _why_not_followed(link: os.DirEntry[str], suffix: str) -> str:
+    """Return the reason to leave out a link that leads elsewhere; where it leads is not read."""
+    try:
+        folder = link.is_dir()
+    except OSError:  # whatever is behind it may not be looked at
+        folder = suffix not in SUFFIXES
+    if folder:
+        return "folder_outside_root"
+    return "symlink_outside_root" if suffix in SUFFIXES else "not_an_image_extension"
+
+
 def _entries(folder: str, prefix: str, omitted: Omissions) -> Iterator[os.DirEntry[str]]:
     """Yield the entries of a folder by name, without hidden and system files."""
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError:
-        omitted.add("unreadable", prefix or folder)
+        omitted.add("folder_unreadable", prefix or folder)
         return
     for entry in entries:
         if entry.name.startswith("._") and os.path.splitext(entry.name)[1].lower() in SUFFIXES:

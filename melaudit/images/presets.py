@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from melaudit.errors import PreprocessingError
+from melaudit.regular_file import read_regular
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -85,13 +86,13 @@ def read_preset(path: Path) -> Preset:
     Raises PreprocessingError if the file cannot be read or followed.
     """
     try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise PreprocessingError(f"{path} is larger than 4 MiB: not a preprocessing config")
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_regular(path, _MAX_CONFIG_BYTES))
     except OSError as error:
         raise PreprocessingError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise PreprocessingError(f"{path} is not JSON: {error}") from error
+        raise PreprocessingError(
+            f"{path} is not JSON, or no regular file of 4 MiB at most: {error}"
+        ) from error
     if not isinstance(config, dict):
         raise PreprocessingError(f"{path} holds no JSON object of settings")
     return preset_from_config(config, path.name)

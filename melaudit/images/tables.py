@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from melaudit.errors import DatasetError
 from melaudit.images.files import Omissions
 from melaudit.images.imagefile import SUFFIXES
+from melaudit.images.swallowed_rows import swallowed_rows
 from melaudit.wording.names import visible
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -87,7 +88,7 @@ def read_table(path: Path, omitted: Omissions) -> Table:
 
     Text may be UTF-8 or, with a byte order mark, UTF-16 or UTF-32; cells may be separated by
     commas, semicolons, tabs or bars, and may be quoted. Raises DatasetError if the file is not a
-    table, or is too large.
+    table, is too large, or if a quotation mark left open hides how many rows it has.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -114,22 +115,50 @@ def _read_text(path: Path, omitted: Omissions) -> Table:
             "the columns, such as image,label"
         )
     names = _unique([cell.strip() for cell in header])
+    malformed: list[str] = []
 
     def skip(row: Any) -> str:
         omitted.add("malformed_row", f"line {row.number}" if row.number is not None else row.text)
+        malformed.append(row.text)
         return "skip"
 
-    data = pacsv.read_csv(
-        io.BytesIO(content),
-        read_options=pacsv.ReadOptions(
-            column_names=list(names), skip_rows_after_names=1, use_threads=False
-        ),
-        parse_options=pacsv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip
-        ),
-        convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )
+    try:
+        data = pacsv.read_csv(
+            io.BytesIO(content),
+            read_options=pacsv.ReadOptions(
+                column_names=list(names), skip_rows_after_names=1, use_threads=False
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip
+            ),
+            convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except pa.ArrowInvalid:  # among others, a cell longer than a block of the file
+        _refuse_swallowed_rows(path, content, delimiter)
+        raise
+    if any(map(_goes_on, (*header, *malformed))) or any(map(_any_goes_on, data.columns)):
+        _refuse_swallowed_rows(path, content, delimiter)
     return Table(path, names, data, notes)
+
+
+def _goes_on(text: str) -> bool:
+    """Tell whether a text goes on over several lines."""
+    return "\n" in text.strip() or "\r" in text.strip()
+
+
+def _any_goes_on(column: Any) -> bool:
+    return bool(pc.any(pc.match_substring_regex(column, r"[\r\n]")).as_py())
+
+
+def _refuse_swallowed_rows(path: Path, content: bytes, delimiter: str) -> None:
+    """Refuse a table in which a quotation mark left open has made one row of many."""
+    found = swallowed_rows(content.decode("utf-8"), delimiter)
+    if found is not None:
+        raise DatasetError(
+            f"{path}: the row that begins in line {found.first} goes on to line {found.last}, over "
+            "lines that look like rows of their own. A quotation mark was probably left open: "
+            "close it in that line, or write the cell on one line"
+        )
 
 
 def _as_utf8(path: Path) -> tuple[bytes, tuple[str, ...]]:

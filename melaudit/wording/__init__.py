@@ -20,7 +20,7 @@ from melaudit.wording.figures import (
     span,
 )
 from melaudit.wording.names import human, name, visible_as_code_points
-from melaudit.wording.sentences import capitalised, many_unbroken, unbroken
+from melaudit.wording.sentences import capitalised, many_unbroken, not_used, unbroken
 
 __all__ = [
     "DASH",
@@ -37,6 +37,7 @@ __all__ = [
     "many_unbroken",
     "moment",
     "name",
+    "not_used",
     "percent_digits",
     "percent_span",
     "rounded_percent",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from melaudit.wording.figures import NBSP, percent_digits
+from melaudit.wording.figures import NBSP, count, percent_digits
 
 if TYPE_CHECKING:
     from melaudit.statistics.estimates import Estimate
@@ -25,6 +25,12 @@ def many(n: int, thing: str, things: str | None = None) -> str:
 def many_unbroken(n: int, thing: str, things: str | None = None) -> str:
     """Return the same, with no line end between the figure and the word."""
     return many(n, thing, things).replace(" ", NBSP, 1)
+
+
+def not_used(images: int, unseen_folders: int, word: str = "skipped") -> str:
+    """Return "2 skipped", and how many folders with an unknown number of images were left out."""
+    folders = f" and {many_unbroken(unseen_folders, 'folder')} not looked into"
+    return f"{count(images)} {word}" + (folders if unseen_folders else "")
 
 
 def unbroken(text: str) -> str:

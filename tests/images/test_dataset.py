@@ -164,10 +164,29 @@ def test_links_leading_out_are_refused_and_those_leading_in_followed(tmp_path: P
     (inside / "c").symlink_to(outside / "c")
     dataset = open_dataset(inside)
     assert dataset.ids == ("a/1.jpg", "a/in.jpg", "b/2.jpg")
-    assert dataset.skipped == {"missing": 1, "symlink_outside_root": 2, "symlinked_folder": 1}
+    assert dataset.skipped == {
+        "missing": 1,
+        "symlink_outside_root": 1,
+        "symlinked_folder": 1,
+        "folder_outside_root": 1,
+    }
     declared = open_dataset(inside, image_root=outside)
     assert declared.classes == ("a", "b", "c")
     assert {"c/3.jpg", "a/out.jpg"} < set(declared.ids)
+
+
+def test_a_link_out_is_named_for_what_it_leads_to(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    put(inside, "a/1.jpg")
+    put(outside, "notes.txt", "c/3.jpg")
+    (inside / "a" / "README").symlink_to(outside / "notes.txt")
+    (inside / "more").symlink_to(outside / "c")
+    assert open_dataset(inside).skipped == {"not_an_image_extension": 1, "folder_outside_root": 1}
+
+
+def test_a_folder_that_lies_too_deep_is_counted(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.jpg", "b/2.jpg", "a/" + "d/" * 70 + "3.jpg")
+    assert open_dataset(tmp_path).skipped == {"folder_too_deep": 1}
 
 
 def test_a_root_that_is_a_link_is_the_folder_it_leads_to(tmp_path: Path) -> None:
@@ -239,7 +258,7 @@ def test_a_folder_that_may_not_be_read_is_counted(
 
     monkeypatch.setattr(os, "scandir", guarded)
     dataset = open_dataset(tmp_path)
-    assert dataset.skipped == {"unreadable": 1}
+    assert dataset.skipped == {"folder_unreadable": 1}
     assert len(dataset) == 2
 
 

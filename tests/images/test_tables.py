@@ -127,14 +127,71 @@ def test_what_is_no_table_is_refused(content: bytes, says: str, tmp_path: Path) 
         read(written(tmp_path, content)).text("label")
 
 
-def test_an_open_quote_does_not_swallow_the_table_silently(tmp_path: Path) -> None:
-    content = 'image,label\n"a.jpg,x\n' + "b.jpg,y\n" * 10
-    omitted = Omissions()
-    try:
-        table = read_table(written(tmp_path, content), omitted)
-    except DatasetError:
-        return
-    assert len(table) + sum(omitted.counts.values()) > 0
+def rows(first: int, last: int, *, quoted: bool = False) -> str:
+    mark = '"' if quoted else ""
+    return "".join(f"{mark}isic_{i:04}.jpg{mark},nevus\n" for i in range(first, last))
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        pytest.param('image,label\n"a.jpg,x\n' + "b.jpg,y\n" * 10, 2, id="first row, to the end"),
+        pytest.param(
+            "image,label\n" + rows(0, 148) + '"' + rows(148, 300),
+            150,
+            id="before a name, to the end",
+        ),
+        pytest.param(
+            "image,label\n" + rows(0, 148) + 'b.jpg,"nevus\n' + rows(149, 300), 150, id="label"
+        ),
+        pytest.param(
+            "image,label\n" + rows(0, 148) + '"x_0148.jpg,nevus\n' + rows(149, 300, quoted=True),
+            150,
+            id="closed by the next quotation mark",
+        ),
+        pytest.param(
+            "image,label\n" + rows(0, 8) + 'b.jpg,"nevus\nisic_0009.jpg,nevus"\n' + rows(9, 20),
+            10,
+            id="two rows in a label",
+        ),
+        pytest.param(
+            "image,label\n" + rows(0, 8) + '"b_1.jpg,nevus\nisic_0009.jpg",nevus\n' + rows(9, 20),
+            10,
+            id="two rows in a name",
+        ),
+        pytest.param('"image,label\n' + rows(0, 20), 1, id="header"),
+        pytest.param(
+            "image,label\r" + rows(0, 8).replace("\n", "\r") + '"b.jpg,x\rc.jpg,y\r',
+            10,
+            id="line ends of the old Mac",
+        ),
+        pytest.param(
+            "image,label\n" + rows(0, 8) + '"' + rows(0, 20_000), 10, id="more than a cell may hold"
+        ),
+    ],
+)
+def test_rows_in_an_open_quotation_mark_are_refused_with_the_line(
+    content: str, line: int, tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match=rf"begins in line {line} .*quotation mark") as refused:
+        read(written(tmp_path, content))
+    assert "close it in that line" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "first line\nsecond line",
+        "raised,\ndark, hairy",
+        "seen 2024-01-01\nagain 2024-02-01, larger\n\n3 mm",
+        "two, three\r\nfour, five, six, seven",
+    ],
+)
+def test_comments_of_several_lines_are_no_rows(comment: str, tmp_path: Path) -> None:
+    usual = "".join(f"isic_{i:04}.jpg,nevus,round and dark\n" for i in range(50))
+    content = f'image,label,note\n{usual}isic_0050.jpg,nevus,"{comment}"\nisic_0051.jpg,nevus,\n'
+    assert len(read(written(tmp_path, content))) == 52
+    assert len(read(written(tmp_path, "note,image,label\n" + f'"{comment}",a.jpg,nevus\n'))) == 1
 
 
 def parquet(folder: Path, **columns: Any) -> Path:

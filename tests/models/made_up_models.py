@@ -38,7 +38,7 @@ def saved(folder: Path, content: object) -> Path:
     return folder / "ckpt.pt"
 
 
-def refusal(path: Path, **options: str) -> str:
+def refusal(path: Path, **options: Any) -> str:
     with pytest.raises(CheckpointError) as caught:
         load_model(path, **options)
     assert "\n" not in str(caught.value)

@@ -24,7 +24,8 @@ class Body(nn.Module):
         self.other = nn.Linear(6, 2)
 
     def features(self, x: Tensor) -> Tensor:
-        return self.conv(x).relu().mean((2, 3))
+        out: Tensor = self.conv(x).relu().mean((2, 3))
+        return out
 
 
 class FeaturesThenLogits(Body):
@@ -41,17 +42,20 @@ class TwoHeads(Body):
 
 class TwoInputs(Body):
     def forward(self, x: Tensor, patient: Tensor) -> Tensor:
-        return self.fc(self.features(x) + patient)
+        out: Tensor = self.fc(self.features(x) + patient)
+        return out
 
 
 class Half(Body):
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.features(x.half()))
+        out: Tensor = self.fc(self.features(x.half()))
+        return out
 
 
 class Plain(Body):
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.features(x))
+        out: Tensor = self.fc(self.features(x))
+        return out
 
 
 IMAGES = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))

@@ -19,7 +19,16 @@ from melaudit.audit.prepare.configuration import Configuration, as_plain
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import versions
 from melaudit.detectors.interface import Detector
-from melaudit.findings import DetectorInfo, Explanations, Findings, Inputs, Operation, Provenance
+from melaudit.findings import (
+    UNSEEN_FOLDERS,
+    DetectorInfo,
+    Explanations,
+    Findings,
+    Inputs,
+    Operation,
+    Provenance,
+)
+from melaudit.images.dataset import Dataset
 
 NO_LOSS = frozenset({"not_an_image_extension", "apple_double", "repeated_row"})
 """Reasons to leave out a file or row that take no image away from the audit."""
@@ -65,7 +74,8 @@ def assemble(
                 store.column("status") == "skipped",
                 prepared.classes,
                 configuration.max_skipped,
-                sum(n for reason, n in prepared.dataset.skipped.items() if reason not in NO_LOSS),
+                _unopened(prepared.dataset),
+                _unseen(prepared.dataset),
             ),
         )
         if doubt
@@ -124,6 +134,21 @@ def assemble(
             GROUPING,
         ),
     )
+
+
+def _unopened(dataset: Dataset) -> int:
+    """Count the images that were named and not even there."""
+    known = NO_LOSS | UNSEEN_FOLDERS
+    return sum(n for reason, n in dataset.skipped.items() if reason not in known)
+
+
+def _unseen(dataset: Dataset) -> tuple[str, ...]:
+    """Return a name for each folder that was not looked into; only the first few are known."""
+    names: list[str] = []
+    for reason in sorted(UNSEEN_FOLDERS & dataset.skipped.keys()):
+        known = dataset.examples.get(reason, ())
+        names += [*known, *["and another"] * (dataset.skipped[reason] - len(known))]
+    return tuple(names)
 
 
 def inputs(prepared: Prepared, store: Store) -> Inputs:

@@ -61,7 +61,8 @@ def better_order(
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the share of each output among the images of each class; rows without images are 0."""
-    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return shares
 
 
 def _assigned(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -20,13 +20,23 @@ def coverage_doubt(
     classes: Sequence[str],
     max_skipped: float,
     unopened: int = 0,
+    unseen: Sequence[str] = (),
 ) -> str | None:
-    """Say where too many images could not be used, or None.
+    """Say where too many images could not be used, or where nobody knows how many; else None.
 
     labels, skipped: (n,) over every image of the data set; unopened: further images that were
-    named but not even there. One class may be hit harder than the whole: unreadable files can hide
-    the very group a shortcut lives in.
+    named but not even there; unseen: names of folders that were not looked into, which may hold any
+    number of images. One class may be hit harder than the whole: unreadable files can hide the very
+    group a shortcut lives in.
     """
+    if unseen:
+        what = "folder was" if len(unseen) == 1 else "folders were"
+        shown = ", ".join(unseen[:3]) + (", ..." if len(unseen) > 3 else "")
+        return (
+            f"{len(unseen)} {what} not looked into ({shown}), so how many images are missing is "
+            "unknown; make them readable, name the folder that a link leads to with --image-root, "
+            "or move them out of the data, and run again."
+        )
     lost, named = int(skipped.sum()) + unopened, len(labels) + unopened
     advice = "mend or remove these files and run again, or raise --max-skipped"
     if lost > max_skipped * named:

@@ -28,7 +28,9 @@ from melaudit.images.dataset import open_dataset
 from melaudit.images.imagefile import read_image
 from melaudit.measurements import GRID
 from melaudit.publish import publish
+from melaudit.regular_file import read_regular
 from melaudit.reports import read_findings
+from melaudit.reports.formats.json_file import MAX_BYTES, parse_json
 
 SIDE = 4 * GRID
 """Side of the images and maps, in pixels."""
@@ -108,13 +110,16 @@ def _h5py() -> Any:
 
 
 def _kept(folder: Path) -> Kept:
-    findings = read_findings(folder / "findings.json")
+    findings = read_findings(folder)
     try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        manifest = parse_json(read_regular(folder / "manifest.json", MAX_BYTES, folder))
+        shards = (folder / manifest["shards"]).resolve()
+        if not shards.is_relative_to(folder.resolve()):
+            raise ValueError("its shards are in another folder")
         table = pd.read_parquet(folder / "images.parquet")
-        store = Store(folder / manifest["shards"], manifest["run"], tuple(table["id"]))
+        store = Store(shards, manifest["run"], tuple(table["id"]))
         read = store.column("row")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"{folder} is no whole output folder ({type(error).__name__}: {error}); name one that "
             "`melaudit run` finished, with its shards"

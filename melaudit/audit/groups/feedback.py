@@ -24,6 +24,7 @@ from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import moments
 from melaudit.errors import DatasetError
 from melaudit.findings import Cluster, Probe, Skipped, first_clusters
+from melaudit.images.swallowed_rows import swallowed_rows
 from melaudit.measurements import Measurements
 from melaudit.publish import publish
 from melaudit.statistics.estimates import proportion
@@ -101,6 +102,15 @@ def read_reviews(path: Path) -> dict[str, str]:
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)  # spreadsheets of some countries write semicolons
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        rows, found = list(reader), swallowed_rows(text, delimiter)
+    except csv.Error as error:
+        raise DatasetError(f"{path} cannot be read as a CSV ({error})") from error
+    if found is not None:
+        raise DatasetError(
+            f"{path}: the row that begins in line {found.first} goes on to line {found.last}, over "
+            "lines that look like rows of their own; close the quotation mark in that line"
+        )
     missing = {"image", "artifact"} - set(reader.fieldnames or ())
     if missing:
         raise DatasetError(
@@ -109,7 +119,7 @@ def read_reviews(path: Path) -> dict[str, str]:
         )
     return {
         unsafe((row["image"] or "").strip()): (row["artifact"] or "").strip().casefold()
-        for row in reader
+        for row in rows
     }
 
 

@@ -95,12 +95,12 @@ def _head(findings: Findings) -> list[str]:
 
 
 def _evaluation(findings: Findings) -> list[str]:
-    p = findings.performance
+    p, i = findings.performance, findings.inputs
     lines = ["## Evaluation", ""]
     lines.append(
         prose(
-            f"{wording.many_unbroken(findings.inputs.read, 'image')} of {findings.provenance.data} "
-            f"were read, {wording.count(sum(findings.inputs.skipped.values()))} could not be used. "
+            f"{wording.many_unbroken(i.read, 'image')} of {findings.provenance.data} "
+            f"were read, {wording.not_used(i.lost, i.unseen_folders, 'could not be used')}. "
             f"Preprocessing: {findings.provenance.preprocessing}."
         )
     )

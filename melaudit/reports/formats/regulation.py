@@ -77,10 +77,10 @@ def _limits(findings: Findings) -> str:
 
 
 def _data(findings: Findings) -> str:
-    skipped = sum(findings.inputs.skipped.values())
+    i = findings.inputs
     return (
-        f"{wording.many_unbroken(findings.inputs.read, 'image')} of {findings.provenance.data} "
-        f"read, {wording.count(skipped)} not usable; fingerprint "
+        f"{wording.many_unbroken(i.read, 'image')} of {findings.provenance.data} "
+        f"read, {wording.not_used(i.lost, i.unseen_folders, 'not usable')}; fingerprint "
         f"{findings.provenance.data_fingerprint[:16]}."
     )
 

@@ -80,12 +80,12 @@ def _state(finding: Finding, gate: GateResult) -> str:
 
 
 def _facts(findings: Findings) -> str:
-    p = findings.performance
+    p, i = findings.performance, findings.inputs
     accuracy = "unknown" if p.accuracy is None else wording.rounded_percent(p.accuracy, 1)
     line = (
         f"Model {findings.provenance.model}, "
-        f"{wording.many_unbroken(findings.inputs.read, 'image')} read, "
-        f"{wording.count(sum(findings.inputs.skipped.values()))} skipped; "
+        f"{wording.many_unbroken(i.read, 'image')} read, "
+        f"{wording.not_used(i.lost, i.unseen_folders)}; "
         f"maps {findings.explanations.status.value}; accuracy {accuracy}."
     )
     return prose(line)

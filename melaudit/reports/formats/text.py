@@ -84,8 +84,8 @@ def _found(findings: Findings) -> str:
 
 
 def _read(findings: Findings) -> str:
-    skipped = sum(findings.inputs.skipped.values())
-    return f"Images: {wording.count(findings.inputs.read)} read, {wording.count(skipped)} skipped"
+    i = findings.inputs
+    return f"Images: {wording.count(i.read)} read, {wording.not_used(i.lost, i.unseen_folders)}"
 
 
 def _accuracy(findings: Findings) -> str:

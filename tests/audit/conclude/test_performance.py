@@ -77,7 +77,13 @@ def of_confusion(counts: Array, names: tuple[str, ...]) -> str | None:
     """Return the doubts about predictions with this confusion matrix."""
     labels, predictions = (np.repeat(each, counts.ravel()) for each in np.indices(counts.shape))
     return doubts(
-        performance(labels.ravel(), predictions.ravel(), np.eye(len(names))[predictions], names, 0)
+        performance(
+            labels.ravel(),
+            predictions.ravel(),
+            np.eye(len(names), dtype=np.float32)[predictions],
+            names,
+            0,
+        )
     )
 
 

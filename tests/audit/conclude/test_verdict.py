@@ -66,6 +66,14 @@ def test_lost_images_are_counted_overall_and_per_class() -> None:
     )
 
 
+def test_a_folder_that_nobody_looked_into_leaves_the_count_unknown() -> None:
+    labels, skipped = np.zeros(300, np.int64), np.zeros(300, bool)
+    doubt = coverage_doubt(labels, skipped, CLASSES, 1.0, unseen=["more", "site b"])
+    assert doubt is not None
+    assert "2 folders were not looked into (more, site b)" in doubt
+    assert "--image-root" in doubt
+
+
 def test_images_that_a_table_names_and_nobody_has_count_as_lost() -> None:
     labels, skipped = np.zeros(98, np.int64), np.zeros(98, bool)
     assert "2 of 100" in (coverage_doubt(labels, skipped, CLASSES, 0.01, unopened=2) or "")

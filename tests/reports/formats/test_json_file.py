@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -137,6 +138,72 @@ def test_hostile_names_are_written_in_ascii_and_read_back(
 
     assert path.read_bytes().isascii()
     assert read_findings(path) == records["hostile"].findings
+
+
+def pointed(data: Any, *keys: str | int, value: Any) -> str:
+    """Return findings.json with one value in place of another."""
+    place = data
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "said"),
+    [
+        (("reason",), None, "reason: None is not of type 'string'"),
+        (("performance", "accuracy"), float("nan"), "the number NaN"),
+        (("performance", "accuracy"), -float("inf"), "the number -Infinity"),
+        (("performance", "accuracy"), 1e101, "the number 1e\\+101"),
+        (("inputs", "read"), 10**30, "the number 1000000"),
+        (("inputs", "read"), "many", "inputs.read"),
+        (("inputs", "skipped"), {"missing": -1}, "inputs.skipped"),
+        (("findings",), {}, "findings"),
+        (("findings", 0, "title"), 7, "title"),
+        (("clusters", 0), None, "NoneType"),
+    ],
+)
+def test_what_does_not_fit_the_schema_is_refused_with_its_place(
+    keys: tuple[str | int, ...],
+    value: Any,
+    said: str,
+    records: dict[str, Record],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "findings.json"
+    path.write_text(pointed(json.loads(to_json(records["ring"].findings)), *keys, value=value))
+
+    with pytest.raises(StoreError, match=said):
+        read_findings(path)
+
+
+@pytest.mark.parametrize("bracket", ["[", '{"a":'])
+def test_brackets_nested_without_end_are_refused(bracket: str, tmp_path: Path) -> None:
+    path = tmp_path / "findings.json"
+    path.write_text(bracket * 100_000)
+
+    with pytest.raises(StoreError, match="recursion"):
+        read_findings(path)
+
+
+def test_a_folder_gives_its_findings_but_none_from_elsewhere(
+    records: dict[str, Record], tmp_path: Path
+) -> None:
+    write_findings(records["ring"].findings, tmp_path / "findings.json")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "findings.json").symlink_to(tmp_path / "findings.json")
+
+    assert read_findings(tmp_path) == read_findings(tmp_path / "other" / "findings.json")
+    with pytest.raises(StoreError, match="leads out"):
+        read_findings(tmp_path / "other")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "findings.json")
+
+    with pytest.raises(StoreError, match="a pipe"):
+        read_findings(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema_version": "7.0"}', "null"])

@@ -150,16 +150,16 @@ def _found(findings: Findings) -> Fact:
 
 
 def _read(findings: Findings) -> Fact:
-    skipped = sum(findings.inputs.skipped.values())
-    flagged = sum(findings.inputs.flagged.values())
-    note = f"{wording.count(skipped)} skipped"
+    i = findings.inputs
+    flagged = sum(i.flagged.values())
+    note = wording.not_used(i.lost, i.unseen_folders)
     if flagged:
         note += f", {wording.count(flagged)} flagged"
     return Fact(
         "Images read",
-        wording.count(findings.inputs.read),
+        wording.count(i.read),
         note,
-        "mixed" if skipped else "plain",
+        "mixed" if i.lost or i.unseen_folders else "plain",
         "inputs",
     )
 
