@@ -28,7 +28,7 @@ class Edit:
     id: str
     """"add", "remove", "bare" (the artifact on skin without a lesion), or a placebo's id."""
     title: str
-    """What was done, in words: "a black ring painted on"."""
+    """What was done, as a phrase: "a black ring painted on"."""
     placebo_for: str | None = None
     """"add" or "remove" for a placebo of that edit, which should mean nothing."""
     look_alike: str | None = None
@@ -37,7 +37,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Trials:
-    """What the model said of images with and without one artifact: m trials, each one edit."""
+    """Outputs of the model on images with and without one artifact: m trials, each of one edit."""
 
     edits: tuple[Edit, ...]
     edit: NDArray[np.int64]
@@ -84,7 +84,7 @@ class Measurements:
     """(n, K)."""
     classes: tuple[str, ...]
     positive: int | None
-    """Index of the class that matters (malignant), if told."""
+    """Index of the positive class (malignant); None where the user named none."""
     columns: Callable[[str], Array]
     """columns("dark_ring.score") -> (n, ...): one detector's measurement; see `__getitem__`."""
     layer: str
@@ -109,8 +109,8 @@ class Measurements:
     learned: Pictures | None = None
     """None where the training images are not known."""
     above_chance: bool = True
-    """False where the predictions do not follow the labels: then nothing the model does is a
-    shortcut to them, and something is wrong with the model or the data."""
+    """Whether the predictions follow the labels. Where they do not, nothing the model does can be a
+    shortcut, and something is wrong with the model or the data."""
 
     def __getitem__(self, name: str) -> Array:
         """Return a measured column, named "detector.measurement".

@@ -1,17 +1,21 @@
-"""An artifact as a chain of evidence: one detector for every artifact there is.
+"""An artifact as a chain of evidence: the one detector for every known artifact.
 
-Looks for: a kind of thing that is not the lesion, found in the picture itself (or marked by hand).
-Why: where it goes with a class, a model can tell the class by it, and fails where it does not.
-How scored: opportunity by the odds ratio of the label given the artifact (exact interval, Fisher's
-test), in the model's own training data where they are given; attention by the relevance on each
-image's own artifact against the relevance that other images of the same predicted class have in the
-same place (bootstrap interval, permutation test), since padding alone puts relevance on corners;
-dependence by putting the artifact in and taking it out, image by image, against placebo edits
-(bootstrap interval, sign-flip test); harm by the right decisions that this costs.
-Do instead: what the artifact's own remedy says.
+Looks for: a thing that is not the lesion, such as a ruler or a black ring. A finder sees it in the
+picture, or the user marks it.
+Why: where the artifact goes with a class, a model can predict the class from it. Such a model fails
+on images where the artifact is missing, or is shown with another class.
+How scored: by four rungs of evidence (see docs/evidence.md). Opportunity: the odds ratio of the
+label given the artifact, with an exact interval and Fisher's test, in the training data where the
+user names them. Attention: the relevance on each image's own artifact against the relevance that
+other images of the same predicted class have in the same place, with a bootstrap interval and a
+permutation test; padding alone puts relevance on corners, so a fixed threshold would not do.
+Dependence: the change of the decision when the artifact is put in or taken out, against placebo
+edits of the same image, with a bootstrap interval and a sign-flip test. Harm: the right decisions
+that this costs.
+Do instead: follow the remedy of the artifact.
 Reference: Sies et al. 2021, "Dark corner artefact and diagnostic performance of a market-approved
 neural network for skin cancer classification"; Winkler et al. 2019 on surgical ink; Sun et al. 2023
-on attribution's false alarms.
+on false alarms of attribution maps.
 """
 
 from __future__ import annotations
@@ -44,7 +48,7 @@ from melaudit.measurements import GRID, Array, Measurements
 from melaudit.wording.sentences import many, points
 
 MIN_WITH_ARTIFACT = 5
-"""Images with an artifact, and without, below which nothing is concluded from them."""
+"""Images with an artifact, and without, below which nothing is concluded. Chosen, not measured."""
 
 
 class ArtifactDetector(Detector):

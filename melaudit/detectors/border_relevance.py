@@ -1,16 +1,16 @@
-"""Relevance at the border: does the model look at the edge of some images, unlike of their like?
+"""Relevance at the border: does the model look at the edge of some images of a class?
 
-Looks for: a group of images of one predicted class that carry far more relevance in the outer
-tenth, in the corners or in one corner than the rest of the class, with no black ring to explain it:
-white frames, vignettes, rulers, labels, ink at the edge.
-Why: nothing diagnostic is at the edge; what is there comes from the instrument or the clinic.
-How scored: each image's share of relevance, on the logit scale, in robust units (median, MAD) of
-the ring-free images of its predicted class. Padding puts relevance on the edge of all of them, so
-no fixed threshold is right. Images beyond 3 units are counted against those as far below: the
-mirror image of the distribution is the null, and a sign test compares the counts. The mirror is
-not fooled by a class that merely varies much.
-Do instead: look at the images that are named; crop what does not belong there.
-Reference: the count of the far side as an estimate of false alarms follows Barber and Candes 2015.
+Looks for: a group of images of one predicted class with far more relevance in the outer tenth, in
+the corners or in one corner than the rest of the class. Images with a black ring are left out. What
+remains are white frames, vignettes, rulers, labels and ink at the edge.
+Why: nothing diagnostic is at the edge. What is there comes from the instrument or the clinic.
+How scored: the share of relevance of each image, on the logit scale, is standardised by median and
+MAD of the ring-free images of its predicted class. Padding puts relevance on the edge of all of
+them, so no fixed threshold is right. Images more than 3 units above the median are counted against
+images as far below it: under the null the distribution is symmetric, and a sign test compares the
+two counts. A class that merely varies much is symmetric, too, and raises no alarm.
+Do instead: look at the images that are named, and crop what does not belong there.
+Reference: Barber and Candes 2015, who estimate false alarms by counting on the opposite side.
 """
 
 from __future__ import annotations
@@ -42,17 +42,19 @@ from melaudit.statistics.estimates import Tested, proportion
 from melaudit.wording.sentences import interval, many, percent
 
 BAND_SHARE = 0.1
-"""Width of the border band, in parts of the side."""
+"""Width of the border band, as a share of the side. Chosen, not measured."""
 CORNER_SHARE = 0.19
-"""Side of a corner square, in parts of the side."""
+"""Side of a corner square, as a share of the side. Chosen, not measured."""
 REGIONS = {"band": "the outer tenth", "corners": "the corners", "corner": "one corner"}
 
 MIN_DEVIATION = 3.0
-"""Robust units beyond which an image stands out."""
+"""Robust units (median absolute deviations, scaled) beyond which an image stands out. Chosen,
+not measured."""
 MIN_IMAGES = 30
-"""Images of a predicted class that a distribution needs."""
+"""Images of a predicted class that a distribution needs. Chosen, not measured."""
 MIN_OUT, MIN_SHARE_OUT = 5, 0.01
-"""Images that stand out before they are a group: this many, and this share of their class."""
+"""Images that must stand out before they are a group: this many, and this share of their class.
+Chosen, not measured."""
 SHARE_OFFSET = 0.005
 """Added to shares so that their logit stays finite."""
 

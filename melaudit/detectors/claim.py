@@ -1,7 +1,7 @@
-"""A claim: what a detector tested, before the tests are corrected and before any word is said.
+"""A claim: what a detector tested, before the tests are corrected and before it is put into words.
 
-A detector returns claims. `audit/conclude/conclusions.py` corrects the tests of all of them
-together, and only then asks each for its evidence and its words.
+A detector returns claims. `audit/conclude/conclusions.py` corrects the tests of all claims
+together, and only then asks each claim for its evidence and its wording.
 """
 
 from __future__ import annotations

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from melaudit.findings import Evidence, Rung, Trust
 
 DOUBTED_FACTOR = 0.6
-"""What is left of the confidence when maps take part that are in doubt. Chosen, not measured."""
+"""Confidence in findings that rest on maps is multiplied by this where the maps are in doubt.
+Chosen, not measured."""
 MAX_CONFIDENCE = 0.99
-"""No statistic makes a finding certain."""
+"""No statistic makes a finding certain. Chosen, not measured."""
 
 
 def confidence(evidence: Sequence[Evidence], trust: Trust) -> float:
-    """Return 0 to 1 from the q-value of the least sure rung that was reached: 1 - 2 * sqrt(q).
+    """Return 0 to 1 from the q-value of the least certain rung that was reached: 1 - 2 * sqrt(q).
 
-    That is .94 at q = .001, .80 at .01 and .55 at .05. A rung is as sure as the best evidence that
-    carries it. 0 where no tested evidence carries any.
+    That is .94 at q = .001, .80 at .01 and .55 at .05; the formula is chosen, not measured, and is
+    no probability. A rung takes its best evidence. 0 where no tested evidence reaches a rung.
     """
     carrying = [(e.rung, e.q_value) for e in evidence if e.reached and e.q_value is not None]
     if not carrying:

@@ -1,16 +1,16 @@
-"""Marks at a fixed position: does the model look at what stands at one place of many images?
+"""Marks at a fixed position: does the model look at something at the same place of many images?
 
-Looks for: structure of any kind that recurs at the same place of the picture (time stamps,
-watermarks, logos, lettering), and relevance on it.
-Why: what stands at a fixed place comes from the camera, the software or the clinic; where these see
-other patients, it tells the label. Nobody has to know what it looks like.
-How scored: places by the part of their structure that is the same in all images of a predicted
-class, beyond what their mirror images and quarter turns have (centred lesions and vignettes
-cancel); then the relevance there on images that bear the mark against the relevance at the very
-same place on images of the same predicted class that do not (bootstrap interval, permutation test,
-times the places tried). Place against place would not do: strides and padding put several times the
-usual relevance on one side or corner of every map, with nothing to see there.
-Do instead: look at the images that are named; crop or cover what is there in images of all classes.
+Looks for: structure of any kind that recurs at one place of the picture (time stamps, watermarks,
+logos, lettering), and relevance on it.
+Why: what is at a fixed place comes from the camera, the software or the clinic. Where these see
+other patients, it predicts the label. Nobody has to know what the mark looks like.
+How scored: first, find places whose structure is the same in all images of a predicted class,
+beyond what their mirror images and quarter turns share (so centred lesions and vignettes cancel).
+Then compare the relevance there on images with the mark and on images of the same predicted class
+without it (bootstrap interval, permutation test, corrected for the places tried). Comparing one
+place with another would not do: strides and padding put several times the usual relevance on one
+side or corner of every map.
+Do instead: look at the images that are named; crop or cover the mark in images of all classes.
 Reference: Lapuschkin et al. 2019, "Unmasking Clever Hans predictors", on a source tag in photos.
 """
 
@@ -43,13 +43,16 @@ from melaudit.statistics.correction import bonferroni, clear
 from melaudit.wording.sentences import interval, many, percent, ratio
 
 MIN_IMAGES = 50
-"""Images of a predicted class in which structure can be said to recur."""
+"""Images of a predicted class that are needed to say that structure recurs. Chosen, not
+measured."""
 MAX_IMAGES = 1500
-"""Images of one class in which places are looked for."""
+"""Images of one class that places are searched on, at most. Limits the time."""
 MIN_BEARING, MIN_OTHERS = 5, 10
+"""Images with the mark, and without, that a comparison needs. Chosen, not measured."""
 MIN_RATIO, MIN_RATIO_ACROSS = 1.25, 2.0
-"""Relevance over that at the same place without the mark, from which the model looks: against
-images of the same predicted class, and against those of other classes, whose maps differ anyway."""
+"""Relevance over that at the same place without the mark, from which the model looks at it:
+against images of the same predicted class, and against those of other classes, whose maps differ
+anyway. Chosen, not measured."""
 MAX_IMAGES_IN_MEMORY = 4096
 """Images whose structure is held in memory at a time."""
 

@@ -1,10 +1,11 @@
 """Artifacts that only the user knows: do the user's own labels of them go with a class?
 
-Looks for: columns of --artifact-labels that none of our finders knows (stickers, a clinic's stamp).
-Why: a person sees more kinds of artifacts than there are finders.
-How scored: opportunity by the odds ratio of the label given the artifact (exact interval, Fisher's
-test). Nobody can say where in the picture it is, so neither attention nor dependence is tested.
-Do instead: give images of every class the artifact, or take it away, while training.
+Looks for: columns of --artifact-labels for which there is no finder (stickers, a clinic's stamp).
+Why: people see more kinds of artifacts than there are finders.
+How scored: opportunity, by the odds ratio of the label given the artifact (exact interval, Fisher's
+test). The labels do not say where in the picture the artifact is, so neither attention nor
+dependence is tested.
+Do instead: give images of every class the artifact, or remove it, while training.
 Reference: Bissoto et al. 2020, "Debiasing skin lesion datasets and models? Not so fast", whose
 annotations are of this kind.
 """
@@ -26,7 +27,8 @@ from melaudit.measurements import Array, Measurements
 from melaudit.wording.sentences import ratio
 
 MIN_IMAGES = 5
-"""Labelled images with the artifact, and without, below which nothing is concluded."""
+"""Labelled images with the artifact, and without, below which nothing is concluded. Chosen, not
+measured."""
 
 
 class LabelledArtifacts(Detector):

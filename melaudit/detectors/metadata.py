@@ -1,14 +1,14 @@
-"""Metadata: is the model worse on some patients or sources, and do its concepts tell them apart?
+"""Metadata: is the model worse on some patients or sources, and do its concepts encode them?
 
-Looks for: groups by the data table's columns of site, sex, age, source, instrument or skin type on
-which sensitivity, specificity or accuracy differ; columns that go with the label; and whether the
-model's concepts encode the column among images of one label.
-Why: an average hides a group on which a model fails, and a column that goes with the label, as the
+Looks for: groups by site, sex, age, source, instrument or skin type (columns of the data table) on
+which sensitivity, specificity or accuracy differ; columns that go with the label; and concepts of
+the model that encode a column among images of one label.
+Why: an average hides a group on which a model fails. A column that goes with the label, as the
 clinic often does, can be learned instead of the disease.
-How scored: each group against all others, difference of rates with a bootstrap interval over
-patients and Fisher's exact test (or a permutation of patients); odds ratio of the label; area under
-the ROC curve of a linear probe on the relevance of concepts, cross-validated by patient, against
-shuffled groups. Groups of fewer than 20 labelled images are not ranked.
+How scored: each group against all others, by the difference of rates with a bootstrap interval over
+patients and Fisher's exact test (or a permutation of patients). The label, by its odds ratio. The
+concepts, by the area under the ROC curve of a linear probe on their relevance, cross-validated by
+patient, against shuffled groups. Groups of fewer than 20 labelled images are not ranked.
 Do instead: collect more images of the group; balance classes over it; report results by group.
 Reference: Daneshjou et al. 2022, "Disparities in dermatology AI performance on a diverse, curated
 clinical image set"; DeGrave et al. 2021, "AI for radiographic COVID-19 detection selects shortcuts
@@ -46,11 +46,12 @@ COLUMNS = (
 """Names of the columns that are looked at, without case and punctuation."""
 
 MIN_GAP = 0.1
-"""Difference of rates from which a gap is worth a word."""
+"""Difference of rates from which a gap is reported. Chosen, not measured."""
 MIN_AUC = 0.65
-"""Area under the curve from which the concepts are said to encode a column."""
+"""Area under the ROC curve from which the concepts are said to encode a column. Chosen, not
+measured."""
 
-Rows = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
 
 class Metadata(Detector):
@@ -310,7 +311,7 @@ def _table(measurements: Measurements, profile: Profile) -> Table:
     if positive is not None:
         heads += ("n positive", "sensitivity", "n others", "specificity")
 
-    def row(name: str, of: Rows) -> tuple[str | int | float, ...]:
+    def row(name: str, of: RowMask) -> tuple[str | int | float, ...]:
         n = int(of.sum())
         rate = proportion(int((right & of).sum()), n)
         cells: tuple[str | int | float, ...] = (
@@ -338,7 +339,7 @@ def _table(measurements: Measurements, profile: Profile) -> Table:
     return Table(f"Results by {profile.groups.column}", heads, tuple(rows))
 
 
-def _rate(hits: Rows, of: Rows) -> str | float:
+def _rate(hits: RowMask, of: RowMask) -> str | float:
     n = int(of.sum())
     return round(int(hits.sum()) / n, 3) if n >= MIN_IMAGES else "too few"
 

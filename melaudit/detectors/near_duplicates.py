@@ -1,13 +1,13 @@
-"""Near duplicates: one photograph that stands in the data more than once.
+"""Near duplicates: the same photograph more than once in the data.
 
-Looks for: pictures that are the same but for compression, size, brightness or a hair's breadth of
-cropping; above all those with two labels, of two patients, or in two splits. Where the training
-images are given, also audited pictures that were trained on.
-Why: copies count one case several times, so every interval is too narrow; copies in training and
-test data let a model recite what it learned; copies with two labels make one of them wrong.
-How scored: the pictures' detail on a coarse grid (see `signatures`) correlates by .93 or more
-(`--duplicate-correlation`), and by more in large sets. The share of images with a copy stands with
-its interval; no model is asked.
+Looks for: pictures that differ only in compression, size, brightness or a slight crop, above all
+those with two labels, of two patients, or in two splits. Where the user names the training images,
+also audited pictures that the model was trained on.
+Why: copies count one case several times, so every interval is too narrow. Copies in training and
+test data let a model recite what it learned. Of copies with two labels, one label is wrong.
+How scored: the detail of two pictures on a coarse grid (see `signatures`) correlates by .93 or more
+(`--duplicate-correlation`), and by more in large sets. The share of images with a copy has an
+interval. No model is asked.
 Do instead: keep one copy of each, and split by patient or lesion.
 Reference: Cassidy et al. 2022 on duplicates in the ISIC data sets.
 """
@@ -37,7 +37,7 @@ PEOPLE = ("patient_id", "lesion_id")
 SPLITS = ("split", "subset", "partition", "fold", "set")
 """Names, in any case, of the column that tells training from test data."""
 MIN_MISLEADING_SHARE = 0.01
-"""Share of superfluous copies from which the number of images misleads."""
+"""Share of superfluous copies from which the number of images misleads. Chosen, not measured."""
 MAX_PAIRS = 100
 """Pairs in the table."""
 

@@ -1,17 +1,18 @@
 """Relevance outside the lesion: does the model look at what it is asked about?
 
-Looks for: predicted classes whose maps hold more relevance outside the lesion than the skin there
-has area, and errors that go with it. Needs masks of the lesion (--lesion-masks).
-Why: what is outside a lesion and its rim says little about it; a model that goes by it goes by the
+Looks for: predicted classes whose maps hold more relevance outside the lesion than the share of
+area there, and errors that go with it. Needs masks of the lesion (--lesion-masks).
+Why: the surroundings of a lesion and its rim say little about it. A model that uses them uses the
 skin, the instrument or the clinic.
-How scored: each map's share of relevance outside its own lesion (with a rim of 3 % of the side)
-against the share of area there (paired bootstrap over patients, sign-flip test), and against the
-share that maps of other images of the same predicted class have in the very same place: padding
-and the prior place of lesions act on those as well, so only a map that follows its own lesion holds
-less outside it. Errors: the share outside on wrong against right images called alike.
+How scored: the share of relevance outside an image's own lesion (with a rim of 3 % of the side) is
+compared with the share of area there (paired bootstrap over patients, sign-flip test). It is also
+compared with the share that maps of other images of the same predicted class have in the same
+place. Padding and the usual place of lesions act on those as well, so only a map that follows its
+own lesion holds less outside it. Errors: the share outside on wrong images against right images of
+the same predicted class.
 Do instead: look at the images listed; crop to the lesion while training, or add masks to the loss.
 Reference: Bissoto et al. 2019, "(De)Constructing bias on skin lesion datasets", on models that
-still tell the label with the lesion hidden.
+still predict the label with the lesion hidden.
 """
 
 from __future__ import annotations
@@ -50,15 +51,17 @@ from melaudit.statistics.estimates import Tested, mean_difference, paired_mean, 
 from melaudit.wording.sentences import interval, many, percent
 
 RIM_SHARE = 0.03
-"""Width of the rim that still counts as lesion, in parts of the side."""
+"""Width of the rim that still counts as lesion, as a share of the longer side. Chosen, not
+measured."""
 MIN_IMAGES = 20
-"""Images of a predicted class with a mask."""
+"""Images of a predicted class with a mask, at least. Chosen, not measured."""
 MIN_ERRORS = 10
-"""Wrong images, and right ones, that a comparison of errors needs."""
+"""Wrong images, and right ones, that a comparison needs. Chosen, not measured."""
 MIN_EXCESS = 0.02
-"""Share of relevance outside beyond the area there, from which the model looks away."""
+"""Share of relevance outside, beyond the share of area there, from which the model looks away.
+Chosen, not measured."""
 MIN_EXCESS_OF_ERRORS = 0.05
-"""Share of relevance by which wrong images must differ from right ones."""
+"""Share of relevance by which wrong images must exceed right ones. Chosen, not measured."""
 
 
 class OutsideLesion(Detector):

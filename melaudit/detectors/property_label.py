@@ -1,15 +1,16 @@
 """Light, colour, sharpness and format: do they go with a class, and do predictions follow them?
 
-Looks for: classes whose pictures are lighter, redder, sharper or larger than the others'.
+Looks for: classes whose pictures are lighter, redder, sharper or larger than those of others.
 Why: classes that come from different clinics come from different lamps, cameras and archives, and a
-model can read those off any picture (DeGrave et al. 2023). Nothing of it has a place on a map.
-How scored: the share of pairs of an image of the class and another in which the first has more of
-a property (area under the ROC curve, DeLong's interval, Mann-Whitney's test), the strongest class
-against the rest, counted as many times as classes were tried; then the same for the prediction
-among images of one label (van Elteren's test). An area below .6 is not worth a word however many
-images there are, so neither shuffled nor lopsided labels raise an alarm. A lesion's own darkness
-and colour are what a model should see: only what holds for the skin round the middle, or for the
-file, counts as an opportunity; the rest is told for information. Images of one patient count once.
+model can read those from any picture (DeGrave et al. 2023). They have no place on a map.
+How scored: take all pairs of an image of the class and another image. The score is the share of
+pairs in which the first has more of the property: the area under the ROC curve, with DeLong's
+interval and the Mann-Whitney test, for the strongest class against the rest, corrected for the
+classes tried. Then the same for the prediction among images of one label (van Elteren's test). An
+area below .6 is not reported however many images there are, so neither shuffled nor unbalanced
+labels raise an alarm. A model should see how dark or red a lesion is. So only what holds for the
+skin around the middle, or for the file, counts as an opportunity; the rest is information. Images
+of one patient count once.
 Do instead: balance white and exposure, bring all images to one size, or vary these while training.
 """
 
@@ -34,16 +35,18 @@ from melaudit.statistics.ranks import minimum_detectable_auc, stratified_auc
 from melaudit.wording.sentences import interval, many, percent
 
 MIN_AUC = 0.6
-"""Area under the ROC curve from which a difference is worth a word: .6 is small, .7 plain."""
+"""Area under the ROC curve from which a difference is reported. Chosen, not measured."""
 MIN_AUC_LOW = 0.55
-"""The interval must lie above this area: a trifle that is clear of chance is still a trifle."""
+"""The interval must lie above this area: a small difference that is clear of chance is still
+small. Chosen, not measured."""
 MIN_IMAGES = 10
-"""Images (or patients) of a class, and of the others, that a comparison needs."""
+"""Images (or patients) of a class, and of the others, that a comparison needs. Chosen, not
+measured."""
 FAR_QUANTILE = 0.9
-"""Images beyond this quantile of the other classes are named."""
+"""Images beyond this quantile of the other classes are named. Chosen, not measured."""
 MAX_P_VALUE = 0.001
-"""p-value of the label below which a property is told: a dozen properties are tried on every data
-set, and every data set has a chance difference in one of them."""
+"""p-value of the label below which a property is reported: a dozen properties are tested on
+every data set, and one of them often differs by chance. Chosen, not measured."""
 
 TITLE = {
     Place.SKIN: "The skin in {label} images is {direction}",
@@ -198,7 +201,7 @@ def _result(identity: str, measurements: Measurements, family: Family) -> Result
 
 
 def _carrying(found: Sequence[Contrast]) -> list[Contrast]:
-    """Return what is told: differences on the skin or of the file, else of whole pictures."""
+    """Return what is reported: differences on the skin or of the file, else of whole pictures."""
     reported = [c for c in found if c.reached]
     return [c for c in reported if c.of.place is not Place.WHOLE] or reported
 

@@ -1,4 +1,4 @@
-"""From measured columns to findings: checks, claims, correction, and only then words."""
+"""From measured columns to findings: checks, claims, correction, and only then wording."""
 
 from __future__ import annotations
 

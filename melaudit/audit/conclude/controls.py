@@ -24,16 +24,16 @@ from melaudit.measurements import Measurements
 from melaudit.statistics.correction import ALPHA, settle
 from melaudit.wording.sentences import many, percent, points
 
-SHUFFLED_DRAWS = 20
-"""Shuffles, and null regions, of a run."""
+DRAWS = 20
+"""Shuffles of the labels, and draws of null regions. Chosen, not measured."""
 MAX_MAPS = 60
-"""Images that null regions are laid on, and as many that they are held against."""
+"""Images with null regions, and as many to compare them with, at most. Limits the time."""
 STRENGTHS = tuple(np.linspace(0.25, 8.0, 32))
 """Log-odds that are planted, weakest first."""
 PLANTED_DRAWS = 40
-"""Audits that are imitated for each."""
+"""Audits that are simulated for each strength."""
 POWER = 0.8
-"""Share of them in which a strength must be found."""
+"""Share of them in which a strength must be found: the usual power of a study (Cohen 1988)."""
 
 RowMask = NDArray[np.bool_]
 
@@ -60,7 +60,7 @@ def _shuffled_labels(table: Measurements, present: Mapping[str, RowMask]) -> Con
         return None
     rng = np.random.default_rng(table.seed)
     alarms = 0
-    for _ in range(SHUFFLED_DRAWS):
+    for _ in range(DRAWS):
         shuffled = labels.copy()
         known = np.flatnonzero(labels >= 0)
         shuffled[known] = rng.permutation(labels[known])
@@ -92,7 +92,7 @@ def _null_regions(table: Measurements, present: Mapping[str, RowMask]) -> Contro
     maps = table.absolute_shares(free)
     rng = np.random.default_rng(table.seed)
     alarms = 0
-    for draw in range(SHUFFLED_DRAWS):
+    for draw in range(DRAWS):
         order = rng.permutation(len(free))
         half = min(MAX_MAPS, len(free) // 2)
         own, others = maps[order[:half]], maps[order[half : 2 * half]]
@@ -178,16 +178,16 @@ def _moved_when_found(
 
 def _negative(identity: str, title: str, alarms: int, done: str) -> Control:
     """Put a negative control into words; it fails where chance hardly gives as many alarms."""
-    most = int(binom.ppf(0.99, SHUFFLED_DRAWS, ALPHA))
+    most = int(binom.ppf(0.99, DRAWS, ALPHA))
     passed = alarms <= most
     verdict = "as it should be" if passed else f"more than the {most} that chance explains"
     return Control(
         id=identity,
         title=title,
         kind="negative",
-        statement=f"{done}, {SHUFFLED_DRAWS} times: {many(alarms, 'false alarm')}, {verdict}.",
-        value=alarms / SHUFFLED_DRAWS,
-        n=SHUFFLED_DRAWS,
+        statement=f"{done}, {DRAWS} times: {many(alarms, 'false alarm')}, {verdict}.",
+        value=alarms / DRAWS,
+        n=DRAWS,
         passed=passed,
     )
 

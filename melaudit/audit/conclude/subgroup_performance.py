@@ -13,7 +13,7 @@ from melaudit.findings import ColumnPerformance, GroupPerformance, SlicePerforma
 from melaudit.statistics.estimates import proportion
 
 MIN_IMAGES = 5
-"""A part of fewer images says nothing worth a row."""
+"""Images of a row, at least: fewer say nothing. Chosen, not measured."""
 
 
 def slices(

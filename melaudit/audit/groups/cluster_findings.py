@@ -1,8 +1,8 @@
-"""What may be claimed of a group of images that is decided, or looks, in a manner of its own.
+"""What may be claimed of a group of images that is decided, or looks, unlike the rest of its class.
 
-Every class falls into groups, and most are as they should be. One becomes a finding when the model
-looks away from the centre of its images more than in the rest of the class (attention), and more is
-claimed when the channels that mark it carry its decisions as well (dependence).
+Every class falls into groups, and most groups are as they should be. A group becomes a finding when
+the model looks farther from the centre of its images than in the rest of the class (attention).
+More is claimed when the channels that mark the group carry its decisions as well (dependence).
 """
 
 from __future__ import annotations
@@ -34,15 +34,19 @@ from melaudit.wording.sentences import interval, many, percent
 
 ID = "clusters"
 MIN_EXCESS_OUTSIDE = 0.05
-"""Share of the relevance that must lie farther out than in the rest of the class."""
+"""Share of the relevance that must lie farther out than in the rest of the class. Chosen, not
+measured."""
 MIN_SHARE_OUTSIDE = 0.5
-"""Share of the relevance out there from which a decision may be called one by what lies there."""
+"""Share of the relevance outside the centre from which the decisions rest mostly on it: one
+half, by the meaning of "mostly"."""
 MIN_CARRIED = 0.1
-"""Part of the decision's log-odds that must go without the marking channels."""
+"""Share of the log-odds of the decision that must be lost without the marking channels. Chosen,
+not measured."""
 MIN_CARRIED_RATIO = 2.0
-"""How many times the part that goes on others, or by placebo, it must be."""
+"""How many times the loss on other images, and the loss by placebo, it must be. Chosen, not
+measured."""
 MIN_SHARE_WITH_ARTIFACT = 0.5
-"""Share of a group that must show an artifact before the finding is named for it."""
+"""Share of a group that must show an artifact before the finding is named after it: one half."""
 
 Rows = NDArray[np.int64]
 

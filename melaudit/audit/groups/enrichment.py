@@ -14,9 +14,9 @@ from melaudit.statistics.estimates import Tested, odds_ratio
 Bools = NDArray[np.bool_]
 
 MAX_VALUES = 12
-"""A metadata column with more values than this names images, not groups of them."""
+"""Distinct values of a column, at most, that are compared one by one. Chosen, not measured."""
 MIN_IMAGES_WITH_VALUE = 10
-"""Images that must have a value before it is tested."""
+"""Images that must have a value. Chosen, not measured."""
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from melaudit.statistics.estimates import odds_ratio, proportion
 from melaudit.wording.sentences import percent
 
 MAX_LEAVES = 8
-"""Groups the tree may make."""
+"""Groups that the tree may make, at most. Chosen, not measured."""
 MIN_IMAGES, MIN_SHARE = 15, 0.03
 """Images of a half in a group, at least; and share of the half."""
 MIN_FAILURES = 20
-"""Errors that the images must hold before groups of them are looked for."""
+"""Errors that the images must hold before groups of them are searched. Chosen, not measured."""
 UNSURE_SHARE = 0.1
 """Share of the images with the smallest margins that count as failed where labels do not tell."""
 MAX_IMAGES_LISTED = 200

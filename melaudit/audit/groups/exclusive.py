@@ -1,13 +1,13 @@
-"""Parts of pictures that images called one thing show, and images called otherwise hardly do.
+"""Patterns that many images of one predicted class show, and images of other classes hardly show.
 
-Where a lesion is, classes look different, as they should; away from the centre of the picture they
-should look alike. So what stands there is counted in visual words (see `vocabulary`), and words, or
-unions of words that look alike or come together, are sought of which many images of a class show
-more than almost any other image. The bound is set by the others, so that few of a group have
-nothing to do with it.
+At the lesion, classes look different, as they should. Away from the centre of the picture they
+should look alike. So the places away from the centre are counted by visual word (see
+`visual_words`). A pattern is a visual word, or a union of visual words that look alike or occur
+together, of which many images of a class show more than almost any other image. The images of the
+other classes set the bound, so few images of a group can show the pattern by accident.
 
-Small things that change a decision little, such as lettering or the ticks of a ruler, are told from
-the rest so, where groups by relevance are not.
+Small things that change a decision little, such as lettering or the ticks of a ruler, are found in
+this way. Groups by relevance do not find them.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 MAX_SHARE_OF_OTHERS = 0.025
-"""Share of the other images that show as much, at most."""
+"""Share of the other images that show as much, at most. Chosen, not measured."""
 MIN_OTHERS = 40
-"""Other images, at least: with fewer, no share as small can be told."""
+"""Other images, at least: one image of 40 is `MAX_SHARE_OF_OTHERS`."""
 MAX_IMAGES = 1000
-"""Images of either kind that parts are chosen on, at most."""
+"""Images of the class, and of the others, that patterns are chosen on, at most. Limits the time."""
 MAX_PATTERNS = 3
-"""Parts of each vocabulary, at most."""
+"""Patterns of each vocabulary, at most. Chosen, not measured."""
 MAX_SHARE_OF_WORDS = 1 / 3
-"""Share of all words in a union, at most."""
+"""Share of all visual words in a pattern, at most. Chosen, not measured."""
 SAME_PATTERN_JACCARD = 0.5
-"""Jaccard index from which two parts of one vocabulary are one."""
+"""Jaccard index from which two patterns of one vocabulary are one. Chosen, not measured."""
 SAME_GROUP_JACCARD = 0.7
-"""Jaccard index from which two groups found in different ways are one."""
+"""Jaccard index from which two groups found in different ways are one. Chosen, not measured."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What stands away from the centre of n pictures, in the words of one vocabulary."""
+    """Counts of visual words away from the centre of n pictures, for one vocabulary."""
 
     places: Floats
-    """(n, words) places that show the word."""
+    """(n, visual words) places that show the word."""
     evidence: Floats
-    """(n, words) share of the absolute relevance that speaks there for the decision."""
+    """(n, visual words) share of the absolute relevance there that is for the decision."""
 
     def of(self, rows: NDArray[np.int64] | Bools) -> Counted:
         """Return the same of some pictures."""
@@ -63,7 +63,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A union of words, and the images of a class that show more of it than almost any other."""
+    """Visual words, and the images of a class that show more of them than almost any other."""
 
     vocabulary: int
     visual_words: tuple[int, ...]
@@ -78,9 +78,9 @@ class Pattern:
     strength: float
     """How much of the class shows it, how much more than the bound, and how much rests on it."""
     stability: float = 0.0
-    """Mean Jaccard index with its likest part in half-samples."""
+    """Mean Jaccard index with the most similar pattern in half-samples."""
     by_chance: float = 0.0
-    """The same of the steadiest part where classes are dealt out anew."""
+    """The same for the most stable pattern of classes assigned at random."""
 
     @property
     def members(self) -> Bools:
@@ -102,10 +102,11 @@ class Pattern:
 
 
 def counted(visual_words: VisualWords, positive: NDArray[np.floating], size: int) -> Counted:
-    """Count words (n, side, side) of `size` kinds away from the centre, and what rests on them.
+    """Count visual words away from the centre, and the evidence at their places.
 
-    positive: (n, h, w) evidence for the decision as shares of all relevance, h and w a multiple of
-    the side; what is no finite number counts as none.
+    visual_words: (n, side, side) indices below `size`. positive: (n, h, w) evidence for the
+    decision as shares of all relevance, h and w a multiple of the side. NaN and infinity count as
+    0.
     """
     n, side = visual_words.shape[:2]
     away = outside_centre(side, side).ravel() > 0
@@ -130,11 +131,11 @@ def exclusive_patterns(
     smallest: int,
     seed: int,
 ) -> tuple[Pattern, ...]:
-    """Return the parts that a class shows and others hardly do, the strongest first.
+    """Return the patterns that a class shows and others hardly show, the strongest first.
 
     own: what the class's n images show, one for each vocabulary; others: what the rest shows. A
-    part counts when it is steady under resampling, steadier than when images are dealt out to the
-    classes at random, and frequent beyond chance. Deterministic for a seed.
+    pattern counts when it is stable under resampling, more stable than any pattern of classes
+    assigned at random, and frequent beyond chance. Deterministic for a seed.
     """
     found: list[Pattern] = []
     for k, vocabulary in enumerate(vocabularies):
@@ -154,7 +155,7 @@ def exclusive_patterns(
 
 
 def _both(one: Pattern, other: Pattern) -> Pattern:
-    """Return a part that both vocabularies tell: an image must show it in either."""
+    """Return a pattern that both vocabularies found: an image must show it in both."""
     return replace(
         one,
         shown=np.where(other.members, one.shown, 0),
@@ -163,10 +164,10 @@ def _both(one: Pattern, other: Pattern) -> Pattern:
 
 
 def unions(visual_words: Floats, places: Floats) -> Bools:
-    """Return (unions, words): each word alone, those that look alike, those that come together.
+    """Return (unions, visual words): each alone, those that look alike, those that occur together.
 
-    words: (words, k) where they lie among descriptors; places: (n, words) places that show them.
-    Both trees are by average linkage: of angles between words, and of correlations between counts.
+    visual_words: (visual words, k) among the descriptors; places: (n, visual words) counts. Both
+    trees use average linkage: of angles between visual words, and of correlations of counts.
     """
     size = len(visual_words)
     angles = _angles(visual_words)
@@ -226,7 +227,7 @@ def _some(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int) -> list[Pattern]:
-    """Return the strongest unions of words, none much like another in who shows them."""
+    """Return the strongest patterns, no two of which have much the same members."""
     weights = unions.T.astype(np.float32)
     shown, elsewhere = own.places @ weights, others.places @ weights
     bounds = np.quantile(elsewhere, 1 - MAX_SHARE_OF_OTHERS, axis=0, method="higher")
@@ -274,7 +275,7 @@ def _steadiness(
     rng: np.random.Generator,
     draws: int,
 ) -> NDArray[np.float64]:
-    """Return, per part, the mean Jaccard index with its likest part in half-samples."""
+    """Return, per pattern, the mean Jaccard index with the most similar one in half-samples."""
     likest = np.zeros((draws, len(patterns)))
     for draw in range(draws):
         mine, rest = (
@@ -293,7 +294,7 @@ def _steadiness(
 def _by_chance(
     own: Counted, others: Counted, unions: Bools, floor: int, rng: np.random.Generator
 ) -> float:
-    """Return the steadiest part where images are dealt out to the class and the rest at random."""
+    """Return the stability of the most stable pattern of classes assigned at random."""
     n = len(own.places)
     every = Counted(
         np.concatenate([own.places, others.places]),

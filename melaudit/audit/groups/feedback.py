@@ -38,7 +38,7 @@ NOTHING = ("none", "no", "0", "nothing", "-")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With these a spreadsheet begins to compute."""
 MIN_REVIEWED = 8
-"""Images with an artifact, and without, that a probe needs."""
+"""Reviewed images with an artifact, and without, that a probe needs. Chosen, not measured."""
 FOLDS = 5
 MAX_TOP = 25
 """Images at the head of the ranking whose precision is reported, at most."""

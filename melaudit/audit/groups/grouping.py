@@ -1,4 +1,4 @@
-"""Which groups of images there are: asked once the maps are checked, beside the detectors."""
+"""The groups of images that a model decides in the same way, found after the maps are checked."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from melaudit.measurements import Measurements
 GROUPING = DetectorInfo(
     ID, "Groups that are decided in a like manner", Subject.MODEL, asks="", why=""
 )
-"""What the report is told of this question, as of those that detectors ask."""
+"""How the report names this question, beside those of the detectors."""
 MAX_SUPPRESSED_CLUSTERS = 3
-"""Clusters whose channels are suppressed, the most suspicious ones."""
+"""Clusters whose channels are suppressed, the most suspicious ones. Limits the time."""
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from melaudit.statistics.correction import ALPHA
 from melaudit.wording.sentences import percent
 
 MIN_IMAGES = 5
-"""Images that make a usual strategy."""
+"""Images that make a usual strategy. Chosen, not measured."""
 MAX_PROTOTYPE_IMAGES = 12
 """Images named for each prototype."""
 MAX_OUTLIERS = 50
-"""Odd images listed for each class and kind, at most."""
+"""Outliers listed for each class and kind, at most."""
 
 
 def prototypes(

@@ -1,13 +1,13 @@
-"""The strategies of one predicted class: groups of images that are decided in a like manner.
+"""The strategies of one predicted class: groups of images that are decided in the same way.
 
 Images are grouped by which channels carried the decision (concept relevance; Dreyer et al. 2024),
-by where on the picture it was made (maps; Lapuschkin et al. 2019), and by both together. A group
-counts when samples of the images give it again, more so than any group of shuffled features does,
-and when a valley parts it from the rest of the class.
+by where on the picture the evidence is (maps; Lapuschkin et al. 2019), and by both together. A
+group counts when it is found again in samples of the images, more reliably than any group of
+shuffled features, and when an antimode of the density separates it from the rest of the class.
 
-What is decided by the same channels in different places, such as a ring that one image shows on
-the left and another on the right, is one strategy: groups by both are joined where one group by
-concepts holds most of each.
+Images decided by the same channels in different places have one strategy. An example is a ring
+that is on the left of one image and on the right of another. So groups by both are joined where one
+group by concepts holds most of each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 CONCEPTS, MAPS, BOTH = "concepts", "maps", "both"
 
 MIN_IMAGES = 10
-"""Images in a group, at least."""
+"""Images in a group, at least. Chosen, not measured."""
 MIN_SHARE = 0.05
 """Share of the class in a group, at least; of large classes less, see `smallest_group`."""
 
@@ -44,9 +44,9 @@ class Strategy:
     views: tuple[str, ...]
     """In which it was seen: concepts, maps, both."""
     stability: float
-    """Mean Jaccard index with its likest group in samples of the images."""
+    """Mean Jaccard index with the most similar group in samples of the images."""
     by_chance: float
-    """The same of the steadiest group among shuffled features."""
+    """The same for the most stable group of shuffled features."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ViewGroup:
     mask: Mask
     stability: float
     counts: bool
-    """Whether it is steady, steadier than chance, and parted from the rest."""
+    """Whether it is stable, more so than by chance, and separated from the rest."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class View:
     points: Points
     groups: tuple[ViewGroup, ...]
     chance: float
-    """The steadiest group among shuffled features."""
+    """Stability of the most stable group of shuffled features."""
 
 
 def smallest_group(n: int) -> int:
@@ -114,7 +114,7 @@ def typical(points: Points, mask: Mask) -> Rows:
 def _views(
     features: Mapping[str, NDArray[np.floating]], smallest: int, seed: int
 ) -> dict[str, View]:
-    """Group by each kind of features and, where both vary, by both side by side."""
+    """Group by each kind of features and, where both vary, by both concatenated."""
     projections = {name: fit(block, seed) for name, block in features.items()}
     points = {
         name: projection.apply(features[name])
@@ -136,14 +136,14 @@ def _view(
     if not masks:
         return View(points, (), 0.0)
     steady = steadiness(points, labels, smallest, seed)
-    # That a cloud of one kind is called parted has chance ALPHA over all groups of a view.
+    # Over all groups of a view, one cloud is called separated with probability ALPHA at most.
     level = level_of_each(len(masks))
     apart = [
         stability >= MIN_STABILITY and separation_p_value(points, mask, seed) <= level
         for mask, stability in zip(masks, steady, strict=True)
     ]
     chance = 0.0
-    if any(apart):  # the null is dear, and nothing is asked of it otherwise
+    if any(apart):  # the null is expensive, and not needed otherwise
         chance = by_chance(blocks, [block.shape[1] for block in projected], smallest, seed)
     groups = tuple(
         ViewGroup(mask, float(stability), there and stability > chance)
@@ -155,10 +155,10 @@ def _view(
 def _candidates(
     views: Mapping[str, View],
 ) -> list[tuple[Mask, tuple[str, ...], float, float]]:
-    """Return the groups that count: (members, views, stability, by chance), in order of claim.
+    """Return the groups that count: (members, views, stability, by chance), by priority.
 
-    Groups by concepts come first, narrowed to what the joint view holds of them where that is most;
-    then groups by both, then by maps.
+    Groups by concepts come first; where the joint view holds most of one, only that is kept. Then
+    come groups by both, then by maps.
     """
     found: list[tuple[Mask, tuple[str, ...], float, float]] = []
     for name in (CONCEPTS, BOTH, MAPS):
@@ -173,7 +173,7 @@ def _candidates(
 
 
 def _narrowed(mask: Mask, joint: View) -> tuple[Mask, tuple[str, ...]]:
-    """Join the groups by both that lie mostly in a group by concepts, where they are most of it."""
+    """Replace a group by concepts by the joint groups inside it, where these are most of it."""
     masks = [group.mask for group in joint.groups]
     inside = [fine for fine in masks if (fine & mask).sum() > fine.sum() / 2]
     union = np.any(inside, 0) if inside else np.zeros_like(mask)

@@ -1,9 +1,9 @@
 """Does the decision of a group of images rest on the channels that mark it?
 
-The channels are set to what they give on the rest of the class, on images of the group and on as
-many others of the class that the model was as sure of, forward only; what then goes of the decision
-is held against what goes when as many other channels are set so. The channels are chosen on one
-part of the group and tried on another, so that chance cannot choose what it is then asked about.
+The marking channels are set to their mean on the rest of the class. This is done on images of the
+group and on as many others of the class of which the model was as sure; only forward passes are
+needed. The placebo sets as many other channels in the same way. The channels are chosen on some
+images of the group and tried on others, so that a choice made by chance is not confirmed by it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ from melaudit.measurements import Measurements
 from melaudit.statistics.estimates import two_samples
 
 MAX_TRIED = 24
-"""Images of the group that are tried, at most, and as many others of its class."""
+"""Images of the group that are tried, and as many others of its class, at most. Limits the time."""
 MIN_TRIED = 8
-"""Images needed to try, and as many to choose the channels on."""
+"""Images needed to try, and as many to choose the channels on. Chosen, not measured."""
 MAX_USUAL = 48
 """Images of the rest of the class whose mean a suppressed channel gives, at most."""
 MAX_MATCHED = 2000
 """Images of the rest among which those as sure are looked for, at most."""
 CHANNELS_PER_SUPPRESSED = 16
-"""One of so many channels of the layer is suppressed, the most marking ones."""
+"""One of so many channels of the layer is suppressed, those that mark the group most. Chosen,
+not measured."""
 MIN_CHANNELS = 4
+"""Channels that are suppressed, at least. Chosen, not measured."""
 PLACEBO_DRAWS = 3
 """Draws of as many other channels."""
 NEAREST_CHANNELS = 10
@@ -44,7 +46,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Design:
-    """Who is tried, and on whom it was chosen what to suppress."""
+    """The images on which suppression is tried, and those on which its channels were chosen."""
 
     tried: Rows
     """Images of the group."""

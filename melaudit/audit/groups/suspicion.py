@@ -1,6 +1,6 @@
-"""How suspicious a group is: a plain sum of named parts, each explained in words.
+"""How suspicious a group is: a sum of named components, each explained in a sentence.
 
-Suspicion orders what a reader looks at first. It is no statistic and proves nothing.
+Suspicion orders what a reader looks at first. It is not a statistic and proves nothing.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ WEIGHTS = {
     "size": 0.05,
     "duplicates": 0.05,
 }
-"""The most each part can add; together 1. Where a group looks weighs most, and then what it shows
-that others do not: these need neither a detector for the artifact nor labels."""
+"""The most that each component can add; together 1. Where a group looks weighs most, then what it
+shows that others do not: these need neither a detector for the artifact nor labels. Chosen, not
+measured: `docs/strategies.md` measures the groups, not these weights."""
 
 FULL_DIFFERENCE = {
     "outside": 0.2,
@@ -51,8 +52,9 @@ FULL_DIFFERENCE = {
     "size": 0.25,
     "duplicates": 0.5,
 }
-"""What gives a part in full: differences from the rest of the class, for channels in standard
-deviations; for size and duplicates shares, and a part's strength (see `exclusive`)."""
+"""Value at which a component adds its full weight: a difference from the rest of the class (for
+channels in standard deviations), a share (size, duplicates), or the strength of a pattern (see
+`exclusive`). Chosen, not measured."""
 
 PARTS_VIEW = "parts"
 """The view of groups by what their pictures show."""
@@ -72,7 +74,7 @@ class ClassGroup:
 
 
 MIN_DIFFERENCE_WORDED = {"outside": 0.05, "errors": 0.05, "alike": 0.1, "duplicates": 0.1}
-"""Smallest differences that are put into words."""
+"""Smallest differences that a sentence mentions. Chosen, not measured."""
 
 
 def suspicious_clusters(
@@ -84,7 +86,8 @@ def suspicious_clusters(
     """Group the images of each predicted class and rank the groups by suspicion.
 
     artifacts: artifact -> (n,) whether an image shows it; metadata: column -> (n,) values;
-    vocabularies: the words that the pass noted for every image.
+    vocabularies: those whose visual words the pass kept for every image. Returns the clusters, the
+    most suspicious first, and the classes that do not fall into groups.
     """
     table = columns(measurements)
     counts_by_vocabulary = _counted(measurements, vocabularies)
@@ -123,9 +126,9 @@ def suspicious_clusters(
 def joined(
     strategic: Sequence[Strategy], patterns: Sequence[Pattern], others: int
 ) -> tuple[ClassGroup, ...]:
-    """Return the groups of a class by either way; those that are much alike are one.
+    """Return the groups of a class that either way found; two that are much alike become one.
 
-    others: images called otherwise, of which the parts are said to show little.
+    others: number of images predicted as another class.
     """
     of_strategy: dict[int, Pattern] = {}
     alone: list[Pattern] = []
@@ -162,7 +165,7 @@ def joined(
 
 
 def components(portrait: Portrait, exclusive: Exclusive | None = None) -> dict[str, float]:
-    """Return what each part adds to the suspicion of a group."""
+    """Return what each component adds to the suspicion of a group: name -> 0 to its weight."""
     more = [e.inside - e.outside for e in portrait.enriched if e.more]
     strongest = [m.effect for m in portrait.marking[:3]]
     differences = {

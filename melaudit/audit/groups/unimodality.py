@@ -1,9 +1,9 @@
-"""Whether a group is parted from the others, or only the thick of one cloud.
+"""Whether a group is separated from the rest of its class, or only the dense middle of one cloud.
 
-Seen along the direction that tells the group from the rest best, two kinds of images leave a
-valley between two hills; a lopsided or long-tailed cloud of one kind leaves one hill. The test is
-Silverman's (1981): how smooth must the density be made to lose its second hill, and how often does
-a sample from that smooth density show one again.
+Project the images on the direction that separates group and rest best. Two populations then leave
+a density with two modes and an antimode between them. One population leaves one mode, even where it
+is skewed or has long tails. Silverman's test (1981) asks how far the density must be smoothed
+before its second mode is lost, and how often a sample from the smoothed density has a second mode.
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 DRAWS = 199
+"""Samples of the smoothed density; the smallest p-value is 1 / 200."""
 CELLS = 512
-"""Of the grid on which densities are computed."""
+"""Cells of the grid on which densities are computed."""
 TRIMMED_SHARE = 0.025
-"""Share of the points at either end that cannot make a hill of their own."""
+"""Share of the points at either end that cannot make a mode of their own. Chosen, not measured."""
 RIDGE = 0.1
-"""Share of the mean variance added to every direction, so that few points fix no direction."""
+"""Share of the mean variance that is added to every direction, so that the covariance of few
+points can be inverted. Chosen, not measured."""
 MAX_POINTS = 4000
-"""Points looked at: more make the test sharper than any gap needs."""
+"""Points in the test, at most: more are slower and decide no gap of a size that matters. Chosen,
+not measured."""
 
 
 def separation_p_value(points: Points, inside: Mask, seed: int) -> float:
-    """Return the p-value of "group and rest are one hill", for points (n, k), inside (n,).
+    """Return the p-value of "group and rest have one mode in common" (Silverman 1981).
 
-    The direction is found on one half of the points and looked along on the other, so that a gap
-    is not made by looking for it. 1 where a half has nothing of the group or of the rest.
+    points: (n, k) embedded images; inside: (n,) whether an image is in the group. The direction is
+    fitted on one half of the points and used on the other, so that fitting cannot make a gap.
+    Returns 1 where a half has fewer than two images of the group or of the rest.
     """
     rng = np.random.default_rng(seed)
     some = np.sort(rng.choice(len(points), min(len(points), MAX_POINTS), replace=False))
@@ -51,7 +55,7 @@ def separation_p_value(points: Points, inside: Mask, seed: int) -> float:
 
 
 def discriminant(own: Floats, rest: Floats) -> Floats:
-    """Return the direction (k,) that tells two groups of points apart best (Fisher 1936)."""
+    """Return the direction (k,) that separates own (n, k) from rest (m, k) best (Fisher 1936)."""
     within = len(own) * np.cov(own.T, bias=True) + len(rest) * np.cov(rest.T, bias=True)
     within = np.atleast_2d(within) / (len(own) + len(rest))
     level = np.trace(within) / len(within)
@@ -63,7 +67,7 @@ def discriminant(own: Floats, rest: Floats) -> Floats:
 
 
 def unimodality_p_value(values: Floats, rng: np.random.Generator) -> float:
-    """Return the p-value of one hill in the density of the values (n,) (Silverman 1981)."""
+    """Return the p-value of one mode in the density of the values (n,) (Silverman 1981)."""
     low, high = np.quantile(values, [TRIMMED_SHARE, 1 - TRIMMED_SHARE])
     if high <= low:
         return 1.0
@@ -82,7 +86,7 @@ def unimodality_p_value(values: Floats, rng: np.random.Generator) -> float:
 
 
 def critical_width(counts: NDArray[np.int64], edges: Floats) -> float:
-    """Return the smallest width of a Gaussian kernel that leaves one hill, to one in a thousand."""
+    """Return the smallest width of a Gaussian kernel that leaves one mode, to one in a thousand."""
     low, high = float(edges[1] - edges[0]), float(edges[-1] - edges[0])
     while high / low > 1.001:
         middle = float(np.sqrt(low * high))
@@ -94,7 +98,10 @@ def critical_width(counts: NDArray[np.int64], edges: Floats) -> float:
 
 
 def count_modes(counts: NDArray[np.int64], edges: Floats, width: float) -> int:
-    """Count the local maxima of the counts (cells,) smoothed by a Gaussian of that width."""
+    """Count the modes (local maxima) of counts (cells,) after smoothing by a Gaussian kernel.
+
+    edges: (cells + 1,) limits of the cells; width: standard deviation of the kernel, in their unit.
+    """
     cell, size = edges[1] - edges[0], 4 * len(counts)
     lag = np.minimum(np.arange(size), size - np.arange(size)) * cell
     kernel = np.exp(-0.5 * (lag / width) ** 2)

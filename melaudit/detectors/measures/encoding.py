@@ -1,8 +1,9 @@
-"""Encoding: can a group of images be told from the model's concepts, among images of one label?
+"""Encoding: do the model's concepts separate a group of images from others of the same label?
 
-A linear probe on the relevance of the concept layer's channels, cross-validated with all images of
-a patient in one fold, against the same probe on shuffled groups (Ojala and Garriga 2010). Within a
-label, because a model must tell labels apart, and a group may go with one.
+A linear probe on the relevance of the channels of the concept layer, cross-validated with all
+images of a patient in one fold, is compared with the same probe on shuffled groups (Ojala and
+Garriga 2010). It stays within a label, because a model must separate labels and a group may go with
+one of them.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ Array = NDArray[np.float64]
 RowMask = NDArray[np.bool_]
 
 MIN_IMAGES = 20
-"""Images of one label inside the group, and outside it."""
+"""Images of one label inside the group, and outside it, at least. Chosen, not measured."""
 MAX_IMAGES = 800
-"""Images of one label on which the probe runs."""
+"""Images of one label on which the probe is fitted, at most. Limits the time."""
 FOLDS = 5
 SHUFFLES = 400
 RIDGE = 1.0
-"""Weight of the penalty, in units of an image's mean squared norm."""
+"""Weight of the penalty, in units of the mean squared norm of an image. Chosen, not measured."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """Structure that recurs at one place of the picture, image after image.
 
-Skin, hair and lesions differ from image to image; a watermark, a time stamp or a logo stands where
-it stood before. What is compared is not colour but how much detail a place shows against its
-surroundings, so that lettering recurs even where its text differs. Lesions sit in the middle and
-vignettes at the edge of all images: what a place has in common with its mirror images and quarter
-turns is no structure of its own and is taken off.
+Skin, hair and lesions differ from image to image; a watermark, a time stamp or a logo stays where
+it is. The measure is not colour but how much detail a place shows against its surroundings, so that
+lettering recurs even where its text differs. Lesions are in the middle of all images and vignettes
+at the edge. So what a place shares with its mirror images and quarter turns is subtracted.
 """
 
 from __future__ import annotations
@@ -23,12 +22,14 @@ from melaudit.measurements import GRID
 Array = NDArray[np.float64]
 
 NEIGHBOURHOOD = 9
-"""Cells over which a place's surroundings reach."""
-FLOOR_QUANTILE = 0.25
-"""Of the median detail, added before the logarithm: noise in plain skin is no structure."""
+"""Side, in cells, of the square that counts as the surroundings of a place. Chosen, not
+measured."""
+FLOOR_FACTOR = 0.25
+"""Times the median detail is added before the logarithm, so that noise in plain skin is no
+structure. Chosen, not measured."""
 MIN_COHERENCE = 0.2
-"""Part of a place's structure that must be the same in all images; about the share of images that
-bear a clear mark."""
+"""Share of a place's structure that must be the same in all images. It is about the share of
+images that bear a clear mark. Chosen, not measured."""
 MIN_STRUCTURE = 0.4
 """Structure that a place must have on average, on the log scale: 1.5 times the detail of its
 surroundings. No place in 1000 real images without a mark has it; weaker structure, where images
@@ -39,7 +40,8 @@ MIN_CELLS = 2
 """Cells of a place."""
 MAX_PLACES = 3
 SEPARATION = 3.0
-"""Distance of bearers from others, in standard deviations within them, that tells them apart."""
+"""Distance of images that bear a mark from others, in standard deviations within them, that
+separates them. Chosen, not measured."""
 
 
 def detail(inputs: Tensor) -> NDArray[np.float16]:
@@ -53,7 +55,7 @@ def detail(inputs: Tensor) -> NDArray[np.float16]:
 
 def floor_of(details: NDArray[np.float16]) -> float:
     """Return how much detail (n, GRID, GRID) is next to none in these images."""
-    return FLOOR_QUANTILE * float(np.median(details.astype(np.float64))) or 1.0
+    return FLOOR_FACTOR * float(np.median(details.astype(np.float64))) or 1.0
 
 
 def structure(details: NDArray[np.float16], floor: float) -> Array:

@@ -1,8 +1,8 @@
-"""How much relevance lies in a region of each image, and how much lies there anyway.
+"""How much relevance lies in a region of each image, and how much would lie there anyway.
 
-Padding, the prior place of lesions and the first layer's rule put relevance on edges and corners of
-every map. So a region's share says little by itself: it is held against the share that maps of
-other images of the same predicted class have in the very same place (and so on the same area).
+Padding, the usual place of lesions and the rule of the first layer put relevance on edges and
+corners of every map, so the share in a region says little by itself. It is compared with the share
+that maps of other images of the same predicted class have in the same place (on the same area).
 """
 
 from __future__ import annotations

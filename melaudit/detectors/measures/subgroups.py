@@ -19,13 +19,13 @@ from melaudit.statistics.estimates import (
 )
 
 MIN_IMAGES = 20
-"""Labelled images of a group; smaller groups are too few to say anything."""
+"""Labelled images of a group, at least: the half-width of Wilson's interval is .2 there."""
 MAX_GROUPS = 12
 """Groups of one column that are compared, the largest first."""
 AGES = (30, 50, 70)
 """Where ages are cut."""
 
-Rows = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Grouping:
 
 
 def grouping(
-    column: str, cells: NDArray[np.object_], usable: Rows, fewest: int = MIN_IMAGES
+    column: str, cells: NDArray[np.object_], usable: RowMask, fewest: int = MIN_IMAGES
 ) -> Grouping:
     """Cut a column (n,) into groups of at least `fewest` usable images each.
 
@@ -92,8 +92,8 @@ class Gap:
 
 def gaps(
     groups: Grouping,
-    right: Rows,
-    measures: Sequence[tuple[str, Rows]],
+    right: RowMask,
+    measures: Sequence[tuple[str, RowMask]],
     patients: NDArray[np.object_] | None,
     seed: int,
 ) -> list[Gap]:
@@ -115,9 +115,9 @@ def gaps(
 def _gap(
     group: int,
     measure: str,
-    right: Rows,
-    own: Rows,
-    rest: Rows,
+    right: RowMask,
+    own: RowMask,
+    rest: RowMask,
     patients: NDArray[np.object_] | None,
     seed: int,
 ) -> Gap:
@@ -136,7 +136,7 @@ def _gap(
 
 
 def _by_patient(
-    right: Rows, own: Rows, rest: Rows, patients: NDArray[np.object_], seed: int
+    right: RowMask, own: RowMask, rest: RowMask, patients: NDArray[np.object_], seed: int
 ) -> float:
     """Return the p-value of the patients' mean rates; images of a patient are one observation."""
     rates, member = [], []

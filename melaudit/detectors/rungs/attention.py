@@ -17,13 +17,15 @@ from melaudit.statistics.power import minimum_detectable_difference
 from melaudit.wording.sentences import interval, percent, ratio
 
 MIN_WITH_ARTIFACT = 5
-"""Images of a predicted class with the artifact that a comparison needs."""
+"""Images of a predicted class with the artifact that a comparison needs. Chosen, not measured."""
 MIN_OTHERS = 10
-"""Images of it without the artifact that a null needs."""
+"""Images of the class without the artifact that a comparison needs. Chosen, not measured."""
 MIN_RATIO = 1.25
-"""Relevance on the artifact over that in the same place elsewhere, from which the model looks."""
+"""Relevance on the artifact over that in the same place of other images, from which the model
+looks at it. Chosen, not measured."""
 MIN_AREA = 0.001
-"""Part of the model's input that an artifact covers before it can be looked at."""
+"""Share of the model's input that an artifact must cover: below it, one cell of the stored maps
+(1 of 1024) decides."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""Dependence: does the decision change when an artifact is put into a picture or taken out?
+"""Dependence: does the decision change when an artifact is put into a picture or taken out of it?
 
-Every edit stands against a placebo: the same place changed by as much and showing nothing. What is
-claimed is the change beyond the placebo that moves decisions the most, image by image. It is seen
-in decisions that turn, or in log-odds that move by as much as turns decisions of the data set: few
-edited images have a decision so near the boundary that it turns, but all have log-odds that move.
+Every edit is compared with a placebo: an edit that changes the same place as much and shows
+nothing. The claim is the change beyond the placebo that moves decisions the most, image by image.
+It can be seen in decisions that turn, or be implied by log-odds that move far enough to turn
+decisions of the data set. Few edited images lie so near the boundary that their decision turns, but
+the log-odds of all of them can move.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from melaudit.statistics.correction import bonferroni
 from melaudit.wording.sentences import many, points
 
 UNNATURAL_DISTANCE = 2.0
-"""Distance from natural pictures, in units of theirs, from which an edit is called unnatural."""
+"""Distance from natural pictures, in units of the distance between natural pictures, from which
+an edit is called unnatural. Chosen, not measured."""
 
 
 @dataclass(frozen=True)

@@ -25,18 +25,20 @@ from melaudit.statistics.estimates import Estimate, Tested, paired_mean, two_sam
 from melaudit.statistics.power import minimum_detectable_paired_share
 
 MIN_EDITED = 8
-"""Edited images below which nothing is concluded."""
+"""Edited images below which nothing is concluded: a sign-flip test of 8 images can reach p =
+1/128, of 5 only 1/16."""
 
 
 MIN_SHARE = 0.1
-"""Decisions that must change beyond the placebo before the model is said to use an artifact."""
+"""Share of decisions that must change beyond the placebo before the model is said to use an
+artifact. Chosen, not measured."""
 
 
 DRAWS = 200
 """Bootstrap draws of the mean change of all logits, where there are several classes."""
 
 
-MAX_DRAWN_VALUES = 40_000_000
+MAX_MOVED_LOGITS = 40_000_000
 """Logits that may be moved for one interval."""
 
 
@@ -190,7 +192,7 @@ def _turning(
         return Estimate(value, low, high)
     rng = np.random.default_rng(measurements.seed)
     classes = measurements.logits.shape[1]
-    most = max(200, MAX_DRAWN_VALUES // (DRAWS * classes))
+    most = max(200, MAX_MOVED_LOGITS // (DRAWS * classes))
     rows = rng.permutation(len(measurements.logits))[:most]
     logits = measurements.logits[rows].astype(np.float64)
     moved = [

@@ -1,7 +1,7 @@
 """Harm: what does it cost when an artifact is put into pictures, or taken out of them?
 
-Counted are right decisions on labelled images at the model's own operating point: specificity where
-the artifact pushes benign images to malignant, sensitivity where malignant ones lose it.
+Right decisions are counted on labelled images at the model's own operating point: specificity where
+the artifact pushes benign images to malignant, sensitivity where malignant images lose it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from melaudit.statistics.estimates import Tested, paired_mean, proportion, two_s
 from melaudit.wording.sentences import interval, many, percent, points
 
 MIN_LOSS = 0.05
-"""Right decisions lost beyond the placebo from which an artifact is said to cost something."""
+"""Share of right decisions lost beyond the placebo from which an artifact has a cost. Chosen,
+not measured."""
 
 Rights = NDArray[np.float64]
 

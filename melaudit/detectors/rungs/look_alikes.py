@@ -1,7 +1,7 @@
 """Look-alikes: does what resembles an artifact act as the artifact does, and how sure is that?
 
-The share of the artifact's effect that a look-alike has is a noisy figure. So what the cue is
-called follows from its interval: on few images the answer may be that nobody can tell.
+On few images, the share of the artifact's effect that a look-alike has is a noisy figure. So the
+name of the cue depends on the interval of that share, and may be left open.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from melaudit.measurements import Edit, Trials
 from melaudit.statistics.estimates import Estimate
 
 MIN_ALIKE = 0.4
-"""Share of the artifact's effect from which a look-alike is named beside it. Chosen, not measured.
-"""
+"""Share of the artifact's effect from which a look-alike is named beside it. Chosen, not
+measured."""
 MIN_SAME = 0.8
 """Share from which the claim is about what both have in common. Chosen, not measured."""
 DRAWS = 4000

@@ -15,7 +15,8 @@ from melaudit.statistics.power import minimum_detectable_odds_ratio
 from melaudit.wording.sentences import interval, many, ratio
 
 MIN_ODDS_RATIO = 1.5
-"""Odds ratio from which an association is worth a word; known ones in public sets start there."""
+"""Odds ratio from which an association is reported: known associations in public sets start
+there."""
 
 RowMask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
