@@ -17,7 +17,7 @@ from scipy import stats
 from melaudit.statistics.estimates import Tested
 
 ALPHA = 0.05
-"""Expected share of false claims among all that a run makes, and level of every single test."""
+"""False discovery rate of the claims of a run, and level of a single test: by convention .05."""
 METHOD = "Benjamini and Hochberg"
 """What readers of a report are told that `false_discovery` is."""
 REFERENCE = (
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class UncorrectedError(RuntimeError):
-    """A test was asked for its outcome before it was corrected: a fault of the caller."""
+    """The outcome of a test was read before it was corrected: an error of the caller."""
 
 
 def false_discovery(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -47,12 +47,12 @@ def level_of_each(tried: int) -> float:
 
 
 def bonferroni(test: Tested, tried: int) -> Tested:
-    """Return a test whose p-value counts that it is the best of `tried`, which were all made."""
+    """Correct the p-value of a test for being the best of `tried` tests (Bonferroni)."""
     return dataclasses.replace(test, p_value=min(1.0, test.p_value * max(tried, 1)))
 
 
 def clear(test: Tested, level: float = ALPHA) -> bool:
-    """Tell whether a test rejects its null hypothesis when everything tested is counted.
+    """Tell whether a test rejects its null hypothesis after correction over the whole run.
 
     Raises UncorrectedError when the test has no q-value yet; see `settle`.
     """

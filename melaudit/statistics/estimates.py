@@ -24,16 +24,16 @@ Z = float(stats.norm.ppf(0.975))
 MIN_WOOLF_COUNT = 100
 """From this many in every cell of a 2 x 2 table Woolf's interval is within 2 % of the exact one."""
 MAX_EXACT_SUPPORT = 20_000
-"""Values the free cell of a 2 x 2 table may take before the exact interval takes seconds."""
+"""Largest support of a 2 x 2 table for the exact interval, which takes seconds beyond."""
 DRAWS = 2000
 """Bootstrap resamples and permutations, where `MAX_DRAWN_VALUES` allows."""
 MIN_DRAWS = 500
 MAX_DRAWN_VALUES = 40_000_000
-"""Random numbers one test may draw."""
+"""Random numbers that one test may draw. Limits the time."""
 CHUNK = 2_000_000
-"""Random numbers held in memory at a time."""
+"""Random numbers in memory at a time."""
 MAX_CLUSTERS = 4000
-"""More rows than this are resampled in this many random groups."""
+"""Where there are more rows, they are resampled in this many random groups."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Tested(Estimate):
     """After correction over everything a run tested; None before: see `correction.settle`."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a p-value that is none; a test that says nothing has p 1."""
+        """Raise ValueError for a p-value outside 0 to 1; a test without information has p = 1."""
         if not 0 <= self.p_value <= 1 + 1e-9:
             raise ValueError(f"a p-value lies from 0 to 1, got {self.p_value}")
 
@@ -67,13 +67,13 @@ def odds_ratio(table: ArrayLike) -> Tested:
     where a cell is empty; Woolf's (1955) once every cell holds `MIN_WOOLF_COUNT`. p: Fisher's exact
     test. An empty row or column tells nothing: value 1, interval 0 to infinity, p 1.
     """
-    # A copy: equal tables of two questions are two tests, and tests are told apart by identity.
+    # A copy: equal tables of two questions are two tests, and tests differ by identity.
     return dataclasses.replace(_odds_ratio(tuple(_table(table).ravel().tolist())))
 
 
 @lru_cache(maxsize=4096)
 def _odds_ratio(cells: tuple[int, ...]) -> Tested:
-    """Estimate it; kept, since shuffles of one table's labels give the same few tables."""
+    """Estimate it; cached, since shuffles of one table's labels repeat the same few tables."""
     counts = np.array(cells).reshape(2, 2)
     if not counts.sum(0).all() or not counts.sum(1).all():
         return Tested(1.0, 0.0, math.inf, 1.0)
@@ -208,7 +208,7 @@ def two_samples(
 ) -> Tested:
     """Estimate mean(first) - mean(second) as `mean_difference`, with a permutation test.
 
-    The test deals whole groups to the two samples where groups are known.
+    Where groups are known, the test assigns whole groups to the two samples.
     """
     estimate = mean_difference(first, second, seed, groups)
     values = np.concatenate([np.asarray(first, np.float64), np.asarray(second, np.float64)])

@@ -1,4 +1,4 @@
-"""How small an effect a test would have seen."""
+"""The smallest effect that a test would have detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dense groups among points: as many as there are, and whatever stands apart left out.
+"""Dense groups among points: the number is found from the data, and outliers stay out.
 
 HDBSCAN (Campello et al. 2013) sees all points of a small set and a seeded sample, the landmarks,
 of a large one; every other point does as most of its nearest landmarks do. Time grows linearly
@@ -18,9 +18,11 @@ Labels = NDArray[np.int64]
 
 OUTLIER = -1
 MAX_EXACT_POINTS = 10_000
-"""Points up to which every one of them is clustered; also the number of landmarks beyond."""
+"""Up to this many points all are clustered; beyond, this many landmarks. `docs/strategies.md` has
+the cost and the agreement."""
 NEIGHBOURS = 5
-"""Neighbours whose distance says how dense a place is, and which decide for a point left over."""
+"""Neighbours for the density of a place, and for the vote on a point that is no landmark. Chosen,
+not measured."""
 
 
 def dense_groups(points: Points, smallest: int, seed: int, exact: int = MAX_EXACT_POINTS) -> Labels:
@@ -45,7 +47,7 @@ def dense_groups(points: Points, smallest: int, seed: int, exact: int = MAX_EXAC
 
 
 def vote(known: Points, labels: Labels, points: Points) -> Labels:
-    """Label points (m, k) as most of their nearest known points (n, k) are, some at a time."""
+    """Label points (m, k) by the majority of their nearest known points (n, k), in chunks."""
     out = np.full(len(points), OUTLIER)
     if not len(points):
         return out
@@ -59,7 +61,7 @@ def vote(known: Points, labels: Labels, points: Points) -> Labels:
 
 
 def by_size(labels: Labels) -> Labels:
-    """Number the groups anew, the largest first."""
+    """Renumber the groups, the largest first."""
     counts = np.bincount(labels[labels >= 0], minlength=labels.max() + 1)
     order = np.argsort(-counts, kind="stable")
     fresh = np.append(np.argsort(order, kind="stable"), OUTLIER)

@@ -1,4 +1,4 @@
-"""Points that stand for how images were decided: few dimensions, bounded memory.
+"""Embedding of images by how they were decided: few dimensions, bounded memory.
 
 The number of components is not a setting: those are kept whose variance exceeds what the same
 features give when they are shuffled (parallel analysis, Horn 1965). Features that do not vary
@@ -21,10 +21,10 @@ CHUNK = 4096
 MAX_FITTED_ROWS = 10_000
 """Rows from which components are computed, at most."""
 SHUFFLES = 3
-"""Shuffled sets whose largest variance a component must exceed."""
+"""Shuffled sets whose largest variance a component must exceed (parallel analysis, Horn 1965)."""
 MIN_COMPONENTS, MAX_COMPONENTS = 3, 12
 """Components kept: on a line or a plane chance alone leaves gaps, and in many dimensions distances
-lose their meaning."""
+lose their meaning. Chosen, not measured."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Projection:
     """The points' total standard deviation: divided out, so that all embeddings weigh the same."""
 
     def apply(self, features: NDArray[np.floating]) -> Points:
-        """Project (n, d) to (n, k), some rows at a time."""
+        """Project (n, d) to (n, k), in chunks of rows."""
         out = np.empty((len(features), len(self.axes)), np.float32)
         for start in range(0, len(features), CHUNK):
             some = np.asarray(features[start : start + CHUNK], np.float32) - self.centre
@@ -88,7 +88,7 @@ def shuffled(features: Points, rng: np.random.Generator) -> Points:
 
 
 def pooled(maps: NDArray[np.floating], cells: int = 8) -> Points:
-    """Pool maps (n, h, w) to (n, cells * cells): where on the picture, not on which pixel.
+    """Pool maps (n, h, w) to (n, cells * cells): the place on the picture, not the pixel.
 
     A side that `cells` does not divide stays as it is.
     """

@@ -21,7 +21,7 @@ MIN_IMAGES_WITH_VALUE = 10
 
 @dataclass(frozen=True)
 class Enriched:
-    """How much more often (or seldom) something is found inside a group than outside."""
+    """How frequent a trait is inside a group and outside."""
 
     name: str
     inside: float
@@ -39,7 +39,7 @@ class Enriched:
 def traits(
     artifacts: Mapping[str, Bools], metadata: Mapping[str, Iterable[object]]
 ) -> dict[str, Bools]:
-    """Return everything a group is compared by: name -> (n,) whether an image has it.
+    """Return the traits that groups are compared by: name -> (n,) whether an image has it.
 
     Artifacts by their names, metadata as "column = value", or "column > median" where it holds
     many numbers. Texts that are nearly all different, or the same, say nothing about groups.
@@ -61,7 +61,7 @@ def traits(
 def enriched(
     groups: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], traits: Mapping[str, Bools]
 ) -> list[list[Enriched]]:
-    """Compare each group's rows with those it is held against, by every trait.
+    """Compare the rows of each group with the rows outside it, by every trait.
 
     groups: (rows inside, rows outside). The most in excess come first; q-values run
     over all groups and traits.

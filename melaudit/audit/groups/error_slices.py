@@ -26,11 +26,12 @@ from melaudit.wording.sentences import percent
 MAX_LEAVES = 8
 """Groups that the tree may make, at most. Chosen, not measured."""
 MIN_IMAGES, MIN_SHARE = 15, 0.03
-"""Images of a half in a group, at least; and share of the half."""
+"""Images of a half in a group, at least, and their share of the half. Chosen, not measured."""
 MIN_FAILURES = 20
 """Errors that the images must hold before groups of them are searched. Chosen, not measured."""
 UNSURE_SHARE = 0.1
-"""Share of the images with the smallest margins that count as failed where labels do not tell."""
+"""Share of the images, those with the smallest margins, that count as failed where labels show too
+few errors. Chosen, not measured."""
 MAX_IMAGES_LISTED = 200
 """Images named for a slice, at most."""
 

@@ -1,4 +1,4 @@
-"""A person looks at suspicious groups, names what they see, and the audit finds it everywhere.
+"""A reviewer names what suspicious groups show, and the audit finds it in all images.
 
 `suspicious.csv` lists the images of suspicious groups with an empty column `artifact`. Whoever
 fills it in (a name for what the picture shows, "none" for nothing odd) hands the file back; for
@@ -36,7 +36,7 @@ MAX_LISTED_PER_CLUSTER = 200
 NOTHING = ("none", "no", "0", "nothing", "-")
 """What a reviewer writes where a picture shows nothing odd."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""With these a spreadsheet begins to compute."""
+"""First characters that make a spreadsheet read a cell as a formula."""
 MIN_REVIEWED = 8
 """Reviewed images with an artifact, and without, that a probe needs. Chosen, not measured."""
 FOLDS = 5
@@ -45,21 +45,22 @@ MAX_TOP = 25
 MAX_RANKED = 200
 """Images of the ranking that are named."""
 INVERSE_RIDGE = 0.01
-"""Inverse of the probe's ridge: few reviewed images, many channels."""
+"""Inverse penalty of the probe, strong because there are few images and many channels. Chosen, not
+measured."""
 
 
 def safe(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet reads as a formula."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def unsafe(cell: str) -> str:
-    """Return what `safe` was given."""
+    """Undo `safe`."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def suspicious_csv(clusters: Sequence[Cluster], measurements: Measurements) -> bytes:
-    """Return the list a person fills in, the most suspicious group first; no image comes twice."""
+    """Return the table for the reviewer, the most suspicious group first, each image once."""
     first = first_clusters(clusters)
     row_of = {identity: row for row, identity in enumerate(measurements.ids)}
     out = io.StringIO(newline="")
@@ -80,11 +81,13 @@ def suspicious_csv(clusters: Sequence[Cluster], measurements: Measurements) -> b
                 why,
             )
             writer.writerow([*map(safe, cells), ""])
-    return out.getvalue().encode("utf-8-sig")  # with the mark by which spreadsheets know UTF-8
+    return out.getvalue().encode(
+        "utf-8-sig"
+    )  # with a byte order mark, by which spreadsheets recognise UTF-8
 
 
 def write_suspicious(path: Path, clusters: Sequence[Cluster], measurements: Measurements) -> None:
-    """Write `suspicious.csv`, whole or not at all; a list that somebody filled in stays."""
+    """Write `suspicious.csv` atomically; a file that somebody filled in is kept."""
     if path.exists() and any(read_reviews(path).values()):
         return
     publish(path, suspicious_csv(clusters, measurements))
@@ -130,7 +133,7 @@ class Ticks:
     shown: NDArray[np.int64]
     lacking: NDArray[np.int64]
     reviewed: bool
-    """Whether a person looked at those lacking it; else they are drawn from all other images."""
+    """Whether the images lacking it were reviewed; else they are drawn from all other images."""
 
 
 def ticks(reviews: Mapping[str, str], artifact: str, measurements: Measurements) -> Ticks:

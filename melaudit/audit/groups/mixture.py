@@ -22,25 +22,26 @@ FOLDS = 5
 MAX_COMPONENTS = 8
 """Components tried, at most."""
 MIN_IMAGES_PER_COMPONENT = 20
-"""Images for each component, at least."""
+"""Images for each component, at least. Chosen, not measured."""
 BULK, TAIL = 0.5, 0.85
-"""Quantiles between which the tail's rate is read off: beyond them the odd images may lie."""
+"""Quantiles between which the rate of the tail is fitted; outliers may lie beyond them. Chosen, not
+measured."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What a class is usually decided by."""
+    """The typical strategies of a class, as a mixture."""
 
     shares: NDArray[np.float64]
     """(k,) share of the class, the most common first."""
     component: NDArray[np.int64]
     """(n,) the component each image most likely belongs to."""
     distance: NDArray[np.float64]
-    """(n,) Mahalanobis distance from that component's mean: near is typical."""
+    """(n,) Mahalanobis distance from the mean of that component; small is typical."""
     unlikeness: NDArray[np.float64]
     """(n,) negated log-likelihood under mixtures that were fitted without the image."""
     p_value: NDArray[np.float64]
-    """(n,) how often an image of the class is as unlikely (see `tail`)."""
+    """(n,) p-value: how often an image of the class is as unlikely (see `tail`)."""
     unlike: NDArray[np.bool_]
     """(n,) whether the image is unlike any strategy, at a false discovery rate of `ALPHA`."""
 
@@ -97,7 +98,7 @@ def _fit(points: Points, count: int, seed: int) -> GaussianMixture:
         count, random_state=seed, reg_covar=max(1e-2 * spread, 1e-12), max_iter=200
     )
     with warnings.catch_warnings():
-        # One that has not settled after 200 steps is as good as its BIC says.
+        # A mixture that has not converged after 200 steps is judged by its BIC all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(points.astype(np.float64))
 

@@ -1,4 +1,4 @@
-"""What is known of a group of images, as figures, each beside the rest of its predicted class."""
+"""The figures that describe a group of images, each beside the rest of its predicted class."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Rows = NDArray[np.int64]
 BAND_CELLS = 3
 """Width of the border band in cells of the low-resolution maps: about a tenth of the side."""
 MAX_CHANNELS = 8
-"""Marking channels named, at most."""
+"""Marking channels named, at most. Chosen, not measured."""
 THUMBNAIL = "thumbnail"
-"""Column of the pass with a tiny picture of every image."""
+"""Measured column with a thumbnail of every image."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Portrait:
 
 @dataclass(frozen=True)
 class Columns:
-    """What portraits are drawn from, one row per image."""
+    """The columns that portraits are computed from, one row per image."""
 
     outside: Floats
     border: Floats
@@ -79,7 +79,7 @@ def outside_centre(height: int, width: int) -> Floats:
 
 
 def columns(measurements: Measurements) -> Columns:
-    """Read what portraits need, holding the maps some rows at a time."""
+    """Read the columns that portraits need; maps are read in chunks of rows."""
     positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
     far = outside_centre(GRID, GRID)
     inner = np.zeros((GRID, GRID))
@@ -105,7 +105,7 @@ def columns(measurements: Measurements) -> Columns:
 
 
 def portray(inside: Rows, rest: Rows, enriched: tuple[Enriched, ...], table: Columns) -> Portrait:
-    """Draw the portrait of the rows `inside` beside the others of their class, `rest`."""
+    """Compare the images `inside` (rows) with the `rest` of their predicted class."""
     labels = table.labels[inside]
     return Portrait(
         n=len(inside),
@@ -143,7 +143,7 @@ def marking_channels(
 
 
 def moments(values: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Return mean and variance of every column of (n, d), some rows at a time."""
+    """Return mean and variance of every column of (n, d), in chunks of rows."""
     total, square = np.zeros(values.shape[1]), np.zeros(values.shape[1])
     for start in range(0, len(values), CHUNK):
         some = values[start : start + CHUNK].astype(np.float64)

@@ -1,4 +1,4 @@
-"""How a class is usually decided, and images that are decided like no other.
+"""How a class is usually decided, and outliers that are decided unlike any other image.
 
 Foreign images and label errors surface here: the first because no usual strategy explains them,
 the second because they are decided just as the class they are said not to be.

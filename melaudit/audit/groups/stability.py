@@ -1,4 +1,4 @@
-"""Whether a group would come out again, and whether chance gives groups as steady.
+"""Whether a group is found again in samples, and whether chance gives groups as stable.
 
 A group is steady when samples of the images give it again: the mean Jaccard index with its likest
 group over samples (Hennig 2007, who trusts none below .6). The null is the same procedure on
@@ -19,7 +19,7 @@ from melaudit.statistics.overlap import pairwise_jaccard
 MIN_STABILITY = 0.6
 """Mean Jaccard index from which a group may be trusted (Hennig 2007)."""
 DRAWS = 20
-"""Samples in which each group is looked for again."""
+"""Samples in which each group is searched again. Chosen, not measured."""
 SAMPLE_SHARE = 0.5
 """Share of the images in each sample (Hennig's subsetting)."""
 NULLS = 19
@@ -31,7 +31,7 @@ MAX_POINTS = 1000
 def steadiness(
     points: Points, labels: Labels, smallest: int, seed: int, draws: int = DRAWS
 ) -> NDArray[np.float64]:
-    """Return, per group of `labels` (n,), the mean Jaccard index with its likest group in samples.
+    """Return the mean Jaccard index of each group of `labels` (n,) with its match in samples.
 
     Only images in the sample count, on both sides. A group of which a sample holds nothing is
     not judged by that sample.
@@ -57,7 +57,7 @@ def by_chance(
     seed: int,
     nulls: int = NULLS,
 ) -> float:
-    """Return the steadiest group that `nulls` shuffled versions of the features hold.
+    """Return the stability of the most stable group in `nulls` shuffled versions of the features.
 
     blocks: features (n, d), side by side; each is seen in as many components as the true ones
     were. 0 when no shuffle holds a group.

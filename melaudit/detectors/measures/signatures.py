@@ -29,9 +29,9 @@ FINE = 96
 BLACK, WHITE = 0.2, 95.0
 """A pixel whose red is below a fifth of that percentile of the picture's is outside the field."""
 SMOOTH = 0.1
-"""Width of the smooth part that is taken out, in sides of the grid."""
+"""Width of the smoothing whose result is subtracted, as a share of the side of the grid."""
 UNIT = 32.0
-"""Levels of a stored signature that make one standard deviation."""
+"""Levels of a stored signature for one standard deviation."""
 
 CORRELATION = DetectorSettings.duplicate_correlation
 """Correlation from which two signatures are of one photograph, in small sets."""
@@ -39,11 +39,11 @@ REACH = 0.3
 """Spread of Fisher's z of the correlation of different photographs: measured on public dermoscopy,
 where the likeliest of 500,000 pairs reach .91."""
 MAX_EXHAUSTIVE = 4000
-"""Up to so many pictures all pairs are compared."""
+"""Up to this many pictures, all pairs are compared. Limits the time."""
 TABLES = 16
 """Tables of keys: a pair that correlates by .95 meets in one of them 24 times in 25, at 4,000."""
 NEIGHBOURS = 6
-"""Pictures of one key that each is compared with: thousands may be alike."""
+"""Pictures of one key that each is compared with, since thousands may share it."""
 CHUNK = 20_000
 """Pairs, or rows, that are held in memory at a time."""
 BLOCK = 512
@@ -163,7 +163,7 @@ def _of_one_key(
     n = len(whole)
     rng = np.random.default_rng(seed)
     bits = math.ceil(math.log2(n))
-    # What all pictures share (a lesion in the middle) would make keys alike: it is taken out.
+    # What all pictures share (a lesion in the middle) would make keys alike, so it is subtracted.
     mean = np.mean([_standard(whole[i : i + CHUNK]).mean(0) for i in range(0, n, CHUNK)], 0)
     for _ in range(TABLES):
         plane = rng.normal(size=(whole.shape[1], bits + 1)).astype(np.float32)

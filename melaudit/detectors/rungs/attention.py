@@ -36,9 +36,9 @@ class Attention:
     targets: tuple[int, ...]
     """The predicted classes compared."""
     numbers: tuple[tuple[int, int], ...]
-    """Images with and without the artifact of each."""
+    """Images with and without the artifact, for each class."""
     nets: tuple[float, ...]
-    """Positive minus negative relevance on it, over all: the mean of each class."""
+    """Positive minus negative relevance on it, as a share of all relevance: mean of each class."""
     classes: tuple[str, ...]
     """Names of all classes."""
     phrases: Phrases
@@ -80,7 +80,7 @@ class Attention:
                 f"relevance, {interval(result.difference, percent)}.",
                 reached=self.reached,
             ),
-            # No claim of its own: the test is the difference's, over the same images.
+            # This evidence makes no claim: the test is that of the difference, on the same images.
             evidence_of(
                 Rung.ATTENTION,
                 f"relevance on the {phrases.thing} over that in the same place",
@@ -113,7 +113,7 @@ class Attention:
         )
 
     def missed(self, artifact: str) -> NotFound:
-        """Say that the model looks no more there, and what would have been seen."""
+        """Say that the model looks no more there, and which excess would have been detected."""
         result = self.excess
         least = minimum_detectable_difference(result.spread, result.n_own, result.n_others)
         seen = "" if least is None else f"; {percent(least)} of all relevance would have been seen"

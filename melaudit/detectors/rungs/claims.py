@@ -1,4 +1,4 @@
-"""What may be claimed of an artifact: worded by the weakest evidence a claim rests on."""
+"""What may be claimed of an artifact; the wording follows the weakest evidence of a claim."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USED = (Rung.DEPENDENCE, Rung.HARM)
 
 @dataclass(frozen=True)
 class Climb:
-    """What was learned on each rung; a text says why a rung could not be tried."""
+    """The result on each rung; a text says why a rung could not be tested."""
 
     present: NDArray[np.bool_]
     """(n,) images that show the artifact."""

@@ -39,11 +39,11 @@ DRAWS = 200
 
 
 MAX_MOVED_LOGITS = 40_000_000
-"""Logits that may be moved for one interval."""
+"""Logits that may be shifted for one interval. Limits the time."""
 
 
 MAX_IMAGES = 2000
-"""Audited images that the class which decisions go to is chosen on."""
+"""Audited images used to find the class that decisions move to, at most. Limits the time."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,22 @@ class Effect:
     edit: Edit
     placebo: Edit
     margin: Tested
-    """Change of the log-odds of the class, beyond the placebo's."""
+    """Change of the log-odds of the class beyond that of the placebo."""
     share: Tested
-    """Change of the share of images called so, beyond the placebo's."""
+    """Change of the share of images predicted as the class, beyond that of the placebo."""
     turning: Estimate
-    """Change of the share of all audited images called so if their log-odds moved by `margin`."""
+    """The same change on all audited images, if their log-odds moved by `margin`."""
     n: int
     """Images edited."""
     before: int
     after: int
-    """Images called so before and after the edit."""
+    """Images predicted as the class before and after the edit."""
     with_placebo: float
-    """Share of images called so after the placebo."""
+    """Share of images predicted as the class after the placebo."""
     from_placebo: float
-    """Share of the placebo's images called so before it."""
+    """The same share of the same images before the placebo."""
     least: float | None
-    """Smallest change of the share that would have been seen."""
+    """Smallest change of the share that would have been detected."""
 
     @property
     def reached(self) -> bool:
@@ -87,12 +87,12 @@ class Effect:
 
     @property
     def turns(self) -> bool:
-        """Whether decisions turn by enough, with intervals clear of none; untested."""
+        """Whether enough decisions turn and the interval excludes 0; the test is not counted."""
         return self._away(self.share) and self._away(self.margin) and self._matters(self.share)
 
     @property
     def moves(self) -> bool:
-        """Whether log-odds move by enough, with an interval clear of none; untested."""
+        """Whether log-odds move by enough and the interval excludes 0; the test is not counted."""
         return self._away(self.margin) and self._matters(self.turning)
 
     @property
@@ -209,7 +209,7 @@ def _turning(
 
 
 def gaining(logits: Logits, trials: Trials, fewest: int) -> int:
-    """Return the class, of several, that decisions go to when the artifact comes (or leaves it).
+    """Return the class that decisions move to when the artifact is added (or from, when removed).
 
     logits (n, K) of the audited images. What counts is the larger of the decisions that turn on the
     edited images and those that would turn on the audited ones, beyond the strongest placebo.

@@ -10,7 +10,7 @@ from melaudit.logits import per_class, predictions
 from melaudit.measurements import Edit, Trials
 
 LEFT_ALONE = "left_alone"
-"""Begins the ids of the placebo that every edit has: nothing is done."""
+"""Prefix of the ids of the placebo that every edit has: the picture left alone."""
 
 
 Logits = NDArray[np.float32]
@@ -46,7 +46,7 @@ def called(logits: Logits | Values, target: int) -> NDArray[np.bool_]:
 
 
 def turned(logits: Logits, target: int, shift: float) -> float:
-    """Return by how much the share called so changes when log-odds all move by `shift`.
+    """Return the change of the share predicted as a class when all its log-odds move by `shift`.
 
     Moving the log-odds of a class by d is adding d to its logit, of logits (m, K).
     """
@@ -57,7 +57,7 @@ def turned(logits: Logits, target: int, shift: float) -> float:
 
 
 def turned_together(logits: Logits | Values, shift: Values) -> Values:
-    """Return by how much the share of each class changes (K,) when all logits move by `shift` (K,).
+    """Return the change of the share of each class (K,) when all logits move by `shift` (K,).
 
     logits (m, K) of several classes: where others rise too, fewer decisions go to a class than its
     own log-odds say.
@@ -71,7 +71,7 @@ def turned_together(logits: Logits | Values, shift: Values) -> Values:
 
 
 def left_alone(trials: Trials) -> Trials:
-    """Return the trials with one placebo more for each edit: the picture left alone.
+    """Add one more placebo for each edit: the picture left alone.
 
     Where all placebos move decisions the other way, an artifact that does nothing would seem to
     act beyond them; beyond this one it does not.
