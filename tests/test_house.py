@@ -20,6 +20,8 @@ MAX_MODULES = 20
 MAX_LINES = 400
 """Of a module that does not say why it is longer."""
 REASON = re.compile(r"^# Long because: \S", re.MULTILINE)
+BARE = re.compile(r"_?(FEWEST|FEW|MOST|LEAST|MANY|MORE|MAX|MIN|MAXIMUM|MINIMUM|LIMIT|ENOUGH)")
+"""Names of constants that say how much is asked for, and not of what."""
 
 
 def named(path: Path) -> str:
@@ -44,6 +46,16 @@ def test_a_long_module_says_why_it_is_long() -> None:
     )
 
 
+def test_a_constant_says_what_it_counts() -> None:
+    bare = [
+        f"{named(path)}: {name}"
+        for path in MODULES
+        for name in constants(path)
+        if BARE.fullmatch(name)
+    ]
+    assert bare == [], "write MIN_IMAGES or MAX_ROWS: what is counted, not only that it is few"
+
+
 def test_no_module_imports_the_face_of_a_folder_it_stands_in() -> None:
     """`__init__.py` imports the folder's modules; they would import it back."""
     back = []
@@ -56,6 +68,16 @@ def test_no_module_imports_the_face_of_a_folder_it_stands_in() -> None:
             if module in faces and path.name != "__init__.py" and not is_module(module, name)
         ]
     assert back == []
+
+
+def constants(path: Path) -> Iterator[str]:
+    """Yield the names that a module assigns at its top level."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        for name in [name for target in targets for name in ast.walk(target)]:
+            if isinstance(name, ast.Name):
+                yield name.id
 
 
 def imported(path: Path) -> Iterator[tuple[str, str]]:
