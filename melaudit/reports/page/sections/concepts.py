@@ -145,7 +145,9 @@ def _cards(record: Record, plates: Plates) -> tuple[ConceptCard, ...]:
             for i, detail in enumerate(view.details)
             if (found := _detail(detail, f"detail:{k}:{i}", concept, plates)) is not None
         ]
-        title = f"Channel {concept.channel}, on images called {wording.name(concept.predicted, 32)}"
+        title = (
+            f"Channel {concept.channel}, on images predicted {wording.name(concept.predicted, 32)}"
+        )
         why = wording.capitalised(wording.visible_as_code_points(concept.why))
         facts = _facts(concept)
         cards.append(ConceptCard(f"channel-{k + 1}", title, why, facts, tuple(details)))
