@@ -186,7 +186,7 @@ class ArtifactDetector(Detector):
             chain += climb.look.evidence()
         if isinstance(climb.use, Dependence):
             chain += dependence_evidence.evidence(climb.use)
-            chain += harm.evidence(climb.costs, phrases, climb.use.reached)
+            chain += harm.evidence(climb.costs, phrases, climb.use.reached, measurements.classes)
         return chain
 
     def _affected(self, measurements: Measurements, climb: Climb) -> tuple[str, ...]:

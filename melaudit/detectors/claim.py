@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from melaudit.detectors.confidence import confidence
 from melaudit.findings import (
+    Counts,
     Evidence,
     Finding,
     NotFound,
@@ -52,6 +53,7 @@ def evidence_of(
     statement: str,
     *,
     reached: bool = False,
+    counts: Counts | None = None,
 ) -> Evidence:
     """Return a figure as evidence; p and q are those of its test, None for one that is not tested.
 
@@ -69,6 +71,7 @@ def evidence_of(
         null=null,
         reached=reached,
         statement=statement,
+        counts=counts,
     )
 
 

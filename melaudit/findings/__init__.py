@@ -15,6 +15,7 @@ from melaudit.findings.document import (
 from melaudit.findings.evidence import (
     Check,
     CheckStatus,
+    Counts,
     Evidence,
     Finding,
     NotFound,
@@ -59,6 +60,7 @@ __all__ = [
     "ColumnPerformance",
     "Concept",
     "Control",
+    "Counts",
     "DetectorInfo",
     "Evidence",
     "Exclusive",

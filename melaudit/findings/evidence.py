@@ -83,6 +83,23 @@ def severity_of(reached: Collection[Rung], tested: Collection[Rung] = ()) -> Sev
 
 
 @dataclass(frozen=True)
+class Counts:
+    """Predictions of one class on the same images, as they are and changed."""
+
+    images: str
+    """Which images, in the plural: "benign images", "ring-free images"."""
+    n: int
+    target: str
+    """The class that is counted."""
+    before: int
+    """Images predicted as the class as they are, of n."""
+    after: int
+    """The same once they are changed."""
+    change: str
+    """What was done to them: "a black ring put in"."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """One statistic on one rung of a finding."""
 
@@ -105,6 +122,8 @@ class Evidence:
     """Whether the statistic carries the rung (effect large enough, interval clear of the null)."""
     statement: str
     """The statistic as a sentence with counts a person can picture."""
+    counts: Counts | None = None
+    """The counts under it, where images were changed and asked about again."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from melaudit.findings import Evidence, Finding, Rung
+from melaudit.findings import Counts, Evidence, Finding, Rung
 from melaudit.wording import NBSP, terms
 
 
@@ -43,6 +43,20 @@ def step(finding: Finding, rung: Rung) -> Step:
 def carrying(finding: Finding) -> Evidence | None:
     """Return the first piece of evidence that reached the finding's rung; None without one."""
     return next((e for e in finding.evidence if e.rung is finding.rung and e.reached), None)
+
+
+def counts(finding: Finding) -> Counts | None:
+    """Return the counts that show a finding best: from what was reached, the largest change."""
+    known = [e for e in finding.evidence if e.reached and e.counts is not None and e.counts.n]
+    best = max(known, key=_shown_by, default=None)
+    return None if best is None else best.counts
+
+
+def _shown_by(evidence: Evidence) -> tuple[float, int]:
+    """Return by how much of the images predictions change; of equals the higher rung."""
+    c = evidence.counts
+    assert c is not None
+    return abs(c.after - c.before) / c.n, evidence.rung.rank
 
 
 def by_severity(findings: Sequence[Finding]) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from melaudit.wording.names import visible_as_code_points
 
@@ -31,7 +33,7 @@ def environment() -> jinja2.Environment:
             return visible_as_code_points(value)
         return value
 
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("melaudit", "templates"),
         # Not select_autoescape: it judges by suffix and leaves `.html.j2` unescaped.
         autoescape=True,
@@ -41,6 +43,34 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters["linked"] = linked
+    return made
+
+
+def linked(text: str, glossary: Sequence[tuple[str, str, str]]) -> Markup:
+    """Return a text, escaped, in which the first use of each word of the glossary is a link to it.
+
+    glossary: (terms with commas between them, explanation, anchor) of each entry.
+    """
+    anchors = {
+        word.strip().lower(): anchor
+        for terms, _, anchor in glossary
+        for word in terms.split(",")
+        if len(word.strip()) > 1  # "p" and "q" are letters of formulas
+    }
+    longest_first = sorted(anchors, key=lambda word: (-len(word), word))
+    pattern = "|".join(map(re.escape, longest_first))
+    out, used, at = Markup(), set(), 0
+    for found in re.finditer(rf"\b(?:{pattern})s?\b", text, re.IGNORECASE) if pattern else ():
+        word = found.group().lower()
+        anchor = anchors.get(word) or anchors[word.removesuffix("s")]
+        if anchor in used:
+            continue
+        used.add(anchor)
+        out += escape(visible_as_code_points(text[at : found.start()]))
+        out += Markup('<a class="term" href="#{}">{}</a>').format(anchor, found.group())
+        at = found.end()
+    return out + escape(visible_as_code_points(text[at:]))
 
 
 def _asset(name: str) -> Markup:

@@ -41,16 +41,21 @@
   system.addEventListener("change", label);
   label();
 
-  // Print everything: folded and filtered parts are shown for it, and hidden again afterwards.
-  let opened = [], filtered = [];
+  // What is folded stays folded on paper; one button unfolds everything first.
+  const unfold = one("#unfold");
+  unfold.addEventListener("click", () => {
+    const folds = all("details");
+    const open = folds.some((d) => !d.open);
+    folds.forEach((d) => { d.open = open; });
+    unfold.textContent = open ? "Fold all" : "Unfold all";
+  });
+  // No finding is missing from a printed page: filtered ones are shown for it.
+  let filtered = [];
   addEventListener("beforeprint", () => {
-    opened = all("details:not([open])");
-    opened.forEach((d) => { d.open = true; });
     filtered = all("[data-card][hidden]");
     filtered.forEach((card) => { card.hidden = false; });
   });
   addEventListener("afterprint", () => {
-    opened.forEach((d) => { d.open = false; });
     filtered.forEach((card) => { card.hidden = true; });
   });
   one("#print").addEventListener("click", () => print());

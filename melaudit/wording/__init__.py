@@ -20,7 +20,13 @@ from melaudit.wording.figures import (
     span,
 )
 from melaudit.wording.names import human, name, visible_as_code_points
-from melaudit.wording.sentences import capitalised, many_unbroken, not_used, unbroken
+from melaudit.wording.sentences import (
+    capitalised,
+    frequencies,
+    many_unbroken,
+    not_used,
+    unbroken,
+)
 
 __all__ = [
     "DASH",
@@ -32,6 +38,7 @@ __all__ = [
     "date",
     "duration",
     "figure",
+    "frequencies",
     "human",
     "is_known",
     "many_unbroken",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from melaudit.wording.figures import NBSP, count, percent_digits
 
 if TYPE_CHECKING:
+    from melaudit.findings import Counts
     from melaudit.statistics.estimates import Estimate
 
 
@@ -50,6 +51,27 @@ def ratio(value: float) -> str:
     if value >= 100:
         return f"{float(f'{value:.2g}'):,.0f}"
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'\u201c])")
+
+
+def first_sentence(text: str) -> str:
+    """Return a text up to the end of its first sentence."""
+    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
+
+
+def rest_of(text: str) -> str:
+    """Return what comes after the first sentence of a text; empty if nothing does."""
+    return "".join(_SENTENCE_END.split(text.strip(), maxsplit=1)[1:])
+
+
+def frequencies(counts: Counts) -> str:
+    """Return predictions before and after a change as a sentence that anyone can picture."""
+    return (
+        f"Of {counts.n:,} {counts.images}, the model predicts {counts.target} for "
+        f"{counts.before:,}; with {counts.change}, for {counts.after:,}."
+    )
 
 
 def percent(share: float) -> str:

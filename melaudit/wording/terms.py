@@ -41,6 +41,19 @@ VERDICTS = {
     Verdict.INCONCLUSIVE: "Inconclusive",
 }
 
+ABSENCE = {
+    "excluded": "excluded",
+    "unclear": "could not tell",
+    "untested": "not tested",
+    "reaction": "the model reacts to it",
+}
+"""What a test that found nothing allows to say. Only "excluded" means absence."""
+
+TODO = {
+    Verdict.PASS: "Check that what the audit could not see is small enough for your use.",
+}
+"""What to do after a verdict that rests on no finding; one that is inconclusive says it itself."""
+
 OUTCOMES = {
     CheckStatus.PASS: "pass",
     CheckStatus.DEGRADED: "degraded",
@@ -67,8 +80,8 @@ COMPONENTS = {
     "border": "more of its relevance lies at the border than in the rest of its class",
     "outside": "more of its relevance lies outside the central half of the picture than in the "
     "rest of its class",
-    "exclusive": "its pictures show something away from the centre that images called otherwise "
-    "hardly show, and decisions rest on it",
+    "exclusive": "its pictures show something away from the centre that images of other "
+    "predictions hardly show, and decisions rest on it",
     "artifact": "its images show an artifact, or share a value of the metadata, more often than "
     "the rest of its class",
     "errors": "the model is wrong on it more, or less, often than on the rest of its class",

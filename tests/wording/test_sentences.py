@@ -8,8 +8,18 @@ import pytest
 
 import melaudit
 from melaudit import wording
+from melaudit.findings import Counts
 from melaudit.statistics.estimates import Estimate
-from melaudit.wording.sentences import interval, many, percent, points, ratio
+from melaudit.wording.sentences import (
+    first_sentence,
+    frequencies,
+    interval,
+    many,
+    percent,
+    points,
+    ratio,
+    rest_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +67,22 @@ def test_no_sentence_is_written_with_a_format_that_leaves_out_the_space() -> Non
         for found in re.findall(r"\{[^{}]*:[,.\d]*%\}", path.read_text("utf-8"))
     ]
     assert formats == []
+
+
+def test_predictions_before_and_after_a_change_are_a_sentence_in_counts() -> None:
+    counts = Counts("benign images", 1200, "malignant", 4, 1139, "a black ring put in")
+
+    assert frequencies(counts) == (
+        "Of 1,200 benign images, the model predicts malignant for 4; "
+        "with a black ring put in, for 1,139."
+    )
+
+
+def test_a_text_is_split_after_its_first_sentence() -> None:
+    text = "It rises by 0.5 points. Not more. Really."
+
+    assert (first_sentence(text), rest_of(text)) == (
+        "It rises by 0.5 points.",
+        "Not more. Really.",
+    )
+    assert rest_of("One only.") == ""

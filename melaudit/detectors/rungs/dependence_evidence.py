@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.rungs.dependence import Dependence
 from melaudit.detectors.rungs.effect import MIN_SHARE, Effect
-from melaudit.findings import Evidence, NotFound, Rung
+from melaudit.findings import Counts, Evidence, NotFound, Rung
 from melaudit.wording.sentences import interval, many, points
 
 
@@ -40,6 +40,16 @@ def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequen
         f"{verb} by {points(abs(effect.share.value))}, "
         f"{interval(effect.share, points)}.",
         reached=effect.seen,
+        counts=Counts(
+            images=f"{phrases.lacking} images"
+            if effect.sign > 0
+            else f"images with {phrases.shows}",
+            n=effect.n,
+            target=name,
+            before=effect.before,
+            after=effect.after,
+            change=effect.edit.title if effect.sign > 0 else f"the {phrases.thing} taken out",
+        ),
     )
     second = evidence_of(
         Rung.DEPENDENCE,

@@ -16,7 +16,7 @@ from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.rungs.dependence import Dependence
 from melaudit.detectors.rungs.effect import MIN_EDITED, Effect
 from melaudit.detectors.rungs.trials import called
-from melaudit.findings import Evidence, Rung, Table
+from melaudit.findings import Counts, Evidence, Rung, Table
 from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import clear
 from melaudit.statistics.estimates import Tested, paired_mean, proportion, two_samples
@@ -68,9 +68,11 @@ def harm(measurements: Measurements, artifact: str, found: Dependence) -> tuple[
     return tuple(costs)
 
 
-def evidence(costs: tuple[Harm, ...], phrases: Phrases, used: bool) -> tuple[Evidence, ...]:
+def evidence(
+    costs: tuple[Harm, ...], phrases: Phrases, used: bool, classes: tuple[str, ...]
+) -> tuple[Evidence, ...]:
     """Return each cost as evidence; none counts unless the model is found to use the artifact."""
-    return tuple(_evidence(cost, phrases, used) for cost in costs)
+    return tuple(_evidence(cost, phrases, used, classes) for cost in costs)
 
 
 def table(costs: tuple[Harm, ...], phrases: Phrases, classes: tuple[str, ...]) -> Table:
@@ -139,7 +141,23 @@ def _measure(measurements: Measurements, label: int) -> str:
     return "specificity" if two else f"recall of {measurements.classes[label]}"
 
 
-def _evidence(cost: Harm, phrases: Phrases, used: bool) -> Evidence:
+def _counts(cost: Harm, phrases: Phrases, classes: tuple[str, ...]) -> Counts:
+    """Return the counts of the wrong class where there are two; of the right one elsewhere."""
+    before, after, target = cost.right_before, cost.right_after, cost.label
+    if len(classes) == 2:
+        before, after, target = cost.n - before, cost.n - after, 1 - cost.label
+    put_in = cost.effect.sign > 0
+    return Counts(
+        images=f"{classes[cost.label]} images",
+        n=cost.n,
+        target=classes[target],
+        before=before,
+        after=after,
+        change=cost.effect.edit.title if put_in else f"the {phrases.thing} taken out",
+    )
+
+
+def _evidence(cost: Harm, phrases: Phrases, used: bool, classes: tuple[str, ...]) -> Evidence:
     done = "put in" if cost.effect.sign > 0 else "taken out"
     loss = cost.loss
     per = 1000
@@ -156,4 +174,5 @@ def _evidence(cost: Harm, phrases: Phrases, used: bool) -> Evidence:
         f"{per * loss.value:,.0f} right decisions of {per:,} are lost, "
         f"{interval(loss, lambda share: f'{per * share:,.0f}')}.",
         reached=used and cost.reached,
+        counts=_counts(cost, phrases, classes),
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 GLOSSARY = (
     (
         "Artifact",
-        "Something in the picture that is not the lesion: a ring, a ruler, ink, hair, a bubble.",
+        "Something in the picture that is not what the model should look at: a ring, a ruler, ink, "
+        "hair, a bubble.",
     ),
     (
         "Shortcut",
@@ -35,7 +38,7 @@ GLOSSARY = (
     ),
     (
         "Concept, channel",
-        "A channel is one of the model's internal pictures. What makes it respond is called its "
+        "A channel is one of the model's internal pictures. What makes it respond is its "
         "concept; channels of a late layer answer to ring, pigment, skin and the like.",
     ),
     (
@@ -85,8 +88,8 @@ GLOSSARY = (
     ),
     (
         "Recall, precision",
-        "Recall: of the images of a class, the share the model calls so (for malignant: "
-        "sensitivity). Precision: of the images it calls so, the share that are.",
+        "Recall: of the images of a class, the share that the model predicts as the class (for a "
+        "disease: sensitivity). Precision: of the images predicted as it, the share that are.",
     ),
     (
         "AUC",
@@ -95,3 +98,13 @@ GLOSSARY = (
     ),
 )
 """(term, explanation)."""
+
+
+def anchor(term: str) -> str:
+    """Return where a term stands on the page: "word-odds-ratio"."""
+    return "word-" + "-".join(re.findall("[a-z0-9]+", term.lower()))
+
+
+def entries() -> tuple[tuple[str, str, str], ...]:
+    """Return (term, explanation, anchor) of every word."""
+    return tuple((term, words, anchor(term)) for term, words in GLOSSARY)

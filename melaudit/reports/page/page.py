@@ -12,26 +12,31 @@ from melaudit import wording
 from melaudit.findings import Trust
 from melaudit.reports.interface import Record
 from melaudit.reports.page import heatmap, method
-from melaudit.reports.page.glossary import GLOSSARY
+from melaudit.reports.page.glossary import entries
 from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES, Plate, Plates
 from melaudit.reports.page.sections.artifacts import ArtifactSection, artifacts
 from melaudit.reports.page.sections.clusters import ClusterSection, clusters
 from melaudit.reports.page.sections.concepts import ConceptSection, concepts
-from melaudit.reports.page.sections.finding_cards import CardSection, cards
+from melaudit.reports.page.sections.finding_cards import CardSection, cards, of_the_model
 from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
+from melaudit.reports.page.sections.in_data import DataSection, in_data
 from melaudit.reports.page.sections.inputs import InputsSection, inputs
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
 from melaudit.reports.page.sections.performance import PerformanceSection, performance
 from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance
+from melaudit.reports.page.sections.reactions import ReactionCard, reactions
 from melaudit.reports.page.sections.summary import Summary, summary
+from melaudit.reports.page.sections.tests_of_run import TestSection, tests
 from melaudit.reports.page.sections.trust import TrustSection, trust
 from melaudit.wording import terms
 
 SECTIONS = (
     ("summary", "Verdict"),
     ("findings", "Findings"),
+    ("reactions", "Robustness"),
+    ("in-data", "In your data, not seen in your model"),
     ("trust", "Can the maps be trusted?"),
     ("artifacts", "Artifacts"),
     ("landscape", "Map of strategies"),
@@ -41,6 +46,7 @@ SECTIONS = (
     ("performance", "Performance"),
     ("inputs", "Skipped and flagged"),
     ("not-found", "What would have been seen"),
+    ("tests", "Every test of this run"),
     ("limits", "What this does not show"),
     ("method", "Method and references"),
     ("glossary", "Glossary"),
@@ -70,6 +76,9 @@ class Page:
     summary: Summary
     trust: TrustSection
     cards: CardSection
+    reactions: tuple[ReactionCard, ...]
+    in_data: DataSection
+    tests: TestSection
     artifacts: ArtifactSection
     landscape: LandscapeSection | None
     clusters: ClusterSection
@@ -83,7 +92,8 @@ class Page:
     limits: tuple[str, ...]
     method: tuple[tuple[str, str], ...]
     references: tuple[str, ...]
-    glossary: tuple[tuple[str, str], ...]
+    glossary: tuple[tuple[str, str, str], ...]
+    """(term, explanation, anchor)."""
     provenance: ProvenanceSection
     maps_shown: bool
     """Whether maps are shown as explanations; False when they cannot be used."""
@@ -110,14 +120,25 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
     groups = gallery(record, plates, maps=maps)
     trust_section = trust(record, plates)
     strategies = landscape(record, len(cluster_section.cards) + len(cluster_section.ordinary))
-    looked_for = artifacts(findings, len(card_section.cards))
+    anchors = {c.id: c.anchor for c in card_section.cards}
+    allowed = in_data(findings)
+    anchors |= {r.id: r.anchor for r in allowed.rows}
+    first_screen = summary(record, plates, anchors)
+    looked_for = artifacts(findings, anchors)
+    tested = tests(findings)
     missing, missing_note = not_found(findings)
     counts = {
-        "findings": len(findings.findings),
+        "findings": len(of_the_model(findings.findings)),
+        "reactions": len(findings.reactions),
+        "in-data": len(allowed.rows),
+        "tests": len(findings.tests),
         "clusters": len(findings.clusters),
         "not-found": len(findings.not_found),
     }
     there = {
+        "reactions": bool(findings.reactions),
+        "in-data": bool(allowed.rows),
+        "tests": bool(tested.lines),
         "artifacts": bool(looked_for.rows),
         "landscape": strategies is not None,
         "clusters": cluster_section.there,
@@ -137,9 +158,12 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
             for anchor, title in SECTIONS
             if there.get(anchor, True)
         ),
-        summary=summary(findings),
+        summary=first_screen,
         trust=trust_section,
         cards=card_section,
+        reactions=reactions(findings),
+        in_data=allowed,
+        tests=tested,
         artifacts=looked_for,
         landscape=strategies,
         clusters=cluster_section,
@@ -153,7 +177,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         limits=does_not_show(findings),
         method=method.METHOD,
         references=method.REFERENCES,
-        glossary=GLOSSARY,
+        glossary=entries(),
         provenance=provenance(findings),
         maps_shown=maps,
         maps_note=_resolution(record),

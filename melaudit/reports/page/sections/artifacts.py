@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from melaudit import wording
-from melaudit.findings import Evidence, Finding, Findings, NotFound, Rung, Skipped
+from melaudit.findings import Evidence, Finding, Findings, NotFound, Reaction, Rung, Skipped
 from melaudit.reports import scales
 from melaudit.reports.ladder import Step, ladder
 from melaudit.reports.page import charts
 from melaudit.wording import terms
 from melaudit.wording.detectors import artifact_of, is_artifact, title_of
+from melaudit.wording.sentences import first_sentence
 
 MAX_ROWS = 40
 _CLAUSE_END = re.compile(r"[:;]\s|\.\s")
@@ -28,7 +29,9 @@ class ArtifactRow:
     link: str
     """Anchor of the finding's card; empty when there is none."""
     state: str
-    """"found", "absent" or "untested"."""
+    """"found", "reaction", "excluded", "unclear" or "untested"."""
+    word: str
+    """The state in words, where there are no rungs to show."""
     outcome: str
     """What came of it, in a few words."""
     opportunity: str
@@ -61,17 +64,20 @@ class ArtifactSection:
     note: str
 
 
-def artifacts(findings: Findings, cards: int) -> ArtifactSection:
+def artifacts(findings: Findings, anchors: Mapping[str, str]) -> ArtifactSection:
     """Return one row per artifact, the most severe findings first.
 
-    cards: how many findings, from the first, have a card to link to.
+    anchors: where a finding stands on the page, by its id.
     """
     rows: dict[str, ArtifactRow] = {}
-    for number, finding in enumerate(findings.findings, 1):
+    for finding in findings.findings:
         artifact = artifact_of(findings, finding)
         if artifact is not None:
-            link = f"finding-{number}" if number <= cards else ""
+            link = anchors.get(finding.id, "")
             rows.setdefault(artifact, _found(title_of(findings, artifact), finding, link))
+    for reaction in findings.reactions:
+        title = title_of(findings, reaction.artifact)
+        rows.setdefault(reaction.artifact, _reaction(title, reaction))
     for artifact, missing in _not_found(findings).items():
         rows.setdefault(artifact, _absent(title_of(findings, artifact), missing))
     for skipped in findings.skipped:
@@ -108,6 +114,7 @@ def _found(title: str, finding: Finding, link: str) -> ArtifactRow:
         artifact=title,
         link=link,
         state="found",
+        word="",
         outcome=f"{finding.severity.value}: {terms.RUNGS[finding.rung]}",
         opportunity=wording.DASH,
         interval="",
@@ -138,13 +145,30 @@ def _association(evidence: Evidence) -> dict[str, Any]:
     }
 
 
+def _reaction(title: str, reaction: Reaction) -> ArtifactRow:
+    return replace(
+        _untested(title, Skipped(reaction.artifact, first_sentence(reaction.statement))),
+        link="reactions",
+        state="reaction",
+        word=terms.ABSENCE["reaction"],
+        n=wording.count(reaction.n),
+    )
+
+
 def _absent(title: str, missing: Sequence[NotFound]) -> ArtifactRow:
     first, *further = missing
-    more = f" {wording.many_unbroken(len(further), 'further test')} saw nothing." if further else ""
+    more = (
+        f" {wording.many_unbroken(len(further), 'further test')} found nothing." if further else ""
+    )
+    excluded = all(m.excluded for m in missing if m.excluded is not None) and any(
+        m.excluded for m in missing
+    )
+    state = "excluded" if excluded else "unclear"
     return ArtifactRow(
         artifact=title,
         link="",
-        state="absent",
+        state=state,
+        word=terms.ABSENCE[state],
         outcome=f"{_first_clause(first.statement)}.{more}",
         opportunity=wording.DASH,
         interval="",
@@ -183,6 +207,7 @@ def _untested(title: str, skipped: Skipped) -> ArtifactRow:
         artifact=title,
         link="",
         state="untested",
+        word=terms.ABSENCE["untested"],
         outcome=skipped.reason,
         opportunity=wording.DASH,
         interval="",

@@ -25,6 +25,9 @@ Chosen: a round figure, not measured."""
 MAX_BROKEN = 4
 """Channels in the row that shows how broken maps would look."""
 
+MIN_VALUES = 4
+"""Values along a side from which a Grad-CAM map is shown. Chosen: a round figure, not measured;
+2 by 2 blocks say no more than which quarter."""
 MIN_UNCHANGED = 0.9
 """From this agreement on, counting attention in hardly changes the map. Chosen: a round figure, not
 measured."""
@@ -145,7 +148,9 @@ def _cards(record: Record, plates: Plates) -> tuple[ConceptCard, ...]:
             for i, detail in enumerate(view.details)
             if (found := _detail(detail, f"detail:{k}:{i}", concept, plates)) is not None
         ]
-        title = f"Channel {concept.channel}, on images called {wording.name(concept.predicted, 32)}"
+        title = (
+            f"Channel {concept.channel}, on images predicted {wording.name(concept.predicted, 32)}"
+        )
         why = wording.capitalised(wording.visible_as_code_points(concept.why))
         facts = _facts(concept)
         cards.append(ConceptCard(f"channel-{k + 1}", title, why, facts, tuple(details)))
@@ -259,6 +264,13 @@ def _opinion(
     views = [OpinionMap(whole.map, "LRP", "", whole.map_alt)] if whole.map else []
     crp = f"CRP, {strongest.title}"
     views.append(OpinionMap(strongest.map, crp, f"{strongest.share} of the output", strongest.alt))
+    height, width = opinion.grad_cam.shape
+    if min(height, width) < MIN_VALUES:
+        return OpinionView(
+            tuple(views),
+            f"Grad-CAM has only {width} \u00d7 {height} values for this model: too few to say "
+            "where it looks, so it is not shown.",
+        )
     for title, values, other, value in (
         ("Grad-CAM", opinion.grad_cam, "LRP", opinion.agreement),
         ("Grad-CAM with attention", opinion.attended, "Grad-CAM", opinion.attended_agreement),
@@ -272,7 +284,7 @@ def _opinion(
         views.append(OpinionMap(plate.id, title, agrees, f"{title} map, {agrees}"))
     sentences = [
         "The same decision by Grad-CAM, which shares nothing with LRP but the model and has only "
-        f"{opinion.grad_cam.shape[1]} \u00d7 {opinion.grad_cam.shape[0]} values: agreement with "
+        f"{width} \u00d7 {height} values: agreement with "
         f"LRP {_number(opinion.agreement)}, where 1 means that both rank the places alike and 0 "
         "that they have nothing to do with each other."
     ]

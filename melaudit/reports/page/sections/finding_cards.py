@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from melaudit import wording
 from melaudit.findings import Evidence, Finding, Rung, Severity, Table
 from melaudit.reports import scales
-from melaudit.reports.interface import Edit, Record
-from melaudit.reports.ladder import Step, ladder
+from melaudit.reports.interface import Record
+from melaudit.reports.ladder import Step, counts, ladder
 from melaudit.reports.page import charts
 from melaudit.reports.page.plates import Plates
+from melaudit.reports.page.sections.pictures import EditView, edit, pair
 from melaudit.reports.page.sections.tiles import Tiles, tiles
 from melaudit.wording import terms
+from melaudit.wording.sentences import first_sentence
 
 MAX_CARDS = 6
 """Findings with a card."""
@@ -29,8 +32,8 @@ MAX_EDITS, MAX_EDITS_BRIEF = 4, 1
 """Edited images of a card in full, and of every other."""
 MAX_STATISTICS_BRIEF = 2
 """Statistics on a rung of a finding of low severity, whose card has no tables."""
-MAX_VERSIONS_NARROW = 3
-"""Versions of an edited image that fit into half a row."""
+MAX_PICTURED = 3
+"""Images at the head of a card for which none was changed."""
 MAX_NAMES = 1000
 MAX_TABLE_ROWS = 40
 
@@ -54,34 +57,13 @@ class RungRow:
     """A rung with the statistics on it."""
 
     step: Step
+    figure: str
+    """The one figure of its cell: "1 \u2192 39 of 40", "15 %"; a dash where nothing was tested."""
+    measured: str
+    """What the figure is."""
     statistics: tuple[Statistic, ...]
     more: str
     """How many more statistics are in findings.json."""
-
-
-@dataclass(frozen=True)
-class VersionView:
-    """One edit of an image as shown."""
-
-    picture: str
-    title: str
-    chance: str
-    bar: str
-    """The probability as a length, 0 to 100."""
-    change: str
-    """Compared with the image as it is: "+95 points"; empty for that image itself."""
-    alt: str
-
-
-@dataclass(frozen=True)
-class EditView:
-    """An image with and without the artifact."""
-
-    name: str
-    target: str
-    versions: tuple[VersionView, ...]
-    wide: bool
-    """Whether the versions need a row of their own."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +89,12 @@ class Card:
     severity: str
     advice: str
     """What the severity asks of the reader."""
+    sentence: str
+    """The finding in counts that anyone can picture; its claim where there are none."""
+    pair: EditView | None
+    """An image as it is and changed."""
+    pictured: Tiles
+    """The images that show it best, where no image was changed."""
     reached: str
     """The highest rung in words: "the model uses it"."""
     confidence: str
@@ -114,6 +102,7 @@ class Card:
     claim: str
     rungs: tuple[RungRow, ...]
     edits: tuple[EditView, ...]
+    """Further images, with every change that was tried."""
     plots: tuple[charts.Plot, ...]
     examples: Tiles
     tables: tuple[TableView, ...]
@@ -146,9 +135,14 @@ class CardSection:
     """(severity, "2 medium") of those present, the worst first."""
 
 
+def of_the_model(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings that are about the model: more than that the data allow something."""
+    return tuple(f for f in findings if f.rung is not Rung.OPPORTUNITY)
+
+
 def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
-    """Return the findings as cards, in the order the audit gave them."""
-    findings = record.findings.findings
+    """Return the findings about the model as cards, in the order the audit gave them."""
+    findings = of_the_model(record.findings.findings)
     shown, rest = findings[:MAX_CARDS], findings[MAX_CARDS : MAX_CARDS + MAX_ROWS]
     left = len(findings) - len(shown) - len(rest)
     present = sorted({f.severity for f in shown}, key=lambda s: -s.rank)
@@ -174,6 +168,7 @@ def cards(record: Record, plates: Plates, *, maps: bool) -> CardSection:
 def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: bool) -> Card:
     edits = [e for e in record.edits if e.finding == finding.id]
     curves = [charts.plot(c) for c in record.curves if c.finding == finding.id]
+    shown = pair(finding, edits, plates)
     limit = MAX_EXAMPLES_BRIEF
     if number <= MAX_IN_FULL:
         limit = MAX_EXAMPLES.get(finding.severity, limit)
@@ -186,6 +181,9 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         title=finding.title,
         severity=finding.severity.value,
         advice=terms.SEVERITIES[finding.severity],
+        sentence=_sentence(finding),
+        pair=shown,
+        pictured=tiles(plates, () if shown else finding.images, MAX_PICTURED, maps=maps),
         reached=terms.RUNGS[finding.rung],
         confidence=wording.rounded_percent(finding.confidence),
         classes=tuple(wording.name(c) for c in finding.classes),
@@ -194,7 +192,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         edits=tuple(
             v
             for e in edits[: MAX_EDITS if number <= MAX_IN_FULL else MAX_EDITS_BRIEF]
-            if (v := _edit(e, plates)) is not None
+            if (v := edit(e, plates)) is not None
         ),
         plots=tuple(p for p in curves if p is not None),
         examples=tiles(plates, finding.images, limit, maps=maps),
@@ -207,6 +205,26 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
     )
 
 
+def _sentence(finding: Finding) -> str:
+    """Return a finding in one sentence: counts of predictions, or how its claim begins."""
+    found = counts(finding)
+    if found is not None:
+        return wording.frequencies(found)
+    return wording.unbroken(first_sentence(finding.statement))
+
+
+def _cell(evidence: Sequence[Evidence]) -> tuple[str, str]:
+    """Return the one figure of a rung and what it is; evidence: what carries the rung first."""
+    if not evidence:
+        return wording.DASH, ""
+    first = evidence[0]
+    if first.counts is not None:
+        c = first.counts
+        figure = f"{c.before:,} \u2192 {c.after:,} of{wording.NBSP}{c.n:,}"
+        return figure, f"{c.images} predicted {c.target}, with {c.change}"
+    return scales.written(first.name, first.estimate), scales.plain(first.name)
+
+
 def _rung(finding: Finding, step: Step, charted: bool, brief: bool) -> RungRow:
     evidence = [e for e in finding.evidence if e.rung is Rung(step.rung)]
     # The audit's order is that of an argument; but what carries the rung comes first.
@@ -214,12 +232,14 @@ def _rung(finding: Finding, step: Step, charted: bool, brief: bool) -> RungRow:
     left = len(evidence) - len(first)
     return RungRow(
         step,
-        tuple(_statistic(e, charted) for e in first),
+        *_cell(first),
+        tuple(statistic(e, charted) for e in first),
         f"{wording.many_unbroken(left, 'more statistic')} in findings.json." if left else "",
     )
 
 
-def _statistic(evidence: Evidence, charted: bool) -> Statistic:
+def statistic(evidence: Evidence, charted: bool) -> Statistic:
+    """Return a piece of evidence as shown; `charted` draws its interval, too."""
     small_print = (
         f"n{wording.NBSP}={wording.NBSP}{wording.count(evidence.n)}",
         wording.chance("p", evidence.p_value),
@@ -245,38 +265,6 @@ def _statistic(evidence: Evidence, charted: bool) -> Statistic:
     )
 
 
-def _edit(edit: Edit, plates: Plates) -> EditView | None:
-    """Return an edited image with all its versions; None when one of them does not fit."""
-    target = wording.name(edit.target, 32)
-    versions = []
-    for k, version in enumerate(edit.versions):
-        plate = plates.picture(version.picture, f"edit:{edit.finding}:{edit.image}:{k}")
-        if plate is None:
-            return None
-        chance = wording.rounded_percent(version.probability)
-        versions.append(
-            VersionView(
-                picture=plate.id,
-                title=wording.capitalised(version.title),
-                chance=chance,
-                bar=f"{100 * min(1.0, max(0.0, version.probability)):.1f}",
-                change=_change(version.probability - edit.versions[0].probability) if k else "",
-                alt=f"{version.title}: {target} {chance}",
-            )
-        )
-    return EditView(
-        wording.name(edit.image, 40), target, tuple(versions), len(versions) > MAX_VERSIONS_NARROW
-    )
-
-
-def _change(difference: float) -> str:
-    points = round(100 * difference)
-    if not points:
-        return "no change"
-    sign = "+" if points > 0 else wording.MINUS
-    return f"{sign}{wording.many_unbroken(abs(points), 'point')}"
-
-
 def table(source: Table) -> TableView:
     """Return a finding's table with its figures written out."""
     rows = source.rows[:MAX_TABLE_ROWS]
@@ -289,12 +277,12 @@ def table(source: Table) -> TableView:
         source.title,
         source.columns,
         numeric,
-        tuple(tuple(_cell(c) for c in row) for row in rows),
+        tuple(tuple(_entry(c) for c in row) for row in rows),
         f"{wording.many_unbroken(left, 'more row')} in findings.json." if left else "",
     )
 
 
-def _cell(value: str | int | float) -> str:
+def _entry(value: str | int | float) -> str:
     if isinstance(value, str):
         return wording.unbroken(wording.name(value, 120))
     return wording.count(value) if isinstance(value, int) else wording.figure(value)

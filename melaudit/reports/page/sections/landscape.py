@@ -120,7 +120,7 @@ def _frames(places: Landscape) -> dict[str, Frame]:
     width = (WIDTH - GAP * (columns - 1)) / columns
     return {
         name: Frame(
-            title=f"called {wording.name(name, 32)}",
+            title=f"predicted {wording.name(name, 32)}",
             title_at=(
                 f"{k % columns * (width + GAP) + 12:.1f}",
                 f"{k // columns * (FRAME_HEIGHT + GAP) + 19:.1f}",
@@ -179,8 +179,8 @@ def _path(rows: Sequence[int], at: Mapping[int, tuple[float, float]]) -> str:
 def _named(k: int, places: Landscape, cluster: str) -> str:
     label = places.labels[k]
     labelled = "no label" if label is None else f"labelled {wording.name(label, 32)}"
-    called = f"called {wording.name(places.predictions[k], 32)}"
-    return f"{wording.name(places.images[k], 48)}: {called}, {labelled}; {cluster}"
+    predicted = f"predicted {wording.name(places.predictions[k], 32)}"
+    return f"{wording.name(places.images[k], 48)}: {predicted}, {labelled}; {cluster}"
 
 
 def _middle(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from melaudit import wording
 from melaudit.findings import Findings
 from melaudit.reports import scales
+from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
 
 MAX_ROWS = 60
@@ -23,6 +24,8 @@ class NotFoundRow:
     """What the smallest effect is measured as."""
     least: str
     """The smallest effect that would have been seen."""
+    outcome: str
+    """"excluded" or "could not tell"."""
     statement: str
 
 
@@ -47,6 +50,7 @@ def not_found(findings: Findings) -> tuple[tuple[NotFoundRow, ...], str]:
             wording.count(n.n),
             scales.plain(n.effect),
             scales.written(n.effect, n.minimum_detectable_effect),
+            terms.ABSENCE["excluded" if n.excluded else "unclear"],
             wording.unbroken(n.statement),
         )
         for n in findings.not_found[:MAX_ROWS]

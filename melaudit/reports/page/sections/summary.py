@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit import wording
-from melaudit.findings import CheckStatus, Findings, Severity, Trust
-from melaudit.reports.ladder import Step, by_severity, carrying, ladder
+from melaudit.findings import CheckStatus, Finding, Findings, Trust, Verdict
+from melaudit.reports import ladder
+from melaudit.reports.interface import Record
+from melaudit.reports.ladder import Step, by_severity
+from melaudit.reports.page.plates import Plates
+from melaudit.reports.page.sections.finding_cards import of_the_model
+from melaudit.reports.page.sections.pictures import EditView, pair
 from melaudit.wording import terms
 from melaudit.wording.detectors import passed_checks, title_of
+from melaudit.wording.sentences import first_sentence, rest_of
 
 MAX_ROWS = 6
 """Findings that the first screen lists."""
+
+MAX_CLASSES = 4
+"""Classes that the first screen names."""
 
 MAX_TITLE = 140
 """Characters of a title; longer ones are cut."""
 MAX_LARGE_HEADLINE = 110
 """Characters of a headline in large type; longer ones are set smaller."""
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'\u201c])")
 
 
 @dataclass(frozen=True)
@@ -66,32 +74,54 @@ class Summary:
     long: bool
     """Whether the headline is so long that it is set smaller."""
     lead: str
+    """What the model does, in counts that anyone can picture."""
+    pair: EditView | None
+    """An image as it is and changed, which shows it."""
+    answers: tuple[tuple[str, str], ...]
+    """(question, answer): what to do now, how sure this is, what was audited."""
     facts: tuple[Fact, ...]
     rows: tuple[Row, ...]
     more: str
+    in_data: str
+    """How much stands in the table of what the data allow, in words."""
     nothing: tuple[str, ...]
     """What would have been seen, when nothing was found."""
     warnings: tuple[str, ...]
     band: Band | None
 
 
-def summary(findings: Findings) -> Summary:
-    """Return the first screen of an audit."""
+def summary(record: Record, plates: Plates, anchors: Mapping[str, str]) -> Summary:
+    """Return the first screen of an audit; `anchors` are where findings stand, by their id."""
+    findings = record.findings
     headline, lead = _verdict(findings)
-    listed = findings.findings[:MAX_ROWS]
-    left = len(findings.findings) - len(listed)
+    worst = _claimed(findings)
+    of_model = of_the_model(findings.findings)
+    left = len(of_model) - MAX_ROWS
+    in_data = len(findings.findings) - len(of_model)
     return Summary(
         kind=findings.verdict.value,
         word=terms.VERDICTS[findings.verdict],
         headline=headline,
         long=len(headline) > MAX_LARGE_HEADLINE,
         lead=wording.unbroken(lead),
+        pair=pair(worst, record.edits, plates) if worst else None,
+        answers=_answers(findings, worst),
         facts=(_maps(findings), _found(findings), _read(findings), _accuracy(findings)),
         rows=tuple(
-            Row(n, f"finding-{n}", wording.name(f.title, MAX_TITLE), f.severity.value, ladder(f))
-            for n, f in enumerate(listed, 1)
+            Row(
+                n,
+                anchors.get(f.id, "findings"),
+                wording.name(f.title, MAX_TITLE),
+                f.severity.value,
+                ladder.ladder(f),
+            )
+            for n, f in enumerate(of_model[:MAX_ROWS], 1)
         ),
-        more=f"{wording.many_unbroken(left, 'more finding')} below" if left else "",
+        more=f"{wording.many_unbroken(left, 'more finding')} below" if left > 0 else "",
+        in_data=f"{wording.many_unbroken(in_data, 'thing')} in the data that the model was not "
+        "seen to follow"
+        if in_data
+        else "",
         nothing=()
         if findings.findings
         else tuple(n.statement for n in findings.not_found[:MAX_ROWS]),
@@ -111,17 +141,63 @@ def withheld(findings: Findings) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _claimed(findings: Findings) -> Finding | None:
+    """Return the finding that the verdict is about; None where it is about none."""
+    if findings.verdict not in (Verdict.FAIL, Verdict.WARN) or not findings.findings:
+        return None
+    return findings.findings[0]
+
+
 def _verdict(findings: Findings) -> tuple[str, str]:
-    """Return the headline of the verdict and the text under it; neither repeats the other."""
+    """Return the headline of the verdict and the sentence under it; neither repeats the other.
+
+    The sentence gives counts of predictions where the finding has them. Else it is what the reason
+    says beyond its first sentence, or the first sentence of the claim.
+    """
     reason = findings.reason.strip()
-    worst = findings.findings[0] if findings.findings else None
-    if worst and reason == worst.statement and worst.title:
-        return _full_stop(worst.title), reason
-    headline, *rest = _SENTENCE_END.split(reason, maxsplit=1)
-    if not rest and worst and worst.severity.rank >= Severity.MEDIUM.rank:
-        evidence = carrying(worst)
-        rest = [evidence.statement] if evidence else []
-    return headline, " ".join(rest)
+    worst = _claimed(findings)
+    headline, rest = first_sentence(reason), rest_of(reason)
+    if worst is None:
+        return headline, rest
+    if reason == worst.statement and worst.title:
+        headline, rest = _full_stop(worst.title), first_sentence(reason)
+    counts = ladder.counts(worst)
+    if counts is not None:
+        return headline, wording.frequencies(counts)
+    return headline, rest or first_sentence(worst.statement)
+
+
+def _answers(findings: Findings, worst: Finding | None) -> tuple[tuple[str, str], ...]:
+    """Return what to do now, how sure this is, and what was audited."""
+    todo = worst.remedy if worst else terms.TODO.get(findings.verdict, "")
+    said = (
+        ("What to do now", todo),
+        ("How sure", _sure(findings, worst)),
+        ("What was audited", _audited(findings)),
+    )
+    return tuple((question, wording.unbroken(answer)) for question, answer in said if answer)
+
+
+def _sure(findings: Findings, worst: Finding | None) -> str:
+    """Say what speaks for the verdict: the finding's confidence, and the audit's own controls."""
+    said = []
+    if worst is not None:
+        said.append(f"Confidence in this finding: {wording.rounded_percent(worst.confidence)}.")
+    if findings.controls:
+        passed = sum(c.passed for c in findings.controls)
+        tests = wording.many_unbroken(len(findings.controls), "test")
+        said.append(f"The audit passed {passed} of {tests} of itself.")
+    return " ".join(said)
+
+
+def _audited(findings: Findings) -> str:
+    made = findings.provenance
+    classes = ", ".join(wording.name(c, 24) for c in made.classes[:MAX_CLASSES])
+    more = len(made.classes) - MAX_CLASSES
+    if more > 0:
+        classes += f" and {more:,} more"
+    images = wording.many_unbroken(findings.inputs.read, "image")
+    return f"{wording.name(made.model, 48)} on {images}. Classes: {classes}."
 
 
 def _full_stop(title: str) -> str:
@@ -137,16 +213,13 @@ def _maps(findings: Findings) -> Fact:
 
 
 def _found(findings: Findings) -> Fact:
-    total = len(findings.findings)
-    more = " more" if total else ""
-    tested = f"{len(findings.not_found)}{more} looked for, not found" if findings.not_found else ""
-    return Fact(
-        "Findings",
-        by_severity(findings.findings) if total else "None",
-        tested,
-        "plain",
-        "findings",
-    )
+    of_model = of_the_model(findings.findings)
+    in_data, missed = len(findings.findings) - len(of_model), len(findings.not_found)
+    note = [f"{in_data:,} more in the data alone"] if in_data else []
+    if missed:
+        note.append(f"{wording.many_unbroken(missed, 'test')} found nothing")
+    value = by_severity(of_model) if of_model else "None"
+    return Fact("Findings", value, ", ".join(note), "plain", "findings")
 
 
 def _read(findings: Findings) -> Fact:

@@ -21,7 +21,7 @@ class Tile:
     name: str
     labelled: str
     said: str
-    """What the model called it, with the probability."""
+    """What the model predicts, with the probability."""
     verdict: str
     """"right", "wrong" or "unknown"."""
     picture_alt: str
@@ -53,11 +53,11 @@ def tile(plates: Plates, image: str, *, maps: bool) -> Tile | None:
         map=layer.id if layer else None,
         name=shown,
         labelled="no label" if label is None else f"labelled {label}",
-        said=f"called {said}, {chance}",
+        said=f"predicted {said}, {chance}",
         verdict=_verdict(exhibit),
         picture_alt=f"Photograph {shown}, "
         + ("without label" if label is None else f"labelled {label}")
-        + f", called {said} with probability {chance}",
+        + f", predicted {said} with probability {chance}",
         map_alt=_map_words(exhibit) if layer else "",
     )
 

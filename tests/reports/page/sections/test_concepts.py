@@ -76,3 +76,15 @@ def test_a_channels_card_stands_where_its_cluster_points(records: dict[str, Reco
     cluster = next(c for c in page.clusters.cards if c.predicted == "malignant")
     links = {text.split()[0]: link for text, link in cluster.channels}
     assert links.get("1203") == card.anchor
+
+
+def test_a_grad_cam_of_few_blocks_is_not_shown_as_an_opinion(records: dict[str, Record]) -> None:
+    record = records["ring"]
+    (opinion,) = record.opinions
+    coarse = replace(opinion, grad_cam=opinion.grad_cam[:2, :2])
+
+    (strip, *_) = build_page(replace(record, opinions=(coarse,))).concepts.strips
+
+    assert strip.opinion is not None
+    assert [m.title.split(",")[0] for m in strip.opinion.maps] == ["LRP", "CRP"]
+    assert "2 \u00d7 2 values" in strip.opinion.statement

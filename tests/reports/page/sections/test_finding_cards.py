@@ -68,7 +68,7 @@ def test_a_tile_says_what_the_model_said_and_whether_it_was_right(
     right = pages["ring"].gallery[0].tiles.shown[0]
     wrong = pages["ring"].gallery[1].tiles.shown[0]
 
-    assert right.said.startswith("called malignant, ")
+    assert right.said.startswith("predicted malignant, ")
     assert (right.labelled, right.verdict) == ("labelled malignant", "right")
     assert (wrong.labelled, wrong.verdict) == ("labelled benign", "wrong")
     assert "of the relevance speaks for it" in right.map_alt

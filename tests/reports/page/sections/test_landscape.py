@@ -52,7 +52,7 @@ def test_clusters_lie_where_their_images_lie(pages: dict[str, Page]) -> None:
     ]
     assert (rest.title, rest.link, rest.style) == ("in no named cluster", "", MAX_COLOURED)
     # M-1 alone is called malignant; the less frequent class has the second frame.
-    assert [f.title for f in section.frames] == ["called benign", "called malignant"]
+    assert [f.title for f in section.frames] == ["predicted benign", "predicted malignant"]
     assert int(second.at[0]) < float(section.frames[1].x) < int(first.at[0])
 
 
