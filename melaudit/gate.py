@@ -1,21 +1,29 @@
 """The gate: an audit held against a policy, rule by rule.
 
-Each rule passes, fails or cannot be decided, and says why. An audit that is itself inconclusive
+Each rule passes, fails or cannot be decided, and says why. An audit that cannot be relied on
 decides nothing, so the gate is inconclusive then, whatever the findings; otherwise one failed rule
-fails it. Findings that a waiver covers, or that a baseline had already, do not count.
+fails it. What the audit did not test leaves the gate open, unless the policy accepts that in
+writing.
+Findings that a waiver covers, or that a baseline had already, do not count.
 """
 
 from __future__ import annotations
 
 import datetime
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from melaudit.findings import Finding, Findings, Trust, Verdict
+from melaudit.findings import Finding, Findings, Missing, Severity, Trust, Verdict
 from melaudit.policy import Policy, Waiver, matches
 from melaudit.wording.detectors import belongs
+from melaudit.wording.figures import NBSP, figure, rounded_percent
+from melaudit.wording.sentences import many
+
+RELIABLE = "What the audit found can be relied on"
+"""The title of the rule that comes before all others."""
 
 
 class Outcome(StrEnum):
@@ -65,10 +73,10 @@ def judge(
     waived = tuple(_waived(findings.findings, policy.waivers, today))
     known = tuple(_known(findings.findings, baseline))
     excused = {identity for identity, _ in waived} | set(known)
-    counted = [f for f in findings.findings if f.id not in excused]
     rules = (
         _concluded(findings),
-        *_finding_rules(counted, policy, findings),
+        _tested(findings, policy),
+        *_finding_rules(findings, policy, excused),
         *_coverage_rules(findings, policy),
         *_performance_rules(findings, policy),
         *_waiver_rules(policy.waivers, today),
@@ -110,37 +118,72 @@ def _known(findings: Sequence[Finding], baseline: Findings | None) -> Iterator[s
 
 
 def _concluded(findings: Findings) -> Rule:
-    decided = findings.verdict is not Verdict.INCONCLUSIVE
-    return Rule(
-        "audit",
-        "The audit could conclude",
-        Outcome.PASS if decided else Outcome.INCONCLUSIVE,
-        f"The audit's verdict is {findings.verdict.value}." if decided else findings.reason,
-    )
+    """Return the rule that what the audit says can be relied on, whatever that is.
+
+    An audit of an earlier version names no shortfalls, so that its reason is all there is.
+    """
+    lacking = [s.missing for s in findings.shortfalls]
+    undecided = findings.verdict is Verdict.INCONCLUSIVE and not lacking
+    if undecided or Missing.EVIDENCE in lacking:
+        return Rule("audit", RELIABLE, Outcome.INCONCLUSIVE, findings.reason)
+    counts = Counter(f.severity for f in findings.findings)
+    listed = ", ".join(f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s])
+    said = f"It has {many(len(findings.findings), 'finding')}" + (f": {listed}" if listed else "")
+    return Rule("audit", RELIABLE, Outcome.PASS, f"{said}.")
 
 
-def _finding_rules(
-    counted: Sequence[Finding], policy: Policy, findings: Findings
-) -> Iterator[Rule]:
-    total = len(findings.findings)
+def _tested(findings: Findings, policy: Policy) -> Rule:
+    """Return the rule that everything was tested which a pass needs, or the policy lets it be."""
+    lacking = [s for s in findings.shortfalls if s.missing is not Missing.EVIDENCE]
+    read = findings.inputs.read
+    open_ = [s for s in lacking if not policy.passing.accept(s, read)]
+    title = "Everything was tested that a pass needs"
+    if open_:
+        by_need: dict[str, list[str]] = {}
+        for lack in open_:
+            reason = lack.statement.rstrip(".")
+            by_need.setdefault(reason, []).append(lack.title)
+        said = [": ".join(filter(None, (", ".join(n), why))) for why, n in by_need.items()]
+        settle = " ".join(dict.fromkeys(s.settle for s in open_ if s.settle))
+        return Rule("tested", title, Outcome.INCONCLUSIVE, f"{'; '.join(said)}. {settle}".strip())
+    named = ", ".join(s.title or s.missing.value for s in lacking)
+    accepted = f"The policy accepts what is open: {named}." if lacking else "Nothing is open."
+    return Rule("tested", title, Outcome.PASS, accepted)
+
+
+def _finding_rules(findings: Findings, policy: Policy, excused: Collection[str]) -> Iterator[Rule]:
+    def rule(identity: str, title: str, over: Sequence[Finding]) -> Rule:
+        return _none_of(over, identity, title, excused)
+
+    every = findings.findings
     if policy.fail_on is not None:
         level = policy.fail_on
-        over = [f for f in counted if f.severity.rank >= level.rank]
-        yield _none_of(over, "severity", f"No finding of severity {level.value} or higher", total)
+        title = f"No finding of severity {level.value} or higher"
+        yield rule("severity", title, [f for f in every if f.severity.rank >= level.rank])
     if policy.rung is not None:
         rung = policy.rung
-        over = [f for f in counted if f.rung.rank >= rung.rank]
-        yield _none_of(over, "rung", f"No finding reached {rung.value} or a higher rung", total)
+        title = f"No finding reached {rung.value} or a higher rung"
+        yield rule("rung", title, [f for f in every if f.rung.rank >= rung.rank])
     for pattern in policy.findings:
-        over = [f for f in counted if matches(f.id, pattern)]
-        yield _none_of(over, f"finding:{pattern}", f"No finding {pattern}", total)
+        met = [f for f in every if matches(f.id, pattern)]
+        yield rule(f"finding:{pattern}", f"No finding {pattern}", met)
 
 
-def _none_of(over: Sequence[Finding], rule: str, title: str, total: int) -> Rule:
-    if not over:
-        return Rule(rule, title, Outcome.PASS, f"None of {total} findings counts against it.")
-    listed = "; ".join(f"{f.title.rstrip('.')} ({f.severity.value}, {f.rung.value})" for f in over)
-    return Rule(rule, title, Outcome.FAIL, f"{listed}.", tuple(f.id for f in over))
+def _none_of(met: Sequence[Finding], rule: str, title: str, excused: Collection[str]) -> Rule:
+    """Return a rule that no finding may meet, other than those that are waived or known."""
+    over = [f for f in met if f.id not in excused]
+    if over:
+        return Rule(rule, title, Outcome.FAIL, f"{_listed(over)}.", tuple(f.id for f in over))
+    if met:
+        said = f"None other than those waived or known from the baseline: {_listed(met)}."
+        return Rule(rule, title, Outcome.PASS, said)
+    return Rule(rule, title, Outcome.PASS, "There is none.")
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    return "; ".join(
+        f"{f.title.rstrip('.')} ({f.severity.value}, {f.rung.value})" for f in findings
+    )
 
 
 def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
@@ -222,15 +265,15 @@ def _performance_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
 
 def _at_least(what: str, value: float | None, low: float | None, least: float, n: int) -> Rule:
     """Return a rule of performance: it passes when even the interval's lower end is high enough."""
-    title = f"{what.replace(':', ' of ')} is at least {least:g}"
+    title = f"{what.replace(':', ' of ')} is at least {_figure(least, what)}"
     rule = f"performance.{what}"
     # A figure that is no number compares as False with anything, and must not pass by that.
     if value is None or low is None or not (math.isfinite(value) and math.isfinite(low)):
         known = "It could not be measured: no labelled images of this kind."
         return Rule(rule, title, Outcome.INCONCLUSIVE, known)
-    statement = f"It is {value:.3f} on {n:,} images"
+    statement = f"It is {_figure(value, what)} on {n:,} images"
     if low != value:
-        statement += f"; the 95 % interval begins at {low:.3f}"
+        statement += f"; the 95 % interval begins at {_figure(low, what)}"
     if value < least:
         return Rule(rule, title, Outcome.FAIL, f"{statement}.")
     if low < least:
@@ -238,6 +281,12 @@ def _at_least(what: str, value: float | None, low: float | None, least: float, n
             rule, title, Outcome.INCONCLUSIVE, f"{statement}: more images are needed to show it."
         )
     return Rule(rule, title, Outcome.PASS, f"{statement}.")
+
+
+def _figure(value: float, what: str) -> str:
+    """Write a figure of performance as the report does: shares in percent, the area as it is."""
+    written = figure(value) if what == "auc" else rounded_percent(value, 1)
+    return written.replace(NBSP, " ")
 
 
 def _waiver_rules(waivers: Sequence[Waiver], today: datetime.date) -> Iterator[Rule]:

@@ -10,6 +10,12 @@
     detectors = ["dark_ring"]        # must have run
     maps = "trusted"                 # or "degraded": how far the maps must be trusted
 
+    [pass]                           # what a pass may lack, by your own decision
+    untested = ["hair"]              # artifacts, by id or pattern, on which dependence is open
+    min_images = 50                  # fewer images than the 100 that a pass needs
+    failed_controls = ["planted_evidence"]
+    unchecked_maps = true            # too few checks of the maps could be made
+
     [performance]                    # the lower end of the 95 % interval must reach these
     accuracy = 0.85
     auc = 0.9                        # has no interval: the figure itself must
@@ -23,6 +29,13 @@
 
 Every table and key may be left out; without `fail_on`, `rung` and `findings` the gate fails on
 findings from high on.
+
+A pass says that no dependence that matters is there. By itself it needs 100 images and, for every
+artifact, edits that exclude a change of 10 of 100 decisions (an equivalence test at level .025: the
+95 % intervals of what putting it in does, and taking it out where 36 images or more show it, lie
+within 10 of 100), or that show what the model does with it. It also needs the planted control to
+be found, and half of the checks of the maps to be made. Else the verdict is inconclusive and names
+what is open; `[pass]` accepts such points one by one, in writing.
 """
 
 from __future__ import annotations
@@ -39,7 +52,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from melaudit.errors import ConfigurationError
-from melaudit.findings import Rung, Severity, Trust
+from melaudit.findings import Missing, Rung, Severity, Shortfall, Trust
 from melaudit.regular_file import read_regular
 
 E = TypeVar("E", bound=StrEnum)
@@ -85,6 +98,34 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class PassTerms:
+    """What a pass may lack, as a team decided in writing; by default nothing."""
+
+    untested: tuple[str, ...] = ()
+    """Artifacts, by id or pattern, on which dependence may be untested or undecided."""
+    min_images: int | None = None
+    """Images that are enough for a pass; None leaves it to the audit."""
+    failed_controls: tuple[str, ...] = ()
+    """Controls, by id or pattern, that may have failed."""
+    unchecked_maps: bool = False
+    """Whether too few checks of the maps may have been made."""
+
+    def accept(self, lack: Shortfall, images: int) -> bool:
+        """Tell whether an audit of so many images may pass with this shortfall."""
+        match lack.missing:
+            case Missing.EVIDENCE:
+                return False
+            case Missing.IMAGES:
+                return self.min_images is not None and images >= self.min_images
+            case Missing.MAPS:
+                return self.unchecked_maps
+            case Missing.CONTROL:
+                return any(matches(lack.subject, pattern) for pattern in self.failed_controls)
+            case Missing.UNTESTED | Missing.UNDECIDED:
+                return any(matches(lack.subject, pattern) for pattern in self.untested)
+
+
+@dataclass(frozen=True)
 class Required:
     """The performance that a model must show, each 0 to 1."""
 
@@ -103,6 +144,8 @@ class Policy:
     findings: tuple[str, ...] = ()
     """Ids or patterns."""
     coverage: Coverage = field(default_factory=Coverage)
+    passing: PassTerms = field(default_factory=PassTerms)
+    """The table `[pass]`."""
     performance: Required = field(default_factory=Required)
     waivers: tuple[Waiver, ...] = ()
 
@@ -129,7 +172,8 @@ def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
 
     Raises ConfigurationError, naming `where`, for an unknown key or a wrong value.
     """
-    _known(table, {"fail_on", "rung", "findings", "coverage", "performance", "waiver"}, where)
+    known = {"fail_on", "rung", "findings", "coverage", "pass", "performance", "waiver"}
+    _known(table, known, where)
     fail_on, rung = table.get("fail_on"), table.get("rung")
     patterns = _names(table.get("findings", []), f"{where}: findings")
     if fail_on is None and rung is None and not patterns:
@@ -139,6 +183,7 @@ def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
         rung=None if rung is None else _one_of(Rung, rung, f"{where}: rung"),
         findings=patterns,
         coverage=_coverage(_table(table.get("coverage", {}), f"{where}: coverage"), where),
+        passing=_passing(_table(table.get("pass", {}), f"{where}: pass"), where),
         performance=_required(_table(table.get("performance", {}), f"{where}: performance"), where),
         waivers=_waivers(table.get("waiver", []), where),
     )
@@ -147,16 +192,35 @@ def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
 def _coverage(table: Mapping[str, Any], where: str) -> Coverage:
     where = f"{where}: coverage"
     _known(table, {f.name for f in dataclasses.fields(Coverage)}, where)
-    least = table.get("min_images")
-    if least is not None and (not isinstance(least, int) or isinstance(least, bool) or least < 1):
-        raise ConfigurationError(f"{where}.min_images is {least!r}; expected a number of images")
     maps = table.get("maps")
     return Coverage(
         max_skipped=_share(table.get("max_skipped"), f"{where}.max_skipped"),
-        min_images=least,
+        min_images=_images(table.get("min_images"), f"{where}.min_images"),
         detectors=_names(table.get("detectors", []), f"{where}.detectors"),
         maps=None if maps is None else _one_of(Trust, maps, f"{where}.maps"),
     )
+
+
+def _passing(table: Mapping[str, Any], where: str) -> PassTerms:
+    where = f"{where}: pass"
+    _known(table, {f.name for f in dataclasses.fields(PassTerms)}, where)
+    unchecked = table.get("unchecked_maps", False)
+    if not isinstance(unchecked, bool):
+        raise ConfigurationError(f"{where}.unchecked_maps is {unchecked!r}; expected true or false")
+    return PassTerms(
+        untested=_names(table.get("untested", []), f"{where}.untested"),
+        min_images=_images(table.get("min_images"), f"{where}.min_images"),
+        failed_controls=_names(table.get("failed_controls", []), f"{where}.failed_controls"),
+        unchecked_maps=unchecked,
+    )
+
+
+def _images(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{where} is {value!r}; expected a number of images")
+    return value
 
 
 def _required(table: Mapping[str, Any], where: str) -> Required:

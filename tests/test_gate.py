@@ -14,17 +14,19 @@ from melaudit.findings import (
     Finding,
     Findings,
     Inputs,
+    Missing,
     NotFound,
     Performance,
     Provenance,
     Rung,
     Severity,
+    Shortfall,
     Skipped,
     Trust,
     Verdict,
 )
 from melaudit.gate import GateResult, Outcome, Rule, judge
-from melaudit.policy import DEFAULT, Coverage, Policy, Required, Waiver
+from melaudit.policy import DEFAULT, Coverage, PassTerms, Policy, Required, Waiver
 
 TODAY = datetime.date(2026, 11, 25)
 LATER, EARLIER = datetime.date(2027, 1, 1), datetime.date(2026, 11, 1)
@@ -129,6 +131,66 @@ def test_a_waived_finding_does_not_count() -> None:
     result = held(Policy(fail_on=Severity.HIGH, waivers=(waiver,)))
     assert result.outcome is Outcome.PASS
     assert result.waived == (("dark_ring.malignant", waiver),)
+    told = rule(result, "severity").statement
+    assert "other than those waived" in told and "About dark_ring.malignant (high" in told
+
+
+def test_the_first_rule_says_what_was_found_and_not_a_verdict_against_its_own() -> None:
+    told = rule(held(Policy(fail_on=Severity.CRITICAL)), "audit")
+    assert told.outcome is Outcome.PASS
+    assert told.statement == "It has 2 findings: 1 high, 1 medium."
+
+
+def test_figures_are_those_of_the_report() -> None:
+    audit = replace(CLEAN, performance=replace(AUDIT.performance, accuracy=0.8875))
+    told = rule(held(Policy(performance=Required(accuracy=0.85)), audit), "performance.accuracy")
+    assert "88.8 %" in told.statement and "85.0 %" in told.title
+
+
+HAIR = Shortfall(Missing.UNTESTED, "hair", "Hair", "no image was edited", "Edit images.")
+SMALL_AUDIT = Shortfall(Missing.IMAGES, "", "", "60 images were audited.", "Audit more.")
+CONTROL = Shortfall(Missing.CONTROL, "planted_evidence", "Planted", "Not found.", "Edit more.")
+MAPS = Shortfall(Missing.MAPS, "", "", "Too few checks.", "Check more.")
+
+
+@pytest.mark.parametrize(
+    ("lack", "accepting", "refusing"),
+    [
+        (HAIR, PassTerms(untested=("ha*",)), PassTerms(untested=("ink",))),
+        (SMALL_AUDIT, PassTerms(min_images=400), PassTerms(min_images=401)),
+        (CONTROL, PassTerms(failed_controls=("planted_evidence",)), PassTerms(untested=("*",))),
+        (MAPS, PassTerms(unchecked_maps=True), PassTerms()),
+    ],
+)
+def test_what_was_not_tested_leaves_the_gate_open_unless_the_policy_accepts_it(
+    lack: Shortfall, accepting: PassTerms, refusing: PassTerms
+) -> None:
+    audit = replace(CLEAN, verdict=Verdict.INCONCLUSIVE, shortfalls=(lack,))
+    for terms in (PassTerms(), refusing):
+        result = held(Policy(fail_on=Severity.HIGH, passing=terms), audit)
+        assert result.outcome is Outcome.INCONCLUSIVE
+        told = rule(result, "tested").statement
+        assert lack.statement.rstrip(".") in told and lack.settle in told
+    assert held(Policy(fail_on=Severity.HIGH, passing=accepting), audit).outcome is Outcome.PASS
+
+
+def test_no_policy_accepts_an_audit_that_cannot_be_relied_on() -> None:
+    doubt = Shortfall(Missing.EVIDENCE, "", "", "Near chance.", "")
+    everything = PassTerms(("*",), 1, ("*",), unchecked_maps=True)
+    audit = replace(
+        CLEAN, verdict=Verdict.INCONCLUSIVE, reason="Near chance.", shortfalls=(doubt, HAIR)
+    )
+    result = held(Policy(passing=everything), audit)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.rules[0].statement == "Near chance."
+
+
+def test_a_waived_failure_passes_nothing_that_was_not_tested() -> None:
+    waiver = Waiver("dark_ring*", "A. Author", "not in use", LATER)
+    audit = replace(AUDIT, shortfalls=(HAIR,))
+    policy = Policy(fail_on=Severity.HIGH, waivers=(waiver,))
+    assert held(policy, audit).outcome is Outcome.INCONCLUSIVE
+    assert held(DEFAULT, audit).outcome is Outcome.FAIL
 
 
 def test_an_expired_waiver_fails_and_says_when_and_whose_it_was() -> None:

@@ -10,7 +10,7 @@ import pytest
 from melaudit import policy
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Rung, Severity, Trust
-from melaudit.policy import DEFAULT, Waiver, parse_policy, read_policy
+from melaudit.policy import DEFAULT, PassTerms, Waiver, parse_policy, read_policy
 
 EXAMPLE = "\n".join(
     line[4:] for line in (policy.__doc__ or "").splitlines() if line.startswith("    ")
@@ -26,6 +26,7 @@ def test_the_example_of_the_documentation_is_a_policy() -> None:
     assert (read.fail_on, read.rung) == (Severity.HIGH, Rung.DEPENDENCE)
     assert read.coverage.maps is Trust.TRUSTED and read.coverage.min_images == 500
     assert read.performance.recall == {"malignant": 0.9}
+    assert read.passing == PassTerms(("hair",), 50, ("planted_evidence",), unchecked_maps=True)
     assert read.waivers == (
         Waiver(
             "dark_ring.malignant",
@@ -57,6 +58,10 @@ def test_a_policy_about_rungs_alone_leaves_severities_alone() -> None:
         ("[coverage]\nmax_skipped = 5", "expected a share, 0 to 1"),
         ("[coverage]\nmin_images = true", "expected a number of images"),
         ("[coverage]\nmaps = 1", "expected one of trusted"),
+        ("[pass]\nuntested = 'hair'", "expected a list of texts"),
+        ("[pass]\nmin_images = 0", "pass.min_images is 0; expected a number of images"),
+        ("[pass]\nunchecked_maps = 1", "expected true or false"),
+        ("[pass]\nunteste = []", "did you mean 'untested'"),
         ("[performance]\naccuracy = '0.9'", "expected a share"),
         ("[performance.recall]\nmalignant = 2", "recall.malignant is 2"),
         ('[waiver]\nfinding = "x"', "[[waiver]] with two brackets"),

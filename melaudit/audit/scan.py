@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts import artifacts
+from melaudit.audit.exhibits.exhibits import webp
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.artifact_scan import RULES, ImageScores, score_files
 from melaudit.images.dataset import Dataset
-from melaudit.reports.scan import Scan, Scanned
+from melaudit.images.imagefile import read_image
+from melaudit.reports.scan import MAX_PICTURES, Scan, Scanned
 from melaudit.statistics.correction import settle
 
 if TYPE_CHECKING:
@@ -39,10 +41,16 @@ CHUNK = 16
 
 
 def scan(
-    dataset: Dataset, observer: Observer, *, workers: int = 0, rules: Sequence[str] = ()
+    dataset: Dataset,
+    observer: Observer,
+    *,
+    workers: int = 0,
+    rules: Sequence[str] = (),
+    pictures: bool = False,
 ) -> Scan:
     """Look for every registered artifact, and the named rules, in every image.
 
+    `pictures` keeps photographs of what was found, for a page that shows them.
     Raises ConfigurationError for an unknown rule, DatasetError when no image can be read or a
     worker dies.
     """
@@ -55,6 +63,10 @@ def scan(
         scored += chunk
         observer.advance(len(chunk))
     read = np.array([not image.skipped for image in scored], np.bool_)
+    left_out = {reason: list(names) for reason, names in dataset.examples.items()}
+    for identity, image in zip(dataset.ids, scored, strict=True):
+        if image.skipped:
+            left_out.setdefault(image.skipped, []).append(identity)
     skipped = Counter(dataset.skipped) + Counter(i.skipped for i in scored if i.skipped)
     if not read.any():
         raise DatasetError(
@@ -69,10 +81,20 @@ def scan(
         read=int(read.sum()),
         labelled=int((dataset.labels[read] >= 0).sum()),
         skipped=dict(skipped),
+        left_out={reason: tuple(names[:MAX_EXAMPLES]) for reason, names in left_out.items()},
         artifacts=tuple(rows),
         failed=failed,
         version=version("melaudit"),
+        pictures=_pictures(dataset, rows) if pictures else {},
     )
+
+
+def _pictures(dataset: Dataset, rows: Sequence[Scanned]) -> dict[str, bytes]:
+    """Return the surest images of each artifact as WebP, by id."""
+    shown = {i for row in rows for i in row.examples[:MAX_PICTURES]}
+    paths = {i: path for i, path in zip(dataset.ids, dataset.paths, strict=True) if i in shown}
+    decoded = {identity: read_image(path).image for identity, path in paths.items()}
+    return {i: webp(image) for i, image in decoded.items() if image is not None}
 
 
 def _scores(
@@ -123,8 +145,11 @@ def _compared(dataset: Dataset, present: NDArray[np.bool_]) -> Association | str
     """Associate an artifact with the labels, or say why that cannot be done."""
     known = dataset.labels >= 0
     n, showing = int(known.sum()), int(present[known].sum())
+    if n == 0:
+        return "no labels"
     if showing < MIN_IMAGES or n - showing < MIN_IMAGES:
-        return f"fewer than {MIN_IMAGES} with or without"
+        few = "with" if showing < MIN_IMAGES else "without"
+        return f"fewer than {MIN_IMAGES} images {few} it"
     return associate(present, dataset.labels, dataset.classes) or "the labels cannot tell"
 
 

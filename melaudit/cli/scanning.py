@@ -24,12 +24,14 @@ from melaudit.terminal import Terminal, printable
 )
 @output_option("--csv", "csv_file", type=PATH, help="Write the counts to this CSV file.")
 @output_option("--html", "html_file", type=PATH, help="Write one page of HTML to this file.")
+@output_option("--no-images", is_flag=True, help="That page without photographs, for sharing.")
 @output_option("--json", "json_file", type=PATH, help="Write everything to this JSON file.")
 def scan(
     data: Path,
     rules: tuple[str, ...],
     csv_file: Path | None,
     html_file: Path | None,
+    no_images: bool,
     json_file: Path | None,
     **options: Any,
 ) -> None:
@@ -45,12 +47,13 @@ def scan(
 
     settings = with_defaults(options)
     workers = settings.pop("workers")
+    pictures = html_file is not None and not no_images
     with Terminal() as terminal:
         dataset = open_dataset(data, **settings)
         terminal.note(f"data: {dataset.describe()}")
         for note in dataset.notes:
             terminal.note(f"note: {note}")
-        found = scan_images(dataset, terminal, workers=workers, rules=rules)
+        found = scan_images(dataset, terminal, workers=workers, rules=rules, pictures=pictures)
     for file, write in ((csv_file, to_csv), (html_file, to_html), (json_file, to_json)):
         if file is not None:
             publish(file, write(found).encode("utf-8", "backslashreplace"))

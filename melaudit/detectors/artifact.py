@@ -42,7 +42,6 @@ from melaudit.findings import (
     Skipped,
     Subject,
     Table,
-    Trust,
 )
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.wording.sentences import many, points
@@ -150,6 +149,9 @@ class ArtifactDetector(Detector):
         target = climb.data.target if climb.data is not None and climb.data.reached else None
         if isinstance(climb.use, Dependence) and climb.use.reached:
             target = climb.use.target
+        unused: tuple[NotFound, ...] = ()
+        if isinstance(climb.use, Dependence) and not climb.use.reached:
+            unused = dependence_evidence.missed(climb.use, self.id)
         return [
             finding(
                 evidence,
@@ -167,7 +169,8 @@ class ArtifactDetector(Detector):
                 ),
                 tables=self._tables(measurements, climb),
                 rewarded=rungs - {Rung.OPPORTUNITY} if climb.against else rungs,
-            )
+            ),
+            *unused,
         ]
 
     def _evidence(self, measurements: Measurements, climb: Climb) -> tuple[Evidence, ...]:
@@ -193,7 +196,7 @@ class ArtifactDetector(Detector):
         """Return the images that show it, those with the most relevance on it first."""
         affected = np.flatnonzero(climb.present)
         order = measurements[f"{self.id}.score"][affected]
-        if not self.artifact.whole_picture and measurements.explanations is not Trust.UNUSABLE:
+        if not self.artifact.whole_picture and measurements.explanations.usable:
             order = np.nan_to_num(measurements[f"{self.id}.share"][affected], nan=-1.0)
         return tuple(measurements.ids[i] for i in affected[np.argsort(-order, kind="stable")])
 
@@ -237,6 +240,7 @@ class ArtifactDetector(Detector):
                 statement=f"{few}, and the model {left}: {use.counted()}.",
                 p_value=effect.share.p_value,
                 excluded=use.excluded,
+                edited=True,
             )
         notes = "".join(f" {note}" for note in (use.resembles(), *use.notes()) if note)
         return Reaction(

@@ -34,7 +34,6 @@ from melaudit.findings import (
     Severity,
     Skipped,
     Table,
-    Trust,
 )
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
@@ -92,8 +91,8 @@ class BorderRelevance(Detector):
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Look for images of one predicted class that stand out from the rest of it."""
-        if measurements.explanations is Trust.UNUSABLE:
-            return [Skipped(self.id, "the maps are unusable")]
+        if not measurements.explanations.usable:
+            return [Skipped(self.id, f"the maps are {measurements.explanations}")]
         if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         ringed = _ringed(measurements)

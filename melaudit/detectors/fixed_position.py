@@ -36,7 +36,6 @@ from melaudit.findings import (
     Rung,
     Skipped,
     Table,
-    Trust,
 )
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
@@ -71,8 +70,8 @@ class FixedPosition(Detector):
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Find places at which structure recurs, then compare the relevance on them."""
-        if measurements.explanations is Trust.UNUSABLE:
-            return [Skipped(self.id, "the maps are unusable")]
+        if not measurements.explanations.usable:
+            return [Skipped(self.id, f"the maps are {measurements.explanations}")]
         if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         looked = [

@@ -30,7 +30,7 @@ from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.encoding import Encoding, encode
 from melaudit.detectors.measures.subgroups import MIN_IMAGES, Gap, Grouping, gaps, grouping
 from melaudit.detectors.rungs.opportunity import Association, associate
-from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table, Trust
+from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import proportion
@@ -170,7 +170,7 @@ def _profile(measurements: Measurements, groups: Grouping) -> Profile:
         best = best[0], replace(best[1], odds=bonferroni(best[1].odds, tried))
     encoding = None
     # Concepts of a model that does not follow the labels are no reasons for anything.
-    if measurements.explanations is not Trust.UNUSABLE and measurements.above_chance:
+    if measurements.explanations.usable and measurements.above_chance:
         group = best[0] if best is not None and best[1].strong else 0
         patients = measurements.groups
         probe = encode(

@@ -43,7 +43,6 @@ from melaudit.findings import (
     Rung,
     Skipped,
     Table,
-    Trust,
 )
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
@@ -96,8 +95,8 @@ class OutsideLesion(Detector):
             share = measurements["outside_lesion.share"]
         except KeyError:
             return [Skipped(self.id, "no lesion masks were given (--lesion-masks)")]
-        if measurements.explanations is Trust.UNUSABLE:
-            return [Skipped(self.id, "the maps are unusable")]
+        if not measurements.explanations.usable:
+            return [Skipped(self.id, f"the maps are {measurements.explanations}")]
         if not measurements.above_chance:
             return [Skipped(self.id, "the predictions do not follow the labels")]
         usable = np.isfinite(share)

@@ -49,9 +49,9 @@ MAX_P_VALUE = 0.001
 every data set, and one of them often differs by chance. Chosen, not measured."""
 
 TITLE = {
-    Place.SKIN: "The skin in {label} images is {direction}",
-    Place.WHOLE: "Images of {label} are {direction} on the whole, their skin is not",
-    Place.FILE: "Files of {label} images are {direction}",
+    Place.SKIN: "In images of class {label} the skin is {direction}",
+    Place.WHOLE: "Images of class {label} are {direction} on the whole, their skin is not",
+    Place.FILE: "Images of class {label} are {direction} as files",
 }
 REMEDY = {
     Family.LIGHT: "Bring every image to the same lightness, or vary exposure and contrast while "
@@ -267,8 +267,8 @@ def _sentence(c: Contrast, classes: tuple[str, ...]) -> str:
     label = classes[c.target]
     other = classes[1 - c.target] if len(classes) == 2 else "other"
     return (
-        f"In {percent(c.label.value)} of the pairs of a {label} and a {other} image the {label} "
-        f"one is {c.direction}, by the {c.of.name} (medians {c.medians[0]:.3g} and "
+        f"In {percent(c.label.value)} of the pairs of one {label} and one {other} image, the "
+        f"{label} one is {c.direction} ({c.of.name}: medians {c.medians[0]:.3g} and "
         f"{c.medians[1]:.3g}, {c.of.unit})."
     )
 

@@ -8,8 +8,10 @@ from melaudit.findings.document import (
     Explanations,
     Findings,
     Inputs,
+    Missing,
     Operation,
     Provenance,
+    Shortfall,
     Subject,
 )
 from melaudit.findings.evidence import (
@@ -69,6 +71,7 @@ __all__ = [
     "Findings",
     "GroupPerformance",
     "Inputs",
+    "Missing",
     "NotFound",
     "Operation",
     "Outlier",
@@ -79,6 +82,7 @@ __all__ = [
     "Reaction",
     "Rung",
     "Severity",
+    "Shortfall",
     "Skipped",
     "Slice",
     "SlicePerformance",

@@ -95,6 +95,38 @@ class Control:
     passed: bool
 
 
+class Missing(StrEnum):
+    """What a pass may lack."""
+
+    EVIDENCE = "evidence"
+    """Nothing that the audit says can be relied on."""
+    IMAGES = "images"
+    """Too few images were audited."""
+    MAPS = "maps"
+    """Too few checks of the maps could be made."""
+    CONTROL = "control"
+    """A test of the audit itself failed where something was planted."""
+    UNTESTED = "untested"
+    """Whether decisions depend on an artifact was not tested."""
+    UNDECIDED = "undecided"
+    """It was tested on too few images to exclude a dependence that matters."""
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """Something that a pass needs and this audit does not have."""
+
+    missing: Missing
+    subject: str
+    """The artifact's or the control's id; empty where it is about none."""
+    title: str
+    """What to call the subject: "Hair"."""
+    statement: str
+    """Why it is missing, in a sentence."""
+    settle: str
+    """What would settle it, as an instruction; shortfalls that one thing settles have the same."""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What became of every image that was named."""
@@ -173,6 +205,8 @@ class Findings:
     """Everything that took part in the run, in the order it was asked."""
     reactions: tuple[Reaction, ...] = ()
     """Robustness: strong reactions to what the images do not show."""
+    shortfalls: tuple[Shortfall, ...] = ()
+    """What keeps this audit from a pass, however little it found."""
     tests: tuple[Test, ...] = ()
     """Every test that could have carried a finding; the q-values are over all of them."""
     schema_version: str = field(default=SCHEMA_VERSION)

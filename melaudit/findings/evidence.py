@@ -54,7 +54,14 @@ class Trust(StrEnum):
 
     TRUSTED = "trusted"
     DEGRADED = "degraded"
+    NOT_CHECKED = "not checked"
+    """Too few of the checks could be made to believe the maps, though none failed."""
     UNUSABLE = "unusable"
+
+    @property
+    def usable(self) -> bool:
+        """Whether findings may rest on the maps."""
+        return self in (Trust.TRUSTED, Trust.DEGRADED)
 
 
 class CheckStatus(StrEnum):
@@ -183,7 +190,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class NotFound:
-    """Something that was looked for in vain, and how small an effect would have been seen."""
+    """Something that was looked for and not found, and how small an effect would have been seen."""
 
     artifact: str
     n: int
@@ -197,6 +204,8 @@ class NotFound:
     excluded: bool | None = None
     """Whether an effect that matters is excluded, by an equivalence test; None where nothing can
     tell. Only True is absence: a test that found nothing proves none."""
+    edited: bool = False
+    """Whether images were edited to test it, so that it is about dependence."""
 
 
 @dataclass(frozen=True)

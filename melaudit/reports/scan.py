@@ -12,13 +12,18 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from melaudit import templates, wording
+from melaudit.reports.page.plates import Plate, Plates
 from melaudit.reports.page.sections.finding_cards import TableView
 from melaudit.wording.names import safe_cell
 
 COLUMNS = ("artifact", "images", "goes with", "of it", "of the rest", "odds ratio", "95 %", "q")
+MAX_PICTURES = 4
+"""Photographs of an artifact that the page shows."""
+MAX_LEFT_OUT = 5
+"""Files left out for one reason that are named."""
 NUMERIC = (False, True, False, True, True, True, True, True)
 
 
@@ -66,11 +71,16 @@ class Scan:
     failed: Mapping[str, str]
     """Artifact -> why its finder was left out."""
     version: str
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Reason -> names of such images, the first of them where they are many."""
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    """Image id -> the photograph as WebP, of the surest images; in the page alone."""
 
 
 def to_json(scan: Scan) -> str:
     """Return a scan as JSON; infinities become null, and only ASCII is written."""
     plain = dataclasses.asdict(scan)
+    del plain["pictures"]
     for row in plain["artifacts"]:
         for key, value in row.items():
             if isinstance(value, float) and not math.isfinite(value):
@@ -106,7 +116,7 @@ def to_text(scan: Scan) -> str:
         for row in rows
     ]
     lines.insert(1, "-" * max(map(len, lines)))
-    lines += ["", *_notes(scan)]
+    lines += ["", statement(scan), *_notes(scan)]
     for row in scan.artifacts:
         if row.examples:
             shown = ", ".join(wording.name(example) for example in row.examples[:3])
@@ -132,7 +142,7 @@ def _rows(scan: Scan) -> list[tuple[str, ...]]:
 def _goes_with(row: Scanned) -> str:
     if row.label is None or row.reason:
         return wording.DASH
-    return wording.name(row.label) if row.reached else f"no class ({wording.name(row.label)})"
+    return wording.name(row.label) if row.reached else f"not clear ({wording.name(row.label)})"
 
 
 def _shares(row: Scanned) -> tuple[str, str]:
@@ -153,6 +163,7 @@ def _notes(scan: Scan) -> list[str]:
         f"with a label; {wording.count(sum(scan.skipped.values()))} left out"
         f"{f' ({reasons})' if reasons else ''}."
     ]
+    notes += [_left_out(scan, reason) for reason in sorted(scan.left_out)]
     notes += [
         f"{wording.human(name)} was left out: {wording.name(why, 200)}"
         for name, why in scan.failed.items()
@@ -164,12 +175,23 @@ def _notes(scan: Scan) -> list[str]:
     return notes
 
 
+def _left_out(scan: Scan, reason: str) -> str:
+    """Name the files that were left out for one reason."""
+    names = scan.left_out[reason]
+    shown = ", ".join(wording.name(each) for each in names[:MAX_LEFT_OUT])
+    more = scan.skipped.get(reason, len(names)) - min(len(names), MAX_LEFT_OUT)
+    tail = f" and {more:,} more" if more > 0 else ""
+    return f"Left out, {wording.human(reason)}: {shown}{tail}."
+
+
 @dataclass(frozen=True)
 class Examples:
     """The images that show one artifact."""
 
     title: str
     names: tuple[str, ...]
+    pictures: tuple[tuple[str, str], ...]
+    """(id of the plate, name) of those whose photograph is shown."""
 
 
 @dataclass(frozen=True)
@@ -183,23 +205,19 @@ class ScanPage:
     table: TableView
     notes: tuple[str, ...]
     examples: tuple[Examples, ...]
+    plates: tuple[Plate, ...]
     legend: tuple[tuple[str, str, str], ...] = ()
-    plates: tuple[str, ...] = ()
-    """There are no pictures on this page; the shared base asks for both."""
+    """There are no maps on this page; the shared base asks for it."""
 
 
 def build_scan_page(scan: Scan) -> ScanPage:
     """Return the page of a scan as strings."""
-    reached = [row for row in scan.artifacts if row.reached]
-    statement = "No artifact that was looked for goes with a class." if scan.labelled else ""
-    if reached:
-        named = ", ".join(f"{row.title} ({wording.name(row.label or '')})" for row in reached)
-        statement = f"Artifacts that go with a class: {named}."
+    plates = Plates({})
     return ScanPage(
         title="Artifacts in the images",
         version=wording.name(scan.version),
         data=wording.name(scan.data, 200),
-        statement=statement or "The images have no labels, so nothing can go with a class.",
+        statement=statement(scan),
         table=TableView(
             "Artifacts and the classes they go with",
             tuple(wording.capitalised(column) for column in COLUMNS),
@@ -209,11 +227,50 @@ def build_scan_page(scan: Scan) -> ScanPage:
         ),
         notes=tuple(_notes(scan)),
         examples=tuple(
-            Examples(row.title, tuple(wording.name(e) for e in row.examples))
+            Examples(
+                row.title,
+                tuple(wording.name(e) for e in row.examples),
+                _shown(scan, row, plates),
+            )
             for row in scan.artifacts
             if row.examples
         ),
+        plates=plates.all,
     )
+
+
+def _shown(scan: Scan, row: Scanned, plates: Plates) -> tuple[tuple[str, str], ...]:
+    """Return (plate, name) of an artifact's photographs, and have them embedded."""
+    ids = [i for i in row.examples[:MAX_PICTURES] if i in scan.pictures]
+    found = [(plates.picture(scan.pictures[i], f"picture:{i}"), wording.name(i)) for i in ids]
+    return tuple((plate.id, name) for plate, name in found if plate is not None)
+
+
+def statement(scan: Scan) -> str:
+    """Return what a scan found, in a sentence or two; absence is claimed of nothing."""
+    if not scan.labelled:
+        return "The images have no labels, so what goes with a class cannot be told."
+    reached = [row for row in scan.artifacts if row.reached]
+    compared = [row for row in scan.artifacts if row.odds_ratio is not None]
+    if reached:
+        named = ", ".join(f"{row.title} ({wording.name(row.label or '')})" for row in reached)
+        said = f"Artifacts that go with a class: {named}."
+    elif not compared:
+        return (
+            f"{wording.many_unbroken(scan.labelled, 'labelled image')}: too few to tell whether "
+            "any artifact goes with a class. Scan more images."
+        )
+    else:
+        ends = [row.ci_high for row in compared if row.ci_high is not None]
+        largest = max(ends, default=math.inf)
+        left = f"up to {wording.figure(largest)}" if math.isfinite(largest) else "of any size"
+        said = (
+            "No artifact goes clearly with a class. That is no proof that none does: the "
+            f"intervals leave odds ratios {left} open."
+        )
+    untold = len(scan.artifacts) - len(compared)
+    few = f" For {untold} of {len(scan.artifacts)} there were too few images to tell."
+    return said + (few if untold else "")
 
 
 def to_html(scan: Scan) -> str:

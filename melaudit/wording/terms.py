@@ -64,6 +64,8 @@ TRUST = {
     Trust.TRUSTED: "The maps passed every check that could be made; findings may rest on them.",
     Trust.DEGRADED: "Some checks were not fully passed: findings that rest on maps are marked "
     "down, those that rest on changed images are not affected.",
+    Trust.NOT_CHECKED: "Too few checks could be made on this model to know whether its maps can be "
+    "trusted. Nothing on this page rests on them, and they are not shown as explanations.",
     Trust.UNUSABLE: "The maps failed a check that no map may fail. Nothing on this page rests on "
     "them, and they are not shown as explanations.",
 }

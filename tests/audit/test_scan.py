@@ -16,7 +16,7 @@ from melaudit.cli import main
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images import artifact_scan
 from melaudit.images.dataset import open_dataset
-from melaudit.reports.scan import Scan, Scanned
+from melaudit.reports.scan import Scan, Scanned, statement, to_text
 from melaudit.statistics.estimates import odds_ratio
 
 
@@ -84,7 +84,32 @@ def test_a_ring_that_goes_with_a_class_is_counted_and_tested(folder: Path) -> No
 def test_too_few_are_counted_without_an_odds_ratio(folder: Path) -> None:
     blur = of(scan(open_dataset(folder), Silent()), "blur")
     assert blur.odds_ratio is None and not blur.reached
-    assert "fewer than 5" in blur.reason
+    assert blur.reason == "fewer than 5 images with it"
+
+
+def test_absence_is_not_claimed_of_what_was_compared(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for i in range(12):
+            skin(i, i < 6).save(tmp_path / label / f"{i:02d}.png")
+    found = scan(open_dataset(tmp_path), Silent())
+    ring = of(found, "dark_ring")
+    assert ring.odds_ratio is not None and not ring.reached
+    said = statement(found)
+    assert said.startswith("No artifact goes clearly with a class. That is no proof that none does")
+    assert "there were too few images to tell" in said
+
+
+def test_the_page_shows_the_surest_images_unless_they_must_not_be_shared(
+    folder: Path, tmp_path: Path
+) -> None:
+    for flags, shown in (([], True), (["--no-images"], False)):
+        page = tmp_path / "scan.html"
+        assert main(["scan", str(folder), "--html", str(page), "--workers", "0", *flags]) == 0
+        text = page.read_text(encoding="utf-8")
+        assert ("data:image/webp" in text) == shown
+    found = scan(open_dataset(folder), Silent(), pictures=True)
+    assert set(found.pictures) == {i for row in found.artifacts for i in row.examples[:4]}
 
 
 def test_worker_processes_find_the_same(folder: Path) -> None:
@@ -100,6 +125,10 @@ def test_images_that_cannot_be_read_are_counted_by_reason(folder: Path, tmp_path
     found = scan(open_dataset(tmp_path), Silent())
     assert found.read == 2
     assert found.skipped == {"empty": 1, "not_an_image": 1}
+    assert found.left_out == {"empty": ("a/empty.jpg",), "not_an_image": ("b/page.jpg",)}
+    text = to_text(found)
+    assert "Left out, empty: a/empty.jpg." in text
+    assert "too few to tell whether any artifact goes with a class" in text
     for name in ("a", "b"):
         (tmp_path / name / "good.png").write_bytes(b"")
     with pytest.raises(DatasetError, match="none of the 4 images"):
@@ -114,6 +143,8 @@ def test_images_without_labels_are_searched_and_nothing_is_tested(tmp_path: Path
     assert found.labelled == 0
     assert ring.present == 6 and ring.p_value is None and ring.label is None
     assert ring.by_label == {"unknown": (6, 12)}
+    assert {row.reason for row in found.artifacts} == {"no labels"}
+    assert "The images have no labels, so what goes with a class cannot be told." in to_text(found)
 
 
 class Broken(DarkRing):

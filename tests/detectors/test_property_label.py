@@ -60,7 +60,7 @@ def test_darker_skin_in_one_class_is_an_opportunity_and_no_more(measurements: Ma
     assert {e.name.split(":")[0] for e in finding.evidence if e.reached} == {
         "lightness of the skin"
     }
-    assert finding.title == "The skin in malignant images is darker"
+    assert finding.title == "In images of class malignant the skin is darker"
     assert {"property_label.colour", "property_label.sharpness"} < set(missed)
     darkest = table.ids[int(np.argmin(columns["property_label.lightness_skin"]))]
     assert finding.classes == ("malignant",)
@@ -106,7 +106,7 @@ def test_sizes_that_tell_the_class_are_found_and_one_size_tells_nothing(
     finding = split(said(PropertyLabel().conclude(measurements(columns, labels=labels))))[0][
         "property_label.format"
     ]
-    assert finding.title.startswith("Files of")
+    assert finding.title.endswith("as files")
     assert finding.severity is Severity.LOW
 
 
@@ -157,7 +157,7 @@ def test_three_classes_name_the_one_that_stands_out(measurements: Make) -> None:
     table = measurements(columns, labels=labels, classes=("nevus", "bkl", "mel"))
     finding = split(said(PropertyLabel().conclude(table)))[0]["property_label.sharpness"]
     assert finding.classes == ("mel",)
-    assert finding.title == "The skin in mel images is sharper"
+    assert finding.title == "In images of class mel the skin is sharper"
 
 
 @pytest.mark.parametrize("labels", [np.full(40, -1), np.r_[np.zeros(35), np.ones(5)]])

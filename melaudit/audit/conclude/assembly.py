@@ -12,7 +12,8 @@ import numpy as np
 
 from melaudit.audit.conclude.outcome import Outcome
 from melaudit.audit.conclude.performance import doubts
-from melaudit.audit.conclude.verdict import coverage_doubt, judge
+from melaudit.audit.conclude.shortfalls import shortfalls
+from melaudit.audit.conclude.verdict import coverage_doubt, judge, one_answer
 from melaudit.audit.groups.grouping import GROUPING
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.configuration import Configuration, as_plain
@@ -68,6 +69,11 @@ def assemble(
     uncertain = [
         doubt
         for doubt in (
+            one_answer(
+                outcome.measurements.labels,
+                outcome.measurements.predictions,
+                prepared.classes,
+            ),
             doubts(outcome.performance),
             coverage_doubt(
                 prepared.dataset.labels,
@@ -80,12 +86,23 @@ def assemble(
         )
         if doubt
     ]
+    read = inputs(prepared, store)
+    missing = shortfalls(
+        detectors,
+        conclusions,
+        outcome.controls,
+        outcome.checked.trust,
+        doubts=uncertain,
+        images=read.read,
+        edits=configuration.edits,
+    )
     verdict, reason = judge(
         conclusions.findings,
-        outcome.checked.trust,
-        uncertain,
+        missing,
         configuration.fail_on,
-        {n.artifact: n.n for n in conclusions.not_found},
+        conclusions.not_found,
+        conclusions.reactions,
+        outcome.controls,
     )
     return Findings(
         verdict=verdict,
@@ -107,7 +124,7 @@ def assemble(
         slices=outcome.groups.slices,
         concepts=outcome.concepts,
         probes=outcome.probes,
-        inputs=inputs(prepared, store),
+        inputs=read,
         provenance=Provenance(
             model=prepared.loaded.name,
             model_sha256=prepared.loaded.sha256,
@@ -128,6 +145,7 @@ def assemble(
         warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
         reactions=conclusions.reactions,
+        shortfalls=missing,
         tests=conclusions.tests,
         detectors=(
             *(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors),

@@ -56,17 +56,23 @@ def check_maps(detectors: Sequence[Detector], measurements: Measurements) -> Che
     """Let the checks of the maps conclude."""
     results = [r for d in detectors if _checks(d) for r in _results(d, measurements)]
     checks = tuple(r for r in results if isinstance(r, Check))
-    return Checked(checks, trust(checks), tuple(r for r in results if isinstance(r, Skipped)))
+    skipped = tuple(r for r in results if isinstance(r, Skipped))
+    return Checked(checks, trust(checks, skipped), skipped)
 
 
-def trust(checks: Sequence[Check]) -> Trust:
+def trust(checks: Sequence[Check], skipped: Sequence[Skipped] = ()) -> Trust:
     """Join the checks: one failure makes the maps unusable, one doubt degrades them.
 
-    No check at all degrades them too: nobody looked.
+    Trust is earned by checks that were made: where fewer than half of those asked could answer, the
+    maps are not checked. `skipped` are the checks that could not.
     """
     statuses = {check.status for check in checks}
     if CheckStatus.FAIL in statuses:
         return Trust.UNUSABLE
+    answered = {check.id for check in checks}
+    silent = {s.detector for s in skipped} - answered
+    if not answered or len(answered) < len(silent):
+        return Trust.NOT_CHECKED
     return Trust.TRUSTED if statuses == {CheckStatus.PASS} else Trust.DEGRADED
 
 

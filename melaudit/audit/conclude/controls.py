@@ -19,7 +19,7 @@ from melaudit.detectors.rungs.attention import looks
 from melaudit.detectors.rungs.effect import MIN_EDITED, MIN_SHARE
 from melaudit.detectors.rungs.opportunity import associate
 from melaudit.detectors.rungs.trials import log_odds, turned
-from melaudit.findings import Control, Trust
+from melaudit.findings import Control
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import ALPHA, settle
 from melaudit.wording.sentences import many, percent, points
@@ -77,7 +77,7 @@ def _shuffled_labels(table: Measurements, present: Mapping[str, RowMask]) -> Con
 
 def _null_regions(table: Measurements, present: Mapping[str, RowMask]) -> Control | None:
     """Lay the masks of the most frequent artifact on images that do not show it."""
-    if table.explanations is Trust.UNUSABLE:
+    if not table.explanations.usable:
         return None
     placed = {name: rows for name, rows in present.items() if _has_masks(table, name)}
     if not placed:

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit import wording
-from melaudit.findings import Finding, Severity, Trust, Verdict
+from melaudit.detectors.rungs.effect import MIN_SHARE
+from melaudit.findings import (
+    Control,
+    Finding,
+    Missing,
+    NotFound,
+    Reaction,
+    Severity,
+    Shortfall,
+    Verdict,
+)
+from melaudit.wording.sentences import many, points
 
 CLASS_LIMIT = 5
 """A class may lose this many times the run's share of unreadable images before it counts."""
+MAX_NAMED = 8
+"""Artifacts that a sentence names."""
+
+
+def one_answer(
+    labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: Sequence[str]
+) -> str | None:
+    """Say that the model predicts one class for all images (n,), or None where it does not.
+
+    Where every image has that class as its label the model may be right, and nothing is said.
+    """
+    if not len(predictions) or np.ptp(predictions) > 0 or (labels == predictions[0]).all():
+        return None
+    return (
+        f"The model predicts {classes[predictions[0]]} for all {many(len(predictions), 'image')}, "
+        "whatever they show, so no decision can be explained or tested: weights, classes or "
+        "preprocessing are probably wrong."
+    )
 
 
 def coverage_doubt(
@@ -51,37 +80,97 @@ def coverage_doubt(
 
 def judge(
     findings: Sequence[Finding],
-    trust: Trust,
-    doubts: Sequence[str],
+    shortfalls: Sequence[Shortfall],
     fail_on: Severity,
-    looked_for: Mapping[str, int],
+    not_found: Sequence[NotFound] = (),
+    reactions: Sequence[Reaction] = (),
+    controls: Sequence[Control] = (),
 ) -> tuple[Verdict, str]:
-    """Return the verdict and its sentence.
+    """Return the verdict and why it is this one, in a few sentences.
 
-    findings: the most severe first. doubts: reasons why nothing this run says can be relied on.
-    looked_for: what was looked for in vain -> images it was looked for in.
+    findings: the most severe first. shortfalls: what a pass lacks, the gravest first. A failure is
+    a claim of presence and stands whatever else was not tested; a pass or a warning also says that
+    nothing worse is there, which only tests with the power to see it can say.
     """
+    doubts = [shortfall for shortfall in shortfalls if shortfall.missing is Missing.EVIDENCE]
     if doubts:
-        return Verdict.INCONCLUSIVE, doubts[0]
-    if trust is Trust.UNUSABLE:
-        return (
-            Verdict.INCONCLUSIVE,
-            "The relevance maps of this run are not valid for this model, so nothing that rests on "
-            "them is reported. See which check failed, and run with another engine.",
-        )
+        return Verdict.INCONCLUSIVE, " ".join(filter(None, (doubts[0].statement, doubts[0].settle)))
     worst = findings[0] if findings else None
+    further = [_robustness(reactions), _alarms(controls)]
     if worst and worst.severity.rank >= fail_on.rank:
-        return Verdict.FAIL, sentence(worst)
-    if worst and worst.severity.rank >= Severity.MEDIUM.rank:
-        return Verdict.WARN, sentence(worst)
-    names = ", ".join(f"{wording.human(name)} (n {n})" for name, n in looked_for.items())
-    return (
-        Verdict.PASS,
-        "No finding reached the level at which this audit warns."
-        + (f" Looked for in vain: {names}." if names else ""),
-    )
+        return Verdict.FAIL, _joined(sentence(worst), *further[1:])
+    warns = worst is not None and worst.severity.rank >= Severity.MEDIUM.rank
+    if shortfalls:
+        first = "No finding reached the level at which this audit warns"
+        if warns and worst is not None:
+            first = f"{sentence(worst)} It fails nothing by itself"
+        return Verdict.INCONCLUSIVE, _joined(
+            f"{first}, but too little was tested to pass the model.",
+            *open_points(shortfalls),
+            *further,
+        )
+    if warns and worst is not None:
+        return Verdict.WARN, _joined(sentence(worst), *further)
+    first = "No finding reached the level at which this audit warns."
+    return Verdict.PASS, _joined(first, _excluded(not_found), *further)
 
 
 def sentence(finding: Finding) -> str:
     """Return a finding's title as a sentence: what it claims, before any figure."""
     return finding.title.rstrip(".") + "."
+
+
+def open_points(shortfalls: Sequence[Shortfall]) -> list[str]:
+    """Return what is open, a sentence for each reason, and after it what would settle it."""
+    said = [g.statement for g in shortfalls if g.missing in (Missing.MAPS, Missing.IMAGES)]
+    said += [f"{g.title}: {g.statement}" for g in shortfalls if g.missing is Missing.CONTROL]
+    for missing, words in _OPEN.items():
+        by_reason: dict[str, list[str]] = {}
+        for shortfall in shortfalls:
+            if shortfall.missing is missing:
+                by_reason.setdefault(shortfall.statement, []).append(wording.human(shortfall.title))
+        said += [f"{words}: {_named(names)} ({why})." for why, names in by_reason.items()]
+    return [*said, *dict.fromkeys(shortfall.settle for shortfall in shortfalls if shortfall.settle)]
+
+
+_OPEN = {Missing.UNTESTED: "Not tested", Missing.UNDECIDED: "Not decided"}
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    listed = ", ".join(names[:MAX_NAMED])
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _excluded(not_found: Sequence[NotFound]) -> str:
+    """Say of which artifacts a dependence that matters is excluded."""
+    names = dict.fromkeys(wording.human(n.artifact) for n in not_found if n.excluded)
+    if not names:
+        return ""
+    return (
+        f"A change of {points(MIN_SHARE)} decisions or more is excluded for every artifact that "
+        f"decisions do not follow: {', '.join(names)}."
+    )
+
+
+def _robustness(reactions: Sequence[Reaction]) -> str:
+    """Name what the model reacts to though no image shows it."""
+    if not reactions:
+        return ""
+    named = ", ".join(wording.human(r.artifact) for r in reactions)
+    return f"Robustness: the model reacts to what these images do not show ({named})."
+
+
+def _alarms(controls: Sequence[Control]) -> str:
+    """Say which tests of the audit itself raised too many false alarms."""
+    failed = [c.title for c in controls if c.kind == "negative" and not c.passed]
+    if not failed:
+        return ""
+    return (
+        "Read findings with care: this audit raised more false alarms than chance explains "
+        f"where nothing was ({', '.join(failed)})."
+    )

@@ -35,7 +35,8 @@ from melaudit.measurements import Array, Edit, Measurements, Trials
 from melaudit.observer import Observer
 
 MAX_IMAGES = 160
-"""Images of all classes together that are edited. Chosen: a round figure, not measured."""
+"""Images of all classes together that are edited, unless more are asked of two classes. Chosen: a
+round figure, not measured."""
 MIN_PER_CLASS = 8
 """Images of a class that are edited however many classes there are. Chosen: a round figure, not
 measured."""
@@ -171,7 +172,8 @@ def chosen(rows: NDArray[np.bool_], targets: Rows, per_class: int, seed: int) ->
     """
     order = np.random.default_rng(seed).permutation(len(rows))
     classes = np.unique(targets)
-    each = max(MIN_PER_CLASS, min(per_class, MAX_IMAGES // max(len(classes), 1)))
+    most = max(MAX_IMAGES, 2 * per_class) // max(len(classes), 1)
+    each = max(MIN_PER_CLASS, min(per_class, most))
     picked = [order[rows[order] & (targets[order] == target)][:each] for target in classes]
     out: Rows = np.sort(np.concatenate(picked)) if picked else np.empty(0, np.int64)
     return out

@@ -26,7 +26,7 @@ from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.measure.store import Store
 from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
-from melaudit.findings import Cluster, Concept, Skipped, Trust
+from melaudit.findings import Cluster, Concept, Skipped
 from melaudit.images.dataset import Dataset
 from melaudit.measurements import Measurements
 from melaudit.observer import Observer
@@ -96,8 +96,8 @@ def concepts(
     """
     if not measurements.layer:
         return (), (), (Skipped("concepts", "the model has no layer whose channels are concepts"),)
-    if measurements.explanations is Trust.UNUSABLE:
-        return (), (), (Skipped("concepts", "withheld: the maps are unusable"),)
+    if not measurements.explanations.usable:
+        return (), (), (Skipped("concepts", f"withheld: the maps are {measurements.explanations}"),)
     relevance = measurements["relevance.concepts"]
     picks = [p for p in chosen(clusters, measurements) if _speaks(p, measurements)]
     of_class = {p.target: np.flatnonzero(measurements.predictions == p.target) for p in picks}

@@ -25,7 +25,6 @@ from melaudit.findings import (
     Skipped,
     Slice,
     Subject,
-    Trust,
 )
 from melaudit.measurements import Measurements
 
@@ -76,8 +75,8 @@ def _groups(
     laboratory: Laboratory | None,
     vocabularies: Sequence[Vocabulary],
 ) -> Groups:
-    if measurements.explanations is Trust.UNUSABLE:
-        return Groups(skipped=(Skipped(ID, "withheld: the maps are unusable"),))
+    if not measurements.explanations.usable:
+        return Groups(skipped=(Skipped(ID, f"withheld: the maps are {measurements.explanations}"),))
     if not measurements.layer:
         reason = "the model has no layer whose channels are concepts"
         return Groups(skipped=(Skipped(ID, reason),))

@@ -67,8 +67,8 @@ PROPERTIES: tuple[Property, ...] = (
         "contrast",
         Family.LIGHT,
         "contrast",
-        "richer in contrast",
-        "poorer in contrast",
+        "higher in contrast",
+        "lower in contrast",
         "standard deviation of L*",
     ),
     *_both("red", Family.COLOUR, "redness", "redder", "greener", "mean a*"),
@@ -78,7 +78,7 @@ PROPERTIES: tuple[Property, ...] = (
         Family.SHARPNESS,
         "sharpness",
         "sharper",
-        "softer",
+        "less sharp",
         "share of variation that a blur takes, 0 to 1",
     ),
     Property(
@@ -96,7 +96,7 @@ PROPERTIES: tuple[Property, ...] = (
         Place.FILE,
         "shape of the picture",
         "wider",
-        "higher",
+        "narrower",
         "width over height",
     ),
 )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.measures.regions import OTHERS, SHOWN, Excess, Stratum, excess
-from melaudit.findings import Evidence, NotFound, Rung, Table, Trust
+from melaudit.findings import Evidence, NotFound, Rung, Table
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import clear
 from melaudit.statistics.power import minimum_detectable_difference
@@ -143,8 +143,8 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
     Reads the columns `present`, `mask` (GRID, GRID in 255ths), `share`, `signed` and `area` of the
     artifact's detector. An artifact that preprocessing cropped away counts neither way.
     """
-    if measurements.explanations is Trust.UNUSABLE:
-        return "the maps are unusable"
+    if not measurements.explanations.usable:
+        return f"the maps are {measurements.explanations}"
     if not measurements.above_chance:
         return "the predictions do not follow the labels, so it tells nothing where the model looks"
     present = measurements[f"{artifact}.present"].astype(bool)

@@ -59,7 +59,7 @@ class Dependence:
     @property
     def excluded(self) -> bool:
         """Whether a change that matters is excluded: by intervals (equivalence), on every edit."""
-        return all(effect.excluded for effect in self.effects)
+        return all(effect.excluded is True for effect in self.effects)
 
     @property
     def reach(self) -> float:

@@ -107,4 +107,5 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         f"{interval(effect.share, points)}; {left}.",
         p_value=effect.share.p_value,
         excluded=effect.excluded,
+        edited=True,
     )

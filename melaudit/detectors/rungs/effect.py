@@ -29,6 +29,10 @@ MIN_EDITED = 8
 1/128, of 5 only 1/16."""
 
 
+MIN_EXCLUDED = 36
+"""Edited images below which no change is excluded, whatever their intervals: where none of n turns,
+the exact 97.5 % bound of the share that may is below `MIN_SHARE` from n = 36 on."""
+
 MIN_SHARE = 0.1
 """Share of decisions that must change beyond the placebo before the model is said to use an
 artifact. Chosen, not measured."""
@@ -96,12 +100,17 @@ class Effect:
         return self._away(self.margin) and self._matters(self.turning)
 
     @property
-    def excluded(self) -> bool:
+    def excluded(self) -> bool | None:
         """Whether the intervals leave no room for a change that matters (equivalence test).
 
-        The 95 % intervals lie within `MIN_SHARE` of none, so the test has level .025.
+        The 95 % intervals lie within `MIN_SHARE` of none, so the test has level .025. None where
+        fewer than `MIN_EXCLUDED` images were edited and their estimates do not matter: such a
+        sample says nothing either way.
         """
-        return self.reach < MIN_SHARE
+        if self.n >= MIN_EXCLUDED:
+            return self.reach < MIN_SHARE
+        largest = max(abs(self.share.value), abs(self.turning.value))
+        return None if largest < MIN_SHARE else False
 
     @property
     def reach(self) -> float:

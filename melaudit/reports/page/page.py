@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melaudit import wording
-from melaudit.findings import Trust
 from melaudit.reports.interface import Record
 from melaudit.reports.page import heatmap, method
 from melaudit.reports.page.glossary import entries
@@ -112,7 +111,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
     Raises ValueError when a picture of the record is no WebP image.
     """
     findings = record.findings
-    maps = findings.explanations.status is not Trust.UNUSABLE
+    maps = findings.explanations.status.usable
     plates = Plates(record.exhibits, max_tiles=max_tiles, max_bytes=max_bytes)
     card_section = cards(record, plates, maps=maps)
     cluster_section = clusters(record, plates, maps=maps)

@@ -144,7 +144,18 @@ def test_trust_is_as_good_as_the_worst_check_and_no_check_is_no_trust() -> None:
     assert trust([ok, ok]) is Trust.TRUSTED
     assert trust([ok, doubt]) is Trust.DEGRADED
     assert trust([ok, doubt, fail]) is Trust.UNUSABLE
-    assert trust([]) is Trust.DEGRADED
+    assert trust([]) is Trust.NOT_CHECKED
+
+
+def test_trust_needs_at_least_half_of_the_checks_that_were_asked() -> None:
+    silent = [Skipped(f"s{k}", "the logits are zero") for k in range(6)]
+    passed = [Check(f"c{k}", CheckStatus.PASS, 1.0, 2.0, "said") for k in range(4)]
+    assert trust(passed[:1], silent) is Trust.NOT_CHECKED
+    assert not trust(passed[:1], silent).usable
+    assert trust(passed[:3], silent[:4]) is Trust.NOT_CHECKED
+    assert trust(passed, silent[:3]) is Trust.TRUSTED
+    # One failure is enough, however little else was checked.
+    assert trust([check(CheckStatus.FAIL)], silent) is Trust.UNUSABLE
 
 
 class Fixed(Detector):

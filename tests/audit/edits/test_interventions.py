@@ -234,6 +234,15 @@ def test_images_are_chosen_evenly_and_always_the_same() -> None:
     assert np.bincount(targets[chosen(rows, targets, 20, seed=3)]).tolist() == [10, 20, 5]
 
 
+def test_as_many_are_edited_as_were_asked_for_and_fewer_of_each_of_many_classes() -> None:
+    two, ten = np.repeat([0, 1], 200), np.repeat(np.arange(10), 200)
+    rows = np.ones(400, bool)
+    assert np.bincount(two[chosen(rows, two, 160, seed=0)]).tolist() == [160, 160]
+    rows = np.ones(2000, bool)
+    assert np.bincount(ten[chosen(rows, ten, 40, seed=0)]).tolist() == [16] * 10
+    assert np.bincount(ten[chosen(rows, ten, 160, seed=0)]).tolist() == [32] * 10
+
+
 def test_a_distance_is_one_for_pictures_like_the_natural_ones() -> None:
     rng = np.random.default_rng(0)
     drawn = rng.normal(size=(200, 6)).astype(np.float32)

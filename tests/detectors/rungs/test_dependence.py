@@ -193,8 +193,11 @@ def test_turned_decisions_are_those_whose_log_odds_cross_zero(outputs: int, targ
 
 
 def test_a_model_that_does_not_react_is_not_said_to_use_it(measurements: Make) -> None:
-    (finding,) = conclude(study(measurements, add=0.3, skin=0.3, remove=0.1))
-    assert finding.rung is Rung.OPPORTUNITY
+    finding, put_in, taken_out = conclude(study(measurements, add=0.3, skin=0.3, remove=0.1))
+    assert isinstance(finding, Finding) and finding.rung is Rung.OPPORTUNITY
+    # What the edits say of use stands beside what the data allow.
+    assert isinstance(put_in, NotFound) and put_in.edited and put_in.excluded is True
+    assert isinstance(taken_out, NotFound) and 30 <= taken_out.n < 36 and taken_out.excluded is None
     assert finding.severity is Severity.LOW
     # 30 rings were taken out: 0 of 30 does not exclude 10 of 100.
     assert "Too few images tell" in finding.statement
@@ -390,7 +393,7 @@ def test_an_edit_that_does_nothing_is_no_use_though_its_placebos_move_the_other_
     assert found.add is not None and found.add.alone
     assert abs(found.add.margin.value) < 0.3
     assert found.remove is not None and found.remove.alone
-    (finding,) = conclude(table)
+    finding, *_ = conclude(table)
     assert "no placebo moves decisions that way" in " ".join(e.statement for e in finding.evidence)
     # What does act is held against the picture left alone, and costs what it costs.
     acting = used(study(measurements, add=4.0, skin=-2.5, noise=-2.5))

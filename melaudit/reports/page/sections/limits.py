@@ -17,7 +17,7 @@ def does_not_show(findings: Findings) -> tuple[str, ...]:
             "Whether the model is right: the images have no labels, so accuracy, association with "
             "the label and harm could not be measured."
         )
-    if findings.explanations.status is Trust.UNUSABLE:
+    if not findings.explanations.status.usable:
         own.append("Where the model looks: the relevance maps of this run cannot be used.")
     elif findings.explanations.status is Trust.DEGRADED:
         own.append(

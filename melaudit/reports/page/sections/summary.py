@@ -132,7 +132,7 @@ def summary(record: Record, plates: Plates, anchors: Mapping[str, str]) -> Summa
 
 def withheld(findings: Findings) -> tuple[tuple[str, str], ...]:
     """Return (detector, reason) of what was not concluded because the maps cannot be used."""
-    if findings.explanations.status is not Trust.UNUSABLE:
+    if findings.explanations.status.usable:
         return ()
     return tuple(
         (title_of(findings, s.detector), s.reason.removeprefix("withheld: "))
@@ -205,11 +205,13 @@ def _full_stop(title: str) -> str:
 
 
 def _maps(findings: Findings) -> Fact:
-    kinds = {Trust.TRUSTED: "good", Trust.DEGRADED: "mixed", Trust.UNUSABLE: "bad"}
+    kinds = {Trust.TRUSTED: "good", Trust.DEGRADED: "mixed"}
     explanations = findings.explanations
     note = passed_checks(explanations.checks) if explanations.checks else "not checked"
     status = explanations.status
-    return Fact("Relevance maps", wording.capitalised(status.value), note, kinds[status], "trust")
+    return Fact(
+        "Relevance maps", wording.capitalised(status.value), note, kinds.get(status, "bad"), "trust"
+    )
 
 
 def _found(findings: Findings) -> Fact:
@@ -247,13 +249,14 @@ def _accuracy(findings: Findings) -> Fact:
 
 
 def _band(findings: Findings) -> Band | None:
-    if findings.explanations.status is not Trust.UNUSABLE:
+    if findings.explanations.status.usable:
         return None
     failed = [c for c in findings.explanations.checks if c.status is CheckStatus.FAIL]
-    names = ", ".join(wording.human(c.id) for c in failed) or "no check could be passed"
+    names = ", ".join(wording.human(c.id) for c in failed)
+    failed_checks = f"Failed: {names}." if names else "Too few of the checks could be made."
     held = withheld(findings)
     statement = (
-        f"Failed: {names}. No finding on this page rests on a relevance map, and maps are not "
+        f"{failed_checks} No finding on this page rests on a relevance map, and maps are not "
         "shown as explanations. What follows rests on images, labels and changed pictures alone."
     )
     return Band(

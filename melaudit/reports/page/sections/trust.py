@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit import wording
-from melaudit.findings import Check, CheckStatus, Findings, Trust
+from melaudit.findings import Check, CheckStatus, Findings
 from melaudit.reports.interface import Record
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.summary import withheld
@@ -63,7 +63,7 @@ def trust(record: Record, plates: Plates) -> TrustSection:
     """Return the section on the health of the maps."""
     findings = record.findings
     explanations = findings.explanations
-    broken = explanations.status is Trust.UNUSABLE
+    broken = not explanations.status.usable
     operations = explanations.operations
     left = len(operations) - MAX_OPERATIONS
     samples = (

@@ -1,0 +1,145 @@
+"""What keeps an audit from a pass: what was not tested, or on too little to tell.
+
+A pass says that no dependence which matters is there. That is an equivalence test for every
+artifact, not a test that found nothing; and since all of them must hold, each may have the level of
+one (the intersection-union principle of Berger 1982), however many artifacts there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from melaudit.audit.conclude.conclusions import Conclusions
+from melaudit.detectors.interface import Detector
+from melaudit.detectors.rungs.effect import MIN_SHARE
+from melaudit.findings import Control, Missing, Rung, Shortfall, Subject, Trust
+from melaudit.wording.sentences import many, points
+
+MIN_IMAGES = 100
+"""Images below which nothing passes: from 100 on the 95 % interval of any share reaches at most 10
+of 100 to either side, the change of decisions that matters (Wilson's, at one half)."""
+EDITS = 40
+"""Images of each class to edit where none were: the default of --edits."""
+USED = (Rung.DEPENDENCE, Rung.HARM)
+
+
+def shortfalls(
+    detectors: Sequence[Detector],
+    conclusions: Conclusions,
+    controls: Sequence[Control],
+    trust: Trust,
+    *,
+    doubts: Sequence[str],
+    images: int,
+    edits: int,
+) -> tuple[Shortfall, ...]:
+    """Return what a pass lacks, the gravest first.
+
+    doubts: reasons why nothing this run says can be relied on. images: how many were read. edits:
+    how many of each class were to be edited.
+    """
+    return (
+        *(Shortfall(Missing.EVIDENCE, "", "", doubt, "") for doubt in doubts),
+        *_maps(trust),
+        *_images(images),
+        *_controls(controls, edits),
+        *_artifacts(detectors, conclusions, edits),
+    )
+
+
+def _maps(trust: Trust) -> Iterator[Shortfall]:
+    if trust is Trust.UNUSABLE:
+        yield Shortfall(
+            Missing.EVIDENCE,
+            "",
+            "",
+            "The relevance maps of this run are not valid for this model, so nothing that rests on "
+            "them is reported.",
+            "See which check failed, and run with another engine.",
+        )
+    if trust is Trust.NOT_CHECKED:
+        yield Shortfall(
+            Missing.MAPS,
+            "",
+            "",
+            "Fewer than half of the checks of the relevance maps could be made, so nothing rests "
+            "on the maps.",
+            "See which could not and why; more check images (--check-images 16) or another engine "
+            "(--engine) may do.",
+        )
+
+
+def _images(images: int) -> Iterator[Shortfall]:
+    if images < MIN_IMAGES:
+        statement = f"{many(images, 'image')} were audited; a pass needs {MIN_IMAGES}."
+        yield Shortfall(Missing.IMAGES, "", "", statement, f"Audit {MIN_IMAGES} images or more.")
+
+
+def _controls(controls: Sequence[Control], edits: int) -> Iterator[Shortfall]:
+    for control in controls:
+        if control.kind == "positive" and not control.passed:
+            yield Shortfall(
+                Missing.CONTROL, control.id, control.title, control.statement, _more(edits)
+            )
+
+
+def _artifacts(
+    detectors: Sequence[Detector], conclusions: Conclusions, edits: int
+) -> Iterator[Shortfall]:
+    for detector in detectors:
+        if detector.subject is not Subject.ARTIFACT:
+            continue
+        if detector.artifact is not None:
+            yield from _artifact(detector.id, detector.title, conclusions, edits)
+            continue
+        for name in _results(detector.id, conclusions):
+            title = name.removeprefix(f"{detector.id}.").replace("_", " ")
+            yield from _artifact(name, title, conclusions, None)
+
+
+def _results(detector: str, conclusions: Conclusions) -> list[str]:
+    """Return the artifacts that a detector of several speaks of, by the ids of its results."""
+    names = (
+        *(f.id for f in conclusions.findings),
+        *(n.artifact for n in conclusions.not_found),
+        *(s.detector for s in conclusions.skipped),
+    )
+    return list(dict.fromkeys(name for name in names if name.startswith(f"{detector}.")))
+
+
+def _artifact(
+    name: str, title: str, conclusions: Conclusions, edits: int | None
+) -> Iterator[Shortfall]:
+    """Say what is open of one artifact; `edits` is None where nothing could be edited."""
+    used = any(name in (f.id, f.artifact) and f.rung in USED for f in conclusions.findings)
+    if used or any(r.artifact == name for r in conclusions.reactions):
+        return
+    tested = [n for n in conclusions.not_found if n.artifact == name and n.edited]
+    said = [n.excluded for n in tested]
+    if True in said and False not in said:
+        return
+    if tested:
+        yield Shortfall(
+            Missing.UNDECIDED,
+            name,
+            title,
+            f"edited on too few images to exclude that it changes {points(MIN_SHARE)} decisions",
+            _more(edits or 0),
+        )
+        return
+    skipped = [s.reason for s in conclusions.skipped if s.detector == name]
+    if edits == 0:
+        reason, settle = "no image was edited", f"Edit images of each class: --edits {EDITS}."
+    elif edits is None:
+        reason = "only your labels tell where it is, so it cannot be put in or taken out"
+        settle = "Register an artifact that draws it (entry point melaudit.artifacts)."
+    else:
+        reason = skipped[0] if skipped else "it could not be put in or taken out often enough"
+        settle = f"Audit more images, and edit more of them: --edits {max(2 * edits, EDITS)}."
+    yield Shortfall(Missing.UNTESTED, name, title, reason, settle)
+
+
+def _more(edits: int) -> str:
+    """Say what makes the intervals of edits half as wide."""
+    more = max(4 * edits, EDITS)
+    return f"Edit more images: --edits {more}, with {more} images of each class."

@@ -1,0 +1,130 @@
+"""What keeps an audit from a pass: everything that applies is tested, or named."""
+
+from __future__ import annotations
+
+from melaudit.artifacts.kinds.dark_ring import DarkRing
+from melaudit.artifacts.kinds.hair import Hair
+from melaudit.audit.conclude.conclusions import Conclusions
+from melaudit.audit.conclude.shortfalls import MIN_IMAGES, shortfalls
+from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.labelled_artifacts import LabelledArtifacts
+from melaudit.findings import (
+    Control,
+    Finding,
+    Missing,
+    NotFound,
+    Reaction,
+    Rung,
+    Severity,
+    Shortfall,
+    Skipped,
+    Trust,
+)
+
+RING, HAIR = ArtifactDetector(DarkRing()), ArtifactDetector(Hair())
+PLANTED = Control("planted_evidence", "Evidence planted", "positive", "Not found.", None, 20, False)
+
+
+def edited(artifact: str, excluded: bool | None) -> NotFound:
+    return NotFound(artifact, 80, 0.1, "share", "s", excluded=excluded, edited=True)
+
+
+def found(artifact: str, rung: Rung) -> Finding:
+    return Finding(
+        artifact, artifact, "t", Severity.LOW, 0.9, rung, artifact, (), "s", (), (), "", ""
+    )
+
+
+def said(
+    *results: Finding | NotFound | Reaction | Skipped,
+    controls: tuple[Control, ...] = (),
+    trust: Trust = Trust.TRUSTED,
+    images: int = 300,
+    edits: int = 40,
+    doubts: tuple[str, ...] = (),
+) -> tuple[Shortfall, ...]:
+    conclusions = Conclusions(
+        findings=tuple(r for r in results if isinstance(r, Finding)),
+        not_found=tuple(r for r in results if isinstance(r, NotFound)),
+        skipped=tuple(r for r in results if isinstance(r, Skipped)),
+        reactions=tuple(r for r in results if isinstance(r, Reaction)),
+        tests=(),
+    )
+    return shortfalls(
+        (RING, HAIR, LabelledArtifacts()),
+        conclusions,
+        controls,
+        trust,
+        doubts=doubts,
+        images=images,
+        edits=edits,
+    )
+
+
+RING_FINE = edited("dark_ring", True)
+
+
+def test_nothing_is_open_where_every_artifact_is_excluded_used_or_reacted_to() -> None:
+    reaction = Reaction("hair", "It reacts", (), 80, "s", (), "d")
+    used = found("hair", Rung.DEPENDENCE)
+    for hair in (edited("hair", True), reaction, used):
+        assert said(RING_FINE, hair) == ()
+
+
+def test_an_artifact_that_no_result_is_about_is_untested() -> None:
+    (hair,) = said(RING_FINE)
+    assert (hair.missing, hair.subject, hair.title) == (Missing.UNTESTED, "hair", HAIR.title)
+    assert "--edits 80" in hair.settle
+
+
+def test_without_edits_nothing_is_tested_whatever_the_data_show() -> None:
+    allowed = found("hair", Rung.OPPORTUNITY)
+    looked = NotFound("dark_ring", 300, 2.0, "odds ratio", "s")
+    both = said(allowed, looked, edits=0)
+    assert [s.missing for s in both] == [Missing.UNTESTED] * 2
+    assert {s.statement for s in both} == {"no image was edited"}
+    assert "--edits 40" in both[0].settle
+
+
+def test_what_is_not_excluded_is_undecided_and_more_edits_settle_it() -> None:
+    for results in (
+        [edited("hair", False)],
+        [edited("hair", True), edited("hair", False)],  # put in, and taken out
+        [edited("hair", None)],
+    ):
+        (hair,) = said(RING_FINE, *results)
+        assert hair.missing is Missing.UNDECIDED
+        assert "--edits 160" in hair.settle
+
+
+def test_a_few_that_were_taken_out_do_not_undo_what_putting_in_excludes() -> None:
+    assert said(RING_FINE, edited("hair", True), edited("hair", None)) == ()
+
+
+def test_the_reason_of_a_detector_that_was_skipped_is_given() -> None:
+    (hair,) = said(RING_FINE, Skipped("hair", "it failed: ValueError: no"))
+    assert hair.statement == "it failed: ValueError: no"
+
+
+def test_what_only_the_users_labels_know_is_untested() -> None:
+    stamp = NotFound("labelled_artifacts.stamp", 300, 2.0, "odds ratio", "s")
+    (open_,) = said(RING_FINE, edited("hair", True), stamp)
+    assert (open_.subject, open_.title) == ("labelled_artifacts.stamp", "stamp")
+    none_given = Skipped("labelled_artifacts", "no artifact labels of the user's own were given")
+    assert said(RING_FINE, edited("hair", True), none_given) == ()
+
+
+def test_images_maps_controls_and_doubts_count_the_gravest_first() -> None:
+    fine = (RING_FINE, edited("hair", True))
+    assert said(*fine, images=MIN_IMAGES) == ()
+    few = said(
+        *fine,
+        images=MIN_IMAGES - 1,
+        trust=Trust.NOT_CHECKED,
+        controls=(PLANTED,),
+        doubts=("Near chance.",),
+    )
+    kinds = [s.missing for s in few]
+    assert kinds == [Missing.EVIDENCE, Missing.MAPS, Missing.IMAGES, Missing.CONTROL]
+    (broken,) = said(*fine, trust=Trust.UNUSABLE)
+    assert broken.missing is Missing.EVIDENCE
