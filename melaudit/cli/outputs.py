@@ -60,16 +60,19 @@ def report(folder: Path, out: Path | None, csv: Path | None, no_images: bool, bl
 def diff(before: Path, after: Path, as_json: bool, html: Path | None) -> None:
     """Say what differs between the audits A and B (output folders or findings.json), and how much.
 
-    Findings are new, fixed, worse, better or unchanged; each change has its 95 % interval. The
-    first line says what matters most.
+    Findings are new, fixed, no longer found, worse, better or unchanged; each change has its 95 %
+    interval. The first line says what became of the worst finding. Accuracy on the same images is
+    compared image by image, where both folders have their images.parquet.
     """
     from melaudit.publish import publish
     from melaudit.reports import compare, comparison_plain, comparison_text, render_comparison
+    from melaudit.reports.comparison.answers import paired_answers
 
     first, second = findings_of(before), findings_of(after)
-    comparison = compare(first, second)
+    right = paired_answers(first, second, (before, after))
+    comparison = compare(first, second, right)
     if html is not None:
-        publish(html, render_comparison(first, second).encode("utf-8"))
+        publish(html, render_comparison(first, second, right).encode("utf-8"))
     if as_json:
         click.echo(json.dumps(comparison_plain(comparison), indent=2, allow_nan=False))
     else:

@@ -70,7 +70,7 @@ def test_diff_says_in_its_first_line_what_differs_and_by_how_much(
     page = tmp_path / "diff.html"
     assert main(["diff", str(ring), str(clean), "--html", str(page)]) == 0
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.startswith("Better: ")
+    assert first.startswith("Fail before, pass after. Better: ")
     assert "dependence on the dark ring" in first and "\u22120.787" in first
     assert "dependence on the dark ring" in page.read_text()
     assert main(["diff", str(ring), str(clean / "findings.json"), "--json"]) == 0

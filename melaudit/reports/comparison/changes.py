@@ -1,8 +1,9 @@
 """Two audits side by side: which findings are new, fixed, worse, better or the same, by how much.
 
 Findings are matched by their stable ids, figures by rung and name; a finding is judged by the
-figure on the highest rung that both audits have. A finding that the second audit could not look for
-is never called fixed.
+figure on the highest rung that both audits have. A finding that the second audit could not look
+for, or did not exclude, is never called fixed. The worst finding and what became of it comes first;
+what is said of the images alone comes last, and of the same images it cannot change.
 """
 
 from __future__ import annotations
@@ -13,8 +14,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from melaudit import wording
-from melaudit.findings import Finding, Findings, NotFound, Rung, Trust
-from melaudit.reports.comparison.figure_change import FigureChange, accuracy_change, figure_change
+from melaudit.findings import Evidence, Finding, Findings, Missing, NotFound, Rung
+from melaudit.reports.comparison.figure_change import (
+    FigureChange,
+    Pairs,
+    Shared,
+    accuracy_change,
+    figure_change,
+    shared_images,
+)
 from melaudit.reports.ladder import carrying
 
 
@@ -25,6 +33,8 @@ class Change(StrEnum):
     WORSE = "worse"
     UNTESTED = "no longer tested"
     """The first audit found it; the second could not look for it."""
+    GONE = "no longer found"
+    """The second audit looked for it and did not find it, and does not exclude it either."""
     FIXED = "fixed"
     BETTER = "better"
     UNCHANGED = "unchanged"
@@ -43,6 +53,8 @@ class FindingChange:
     """Figures that both audits have, those of the highest rung first."""
     statement: str
     """What differs and by how much, in a sentence."""
+    of_images: bool = False
+    """Whether it is said of the images alone, so that no model changes by it."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +86,20 @@ class Comparison:
         return sum(c.change is change for c in self.changes)
 
 
-def compare(before: Findings, after: Findings) -> Comparison:
-    """Return what differs between two audits."""
+def compare(before: Findings, after: Findings, right: Pairs | None = None) -> Comparison:
+    """Return what differs between two audits.
+
+    right: for the labelled images that both audits have, whether each was right, so that accuracy
+    is compared image by image.
+    """
     changes = sorted(_changes(before, after), key=_weight)
-    accuracy = accuracy_change(before, after)
-    spoken = _accuracy(before, after, accuracy)
+    accuracy = accuracy_change(before, after, right)
+    spoken = _accuracy(before, after, accuracy, 0 if right is None else len(right[0]))
     cautions = _cautions(before, after)
     return Comparison(
         before=before,
         after=after,
-        headline=_headline(changes, spoken, cautions),
+        headline=_verdicts(before, after) + _headline(changes, spoken, cautions),
         cautions=cautions,
         changes=tuple(changes),
         accuracy=accuracy,
@@ -94,13 +110,21 @@ def compare(before: Findings, after: Findings) -> Comparison:
 def _changes(before: Findings, after: Findings) -> list[FindingChange]:
     old = {f.id: f for f in before.findings}
     new = {f.id: f for f in after.findings}
-    changes = [_both(old[i], new[i]) for i in old if i in new]
+    shared = shared_images(before, after)
+    changes = [_both(old[i], new[i], shared) for i in old if i in new]
     changes += [_gone(old[i], after) for i in old if i not in new]
     return changes + [_new(new[i], before) for i in new if i not in old]
 
 
-def _both(old: Finding, new: Finding) -> FindingChange:
-    figures = _figures(old, new)
+def _both(old: Finding, new: Finding, shared: Shared) -> FindingChange:
+    of_images = _of_images(old) and _of_images(new)
+    if of_images and shared is not Shared.NOTHING:
+        title = _plain_title(new.title)
+        statement = f"{title}; said of the images, which are the same in both audits."
+        return FindingChange(
+            new.id, new.title, Change.UNCHANGED, old, new, (), statement, of_images=True
+        )
+    figures = _figures(old, new, shared)
     change, words = _judged(old, new, figures)
     spoken = [figure_words(figures[0], new.artifact)] if figures else []
     if old.classes != new.classes:
@@ -109,6 +133,9 @@ def _both(old: Finding, new: Finding) -> FindingChange:
     statement = "; ".join([*spoken, *([words] if words else [])])
     # Where less is left of the claim, the earlier title says what it was.
     title = (old if change in (Change.BETTER, Change.UNTESTED) else new).title
+    claim = _plain_title(title)
+    if change is Change.BETTER and old.title != new.title:
+        claim = f"before, \u201c{claim}\u201d; after, \u201c{_plain_title(new.title)}\u201d"
     return FindingChange(
         new.id,
         title,
@@ -116,8 +143,19 @@ def _both(old: Finding, new: Finding) -> FindingChange:
         old,
         new,
         figures,
-        f"{_plain_title(title)}; {statement or 'no figure stands in both audits'}.",
+        f"{claim}; {statement or 'no figure stands in both audits'}.",
+        of_images,
     )
+
+
+def _of_images(finding: Finding) -> bool:
+    """Tell whether a finding is about the images and their labels, and not about the model."""
+    return all(_data_alone(e) for e in finding.evidence if e.reached)
+
+
+def _data_alone(evidence: Evidence) -> bool:
+    """Tell whether a figure is of images and labels, and no model had a part in it."""
+    return evidence.rung is Rung.OPPORTUNITY and "predict" not in evidence.name
 
 
 def _judged(old: Finding, new: Finding, figures: tuple[FigureChange, ...]) -> tuple[Change, str]:
@@ -150,13 +188,15 @@ def _beyond(worse: Finding, milder: Finding) -> bool:
     return worse.rung in tested or bool(lost & tested)
 
 
-def _figures(old: Finding, new: Finding) -> tuple[FigureChange, ...]:
+def _figures(old: Finding, new: Finding, shared: Shared) -> tuple[FigureChange, ...]:
     """Return the changes of all figures that both audits have, the highest rung first."""
     known = {(e.rung, e.name): e for e in old.evidence}
     pairs = [(known[e.rung, e.name], e) for e in new.evidence if (e.rung, e.name) in known]
+    if shared is not Shared.NOTHING:  # of the images alone: the same, whatever the models do
+        pairs = [pair for pair in pairs if not _data_alone(pair[1])]
     # On one rung, a figure that reached it in one of the audits comes first.
     pairs.sort(key=lambda pair: (-pair[1].rung.rank, not (pair[0].reached or pair[1].reached)))
-    return tuple(c for pair in pairs if (c := figure_change(*pair)) is not None)
+    return tuple(c for pair in pairs if (c := figure_change(*pair, shared)) is not None)
 
 
 def _gone(old: Finding, after: Findings) -> FindingChange:
@@ -165,14 +205,21 @@ def _gone(old: Finding, after: Findings) -> FindingChange:
     not_found = _not_found(old, after)
     title = _plain_title(old.title)
     figure = _worst_figure(old)
-    if not_found:
+    open_ = [s for s in after.shortfalls if s.subject in (old.artifact, old.id) and s.subject]
+    if open_ and open_[0].missing is Missing.UNTESTED:
+        change, words = Change.UNTESTED, f"not tested ({open_[0].statement})"
+    elif open_:
+        change, words = Change.GONE, f"not found, and not excluded ({open_[0].statement})"
+    elif not_found:
         change, words = Change.FIXED, f"looked for and not found. {not_found[-1].statement}"
     elif reasons:
         change, words = Change.UNTESTED, f"the second audit could not look ({reasons[0]})"
     else:
         change, words = Change.FIXED, "not found"
+    if change is not Change.UNTESTED:
+        title = f"\u201c{title}\u201d is no longer found"
     statement = f"{title}; {figure} before; after, {words.rstrip('.')}."
-    return FindingChange(old.id, old.title, change, old, None, (), statement)
+    return FindingChange(old.id, old.title, change, old, None, (), statement, _of_images(old))
 
 
 def _not_found(finding: Finding, other: Findings) -> list[NotFound]:
@@ -195,7 +242,7 @@ def _new(new: Finding, before: Findings) -> FindingChange:
     else:
         words = "before, not found"
     statement = f"{_plain_title(new.title)}; {figure} after; {words.rstrip('.')}."
-    return FindingChange(new.id, new.title, Change.NEW, None, new, (), statement)
+    return FindingChange(new.id, new.title, Change.NEW, None, new, (), statement, _of_images(new))
 
 
 def _worst_figure(finding: Finding) -> str:
@@ -229,16 +276,25 @@ def figure_words(change: FigureChange, artifact: str | None = None) -> str:
     span = wording.span(change.low, change.high)
     values = f"{wording.figure(change.before)} before, {wording.figure(change.after)} after"
     size = wording.figure(change.change)
+    most = "at most " if change.shared is Shared.IMAGES else ""
+    interval = f"(95 % interval {most}{span})"
+    if change.shared is Shared.MODEL and change.before == change.after:
+        return f"{_subject(change.rung, artifact)} ({change.name}): {size_of(change)} in both"
     if change.ratio:
-        size_words = f"a factor of {size} (95 % interval {span})"
+        size_words = f"a factor of {size} {interval}"
     else:
         sign = "+" if change.change > 0 else ""
-        size_words = f"a change of {sign}{size} (95 % interval {span})"
+        size_words = f"a change of {sign}{size} {interval}"
     doubt = "" if change.clear else ", which may be none"
     return f"{_subject(change.rung, artifact)} ({change.name}): {values}, {size_words}{doubt}"
 
 
-def _accuracy(before: Findings, after: Findings, change: FigureChange | None) -> str:
+def size_of(change: FigureChange) -> str:
+    """Return the figure of the second audit."""
+    return wording.figure(change.after)
+
+
+def _accuracy(before: Findings, after: Findings, change: FigureChange | None, pairs: int) -> str:
     if change is None:
         return "Accuracy cannot be compared: one of the audits has no labels."
     first, second = (wording.rounded_percent(v, 1) for v in (change.before, change.after))
@@ -246,40 +302,52 @@ def _accuracy(before: Findings, after: Findings, change: FigureChange | None) ->
     points = wording.figure(round(100 * change.change, 1))
     sign = "+" if change.change > 0 else ""
     doubt = "" if change.clear else ", which may be none"
+    if change.shared is not Shared.NOTHING and not (change.change or change.low or change.high):
+        n = pairs or before.performance.n
+        return f"Accuracy: {first} in both audits, right and wrong on the same of {n:,} images."
+    how = f"image by image on {pairs:,} images, " if pairs else ""
+    how += "at most " if change.shared is Shared.IMAGES and not pairs else ""
     return (
         f"Accuracy: {first} before (n {wording.count(before.performance.n)}), {second} after "
         f"(n {wording.count(after.performance.n)}), a change of {sign}{points} points "
-        f"(95 % interval {low} to {high}){doubt}."
+        f"({how}95 % interval {low} to {high}){doubt}."
     )
 
 
 def _headline(changes: list[FindingChange], accuracy: str, cautions: tuple[Caution, ...]) -> str:
     tags = ", ".join(dict.fromkeys(caution.tag for caution in cautions))
     care = f" Compare with care: {tags}." if tags else ""
-    differing = [c for c in changes if c.change is not Change.UNCHANGED]
-    if differing:
-        first = differing[0]
+    if any(c.change is not Change.UNCHANGED for c in changes):
+        first = changes[0]
         return f"{wording.capitalised(first.change.value)}: {first.statement}{care}"
     if not changes:
         return f"Neither audit has a finding. {accuracy}{care}"
     same = wording.many_unbroken(len(changes), "finding")
-    return f"No finding differs ({same} in both audits). {accuracy}{care}"
+    worst = f"; the worst: {_plain_title(changes[0].title)}"
+    return f"No finding differs ({same} in both audits{worst}). {accuracy}{care}"
+
+
+def _verdicts(before: Findings, after: Findings) -> str:
+    if before.verdict is after.verdict:
+        return ""
+    return f"{wording.capitalised(before.verdict.value)} before, {after.verdict.value} after. "
 
 
 _ORDER: Mapping[Change, int] = {change: k for k, change in enumerate(Change)}
 
 
-def _weight(change: FindingChange) -> tuple[int, int, int, float, int, str]:
-    """Return a sort key: real differences first, then high rungs, then large changes."""
+def _weight(change: FindingChange) -> tuple[bool, int, int, bool, float, int, str]:
+    """Return a sort key: the worst finding of a model first, whatever became of it."""
     sides = [f for f in (change.before, change.after) if f is not None]
     figure = change.figures[0] if change.figures else None
     size = 0.0
     if figure is not None and figure.clear:
         size = abs(math.log(figure.change)) if figure.ratio else abs(figure.change)
     return (
-        int(change.change is Change.UNCHANGED),
-        -max(f.rung.rank for f in sides),
+        change.of_images,
         -max(f.severity.rank for f in sides),
+        -max(f.rung.rank for f in sides),
+        change.change is Change.UNCHANGED,
         -size,
         _ORDER[change.change],
         change.id,
@@ -324,9 +392,10 @@ def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
             )
         )
     for findings, which in ((before, "first"), (after, "second")):
-        if findings.explanations.status is Trust.UNUSABLE:
-            statement = f"The maps of the {which} audit are unusable: of attention it says nothing."
-            cautions.append(Caution("unusable maps", statement))
+        if not findings.explanations.status.usable:
+            maps = findings.explanations.status.value
+            statement = f"The maps of the {which} audit are {maps}: of attention it says nothing."
+            cautions.append(Caution(f"{maps} maps", statement))
     cautions += [Caution("other control", statement) for statement in _controls(before, after)]
     first, second = (p.versions.get("melaudit", "unknown") for p in (a, b))
     if first != second:

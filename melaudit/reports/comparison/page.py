@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from melaudit import templates, wording
 from melaudit.findings import Findings
 from melaudit.reports.comparison.changes import Change, Comparison, FindingChange, compare
-from melaudit.reports.comparison.figure_change import FigureChange
+from melaudit.reports.comparison.figure_change import FigureChange, Pairs
 from melaudit.reports.page import charts
 from melaudit.reports.page.plates import Plate
 from melaudit.wording import terms
@@ -16,6 +16,7 @@ KINDS = {
     Change.NEW: "fail",
     Change.WORSE: "fail",
     Change.UNTESTED: "inconclusive",
+    Change.GONE: "inconclusive",
     Change.FIXED: "pass",
     Change.BETTER: "pass",
     Change.UNCHANGED: "untested",
@@ -101,9 +102,9 @@ def build_comparison_page(comparison: Comparison) -> ComparisonPage:
     )
 
 
-def render_comparison(before: Findings, after: Findings) -> str:
-    """Return the comparison of two audits as one self-contained HTML text."""
-    page = build_comparison_page(compare(before, after))
+def render_comparison(before: Findings, after: Findings, right: Pairs | None = None) -> str:
+    """Return the comparison of two audits as one self-contained HTML text; see `compare`."""
+    page = build_comparison_page(compare(before, after, right))
     return templates.render("comparison.html.j2", page=page)
 
 

@@ -5,9 +5,21 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from melaudit.findings import Evidence, Finding, Findings, NotFound, Rung, Severity, Skipped
+from melaudit.findings import (
+    Evidence,
+    Finding,
+    Findings,
+    Missing,
+    NotFound,
+    Rung,
+    Severity,
+    Shortfall,
+    Skipped,
+    Verdict,
+)
 from melaudit.reports import compare, comparison_plain, comparison_text, render_comparison
 from melaudit.reports.comparison.changes import Change
 from melaudit.reports.comparison.page import build_comparison_page
@@ -105,6 +117,86 @@ def test_a_figure_that_moved_beyond_its_interval_is_worse_at_the_same_severity(
     assert compare(before, replace(ring, findings=(near,))).changes[0].change is Change.UNCHANGED
 
 
+def test_what_is_said_of_the_same_images_alone_is_no_change_of_a_model(ring: Findings) -> None:
+    light = Evidence(
+        Rung.OPPORTUNITY, "lightness", 0.8, 0.7, 0.9, 0.001, 0.01, 90, "none", True, "s"
+    )
+    grey = replace(
+        ring.findings[0],
+        id="light",
+        title="Skin is darker",
+        severity=Severity.LOW,
+        rung=Rung.OPPORTUNITY,
+        evidence=(light,),
+    )
+    greyer = replace(grey, evidence=(replace(light, estimate=0.9, ci_low=0.89, ci_high=0.91),))
+    model = ring.findings[0]
+    before = replace(ring, findings=(model, grey))
+    after = replace(
+        ring,
+        findings=(model, greyer),
+        provenance=replace(ring.provenance, model_sha256="f" * 64),
+    )
+    first, last = compare(before, after).changes
+    assert (first.id, last.id) == (model.id, "light")
+    assert last.change is Change.UNCHANGED and last.figures == ()
+    assert last.statement.endswith("said of the images, which are the same in both audits.")
+    # Of other images it can change, and still comes last.
+    other = replace(after, provenance=replace(after.provenance, data_fingerprint="e" * 64))
+    assert [c.of_images for c in compare(before, other).changes] == [False, True]
+
+
+def test_the_worst_finding_comes_first_also_where_it_did_not_change(ring: Findings) -> None:
+    other = replace(ring.findings[0], id="vignette", title="Vignettes", severity=Severity.LOW)
+    before, after = (
+        replace(ring, findings=(ring.findings[0], other)),
+        replace(ring, findings=(ring.findings[0],)),
+    )
+    headline = compare(before, after).headline
+    assert headline.startswith("Unchanged: Black ring of the dermatoscope")
+
+
+def test_a_fixed_shortcut_is_headed_by_its_being_gone_and_by_the_verdicts(ring: Findings) -> None:
+    after = replace(ring, findings=(), verdict=Verdict.PASS)
+    headline = compare(ring, after).headline
+    assert headline.startswith("Fail before, pass after. Fixed: \u201cBlack ring")
+    assert "\u201d is no longer found;" in headline
+
+
+@pytest.mark.parametrize(
+    ("missing", "change"),
+    [(Missing.UNTESTED, Change.UNTESTED), (Missing.UNDECIDED, Change.GONE)],
+)
+def test_what_the_second_audit_did_not_exclude_is_not_fixed(
+    ring: Findings, missing: Missing, change: Change
+) -> None:
+    artifact = ring.findings[0].artifact
+    assert artifact is not None
+    open_ = Shortfall(missing, artifact, "Ring", "no image was edited", "Edit.")
+    after = replace(ring, findings=(), shortfalls=(open_,))
+    first = compare(ring, after).changes[0]
+    assert first.change is change
+    assert "no image was edited" in first.statement
+
+
+def test_accuracy_on_the_same_images_is_that_of_pairs(ring: Findings) -> None:
+    other = replace(ring, provenance=replace(ring.provenance, model_sha256="f" * 64))
+    right = np.arange(200) < 160
+    same = compare(ring, other, (right, right))
+    assert same.accuracy is not None
+    assert (same.accuracy.low, same.accuracy.high) == (0, 0)
+    assert "right and wrong on the same of 200 images" in same.accuracy_statement
+    better = np.arange(200) < 170
+    change = compare(ring, other, (right, better)).accuracy
+    assert change is not None and change.clear
+    assert change.change == pytest.approx(0.05)
+    # Of 200 pairs 10 differ, all one way: far surer than of two samples of 200.
+    assert 0.01 < change.low < change.change < change.high < 0.1
+    alone = compare(ring, other)
+    assert "at most 95 % interval" in alone.accuracy_statement
+    assert "in both audits" in compare(ring, ring).accuracy_statement
+
+
 @pytest.mark.parametrize(
     ("field", "tag"),
     [
@@ -132,6 +224,7 @@ def test_the_json_is_json_and_says_what_the_text_says(ring: Findings) -> None:
         "new": 0,
         "worse": 0,
         "no longer tested": 0,
+        "no longer found": 0,
         "fixed": 1,
         "better": 0,
         "unchanged": 1,
@@ -141,8 +234,8 @@ def test_the_json_is_json_and_says_what_the_text_says(ring: Findings) -> None:
 def test_the_page_shows_every_change_and_figure(ring: Findings) -> None:
     after = replace(ring, findings=ring.findings[:1])
     page = build_comparison_page(compare(ring, after))
-    assert [card.word for card in page.cards] == ["fixed", "unchanged"]
-    assert len(page.cards[1].figures) == 4
+    assert [card.word for card in page.cards] == ["unchanged", "fixed"]
+    assert len(page.cards[0].figures) == 3  # that of the same images alone is none
     html = render_comparison(ring, after)
     assert all(card.statement.replace("'", "&#39;") in html for card in page.cards)
     assert "http" not in html.replace("http-equiv", "")
