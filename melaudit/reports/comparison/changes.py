@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from melaudit import wording
 from melaudit.findings import Evidence, Finding, Findings, Missing, NotFound, Rung
+from melaudit.reports.comparison.cautions import Caution, cautions_of
 from melaudit.reports.comparison.figure_change import (
     FigureChange,
     Pairs,
@@ -58,15 +59,6 @@ class FindingChange:
 
 
 @dataclass(frozen=True)
-class Caution:
-    """A reason why two audits cannot be compared like with like."""
-
-    tag: str
-    """In two words: "other images"."""
-    statement: str
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Everything that differs between two audits."""
 
@@ -95,7 +87,7 @@ def compare(before: Findings, after: Findings, right: Pairs | None = None) -> Co
     changes = sorted(_changes(before, after), key=_weight)
     accuracy = accuracy_change(before, after, right)
     spoken = _accuracy(before, after, accuracy, 0 if right is None else len(right[0]))
-    cautions = _cautions(before, after)
+    cautions = cautions_of(before, after)
     return Comparison(
         before=before,
         after=after,
@@ -352,68 +344,6 @@ def _weight(change: FindingChange) -> tuple[bool, int, int, bool, float, int, st
         _ORDER[change.change],
         change.id,
     )
-
-
-def _cautions(before: Findings, after: Findings) -> tuple[Caution, ...]:
-    """Return what keeps the two audits from being compared like with like."""
-    a, b = before.provenance, after.provenance
-    cautions = []
-    if a.data_fingerprint != b.data_fingerprint:
-        sizes = [wording.many_unbroken(f.inputs.read, "image") for f in (before, after)]
-        cautions.append(
-            Caution(
-                "other images",
-                f"The two audits are of different images ({sizes[0]} of {a.data} before, "
-                f"{sizes[1]} of {b.data} after): what differs may come from the images.",
-            )
-        )
-    if a.preprocessing != b.preprocessing:
-        cautions.append(
-            Caution(
-                "other preprocessing",
-                "The two audits prepared the images differently, so figures may differ for that "
-                f"reason alone: {a.preprocessing} before; {b.preprocessing} after.",
-            )
-        )
-    if a.classes != b.classes:
-        cautions.append(
-            Caution(
-                "other classes",
-                f"The classes differ ({', '.join(a.classes)} before; {', '.join(b.classes)} "
-                "after): findings of other classes cannot be matched.",
-            )
-        )
-    if before.explanations.engine != after.explanations.engine:
-        cautions.append(
-            Caution(
-                "other maps",
-                "The maps were made in different ways, so figures of attention are not on one "
-                f"scale: {before.explanations.engine} before; {after.explanations.engine} after.",
-            )
-        )
-    for findings, which in ((before, "first"), (after, "second")):
-        if not findings.explanations.status.usable:
-            maps = findings.explanations.status.value
-            statement = f"The maps of the {which} audit are {maps}: of attention it says nothing."
-            cautions.append(Caution(f"{maps} maps", statement))
-    cautions += [Caution("other control", statement) for statement in _controls(before, after)]
-    first, second = (p.versions.get("melaudit", "unknown") for p in (a, b))
-    if first != second:
-        statement = f"The audits were made by melaudit {first} before and {second} after."
-        cautions.append(Caution("other melaudit", statement))
-    return tuple(cautions)
-
-
-def _controls(before: Findings, after: Findings) -> list[str]:
-    """Return, in words, the controls that passed in one of the audits and failed in the other."""
-    old = {c.id: c for c in before.controls}
-    words = {True: "passed", False: "failed"}
-    return [
-        f"The control \u201c{c.title}\u201d {words[old[c.id].passed]} before and "
-        f"{words[c.passed]} after: what the audits find and miss may differ for that reason."
-        for c in after.controls
-        if c.id in old and c.passed is not old[c.id].passed
-    ]
 
 
 def _plain_title(title: str) -> str:
