@@ -154,12 +154,88 @@ def test_a_head_of_one_linear_layer_is_recognised(
     assert_same_function(loaded.model, model)
 
 
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ((nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 2)), "Linear, ReLU, Linear"),
+        (
+            (nn.Dropout(), nn.Linear(512, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 2)),
+            "Linear, ReLU, Linear",
+        ),
+        (
+            (nn.Linear(512, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 2)),
+            "Linear, BatchNorm1d, ReLU, Linear",
+        ),
+        (
+            (nn.Linear(512, 64), nn.ReLU(), nn.LayerNorm(64), nn.Linear(64, 2, bias=False)),
+            "Linear, ReLU, LayerNorm, Linear",
+        ),
+        ((nn.Linear(512, 64), nn.Linear(64, 2)), "Linear, Linear"),
+    ],
+)
+def test_a_head_of_several_layers_is_rebuilt_and_what_was_assumed_is_said(
+    tmp_path: Path, head: tuple[nn.Module, ...], said: str
+) -> None:
+    model = with_head("resnet18", "fc", nn.Sequential(*head))
+    loaded = load_model(saved(tmp_path, model.state_dict()))
+    assert any(f"taken to be {said}. " in n and "--factory" in n for n in loaded.notes)
+    assert_same_function(loaded.model, model)
+
+
 def test_a_head_that_names_do_not_tell_is_refused(tmp_path: Path) -> None:
-    head = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 2))
+    head = nn.ModuleDict({"hidden": nn.Linear(512, 64), "last": nn.Linear(64, 2)})
     message = refusal(saved(tmp_path, with_head("resnet18", "fc", head).state_dict()))
     assert "closest is torchvision resnet18" in message
-    assert "fc.2.weight" in message
+    assert "fc.last.weight" in message
     assert "--factory" in message
+
+
+def test_states_of_metrics_and_normalisation_beside_the_weights_are_left_out(
+    tmp_path: Path,
+) -> None:
+    model = resnet18()
+    inner = {f"model.{k}": v for k, v in state(model).items()}
+    beside = {
+        "val_auroc.thresholds": torch.linspace(0, 1, 5),
+        "train_acc.tp": torch.zeros(2),
+        "model.class_weights": torch.ones(3),
+        "mean": torch.full((1, 3, 1, 1), 0.5),
+        "std": torch.full((1, 3, 1, 1), 0.25),
+    }
+    factory = "tests.models.test_architectures:resnet18"
+    path = saved(tmp_path, {"state_dict": {**inner, **beside}})
+    for given in (None, factory):
+        loaded = load_model(path, factory=given)
+        assert_same_function(loaded.model, model)
+        said = " ".join(loaded.notes)
+        assert "val_auroc.thresholds, train_acc.tp" in said
+        assert "--mean 0.5,0.5,0.5 --std 0.25,0.25,0.25" in said
+
+
+class Weighted(nn.Module):
+    """A model that holds the class weights of its loss, and normalises its images itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(4, 2)
+        self.register_buffer("class_weights", torch.tensor([1.0, 3.0]))
+        self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.net(x - self.get_buffer("mean")))  # type: ignore[no-any-return]
+
+
+def test_buffers_that_the_model_has_itself_are_loaded_or_kept(tmp_path: Path) -> None:
+    model = Weighted()
+    factory = "tests.models.test_architectures:Weighted"
+    model.get_buffer("mean").fill_(0.25)
+    loaded = load_model(saved(tmp_path, state(model)), factory=factory)
+    assert_same_function(loaded.model, model)
+    assert loaded.notes == ()
+    tensors = {k: v for k, v in state(model).items() if k != "class_weights"}
+    (note,) = load_model(saved(tmp_path, tensors), factory=factory).notes
+    assert "class_weights" in note and "kept" in note
 
 
 def test_a_head_that_cannot_run_is_refused(tmp_path: Path) -> None:
@@ -203,11 +279,24 @@ def test_a_single_difference_is_refused_and_named(tmp_path: Path, change: str) -
     assert ("layer2.0.bn9.bias" if change == "unexpected" else "layer2.0.bn1.bias") in message
 
 
-@pytest.mark.parametrize("channels", [1, 4])
-def test_images_of_other_channels_are_refused_clearly(tmp_path: Path, channels: int) -> None:
-    tensors = {**state(resnet18()), "conv1.weight": torch.ones(64, channels, 7, 7)}
+def test_images_of_other_channels_are_refused_clearly(tmp_path: Path) -> None:
+    tensors = {**state(resnet18()), "conv1.weight": torch.ones(64, 4, 7, 7)}
     for options in ({}, {"arch": "resnet18"}):
-        assert f"{channels} channels; expected 3" in refusal(saved(tmp_path, tensors), **options)
+        message = refusal(saved(tmp_path, tensors), **options)
+        assert "4 channels; expected 3" in message and "--factory" in message
+
+
+@pytest.mark.parametrize("arch", [None, "resnet18"])
+def test_a_grey_architecture_is_recognised_by_its_first_layer(
+    tmp_path: Path, arch: str | None
+) -> None:
+    model = copy.deepcopy(resnet18())
+    model.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+    loaded = load_model(saved(tmp_path, model.state_dict()), arch=arch)
+    assert (loaded.architecture, loaded.channels) == ("torchvision resnet18", 1)
+    images = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(images), model(images))
 
 
 def test_unknown_weights_are_refused_with_what_to_do(tmp_path: Path) -> None:
