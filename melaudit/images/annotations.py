@@ -356,13 +356,11 @@ def _one_hot(
             refused[row], label = "unknown_class", None
         labels.append(label)
     classes = [name for name in names if _plain(name) not in ("unk", "unknown")]
-    notes: tuple[str, ...] = ()
-    order_notes: tuple[str, ...] = ("The order of the classes is that of the table's columns.",)
     if neither is not None:
-        classes = sorted([*classes, neither])
-        notes = ("Images with neither class marked are nevi, as in the ISIC challenge of 2017.",)
-        order_notes = ()
-    return tuple(labels), tuple(classes), refused, notes, order_notes
+        nevi = "Images with neither class marked are nevi, as in the ISIC challenge of 2017."
+        return tuple(labels), tuple(sorted([*classes, neither])), refused, (nevi,), ()
+    order = "The order of the classes is that of the table's columns."
+    return tuple(labels), tuple(classes), refused, (), (order,)
 
 
 def _metadata_names(columns: Sequence[str]) -> dict[str, str]:

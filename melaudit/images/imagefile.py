@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -167,7 +168,9 @@ def _decode(file: IO[bytes], suffix: str, max_pixels: int) -> Decoded:
     if picture.mode in _SIXTEEN_BIT:
         image = _scaled(np.asarray(picture), top=4095 if raw_mode.endswith("12") else 65535)
     elif picture.mode in _EIGHT_BIT:
-        image = np.array(picture.convert("RGB"))
+        with warnings.catch_warnings():  # a palette with transparency: its colours are what counts
+            warnings.simplefilter("ignore", UserWarning)
+            image = np.array(picture.convert("RGB"))
     else:
         raise _RefusedError("unsupported_mode", picture.size)
     reasons = tuple(sorted(_oddities(picture, image, raw_mode, suffix)))

@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from melaudit.errors import CheckpointError, PreprocessingError
 from melaudit.images.presets import Preset, preset_from_config
 from melaudit.models.checkpoint import Weights, read_weights
-from melaudit.models.dry_run import RGB, attempt, dry_run
+from melaudit.models.dry_run import GREY, RGB, attempt, dry_run
 from melaudit.models.factories import build_from_factory
-from melaudit.models.fitting import Fit, compare, install, load_into
+from melaudit.models.fitting import Fit, compare, install, load_into, take_grey
+from melaudit.models.head_stack import described_stack
 from melaudit.models.messages import first_line
 from melaudit.models.output_choice import ModelOutput, choose_output, returning_only
 from melaudit.models.recognition import Match, recognise, shapes_of, without
 from melaudit.models.state_dicts import prefixes
+from melaudit.models.training_states import without_states
 from melaudit.wording.names import visible
 
 
@@ -94,6 +96,7 @@ def load_model(
     weights = read_weights(path)
     if factory:
         return _from_factory(path, weights, factory, image_size)
+    weights = without_states(weights)
     return _build(path, weights, *recognise(path, weights, arch))
 
 
@@ -138,6 +141,9 @@ def _build(path: Path, weights: Weights, match: Match, notes: tuple[str, ...]) -
     model = builder.build(found.head.outputs)
     if found.replaced:
         install(model, found.head)
+    if found.grey:
+        take_grey(model, found.grey)
+        notes += ("The first layer takes images of one channel: they are turned into grey.",)
     tensors = without(weights.tensors, match.prefix)
     tensors = {key: tensors[key] for key in tensors if key not in found.auxiliary}
     notes += load_into(model, tensors)
@@ -145,17 +151,19 @@ def _build(path: Path, weights: Weights, match: Match, notes: tuple[str, ...]) -
     if found.replaced:
         notes += (_try_head(model, path, match, side),)
     notes = (*_prefix_note(match.prefix), *notes, *builder.notes(), *_auxiliary_note(found))
-    return _described(path, weights, model, str(builder), found.head.outputs, side, notes)
+    loaded = _described(path, weights, model, str(builder), found.head.outputs, side, notes)
+    return replace(loaded, channels=GREY if found.grey else RGB)
 
 
 def _from_factory(path: Path, weights: Weights, spec: str, image_size: int | None) -> LoadedModel:
     model = build_from_factory(spec).to("cpu", torch.float32).eval()
     expected = shapes_of(model.state_dict())
     tried = [
-        (prefix, compare(shapes_of(without(weights.tensors, prefix)), expected))
-        for prefix in prefixes(weights.tensors)
+        (some, prefix, compare(shapes_of(without(some.tensors, prefix)), expected))
+        for some in (weights, without_states(weights))  # the model may have such states itself
+        for prefix in prefixes(some.tensors)
     ]
-    prefix, found = max(tried, key=lambda each: (each[1].fits, each[1].likeness))
+    weights, prefix, found = max(tried, key=lambda each: (each[2].fits, each[2].likeness))
     if not found.fits:
         raise CheckpointError(
             f"{visible(str(path))} does not fit the model of --factory {visible(spec)}: "
@@ -204,11 +212,18 @@ def _try_head(model: nn.Module, path: Path, match: Match, side: int | None) -> s
     """Run a model whose head was rebuilt from its names; return a note on what was assumed."""
     head = match.fit.head
     assert head is not None
-    if attempt(model, side or 224).outputs != head.outputs:
+    channels = GREY if match.fit.grey else RGB
+    if attempt(model, side or 224, channels).outputs != head.outputs:
         raise CheckpointError(
             f"{visible(str(path))} is a {match.builder} whose {head.place} was replaced by "
             "something that cannot be rebuilt from its names alone; give --factory "
             "module:function, the function that builds your model"
+        )
+    if head.layers:
+        return (
+            f"The head ({head.place}) is not the architecture's own: it was taken to be "
+            f"{described_stack(head.layers)}. Weights do not tell activations: if it has others "
+            "than ReLU, give --factory."
         )
     return (
         f"The head ({head.place}) is not the architecture's own: it was taken to be one linear "

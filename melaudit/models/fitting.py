@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from melaudit.models.builders import Builder, Shapes
+from melaudit.models.head_stack import HeadLayer, stack, stacked_layers
+from melaudit.models.training_states import is_training_state
 from melaudit.models.weightless import PLACEHOLDER_CLASSES
 from melaudit.wording.names import visible
 
@@ -30,6 +32,8 @@ class Head:
     """The names from there to the linear layer: "1", or "" if the place itself is that layer."""
     outputs: int
     bias: bool
+    layers: tuple[HeadLayer, ...] = ()
+    """The layers with weights, if there are several; then `inner` is ""."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,18 @@ class Fit:
     @property
     def fits(self) -> bool:
         """Whether the weights can be loaded, except for the counters of batches."""
-        return not (self.unexpected or self.misshapen or self.needed)
+        differing = () if self.grey else self.misshapen
+        return not (self.unexpected or differing or self.needed)
+
+    @property
+    def grey(self) -> str:
+        """The name of the first layer's weight if it takes one channel in place of three; or ""."""
+        return self.misshapen[0][0] if self.channels == 1 else ""
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The missing names that matter; counters of batches are not used after training."""
-        return tuple(key for key in self.missing if not key.endswith(_COUNTER))
+        """The missing names that matter: not counters of batches, nor states of the training."""
+        return tuple(key for key in self.missing if not _does_not_matter(key))
 
     @property
     def likeness(self) -> float:
@@ -151,6 +161,12 @@ def _variants(
             if key.startswith(f"{place}.") and key.endswith(".weight") and len(shape) == 2
         ]
         width = _input_width(shapes, place)
+        layers = stacked_layers(found, place) if len(weights) > 1 else ()
+        if layers and layers[0].inputs == width:
+            own_keys = {k: s for k, s in found.items() if k.startswith(f"{place}.")}
+            rest = {k: s for k, s in shapes.items() if not k.startswith(f"{place}.")}
+            last = layers[-1]
+            yield {**rest, **own_keys}, Head(place, "", last.outputs, last.bias, layers), True
         if len(weights) != 1 or width is None:
             continue
         linear = weights[0].removesuffix(".weight")
@@ -177,8 +193,11 @@ def _input_width(shapes: Shapes, place: str) -> int | None:
 
 
 def install(model: nn.Module, head: Head) -> None:
-    """Put a linear layer in the place of the head, inside the Sequentials that its name implies."""
+    """Put linear layers in the place of the head, inside the Sequentials that their names imply."""
     owner, _, name = head.place.rpartition(".")
+    if head.layers:
+        setattr(model.get_submodule(owner), name, stack(head.layers))
+        return
     old = model.get_submodule(head.place)
     first = next(m for m in old.modules() if isinstance(m, nn.Linear))
     new: nn.Module = nn.Linear(first.in_features, head.outputs, bias=head.bias)
@@ -190,21 +209,42 @@ def install(model: nn.Module, head: Head) -> None:
     setattr(model.get_submodule(owner), name, new.eval())
 
 
+def take_grey(model: nn.Module, weight: str) -> None:
+    """Make the convolution of this weight take one channel in place of three."""
+    layer = model.get_submodule(weight.removesuffix(".weight"))
+    assert isinstance(layer, nn.Conv2d)
+    layer.in_channels = 1
+    layer.weight = nn.Parameter(torch.empty_like(layer.weight[:, :1]))
+
+
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Load weights that fit into a model, and return notes."""
     own = model.state_dict()
     lacking = [key for key in own if key not in tensors]
-    assert all(key.endswith(_COUNTER) for key in lacking)
-    zeros = {key: torch.zeros(own[key].shape, dtype=own[key].dtype) for key in lacking}
+    assert all(map(_does_not_matter, lacking))
+    zeros = {
+        key: torch.zeros(own[key].shape, dtype=own[key].dtype)
+        if key.endswith(_COUNTER)
+        else own[key]
+        for key in lacking
+    }
     # A model that was built without weights has no memory to copy them into.
     weightless = any(tensor.is_meta for tensor in own.values())
     state = OrderedDict({**tensors, **zeros})
     # Weights that fit are of the present version, and some models require its number.
     vars(state)["_metadata"] = getattr(own, "_metadata", None)
     model.load_state_dict(state, strict=True, assign=weightless)
-    if lacking:
-        return (f"The counters of batches ({_COUNTER}) are missing, which changes nothing.",)
-    return ()
+    notes = []
+    if any(key.endswith(_COUNTER) for key in lacking):
+        notes.append(f"The counters of batches ({_COUNTER}) are missing, which changes nothing.")
+    kept = tuple(key for key in lacking if not key.endswith(_COUNTER))
+    if kept:
+        notes.append(f"The weights lack {_first(kept)}; the model's own values were kept.")
+    return tuple(notes)
+
+
+def _does_not_matter(key: str) -> bool:
+    return key.endswith(_COUNTER) or is_training_state(key)
 
 
 def _first(names: tuple[str, ...], separator: str = ", ") -> str:

@@ -109,8 +109,9 @@ def _misfit(matches: list[Match], weights: Weights, sought: str | None) -> str:
     channels = closest.fit.channels
     if channels is not None:
         return (
-            f"is a {closest.builder} for images of {channels} channels; expected 3 (RGB), the only "
-            "ones that are read here"
+            f"is a {closest.builder} for images of {channels} channels; expected 3 (RGB) or 1 "
+            "(grey), the only ones that are read here: give --factory with a model that takes RGB "
+            "and makes its other channels in its own forward, as torch.cat([x, extra(x)], 1)"
         )
     under = f" under {closest.prefix!r}" if closest.prefix else ""
     if sought is None:

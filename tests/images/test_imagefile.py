@@ -300,3 +300,12 @@ def test_shrinking_keeps_the_shape_and_leaves_small_images_alone() -> None:
     checkers = (np.indices((512, 512)).sum(axis=0) % 2 * 255).astype(np.uint8)
     grey = shrink(np.repeat(checkers[:, :, None], 3, axis=2), 128)
     assert np.abs(grey[4:-4, 4:-4].astype(int) - 127).max() <= 2  # averaged, not picked
+
+
+def test_a_palette_with_transparency_is_read_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    picture = Image.fromarray(pixels(48, 48)).quantize(32)
+    picture.save(tmp_path / "p.png", transparency=bytes([0] * 8 + [255] * 24))
+    assert read_image(tmp_path / "p.png").image is not None
+    assert not recwarn.list
