@@ -31,3 +31,12 @@ class Assets(StrEnum):
 
     INLINE = "inline"
     SPLIT = "split"
+
+
+class OutputKind(StrEnum):
+    """What the numbers are that a model returns."""
+
+    AUTO = "auto"
+    """Probabilities where the last operation or their sums say so, else logits."""
+    LOGITS = "logits"
+    PROBABILITIES = "probabilities"

@@ -111,6 +111,9 @@ class Measurements:
     above_chance: bool = True
     """Whether the predictions follow the labels. Where they do not, nothing the model does can be a
     shortcut, and something is wrong with the model or the data."""
+    shift: tuple[float, ...] = ()
+    """What the user's threshold took off each of the K logits; () for none. Decisions are by the
+    logits as they are, probabilities by those before."""
 
     def __getitem__(self, name: str) -> Array:
         """Return a measured column, named "detector.measurement".

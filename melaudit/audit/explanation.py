@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from melaudit.audit.exhibits.channels import Place, View
 from melaudit.audit.method import explain
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.preparation import load
+from melaudit.audit.prepare.model_outputs import operated, understood
+from melaudit.audit.prepare.preparation import choose_positive, load
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
 from melaudit.images.imagefile import read_image
 from melaudit.logits import predictions
@@ -53,6 +54,11 @@ def explain_image(
     names = configuration.classes or loaded.class_names
     classes = names or tuple(f"class {i}" for i in range(loaded.num_classes))
     x = preprocessing.apply(decoded.image)[None].to(device)
+    loaded.model.to(device)
+    # One image is tried among others all the same: its own mirror image stands for these.
+    loaded = understood(loaded, torch.cat([x, x.flip(3)]), configuration.outputs)
+    positive, _ = choose_positive(classes, configuration.positive)
+    loaded = operated(loaded, configuration.threshold, positive, classes)
     notes = [
         f"{loaded.name} is {loaded.architecture}",
         preprocessing.describe(),
@@ -66,7 +72,7 @@ def explain_image(
         attribution = explainer.attribute(x, asked, [layer] if layer else [])
         explained = predictions(attribution.logits) if asked is None else asked
         index = int(explained[0])
-        sure = float(probabilities(attribution.logits)[0, index])
+        sure = float(probabilities(attribution.logits, loaded.shift)[0, index])
         total, start = float(attribution.maps.sum()), float(attribution.start[0])
         notes.append(f"{classes[index]}: probability {sure:.3f}, logit {start:+.3f}")
         notes.append(explainer.describe())

@@ -97,7 +97,12 @@ def viewing(configuration: Configuration, prepared: Prepared, layer: str) -> Ite
     """Have the model looked through by the method that the configuration asks for."""
     with explain(configuration, prepared.loaded, prepared.device) as explainer:
         yield Viewer(
-            explainer, prepared.preprocessing, prepared.device, layer, configuration.batch_size
+            explainer,
+            prepared.preprocessing,
+            prepared.device,
+            layer,
+            configuration.batch_size,
+            prepared.loaded.shift,
         )
 
 
@@ -189,6 +194,8 @@ def _examine(
             "device": prepared.device.type,
             "detectors": dataclasses.asdict(configuration.for_detectors),
             "seed": configuration.seed,
+            "outputs": configuration.outputs,
+            "shift": prepared.loaded.shift,
         }
         name = run_id(
             prepared.loaded.sha256, few.dataset.fingerprint, settings, [d.id for d in checks]

@@ -13,6 +13,7 @@ from torch import Tensor
 from melaudit.artifacts.interface import RGB
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.relevance import Explainer
+from melaudit.relevance.model.outputs import probabilities
 
 T = TypeVar("T")
 
@@ -27,6 +28,12 @@ class Viewer:
     layer: str
     """The concept layer; "" for a model without one."""
     batch_size: int
+    shift: tuple[float, ...] = ()
+    """What the user's threshold took off each of the logits; () for none."""
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the model's own probabilities (N, C) behind its logits (N, K)."""
+        return probabilities(logits, self.shift)
 
     @property
     def layers(self) -> list[str]:

@@ -53,6 +53,8 @@ class LoadedModel:
     """Of the images: 3 (RGB) or 1 (grey)."""
     returned: tuple[ModelOutput, ...] = ()
     """Everything the model returns that could be its logits; empty if there is no choice."""
+    shift: tuple[float, ...] = ()
+    """What the user's threshold subtracts from each of the logits; () for none."""
 
     @property
     def num_classes(self) -> int:

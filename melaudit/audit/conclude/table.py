@@ -78,6 +78,7 @@ def measured(
         groups=groups(metadata, ids),
         training=training.artifacts,
         learned=training.pictures,
+        shift=prepared.loaded.shift,
         labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )
     return dataclasses.replace(table, above_chance=doubts(performed(table)) is None)
@@ -113,5 +114,6 @@ def artifacts(store: Store) -> dict[str, NDArray[np.bool_]]:
 
 def class_probabilities(measurements: Measurements) -> NDArray[np.float32]:
     """Return (n, classes) probabilities, two columns also for models with one logit."""
-    found: NDArray[np.float32] = probabilities(torch.from_numpy(measurements.logits)).numpy()
+    logits = torch.from_numpy(measurements.logits)
+    found: NDArray[np.float32] = probabilities(logits, measurements.shift).numpy()
     return found

@@ -18,7 +18,6 @@ from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Finding, Rung
 from melaudit.measurements import Measurements, Trials
-from melaudit.relevance.model.outputs import probabilities
 from melaudit.reports.interface import Curve, Edit, Series, Version
 from melaudit.statistics.estimates import proportion
 
@@ -114,14 +113,15 @@ def _edit(
 ) -> Edit:
     pictures = {"as it is": image, **versions}
     seen = laboratory.look(list(pictures.values()))
-    chances = probabilities(torch.from_numpy(seen.logits))[:, found.target].tolist()
+    chances = laboratory.viewer.probabilities(torch.from_numpy(seen.logits))
+    of_target = chances[:, found.target].tolist()
     return Edit(
         finding=finding.id,
         image=identity,
         target=found.classes[found.target],
         versions=tuple(
             Version(title, webp(picture), chance)
-            for (title, picture), chance in zip(pictures.items(), chances, strict=True)
+            for (title, picture), chance in zip(pictures.items(), of_target, strict=True)
         ),
     )
 

@@ -25,7 +25,6 @@ from melaudit.measurements import Measurements
 from melaudit.observer import Observer
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import choose_channels
-from melaudit.relevance.model.outputs import probabilities
 from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpinion
 
 PICTURE = 256
@@ -100,7 +99,7 @@ def exhibits(
     for some, x, pictures in readable(ids, dataset, viewer):
         attribution = viewer.explainer.attribute(x, None, ())
         predicted = predictions(attribution.logits).tolist()
-        sure = probabilities(attribution.logits).cpu().numpy()
+        sure = viewer.probabilities(attribution.logits).cpu().numpy()
         for i, (identity, row) in enumerate(some):
             label = int(dataset.labels[row])
             made[identity] = Exhibit(

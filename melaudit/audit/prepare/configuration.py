@@ -1,5 +1,7 @@
 """The settings of a run: options of the command line over `melaudit.toml` over defaults."""
 
+# Long because: a setting is one field with its help text, and all stand in one list.
+
 from __future__ import annotations
 
 import dataclasses
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from melaudit.choices import Assets, EngineName, Sharing
+from melaudit.choices import Assets, EngineName, OutputKind, Sharing
 from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
@@ -75,6 +77,24 @@ class Configuration(DetectorSettings):
             "The class that matters, for example malignant.",
             metavar="NAME",
             measured=False,
+        ),
+    )
+    outputs: OutputKind = field(
+        default=OutputKind.AUTO,
+        metadata=about(
+            Topic.MODEL,
+            "What the model returns; auto looks at its last operation and at the sums.",
+        ),
+    )
+    threshold: float | None = field(
+        default=None,
+        metadata=about(
+            Topic.MODEL,
+            "The model decides for the positive class from this probability on; without, from "
+            "0.5 on.",
+            metavar="PROBABILITY",
+            least=0,
+            most=1,
         ),
     )
     image_root: Path | None = field(
@@ -246,6 +266,11 @@ class Configuration(DetectorSettings):
             raise ConfigurationError("both arch and factory are given; name one of them")
         if (self.mean is None) != (self.std is None):
             raise ConfigurationError("mean and std go together; give both or neither")
+        if self.threshold in (0, 1):
+            raise ConfigurationError(
+                f"threshold is {self.threshold:g}, where the model always decides alike; it must "
+                "lie between 0 and 1, such as 0.3"
+            )
         if self.positive and self.classes and self.positive not in self.classes:
             raise ConfigurationError(
                 f"positive class {self.positive!r} is not among the classes "

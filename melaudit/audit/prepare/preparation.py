@@ -9,6 +9,7 @@ import torch
 
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.model_outputs import first_inputs, operated, understood
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.class_map import offer
 from melaudit.images.dataset import Dataset, open_dataset
@@ -111,6 +112,11 @@ def prepare(
     loaded = loaded.with_output(configuration.output, len(dataset.classes) or None)
     classes = fit_classes(loaded, dataset, configuration.positive)
     positive, assumed = choose_positive(classes, configuration.positive)
+    # Before anything else is made of the model: whether it is what everything else takes it for.
+    x = first_inputs(dataset.paths, preprocessing).to(device)
+    loaded.model.to(device)
+    loaded = understood(loaded, x, configuration.outputs)
+    loaded = operated(loaded, configuration.threshold, positive, classes)
     knowledge = gather(
         dataset.ids,
         [artifact.id for artifact in artifacts],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -68,12 +68,16 @@ def candidate_outputs(output: object) -> list[CandidateOutput]:
     return [CandidateOutput(*each) for each in shaped]
 
 
-def probabilities(logits: Tensor) -> Tensor:
+def probabilities(logits: Tensor, shift: Sequence[float] = ()) -> Tensor:
     """Return the probabilities (N, C) that logits (N, K) stand for: their softmax, in float32.
 
-    C is K, but 2 for K = 1, where the logit speaks for class 1.
+    C is K, but 2 for K = 1, where the logit speaks for class 1. `shift` (K,) is what a threshold
+    took off the logits, and is added again.
     """
-    return per_class(logits.float()).softmax(1)
+    logits = logits.float()
+    if shift:
+        logits = logits + logits.new_tensor(shift)
+    return per_class(logits).softmax(1)
 
 
 def start_relevance(logits: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,186 @@
+"""What the model's outputs are taken for, where it decides, and whether one image decides them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from melaudit.choices import OutputKind
+from melaudit.errors import CheckpointError, ConfigurationError
+from melaudit.images.imagefile import read_image
+from melaudit.images.preprocessing import Preprocessing
+from melaudit.models.architectures import LoadedModel
+from melaudit.relevance.model.deciding import Last, Seen, as_logits, look_at_outputs
+from melaudit.relevance.repeatability import MAX_DIFFERENCE, Unrepeatable, unrepeatable
+
+LOOKED_AT = 4
+"""Images on which the bare model is tried. Chosen: a round figure, not measured."""
+
+_SIDE = 64
+"""Of the pictures of noise that stand in where no image can be read, in pixels."""
+
+
+def first_inputs(paths: Iterable[str], preprocessing: Preprocessing) -> Tensor:
+    """Return the first readable images as the model's input (N, C, H, W), N at least 2.
+
+    Pictures of noise stand in for what is missing.
+    """
+    pictures = []
+    for path in paths:
+        image = read_image(path).image
+        if image is not None:
+            pictures.append(image)
+        if len(pictures) == LOOKED_AT:
+            break
+    rng = np.random.default_rng(0)
+    while len(pictures) < 2:
+        pictures.append(rng.integers(0, 256, (_SIDE, _SIDE, 3), dtype=np.uint8))
+    return torch.stack([preprocessing.apply(picture) for picture in pictures])
+
+
+def understood(loaded: LoadedModel, x: Tensor, kind: OutputKind) -> LoadedModel:
+    """Return the model with logits for outputs, and notes on what its outputs were taken for.
+
+    x (N, C, H, W), at least 2 images. Raises CheckpointError for a model that is no function of
+    one image, and for outputs of which it is not known how they decide.
+    """
+    found = unrepeatable(loaded.model, x, loaded.outputs)
+    if found is not None:
+        raise CheckpointError(_refusal(found))
+    loaded.model.eval()
+    try:
+        seen = look_at_outputs(loaded.model, x, loaded.outputs)
+    except Exception:  # what fails here was said by the run before, or is of the tracing alone
+        seen = Seen(loaded.outputs, Last.OTHER, False, False)
+    probabilities = _are_probabilities(seen, kind)
+    if probabilities and not seen.in_unit_range and seen.last is not Last.LOG_SIGMOID:
+        raise ConfigurationError(
+            "--outputs probabilities was given, but the model's outputs do not lie within 0 and 1; "
+            "pass --outputs logits or leave it out"
+        )
+    notes = (*loaded.notes, *_note(seen, kind, probabilities))
+    if not probabilities:
+        return dataclasses.replace(loaded, notes=notes)
+    model = as_logits(loaded.model, loaded.outputs, probabilities=True)
+    return dataclasses.replace(loaded, model=model, notes=notes)
+
+
+def operated(
+    loaded: LoadedModel, threshold: float | None, positive: int | None, classes: tuple[str, ...]
+) -> LoadedModel:
+    """Return the model with its decision boundary where the threshold is; with None, as it is.
+
+    Raises ConfigurationError where a threshold means nothing.
+    """
+    if threshold is None:
+        return loaded
+    if loaded.num_classes != 2:
+        raise ConfigurationError(
+            f"--threshold {threshold:g} was given for a model of {loaded.num_classes} classes; it "
+            "is for models of two: leave it out"
+        )
+    if positive is None:
+        raise ConfigurationError(
+            f"--threshold {threshold:g} is a probability of the positive class; say which it is, "
+            f"for example --positive {classes[1]}"
+        )
+    by = math.log(threshold / (1 - threshold))
+    if loaded.outputs == 1:
+        shift: tuple[float, ...] = (by if positive == 1 else -by,)
+    else:
+        shift = tuple(by if column == positive else 0.0 for column in range(2))
+    note = (
+        f"The model decides for {classes[positive]} from a probability of {threshold:g} on "
+        "(--threshold); logits are counted from there."
+    )
+    model = as_logits(loaded.model, loaded.outputs, probabilities=False, shift=shift)
+    return dataclasses.replace(loaded, model=model, shift=shift, notes=(*loaded.notes, note))
+
+
+def _are_probabilities(seen: Seen, kind: OutputKind) -> bool:
+    """Decide what outputs are; CheckpointError where none of it is an answer."""
+    if kind is not OutputKind.AUTO:
+        return kind is OutputKind.PROBABILITIES
+    if seen.outputs == 1 and seen.last in (Last.SOFTMAX, Last.LOG_SOFTMAX):
+        raise CheckpointError(
+            f"the model ends in a {seen.last} over one output, which is the same for every image; "
+            "end it in a sigmoid, or return the logit"
+        )
+    if seen.outputs > 1 and seen.last in (Last.SIGMOID, Last.LOG_SIGMOID) and not seen.sum_to_one:
+        raise CheckpointError(
+            f"the model ends in a {seen.last} over {seen.outputs} outputs, so several may hold of "
+            "one image (multi-label), and the largest need not be what it decides. If each image "
+            "has exactly one class and the largest output decides, pass --outputs probabilities; "
+            "else give a --factory whose model returns one of the outputs, and audit these one by "
+            "one"
+        )
+    return seen.probabilities
+
+
+def _note(seen: Seen, kind: OutputKind, probabilities: bool) -> tuple[str, ...]:
+    """Return what the outputs were taken for, and which option takes them for something else."""
+    by_user = kind is not OutputKind.AUTO
+    if probabilities:
+        because = (
+            "--outputs says so"
+            if by_user
+            else f"the model ends in a {seen.last}"
+            if seen.last is not Last.OTHER
+            else "they lie within 0 and 1 and sum to 1"
+        )
+        visible = seen.last not in (Last.OTHER, Last.LOG_SOFTMAX)
+        explained = (
+            f"what goes into the {seen.last}"
+            if visible
+            else "their log-odds"
+            if seen.outputs == 1
+            else "their logarithms"
+        )
+        boundary = "at a probability of 0.5" if seen.outputs == 1 else "for the largest"
+        other = "" if by_user else "; --outputs logits takes them for logits"
+        return (
+            f"The model's outputs are taken for probabilities: {because}. Its decisions are "
+            f"{boundary}, and {explained} is explained{other}.",
+        )
+    if by_user:
+        return ("The model's outputs are taken for logits: --outputs says so.",)
+    if seen.last is Last.LOG_SOFTMAX:
+        return (
+            "The model ends in a log-softmax: its outputs, logarithms of probabilities, are taken "
+            "for logits.",
+        )
+    if seen.in_unit_range and seen.outputs == 1:
+        return (
+            "The model's output lies within 0 and 1 on the images that were tried, but no sigmoid "
+            "was seen, so it is taken for a logit, and decisions are at 0; if it is a probability, "
+            "pass --outputs probabilities.",
+        )
+    return ()
+
+
+def _refusal(found: Unrepeatable) -> str:
+    causes = ", ".join(found.causes)
+    by = (
+        f"by {100 * found.difference:.2g} % of the largest logit (more than "
+        f"{100 * MAX_DIFFERENCE:g} % is no rounding)"
+    )
+    if found.random:
+        return (
+            "the model does not repeat itself: run twice on the same "
+            f"{found.images} images, its outputs differ {by}. Random in evaluation mode: "
+            f"{causes or 'nothing that is known to be'}. No map or decision of it can be trusted; "
+            "make it fixed when model.training is False, for instance "
+            "F.dropout(x, p, training=self.training), or call the nn.Dropout module"
+        )
+    return (
+        "the model is not a function of one image: its outputs for an image differ "
+        f"{by} with the other images of the batch. Found: {causes or 'no operation known to do so'}"
+        ". Each image's answer would depend on the batch size; give BatchNorm running statistics "
+        "(track_running_stats=True, then run training images through it in train mode and save), "
+        "or leave out what mixes images"
+    )

@@ -1,0 +1,172 @@
+"""Models that return probabilities, made to return logits whose decision boundary is 0.
+
+Everything else in the package sees logits: it decides by the largest, or by the sign of a single
+one, and explains them. A sigmoid or softmax at the end squashes what is to be explained and moves
+the boundary, so what goes into it, the pre-activation, is taken. Where this cannot be seen, the
+log-odds or logarithms of the probabilities are: they decide alike.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from melaudit.relevance.model.outputs import find_logits
+
+MAX_DISTANCE_FROM_ONE = 1e-3
+"""By how much a row of probabilities may miss a sum of 1. Chosen: above the rounding of half
+precision (2^-11) and of printed figures of three digits; not measured."""
+
+_SMALLEST = 1e-7
+"""Probabilities are kept so far from 0 and 1: about the rounding of float32, so logits stay within
+-16 and 16."""
+
+
+class Last(StrEnum):
+    """The operation that a model's outputs come from, as far as it matters here."""
+
+    SIGMOID = "sigmoid"
+    LOG_SIGMOID = "log-sigmoid"
+    SOFTMAX = "softmax"
+    LOG_SOFTMAX = "log-softmax"
+    OTHER = "another operation"
+
+
+_OPERATIONS: Mapping[Any, Last] = {
+    torch.sigmoid: Last.SIGMOID,
+    torch.sigmoid_: Last.SIGMOID,
+    torch.special.expit: Last.SIGMOID,
+    Tensor.sigmoid: Last.SIGMOID,
+    Tensor.sigmoid_: Last.SIGMOID,
+    functional.sigmoid: Last.SIGMOID,
+    functional.logsigmoid: Last.LOG_SIGMOID,
+    torch.softmax: Last.SOFTMAX,
+    torch.special.softmax: Last.SOFTMAX,
+    Tensor.softmax: Last.SOFTMAX,
+    functional.softmax: Last.SOFTMAX,
+    torch.log_softmax: Last.LOG_SOFTMAX,
+    torch.special.log_softmax: Last.LOG_SOFTMAX,
+    Tensor.log_softmax: Last.LOG_SOFTMAX,
+    functional.log_softmax: Last.LOG_SOFTMAX,
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a model's outputs on some images say of their kind."""
+
+    outputs: int
+    last: Last
+    in_unit_range: bool
+    """Whether all lie within 0 and 1."""
+    sum_to_one: bool
+    """Whether they also sum to 1 for each image, being several."""
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether the outputs are known to be probabilities, by the last operation or their sums.
+
+        Lying within 0 and 1 is not enough: logits may, by chance.
+        """
+        known = self.last in (Last.SIGMOID, Last.LOG_SIGMOID)
+        return known or self.sum_to_one
+
+
+def look_at_outputs(model: nn.Module, x: Tensor, num_classes: int) -> Seen:
+    """Run the model on images x (N, C, H, W) and return what its outputs (N, num_classes) are."""
+    with torch.no_grad(), _Activations() as calls:
+        taken = find_logits(model(x), num_classes)
+    last, _ = calls.source(taken)
+    unit = bool(((taken >= 0) & (taken <= 1)).all())
+    sums = bool(((taken.sum(1) - 1).abs() < MAX_DISTANCE_FROM_ONE).all())
+    return Seen(num_classes, last, unit, unit and sums and num_classes > 1)
+
+
+def as_logits(
+    model: nn.Module, num_classes: int, *, probabilities: bool, shift: tuple[float, ...] = ()
+) -> nn.Module:
+    """Return the model with outputs that are logits (N, num_classes), its boundary at 0.
+
+    What is returned shares weights, submodules and their names with the model; only its call
+    differs, so that hooks on the model come before. `probabilities` says that the outputs are
+    probabilities. `shift` (num_classes) is subtracted from the logits: it moves the boundary.
+    """
+    model = getattr(model, "_orig_mod", model)  # inside a compiled module
+    own = type(model)
+
+    def call(self: nn.Module, *args: Any, **kwargs: Any) -> object:
+        if not probabilities:
+            output = own.__call__(self, *args, **kwargs)
+            logits = find_logits(output, num_classes)
+        else:
+            with _Activations() as calls:
+                output = own.__call__(self, *args, **kwargs)
+            taken = find_logits(output, num_classes)
+            _, before = calls.source(taken)
+            logits = _log_odds(taken) if before is None else before
+        if shift:
+            logits = logits - logits.new_tensor(shift)
+        # Whatever else the model returned, such as its attention, can still be found.
+        return logits if isinstance(output, Tensor) else {"logits": logits, "returned": output}
+
+    converted = copy.copy(model)
+    converted.__class__ = type(own.__name__, (own,), {"__call__": call})
+    return converted
+
+
+def _log_odds(taken: Tensor) -> Tensor:
+    """Return logits (N, K) that decide as probabilities (N, K) do; their softmax for K > 1."""
+    inside = taken.clamp(_SMALLEST, 1 - _SMALLEST)
+    if taken.shape[1] == 1:
+        return inside.log() - (1 - inside).log()
+    return inside.log()
+
+
+class _Activations(TorchFunctionMode):
+    """Note what went into the activations a model calls, and what came out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[Last, Tensor, Tensor]] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        last = _OPERATIONS.get(func)
+        if last is None:
+            return func(*args, **kwargs)
+        before = args[0] if args else kwargs["input"]
+        if func in (torch.sigmoid_, Tensor.sigmoid_):
+            args = (before.clone(), *args[1:])  # what went in would be overwritten
+            after = torch.sigmoid(args[0])
+            before.copy_(after)
+            self._calls.append((last, args[0], after))
+            return before
+        after = func(*args, **kwargs)
+        self._calls.append((last, before, after))
+        return after
+
+    def source(self, taken: Tensor) -> tuple[Last, Tensor | None]:
+        """Return where outputs (N, K) come from, and the logits (N, K) that went in, if seen.
+
+        Outputs come from an activation if they are its values, or one column of two.
+        """
+        for last, before, after in reversed(self._calls):
+            if after.numel() == taken.numel() and len(after) == len(taken):
+                if torch.equal(after.detach().reshape(taken.shape), taken.detach()):
+                    return last, before.reshape(taken.shape)
+            elif last is Last.SOFTMAX and taken.shape[1] == 1 and after.shape[1:] == (2,):
+                for column in (1, 0):
+                    if torch.equal(after[:, column].detach(), taken[:, 0].detach()):
+                        odds = before[:, column] - before[:, 1 - column]
+                        return Last.SIGMOID, odds[:, None]
+        return Last.OTHER, None
