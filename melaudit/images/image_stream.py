@@ -22,6 +22,7 @@ from melaudit.artifacts.interface import Artifact, Found
 from melaudit.errors import DatasetError, PreprocessingError
 from melaudit.images.finder_results import FinderResults, PackedFound, find_all, picklable
 from melaudit.images.imagefile import Decoded, Status, read_image, shrink
+from melaudit.images.limits import be_a_worker
 from melaudit.images.preprocessing import Preprocessing
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - its free space is read; nothing is written by name
@@ -282,6 +283,7 @@ def _be_a_worker(_: int) -> None:
     """Leave interrupts to the parent process, and the other cores to the other processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    be_a_worker()
 
 
 def _explain(error: Exception, workers: int, timeout: float) -> str:

@@ -13,7 +13,9 @@ MAX_PICKLE_BYTES = 64 * 2**20
 """The pickle in a checkpoint names its tensors and does not hold their numbers. Chosen: a round
 figure, not measured."""
 
-_MAX_OPCODES = 5_000_000
+_MAX_OPCODES = 2_000_000
+_MAX_DEPTH = 500
+"""Containers within containers: torch and Python free them one inside the other."""
 _MAX_EXPANSION = 1_000_000
 """Nodes of a tuple with its repetitions written out, because hashing visits all of them. Chosen:
 round figures, not measured."""
@@ -96,7 +98,7 @@ class Disassembly:
         return tuple(sorted(self.globals - DESCRIPTIVE - NUMPY_SCALARS))
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Item:
     """A stand-in for an object on the unpickler's stack."""
 
@@ -106,6 +108,8 @@ class _Item:
     """The text of a string, or the name of a global."""
     last: str | None = None
     """The text of the last object in a tuple."""
+    depth: int = 0
+    """Number of containers within each other."""
 
 
 def disassemble(stream: IO[bytes]) -> Disassembly:
@@ -170,24 +174,28 @@ def _opcodes(stream: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
 
 def _apply(opcode: pickletools.OpcodeInfo, argument: object, stack: list[_Item | None]) -> None:
     """Pop from the stack what an opcode takes, and push an item of their total size."""
-    nodes, last = 0, None
+    nodes, last, depth = 0, None, 0
     if stack and (top := stack[-1]) is not None and "TUPLE" in opcode.name:
         last = top.text
     for needed in reversed(opcode.stack_before):
         if needed is pickletools.stackslice:
             while stack and stack[-1] is not None:
-                nodes += _pop(stack).nodes
+                item = _pop(stack)
+                nodes, depth = nodes + item.nodes, max(depth, item.depth)
         elif needed is pickletools.markobject:
             if not stack or stack.pop() is not None:
                 raise MalformedPickleError(f"{opcode.name} finds no mark")
         elif opcode.name == "POP" and stack and stack[-1] is None:
             stack.pop()
         else:
-            nodes += _pop(stack).nodes
+            item = _pop(stack)
+            nodes, depth = nodes + item.nodes, max(depth, item.depth)
+    if depth > _MAX_DEPTH:
+        raise MalformedPickleError(f"it nests containers more than {_MAX_DEPTH} deep")
     if nodes > _MAX_EXPANSION and "TUPLE" in opcode.name:
         raise MalformedPickleError("it repeats tuples within tuples beyond all measure")
     text = argument if isinstance(argument, str) else None
-    stack.extend(_Item(nodes + 1, text, last) for _ in opcode.stack_after)
+    stack.extend(_Item(nodes + 1, text, last, depth + 1) for _ in opcode.stack_after)
 
 
 def _check_encoding(opcode: str, stack: list[_Item | None]) -> None:

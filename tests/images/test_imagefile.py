@@ -46,10 +46,13 @@ def with_orientation(value: int | bytes, next_directory: int = 0) -> bytes:
     return encoded(photo(), "JPEG", exif=b"Exif\0\0" + tiff)
 
 
-def many_scans() -> bytes:
+def many_scans(scans: int = 200, width: int = 0, height: int = 0) -> bytes:
+    """Return a progressive JPEG that repeats its last scan, and may claim another size."""
     data = encoded(photo(), "JPEG", progressive=True)
-    start = data.rindex(b"\xff\xda")
-    return data[:start] + data[start:-2] * 200 + data[-2:]
+    start, frame = data.rindex(b"\xff\xda"), data.index(b"\xff\xc2")
+    if width:
+        data = data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
+    return data[:start] + data[start:-2] * scans + data[-2:]
 
 
 def with_alpha(lowest: int) -> Image.Image:
@@ -131,6 +134,7 @@ USABLE: list[tuple[str, str, bytes, tuple[str, ...]]] = [
     ("animated WebP", "a.webp", several("WEBP"), ("multi_frame",)),
     ("pages of TIFF", "a.tif", several("TIFF"), ("multi_frame",)),
     ("MPO", "a.jpg", several("MPO"), ("multi_frame",)),
+    ("fill bytes", "a.jpg", JPEG.replace(b"\xff\xdb", b"\xff" * 999 + b"\xff\xdb", 1), ()),
     ("JPEG with a ZIP behind", "a.jpg", JPEG + b"PK\x03\x04" + bytes(100), ()),
     ("JPEG with a script in it", "a.jpg", encoded(photo(), "JPEG", comment=b"<script>"), ()),
     ("black", "a.png", encoded(Image.new("RGB", (64, 48)), "PNG"), ("blank",)),
@@ -168,6 +172,10 @@ UNUSABLE: list[tuple[str, str, bytes, str]] = [
     ("200 megapixels", "a.png", png(20_000, 10_000, 8, 0, b""), "too_large"),
     ("6,000,000 megapixels", "a.bmp", huge_bmp(), "too_large"),
     ("200 scans", "a.jpg", many_scans(), "too_many_scans"),
+    ("20 scans of 48 megapixels", "a.jpg", many_scans(20, 8000, 6000), "too_many_scans"),
+    ("40 MB of fill bytes", "a.jpg", b"\xff\xd8" + b"\xff" * 40_000_000, "damaged"),
+    ("100,000 empty comments", "a.jpg", b"\xff\xd8" + b"\xff\xfe\0\2" * 100_000, "damaged"),
+    ("100,000 stuffed bytes", "a.jpg", b"\xff\xd8" + b"\xff\0" * 100_000, "damaged"),
     (
         "text that unpacks to 128 MB",
         "a.png",

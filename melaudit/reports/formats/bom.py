@@ -31,11 +31,12 @@ def to_bom(findings: Findings) -> str:
     p = findings.provenance
     libraries = [_library(k, n, v) for k, (n, v) in enumerate(_others(p.versions), 1)]
     identity = f"{p.model_sha256}\n{p.data_fingerprint}\n{p.started}"
+    plain = identity.encode("ascii", "backslashreplace").decode()  # it may hold lone surrogates
     document = {
         "$schema": SCHEMA,
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, identity)}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, plain)}",
         "version": 1,
         "metadata": {
             "timestamp": p.started,
