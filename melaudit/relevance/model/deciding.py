@@ -158,7 +158,7 @@ class _Activations(TorchFunctionMode):
     def source(self, taken: Tensor) -> tuple[Last, Tensor | None]:
         """Return where outputs (N, K) come from, and the logits (N, K) that went in, if seen.
 
-        Outputs come from an activation if they are its values, or one column of two.
+        Outputs come from an activation if they are its values, or one column of them.
         """
         for last, before, after in reversed(self._calls):
             if after.numel() == taken.numel() and len(after) == len(taken):
@@ -169,4 +169,11 @@ class _Activations(TorchFunctionMode):
                     if torch.equal(after[:, column].detach(), taken[:, 0].detach()):
                         odds = before[:, column] - before[:, 1 - column]
                         return Last.SIGMOID, odds[:, None]
+            elif last in (Last.SIGMOID, Last.LOG_SIGMOID) and taken.shape[1] == 1:
+                if len(after) != len(taken):
+                    continue  # not of these images
+                columns = after.detach().reshape(len(after), -1) == taken.detach()
+                if bool(columns.all(0).any()):
+                    column = int(columns.all(0).nonzero()[0])
+                    return last, before.reshape(len(before), -1)[:, column, None]
         return Last.OTHER, None
