@@ -17,6 +17,7 @@ from melaudit.images.preprocessing import Preprocessing
 from melaudit.models.architectures import LoadedModel
 from melaudit.relevance.model.deciding import Last, Seen, as_logits, look_at_outputs
 from melaudit.relevance.repeatability import MAX_DIFFERENCE, Unrepeatable, unrepeatable
+from melaudit.wording.names import visible
 
 LOOKED_AT = 4
 """Images on which the bare model is tried. Chosen: a round figure, not measured."""
@@ -53,17 +54,24 @@ def understood(loaded: LoadedModel, x: Tensor, kind: OutputKind) -> LoadedModel:
     if found is not None:
         raise CheckpointError(_refusal(found))
     loaded.model.eval()
+    unseen: tuple[str, ...] = ()
     try:
         seen = look_at_outputs(loaded.model, x, loaded.outputs)
-    except Exception:  # what fails here was said by the run before, or is of the tracing alone
+    except Exception as error:  # the model ran before: what fails here is following its operations
         seen = Seen(loaded.outputs, Last.OTHER, False, False)
+        unseen = (
+            "How the model comes to its outputs could not be followed "
+            f"({type(error).__name__}: {visible(str(error))}), so they are taken for logits; if "
+            "they are probabilities, pass --outputs probabilities.",
+        )
     probabilities = _are_probabilities(seen, kind)
     if probabilities and not seen.in_unit_range and seen.last is not Last.LOG_SIGMOID:
         raise ConfigurationError(
             "--outputs probabilities was given, but the model's outputs do not lie within 0 and 1; "
             "pass --outputs logits or leave it out"
         )
-    notes = (*loaded.notes, *_note(seen, kind, probabilities))
+    notes = (*loaded.notes, *(unseen if kind is OutputKind.AUTO else ()))
+    notes += _note(seen, kind, probabilities)
     if not probabilities:
         return dataclasses.replace(loaded, notes=notes)
     model = as_logits(loaded.model, loaded.outputs, probabilities=True)
@@ -144,8 +152,8 @@ def _note(seen: Seen, kind: OutputKind, probabilities: bool) -> tuple[str, ...]:
         boundary = "at a probability of 0.5" if seen.outputs == 1 else "for the largest"
         other = "" if by_user else "; --outputs logits takes them for logits"
         return (
-            f"The model's outputs are taken for probabilities: {because}. Its decisions are "
-            f"{boundary}, and {explained} is explained{other}.",
+            f"The model's outputs are taken for probabilities: {because}. The model itself "
+            f"decides {boundary}, and {explained} is explained{other}.",
         )
     if by_user:
         return ("The model's outputs are taken for logits: --outputs says so.",)
