@@ -297,13 +297,13 @@ def test_no_readable_image_is_an_error_that_says_so(folder: Path, model: LoadedM
 def test_swapped_classes_are_noticed(folder: Path, model: LoadedModel) -> None:
     findings = runner.run(configuration(folder, classes=("dim", "bright")), Watcher(), model=model)
     assert findings.verdict is Verdict.INCONCLUSIVE
-    assert "class order" in findings.reason
+    assert "--classes bright,dim" in findings.reason
 
 
 def test_too_many_classes_are_refused_with_what_to_do(folder: Path, model: LoadedModel) -> None:
     (folder / "data" / "third").mkdir()
     Image.new("RGB", (32, 32)).save(folder / "data" / "third" / "x.png")
-    with pytest.raises(DatasetError, match=r"2 classes apart but the data has 3.*--classes"):
+    with pytest.raises(DatasetError, match=r"2 classes apart but the data has 3.*--class-map"):
         runner.run(configuration(folder), Watcher(), model=model)
 
 

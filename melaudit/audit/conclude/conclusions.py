@@ -185,10 +185,17 @@ def _results(detector: Detector, measurements: Measurements) -> Sequence[Result]
                 f"it returned {type(wrong[0]).__name__}; a detector returns Claim, Check, NotFound "
                 "or Skipped (a finding is worded from a Claim, once its tests are corrected)"
             )
-        return results
+        return [_with_reason(result) for result in results]
     except Exception as error:
         reason = f"it failed: {type(error).__name__}: {error}"
         if _checks(detector):  # a check that cannot answer must not look passed
             broken = Check(detector.id, CheckStatus.DEGRADED, None, float("nan"), reason)
             return (broken, Skipped(detector.id, reason))
         return (Skipped(detector.id, reason),)
+
+
+def _with_reason(result: Result) -> Result:
+    """Return a result that says why it was skipped, also where a detector gives no reason."""
+    if isinstance(result, Skipped) and not result.reason.strip():
+        return Skipped(result.detector, "it gave no reason")
+    return result

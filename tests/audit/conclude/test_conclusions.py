@@ -221,3 +221,8 @@ def test_the_most_severe_finding_comes_first(table: Measurements) -> None:
     high = claim("b", (Rung.ATTENTION, 1e-9), (Rung.OPPORTUNITY, 1e-9))
     done = conclude([Fixed("d", False, [low, high])], table)
     assert [f.id for f in done.findings] == ["b", "a"]
+
+
+def test_what_is_skipped_without_a_reason_says_so(table: Measurements) -> None:
+    done = conclude([Fixed("d", False, [Skipped("d", " ")])], table)
+    assert done.skipped == (Skipped("d", "it gave no reason"),)
