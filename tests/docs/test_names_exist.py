@@ -29,8 +29,8 @@ def command_options() -> frozenset[str]:
     return frozenset(o for _, each in reference.commands() for o in reference.option_names(each))
 
 
-def benchmark_options(path: Path) -> set[str]:
-    """Return the options that a benchmark's source defines."""
+def script_options(path: Path) -> set[str]:
+    """Return the options that the source of a benchmark or of a table of tests defines."""
     return {text for text in pages.strings(path) if OPTION.fullmatch(text)}
 
 
@@ -44,8 +44,10 @@ def source() -> str:
 
 @every_page
 def test_every_option_exists(name: str) -> None:
-    benchmarks = [*map(benchmark_options, (ROOT / "benchmarks").glob("*.py"))]
-    assert set(OPTION.findall(pages.text(name))) <= command_options().union(*benchmarks)
+    scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tests").glob("*/__main__.py")]
+    assert set(OPTION.findall(pages.text(name))) <= command_options().union(
+        *map(script_options, scripts)
+    )
 
 
 def test_every_option_that_the_code_speaks_of_exists() -> None:
@@ -79,7 +81,7 @@ def test_every_line_that_calls_a_benchmark_has_options_of_that_benchmark(name: s
         path = ROOT / "benchmarks" / f"{module}.py"
         assert path.is_file(), f"{name}: {words[0]}"
         ours, _, rest = " ".join(words[1:]).partition(" -- ")
-        assert set(OPTION.findall(ours)) <= benchmark_options(path)
+        assert set(OPTION.findall(ours)) <= script_options(path)
         assert set(OPTION.findall(rest)) <= command_options()
 
 
