@@ -62,7 +62,10 @@ def _artifacts(findings: Findings) -> str:
     absent = {n.artifact for n in findings.not_found if is_artifact(findings, n.artifact)} - found
     sentences = [
         f"{what}: {'; '.join(sorted(title_of(findings, artifact) for artifact in artifacts))}."
-        for what, artifacts in (("Findings about", found), ("Looked for in vain", absent))
+        for what, artifacts in (
+            ("Findings about", found),
+            ("Looked for, without a finding", absent),
+        )
         if artifacts
     ]
     return " ".join(sentences) or "No artifact could be tested."

@@ -69,7 +69,7 @@ def test_the_artifacts_of_the_data_are_those_that_detectors_of_artifacts_looked_
 
     assert answer(told) == (
         "Findings about: Black ring of the dermatoscope. "
-        "Looked for in vain: Ruler or scale; Surgical marker ink."
+        "Looked for, without a finding: Ruler or scale; Surgical marker ink."
     )
 
 
