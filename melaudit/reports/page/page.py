@@ -24,6 +24,7 @@ from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
 from melaudit.reports.page.sections.performance import PerformanceSection, performance
+from melaudit.reports.page.sections.predictions import PredictionSection, predictions
 from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance
 from melaudit.reports.page.sections.reactions import ReactionCard, reactions
 from melaudit.reports.page.sections.summary import Summary, summary
@@ -84,6 +85,7 @@ class Page:
     concepts: ConceptSection
     gallery: tuple[GalleryGroup, ...]
     performance: PerformanceSection
+    predictions: PredictionSection
     not_found: tuple[NotFoundRow, ...]
     not_found_note: str
     controls: tuple[ControlRow, ...]
@@ -117,6 +119,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
     cluster_section = clusters(record, plates, maps=maps)
     concept_section = concepts(record, plates, maps=maps)
     groups = gallery(record, plates, maps=maps)
+    predicted = predictions(findings, plates, maps=maps)
     trust_section = trust(record, plates)
     strategies = landscape(record, len(cluster_section.cards) + len(cluster_section.ordinary))
     anchors = {c.id: c.anchor for c in card_section.cards}
@@ -169,6 +172,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         concepts=concept_section,
         gallery=groups,
         performance=performance(findings),
+        predictions=predicted,
         not_found=missing,
         not_found_note=missing_note,
         controls=controls(findings),
