@@ -59,6 +59,7 @@ from melaudit.findings.performance import (
     SlicePerformance,
 )
 from melaudit.findings.plain import MAX_NUMBER
+from melaudit.findings.robustness import Corruption, CorruptionStep
 
 __all__ = [
     "MAX_NUMBER",
@@ -73,6 +74,8 @@ __all__ = [
     "Concept",
     "ConfusedPair",
     "Control",
+    "Corruption",
+    "CorruptionStep",
     "Counts",
     "CurvePoint",
     "DetectorInfo",

@@ -22,6 +22,7 @@ from melaudit.findings import (
     Cluster,
     Concept,
     Control,
+    Corruption,
     Performance,
     Probe,
     Skipped,
@@ -42,6 +43,7 @@ class Outcome:
     controls: tuple[Control, ...]
     probes: tuple[Probe, ...] = ()
     concepts: tuple[Concept, ...] = ()
+    corruptions: tuple[Corruption, ...] = ()
 
     @property
     def clusters(self) -> tuple[Cluster, ...]:
@@ -56,6 +58,7 @@ def outcome(
     detectors: tuple[Detector, ...],
     laboratory: Laboratory | None = None,
     vocabularies: Sequence[Vocabulary] = (),
+    corruptions: tuple[Corruption, ...] = (),
 ) -> Outcome:
     """Conclude everything from the measurements, and what edits of images showed.
 
@@ -77,6 +80,7 @@ def outcome(
         performance=dataclasses.replace(figures, slices=parts, columns=columns),
         skipped=(*checked.skipped, *conclusions.skipped, *groups.skipped),
         controls=controls(judged, present),
+        corruptions=corruptions,
     )
 
 

@@ -8,7 +8,7 @@ from melaudit.reports.interface import Record
 from melaudit.reports.page.html import render_report
 from melaudit.reports.page.page import Page
 from melaudit.reports.page.plates import Plates
-from melaudit.reports.page.sections.predictions import PredictionSection, predictions
+from melaudit.reports.page.sections.performance.predictions import PredictionSection, predictions
 from tests.reports.made_up_performance import confused, discrimination
 
 
