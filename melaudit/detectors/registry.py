@@ -37,6 +37,7 @@ from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.detectors.outside_lesion import OutsideLesion
 from melaudit.detectors.property_label import PropertyLabel
 from melaudit.detectors.settings import DetectorSettings
+from melaudit.detectors.skin_tone import SkinTone
 from melaudit.errors import ConfigurationError, DetectorError
 from melaudit.findings import Subject
 from melaudit.measurements import Array, Measurements
@@ -62,6 +63,7 @@ def ours(settings: DetectorSettings) -> tuple[Detector, ...]:
         PropertyLabel(),
         NearDuplicates(correlation=settings.duplicate_correlation),
         Drift(),
+        SkinTone(),
     )
 
 

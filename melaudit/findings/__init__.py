@@ -61,6 +61,7 @@ from melaudit.findings.performance import (
 )
 from melaudit.findings.plain import MAX_NUMBER
 from melaudit.findings.robustness import Corruption, CorruptionStep
+from melaudit.findings.skin_tone import SkinTone, ToneEstimate, ToneTrend
 
 __all__ = [
     "MAX_NUMBER",
@@ -106,6 +107,7 @@ __all__ = [
     "Rung",
     "Severity",
     "Shortfall",
+    "SkinTone",
     "Skipped",
     "Slice",
     "SlicePerformance",
@@ -113,6 +115,8 @@ __all__ = [
     "Suppression",
     "Table",
     "Test",
+    "ToneEstimate",
+    "ToneTrend",
     "Trust",
     "Verdict",
     "first_clusters",
