@@ -27,7 +27,7 @@ from melaudit.detectors.confidence import MAX_CONFIDENCE
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
 from melaudit.detectors.settings import DetectorSettings
-from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table
 from melaudit.measurements import Array, Measurements, Pictures
 from melaudit.statistics.estimates import proportion
 from melaudit.wording.sentences import interval, many, percent
@@ -128,7 +128,6 @@ def _learned(identity: str, measurements: Measurements, correlation: float) -> l
         id=name,
         detector=identity,
         title="Some audited photographs were trained on",
-        at_most=Severity.LOW,
         statement=f"{said}. On these the model may recite what it learned, so its figures here "
         "are better than they will be on new patients.",
         images=tuple(measurements.ids[row] for row in rows),
@@ -233,7 +232,7 @@ def _finding(identity: str, measurements: Measurements, copies: Copies) -> Findi
         id=identity,
         detector=identity,
         title="Some photographs stand in the data more than once",
-        at_most=Severity.LOW if misleading else Severity.INFO,
+        mitigation=None if misleading else Mitigation.SLIGHT,
         statement=statement + "".join(f" {said}" for said in _wrongs(copies)),
         images=tuple(measurements.ids[row] for row in rows),
         remedy="Keep one copy of each photograph, settle which label is right, and split the data "

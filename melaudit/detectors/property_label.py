@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.properties import PROPERTIES, Family, Place, Property, measured
-from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import Tested, auc
@@ -239,7 +239,7 @@ def _finding(
     statement = _sentence(first, classes)
     if followed:
         statement += f" Among images of one label, those that are {first.direction} are also "
-        statement += f"called {label} more often."
+        statement += f"predicted {label} more often."
     if lesion:
         statement += " On the skin round the middle there is no such difference, so it may be the "
         statement += "lesion's own."
@@ -249,7 +249,7 @@ def _finding(
         id=f"{identity}.{family.value}",
         detector=identity,
         title=TITLE[first.of.place].format(label=label, direction=first.direction),
-        at_most=Severity.INFO if lesion else Severity.LOW,
+        mitigation=Mitigation.NATURAL if lesion else None,
         classes=(label,),
         statement=statement,
         images=_far(measurements, first),
@@ -292,8 +292,8 @@ def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[
         f"{c.of.name}: area under the ROC curve of the prediction, label held fixed",
         area,
         sum(c.n),
-        f"among images of one label, those called {label} are {c.direction} in half of the pairs",
-        f"Among images of one label, the one called {label} is {c.direction} in "
+        f"of images of one label, those predicted {label} are {c.direction} in half of the pairs",
+        f"Among images of one label, the one predicted {label} is {c.direction} in "
         f"{percent(area.value)} of the pairs ({interval(area, percent)}).",
         reached=carries and area.low > 0.5 and clear(area),
     )

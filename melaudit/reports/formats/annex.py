@@ -25,7 +25,7 @@ _HAZARDS = {
     Rung.DEPENDENCE: "Decisions change with something other than the disease: the same lesion gets "
     "another answer.",
     Rung.HARM: "Decisions change with something other than the disease, to the harm of patients: "
-    "diseases are missed or healthy people are called ill.",
+    "diseases are missed or healthy people are treated as ill.",
 }
 
 
