@@ -146,6 +146,7 @@ def assemble(
         warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
         reactions=conclusions.reactions,
+        corruptions=outcome.corruptions,
         shortfalls=missing,
         tests=conclusions.tests,
         detectors=(

@@ -17,7 +17,7 @@ from torch import Tensor
 from melaudit.artifacts.interface import RGB
 from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
-from melaudit.findings import Cluster, Finding
+from melaudit.findings import Cluster, Example, Finding
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import read_image
 from melaudit.logits import predictions
@@ -76,13 +76,17 @@ def gallery(measurements: Measurements) -> tuple[Group, ...]:
 
 
 def shown(
-    findings: Sequence[Finding], clusters: Sequence[Cluster], groups: Sequence[Group]
+    findings: Sequence[Finding],
+    clusters: Sequence[Cluster],
+    groups: Sequence[Group],
+    examples: Sequence[Example] = (),
 ) -> list[str]:
     """Return the ids of the images a report shows, each once, the most telling first."""
     ids: list[Iterable[str]] = [
         *(finding.images[:PER_FINDING] for finding in findings),
         *(cluster.images[:PER_CLUSTER] for cluster in clusters[:CLUSTERS]),
         *(g.images for g in groups),
+        [example.image for example in examples],
     ]
     return list(dict.fromkeys(identity for some in ids for identity in some))
 
