@@ -69,6 +69,7 @@ def assemble(
     uncertain = [
         doubt
         for doubt in (
+            *prepared.loaded.doubts,
             one_answer(
                 outcome.measurements.labels,
                 outcome.measurements.predictions,

@@ -44,7 +44,7 @@ class Prepared:
         observer.note(f"model: {self.loaded.name} is {self.loaded.architecture}")
         observer.note(f"data: {self.dataset.describe()}")
         observer.note(f"preprocessing: {self.preprocessing.describe()}")
-        for note in self.notes:
+        for note in (*self.loaded.doubts, *self.notes):
             observer.note(f"note: {note}")
 
     def with_contents(self, observer: Observer) -> Prepared:
