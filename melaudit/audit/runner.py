@@ -53,6 +53,7 @@ def run(
     prepared.introduce(observer)
     out, seed = configuration.out, configuration.seed
     with held(out):
+        prepared = prepared.with_contents(observer)
         training = training_evidence(configuration, artifacts, prepared.classes, observer)
         method = choose_method(configuration, prepared, detectors, observer, out / "shards")
         with viewing(method.configuration, prepared, method.layer) as viewer:
