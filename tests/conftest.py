@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from melaudit.findings import Trust
@@ -15,6 +16,12 @@ from melaudit.measurements import GRID, Measurements
 
 MakeMeasurements = Callable[..., Measurements]
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let every test draw the same numbers, whichever tests ran before it in its process."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
