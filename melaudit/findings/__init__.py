@@ -14,6 +14,7 @@ from melaudit.findings.document import (
     Shortfall,
     Subject,
 )
+from melaudit.findings.drift import Drift
 from melaudit.findings.evidence import (
     Check,
     CheckStatus,
@@ -81,6 +82,7 @@ __all__ = [
     "CurvePoint",
     "DetectorInfo",
     "Discrimination",
+    "Drift",
     "Evidence",
     "Example",
     "Exclusive",
