@@ -14,6 +14,7 @@ from melaudit.findings.document import (
     Shortfall,
     Subject,
 )
+from melaudit.findings.domain import DomainInfo, Words
 from melaudit.findings.evidence import (
     Check,
     CheckStatus,
@@ -64,6 +65,7 @@ __all__ = [
     "Control",
     "Counts",
     "DetectorInfo",
+    "DomainInfo",
     "Evidence",
     "Exclusive",
     "Explanations",
@@ -92,6 +94,7 @@ __all__ = [
     "Test",
     "Trust",
     "Verdict",
+    "Words",
     "first_clusters",
     "severity_of",
 ]

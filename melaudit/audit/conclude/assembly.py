@@ -146,6 +146,7 @@ def assemble(
         controls=outcome.controls,
         reactions=conclusions.reactions,
         shortfalls=missing,
+        domain=prepared.domain.info,
         tests=conclusions.tests,
         detectors=(
             *(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors),

@@ -78,6 +78,7 @@ def measured(
         groups=groups(metadata, ids),
         training=training.artifacts,
         learned=training.pictures,
+        words=prepared.domain.domain.words,
         shift=prepared.loaded.shift,
         labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )
