@@ -149,6 +149,7 @@ def assemble(
         corruptions=outcome.corruptions,
         drift=conclusions.drift,
         shortfalls=missing,
+        domain=prepared.domain.info,
         tests=conclusions.tests,
         detectors=(
             *(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors),
