@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.findings import Trust
+from melaudit.findings import Trust, Words
 
 Array = NDArray[Any]
 
@@ -26,7 +26,7 @@ class Edit:
     """One way in which images were edited."""
 
     id: str
-    """"add", "remove", "bare" (the artifact on skin without a lesion), or a placebo's id."""
+    """"add", "remove", "bare" (the artifact on a picture without the object), or a placebo's id."""
     title: str
     """What was done, as a phrase: "a black ring painted on"."""
     placebo_for: str | None = None
@@ -84,7 +84,7 @@ class Measurements:
     """(n, K)."""
     classes: tuple[str, ...]
     positive: int | None
-    """Index of the positive class (malignant); None where the user named none."""
+    """Index of the positive class; None where the user named none."""
     columns: Callable[[str], Array]
     """columns("dark_ring.score") -> (n, ...): one detector's measurement; see `__getitem__`."""
     layer: str
@@ -116,6 +116,8 @@ class Measurements:
     above_chance: bool = True
     """Whether the predictions follow the labels. Where they do not, nothing the model does can be a
     shortcut, and something is wrong with the model or the data."""
+    words: Words = field(default_factory=Words)
+    """What sentences call the things of the field."""
     shift: tuple[float, ...] = ()
     """What the user's threshold took off each of the K logits; () for none. Decisions are by the
     logits as they are, probabilities by those before."""

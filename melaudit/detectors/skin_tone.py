@@ -1,5 +1,6 @@
 """Skin tone: is the model right as often on darker skin as on lighter?
 
+Asked in domains whose pictures show skin (`Domain.shows_skin`).
 Looks for: images whose predictions are right more often on lighter (or darker) skin round the
 lesion.
 Why: sets of skin images hold few pictures of dark skin, and models can fail on it unseen (Daneshjou
@@ -44,13 +45,6 @@ MIN_RIGHT = 20
 MIN_BOTH = 20
 """Images with both angles from which their disagreement is told. Chosen: a round figure, not
 measured."""
-MIN_REDNESS = 2.0
-"""Mean a* from which the surroundings may be skin: grey pictures have 0. Chosen: a round figure;
-76 of 79 dermoscopy images of two sets lie above."""
-MIN_SHARE = 0.75
-"""Share of images with such surroundings from which the pictures are taken to show skin. Chosen: a
-round figure, not measured."""
-
 METHODS = (
     ("region", "skin outside the middle or the lesion", "Kinyanjui et al. 2020"),
     ("patches", "lightest of eight patches near the edges", "Bevan and Atapour-Abarghouei 2022"),
@@ -58,15 +52,6 @@ METHODS = (
 """(id, what is measured, source)."""
 
 Values = NDArray[np.float64]
-
-
-def shows_skin(table: Measurements) -> bool:
-    """Tell whether skin is in the pictures, so that its tone can be measured."""
-    try:
-        redness = np.asarray(table["property_label.red_skin"], np.float64)
-    except KeyError:
-        return True
-    return bool(np.mean(redness > MIN_REDNESS) >= MIN_SHARE)
 
 
 class SkinTone(Detector):
@@ -78,7 +63,7 @@ class SkinTone(Detector):
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Measure the angle of every image by both methods; NaN where there is none."""
         views = batch.images.views
-        lesions = batch.user.lesions or (None,) * len(views)
+        lesions = batch.user.objects or (None,) * len(views)
         region = [region_angle(v, lesion) for v, lesion in zip(views, lesions, strict=True)]
         return {
             "region": np.array(region, np.float32),
@@ -87,8 +72,6 @@ class SkinTone(Detector):
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Hold right and wrong predictions against each other along each angle."""
-        if not shows_skin(measurements):
-            return [Skipped(self.id, "the pictures do not look like skin round a lesion")]
         found = Measured(
             len(measurements.ids),
             tuple(_along(measurements, *method) for method in METHODS),

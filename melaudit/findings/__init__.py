@@ -14,6 +14,7 @@ from melaudit.findings.document import (
     Shortfall,
     Subject,
 )
+from melaudit.findings.domain import DomainInfo, Words
 from melaudit.findings.drift import Drift
 from melaudit.findings.evidence import (
     Check,
@@ -21,6 +22,7 @@ from melaudit.findings.evidence import (
     Counts,
     Evidence,
     Finding,
+    Mitigation,
     NotFound,
     Reaction,
     Rung,
@@ -82,6 +84,7 @@ __all__ = [
     "CurvePoint",
     "DetectorInfo",
     "Discrimination",
+    "DomainInfo",
     "Drift",
     "Evidence",
     "Example",
@@ -94,6 +97,7 @@ __all__ = [
     "GroupRange",
     "Inputs",
     "Missing",
+    "Mitigation",
     "NotFound",
     "OperatingPoint",
     "Operation",
@@ -119,6 +123,7 @@ __all__ = [
     "ToneTrend",
     "Trust",
     "Verdict",
+    "Words",
     "first_clusters",
     "severity_of",
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from melaudit.findings.domain import DomainInfo
 from melaudit.findings.drift import Drift
 from melaudit.findings.evidence import (
     Check,
@@ -38,7 +39,8 @@ class Subject(StrEnum):
     """What a detector asks about."""
 
     ARTIFACT = "artifact"
-    """Something in the picture that is not the lesion: a row among the artifacts of a report."""
+    """Something in the picture that is not what the model is to look at: a row among the artifacts
+    of a report."""
     EXPLANATIONS = "explanations"
     """The relevance maps themselves: a check, concluded before everything else."""
     MODEL = "model"
@@ -210,6 +212,8 @@ class Findings:
     """Robustness: strong reactions to what the images do not show."""
     shortfalls: tuple[Shortfall, ...] = ()
     """What keeps this audit from a pass, however little it found."""
+    domain: DomainInfo = field(default_factory=DomainInfo)
+    """What kind of pictures these are taken for, and the words that go with it."""
     tests: tuple[Test, ...] = ()
     """Every test that could have carried a finding; the q-values are over all of them."""
     corruptions: tuple[Corruption, ...] = ()

@@ -8,7 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from melaudit.detectors.interface import Batch, BatchImages
-from melaudit.detectors.skin_tone import MIN_RIGHT, SkinTone, shows_skin
+from melaudit.detectors.registry import detectors
+from melaudit.detectors.skin_tone import MIN_RIGHT, SkinTone
+from melaudit.domains.registry import domains
 from melaudit.findings import SkinTone as Tone
 from melaudit.findings import Skipped
 from melaudit.measurements import Measurements
@@ -30,7 +32,6 @@ def setting(
         {
             "skin_tone.region": tone,
             "skin_tone.patches": tone + 12 + rng.normal(0, noise, n),
-            "property_label.red_skin": np.full(n, 12.0),
         },
         labels=labels,
         predictions=predictions,
@@ -80,8 +81,10 @@ def test_the_disagreement_of_the_methods_is_shown(measurements: Make) -> None:
     assert found.disagreement is not None and found.correlation is not None
     assert found.disagreement.value == pytest.approx(np.median(apart))
     assert found.disagreement.low < np.median(apart) < found.disagreement.high
-    ranks = [np.argsort(np.argsort(table[f"skin_tone.{m}"])) for m in ("region", "patches")]
-    assert found.correlation.value == pytest.approx(np.corrcoef(np.stack(ranks))[0, 1])
+    one, other = (np.argsort(np.argsort(table[f"skin_tone.{m}"])) for m in ("region", "patches"))
+    # Spearman's formula for ranks without ties.
+    rho = 1 - 6 * float(((one - other) ** 2).sum()) / (240 * (240**2 - 1))
+    assert found.correlation.value == pytest.approx(rho)
     assert "differ by" in found.statement and "no skin type" in found.statement
 
 
@@ -96,9 +99,10 @@ def test_images_without_an_angle_are_counted_and_left_out(measurements: Make) ->
     table = setting(measurements, steep=0)
     region = table["skin_tone.region"].copy()
     region[:50] = np.nan
-    columns = {name: table[name] for name in ("skin_tone.patches", "property_label.red_skin")}
     again = measurements(
-        {"skin_tone.region": region, **columns}, labels=table.labels, predictions=table.predictions
+        {"skin_tone.region": region, "skin_tone.patches": table["skin_tone.patches"]},
+        labels=table.labels,
+        predictions=table.predictions,
     )
     first, second = tone(again).estimates
     assert (first.n, second.n) == (190, 240)
@@ -114,16 +118,20 @@ def test_images_of_one_patient_count_once(measurements: Make) -> None:
     assert first.n_right == len({k // 2 for k in np.flatnonzero(right)})
 
 
-def test_pictures_without_skin_are_passed_over(measurements: Make) -> None:
+def test_it_is_asked_only_where_pictures_show_skin() -> None:
+    asked = {d.id: [x.id for x in detectors(domain=d)] for d in domains()}
+    assert "skin_tone" in asked["dermoscopy"]
+    assert all("skin_tone" not in ids for name, ids in asked.items() if name != "dermoscopy")
+
+
+def test_pictures_without_any_tone_are_passed_over(measurements: Make) -> None:
     table = setting(measurements, steep=0)
-    names = ("skin_tone.region", "skin_tone.patches")
-    grey = measurements(
-        {**{n: table[n] for n in names}, "property_label.red_skin": np.zeros(240)},
-        labels=table.labels,
+    nothing = np.full(240, np.nan)
+    blue = measurements(
+        {"skin_tone.region": nothing, "skin_tone.patches": nothing}, labels=table.labels
     )
-    assert shows_skin(table) and not shows_skin(grey)
-    (skipped,) = SkinTone().conclude(grey)
-    assert isinstance(skipped, Skipped) and "do not look like skin" in skipped.reason
+    (skipped,) = SkinTone().conclude(blue)
+    assert isinstance(skipped, Skipped) and "no image has skin" in skipped.reason
 
 
 def test_every_image_is_measured_by_both_methods() -> None:

@@ -150,6 +150,7 @@ def assemble(
         drift=conclusions.drift,
         skin_tone=conclusions.skin_tone,
         shortfalls=missing,
+        domain=prepared.domain.info,
         tests=conclusions.tests,
         detectors=(
             *(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors),

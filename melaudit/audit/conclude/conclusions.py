@@ -173,7 +173,7 @@ def _held(worded: Worded, evidence: Sequence[Evidence]) -> Worded:
         )
     most = severity_of({*rungs, Rung.OPPORTUNITY}, {e.rung for e in worded.evidence})
     if worded.severity.rank > most.rank:
-        raise ValueError(f"{worded.id} is called {worded.severity}; its evidence carries {most}")
+        raise ValueError(f"{worded.id} has severity {worded.severity}; its evidence carries {most}")
     return worded
 
 

@@ -79,6 +79,7 @@ def measured(
         training=training.artifacts,
         training_properties=training.properties,
         learned=training.pictures,
+        words=prepared.domain.domain.words,
         shift=prepared.loaded.shift,
         labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )

@@ -18,8 +18,8 @@ from melaudit.artifacts.interface import RGB
 from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Example, Finding
+from melaudit.images.contents import read_unchanged
 from melaudit.images.dataset import Dataset
-from melaudit.images.imagefile import read_image
 from melaudit.logits import predictions
 from melaudit.measurements import Measurements
 from melaudit.observer import Observer
@@ -49,10 +49,10 @@ def gallery(measurements: Measurements) -> tuple[Group, ...]:
         name = measurements.classes[measurements.positive]
         is_positive, called = labels == measurements.positive, predicted == measurements.positive
         for title, said, mask in (
-            ("True positives", f"{name}, and called so", is_positive & called),
-            ("False positives", f"not {name}, but called so", ~is_positive & called),
-            ("True negatives", f"not {name}, and not called so", ~is_positive & ~called),
-            ("False negatives", f"{name}, but not called so", is_positive & ~called),
+            ("True positives", f"{name}, and predicted so", is_positive & called),
+            ("False positives", f"not {name}, but predicted so", ~is_positive & called),
+            ("True negatives", f"not {name}, and not predicted so", ~is_positive & ~called),
+            ("False negatives", f"{name}, but not predicted so", is_positive & ~called),
         ):
             groups.append((title, said, mask & known))
     elif known.any():
@@ -215,8 +215,11 @@ def readable(
     row_of = {identity: row for row, identity in enumerate(dataset.ids)}
     for some in viewer.batches(ids):
         rows = [(identity, row_of[identity]) for identity in some]
-        read = [(named, read_image(dataset.paths[named[1]]).image) for named in rows]
-        there = [(named, image) for named, image in read if image is not None]  # some are gone
+        read = [
+            (named, read_unchanged(dataset.paths, dataset.contents, named[1]).image)
+            for named in rows
+        ]
+        there = [(named, image) for named, image in read if image is not None]
         if there:
             images = [image for _, image in there]
             # Without a crop the picture keeps its own shape and the map stretches over it.

@@ -191,7 +191,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         limits=does_not_show(findings),
         method=method.METHOD,
         references=method.REFERENCES,
-        glossary=entries(),
+        glossary=entries(findings.domain.words),
         provenance=provenance(findings),
         maps_shown=maps,
         maps_note=_resolution(record),
