@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from melaudit.domains.dermoscopy import DERMOSCOPY
@@ -16,6 +17,12 @@ from melaudit.measurements import GRID, Measurements
 
 MakeMeasurements = Callable[..., Measurements]
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let every test draw the same numbers, whichever tests ran before it in its process."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from melaudit.audit.conclude.assembly import Clock, assemble
 from melaudit.audit.conclude.outcome import outcome, reviewed
 from melaudit.audit.conclude.table import measured
+from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import edited
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.concepts import with_concepts
@@ -53,6 +54,7 @@ def run(
     prepared.introduce(observer)
     out, seed = configuration.out, configuration.seed
     with held(out):
+        prepared = prepared.with_contents(observer)
         training = training_evidence(configuration, artifacts, prepared.classes, observer)
         method = choose_method(configuration, prepared, detectors, observer, out / "shards")
         with viewing(method.configuration, prepared, method.layer) as viewer:
@@ -64,11 +66,12 @@ def run(
             )
             edits = configuration.edits
             tested = edited(table, detectors, laboratory, passed.store, edits, observer)
+            worse = corrupted(table, laboratory, configuration.corruption_images, observer)
 
             observer.stage("Concluding")
             tries = laboratory if edits else None
             words, store = passed.vocabularies, passed.store
-            concluded = outcome(tested, store, prepared, detectors, tries, words)
+            concluded = outcome(tested, store, prepared, detectors, tries, words, worse)
             result, cards = with_concepts(
                 reviewed(concluded, reviews), store, prepared.dataset, viewer, observer
             )

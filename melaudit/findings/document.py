@@ -25,6 +25,7 @@ from melaudit.findings.evidence import (
 from melaudit.findings.groups import Cluster, Concept, Outlier, Probe, Prototype, Slice
 from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
+from melaudit.findings.robustness import Corruption
 
 SCHEMA_VERSION = "1.0"
 
@@ -213,6 +214,8 @@ class Findings:
     """What kind of pictures these are taken for, and the words that go with it."""
     tests: tuple[Test, ...] = ()
     """Every test that could have carried a finding; the q-values are over all of them."""
+    corruptions: tuple[Corruption, ...] = ()
+    """Robustness: how decisions change as pictures lose quality, by kind; empty if not tried."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

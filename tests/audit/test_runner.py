@@ -232,6 +232,42 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_ends_the_same(
     assert (resumed.findings, resumed.clusters) == (whole.findings, whole.clusters)
 
 
+def test_a_run_is_not_resumed_on_an_image_that_was_replaced_by_one_as_long(
+    folder: Path, model: LoadedModel
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(configuration(folder), Watcher(stop_after=30), model=model)
+    image = sorted((folder / "data").rglob("*.png"))[0]
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1  # the file has the same length
+    image.write_bytes(content)
+    second = Watcher()
+    resumed = runner.run(configuration(folder), second, model=model)
+    assert second.resumed == 0
+    whole = runner.run(configuration(folder, "whole"), Watcher(), model=model)
+    assert resumed.findings == whole.findings
+
+
+class Meddler(Watcher):
+    """One that replaces an image when a stage begins."""
+
+    def __init__(self, when: str, image: Path) -> None:
+        super().__init__()
+        self.when, self.image = when, image
+
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        super().stage(name, total, unit)
+        if name.startswith(self.when):
+            self.image.write_bytes(self.image.with_name("00.png").read_bytes())
+
+
+def test_an_image_that_changes_during_the_run_ends_it(folder: Path, model: LoadedModel) -> None:
+    meddler = Meddler("Editing", folder / "data" / "dim" / "12.png")
+    with pytest.raises(DatasetError, match=r"dim/12\.png is no longer the file that it was"):
+        runner.run(configuration(folder, edits=20), meddler, model=model)
+    assert not (folder / "out" / "report.html").exists()
+
+
 def test_words_are_learned_once_and_noted_for_every_image(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

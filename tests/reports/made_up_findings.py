@@ -31,6 +31,7 @@ from melaudit.findings import (
     Trust,
     Verdict,
 )
+from tests.reports.made_up_performance import with_details
 
 RINGED = tuple(f"malignant/ISIC_{k:04d}.jpg" for k in range(12))
 BENIGN = tuple(f"benign/ISIC_{k:04d}.jpg" for k in range(12))
@@ -258,34 +259,40 @@ def findings() -> Findings:
                 Operation("add_", "shared by value", 16),
             ),
         ),
-        performance=Performance(
-            n=1000,
-            accuracy=0.909,
-            accuracy_low=0.889,
-            accuracy_high=0.926,
-            auc=0.9712,
-            chance=0.5,
-            per_class=(
-                ClassPerformance("benign", 500, 0.914, 0.886, 0.936, 0.905),
-                ClassPerformance("malignant", 500, 0.904, 0.875, 0.927, 0.913),
-            ),
-            confusion=((457, 43), (48, 452)),
-            slices=(
-                SlicePerformance("malignant", "dark_ring", True, 206, 1.0, 0.982, 1.0),
-                SlicePerformance("malignant", "dark_ring", False, 294, 0.837, 0.79, 0.875),
-            ),
-            columns=(
-                ColumnPerformance(
-                    "age",
-                    (
-                        GroupPerformance("benign", "30 to 49", 240, 0.93, 0.891, 0.956),
-                        GroupPerformance("benign", "under 30", 120, 0.9, 0.833, 0.942),
-                        GroupPerformance("malignant", "30 to 49", 200, 0.81, 0.75, 0.858),
+        performance=with_details(
+            Performance(
+                n=1000,
+                accuracy=0.909,
+                accuracy_low=0.889,
+                accuracy_high=0.926,
+                auc=0.9712,
+                chance=0.5,
+                per_class=(
+                    ClassPerformance("benign", 500, 0.914, 0.886, 0.936, 0.905),
+                    ClassPerformance("malignant", 500, 0.904, 0.875, 0.927, 0.913),
+                ),
+                confusion=((457, 43), (48, 452)),
+                slices=(
+                    SlicePerformance("malignant", "dark_ring", True, 206, 1.0, 0.982, 1.0),
+                    SlicePerformance("malignant", "dark_ring", False, 294, 0.837, 0.79, 0.875),
+                ),
+                columns=(
+                    ColumnPerformance(
+                        "age",
+                        (
+                            GroupPerformance("benign", "30 to 49", 240, 0.93, 0.891, 0.956),
+                            GroupPerformance("benign", "under 30", 120, 0.9, 0.833, 0.942),
+                            GroupPerformance("malignant", "30 to 49", 200, 0.81, 0.75, 0.858),
+                        ),
+                        too_few=3,
+                        unknown=40,
                     ),
-                    too_few=3,
-                    unknown=40,
                 ),
             ),
+            "malignant",
+            "benign",
+            BENIGN[:6],
+            RINGED[:2],
         ),
         findings=(ring_finding(), weak_finding()),
         not_found=(

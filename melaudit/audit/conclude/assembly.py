@@ -69,6 +69,7 @@ def assemble(
     uncertain = [
         doubt
         for doubt in (
+            *prepared.loaded.doubts,
             one_answer(
                 outcome.measurements.labels,
                 outcome.measurements.predictions,
@@ -145,6 +146,7 @@ def assemble(
         warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
         reactions=conclusions.reactions,
+        corruptions=outcome.corruptions,
         shortfalls=missing,
         domain=prepared.domain.info,
         tests=conclusions.tests,

@@ -233,6 +233,15 @@ class Configuration(DetectorSettings):
             measured=False,
         ),
     )
+    corruption_images: int = field(
+        default=16,
+        metadata=about(
+            Topic.DETECTORS,
+            "Images that noise, blur, JPEG and brightness of five strengths are tried on; 0: none.",
+            least=0,
+            measured=False,
+        ),
+    )
     fail_on: Severity = field(
         default=Severity.HIGH,
         metadata=about(Topic.RESULT, "The verdict is fail from this severity on.", measured=False),

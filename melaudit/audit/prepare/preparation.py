@@ -15,6 +15,7 @@ from melaudit.domains.interface import Domain
 from melaudit.domains.registry import FALLBACK
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.class_map import offer
+from melaudit.images.contents import contents_of
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
@@ -46,8 +47,14 @@ class Prepared:
         observer.note(f"data: {self.dataset.describe()}")
         observer.note(f"domain: {self.domain.domain.title}. {self.domain.why}")
         observer.note(f"preprocessing: {self.preprocessing.describe()}")
-        for note in self.notes:
+        for note in (*self.loaded.doubts, *self.notes):
             observer.note(f"note: {note}")
+
+    def with_contents(self, observer: Observer) -> Prepared:
+        """Note what every file holds, so that a change of any is noticed."""
+        observer.stage("Reading the files", len(self.dataset))
+        contents = contents_of(self.dataset.paths, observer.advance)
+        return replace(self, dataset=replace(self.dataset, contents=contents))
 
 
 def choose_device(name: str) -> torch.device:

@@ -16,6 +16,7 @@ from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES, Plate, Plates
 from melaudit.reports.page.sections.artifacts import ArtifactSection, artifacts
 from melaudit.reports.page.sections.clusters import ClusterSection, clusters
 from melaudit.reports.page.sections.concepts import ConceptSection, concepts
+from melaudit.reports.page.sections.corruptions import CorruptionSection, corruptions
 from melaudit.reports.page.sections.finding_cards import CardSection, cards, of_the_model
 from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
 from melaudit.reports.page.sections.in_data import DataSection, in_data
@@ -23,7 +24,8 @@ from melaudit.reports.page.sections.inputs import InputsSection, inputs
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
-from melaudit.reports.page.sections.performance import PerformanceSection, performance
+from melaudit.reports.page.sections.performance.figures import PerformanceSection, performance
+from melaudit.reports.page.sections.performance.predictions import PredictionSection, predictions
 from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance
 from melaudit.reports.page.sections.reactions import ReactionCard, reactions
 from melaudit.reports.page.sections.summary import Summary, summary
@@ -76,6 +78,7 @@ class Page:
     trust: TrustSection
     cards: CardSection
     reactions: tuple[ReactionCard, ...]
+    corruptions: CorruptionSection | None
     in_data: DataSection
     tests: TestSection
     artifacts: ArtifactSection
@@ -84,6 +87,7 @@ class Page:
     concepts: ConceptSection
     gallery: tuple[GalleryGroup, ...]
     performance: PerformanceSection
+    predictions: PredictionSection
     not_found: tuple[NotFoundRow, ...]
     not_found_note: str
     controls: tuple[ControlRow, ...]
@@ -117,6 +121,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
     cluster_section = clusters(record, plates, maps=maps)
     concept_section = concepts(record, plates, maps=maps)
     groups = gallery(record, plates, maps=maps)
+    predicted = predictions(findings, plates, maps=maps)
     trust_section = trust(record, plates)
     strategies = landscape(record, len(cluster_section.cards) + len(cluster_section.ordinary))
     anchors = {c.id: c.anchor for c in card_section.cards}
@@ -135,7 +140,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         "not-found": len(findings.not_found),
     }
     there = {
-        "reactions": bool(findings.reactions),
+        "reactions": bool(findings.reactions or findings.corruptions),
         "in-data": bool(allowed.rows),
         "tests": bool(tested.lines),
         "artifacts": bool(looked_for.rows),
@@ -161,6 +166,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         trust=trust_section,
         cards=card_section,
         reactions=reactions(findings),
+        corruptions=corruptions(findings),
         in_data=allowed,
         tests=tested,
         artifacts=looked_for,
@@ -169,6 +175,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         concepts=concept_section,
         gallery=groups,
         performance=performance(findings),
+        predictions=predicted,
         not_found=missing,
         not_found_note=missing_note,
         controls=controls(findings),
