@@ -106,6 +106,11 @@ class Measurements:
         default_factory=dict
     )
     """Artifact id -> (t,) whether the images the model was trained on show it, and their labels."""
+    training_properties: Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+    """Property (see `detectors.measures.properties`) -> its value (t,) in the images the model was
+    trained on, NaN where it is unknown, and their labels."""
     learned: Pictures | None = None
     """None where the training images are not known."""
     above_chance: bool = True

@@ -27,7 +27,7 @@ from melaudit.detectors.confidence import MAX_CONFIDENCE
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
 from melaudit.detectors.settings import DetectorSettings
-from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table, Words
+from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table, Words
 from melaudit.measurements import Array, Measurements, Pictures
 from melaudit.statistics.estimates import proportion
 from melaudit.wording.sentences import interval, many, percent
@@ -133,7 +133,6 @@ def _learned(identity: str, measurements: Measurements, correlation: float) -> l
         id=name,
         detector=identity,
         title=f"Some audited {words.pictures} were trained on",
-        at_most=Severity.LOW,
         statement=f"{said}. On these the model may recite what it learned, so its figures here "
         f"are better than they will be on new {words.person}s.",
         images=tuple(measurements.ids[row] for row in rows),
@@ -238,7 +237,7 @@ def _finding(identity: str, measurements: Measurements, copies: Copies) -> Findi
         id=identity,
         detector=identity,
         title=f"Some {words.pictures} stand in the data more than once",
-        at_most=Severity.LOW if misleading else Severity.INFO,
+        mitigation=None if misleading else Mitigation.SLIGHT,
         statement=statement + "".join(f" {said}" for said in _wrongs(copies, words)),
         images=tuple(measurements.ids[row] for row in rows),
         remedy=f"Keep one copy of each {words.picture}, settle which label is right, and "

@@ -199,7 +199,7 @@ def _counted(view: View, classes: tuple[str, ...], words: Words) -> str:
     return (
         f"{percent(view.share)} of the relevance for {classes[view.target]} lies outside the "
         f"{words.object} and its rim, which is {percent(view.area)} of the area "
-        f"({len(view.rows):,} images called {classes[view.target]})"
+        f"({len(view.rows):,} images predicted {classes[view.target]})"
     )
 
 
@@ -225,7 +225,7 @@ def _evidence(view: View, classes: tuple[str, ...], words: Words) -> tuple[Evide
         difference,
         view.others.n_own + view.others.n_others,
         "maps of other images of the same predicted class, in the same place",
-        f"Maps of other images called {name} hold {percent(view.others.elsewhere)} "
+        f"Maps of other images predicted {name} hold {percent(view.others.elsewhere)} "
         f"outside these {words.objects}, their own hold {percent(view.others.own)}: the maps "
         f"{'follow' if follows else 'do not clearly follow'} the {words.object} "
         f"({interval(difference, percent)} for the difference).",
@@ -264,7 +264,7 @@ def _finding(
 def _table(views: Sequence[View], classes: tuple[str, ...], words: Words) -> Table:
     return Table(
         f"Relevance outside the {words.object} by predicted class",
-        ("called", "images with a mask", "share outside", "area outside", "other maps there"),
+        ("predicted", "images with a mask", "share outside", "area outside", "other maps there"),
         tuple(
             (
                 classes[view.target],

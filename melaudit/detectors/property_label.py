@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.properties import PROPERTIES, Family, Place, Property, measured
-from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table, Words
+from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table, Words
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import Tested, auc
@@ -241,7 +241,7 @@ def _finding(
     statement = _sentence(first, classes, words)
     if followed:
         statement += f" Among images of one label, those that are {first.direction} are also "
-        statement += f"called {label} more often."
+        statement += f"predicted {label} more often."
     if whole:
         statement += f" On the {words.surroundings} round the middle there is no such difference, "
         statement += f"so it may be the {words.object}'s own."
@@ -253,7 +253,7 @@ def _finding(
         title=TITLE[first.of.place].format(
             label=label, direction=first.direction, around=words.surroundings
         ),
-        at_most=Severity.INFO if whole else Severity.LOW,
+        mitigation=Mitigation.NATURAL if whole else None,
         classes=(label,),
         statement=statement,
         images=_far(measurements, first),
@@ -298,8 +298,8 @@ def _evidence(
         f"{c.of.called(words)}: area under the ROC curve of the prediction, label held fixed",
         area,
         sum(c.n),
-        f"among images of one label, those called {label} are {c.direction} in half of the pairs",
-        f"Among images of one label, the one called {label} is {c.direction} in "
+        f"of images of one label, those predicted {label} are {c.direction} in half of the pairs",
+        f"Among images of one label, the one predicted {label} is {c.direction} in "
         f"{percent(area.value)} of the pairs ({interval(area, percent)}).",
         reached=carries and area.low > 0.5 and clear(area),
     )

@@ -28,6 +28,7 @@ from melaudit.detectors.checks.engine_agreement import EngineAgreement
 from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.checks.output_equivalence import OutputEquivalence
 from melaudit.detectors.checks.randomisation import Randomisation
+from melaudit.detectors.drift import Drift
 from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
@@ -65,6 +66,7 @@ def ours(settings: DetectorSettings, words: Words) -> tuple[Detector, ...]:
         Metadata(),
         PropertyLabel(),
         NearDuplicates(settings.duplicate_correlation, words),
+        Drift(),
     )
 
 

@@ -15,12 +15,14 @@ from melaudit.findings.document import (
     Subject,
 )
 from melaudit.findings.domain import DomainInfo, Words
+from melaudit.findings.drift import Drift
 from melaudit.findings.evidence import (
     Check,
     CheckStatus,
     Counts,
     Evidence,
     Finding,
+    Mitigation,
     NotFound,
     Reaction,
     Rung,
@@ -82,6 +84,7 @@ __all__ = [
     "DetectorInfo",
     "Discrimination",
     "DomainInfo",
+    "Drift",
     "Evidence",
     "Example",
     "Exclusive",
@@ -93,6 +96,7 @@ __all__ = [
     "GroupRange",
     "Inputs",
     "Missing",
+    "Mitigation",
     "NotFound",
     "OperatingPoint",
     "Operation",

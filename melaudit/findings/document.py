@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from melaudit.findings.domain import DomainInfo
+from melaudit.findings.drift import Drift
 from melaudit.findings.evidence import (
     Check,
     Finding,
@@ -216,6 +217,9 @@ class Findings:
     """Every test that could have carried a finding; the q-values are over all of them."""
     corruptions: tuple[Corruption, ...] = ()
     """Robustness: how decisions change as pictures lose quality, by kind; empty if not tried."""
+    drift: tuple[Drift, ...] = ()
+    """Artifacts and properties in the training images and the audited ones; empty where no training
+    images are known."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class SlicePerformance:
     """Whether these are the images that show the artifact, or those that do not."""
     n: int
     right: float
-    """Share called by their label, with its 95 % interval."""
+    """Share predicted as their label, with its 95 % interval."""
     right_low: float
     right_high: float
 
@@ -41,7 +41,7 @@ class GroupPerformance:
     """The column's value, or the range that it falls into."""
     n: int
     right: float
-    """Share called by their label, with its 95 % interval."""
+    """Share predicted as their label, with its 95 % interval."""
     right_low: float
     right_high: float
 

@@ -22,7 +22,7 @@ SEVERITIES = {
     Severity.CRITICAL: "Do not deploy: the model uses this and it costs.",
     Severity.HIGH: "Settle this before deployment.",
     Severity.MEDIUM: "Look into it before relying on the model.",
-    Severity.LOW: "Know about it: that the model uses it was not shown.",
+    Severity.LOW: "Good to know. The tests do not show that the model uses it.",
     Severity.INFO: "For the record.",
 }
 """What each severity asks of the reader. Which severity a finding gets is decided in one place:

@@ -48,7 +48,7 @@ def ring_finding() -> Finding:
         rung=Rung.HARM,
         artifact="dark_ring",
         classes=("malignant",),
-        statement="The model calls a lesion malignant because of the black ring around it: "
+        statement="The model predicts malignant because of the black ring around the lesion: "
         "painting one on ring-free benign images made it call 150 of 150 malignant, 13 before.",
         evidence=(
             Evidence(
@@ -79,7 +79,7 @@ def ring_finding() -> Finding:
             ),
             Evidence(
                 Rung.DEPENDENCE,
-                "rise in the share called malignant, beyond the placebo",
+                "rise in the share predicted malignant, beyond the placebo",
                 0.807,
                 0.733,
                 0.867,
@@ -88,7 +88,7 @@ def ring_finding() -> Finding:
                 150,
                 "a ring of skin colour changes as much",
                 True,
-                "With a black ring 150 of 150 benign images are called malignant; as they are, 13; "
+                "With a black ring 150 of 150 benign images are predicted malignant; without, 13; "
                 "with a ring of skin colour, 29; with a white one, 92.",
             ),
             Evidence(
@@ -103,7 +103,7 @@ def ring_finding() -> Finding:
                 "specificity is the same with a ring",
                 True,
                 "Of 1000 healthy patients seen through a ringed dermatoscope, 913 more would be "
-                "called ill.",
+                "treated as ill.",
             ),
         ),
         images=RINGED,
@@ -126,13 +126,13 @@ def weak_finding() -> Finding:
     return Finding(
         id="strategy.M-2",
         detector="strategy",
-        title="A group of malignant calls decided at the border",
+        title="A group of malignant predictions decided at the border",
         severity=Severity.MEDIUM,
         confidence=0.62,
         rung=Rung.ATTENTION,
         artifact=None,
         classes=("malignant",),
-        statement="The model looks at the border of 41 images that it calls malignant.",
+        statement="The model looks at the border of 41 images that it predicts malignant.",
         evidence=(
             Evidence(
                 Rung.ATTENTION,
@@ -300,7 +300,7 @@ def findings() -> Findings:
                 "ruler",
                 64,
                 0.09,
-                "change in the share called malignant",
+                "change in the share predicted malignant",
                 "An effect of 9 points or more would have been seen for rulers (n 64).",
             ),
             NotFound("ink", 6, None, "odds ratio", "Ink could not be tested well (n 6)."),

@@ -147,6 +147,7 @@ def assemble(
         controls=outcome.controls,
         reactions=conclusions.reactions,
         corruptions=outcome.corruptions,
+        drift=conclusions.drift,
         shortfalls=missing,
         domain=prepared.domain.info,
         tests=conclusions.tests,

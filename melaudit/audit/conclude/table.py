@@ -77,6 +77,7 @@ def measured(
         metadata=metadata,
         groups=groups(metadata, ids),
         training=training.artifacts,
+        training_properties=training.properties,
         learned=training.pictures,
         words=prepared.domain.domain.words,
         shift=prepared.loaded.shift,

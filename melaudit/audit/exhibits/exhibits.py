@@ -49,10 +49,10 @@ def gallery(measurements: Measurements) -> tuple[Group, ...]:
         name = measurements.classes[measurements.positive]
         is_positive, called = labels == measurements.positive, predicted == measurements.positive
         for title, said, mask in (
-            ("True positives", f"{name}, and called so", is_positive & called),
-            ("False positives", f"not {name}, but called so", ~is_positive & called),
-            ("True negatives", f"not {name}, and not called so", ~is_positive & ~called),
-            ("False negatives", f"{name}, but not called so", is_positive & ~called),
+            ("True positives", f"{name}, and predicted so", is_positive & called),
+            ("False positives", f"not {name}, but predicted so", ~is_positive & called),
+            ("True negatives", f"not {name}, and not predicted so", ~is_positive & ~called),
+            ("False negatives", f"{name}, but not predicted so", is_positive & ~called),
         ):
             groups.append((title, said, mask & known))
     elif known.any():

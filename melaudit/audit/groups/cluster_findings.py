@@ -21,9 +21,9 @@ from melaudit.findings import (
     Cluster,
     Evidence,
     Finding,
+    Mitigation,
     NotFound,
     Rung,
-    Severity,
     Suppression,
     Trust,
     Words,
@@ -175,10 +175,10 @@ def _finding(away: Sequence[Look], trust: Trust, words: Words) -> Finding:
         trust,
         id=f"{ID}.{cluster.predicted}",
         detector=ID,
-        title=f"The model {does} what lies away from the centre of a group of images called "
+        title=f"The model {does} what lies away from the centre, in a group of images predicted "
         f"{cluster.predicted}",
         # A group that is merely looked at elsewhere is where to look, and no warning.
-        at_most=Severity.CRITICAL if first.used else Severity.LOW,
+        mitigation=None if first.used else Mitigation.SELECTED,
         classes=(cluster.predicted,),
         statement=_statement(first, others),
         images=tuple(i for look in (first, *others) for i in look.cluster.images),
@@ -203,16 +203,17 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     cluster = look.cluster
     shown = cluster.exclusive
     common = (
-        "show something away from the centre of which "
-        f"{percent(shown.others)} of the {shown.others_n:,} images called otherwise show as much"
+        "show something away from the centre; "
+        f"{percent(shown.others)} of the {shown.others_n:,} images with another prediction show as "
+        "much of it"
         if shown is not None and cluster.views == (PARTS_VIEW,)
-        else "are decided in a like manner"
+        else "are decided alike"
     )
     said = (
-        f"{many(cluster.n, 'image')} of the {look.n:,} called {cluster.predicted} (cluster "
-        f"{cluster.id}) {common}: {percent(look.inside.value)} of the "
-        "relevance lies outside the central half of the picture, "
-        f"{percent(look.rest)} in the rest of the class"
+        f"{cluster.n:,} of the {many(look.n, 'image')} predicted {cluster.predicted} (cluster "
+        f"{cluster.id}) {common}. Outside the central half of the picture lies "
+        f"{percent(look.inside.value)} of their relevance, {percent(look.rest)} in the rest of the "
+        "class"
     )
     if known := _known(cluster):
         shares = ", ".join(f"{percent(cluster.artifacts[n])} show {_words(n)}" for n in known)
@@ -223,7 +224,7 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     if others:
         more = sum(other.cluster.n for other in others)
         names = ", ".join(other.cluster.id for other in others)
-        said += f". It looks away from the centre of {more:,} more in the same way ({names})"
+        said += f". The model also looks away from the centre of {more:,} more images ({names})"
     return f"{said}."
 
 
@@ -251,7 +252,7 @@ def _attention(look: Look) -> Evidence:
         "the group's images are any images of the class",
         f"{percent(look.inside.value)} of the relevance of {look.cluster.n:,} images "
         f"lies outside the central half of the picture, {percent(look.rest)} in the other "
-        f"{look.n - look.cluster.n:,} called {look.cluster.predicted} (difference "
+        f"{look.n - look.cluster.n:,} predicted {look.cluster.predicted} (difference "
         f"{interval(more, percent)}).",
         reached=look.reached,
     )
@@ -267,7 +268,7 @@ def _dependence(look: Look, s: Suppression) -> Evidence:
         2 * s.n,
         "suppressing them moves the group no more than other images as sure, beyond what "
         "other channels do",
-        f"{_lost(s)}; beyond both it is {percent(s.beyond)} "
+        f"{_lost(s)}. Beyond both it is {percent(s.beyond)} "
         f"({percent(s.beyond_low)} to {percent(s.beyond_high)}). {s.changed:,} of {s.n:,} "
         f"decisions change, {s.changed_others:,} of as many others.",
         reached=look.used,
@@ -276,9 +277,10 @@ def _dependence(look: Look, s: Suppression) -> Evidence:
 
 def _lost(s: Suppression) -> str:
     return (
-        f"Without the {s.channels:,} channels that mark it, {percent(s.lost)} of the decision's "
-        f"log-odds goes on {s.n:,} images of the group, {percent(s.lost_others)} on as many others "
-        f"of the class, and {percent(s.lost_placebo)} on the group without as many other channels"
+        f"Suppressing the {s.channels:,} channels that mark the group takes {percent(s.lost)} of "
+        f"the decision's log-odds from {s.n:,} of its images, and {percent(s.lost_others)} from as "
+        f"many others of the class. Suppressing as many other channels takes "
+        f"{percent(s.lost_placebo)} from the group"
     )
 
 
@@ -288,8 +290,8 @@ def _missed(name: str, of_class: Sequence[Look]) -> NotFound:
         n=of_class[0].n,
         minimum_detectable_effect=MIN_EXCESS_OUTSIDE,
         effect="share of relevance outside the centre, beyond the rest of the class",
-        statement=f"On none of the {many(len(of_class), 'group')} of images called {name} does the "
-        "model look clearly farther from the centre than on the rest, by "
+        statement=f"On none of the {many(len(of_class), 'group')} of images predicted {name} does "
+        "the model look clearly farther from the centre than on the rest, by "
         f"{percent(MIN_EXCESS_OUTSIDE)} of the relevance or more.",
         p_value=min(1.0, min(look.more.p_value for look in of_class)),
     )

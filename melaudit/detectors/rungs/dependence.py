@@ -88,22 +88,22 @@ class Dependence:
         if self.add is not None and (self.add.reached or self.remove is None):
             e = self.add
             return (
-                f"with {e.edit.title} the model calls {e.after:,} of "
-                f"{many(e.n, f'{self.phrases.lacking} image')} {name}, without it {e.before:,}, "
+                f"with {e.edit.title} the model predicts {name} for {e.after:,} of "
+                f"{many(e.n, f'{self.phrases.lacking} image')}, without it for {e.before:,}, "
                 f"{_beside(e)}{self._implied(e)}"
             )
         assert self.remove is not None
         e = self.remove
         taken = (
-            f"of {many(e.n, 'image')} that show {self.phrases.shows} the model calls {e.before:,} "
-            f"{name} as they are and {e.after:,} with the {self.phrases.thing} taken out"
+            f"of {many(e.n, 'image')} that show {self.phrases.shows} the model predicts {name} for "
+            f"{e.before:,} as they are and for {e.after:,} with the {self.phrases.thing} taken out"
             f"{self._implied(e)}"
         )
         if self.add is None or e.reached:
             return taken
         return (
-            f"with {self.add.edit.title} it calls {self.add.after:,} of "
-            f"{many(self.add.n, 'image')} {name}, without it {self.add.before:,}; {taken}"
+            f"with {self.add.edit.title} it predicts {name} for {self.add.after:,} of "
+            f"{many(self.add.n, 'image')}, without it for {self.add.before:,}; {taken}"
         )
 
     def _implied(self, effect: Effect) -> str:
@@ -122,13 +122,13 @@ class Dependence:
 
         def each(*of: Likeness) -> str:
             named = [a for a in self.alike if a.likeness in of]
-            return "; ".join(f"{a.edit.title} does it to {a.called:,} of {a.n:,}" for a in named)
+            return "; ".join(f"{a.edit.title} for {a.called:,} of {a.n:,}" for a in named)
 
         said = []
         if alike := each(Likeness.SAME, Likeness.MUCH, Likeness.PARTLY):
-            said.append(f"Not only this makes it say {name}: {alike}.")
+            said.append(f"It predicts {name} after other edits, too: with {alike}.")
         if unknown := each(Likeness.UNKNOWN):
-            said.append(f"Too few images to tell how much alike these act: {unknown}.")
+            said.append(f"Too few images tell whether these act alike: {unknown}.")
         return " ".join(said)
 
     def notes(self) -> tuple[str, ...]:
@@ -138,8 +138,8 @@ class Dependence:
         if self.bare is not None:
             without, with_it, n = self.bare
             out.append(
-                f"On {many(n, 'picture')} of {self.words.bare} it says {name} {without:,} "
-                f"times, and {with_it:,} times once the {self.phrases.thing} is put in."
+                f"Of {many(n, 'picture')} of {self.words.bare}, it predicts {name} for "
+                f"{without:,}; with the {self.phrases.thing} put in, for {with_it:,}."
             )
         if self.distance is not None and np.isfinite(self.distance):
             far = self.distance >= UNNATURAL_DISTANCE
@@ -211,7 +211,7 @@ def _beside(effect: Effect) -> str:
     """Return what the placebo does, beside what the artifact does."""
     if effect.alone:
         return "and no placebo moves decisions that way"
-    return f"with {effect.placebo.title} {round(effect.with_placebo * effect.n):,}"
+    return f"with {effect.placebo.title} for {round(effect.with_placebo * effect.n):,}"
 
 
 def _bare(trials: Trials, target: int) -> tuple[int, int, int] | None:
