@@ -15,7 +15,7 @@ from melaudit.audit.measure.sweep import measure
 from melaudit.audit.method import choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.preparation import prepare
+from melaudit.audit.prepare.preparation import informed, prepare
 from melaudit.audit.prepare.training_data import training_evidence
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors as all_detectors
@@ -47,9 +47,10 @@ def run(
     observer.stage("Loading")
     # Read first: a file with a fault must be known before the work, not after.
     reviews = None if configuration.labels is None else read_reviews(configuration.labels)
-    detectors = all_detectors(configuration.for_detectors)
+    prepared = prepare(configuration, model)
+    detectors = all_detectors(configuration.for_detectors, prepared.domain.domain)
     artifacts = artifacts_of(detectors)
-    prepared = prepare(configuration, artifacts, model)
+    prepared = informed(prepared, configuration, artifacts)
     prepared.introduce(observer)
     out, seed = configuration.out, configuration.seed
     with held(out):
@@ -60,7 +61,9 @@ def run(
             passed = measure(configuration, prepared, viewer, detectors, method.known, observer)
             table = measured(passed.store, prepared, viewer.layer, seed, training)
 
-            laboratory = Laboratory(viewer, prepared.dataset, table.ids, prepared.knowledge)
+            laboratory = Laboratory(
+                viewer, prepared.dataset, table.ids, prepared.knowledge, prepared.domain.domain
+            )
             edits = configuration.edits
             tested = edited(table, detectors, laboratory, passed.store, edits, observer)
             worse = corrupted(table, laboratory, configuration.corruption_images, observer)

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from melaudit.detectors.confidence import confidence
 from melaudit.findings import (
     Counts,
+    Drift,
     Evidence,
     Finding,
     Mitigation,
@@ -27,7 +28,7 @@ from melaudit.statistics.estimates import Estimate, Tested
 
 T = TypeVar("T")
 
-Worded = Finding | NotFound | Reaction
+Worded = Drift | Finding | NotFound | Reaction
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from melaudit.findings.document import (
     Shortfall,
     Subject,
 )
+from melaudit.findings.domain import DomainInfo, Words
+from melaudit.findings.drift import Drift
 from melaudit.findings.evidence import (
     Check,
     CheckStatus,
@@ -81,6 +83,8 @@ __all__ = [
     "CurvePoint",
     "DetectorInfo",
     "Discrimination",
+    "DomainInfo",
+    "Drift",
     "Evidence",
     "Example",
     "Exclusive",
@@ -115,6 +119,7 @@ __all__ = [
     "Test",
     "Trust",
     "Verdict",
+    "Words",
     "first_clusters",
     "severity_of",
 ]

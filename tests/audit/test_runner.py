@@ -26,7 +26,7 @@ from melaudit.audit.output_folder import held
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
-from melaudit.detectors.outside_lesion import OutsideLesion
+from melaudit.detectors.outside_object import OutsideObject
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import NotFound, Subject, Verdict
@@ -377,7 +377,7 @@ def test_a_detector_that_fails_is_left_out_and_reported(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = all_detectors()
-    monkeypatch.setattr(runner, "all_detectors", lambda _: (*usual, Broken(), Crooked()))
+    monkeypatch.setattr(runner, "all_detectors", lambda *_: (*usual, Broken(), Crooked()))
     watcher = Watcher()
     findings = runner.run(configuration(folder), watcher, model=model)
     assert {"broken", "crooked"} <= {s.detector for s in findings.skipped}
@@ -412,7 +412,7 @@ def test_an_artifact_of_another_packages_detector_is_edited_and_named_in_the_fin
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = all_detectors()
-    monkeypatch.setattr(runner, "all_detectors", lambda _: (*usual[:7], Stamps()))
+    monkeypatch.setattr(runner, "all_detectors", lambda *_: (*usual[:7], Stamps()))
     findings = runner.run(configuration(folder, edits=4), Watcher(), model=model)
     (told,) = [n for n in findings.not_found if n.artifact == "stamp"]
     assert {"add"} < set(told.statement.split()), "put in, and placebos"
@@ -433,8 +433,8 @@ def test_the_sample_is_even_over_labels_and_the_same_for_a_seed() -> None:
 def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = (OutsideLesion(), LabelledArtifacts())
-    monkeypatch.setattr(runner, "all_detectors", lambda _: ours)
+    ours = (OutsideObject(), LabelledArtifacts())
+    monkeypatch.setattr(runner, "all_detectors", lambda *_: ours)
     rows = ["image,dark_corner,sticker"]
     for name in ("bright", "dim"):
         (folder / "masks" / name).mkdir(parents=True)
@@ -448,12 +448,12 @@ def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
     told = configuration(
         folder,
         edits=0,
-        lesion_masks=folder / "masks",
+        object_masks=folder / "masks",
         artifact_labels=folder / "labels.csv",
     )
     findings = runner.run(told, Watcher(), model=model)
-    assert findings.inputs.flagged["lesion_mask_of_other_proportions"] == 2
-    assert numbers(folder, "out")["outside_lesion.area"].notna().sum() == 38
+    assert findings.inputs.flagged["object_mask_of_other_proportions"] == 2
+    assert numbers(folder, "out")["outside_object.area"].notna().sum() == 38
     assert "labelled_artifacts.sticker" in {n.artifact for n in findings.not_found}
     again, changed = Watcher(), Watcher()
     runner.run(told, again, model=model)

@@ -13,6 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 from melaudit.artifacts.interface import RGB, Artifact, Found
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import locate
+from melaudit.domains.interface import Domain
+from melaudit.domains.registry import FALLBACK
 from melaudit.images.contents import read_unchanged
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import shrink
@@ -53,8 +55,9 @@ class Laboratory:
         dataset: Dataset,
         ids: Sequence[str],
         knowledge: Knowledge | None = None,
+        domain: Domain = FALLBACK,
     ) -> None:
-        self.viewer = viewer
+        self.viewer, self.domain = viewer, domain
         self._forward, self._layer = viewer.explainer.forward, viewer.layer
         row_of = {identity: row for row, identity in enumerate(dataset.ids)}
         self._rows = [row_of[identity] for identity in ids]

@@ -26,6 +26,7 @@ from melaudit.findings import (
     Rung,
     Suppression,
     Trust,
+    Words,
 )
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import bonferroni, clear
@@ -140,17 +141,21 @@ def cluster_claims(
             f"{ID}.{name}",
             tuple(look for look in seen if look.cluster.predicted == name),
             evidence=lambda looks: tuple(e for look in looks for e in _evidence(look)),
-            word=partial(_word, name, measurements.explanations),
+            word=partial(_word, name, measurements.explanations, measurements.words),
         )
         for name in dict.fromkeys(look.cluster.predicted for look in seen)
     ]
 
 
 def _word(
-    name: str, trust: Trust, of_class: tuple[Look, ...], evidence: tuple[Evidence, ...]
+    name: str,
+    trust: Trust,
+    words: Words,
+    of_class: tuple[Look, ...],
+    evidence: tuple[Evidence, ...],
 ) -> list[Finding | NotFound]:
     away = [look for look in of_class if look.reached]
-    return [_finding(away, trust)] if away else [_missed(name, of_class)]
+    return [_finding(away, trust, words)] if away else [_missed(name, of_class)]
 
 
 def _evidence(look: Look) -> tuple[Evidence, ...]:
@@ -158,7 +163,7 @@ def _evidence(look: Look) -> tuple[Evidence, ...]:
     return (_attention(look),) if s is None else (_attention(look), _dependence(look, s))
 
 
-def _finding(away: Sequence[Look], trust: Trust) -> Finding:
+def _finding(away: Sequence[Look], trust: Trust, words: Words) -> Finding:
     """Claim of the most suspicious group that looks away; the others stand beside it."""
     first = max(away, key=lambda look: (look.used, look.cluster.suspicion))
     cluster = first.cluster
@@ -179,11 +184,11 @@ def _finding(away: Sequence[Look], trust: Trust) -> Finding:
         images=tuple(i for look in (first, *others) for i in look.cluster.images),
         remedy=_known_first(cluster)
         + f"Look at the images of cluster {cluster.id} and say what they share. If it is no "
-        "part of the lesion, mark it in suspicious.csv and give that back with --labels to find "
-        "all images that have it; then train on images of every class with it, or without it, and "
-        "audit again.",
-        does_not_show="That what they share is wrong to go by: a large lesion lies away from the "
-        "centre, too. "
+        f"part of the {words.object}, mark it in suspicious.csv and give that back with --labels "
+        "to find all images that have it; then train on images of every class with it, or without "
+        "it, and audit again.",
+        does_not_show=f"That what they share is wrong to go by: a large {words.object} lies away "
+        "from the centre, too. "
         + (
             "Suppressed channels say that the decision runs through them, not what in the picture "
             "they respond to."

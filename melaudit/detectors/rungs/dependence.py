@@ -10,7 +10,7 @@ the log-odds of all of them can move.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from melaudit.detectors.rungs.look_alikes import Alike, Likeness, look_alikes
 from melaudit.detectors.rungs.trials import (
     called,
 )
+from melaudit.findings import Words
 from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import bonferroni
 from melaudit.wording.sentences import many, points
@@ -40,11 +41,12 @@ class Dependence:
     alike: tuple[Alike, ...]
     """Edits that resemble it, the most alike first."""
     bare: tuple[int, int, int] | None
-    """Pictures of skin without a lesion: called so without the artifact, with it, and how many."""
+    """Pictures without the object: called so without the artifact, with it, and how many."""
     distance: float | None
     """Median distance of pictures with the artifact put in, see `Trials.distance`."""
     classes: tuple[str, ...]
     phrases: Phrases
+    words: Words = field(default_factory=Words)
 
     @property
     def reached(self) -> bool:
@@ -130,13 +132,13 @@ class Dependence:
         return " ".join(said)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader must know to weigh this: naturalness, bare skin, resemblance."""
+        """Return what a reader must know to weigh this: naturalness, bare ground."""
         name = self.classes[self.target]
         out = []
         if self.bare is not None:
             without, with_it, n = self.bare
             out.append(
-                f"Of {many(n, 'picture')} of skin without a lesion, it predicts {name} for "
+                f"Of {many(n, 'picture')} of {self.words.bare}, it predicts {name} for "
                 f"{without:,}; with the {self.phrases.thing} put in, for {with_it:,}."
             )
         if self.distance is not None and np.isfinite(self.distance):
@@ -201,6 +203,7 @@ def _towards(
         distance=float(np.median(far)) if len(far) else None,
         classes=measurements.classes,
         phrases=phrases,
+        words=measurements.words,
     )
 
 

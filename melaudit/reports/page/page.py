@@ -17,6 +17,7 @@ from melaudit.reports.page.sections.artifacts import ArtifactSection, artifacts
 from melaudit.reports.page.sections.clusters import ClusterSection, clusters
 from melaudit.reports.page.sections.concepts import ConceptSection, concepts
 from melaudit.reports.page.sections.corruptions import CorruptionSection, corruptions
+from melaudit.reports.page.sections.drift import DriftSection, drift
 from melaudit.reports.page.sections.finding_cards import CardSection, cards, of_the_model
 from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
 from melaudit.reports.page.sections.in_data import DataSection, in_data
@@ -38,6 +39,7 @@ SECTIONS = (
     ("findings", "Findings"),
     ("reactions", "Robustness"),
     ("in-data", "In your data, not seen in your model"),
+    ("drift", "Training and audited images"),
     ("trust", "Can the maps be trusted?"),
     ("artifacts", "Artifacts"),
     ("landscape", "Map of strategies"),
@@ -80,6 +82,7 @@ class Page:
     reactions: tuple[ReactionCard, ...]
     corruptions: CorruptionSection | None
     in_data: DataSection
+    drift: DriftSection | None
     tests: TestSection
     artifacts: ArtifactSection
     landscape: LandscapeSection | None
@@ -142,6 +145,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
     there = {
         "reactions": bool(findings.reactions or findings.corruptions),
         "in-data": bool(allowed.rows),
+        "drift": bool(findings.drift),
         "tests": bool(tested.lines),
         "artifacts": bool(looked_for.rows),
         "landscape": strategies is not None,
@@ -168,6 +172,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         reactions=reactions(findings),
         corruptions=corruptions(findings),
         in_data=allowed,
+        drift=drift(findings),
         tests=tested,
         artifacts=looked_for,
         landscape=strategies,
@@ -183,7 +188,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         limits=does_not_show(findings),
         method=method.METHOD,
         references=method.REFERENCES,
-        glossary=entries(),
+        glossary=entries(findings.domain.words),
         provenance=provenance(findings),
         maps_shown=maps,
         maps_note=_resolution(record),
