@@ -27,6 +27,7 @@ from melaudit.findings.groups import Cluster, Concept, Outlier, Probe, Prototype
 from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
 from melaudit.findings.robustness import Corruption
+from melaudit.findings.skin_tone import SkinTone
 
 SCHEMA_VERSION = "1.0"
 
@@ -220,6 +221,8 @@ class Findings:
     drift: tuple[Drift, ...] = ()
     """Artifacts and properties in the training images and the audited ones; empty where no training
     images are known."""
+    skin_tone: SkinTone | None = None
+    """None where the pictures show no skin, or nothing of it could be measured."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

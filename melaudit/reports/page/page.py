@@ -27,6 +27,7 @@ from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
 from melaudit.reports.page.sections.performance.figures import PerformanceSection, performance
 from melaudit.reports.page.sections.performance.predictions import PredictionSection, predictions
+from melaudit.reports.page.sections.performance.skin_tone import ToneSection, skin_tone
 from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance
 from melaudit.reports.page.sections.reactions import ReactionCard, reactions
 from melaudit.reports.page.sections.summary import Summary, summary
@@ -91,6 +92,7 @@ class Page:
     gallery: tuple[GalleryGroup, ...]
     performance: PerformanceSection
     predictions: PredictionSection
+    skin_tone: ToneSection | None
     not_found: tuple[NotFoundRow, ...]
     not_found_note: str
     controls: tuple[ControlRow, ...]
@@ -181,6 +183,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         gallery=groups,
         performance=performance(findings),
         predictions=predicted,
+        skin_tone=skin_tone(findings),
         not_found=missing,
         not_found_note=missing_note,
         controls=controls(findings),
