@@ -6,10 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.model_outputs import first_inputs, operated, understood
+from melaudit.audit.prepare.labels import (
+    is_multi_label,
+    labels_apart,
+    refuse_single_label_settings,
+)
+from melaudit.audit.prepare.model_outputs import (
+    answers_of,
+    first_inputs,
+    operated,
+    understood,
+)
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.class_map import offer
 from melaudit.images.dataset import Dataset, open_dataset
@@ -37,6 +48,8 @@ class Prepared:
     """What was assumed or noticed on the way, each a sentence for the reader."""
     knowledge: Knowledge = field(default_factory=Knowledge)
     """What the user knows of the images besides their labels."""
+    label: str = ""
+    """Which label of a multi-label model is audited; "" for any other model."""
 
     def introduce(self, observer: Observer) -> None:
         """Tell the user what was understood, before time is spent on it."""
@@ -95,8 +108,19 @@ def prepare(
 ) -> Prepared:
     """Load the model (unless one is given) and the data, and make classes and pictures fit.
 
-    What the user says of `artifacts` replaces what their finders see.
-    Raises CheckpointError, DatasetError, PreprocessingError or ConfigurationError.
+    What the user says of `artifacts` replaces what their finders see. Of a multi-label model, the
+    first label is taken. Raises CheckpointError, DatasetError, PreprocessingError or
+    ConfigurationError.
+    """
+    return prepare_each(configuration, artifacts, model)[0]
+
+
+def prepare_each(
+    configuration: Configuration, artifacts: Sequence[Artifact], model: LoadedModel | None = None
+) -> tuple[Prepared, ...]:
+    """Return what `prepare` does: one, or for a multi-label model one for each of its labels.
+
+    Raises as `prepare`.
     """
     loaded, preprocessing, device = load(configuration, model)
     dataset = open_dataset(
@@ -106,15 +130,44 @@ def prepare(
         image_column=configuration.image_column,
         label_column=configuration.label_column,
         class_map=configuration.class_map,
-        limit=configuration.limit,
-        seed=configuration.seed,
+        task=configuration.task,
     )
-    loaded = loaded.with_output(configuration.output, len(dataset.classes) or None)
-    classes = fit_classes(loaded, dataset, configuration.positive)
-    positive, assumed = choose_positive(classes, configuration.positive)
+    head = configuration.output if len(loaded.returned) > 1 else None
+    loaded = loaded.with_output(head, len(dataset.classes) or len(dataset.marks) or None)
     # Before anything else is made of the model: whether it is what everything else takes it for.
     x = first_inputs(dataset.paths, preprocessing).to(device)
     loaded.model.to(device)
+    parts: Sequence[tuple[str, LoadedModel, Dataset]] = [("", loaded, dataset)]
+    answers = answers_of(loaded, x)
+    one_class = bool((dataset.labels >= 0).any())
+    marked = len(dataset.marks)
+    if is_multi_label(configuration.task, answers, loaded.outputs, marked, one_class):
+        refuse_single_label_settings(configuration)
+        wanted = None if head else configuration.output
+        parts = labels_apart(loaded, dataset, configuration.classes, wanted)
+    elif configuration.output is not None and head is None:
+        loaded.with_output(configuration.output, None)  # says that there is no choice
+    return tuple(
+        _prepared(configuration, artifacts, label, part, data, preprocessing, device, x)
+        for label, part, data in parts
+    )
+
+
+def _prepared(
+    configuration: Configuration,
+    artifacts: Sequence[Artifact],
+    label: str,
+    loaded: LoadedModel,
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    x: Tensor,
+) -> Prepared:
+    """Make the classes fit, and understand the outputs on the first images x (N, C, H, W)."""
+    if configuration.limit is not None:
+        dataset = dataset.with_limit(configuration.limit, configuration.seed)
+    classes = fit_classes(loaded, dataset, configuration.positive)
+    positive, assumed = (1, ()) if label else choose_positive(classes, configuration.positive)
     loaded = understood(loaded, x, configuration.outputs)
     loaded = operated(loaded, configuration.threshold, positive, classes)
     knowledge = gather(
@@ -131,7 +184,9 @@ def prepare(
         *assumed,
         *knowledge.notes,
     )
-    return Prepared(loaded, dataset, preprocessing, classes, positive, device, notes, knowledge)
+    return Prepared(
+        loaded, dataset, preprocessing, classes, positive, device, notes, knowledge, label
+    )
 
 
 def fit_classes(
