@@ -10,7 +10,7 @@ from pathlib import Path
 
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.preparation import prepare
+from melaudit.audit.prepare.preparation import informed, prepare
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
@@ -54,8 +54,9 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     Raises a MelauditError for everything a user can mend.
     """
     observer.stage("Loading")
-    asked = detectors(configuration.for_detectors)
-    prepared = prepare(configuration, artifacts_of(asked))
+    prepared = prepare(configuration)
+    asked = detectors(configuration.for_detectors, prepared.domain.domain)
+    prepared = informed(prepared, configuration, artifacts_of(asked))
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
         method = choose_method(configuration, prepared, asked, observer, Path(folder))

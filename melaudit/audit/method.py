@@ -32,11 +32,11 @@ from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Operation, Subject, Trust
 from melaudit.images.imagefile import read_image
-from melaudit.images.sampling import sample
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.relevance import Explainer
 from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE
+from melaudit.statistics.sampling import sample
 
 AUTO = "auto"
 
@@ -197,9 +197,7 @@ def _examine(
             "outputs": configuration.outputs,
             "shift": prepared.loaded.shift,
         }
-        name = run_id(
-            prepared.loaded.sha256, few.dataset.fingerprint, settings, [d.id for d in checks]
-        )
+        name = run_id(prepared.loaded.sha256, few.dataset, settings, [d.id for d in checks])
         store = Store(folder / f"checks-{name[:16]}", name, few.dataset.ids)
         every = CheckSample(np.ones(len(rows), bool))
         measurer = Measurer(viewer, few.dataset, checks, every)

@@ -16,6 +16,7 @@ from melaudit.audit.conclude.assembly import Clock, assemble
 from melaudit.audit.conclude.conclusions import Conclusions, conclude_together
 from melaudit.audit.conclude.outcome import Grouped, grouped, outcome, reviewed
 from melaudit.audit.conclude.table import measured
+from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import edited
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.concepts import with_concepts
@@ -25,12 +26,14 @@ from melaudit.audit.measure.sweep import Passed, measure
 from melaudit.audit.method import Examined, choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.preparation import Prepared, prepare_each
+from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each
 from melaudit.audit.prepare.training_data import training_evidence
+from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import ConfigurationError
-from melaudit.findings import Findings
+from melaudit.findings import Corruption, Findings
+from melaudit.measurements import Measurements
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.reports import shared
@@ -50,14 +53,14 @@ def run(
     MelauditError for everything a user can mend, a multi-label model among it: `run_each` audits
     these. The same call after an interruption goes on where it stopped.
     """
-    detectors, everything = _opened(configuration, observer, model)
+    everything = _opened(configuration, observer, model)
     if len(everything) > 1:
         raise ConfigurationError(
             f"the model is multi-label ({len(everything)} labels), and one audit was asked for: "
             "call melaudit.audit_labels, or audit one label with "
             f"output={everything[0].label!r}"
         )
-    return _run(configuration, observer, detectors, everything, command)[0].findings
+    return _run(configuration, observer, everything, command)[0].findings
 
 
 def run_each(
@@ -73,18 +76,17 @@ def run_each(
     report.html there is the index of them. Where there is one audit, it stands in the output folder
     itself. Raises as `run`.
     """
-    return _run(configuration, observer, *_opened(configuration, observer, model), command)
+    return _run(configuration, observer, _opened(configuration, observer, model), command)
 
 
 def _opened(
     configuration: Configuration, observer: Observer, model: LoadedModel | None
-) -> tuple[tuple[Detector, ...], tuple[Prepared, ...]]:
+) -> tuple[Prepared, ...]:
     observer.stage("Loading")
     if configuration.labels is not None:
         # Read first: a file with a fault must be known before the work, not after.
         read_reviews(configuration.labels)
-    detectors = all_detectors(configuration.for_detectors)
-    return detectors, prepare_each(configuration, artifacts_of(detectors), model)
+    return prepare_each(configuration, model)
 
 
 @dataclass(frozen=True)
@@ -100,17 +102,20 @@ class _Study:
     method: Examined
     passed: Passed
     found: Grouped
+    corruptions: tuple[Corruption, ...]
 
 
 def _run(
     configuration: Configuration,
     observer: Observer,
-    detectors: tuple[Detector, ...],
     everything: Sequence[Prepared],
     command: str,
 ) -> tuple[LabelAudit, ...]:
     several = len(everything) > 1
     folders = folders_of([prepared.label for prepared in everything]) if several else {}
+    # Every label has the same pictures, so the same domain.
+    detectors = all_detectors(configuration.for_detectors, everything[0].domain.domain)
+    everything = [informed(each, configuration, artifacts_of(detectors)) for each in everything]
     with held(configuration.out):
         studies = []
         for prepared in everything:
@@ -149,6 +154,7 @@ def studied(
     """
     clock = Clock.start()
     out, seed, edits = configuration.out, configuration.seed, configuration.edits
+    prepared = prepared.with_contents(observer)
     training = training_evidence(
         configuration, artifacts_of(detectors), prepared.classes, observer, prepared.label
     )
@@ -157,13 +163,14 @@ def studied(
         passed = measure(configuration, prepared, viewer, detectors, method.known, observer)
         table = measured(passed.store, prepared, viewer.layer, seed, training)
 
-        laboratory = Laboratory(viewer, prepared.dataset, table.ids, prepared.knowledge)
+        laboratory = _laboratory(viewer, prepared, table)
         tested = edited(table, detectors, laboratory, passed.store, edits, observer)
+        worse = corrupted(table, laboratory, configuration.corruption_images, observer)
 
         observer.stage("Concluding")
         tries = laboratory if edits else None
         found = grouped(tested, passed.store, detectors, tries, passed.vocabularies)
-    return _Study(configuration, prepared, clock, clock.seconds(), method, passed, found)
+    return _Study(configuration, prepared, clock, clock.seconds(), method, passed, found, worse)
 
 
 def reported(
@@ -182,10 +189,10 @@ def reported(
     clock = study.clock.again(study.seconds)
     store, words = study.passed.store, study.passed.vocabularies
     reviews = None if configuration.labels is None else read_reviews(configuration.labels)
-    concluded = outcome(study.found, conclusions, store, prepared)
+    concluded = outcome(study.found, conclusions, store, prepared, study.corruptions)
     with viewing(method.configuration, prepared, method.layer) as viewer:
         table = study.found.judged
-        laboratory = Laboratory(viewer, prepared.dataset, table.ids, prepared.knowledge)
+        laboratory = _laboratory(viewer, prepared, table)
         result, cards = with_concepts(
             reviewed(concluded, reviews), store, prepared.dataset, viewer, observer
         )
@@ -208,6 +215,11 @@ def reported(
         observer.stage("Writing the report")
         write(configuration.out, configuration.assets, sent, result, prepared, store)
     return sent.findings
+
+
+def _laboratory(viewer: Viewer, prepared: Prepared, table: Measurements) -> Laboratory:
+    domain = prepared.domain.domain
+    return Laboratory(viewer, prepared.dataset, table.ids, prepared.knowledge, domain)
 
 
 def folders_of(labels: Sequence[str]) -> Mapping[str, str]:

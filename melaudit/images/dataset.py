@@ -25,11 +25,12 @@ from melaudit.images.classes import (
     one_class,
     order_note,
 )
+from melaudit.images.contents import Contents
 from melaudit.images.files import FileFinder, Omissions, empty_folders, image_files, twins
 from melaudit.images.imagefile import SUFFIXES
 from melaudit.images.marks import plain_name
-from melaudit.images.sampling import quotas
 from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
+from melaudit.statistics.sampling import quotas
 from melaudit.wording.names import visible
 
 _SPLITS = re.compile(r"(train|training|test|testing|val|valid|validation|dev|holdout|eval)\d*")
@@ -63,6 +64,8 @@ class Dataset:
     """Reason -> a few of their names."""
     notes: tuple[str, ...]
     """What was noticed or assumed, one sentence each."""
+    contents: Contents | None = None
+    """What the files hold; None until they are read."""
     marks: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     """Label -> (n,) 1 where an image has it, 0 where not, -1 where it is unknown; empty unless
     several labels may hold of an image."""
@@ -77,10 +80,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the classes and of the id, size in bytes and label of every image.
-
-        Contents are not read: a file replaced by one of the same length is not noticed.
-        """
+        """SHA-256 of the classes and of the id, size in bytes and label of every image."""
         digest = hashlib.sha256("\0".join(("melaudit-data-1", *self.classes, "\n")).encode())
         rows = zip(self.ids, self.sizes.tolist(), self.labels.tolist(), strict=True)
         for identity, size, label in rows:
@@ -106,6 +106,7 @@ class Dataset:
             paths=tuple(self.paths[i] for i in order),
             sizes=self.sizes[places],
             labels=self.labels[places],
+            contents=None if self.contents is None else self.contents[places],
             metadata={k: tuple(cells[i] for i in order) for k, cells in self.metadata.items()},
             marks={name: marks[places] for name, marks in self.marks.items()},
         )

@@ -95,7 +95,7 @@ def one_detector() -> Iterator[None]:
     """Look for the ring alone: the others find what they find, and take their time."""
     only: Sequence[Detector] = (ArtifactDetector(DarkRing()),)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "all_detectors", lambda _: tuple(only))
+        patch.setattr(runner, "all_detectors", lambda *_: tuple(only))
         yield
 
 

@@ -9,6 +9,7 @@ models use them (DeGrave et al. 2023).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -50,7 +51,8 @@ class ColourCast:
     """A lamp or white balance that tints the whole picture.
 
     `hue` is the hue that `add` gives: an angle in the plane of a* and b*, in degrees (0 red,
-    90 yellow, 180 green, 270 blue). None draws a new one each time.
+    90 yellow, 180 green, 270 blue). None draws a new one each time. `typical` is what the outer
+    zone has without a cast, a* and b*; at the `distance` from there the score is 0.5.
     """
 
     id = "colour_cast"
@@ -64,31 +66,38 @@ class ColourCast:
     threshold = 0.5
     doses = "strength of the tint"
 
-    def __init__(self, hue: float | None = None) -> None:
-        self.hue = hue
+    def __init__(
+        self,
+        hue: float | None = None,
+        typical: tuple[float, float] = TYPICAL,
+        distance: float = DISTANCE,
+    ) -> None:
+        self.hue, self.typical, self.distance = hue, typical, distance
 
     def like(self, images: Iterable[RGB]) -> ColourCast:
         """Return a cast of the hue that these images share; itself if their hues differ."""
-        zones = np.array([photometry(image).zone[1:] for image in images]).reshape(-1, 2) - TYPICAL
+        zones = np.array([photometry(image).zone[1:] for image in images]).reshape(-1, 2)
+        zones = zones - self.typical
         lengths = np.linalg.norm(zones, axis=1)
         if not (lengths > 0).any():
             return self
         a, b = (zones[lengths > 0] / lengths[lengths > 0, None]).mean(0)
         if np.hypot(a, b) < MIN_AGREEMENT:
             return self
-        cast = ColourCast(float(np.rad2deg(np.arctan2(b, a))))
+        cast = copy.copy(self)
+        cast.hue = float(np.rad2deg(np.arctan2(b, a)))
         cast.phrases = replace(self.phrases, shows="a colour cast of the hue that images here show")
         return cast
 
     def find(self, image: RGB) -> Found:
-        """Score how far the skin of an RGB image (h, w, 3) is from typical skin: 0.5 at `DISTANCE`.
+        """Score how far the zone of an RGB image (h, w, 3) is from `typical`: 0.5 at `distance`.
 
         Raises ValueError if the array is not an 8-bit RGB image.
         """
         checked(image, THING)
         _, a, b = photometry(image).zone
-        distance = float(np.hypot(a - TYPICAL[0], b - TYPICAL[1]))
-        return whole_found(image, distance / (distance + DISTANCE), self.threshold)
+        distance = float(np.hypot(a - self.typical[0], b - self.typical[1]))
+        return whole_found(image, distance / (distance + self.distance), self.threshold)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         """Light the picture with a tinted lamp; the hue is drawn from `rng` unless it is fixed."""
@@ -98,11 +107,11 @@ class ColourCast:
         return whole_edit(image, _tinted(image, hue, STRENGTH * checked_dose(dose)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
-        """Balance the white so that the skin gets a typical hue; `mask` is only checked."""
+        """Balance the white so that the zone gets a typical hue; `mask` is only checked."""
         checked_mask(mask, checked(image, THING))
         lightness, a, b = photometry(image).zone
         lightness = float(np.clip(lightness, 20, 90))
-        gains = lamp(*TYPICAL, lightness) / np.maximum(lamp(a, b, lightness), 0.05)
+        gains = lamp(*self.typical, lightness) / np.maximum(lamp(a, b, lightness), 0.05)
         # The lamp changes hue and keeps its brightness (weights of sRGB luminance).
         gains = np.clip(gains / (gains @ (0.2126, 0.7152, 0.0722)), 0.2, 5)
         return whole_edit(image, relit(image, gains))

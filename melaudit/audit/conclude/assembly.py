@@ -150,7 +150,10 @@ def assemble(
         warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
         reactions=conclusions.reactions,
+        corruptions=outcome.corruptions,
+        drift=conclusions.drift,
         shortfalls=missing,
+        domain=prepared.domain.info,
         tests=conclusions.tests,
         detectors=(
             *(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors),

@@ -14,6 +14,7 @@ from melaudit.audit.conclude.conclusions import (
     gathered,
 )
 from melaudit.audit.conclude.controls import controls
+from melaudit.audit.conclude.performance_details import detailed
 from melaudit.audit.conclude.subgroup_performance import by_column, slices
 from melaudit.audit.conclude.table import artifacts, performed
 from melaudit.audit.edits.laboratory import Laboratory
@@ -27,6 +28,7 @@ from melaudit.findings import (
     Cluster,
     Concept,
     Control,
+    Corruption,
     Performance,
     Probe,
     Skipped,
@@ -47,6 +49,7 @@ class Outcome:
     controls: tuple[Control, ...]
     probes: tuple[Probe, ...] = ()
     concepts: tuple[Concept, ...] = ()
+    corruptions: tuple[Corruption, ...] = ()
 
     @property
     def clusters(self) -> tuple[Cluster, ...]:
@@ -82,20 +85,28 @@ def grouped(
     return Grouped(judged, checked, groups, gathered(detectors, judged, groups.claims))
 
 
-def outcome(found: Grouped, conclusions: Conclusions, store: Store, prepared: Prepared) -> Outcome:
+def outcome(
+    found: Grouped,
+    conclusions: Conclusions,
+    store: Store,
+    prepared: Prepared,
+    corruptions: tuple[Corruption, ...] = (),
+) -> Outcome:
     """Put together everything that follows from the measurements."""
     table, checked, groups = found.judged, found.checked, found.groups
     present = artifacts(store)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
+    figures = detailed(performed(table), table)
     columns = by_column(table.labels, table.predictions, prepared.classes, table.metadata)
     return Outcome(
         measurements=table,
         checked=checked,
         conclusions=conclusions,
         groups=groups,
-        performance=dataclasses.replace(performed(table), slices=parts, columns=columns),
+        performance=dataclasses.replace(figures, slices=parts, columns=columns),
         skipped=(*checked.skipped, *conclusions.skipped, *groups.skipped),
         controls=controls(table, present),
+        corruptions=corruptions,
     )
 
 

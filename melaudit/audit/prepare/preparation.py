@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain, choose_domain
 from melaudit.audit.prepare.labels import (
     is_multi_label,
     labels_apart,
@@ -21,16 +22,16 @@ from melaudit.audit.prepare.model_outputs import (
     operated,
     understood,
 )
+from melaudit.domains.interface import Domain
+from melaudit.domains.registry import FALLBACK
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.class_map import offer
+from melaudit.images.contents import contents_of
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
 from melaudit.models.architectures import LoadedModel, load_model
 from melaudit.observer import Observer
-
-POSITIVE_NAMES = ("malignant", "melanoma", "mel", "positive", "cancer", "disease", "1")
-"""Names by which the class that matters is recognised when nobody says which it is."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Prepared:
     """What was assumed or noticed on the way, each a sentence for the reader."""
     knowledge: Knowledge = field(default_factory=Knowledge)
     """What the user knows of the images besides their labels."""
+    domain: ChosenDomain = USUAL
+    """What kind of pictures these are."""
     label: str = ""
     """Which label of a multi-label model is audited; "" for any other model."""
 
@@ -55,9 +58,16 @@ class Prepared:
         """Tell the user what was understood, before time is spent on it."""
         observer.note(f"model: {self.loaded.name} is {self.loaded.architecture}")
         observer.note(f"data: {self.dataset.describe()}")
+        observer.note(f"domain: {self.domain.domain.title}. {self.domain.why}")
         observer.note(f"preprocessing: {self.preprocessing.describe()}")
         for note in (*self.loaded.doubts, *self.notes):
             observer.note(f"note: {note}")
+
+    def with_contents(self, observer: Observer) -> Prepared:
+        """Note what every file holds, so that a change of any is noticed."""
+        observer.stage("Reading the files", len(self.dataset))
+        contents = contents_of(self.dataset.paths, observer.advance)
+        return replace(self, dataset=replace(self.dataset, contents=contents))
 
 
 def choose_device(name: str) -> torch.device:
@@ -103,20 +113,17 @@ def load(
     return loaded, preprocessing, device
 
 
-def prepare(
-    configuration: Configuration, artifacts: Sequence[Artifact], model: LoadedModel | None = None
-) -> Prepared:
+def prepare(configuration: Configuration, model: LoadedModel | None = None) -> Prepared:
     """Load the model (unless one is given) and the data, and make classes and pictures fit.
 
-    What the user says of `artifacts` replaces what their finders see. Of a multi-label model, the
-    first label is taken. Raises CheckpointError, DatasetError, PreprocessingError or
-    ConfigurationError.
+    Of a multi-label model, the first label is taken. Raises CheckpointError, DatasetError,
+    PreprocessingError or ConfigurationError.
     """
-    return prepare_each(configuration, artifacts, model)[0]
+    return prepare_each(configuration, model)[0]
 
 
 def prepare_each(
-    configuration: Configuration, artifacts: Sequence[Artifact], model: LoadedModel | None = None
+    configuration: Configuration, model: LoadedModel | None = None
 ) -> tuple[Prepared, ...]:
     """Return what `prepare` does: one, or for a multi-label model one for each of its labels.
 
@@ -132,6 +139,7 @@ def prepare_each(
         class_map=configuration.class_map,
         task=configuration.task,
     )
+    chosen = choose_domain(configuration.domain, dataset.paths)
     head = configuration.output if len(loaded.returned) > 1 else None
     loaded = loaded.with_output(head, len(dataset.classes) or len(dataset.marks) or None)
     # Before anything else is made of the model: whether it is what everything else takes it for.
@@ -147,46 +155,49 @@ def prepare_each(
         parts = labels_apart(loaded, dataset, configuration.classes, wanted)
     elif configuration.output is not None and head is None:
         loaded.with_output(configuration.output, None)  # says that there is no choice
+    prepared = Prepared(loaded, dataset, preprocessing, (), None, device, (), domain=chosen)
     return tuple(
-        _prepared(configuration, artifacts, label, part, data, preprocessing, device, x)
+        _answered(replace(prepared, loaded=part, dataset=data, label=label), configuration, x)
         for label, part, data in parts
     )
 
 
-def _prepared(
-    configuration: Configuration,
-    artifacts: Sequence[Artifact],
-    label: str,
-    loaded: LoadedModel,
-    dataset: Dataset,
-    preprocessing: Preprocessing,
-    device: torch.device,
-    x: Tensor,
-) -> Prepared:
+def _answered(prepared: Prepared, configuration: Configuration, x: Tensor) -> Prepared:
     """Make the classes fit, and understand the outputs on the first images x (N, C, H, W)."""
+    loaded, dataset = prepared.loaded, prepared.dataset
     if configuration.limit is not None:
         dataset = dataset.with_limit(configuration.limit, configuration.seed)
     classes = fit_classes(loaded, dataset, configuration.positive)
-    positive, assumed = (1, ()) if label else choose_positive(classes, configuration.positive)
+    named = classes[1] if prepared.label else configuration.positive
+    positive, assumed = choose_positive(classes, named, prepared.domain.domain)
     loaded = understood(loaded, x, configuration.outputs)
     loaded = operated(loaded, configuration.threshold, positive, classes)
+    warnings = prepared.preprocessing.warnings
+    return replace(
+        prepared,
+        loaded=loaded,
+        dataset=dataset,
+        classes=classes,
+        positive=positive,
+        notes=(*loaded.notes, *dataset.notes, *warnings, *assumed),
+    )
+
+
+def informed(
+    prepared: Prepared, configuration: Configuration, artifacts: Sequence[Artifact]
+) -> Prepared:
+    """Add what the user knows of the images; it replaces what the finders of `artifacts` see.
+
+    Raises DatasetError for a table or folder that cannot be understood.
+    """
     knowledge = gather(
-        dataset.ids,
+        prepared.dataset.ids,
         [artifact.id for artifact in artifacts],
-        lesion_masks=configuration.lesion_masks,
+        object_masks=configuration.object_masks,
         artifact_labels=configuration.artifact_labels,
         artifact_masks=configuration.artifact_masks,
     )
-    notes = (
-        *loaded.notes,
-        *dataset.notes,
-        *preprocessing.warnings,
-        *assumed,
-        *knowledge.notes,
-    )
-    return Prepared(
-        loaded, dataset, preprocessing, classes, positive, device, notes, knowledge, label
-    )
+    return replace(prepared, knowledge=knowledge, notes=(*prepared.notes, *knowledge.notes))
 
 
 def fit_classes(
@@ -225,16 +236,19 @@ def fit_classes(
 
 
 def choose_positive(
-    classes: tuple[str, ...], name: str | None
+    classes: tuple[str, ...], name: str | None, domain: Domain = FALLBACK
 ) -> tuple[int | None, tuple[str, ...]]:
-    """Return the index of the class that matters, and a note when it was recognised by name."""
+    """Return the index of the class that matters, and a note when it was recognised by name.
+
+    A domain knows the names; "1" means it in every field, where two classes are numbered.
+    """
     if name is not None:
         if name not in classes:
             raise ConfigurationError(
                 f"positive class {name!r} is not among the classes {', '.join(classes)}"
             )
         return classes.index(name), ()
-    for known in POSITIVE_NAMES:
+    for known in (*domain.positive, "1"):
         if known == "1" and len(classes) > 2:  # a number among others, not the one that matters
             continue
         for index, candidate in enumerate(classes):

@@ -25,15 +25,16 @@ from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
 from melaudit.choices import Task
+from melaudit.detectors.measures.properties import PROPERTIES, measured
 from melaudit.detectors.measures.signatures import SIDE, signature
 from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.finder_results import picklable
 from melaudit.images.imagefile import read_image, shrink
-from melaudit.images.sampling import sample
 from melaudit.measurements import Pictures
 from melaudit.observer import Observer
 from melaudit.publish import publish
+from melaudit.statistics.sampling import sample
 
 Training = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]
 """Artifact -> whether it is present (m,) and the label (m,)."""
@@ -44,12 +45,16 @@ class TrainingEvidence:
     """What a sample of the training images shows."""
 
     artifacts: Training = field(default_factory=dict)
+    properties: Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+    """Property -> its value (m,), NaN where it is unknown, and the label (m,)."""
     pictures: Pictures | None = None
     """The images that could be read; None without training images."""
 
 
-Looks = tuple[NDArray[np.int8], NDArray[np.uint8]]
-"""What was seen of m images: artifacts (m, artifacts) and signatures (m, d)."""
+Looks = tuple[NDArray[np.int8], NDArray[np.uint8], NDArray[np.float64]]
+"""What was seen of m images: artifacts (m, artifacts), signatures (m, d), properties (m, p)."""
 
 AT_A_TIME = 8
 """Images that a worker is given together."""
@@ -91,9 +96,9 @@ def training_evidence(
         paths = [dataset.paths[row] for row in rows]
         kept = _look(paths, artifacts, configuration.workers, observer)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, seen=kept[0], signatures=kept[1])
+        np.savez_compressed(buffer, seen=kept[0], signatures=kept[1], properties=kept[2])
         publish(place, buffer.getvalue())
-    seen, pictures = kept
+    seen, pictures, properties = kept
     unseen = int((seen == UNSEEN).any(1).sum())
     if unseen:
         observer.note(f"training images: {unseen} of {len(rows)} could not be looked at")
@@ -104,6 +109,7 @@ def training_evidence(
             name: (column[column != UNSEEN].astype(bool), labels[column != UNSEEN])
             for name, column in zip(names, seen.T, strict=True)
         },
+        properties={p.id: (properties[:, k], labels) for k, p in enumerate(PROPERTIES)},
         pictures=Pictures(tuple(dataset.ids[row] for row in rows[read]), pictures[read]),
     )
 
@@ -137,27 +143,32 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
         with np.load(place, allow_pickle=False) as kept:
             seen: NDArray[np.int8] = kept["seen"]
             pictures: NDArray[np.uint8] = kept["signatures"]
+            properties: NDArray[np.float64] = kept["properties"]
     except Exception:  # absent, cut off, or not ours: looked for again
         return None
     whole = seen.shape == (n, len(names)) and pictures.shape == (n, SIDE * SIDE)
-    return (seen, pictures) if whole and seen.dtype == np.int8 else None
+    whole = whole and properties.shape == (n, len(PROPERTIES))
+    return (seen, pictures, properties) if whole and seen.dtype == np.int8 else None
 
 
 def _look(
     paths: Sequence[str], finders: Sequence[Artifact], workers: int, observer: Observer
 ) -> Looks:
-    """Return artifacts, 1 present, 0 not, `UNSEEN` unknown, and signatures, 0 for an image unread.
+    """Return artifacts, 1 present, 0 not, `UNSEEN` unknown; signatures, 0 for an image unread;
+    properties, NaN for one.
 
     The same for any `workers`.
     """
     chunks = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
     rows: list[NDArray[np.int8]] = [np.empty((0, len(finders)), np.int8)]
     pictures: list[NDArray[np.uint8]] = [np.empty((0, SIDE * SIDE), np.uint8)]
-    for seen, some in _each(chunks, finders, workers):
+    properties: list[NDArray[np.float64]] = [np.empty((0, len(PROPERTIES)))]
+    for seen, some, figures in _each(chunks, finders, workers):
         rows.append(seen)
         pictures.append(some)
+        properties.append(figures)
         observer.advance(len(seen))
-    return np.concatenate(rows), np.concatenate(pictures)
+    return np.concatenate(rows), np.concatenate(pictures), np.concatenate(properties)
 
 
 def _each(
@@ -182,16 +193,19 @@ def _each(
 
 
 def _present(finders: Sequence[Artifact], paths: Sequence[str]) -> Looks:
-    """Return what the finders see in images, shrunk as in the audit, and their signatures."""
+    """Return what is seen in images, shrunk as in the audit: see `Looks`."""
     seen = np.full((len(paths), len(finders)), UNSEEN, np.int8)
     pictures = np.zeros((len(paths), SIDE * SIDE), np.uint8)
+    properties = np.full((len(paths), len(PROPERTIES)), np.nan)
     for i, path in enumerate(paths):
-        image = read_image(path).image
-        if image is None:
+        decoded = read_image(path)
+        if decoded.image is None:
             continue
-        view = shrink(image)
+        view = shrink(decoded.image)
+        figures = measured(view, decoded.original_size)
+        properties[i] = [figures[p.id] for p in PROPERTIES]
         pictures[i] = signature(view)
         for k, finder in enumerate(finders):
             with contextlib.suppress(Exception):  # a finder may be anybody's
                 seen[i, k] = finder.find(view).present
-    return seen, pictures
+    return seen, pictures, properties

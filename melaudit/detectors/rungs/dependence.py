@@ -10,7 +10,7 @@ the log-odds of all of them can move.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from melaudit.detectors.rungs.look_alikes import Alike, Likeness, look_alikes
 from melaudit.detectors.rungs.trials import (
     called,
 )
+from melaudit.findings import Words
 from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import bonferroni
 from melaudit.wording.sentences import many, points
@@ -40,11 +41,12 @@ class Dependence:
     alike: tuple[Alike, ...]
     """Edits that resemble it, the most alike first."""
     bare: tuple[int, int, int] | None
-    """Pictures of skin without a lesion: called so without the artifact, with it, and how many."""
+    """Pictures without the object: called so without the artifact, with it, and how many."""
     distance: float | None
     """Median distance of pictures with the artifact put in, see `Trials.distance`."""
     classes: tuple[str, ...]
     phrases: Phrases
+    words: Words = field(default_factory=Words)
 
     @property
     def reached(self) -> bool:
@@ -86,22 +88,22 @@ class Dependence:
         if self.add is not None and (self.add.reached or self.remove is None):
             e = self.add
             return (
-                f"with {e.edit.title} the model calls {e.after:,} of "
-                f"{many(e.n, f'{self.phrases.lacking} image')} {name}, without it {e.before:,}, "
+                f"with {e.edit.title} the model predicts {name} for {e.after:,} of "
+                f"{many(e.n, f'{self.phrases.lacking} image')}, without it for {e.before:,}, "
                 f"{_beside(e)}{self._implied(e)}"
             )
         assert self.remove is not None
         e = self.remove
         taken = (
-            f"of {many(e.n, 'image')} that show {self.phrases.shows} the model calls {e.before:,} "
-            f"{name} as they are and {e.after:,} with the {self.phrases.thing} taken out"
+            f"of {many(e.n, 'image')} that show {self.phrases.shows} the model predicts {name} for "
+            f"{e.before:,} as they are and for {e.after:,} with the {self.phrases.thing} taken out"
             f"{self._implied(e)}"
         )
         if self.add is None or e.reached:
             return taken
         return (
-            f"with {self.add.edit.title} it calls {self.add.after:,} of "
-            f"{many(self.add.n, 'image')} {name}, without it {self.add.before:,}; {taken}"
+            f"with {self.add.edit.title} it predicts {name} for {self.add.after:,} of "
+            f"{many(self.add.n, 'image')}, without it for {self.add.before:,}; {taken}"
         )
 
     def _implied(self, effect: Effect) -> str:
@@ -120,24 +122,24 @@ class Dependence:
 
         def each(*of: Likeness) -> str:
             named = [a for a in self.alike if a.likeness in of]
-            return "; ".join(f"{a.edit.title} does it to {a.called:,} of {a.n:,}" for a in named)
+            return "; ".join(f"{a.edit.title} for {a.called:,} of {a.n:,}" for a in named)
 
         said = []
         if alike := each(Likeness.SAME, Likeness.MUCH, Likeness.PARTLY):
-            said.append(f"Not only this makes it say {name}: {alike}.")
+            said.append(f"It predicts {name} after other edits, too: with {alike}.")
         if unknown := each(Likeness.UNKNOWN):
-            said.append(f"Too few images to tell how much alike these act: {unknown}.")
+            said.append(f"Too few images tell whether these act alike: {unknown}.")
         return " ".join(said)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader must know to weigh this: naturalness, bare skin, resemblance."""
+        """Return what a reader must know to weigh this: naturalness, bare ground."""
         name = self.classes[self.target]
         out = []
         if self.bare is not None:
             without, with_it, n = self.bare
             out.append(
-                f"On {many(n, 'picture')} of skin without a lesion it says {name} {without:,} "
-                f"times, and {with_it:,} times once the {self.phrases.thing} is put in."
+                f"Of {many(n, 'picture')} of {self.words.bare}, it predicts {name} for "
+                f"{without:,}; with the {self.phrases.thing} put in, for {with_it:,}."
             )
         if self.distance is not None and np.isfinite(self.distance):
             far = self.distance >= UNNATURAL_DISTANCE
@@ -201,6 +203,7 @@ def _towards(
         distance=float(np.median(far)) if len(far) else None,
         classes=measurements.classes,
         phrases=phrases,
+        words=measurements.words,
     )
 
 
@@ -208,7 +211,7 @@ def _beside(effect: Effect) -> str:
     """Return what the placebo does, beside what the artifact does."""
     if effect.alone:
         return "and no placebo moves decisions that way"
-    return f"with {effect.placebo.title} {round(effect.with_placebo * effect.n):,}"
+    return f"with {effect.placebo.title} for {round(effect.with_placebo * effect.n):,}"
 
 
 def _bare(trials: Trials, target: int) -> tuple[int, int, int] | None:

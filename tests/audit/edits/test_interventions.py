@@ -24,6 +24,7 @@ from melaudit.audit.viewer import Viewer
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.findings import Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
@@ -122,7 +123,7 @@ def table_and_laboratory(
     table = dataclasses.replace(table, ids=dataset.ids)
     explainer = Explainer(model, num_classes=2)
     viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "mix", 8)
-    return table, Laboratory(viewer, dataset, dataset.ids)
+    return table, Laboratory(viewer, dataset, dataset.ids, domain=DERMOSCOPY)
 
 
 class Foreign(Detector):

@@ -254,7 +254,7 @@ def test_the_p_value_of_decisions_is_that_of_the_exact_test_of_signs(measurement
 def test_what_resembles_the_ring_and_acts_alike_changes_the_claim(measurements: Make) -> None:
     (finding,) = conclude(study(measurements, white=4.0))
     assert "any high-contrast frame" in finding.title
-    assert "a white ring does it to" in finding.statement
+    assert "a white ring for" in finding.statement
     (other,) = conclude(study(measurements, white=0.1))
     assert "high-contrast" not in other.title + other.statement
 
