@@ -47,6 +47,10 @@ class Clock:
         """Start the clock now."""
         return cls(datetime.now(UTC), time.monotonic())
 
+    def again(self, seconds: float) -> Clock:
+        """Return a clock that goes on from so many seconds, whatever passed in between."""
+        return Clock(self.started, time.monotonic() - seconds)
+
     def seconds(self) -> float:
         """Return the seconds since the start."""
         return round(time.monotonic() - self.ticks, 1)

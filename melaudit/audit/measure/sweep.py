@@ -25,9 +25,9 @@ from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.images.image_stream import ImageStream, Loaded
 from melaudit.images.knowledge import BatchKnowledge, Knowledge
-from melaudit.images.sampling import sample
 from melaudit.measurements import Array
 from melaudit.observer import Observer
+from melaudit.statistics.sampling import sample
 
 Statuses = list[tuple[str, tuple[str, ...]]]
 """Status and reasons, image by image."""
