@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from melaudit.audit.conclude.acceptance import judged
 from melaudit.audit.conclude.outcome import Outcome
 from melaudit.audit.conclude.performance import doubts
 from melaudit.audit.conclude.shortfalls import shortfalls
@@ -17,6 +18,7 @@ from melaudit.audit.conclude.verdict import coverage_doubt, judge, one_answer
 from melaudit.audit.groups.grouping import GROUPING
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.configuration import Configuration, as_plain
+from melaudit.audit.prepare.intended_use import stated
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import versions
 from melaudit.detectors.interface import Detector
@@ -92,6 +94,12 @@ def assemble(
         if doubt
     ]
     read = inputs(prepared, store)
+    use = judged(
+        stated(configuration.intended_use),
+        outcome.performance,
+        prepared.classes,
+        prepared.positive,
+    )
     missing = shortfalls(
         detectors,
         conclusions,
@@ -100,6 +108,7 @@ def assemble(
         doubts=uncertain,
         images=read.read,
         edits=configuration.edits,
+        limits=() if use is None else use.acceptance,
     )
     verdict, reason = judge(
         conclusions.findings,
@@ -108,6 +117,7 @@ def assemble(
         conclusions.not_found,
         conclusions.reactions,
         outcome.controls,
+        () if use is None else use.acceptance,
     )
     return Findings(
         verdict=verdict,
@@ -149,6 +159,7 @@ def assemble(
         ),
         warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
+        intended_use=use,
         reactions=conclusions.reactions,
         corruptions=outcome.corruptions,
         drift=conclusions.drift,
