@@ -54,7 +54,7 @@ PHOTO = Domain(
     facts=(
         "A copyright notice in photographs of horses was enough for a model to call them horses "
         "(Lapuschkin et al. 2019).",
-        "Classifiers of photographs go by the background: many images are called otherwise once "
+        "Classifiers of photographs go by the background: many images get another prediction once "
         "the object stands before another (Xiao et al. 2021).",
     ),
 )

@@ -45,6 +45,7 @@ from melaudit.findings.groups import (
     Suppression,
     first_clusters,
 )
+from melaudit.findings.intended_use import Acceptance, Answer, IntendedUse
 from melaudit.findings.performance import (
     Calibration,
     ClassPerformance,
@@ -69,6 +70,8 @@ __all__ = [
     "MAX_NUMBER",
     "SCHEMA_VERSION",
     "UNSEEN_FOLDERS",
+    "Acceptance",
+    "Answer",
     "Calibration",
     "Check",
     "CheckStatus",
@@ -96,6 +99,7 @@ __all__ = [
     "GroupPerformance",
     "GroupRange",
     "Inputs",
+    "IntendedUse",
     "Missing",
     "Mitigation",
     "NotFound",

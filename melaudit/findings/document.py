@@ -24,6 +24,7 @@ from melaudit.findings.evidence import (
     Verdict,
 )
 from melaudit.findings.groups import Cluster, Concept, Outlier, Probe, Prototype, Slice
+from melaudit.findings.intended_use import IntendedUse
 from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
 from melaudit.findings.robustness import Corruption
@@ -115,6 +116,8 @@ class Missing(StrEnum):
     """Whether decisions depend on an artifact was not tested."""
     UNDECIDED = "undecided"
     """It was tested on too few images to exclude a dependence that matters."""
+    LIMIT = "limit"
+    """Whether a figure keeps to a limit of the intended use cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,8 @@ class Findings:
     images are known."""
     skin_tone: SkinTone | None = None
     """None where the pictures show no skin, or nothing of it could be measured."""
+    intended_use: IntendedUse | None = None
+    """What the model is meant for, where its makers said so, and the limits it must keep to."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

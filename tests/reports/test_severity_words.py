@@ -118,12 +118,12 @@ def _sarif(text: str, f: Finding) -> str:
 
 def _before(text: str, f: Finding) -> str:
     """Return the severity that stands before the title on its line."""
-    return re.findall(rf"\b({WORDS})\b[^\n]*{f.title}", text)[0]
+    return str(re.findall(rf"\b({WORDS})\b[^\n]*{f.title}", text)[0])
 
 
 def _after(text: str, f: Finding) -> str:
     """Return the first severity that is named after the title."""
-    return re.findall(rf"\b(?:{WORDS})\b", text[text.index(f.title) :])[0]
+    return str(re.findall(rf"\b(?:{WORDS})\b", text[text.index(f.title) :])[0])
 
 
 WRITTEN: dict[str, Callable[[str, Finding], str]] = {
@@ -169,11 +169,14 @@ def test_the_page_writes_the_severity_of_the_rungs(audit: Findings) -> None:
         some = {f.title: f for f in audit.findings[k : k + 5]}
         shown = replace(record, findings=replace(audit, findings=tuple(some.values())))
         page = build_page(shown)
-        for card in (*page.summary.rows, *page.cards.cards, *page.in_data.rows):
-            assert card.severity == some[card.title].severity.value
+        told = [(row.title, row.severity) for row in page.summary.rows]
+        whole = [(c.title, c.severity) for c in page.cards.cards]
+        whole += [(row.title, row.severity) for row in page.in_data.rows]
+        for title, word in (*told, *whole):
+            assert word == some[title].severity.value
         for card in page.cards.cards:
             assert card.advice == terms.SEVERITIES[some[card.title].severity]
-        assert {c.title for c in (*page.cards.cards, *page.in_data.rows)} == set(some)
+        assert {title for title, _ in whole} == set(some)
     text = html.unescape(render_report(shown))
     for title, found in some.items():
         badges = re.findall(rf"{title}.{{0,80}}?sev-({WORDS})", text, re.DOTALL)

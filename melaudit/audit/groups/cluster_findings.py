@@ -211,9 +211,8 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     )
     said = (
         f"{cluster.n:,} of the {many(look.n, 'image')} predicted {cluster.predicted} (cluster "
-        f"{cluster.id}) {common}. Outside the central half of the picture lies "
-        f"{percent(look.inside.value)} of their relevance, {percent(look.rest)} in the rest of the "
-        "class"
+        f"{cluster.id}) {common}. On them {percent(look.inside.value)} of the relevance lies "
+        f"outside the central half of the picture, {percent(look.rest)} in the rest of the class"
     )
     if known := _known(cluster):
         shares = ", ".join(f"{percent(cluster.artifacts[n])} show {_words(n)}" for n in known)

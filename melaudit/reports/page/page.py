@@ -22,6 +22,7 @@ from melaudit.reports.page.sections.finding_cards import CardSection, cards, of_
 from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
 from melaudit.reports.page.sections.in_data import DataSection, in_data
 from melaudit.reports.page.sections.inputs import InputsSection, inputs
+from melaudit.reports.page.sections.intended_use import UseSection, intended_use
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
@@ -47,6 +48,7 @@ SECTIONS = (
     ("clusters", "Clusters"),
     ("concepts", "Methods and channels"),
     ("gallery", "Right and wrong"),
+    ("intended-use", "Intended use and limits"),
     ("performance", "Performance"),
     ("inputs", "Skipped and flagged"),
     ("not-found", "What would have been seen"),
@@ -102,6 +104,7 @@ class Page:
     references: tuple[str, ...]
     glossary: tuple[tuple[str, str, str], ...]
     """(term, explanation, anchor)."""
+    intended_use: UseSection | None
     provenance: ProvenanceSection
     maps_shown: bool
     """Whether maps are shown as explanations; False when they cannot be used."""
@@ -154,6 +157,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         "clusters": cluster_section.there,
         "concepts": bool(concept_section.strips or concept_section.cards),
         "gallery": bool(groups),
+        "intended-use": findings.intended_use is not None,
     }
     model = wording.name(findings.provenance.model, 48)
     return Page(
@@ -192,6 +196,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         method=method.METHOD,
         references=method.REFERENCES,
         glossary=entries(findings.domain.words),
+        intended_use=intended_use(findings),
         provenance=provenance(findings),
         maps_shown=maps,
         maps_note=_resolution(record),
