@@ -102,7 +102,7 @@ def _compared(table: Measurements) -> tuple[Compared, ...]:
         samples = None if own is None else _samples(table, own, values, labels)
         if samples is not None:
             difference = mean_shift(samples, table.seed)
-            words = (p.name, False, p.unit, p.more, p.less)
+            words = (p.called(table.words), False, p.unit, p.more, p.less)
             found.append(Compared(p.id, *words, *_facts(samples), difference))
     return tuple(found)
 

@@ -64,6 +64,7 @@ from melaudit.findings.performance import (
 )
 from melaudit.findings.plain import MAX_NUMBER
 from melaudit.findings.robustness import Corruption, CorruptionStep
+from melaudit.findings.skin_tone import SkinTone, ToneEstimate, ToneTrend
 
 __all__ = [
     "MAX_NUMBER",
@@ -114,6 +115,7 @@ __all__ = [
     "Rung",
     "Severity",
     "Shortfall",
+    "SkinTone",
     "Skipped",
     "Slice",
     "SlicePerformance",
@@ -121,6 +123,8 @@ __all__ = [
     "Suppression",
     "Table",
     "Test",
+    "ToneEstimate",
+    "ToneTrend",
     "Trust",
     "Verdict",
     "Words",

@@ -28,6 +28,7 @@ from melaudit.findings.intended_use import IntendedUse
 from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
 from melaudit.findings.robustness import Corruption
+from melaudit.findings.skin_tone import SkinTone
 
 SCHEMA_VERSION = "1.0"
 
@@ -225,6 +226,8 @@ class Findings:
     images are known."""
     intended_use: IntendedUse | None = None
     """What the model is meant for, where its makers said so, and the limits it must keep to."""
+    skin_tone: SkinTone | None = None
+    """None where the pictures show no skin, or nothing of it could be measured."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

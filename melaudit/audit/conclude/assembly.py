@@ -159,6 +159,7 @@ def assemble(
         reactions=conclusions.reactions,
         corruptions=outcome.corruptions,
         drift=conclusions.drift,
+        skin_tone=conclusions.skin_tone,
         shortfalls=missing,
         domain=prepared.domain.info,
         tests=conclusions.tests,

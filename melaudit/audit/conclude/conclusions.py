@@ -17,6 +17,7 @@ from melaudit.findings import (
     NotFound,
     Reaction,
     Rung,
+    SkinTone,
     Skipped,
     Subject,
     Test,
@@ -26,7 +27,7 @@ from melaudit.findings import (
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import settle
 
-Said = Check | Drift | Finding | NotFound | Reaction | Skipped
+Said = Check | Drift | Finding | NotFound | Reaction | SkinTone | Skipped
 """What is left to say of a result once it is corrected."""
 
 
@@ -52,6 +53,7 @@ class Conclusions:
     tests: tuple[Test, ...]
     """Every test that could have carried a finding, with its q-value over all of them."""
     drift: tuple[Drift, ...] = ()
+    skin_tone: SkinTone | None = None
 
 
 def check_maps(detectors: Sequence[Detector], measurements: Measurements) -> Checked:
@@ -97,6 +99,7 @@ def conclude(
         reactions=tuple(sorted((r for r in said if isinstance(r, Reaction)), key=_strength)),
         tests=tuple(tests),
         drift=tuple(r for r in said if isinstance(r, Drift)),
+        skin_tone=next((r for r in said if isinstance(r, SkinTone)), None),
     )
 
 
