@@ -71,7 +71,8 @@ def detectors(settings: DetectorSettings | None = None) -> tuple[Detector, ...]:
     not registered or takes none.
     """
     settings = settings or DetectorSettings()
-    found: list[Detector] = [*ours(settings), *map(ArtifactDetector, artifacts())]
+    sought = artifacts()
+    found: list[Detector] = [*ours(settings), *(ArtifactDetector(a, sought) for a in sought)]
     entries = sorted(entry_points(group=GROUP), key=lambda e: e.name)
     _refuse_unknown_tables(settings, [entry.name for entry in entries], [d.id for d in found])
     for entry in entries:

@@ -42,6 +42,9 @@ MAX_STRENGTH = 60.0
 ROUNDS = 3
 """Rounds in which the strength of a look-alike is fitted."""
 
+HUES = ("pinkish", "yellowish", "greenish", "bluish")
+"""Kinds of casts: quarters of the plane of a* and b* around 0, 90, 180 and 270 degrees."""
+
 THING = "a colour cast"
 """What error messages say is looked for."""
 
@@ -50,7 +53,8 @@ class ColourCast:
     """A lamp or white balance that tints the whole picture.
 
     `hue` is the hue that `add` gives: an angle in the plane of a* and b*, in degrees (0 red,
-    90 yellow, 180 green, 270 blue). None draws a new one each time.
+    90 yellow, 180 green, 270 blue). None draws a new one each time. `kind` is one of `HUES`, for a
+    cast of that kind only.
     """
 
     id = "colour_cast"
@@ -64,8 +68,22 @@ class ColourCast:
     threshold = 0.5
     doses = "strength of the tint"
 
-    def __init__(self, hue: float | None = None) -> None:
+    def __init__(self, hue: float | None = None, kind: str = "") -> None:
         self.hue = hue
+        self.kind = kind
+        if kind:
+            cast = f"{kind} colour cast"
+            self.phrases = Phrases(cast, kind, f"not {kind}", f"a {cast}", f"{cast}s")
+
+    @property
+    def kinds(self) -> tuple[ColourCast, ...]:
+        """A cast of each of `HUES`; none of a cast that is of one kind itself."""
+        return () if self.kind else tuple(ColourCast(90.0 * k, h) for k, h in enumerate(HUES))
+
+    def kind_of(self, image: RGB, found: Found) -> int:
+        """Return the quarter of hues in which the skin of an image lies beside typical skin."""
+        a, b = photometry(image).zone[1:] - TYPICAL
+        return int(np.rint(np.arctan2(b, a) / (np.pi / 2))) % len(HUES)
 
     def like(self, images: Iterable[RGB]) -> ColourCast:
         """Return a cast of the hue that these images share; itself if their hues differ."""
@@ -76,8 +94,9 @@ class ColourCast:
         a, b = (zones[lengths > 0] / lengths[lengths > 0, None]).mean(0)
         if np.hypot(a, b) < MIN_AGREEMENT:
             return self
-        cast = ColourCast(float(np.rad2deg(np.arctan2(b, a))))
-        cast.phrases = replace(self.phrases, shows="a colour cast of the hue that images here show")
+        cast = ColourCast(float(np.rad2deg(np.arctan2(b, a))), self.kind)
+        shows = f"{self.phrases.shows} of the hue that images here show"
+        cast.phrases = replace(self.phrases, shows=shows)
         return cast
 
     def find(self, image: RGB) -> Found:
