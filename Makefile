@@ -18,7 +18,7 @@ demo: $(VENV)/installed  ## Generate data, train a small model on it, audit it: 
 	$(BIN)/melaudit demo --out demo
 
 test: $(VENV)/installed  ## Run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/installed  ## Check style, types and which way imports go
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from melaudit.artifacts import Artifact, artifacts
 from melaudit.demo import plants
 from melaudit.demo.dataset import CLASSES, draw
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.images.imagefile import SUFFIXES, read_image, shrink
 
 RGB = NDArray[np.uint8]
@@ -75,11 +76,10 @@ def every_plant(finders: Sequence[Artifact]) -> dict[str, Plant]:
 
 def table(images: Sequence[RGB], seed: int, *, clean_only: bool) -> str:
     """Return the table in Markdown; `clean_only` plants on images without any alarm."""
-    finders = [artifact for artifact in artifacts() if artifact.id not in LEFT_OUT]
+    finders = [a for a in artifacts(DERMOSCOPY.artifacts) if a.id not in LEFT_OUT]
     before = fires(finders, images)
-    clean = [
-        im for im, any_ in zip(images, before.any(1), strict=True) if not any_ or not clean_only
-    ]
+    alarmed = np.atleast_1d(before.any(axis=1)).tolist()
+    clean = [im for im, any_ in zip(images, alarmed, strict=True) if not (any_ and clean_only)]
     lines = [
         f"| planted ({len(clean)} pictures) | {' | '.join(f.id for f in finders)} |",
         f"| --- |{' ---: |' * len(finders)}",

@@ -59,6 +59,7 @@ from melaudit.audit.measure.sweep import sweep
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.audit.viewer import Viewer
 from melaudit.demo.dataset import CLASSES, write
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.findings import Finding, Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
@@ -213,7 +214,7 @@ def measured(
         seed=0,
     )
     assert dataset.ids == ids
-    return table, Laboratory(viewer, dataset, ids), words
+    return table, Laboratory(viewer, dataset, ids, domain=DERMOSCOPY), words
 
 
 def _mask(images: Iterable[str], row_of: dict[str, int], rows: Labels) -> Mask:

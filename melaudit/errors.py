@@ -42,3 +42,7 @@ class ArtifactError(MelauditError):
 
 class StoreError(MelauditError):
     """An output folder that cannot be written, read back or resumed."""
+
+
+class DomainError(MelauditError):
+    """A domain that cannot be loaded or that breaks its contract."""

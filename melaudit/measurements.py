@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.findings import Trust
+from melaudit.findings import Trust, Words
 
 Array = NDArray[Any]
 
@@ -26,7 +26,7 @@ class Edit:
     """One way in which images were edited."""
 
     id: str
-    """"add", "remove", "bare" (the artifact on skin without a lesion), or a placebo's id."""
+    """"add", "remove", "bare" (the artifact on a picture without the object), or a placebo's id."""
     title: str
     """What was done, as a phrase: "a black ring painted on"."""
     placebo_for: str | None = None
@@ -84,7 +84,7 @@ class Measurements:
     """(n, K)."""
     classes: tuple[str, ...]
     positive: int | None
-    """Index of the positive class (malignant); None where the user named none."""
+    """Index of the positive class; None where the user named none."""
     columns: Callable[[str], Array]
     """columns("dark_ring.score") -> (n, ...): one detector's measurement; see `__getitem__`."""
     layer: str
@@ -106,11 +106,18 @@ class Measurements:
         default_factory=dict
     )
     """Artifact id -> (t,) whether the images the model was trained on show it, and their labels."""
+    training_properties: Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+    """Property (see `detectors.measures.properties`) -> its value (t,) in the images the model was
+    trained on, NaN where it is unknown, and their labels."""
     learned: Pictures | None = None
     """None where the training images are not known."""
     above_chance: bool = True
     """Whether the predictions follow the labels. Where they do not, nothing the model does can be a
     shortcut, and something is wrong with the model or the data."""
+    words: Words = field(default_factory=Words)
+    """What sentences call the things of the field."""
     shift: tuple[float, ...] = ()
     """What the user's threshold took off each of the K logits; () for none. Decisions are by the
     logits as they are, probabilities by those before."""

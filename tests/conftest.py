@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.findings import Trust
 from melaudit.measurements import GRID, Measurements
 
 MakeMeasurements = Callable[..., Measurements]
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let every test draw the same numbers, whichever tests ran before it in its process."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +38,8 @@ def shared() -> Path:
 def measurements() -> MakeMeasurements:
     """Return `make(columns, **what differs)`: labels, predictions, logits, classes, positive, ...
 
-    Targets are the predictions, logits favour them by 2, ids are "image-0000.jpg" and so on, and
-    maps are uniform unless `columns` has others.
+    The words are those of dermoscopy. Targets are the predictions, logits favour them by 2, ids are
+    "image-0000.jpg" and so on, and maps are uniform unless `columns` has others.
     """
     return make
 
@@ -77,4 +85,5 @@ def make(
         layer=layer,
         explanations=explanations,
         seed=seed,
+        words=DERMOSCOPY.words,
     )

@@ -8,9 +8,12 @@ A package registers an artifact class (or a function that returns an artifact) l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 from melaudit.artifacts.interface import Artifact, HasAliases
+from melaudit.artifacts.kinds.annotation import Annotation
+from melaudit.artifacts.kinds.black_border import BlackBorder
 from melaudit.artifacts.kinds.blur import Blur
 from melaudit.artifacts.kinds.brightness import Brightness
 from melaudit.artifacts.kinds.colour_cast import ColourCast
@@ -19,10 +22,13 @@ from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.artifacts.kinds.gel_bubble import GelBubble
 from melaudit.artifacts.kinds.hair import Hair
 from melaudit.artifacts.kinds.ink import Ink
+from melaudit.artifacts.kinds.inverted import Inverted
 from melaudit.artifacts.kinds.jpeg_quality import JpegQuality
 from melaudit.artifacts.kinds.picture_size import PictureSize
 from melaudit.artifacts.kinds.ruler import Ruler
+from melaudit.artifacts.kinds.side_marker import SideMarker
 from melaudit.artifacts.kinds.text import Text
+from melaudit.artifacts.kinds.tube import Tube
 from melaudit.artifacts.kinds.vignette import Vignette
 from melaudit.artifacts.kinds.white_frame import WhiteFrame
 from melaudit.errors import ArtifactError
@@ -39,14 +45,19 @@ OURS: tuple[Artifact, ...] = (
     Hair(),
     GelBubble(),
     Text(),
+    SideMarker(),
+    Annotation(),
+    Tube(),
     WhiteFrame(),
+    BlackBorder(),
+    Inverted(),
     ColourCast(),
     Brightness(),
     Blur(),
     JpegQuality(),
     PictureSize(),
 )
-"""Our artifacts, in the order of the report."""
+"""All our artifacts; a domain (`melaudit.domains`) says which come up in its pictures."""
 
 CONTRACT = (
     "id",
@@ -64,12 +75,12 @@ CONTRACT = (
 """The attributes and methods that an artifact must have."""
 
 
-def artifacts() -> tuple[Artifact, ...]:
-    """Return our artifacts, then the registered ones in order of their names.
+def artifacts(ours: Sequence[Artifact] = ()) -> tuple[Artifact, ...]:
+    """Return artifacts of ours, all unless some are given, then the registered ones by name.
 
     Raises ArtifactError if one cannot be loaded, breaks the contract or repeats an id.
     """
-    found = list(OURS)
+    found = list(ours or OURS)
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
         try:
             artifact = entry.load()()

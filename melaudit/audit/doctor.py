@@ -10,7 +10,7 @@ from pathlib import Path
 
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.preparation import prepare
+from melaudit.audit.prepare.preparation import informed, prepare
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
@@ -18,6 +18,9 @@ from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
 from melaudit.images.imagefile import read_image
 from melaudit.observer import Observer
+
+_MAX_NAMED = 12
+"""Classes that are named. Chosen: what fits two lines of a terminal."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Examination:
     architecture: str
     outputs: int
     classes: tuple[str, ...]
+    meaning: str
+    """What the outputs are, and how they decide."""
     preprocessing: str
     engine: str
     layer: str
@@ -49,8 +54,9 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     Raises a MelauditError for everything a user can mend.
     """
     observer.stage("Loading")
-    asked = detectors(configuration.for_detectors)
-    prepared = prepare(configuration, artifacts_of(asked))
+    prepared = prepare(configuration)
+    asked = detectors(configuration.for_detectors, prepared.domain.domain)
+    prepared = informed(prepared, configuration, artifacts_of(asked))
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
         method = choose_method(configuration, prepared, asked, observer, Path(folder))
@@ -68,6 +74,7 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
         architecture=prepared.loaded.architecture,
         outputs=prepared.loaded.outputs,
         classes=prepared.classes,
+        meaning=prepared.loaded.meaning,
         preprocessing=prepared.preprocessing.describe(),
         engine=engine,
         layer=method.layer,
@@ -78,7 +85,7 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
         images=len(prepared.dataset),
         images_per_second=rate,
         seconds=len(prepared.dataset) / rate + checked,
-        notes=(*prepared.notes, *method.notes),
+        notes=(*prepared.loaded.doubts, *prepared.notes, *method.notes),
     )
 
 
@@ -94,10 +101,15 @@ def _rate(viewer: Viewer, paths: Sequence[str]) -> float:
     return len(paths) / seconds
 
 
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MAX_NAMED]) + " ..." * (len(names) > _MAX_NAMED)
+
+
 def described(found: Examination) -> list[str]:
     """Return an examination as lines for the terminal."""
     lines = [
-        f"model          {found.architecture}, {found.outputs} outputs: {', '.join(found.classes)}",
+        f"model          {found.architecture}, {found.outputs} outputs: {_first(found.classes)}",
+        f"decides by     {found.meaning}",
         f"preprocessing  {found.preprocessing}",
         f"relevance      {found.engine}",
         f"concept layer  {found.layer or 'none'}",

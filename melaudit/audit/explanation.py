@@ -62,6 +62,7 @@ def explain_image(
     notes = [
         f"{loaded.name} is {loaded.architecture}",
         preprocessing.describe(),
+        *loaded.doubts,
         *loaded.notes,
         *preprocessing.warnings,
     ]

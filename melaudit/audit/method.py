@@ -197,9 +197,7 @@ def _examine(
             "outputs": configuration.outputs,
             "shift": prepared.loaded.shift,
         }
-        name = run_id(
-            prepared.loaded.sha256, few.dataset.fingerprint, settings, [d.id for d in checks]
-        )
+        name = run_id(prepared.loaded.sha256, few.dataset, settings, [d.id for d in checks])
         store = Store(folder / f"checks-{name[:16]}", name, few.dataset.ids)
         every = CheckSample(np.ones(len(rows), bool))
         measurer = Measurer(viewer, few.dataset, checks, every)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from melaudit.audit.conclude.assembly import Clock, assemble
 from melaudit.audit.conclude.outcome import outcome, reviewed
 from melaudit.audit.conclude.table import measured
+from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import edited
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.concepts import with_concepts
@@ -14,7 +15,7 @@ from melaudit.audit.measure.sweep import measure
 from melaudit.audit.method import choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.preparation import prepare
+from melaudit.audit.prepare.preparation import informed, prepare
 from melaudit.audit.prepare.training_data import training_evidence
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors as all_detectors
@@ -46,26 +47,31 @@ def run(
     observer.stage("Loading")
     # Read first: a file with a fault must be known before the work, not after.
     reviews = None if configuration.labels is None else read_reviews(configuration.labels)
-    detectors = all_detectors(configuration.for_detectors)
+    prepared = prepare(configuration, model)
+    detectors = all_detectors(configuration.for_detectors, prepared.domain.domain)
     artifacts = artifacts_of(detectors)
-    prepared = prepare(configuration, artifacts, model)
+    prepared = informed(prepared, configuration, artifacts)
     prepared.introduce(observer)
     out, seed = configuration.out, configuration.seed
     with held(out):
+        prepared = prepared.with_contents(observer)
         training = training_evidence(configuration, artifacts, prepared.classes, observer)
         method = choose_method(configuration, prepared, detectors, observer, out / "shards")
         with viewing(method.configuration, prepared, method.layer) as viewer:
             passed = measure(configuration, prepared, viewer, detectors, method.known, observer)
             table = measured(passed.store, prepared, viewer.layer, seed, training)
 
-            laboratory = Laboratory(viewer, prepared.dataset, table.ids, prepared.knowledge)
+            laboratory = Laboratory(
+                viewer, prepared.dataset, table.ids, prepared.knowledge, prepared.domain.domain
+            )
             edits = configuration.edits
             tested = edited(table, detectors, laboratory, passed.store, edits, observer)
+            worse = corrupted(table, laboratory, configuration.corruption_images, observer)
 
             observer.stage("Concluding")
             tries = laboratory if edits else None
             words, store = passed.vocabularies, passed.store
-            concluded = outcome(tested, store, prepared, detectors, tries, words)
+            concluded = outcome(tested, store, prepared, detectors, tries, words, worse)
             result, cards = with_concepts(
                 reviewed(concluded, reviews), store, prepared.dataset, viewer, observer
             )

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts import artifacts
+from melaudit.artifacts.interface import Artifact
 from melaudit.audit.exhibits.exhibits import webp
+from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.artifact_scan import RULES, ImageScores, score_files
@@ -44,11 +46,12 @@ def scan(
     dataset: Dataset,
     observer: Observer,
     *,
+    domain: ChosenDomain = USUAL,
     workers: int = 0,
     rules: Sequence[str] = (),
     pictures: bool = False,
 ) -> Scan:
-    """Look for every registered artifact, and the named rules, in every image.
+    """Look for every artifact of a domain, and the named rules, in every image.
 
     `pictures` keeps photographs of what was found, for a page that shows them.
     Raises ConfigurationError for an unknown rule, DatasetError when no image can be read or a
@@ -59,7 +62,7 @@ def scan(
         raise ConfigurationError(f"no rule is named {unknown[0]!r}; there is: {', '.join(RULES)}")
     scored: list[ImageScores] = []
     observer.stage("Scanning", len(dataset))
-    for chunk in _scores(dataset.paths, tuple(rules), workers):
+    for chunk in _scores(dataset.paths, tuple(rules), domain.domain.id, workers):
         scored += chunk
         observer.advance(len(chunk))
     read = np.array([not image.skipped for image in scored], np.bool_)
@@ -74,7 +77,12 @@ def scan(
             "check that they are JPEG, PNG, TIFF, BMP, WEBP or GIF files"
         )
     images = [image for image in scored if not image.skipped]
-    rows, failed = _rows(dataset.take(np.flatnonzero(read)), images, tuple(rules))
+    rows, failed = _rows(
+        dataset.take(np.flatnonzero(read)),
+        images,
+        artifacts(domain.domain.artifacts),
+        tuple(rules),
+    )
     return Scan(
         data=f"{dataset.root.name}, {dataset.describe()}",
         classes=dataset.classes,
@@ -85,6 +93,7 @@ def scan(
         artifacts=tuple(rows),
         failed=failed,
         version=version("melaudit"),
+        domain=domain.info,
         pictures=_pictures(dataset, rows) if pictures else {},
     )
 
@@ -98,18 +107,18 @@ def _pictures(dataset: Dataset, rows: Sequence[Scanned]) -> dict[str, bytes]:
 
 
 def _scores(
-    paths: Sequence[str], rules: tuple[str, ...], workers: int
+    paths: Sequence[str], rules: tuple[str, ...], field: str, workers: int
 ) -> Iterator[Sequence[ImageScores]]:
     """Yield what the finders say of the images, a chunk at a time, in order."""
     chunks = [tuple(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
     if workers < 1:
         for chunk in chunks:
-            yield score_files(chunk, rules)
+            yield score_files(chunk, rules, field)
         return
     # "spawn": a fork of a process with threads can hang.
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
         try:
-            yield from pool.map(score_files, chunks, [rules] * len(chunks))
+            yield from pool.map(score_files, chunks, [rules] * len(chunks), [field] * len(chunks))
         except BrokenProcessPool as error:
             raise DatasetError(
                 "a worker process died while it read an image; --workers 0 shows which"
@@ -117,10 +126,13 @@ def _scores(
 
 
 def _rows(
-    dataset: Dataset, images: Sequence[ImageScores], rules: tuple[str, ...]
+    dataset: Dataset,
+    images: Sequence[ImageScores],
+    sought: Sequence[Artifact],
+    rules: tuple[str, ...],
 ) -> tuple[list[Scanned], dict[str, str]]:
     """Associate everything with the labels, the clearest first; and say what failed."""
-    named = [(a.id, a.title) for a in artifacts()] + [(rule, RULES[rule][0]) for rule in rules]
+    named = [(a.id, a.title) for a in sought] + [(rule, RULES[rule][0]) for rule in rules]
     looked_for: list[tuple[str, str, NDArray[np.bool_], NDArray[np.float64]]] = []
     failed: dict[str, str] = {}
     for k, (identity, title) in enumerate(named):

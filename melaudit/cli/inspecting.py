@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from melaudit.cli.options import PATH, GroupedCommand, output_option, setting_op
 from melaudit.findings import Subject
 from melaudit.settings import Topic
 from melaudit.terminal import Terminal, printable
+
+if TYPE_CHECKING:
+    from melaudit.detectors.interface import Detector
 
 
 @click.command(cls=GroupedCommand)
@@ -129,14 +132,25 @@ def convert(file: Path, out: Path, i_trust_this_file: bool) -> None:
 
 
 @click.command()
-def detectors() -> None:
-    """List the detectors, ours and those that other packages registered."""
+@click.option("--domain", metavar="NAME", help="Only those of this domain.  [default: all]")
+def detectors(domain: str | None) -> None:
+    """List the detectors, ours and those that other packages registered, and where they apply."""
     from melaudit.audit.prepare.configuration import detector_settings
     from melaudit.detectors.registry import detectors as all_detectors
+    from melaudit.domains.registry import domain as find_domain
+    from melaudit.domains.registry import domains
 
-    for detector in all_detectors(detector_settings(Path.cwd())):
+    settings = detector_settings(Path.cwd())
+    fields = domains() if domain is None else (find_domain(domain),)
+    lists = [(field.id, all_detectors(settings, field)) for field in fields]
+    listed: dict[str, tuple[Detector, list[str]]] = {}
+    for field, found in lists:
+        for detector in found:
+            listed.setdefault(detector.id, (detector, []))[1].append(field)
+    for detector, where in listed.values():
         does = _SUBJECTS[detector.subject]
-        click.echo(f"{detector.id:<22} {does:<21} {detector.title}")
+        only = "" if len(where) == len(lists) else f"  ({', '.join(where)})"
+        click.echo(f"{detector.id:<22} {does:<21} {detector.title}{only}")
 
 
 _SUBJECTS = {

@@ -80,8 +80,10 @@ def setting_options(*which: Topic | str) -> Callable[[F], F]:
 
 def _option(setting: Setting) -> Callable[[F], F]:
     about = setting.about
+    names = [name for name in (setting.name, about.other_name) if name]
     return click.option(
-        f"--{setting.name.replace('_', '-')}",
+        *(f"--{name.replace('_', '-')}" for name in names),
+        setting.name,
         cls=GroupedOption,
         heading=about.topic.value,
         type=_type(setting.type),

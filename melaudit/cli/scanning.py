@@ -13,7 +13,9 @@ from melaudit.terminal import Terminal, printable
 
 @click.command(cls=GroupedCommand)
 @click.argument("data", type=PATH)
-@setting_options("classes", "class_map", "image_root", "image_column", "label_column", "limit")
+@setting_options(
+    "classes", "class_map", "image_root", "image_column", "label_column", "limit", "domain"
+)
 @setting_options("seed", "workers")
 @output_option(
     "--rule",
@@ -40,20 +42,25 @@ def scan(
     No model is asked. The table goes to stdout, progress to stderr.
     """
     from melaudit.audit.prepare.configuration import with_defaults
+    from melaudit.audit.prepare.domain_choice import choose_domain
     from melaudit.audit.scan import scan as scan_images
     from melaudit.images.dataset import open_dataset
     from melaudit.publish import publish
     from melaudit.reports.scan import to_csv, to_html, to_json, to_text
 
     settings = with_defaults(options)
-    workers = settings.pop("workers")
+    workers, named = settings.pop("workers"), settings.pop("domain")
     pictures = html_file is not None and not no_images
     with Terminal() as terminal:
         dataset = open_dataset(data, **settings)
         terminal.note(f"data: {dataset.describe()}")
         for note in dataset.notes:
             terminal.note(f"note: {note}")
-        found = scan_images(dataset, terminal, workers=workers, rules=rules, pictures=pictures)
+        domain = choose_domain(named, dataset.paths)
+        terminal.note(f"domain: {domain.domain.title}. {domain.why}")
+        found = scan_images(
+            dataset, terminal, domain=domain, workers=workers, rules=rules, pictures=pictures
+        )
     for file, write in ((csv_file, to_csv), (html_file, to_html), (json_file, to_json)):
         if file is not None:
             publish(file, write(found).encode("utf-8", "backslashreplace"))

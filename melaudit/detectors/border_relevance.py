@@ -29,9 +29,9 @@ from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.findings import (
     Evidence,
     Finding,
+    Mitigation,
     NotFound,
     Rung,
-    Severity,
     Skipped,
     Table,
 )
@@ -280,7 +280,7 @@ def _share_out(group: Standout, classes: tuple[str, ...], reached: bool) -> Evid
         part,
         group.of,
         "as many images stand out upwards as downwards",
-        f"{k:,} of {group.of:,} {who} called {name} ({percent(part.value)}, "
+        f"{k:,} of {group.of:,} {who} predicted {name} ({percent(part.value)}, "
         f"{interval(part, percent)}) hold {percent(group.line)} or more of their relevance in "
         f"{place}{shown}, where {percent(group.usual)} is usual; {group.below:,} lie as far below.",
         reached=reached,
@@ -299,7 +299,7 @@ def _finding(
     rows = np.concatenate([group.rows for group in plain])
     by_rings = plain[0].by_rings
     named = " and ".join(
-        f"{many(len(g.rows), 'image')} called {classes[g.target]} ({percent(g.share)} of the "
+        f"{many(len(g.rows), 'image')} predicted {classes[g.target]} ({percent(g.share)} of the "
         f"relevance in {REGIONS[g.region]}, {percent(g.usual)} is usual)"
         for g in plain
     )
@@ -320,7 +320,7 @@ def _finding(
         title="The model looks at the border of ringed images"
         if by_rings
         else "The model looks at the border of some images",
-        at_most=Severity.INFO if by_rings else Severity.CRITICAL,
+        mitigation=Mitigation.EXPLAINED if by_rings else None,
         artifact="dark_ring" if by_rings else None,
         classes=tuple(classes[group.target] for group in plain),
         statement=statement,
@@ -339,7 +339,7 @@ def _finding(
 def _table(tested: Sequence[Standout], classes: tuple[str, ...]) -> Table:
     return Table(
         "Images that stand out at the border",
-        ("called", "where", "images", "stand out", "as far below", "usual share", "from"),
+        ("predicted", "where", "images", "stand out", "as far below", "usual share", "from"),
         tuple(
             (
                 classes[g.target],

@@ -13,12 +13,13 @@ from typing import Generic, TypeVar
 from melaudit.detectors.confidence import confidence
 from melaudit.findings import (
     Counts,
+    Drift,
     Evidence,
     Finding,
+    Mitigation,
     NotFound,
     Reaction,
     Rung,
-    Severity,
     Table,
     Trust,
     severity_of,
@@ -27,7 +28,7 @@ from melaudit.statistics.estimates import Estimate, Tested
 
 T = TypeVar("T")
 
-Worded = Finding | NotFound | Reaction
+Worded = Drift | Finding | NotFound | Reaction
 
 
 @dataclass(frozen=True)
@@ -95,25 +96,25 @@ def finding(
     classes: tuple[str, ...] = (),
     tables: tuple[Table, ...] = (),
     rewarded: Collection[Rung] | None = None,
-    at_most: Severity = Severity.CRITICAL,
+    mitigation: Mitigation | None = None,
     sure: float | None = None,
 ) -> Finding:
     """Build a finding whose rung, severity and confidence follow from evidence with q-values.
 
-    `rewarded` are the rungs that count for the severity where not all that were reached do; the
-    severity is `at_most` as given. `sure` is the confidence where figures were counted, not tested.
-    Everything else as in `Finding`.
+    `rewarded` are the rungs that count for the severity where not all that were reached do;
+    `mitigation` is why it counts for less. `sure` is the confidence where figures were counted, not
+    tested. Everything else as in `Finding`.
     Raises ValueError when no rung is reached: then there is nothing to claim.
     """
     rungs = reached(evidence)
     if not rungs:
         raise ValueError(f"no evidence carries the finding {id!r}")
-    severity = severity_of(rungs if rewarded is None else rewarded, {e.rung for e in evidence})
+    counting = rungs if rewarded is None else rewarded
     return Finding(
         id=id,
         detector=detector,
         title=title,
-        severity=min(severity, at_most, key=lambda s: s.rank),
+        severity=severity_of(counting, {e.rung for e in evidence}, mitigation),
         confidence=confidence(evidence, trust) if sure is None else sure,
         rung=max(rungs, key=lambda rung: rung.rank),
         artifact=artifact,

@@ -207,9 +207,9 @@ def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
 
 def _counted(mark: Mark, name: str) -> str:
     assert mark.excess is not None
-    rest = "images called otherwise" if mark.across else f"other images called {name}"
+    rest = "images with another prediction" if mark.across else f"other images predicted {name}"
     return (
-        f"{mark.bearing:,} of {mark.of:,} images called {name} show the same kind of structure "
+        f"{mark.bearing:,} of {mark.of:,} images predicted {name} show the same kind of structure "
         f"{mark.place.where()}; {percent(mark.excess.own)} of the relevance lies on it, and "
         f"{percent(mark.excess.elsewhere)} lies at that place on {rest} that lack it"
     )
@@ -316,7 +316,7 @@ def _allowed(mark: Mark, classes: tuple[str, ...]) -> str:
 def _table(mark: Mark, classes: tuple[str, ...]) -> Table:
     result = mark.excess
     assert result is not None
-    heads = ("called", "images", "bear it", "share there", "share without it", "same structure")
+    heads = ("predicted", "images", "bear it", "share there", "share without it", "same structure")
     row = (
         classes[mark.target],
         mark.of,

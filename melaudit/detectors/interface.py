@@ -118,8 +118,8 @@ class UserKnowledge:
 
     labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """(N,) class index; -1 where unknown."""
-    lesions: tuple[Mask | None, ...] | None = None
-    """(N,) masks of the lesion, each (h, w) as its view; None for an image without a usable one,
+    objects: tuple[Mask | None, ...] | None = None
+    """(N,) masks of the object, each (h, w) as its view; None for an image without a usable one,
     and altogether when the user gave none."""
     artifacts: Mapping[str, Sequence[Found | None]] = field(default_factory=dict)
     """Artifact -> (N,) what the user says of each image; None where nothing is said."""

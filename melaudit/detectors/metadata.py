@@ -30,7 +30,7 @@ from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.encoding import Encoding, encode
 from melaudit.detectors.measures.subgroups import MIN_IMAGES, Gap, Grouping, gaps, grouping
 from melaudit.detectors.rungs.opportunity import Association, associate
-from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import proportion
@@ -249,7 +249,7 @@ def _finding(
     classes, column, names = measurements.classes, profile.groups.column, profile.groups.names
     said = [_counted(gap, column, names) for gap in profile.wide[:2]]
     title = f"The model does not do equally well by {column}"
-    severity = Severity.MEDIUM if profile.encoded else Severity.LOW
+    mitigation = None
     labels: tuple[str, ...] = ()
     rows = np.zeros(len(measurements.labels), np.bool_)
     if profile.wide:
@@ -267,7 +267,8 @@ def _finding(
         said.append(f"{counted} (odds ratio {ratio(data.odds.value)})")
         if not profile.wide:
             title = f"{column.capitalize()} goes with {classes[data.target]} in these data"
-            severity = Severity.INFO if column in PATIENT and not profile.encoded else severity
+            if column in PATIENT and not profile.encoded:
+                mitigation = Mitigation.NATURAL
             rows = (profile.groups.member == group) & (measurements.labels == data.target)
     if profile.encoded and profile.encoding is not None:
         group, probe = profile.encoding
@@ -281,7 +282,7 @@ def _finding(
         id=name,
         detector="metadata",
         title=title,
-        at_most=severity,
+        mitigation=mitigation,
         classes=labels,
         statement=f"{'; '.join(said)}.",
         images=tuple(measurements.ids[i] for i in np.flatnonzero(rows)),

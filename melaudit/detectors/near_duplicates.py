@@ -15,7 +15,7 @@ Reference: Cassidy et al. 2022 on duplicates in the ISIC data sets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from melaudit.detectors.confidence import MAX_CONFIDENCE
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
 from melaudit.detectors.settings import DetectorSettings
-from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table, Words
 from melaudit.measurements import Array, Measurements, Pictures
 from melaudit.statistics.estimates import proportion
 from melaudit.wording.sentences import interval, many, percent
@@ -49,10 +49,15 @@ class NearDuplicates(Detector):
     """Photographs that stand in the data more than once."""
 
     id = "near_duplicates"
-    title = "Copies of one photograph"
 
     correlation: float = DetectorSettings.duplicate_correlation
     """Of detail, from which two pictures are one photograph; more in large sets."""
+    words: Words = field(default_factory=Words)
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """What it looks for: "Copies of one photograph"."""
+        return f"Copies of one {self.words.picture}"
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Return every picture's signature."""
@@ -75,9 +80,9 @@ class NearDuplicates(Detector):
         if not len(found):
             least = least_likeness(n * (n - 1) // 2, self.correlation)
             statement = (
-                f"No two of {many(n, 'image')} are one photograph, stored, resized or lit "
-                f"another way (detail correlates by less than {least:.2f} in every pair that was "
-                "compared)."
+                f"No two of {many(n, 'image')} are one {self.words.picture}, stored, resized or "
+                f"lit another way (detail correlates by less than {least:.2f} in every pair that "
+                "was compared)."
             )
             return [NotFound(self.id, n, None, "", statement)]
         return [counted(_finding(self.id, measurements, _copies(measurements, found)))]
@@ -88,7 +93,7 @@ def _learned(identity: str, measurements: Measurements, correlation: float) -> l
     learned = measurements.learned
     if learned is None:
         return []
-    n, t = len(measurements.ids), len(learned.ids)
+    n, t, words = len(measurements.ids), len(learned.ids), measurements.words
     name = f"{identity}.training"
     if not n or not t:
         return [Skipped(name, "no training image could be read")]
@@ -109,7 +114,7 @@ def _learned(identity: str, measurements: Measurements, correlation: float) -> l
     share = proportion(len(rows), n)
     said = (
         f"{len(rows):,} of {many(n, 'audited image')} ({percent(share.value)}, "
-        f"{interval(share, percent)}) show a photograph that is among the "
+        f"{interval(share, percent)}) show a {words.picture} that is among the "
         f"{many(t, 'training image')} that were looked at"
     )
     evidence = evidence_of(
@@ -117,7 +122,7 @@ def _learned(identity: str, measurements: Measurements, correlation: float) -> l
         "share of images that were trained on",
         share,
         n,
-        "no audited photograph was trained on",
+        f"no audited {words.picture} was trained on",
         f"{said}; their detail correlates by {float(pairs.likeness.min()):.2f} or more.",
         reached=True,
     )
@@ -127,15 +132,14 @@ def _learned(identity: str, measurements: Measurements, correlation: float) -> l
         sure=_sure(pairs),
         id=name,
         detector=identity,
-        title="Some audited photographs were trained on",
-        at_most=Severity.LOW,
+        title=f"Some audited {words.pictures} were trained on",
         statement=f"{said}. On these the model may recite what it learned, so its figures here "
-        "are better than they will be on new patients.",
+        f"are better than they will be on new {words.person}s.",
         images=tuple(measurements.ids[row] for row in rows),
-        remedy="Audit on photographs of patients that are not in the training data.",
-        does_not_show="Photographs trained on that were not looked at, nor copies that were "
-        "turned, mirrored or cropped by more than a fiftieth; nor that other photographs are "
-        "of other patients.",
+        remedy=f"Audit on {words.pictures} of {words.person}s that are not in the training data.",
+        does_not_show=f"{words.pictures.capitalize()} trained on that were not looked at, "
+        "nor copies that were turned, mirrored or cropped by more than a fiftieth; nor that other "
+        f"{words.pictures} are of other {words.person}s.",
         tables=(_learned_table(measurements, learned, pairs, first),),
     )
     return [counted(found)]
@@ -215,7 +219,7 @@ def _differ(measurements: Measurements, found: Matches, names: Sequence[str]) ->
 
 
 def _finding(identity: str, measurements: Measurements, copies: Copies) -> Finding:
-    n, superfluous = len(measurements.ids), copies.superfluous
+    n, superfluous, words = len(measurements.ids), copies.superfluous, measurements.words
     bad = copies.conflicting | copies.people | copies.splits
     misleading = bool(bad.any()) or superfluous >= MIN_MISLEADING_SHARE * n
     order = np.lexsort((-copies.pairs.likeness, ~bad))
@@ -223,8 +227,8 @@ def _finding(identity: str, measurements: Measurements, copies: Copies) -> Findi
     rows = list(dict.fromkeys(shown.tolist()))
     statement = (
         f"{many(copies.copied, 'image')} of {n:,} have a copy among the others: the data hold "
-        f"{n - superfluous:,} different photographs, so every count and interval of this audit "
-        f"takes {superfluous:,} of them twice."
+        f"{n - superfluous:,} different {words.pictures}, so every count and interval of this "
+        f"audit takes {superfluous:,} of them twice."
     )
     return finding(
         (_share(measurements, copies),),
@@ -232,24 +236,24 @@ def _finding(identity: str, measurements: Measurements, copies: Copies) -> Findi
         sure=_sure(copies.pairs),
         id=identity,
         detector=identity,
-        title="Some photographs stand in the data more than once",
-        at_most=Severity.LOW if misleading else Severity.INFO,
-        statement=statement + "".join(f" {said}" for said in _wrongs(copies)),
+        title=f"Some {words.pictures} stand in the data more than once",
+        mitigation=None if misleading else Mitigation.SLIGHT,
+        statement=statement + "".join(f" {said}" for said in _wrongs(copies, words)),
         images=tuple(measurements.ids[row] for row in rows),
-        remedy="Keep one copy of each photograph, settle which label is right, and split the data "
-        "by patient or lesion; then audit again.",
+        remedy=f"Keep one copy of each {words.picture}, settle which label is right, and "
+        f"split the data by {words.subject}; then audit again.",
         does_not_show="Copies that were turned, mirrored or cropped by more than a fiftieth are "
-        "not seen, nor copies in data that were not given. Two photographs of one lesion are no "
-        "copies.",
+        "not seen, nor copies in data that were not given. "
+        f"Two {words.pictures} of one {words.object} are no copies.",
         tables=(_table(measurements, copies, order),),
     )
 
 
-def _wrongs(copies: Copies) -> list[str]:
+def _wrongs(copies: Copies, words: Words) -> list[str]:
     """Return what is wrong with the pairs, each a sentence."""
     said = (
         (copies.conflicting, "two labels, of which one is wrong"),
-        (copies.people, "two patients or lesions by the table"),
+        (copies.people, f"two {words.subjects} by the table"),
         (copies.splits, "two splits, so what was learned is tested"),
     )
     return [f"{many(int(of.sum()), 'pair')} with {what}." for of, what in said if of.any()]
@@ -263,7 +267,7 @@ def _share(measurements: Measurements, copies: Copies) -> Evidence:
         "share of images with a copy",
         share,
         n,
-        "every photograph stands in the data once",
+        f"every {measurements.words.picture} stands in the data once",
         f"{copies.copied:,} of {many(n, 'image')} ({percent(share.value)}, "
         f"{interval(share, percent)}) have a copy: {many(len(copies.pairs), 'pair')}, whose detail "
         f"correlates by {float(copies.pairs.likeness.min()):.2f} or more.",
@@ -285,7 +289,7 @@ def _table(measurements: Measurements, copies: Copies, order: NDArray[np.intp]) 
                 word
                 for word, of in (
                     ("labels", copies.conflicting),
-                    ("patients", copies.people),
+                    (f"{measurements.words.person}s", copies.people),
                     ("splits", copies.splits),
                 )
                 if of[k]

@@ -8,8 +8,8 @@ pairs in which the first has more of the property: the area under the ROC curve,
 interval and the Mann-Whitney test, for the strongest class against the rest, corrected for the
 classes tried. Then the same for the prediction among images of one label (van Elteren's test). An
 area below .6 is not reported however many images there are, so neither shuffled nor unbalanced
-labels raise an alarm. A model should see how dark or red a lesion is. So only what holds for the
-skin around the middle, or for the file, counts as an opportunity; the rest is information. Images
+labels raise an alarm. A model should see how dark or red an object is. So only what holds for what
+lies around the middle, or for the file, counts as an opportunity; the rest is information. Images
 of one patient count once.
 Do instead: balance white and exposure, bring all images to one size, or vary these while training.
 """
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.properties import PROPERTIES, Family, Place, Property, measured
-from melaudit.findings import Evidence, Finding, NotFound, Rung, Severity, Skipped, Table
+from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table, Words
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import Tested, auc
@@ -49,8 +49,8 @@ MAX_P_VALUE = 0.001
 every data set, and one of them often differs by chance. Chosen, not measured."""
 
 TITLE = {
-    Place.SKIN: "In images of class {label} the skin is {direction}",
-    Place.WHOLE: "Images of class {label} are {direction} on the whole, their skin is not",
+    Place.AROUND: "In images of class {label} the {around} is {direction}",
+    Place.WHOLE: "Images of class {label} are {direction} on the whole, their {around} is not",
     Place.FILE: "Images of class {label} are {direction} as files",
 }
 REMEDY = {
@@ -195,20 +195,22 @@ def _result(identity: str, measurements: Measurements, family: Family) -> Result
     return Claim(
         f"{identity}.{family.value}",
         found,
-        evidence=partial(_chain, measurements.classes),
+        evidence=partial(_chain, measurements.classes, measurements.words),
         word=partial(_word, identity, measurements, family),
     )
 
 
 def _carrying(found: Sequence[Contrast]) -> list[Contrast]:
-    """Return what is reported: differences on the skin or of the file, else of whole pictures."""
+    """Return what is reported: differences around the middle or of files, else of pictures."""
     reported = [c for c in found if c.reached]
     return [c for c in reported if c.of.place is not Place.WHOLE] or reported
 
 
-def _chain(classes: tuple[str, ...], found: tuple[Contrast, ...]) -> tuple[Evidence, ...]:
+def _chain(
+    classes: tuple[str, ...], words: Words, found: tuple[Contrast, ...]
+) -> tuple[Evidence, ...]:
     carrying = _carrying(found)
-    return tuple(e for c in found for e in _evidence(c, classes, c in carrying))
+    return tuple(e for c in found for e in _evidence(c, classes, words, c in carrying))
 
 
 def _word(
@@ -231,57 +233,61 @@ def _finding(
     found: Sequence[Contrast],
     chain: tuple[Evidence, ...],
 ) -> Finding:
-    classes = measurements.classes
+    classes, words = measurements.classes, measurements.words
     first = max(_carrying(found), key=lambda c: c.label.value)
-    lesion = first.of.place is Place.WHOLE
+    whole = first.of.place is Place.WHOLE
     followed = any(e.reached and "prediction" in e.name for e in chain)
     label = classes[first.target]
-    statement = _sentence(first, classes)
+    statement = _sentence(first, classes, words)
     if followed:
         statement += f" Among images of one label, those that are {first.direction} are also "
-        statement += f"called {label} more often."
-    if lesion:
-        statement += " On the skin round the middle there is no such difference, so it may be the "
-        statement += "lesion's own."
+        statement += f"predicted {label} more often."
+    if whole:
+        statement += f" On the {words.surroundings} round the middle there is no such difference, "
+        statement += f"so it may be the {words.object}'s own."
     return finding(
         chain,
         measurements.explanations,
         id=f"{identity}.{family.value}",
         detector=identity,
-        title=TITLE[first.of.place].format(label=label, direction=first.direction),
-        at_most=Severity.INFO if lesion else Severity.LOW,
+        title=TITLE[first.of.place].format(
+            label=label, direction=first.direction, around=words.surroundings
+        ),
+        mitigation=Mitigation.NATURAL if whole else None,
         classes=(label,),
         statement=statement,
         images=_far(measurements, first),
-        remedy="See that lesions of all classes are photographed in one light and focus; the "
-        "lesion's own look needs no remedy."
-        if lesion
+        remedy=f"See that {words.objects} of all classes are photographed in one light and focus; "
+        f"the {words.object}'s own look needs no remedy."
+        if whole
         else REMEDY[family],
-        does_not_show=_does_not_show(lesion, family),
+        does_not_show=_does_not_show(whole, family, words),
         tables=(_table(measurements, family),),
     )
 
 
-def _sentence(c: Contrast, classes: tuple[str, ...]) -> str:
+def _sentence(c: Contrast, classes: tuple[str, ...], words: Words) -> str:
     """Return the difference in pairs and in medians."""
     label = classes[c.target]
     other = classes[1 - c.target] if len(classes) == 2 else "other"
     return (
         f"In {percent(c.label.value)} of the pairs of one {label} and one {other} image, the "
-        f"{label} one is {c.direction} ({c.of.name}: medians {c.medians[0]:.3g} and "
+        f"{label} one is {c.direction} ({c.of.called(words)}: medians {c.medians[0]:.3g} and "
         f"{c.medians[1]:.3g}, {c.of.unit})."
     )
 
 
-def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[Evidence]:
+def _evidence(
+    c: Contrast, classes: tuple[str, ...], words: Words, carries: bool
+) -> Iterator[Evidence]:
     label = classes[c.target]
     yield evidence_of(
         Rung.OPPORTUNITY,
-        f"{c.of.name}: area under the ROC curve of the label",
+        f"{c.of.called(words)}: area under the ROC curve of the label",
         c.label,
         sum(c.n),
         f"{label} images are {c.direction} in half of the pairs",
-        f"{_sentence(c, classes)[:-1]}; {interval(c.label, percent)} of the pairs.",
+        f"{_sentence(c, classes, words)[:-1]}; {interval(c.label, percent)} of the pairs.",
         reached=carries,
     )
     area = c.prediction
@@ -289,11 +295,11 @@ def _evidence(c: Contrast, classes: tuple[str, ...], carries: bool) -> Iterator[
         return
     yield evidence_of(
         Rung.OPPORTUNITY,
-        f"{c.of.name}: area under the ROC curve of the prediction, label held fixed",
+        f"{c.of.called(words)}: area under the ROC curve of the prediction, label held fixed",
         area,
         sum(c.n),
-        f"among images of one label, those called {label} are {c.direction} in half of the pairs",
-        f"Among images of one label, the one called {label} is {c.direction} in "
+        f"of images of one label, those predicted {label} are {c.direction} in half of the pairs",
+        f"Among images of one label, the one predicted {label} is {c.direction} in "
         f"{percent(area.value)} of the pairs ({interval(area, percent)}).",
         reached=carries and area.low > 0.5 and clear(area),
     )
@@ -310,21 +316,21 @@ def _far(measurements: Measurements, c: Contrast) -> tuple[str, ...]:
     return tuple(measurements.ids[i] for i in rows[np.argsort(-side[rows], kind="stable")])
 
 
-def _does_not_show(lesion: bool, family: Family) -> str:
-    if lesion:
+def _does_not_show(whole: bool, family: Family, words: Words) -> str:
+    if whole:
         return (
-            "That anything but the lesion differs: dark and colourful lesions are what a model is "
-            "meant to see."
+            f"That anything but the {words.object} differs: dark and colourful {words.objects} are "
+            "what a model is meant to see."
         )
-    skin = (
+    varies = (
         ""
         if family is Family.FORMAT
-        else " Skin also differs with people, body sites and age, and a lesion that reaches the "
-        "edge counts as skin here."
+        else f" {words.surroundings_vary}, and {words.an_object} that reaches the edge counts as "
+        f"{words.surroundings} here."
     )
     return (
         "That the model goes by it: predictions may follow what goes along with it. Only changing "
-        f"it in an image and asking again tells.{skin}"
+        f"it in an image and asking again tells.{varies}"
     )
 
 
@@ -336,7 +342,9 @@ def _table(measurements: Measurements, family: Family) -> Table:
             own = values[(measurements.labels == k) & np.isfinite(values)]
             if len(own):
                 low, middle, high = (round(float(v), 3) for v in np.quantile(own, [0.1, 0.5, 0.9]))
-                rows.append((p.name, p.unit, label, len(own), low, middle, high))
+                rows.append(
+                    (p.called(measurements.words), p.unit, label, len(own), low, middle, high)
+                )
     columns = ("property", "unit", "label", "images", "lowest tenth", "median", "highest tenth")
     return Table(f"{family.value.capitalize()} by label", columns, tuple(rows))
 
@@ -365,7 +373,7 @@ def _missed(
         minimum_detectable_effect=seen,
         effect="area under the ROC curve",
         statement=f"No class of {many(n, 'labelled image')} stands out by its {family.value}: the "
-        f"largest difference, the {most.of.name}, orders {percent(most.label.value)} of the pairs, "
-        f"where chance orders half; {would}.",
+        f"largest difference, the {most.of.called(measurements.words)}, orders "
+        f"{percent(most.label.value)} of the pairs, where chance orders half; {would}.",
         p_value=min(1.0, len(found) * min(c.label.p_value for c in found)),
     )

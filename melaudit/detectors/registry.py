@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from melaudit.artifacts.registry import artifacts
+from melaudit.artifacts.registry import OURS, artifacts
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.border_relevance import BorderRelevance
 from melaudit.detectors.checks.channel_uniformity import ChannelUniformity
@@ -28,23 +28,29 @@ from melaudit.detectors.checks.engine_agreement import EngineAgreement
 from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.checks.output_equivalence import OutputEquivalence
 from melaudit.detectors.checks.randomisation import Randomisation
+from melaudit.detectors.drift import Drift
 from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.metadata import Metadata
 from melaudit.detectors.near_duplicates import NearDuplicates
-from melaudit.detectors.outside_lesion import OutsideLesion
+from melaudit.detectors.outside_object import OutsideObject
 from melaudit.detectors.property_label import PropertyLabel
 from melaudit.detectors.settings import DetectorSettings
+from melaudit.domains.interface import Domain
+from melaudit.domains.registry import FALLBACK
 from melaudit.errors import ConfigurationError, DetectorError
-from melaudit.findings import Subject
+from melaudit.findings import Subject, Words
 from melaudit.measurements import Array, Measurements
 
 GROUP = "melaudit.detectors"
 
 
-def ours(settings: DetectorSettings) -> tuple[Detector, ...]:
-    """Return our own detectors with the parameters that a run's settings ask for."""
+def ours(settings: DetectorSettings, words: Words) -> tuple[Detector, ...]:
+    """Return our own detectors with the parameters that a run's settings ask for.
+
+    Those that name the things of a field in their titles take its words.
+    """
     return (
         Conservation(),
         ChannelUniformity(),
@@ -55,26 +61,35 @@ def ours(settings: DetectorSettings) -> tuple[Detector, ...]:
         EngineAgreement(),
         BorderRelevance(),
         FixedPosition(),
-        OutsideLesion(),
+        OutsideObject(words),
         LabelledArtifacts(),
         Metadata(),
         PropertyLabel(),
-        NearDuplicates(correlation=settings.duplicate_correlation),
+        NearDuplicates(settings.duplicate_correlation, words),
+        Drift(),
     )
 
 
-def detectors(settings: DetectorSettings | None = None) -> tuple[Detector, ...]:
-    """Return our detectors, one for every artifact, and then the registered ones by name.
+def detectors(
+    settings: DetectorSettings | None = None, domain: Domain = FALLBACK
+) -> tuple[Detector, ...]:
+    """Return our detectors, one for every artifact of a domain, then the registered ones by name.
 
     Without settings, all have their defaults. Raises DetectorError for one that cannot be loaded,
     breaks the contract or takes another's id; ConfigurationError for settings of a detector that is
     not registered or takes none.
     """
     settings = settings or DetectorSettings()
-    sought = artifacts()
-    found: list[Detector] = [*ours(settings), *(ArtifactDetector(a, sought) for a in sought)]
+    sought = artifacts(domain.artifacts)
+    found: list[Detector] = [
+        *ours(settings, domain.words),
+        *(ArtifactDetector(artifact, sought) for artifact in sought),
+    ]
+    known = [artifact.id for artifact in OURS]  # those of other domains too
     entries = sorted(entry_points(group=GROUP), key=lambda e: e.name)
-    _refuse_unknown_tables(settings, [entry.name for entry in entries], [d.id for d in found])
+    _refuse_unknown_tables(
+        settings, [entry.name for entry in entries], [d.id for d in found] + known
+    )
     for entry in entries:
         detector = _registered(entry, _made(entry, settings))
         if any(detector.id == other.id for other in found):

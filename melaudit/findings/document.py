@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from melaudit.findings.domain import DomainInfo
+from melaudit.findings.drift import Drift
 from melaudit.findings.evidence import (
     Check,
     Finding,
@@ -24,6 +26,7 @@ from melaudit.findings.evidence import (
 from melaudit.findings.groups import Cluster, Concept, Outlier, Probe, Prototype, Slice
 from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
+from melaudit.findings.robustness import Corruption
 
 SCHEMA_VERSION = "1.0"
 
@@ -35,7 +38,8 @@ class Subject(StrEnum):
     """What a detector asks about."""
 
     ARTIFACT = "artifact"
-    """Something in the picture that is not the lesion: a row among the artifacts of a report."""
+    """Something in the picture that is not what the model is to look at: a row among the artifacts
+    of a report."""
     EXPLANATIONS = "explanations"
     """The relevance maps themselves: a check, concluded before everything else."""
     MODEL = "model"
@@ -207,8 +211,15 @@ class Findings:
     """Robustness: strong reactions to what the images do not show."""
     shortfalls: tuple[Shortfall, ...] = ()
     """What keeps this audit from a pass, however little it found."""
+    domain: DomainInfo = field(default_factory=DomainInfo)
+    """What kind of pictures these are taken for, and the words that go with it."""
     tests: tuple[Test, ...] = ()
     """Every test that could have carried a finding; the q-values are over all of them."""
+    corruptions: tuple[Corruption, ...] = ()
+    """Robustness: how decisions change as pictures lose quality, by kind; empty if not tried."""
+    drift: tuple[Drift, ...] = ()
+    """Artifacts and properties in the training images and the audited ones; empty where no training
+    images are known."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

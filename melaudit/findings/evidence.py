@@ -72,13 +72,40 @@ class CheckStatus(StrEnum):
     FAIL = "fail"
 
 
-def severity_of(reached: Collection[Rung], tested: Collection[Rung] = ()) -> Severity:
+class Mitigation(StrEnum):
+    """Why a finding counts for less than the rungs that it reached."""
+
+    SELECTED = "selected"
+    """Its images were chosen by what is claimed of them, and no edit has tested the claim."""
+    EXPLAINED = "explained"
+    """Another finding accounts for it."""
+    NATURAL = "natural"
+    """It may belong to the disease, or to the people who have it."""
+    SLIGHT = "slight"
+    """It is too rare to change a figure of the audit."""
+
+    @property
+    def at_most(self) -> Severity:
+        """The highest severity that such a finding can have."""
+        return Severity.LOW if self is Mitigation.SELECTED else Severity.INFO
+
+
+def severity_of(
+    reached: Collection[Rung],
+    tested: Collection[Rung] = (),
+    mitigation: Mitigation | None = None,
+) -> Severity:
     """Return how bad a finding is by the rungs it reached, among those that were tested.
 
     A model that uses what the labels reward has learned a shortcut; one that uses it although they
     do not may have other reasons. Looking counts less where use was tested and not seen. What each
     severity asks of a reader: `SEVERITIES` in melaudit/wording/terms.py.
     """
+    found = _by_rungs(reached, tested)
+    return found if mitigation is None else min(found, mitigation.at_most, key=lambda s: s.rank)
+
+
+def _by_rungs(reached: Collection[Rung], tested: Collection[Rung]) -> Severity:
     rewarded = Rung.OPPORTUNITY in reached
     if Rung.HARM in reached:
         return Severity.CRITICAL if rewarded else Severity.HIGH

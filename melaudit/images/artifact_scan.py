@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from melaudit.artifacts.interface import RGB, HasPlainRule
+from melaudit.artifacts.interface import RGB, Artifact, HasPlainRule
 from melaudit.artifacts.registry import OURS, artifacts
+from melaudit.domains.registry import domain
 from melaudit.images.imagefile import read_image, shrink
 
 RULES: Mapping[str, tuple[str, Callable[[RGB], bool]]] = {
@@ -33,18 +34,19 @@ class ImageScores:
     """The error of each finder and rule; empty where there was none."""
 
 
-def score_files(paths: Sequence[str], rules: Sequence[str]) -> list[ImageScores]:
-    """Run every artifact finder, then the named rules, on image files."""
-    return [_score_file(path, rules) for path in paths]
+def score_files(paths: Sequence[str], rules: Sequence[str], field: str) -> list[ImageScores]:
+    """Run every artifact finder of the domain `field`, then the named rules, on image files."""
+    sought = artifacts(domain(field).artifacts)
+    return [_score_file(path, rules, sought) for path in paths]
 
 
-def _score_file(path: str, rules: Sequence[str]) -> ImageScores:
+def _score_file(path: str, rules: Sequence[str], sought: Sequence[Artifact]) -> ImageScores:
     decoded = read_image(path)
     if decoded.image is None:
         return ImageScores(decoded.reasons[0], (), (), ())
     image = shrink(decoded.image)
     scores, present, failures = [], [], []
-    for artifact in artifacts():
+    for artifact in sought:
         try:
             found = artifact.find(image)
             score, there, failure = found.score, found.present, ""

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from melaudit.domains.registry import FALLBACK, domains
 from melaudit.images.classes import in_order
 from melaudit.wording.names import as_option, visible
 
 REST = "*"
 """The name in a map that stands for all classes that it does not name."""
-_MALIGNANT = {
-    *("malignant", "melanoma", "mel", "bcc", "basalcellcarcinoma", "akiec", "ak", "scc"),
-    *("actinickeratosis", "squamouscellcarcinoma", "lentigomaligna"),
-}
-"""Names, without blanks and marks, that are offered as malignant."""
 _MAX_SHOWN = 12
 
 
@@ -89,13 +85,16 @@ def _listed(names: Sequence[str]) -> str:
 def offer(found: Sequence[str], classes: Sequence[str] | None, positive: str | None = None) -> str:
     """Return an option --class-map that joins the classes `found` into two, ready to change.
 
-    `classes` are the names of the model's two classes, if they are known. Which classes are
-    malignant is guessed from their names; the first is taken if none is known.
+    `classes` are the names of the model's two classes, if they are known. The names tell the
+    domain, which knows the diagnoses that belong to the class that matters; where none is known,
+    the first class is taken.
     """
     plain = {name: "".join(c for c in name.casefold() if c.isalnum()) for name in found}
-    known = [name for name in found if plain[name] in _MALIGNANT]
-    names = tuple(classes or (("benign", "malignant") if known else ("negative", "positive")))
-    wanted = {positive} if positive else {"malignant", "melanoma", "mel", "positive", "1"}
+    fields = domains()
+    field = next((each for each in fields if each.diagnoses & set(plain.values())), FALLBACK)
+    known = [name for name in found if plain[name] in field.diagnoses]
+    names = tuple(classes or field.joined)
+    wanted = {positive} if positive else {"1", *(n for each in fields for n in each.positive)}
     matters = next((name for name in names if name.casefold() in wanted), names[-1])
     other = next(name for name in names if name != matters)
     pairs = [f"{name}={matters}" for name in known or found[:1]]

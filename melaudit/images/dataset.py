@@ -20,6 +20,7 @@ from melaudit.errors import DatasetError
 from melaudit.images.annotations import Annotations, cells, interpret
 from melaudit.images.class_map import apply_map, offer
 from melaudit.images.classes import UnnamedClassesError, encode, in_order, order_note
+from melaudit.images.contents import Contents
 from melaudit.images.files import FileFinder, Omissions, image_files
 from melaudit.images.imagefile import SUFFIXES
 from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
@@ -56,6 +57,8 @@ class Dataset:
     """Reason -> a few of their names."""
     notes: tuple[str, ...]
     """What was noticed or assumed, one sentence each."""
+    contents: Contents | None = None
+    """What the files hold; None until they are read."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,10 +70,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the classes and of the id, size in bytes and label of every image.
-
-        Contents are not read: replacing a file by another of the same length is not noticed.
-        """
+        """SHA-256 of the classes and of the id, size in bytes and label of every image."""
         digest = hashlib.sha256("\0".join(("melaudit-data-1", *self.classes, "\n")).encode())
         rows = zip(self.ids, self.sizes.tolist(), self.labels.tolist(), strict=True)
         for identity, size, label in rows:
@@ -96,6 +96,7 @@ class Dataset:
             paths=tuple(self.paths[i] for i in order),
             sizes=self.sizes[places],
             labels=self.labels[places],
+            contents=None if self.contents is None else self.contents[places],
             metadata={k: tuple(cells[i] for i in order) for k, cells in self.metadata.items()},
         )
 

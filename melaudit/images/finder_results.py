@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,18 +54,20 @@ def picklable(artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
     return tuple(able)
 
 
-def find_all(
-    artifacts: Sequence[Artifact], images: Sequence[RGB]
-) -> dict[str, tuple[PackedFound, ...]]:
+def find_all(artifacts: Sequence[Artifact], images: Iterable[RGB]) -> dict[str, list[PackedFound]]:
     """Look for artifacts in images: artifact id -> result for each image (N,).
 
     An artifact whose finder fails is left out. Whoever asks for it runs the finder again, and gets
     the error where it can be reported.
     """
-    results: dict[str, tuple[PackedFound, ...]] = {}
-    for artifact in artifacts:
-        with contextlib.suppress(Exception):
-            results[artifact.id] = tuple(pack(artifact.find(image)) for image in images)
+    results: dict[str, list[PackedFound]] = {artifact.id: [] for artifact in artifacts}
+    for image in images:
+        for artifact in artifacts:
+            if artifact.id in results:
+                try:
+                    results[artifact.id].append(pack(artifact.find(image)))
+                except Exception:  # a finder may be anybody's
+                    del results[artifact.id]
     return results
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-import signal
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -16,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import ImageFile
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from melaudit.artifacts.interface import Artifact, Found
-from melaudit.errors import DatasetError, PreprocessingError
+from melaudit.errors import PreprocessingError
+from melaudit.images.contents import Contents, refuse_changed
 from melaudit.images.finder_results import FinderResults, PackedFound, find_all, picklable
-from melaudit.images.imagefile import Decoded, Status, read_image, shrink
-from melaudit.images.limits import be_a_worker
+from melaudit.images.imagefile import Decoded, Status, content_of, read_image, shrink
 from melaudit.images.preprocessing import Preprocessing
+from melaudit.images.worker_pool import Announce, Lost, WorkerPool
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - its free space is read; nothing is written by name
 _SHARED_RESERVE = 64 * 2**20
@@ -59,12 +58,13 @@ class Loaded:
 
 
 class ImageStream:
-    """Read images by batches of indices; the worker processes start once and serve every `read`.
+    """Read images by batches of indices.
 
     The content of a batch does not depend on the number of workers. With 0 workers, everything
-    happens in this process. Workers are spawned, because a forked process cannot use CUDA. They
-    also run the finders of `artifacts`, while this process does something else with the images;
-    without workers that would gain nothing, and `Loaded.seen` stays empty.
+    happens in this process, and an image that kills it or holds it up ends the run or stops it.
+    Workers are spawned, because a forked process cannot use CUDA. They also run the finders of
+    `artifacts`, while this process does something else with the images; without workers that would
+    gain nothing, and `Loaded.seen` stays empty.
     """
 
     def __init__(
@@ -75,77 +75,45 @@ class ImageStream:
         workers: int = 0,
         view: int = 1024,
         max_pixels: int = 64_000_000,
-        timeout: float = 300.0,
         artifacts: Sequence[Artifact] = (),
+        contents: Contents | None = None,
     ) -> None:
-        self._paths = paths
+        self._paths, self._contents = paths, contents
         sought = picklable(artifacts) if workers else ()
         self._files = _Files(preprocessing, view, max_pixels, sought)
         self._workers = workers
-        self._timeout = timeout
-        self._queue = _Queue()
-        self._loader: DataLoader[_Payload] | None = None
-        self._reading = False
 
     def read(self, batches: Iterable[Sequence[int]]) -> Generator[Loaded, None, None]:
         """Yield one `Loaded` per batch of indices into the paths, in order.
 
-        The workers read a few batches ahead, so `batches` is consumed earlier than this yields.
-        Raises DatasetError if a worker dies or hangs; the stream can be read again afterwards.
-        Raises RuntimeError if the stream is being read already.
+        The workers start with the first batch, read a few batches ahead, so that `batches` is
+        consumed earlier than this yields, and are gone when the generator is closed. An image that
+        twice kills its worker or holds it up for `worker_pool.MAX_WAIT` is skipped, and no other.
+        Raises DatasetError if no worker can be started, if many are lost one after another, or if
+        a file is not what `contents` says.
         """
-        if self._reading:
-            raise RuntimeError("this stream is being read already")
-        self._reading = True
         jobs = (tuple((int(i), self._paths[i]) for i in batch) for batch in batches)
-        try:
-            if self._workers:
-                yield from self._read_ahead(jobs)
-            else:
-                for job in jobs:
-                    yield _unpack(self._files[job])
-        finally:
-            self._reading = False
+        if not self._workers:
+            for job in jobs:
+                yield self._unpacked(self._files(job))
+            return
+        first = tuple(itertools.islice(jobs, 1))
+        if not first:  # nothing that is worth a start
+            return
+        with WorkerPool[_Job, _Payload](self._files, self._workers) as pool:
+            for payload in pool.map(itertools.chain(first, jobs)):
+                yield self._unpacked(payload)
 
-    def close(self) -> None:
-        """Stop the workers; a later `read` starts new ones."""
-        self._loader = None
-
-    def __enter__(self) -> ImageStream:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def _read_ahead(self, jobs: Iterator[_Job]) -> Iterator[Loaded]:
-        if self._loader is None:
-            self._loader = DataLoader(
-                self._files,
-                sampler=self._queue,
-                batch_size=None,
-                num_workers=self._workers,
-                collate_fn=_unchanged,
-                worker_init_fn=_be_a_worker,
-                multiprocessing_context="spawn",
-                persistent_workers=True,
-                timeout=self._timeout,
-                # Otherwise a seed would be drawn from the global generator, and runs with and
-                # without workers would see different random numbers.
-                generator=torch.Generator(),
-            )
-        self._queue.fill(jobs)
-        try:
-            for payload in self._loader:
-                yield _unpack(payload)
-        except (RuntimeError, OSError, EOFError) as error:
-            self.close()
-            raise DatasetError(_explain(error, self._workers, self._timeout)) from error
-        finally:
-            self._queue.fill(iter(()))
+    def _unpacked(self, payload: _Payload) -> Loaded:
+        if self._contents is not None:
+            for index, content in zip(payload.indices, payload.contents, strict=True):
+                refuse_changed(self._paths[index], content, self._contents[index])
+        return _unpack(payload)
 
 
 _Job = tuple[tuple[int, str], ...]
 """Index and path of each image of a batch, so that workers need no list of all paths."""
+_NOTHING_LOST: Lost = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +123,7 @@ class _Payload:
     indices: tuple[int, ...]
     statuses: tuple[tuple[Status, tuple[str, ...]], ...]
     sizes: tuple[tuple[int, int] | None, ...]
+    contents: tuple[bytes, ...]
     shapes: tuple[tuple[int, int], ...]
     inputs: Tensor | NDArray[np.float32]
     pixels: Tensor | NDArray[np.uint8]
@@ -163,7 +132,7 @@ class _Payload:
     """Artifact id -> one result per view."""
 
 
-class _Files(Dataset[_Payload]):
+class _Files:
     """The work of a worker: jobs in, payloads out."""
 
     def __init__(
@@ -176,9 +145,19 @@ class _Files(Dataset[_Payload]):
         self.preprocessing, self.view, self.max_pixels = preprocessing, view, max_pixels
         self.artifacts = artifacts
 
-    def __getitem__(self, job: _Job) -> _Payload:
+    def prepare(self) -> None:
+        """Leave the other cores to the other processes."""
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+
+    def __call__(
+        self, job: _Job, lost: Lost = _NOTHING_LOST, announce: Announce = lambda _: None
+    ) -> _Payload:
+        images = []
         with _strict_pillow():
-            images = [self._load(path) for _, path in job]
+            for number, (_, path) in enumerate(job):
+                announce(number)
+                images.append(self._load(path, lost.get(number)))
         read = [(tensor, view) for _, tensor, view in images if tensor is not None]
         height, width = self.preprocessing.input_size
         inputs = torch.stack([t for t, _ in read]) if read else torch.zeros(0, 3, height, width)
@@ -190,15 +169,18 @@ class _Files(Dataset[_Payload]):
             indices=tuple(index for index, _ in job),
             statuses=tuple((d.status, d.reasons) for d, _, _ in images),
             sizes=tuple(d.original_size for d, _, _ in images),
+            contents=tuple(d.content for d, _, _ in images),
             shapes=tuple((v.shape[0], v.shape[1]) for _, v in read),
             inputs=inputs if roomy else inputs.numpy(),
             pixels=torch.from_numpy(pixels) if roomy else pixels,
-            seen=find_all(self.artifacts, [view for _, view in read]),
+            seen=find_all(self.artifacts, _announced(images, announce)) if self.artifacts else {},
         )
 
-    def _load(self, path: str) -> tuple[Decoded, Tensor | None, NDArray[np.uint8]]:
-        decoded = read_image(path, max_pixels=self.max_pixels)
+    def _load(self, path: str, lost: str | None) -> _Image:
         nothing = np.zeros((0, 0, 3), np.uint8)
+        if lost is not None:
+            return Decoded(None, "skipped", (lost,), None, content_of(path)), None, nothing
+        decoded = read_image(path, max_pixels=self.max_pixels)
         if decoded.image is None:
             return decoded, None, nothing
         try:
@@ -211,20 +193,20 @@ class _Files(Dataset[_Payload]):
             reason = "too_elongated"
         except MemoryError:
             reason = "out_of_memory"
-        return Decoded(None, "skipped", (reason,), decoded.original_size), None, nothing
+        skipped = replace(decoded, image=None, status="skipped", reasons=(reason,))
+        return skipped, None, nothing
 
 
-class _Queue:
-    """The batches that are still to be read: a sampler that can be filled again."""
+_Image = tuple[Decoded, Tensor | None, NDArray[np.uint8]]
+"""An image, and if it could be read its input to the model (3, H, W) and its view (h, w, 3)."""
 
-    def __init__(self) -> None:
-        self._jobs: Iterator[_Job] = iter(())
 
-    def fill(self, jobs: Iterator[_Job]) -> None:
-        self._jobs = jobs
-
-    def __iter__(self) -> Iterator[_Job]:
-        return self._jobs
+def _announced(images: Sequence[_Image], announce: Announce) -> Iterator[NDArray[np.uint8]]:
+    """Yield the views of the images that were read, announcing each."""
+    for number, (_, tensor, view) in enumerate(images):
+        if tensor is not None:
+            announce(number)
+            yield view
 
 
 @contextlib.contextmanager
@@ -273,29 +255,3 @@ def _views(
         end = start + height * width * 3
         yield pixels[start:end].reshape(height, width, 3)
         start = end
-
-
-def _unchanged(payload: Any) -> Any:
-    return payload
-
-
-def _be_a_worker(_: int) -> None:
-    """Leave interrupts to the parent process, and the other cores to the other processes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-    be_a_worker()
-
-
-def _explain(error: Exception, workers: int, timeout: float) -> str:
-    first_line = str(error).split("\n", 1)[0]
-    if "timed out" in first_line:
-        return (
-            f"no image arrived for {timeout:g} seconds from {workers} reading processes; the disk "
-            "may be stalled. Run again: finished parts are kept"
-        )
-    return (
-        f"one of {workers} image-reading processes ended unexpectedly ({first_line}). Usually "
-        "memory ran out, or an image crashes its decoder: run with fewer workers, or with "
-        "--workers 0 to see which image it is. A script that calls melaudit with workers must do "
-        'so under `if __name__ == "__main__":`'
-    )

@@ -18,10 +18,11 @@ A stream of images adds two: decoder_died and decoder_hangs.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
@@ -105,6 +106,8 @@ class Decoded:
     """Stable codes, listed in the module docstring; empty if ok."""
     original_size: tuple[int, int] | None
     """(width, height) in pixels; None if the file could not be read that far."""
+    content: bytes = b""
+    """SHA-256 of the file's bytes; empty if they could not be read."""
 
 
 class _RefusedError(Exception):
@@ -120,13 +123,34 @@ def read_image(path: str | Path, *, max_pixels: int = 64_000_000) -> Decoded:
 
     An image of more than `max_pixels` is refused by its header, before memory is allocated.
     """
+    content = b""
     try:
-        with _open_regular(path) as file, limited():
-            return _decode(file, Path(path).suffix.lower(), max_pixels)
+        with _open_regular(path) as file:
+            content = _digest(file)
+            with limited():
+                decoded = _decode(file, Path(path).suffix.lower(), max_pixels)
+        return replace(decoded, content=content)
     except _RefusedError as refused:
-        return Decoded(None, "skipped", (refused.reason,), refused.size)
+        return Decoded(None, "skipped", (refused.reason,), refused.size, content)
     except Exception as error:  # decoders raise anything: SyntaxError, TypeError, struct.error...
-        return Decoded(None, "skipped", (_reason(error),), None)
+        return Decoded(None, "skipped", (_reason(error),), None, content)
+
+
+def content_of(path: str | Path) -> bytes:
+    """Return SHA-256 of the bytes of an image file, or nothing, as `read_image` does."""
+    try:
+        with _open_regular(path) as file:
+            return _digest(file)
+    except (OSError, ValueError, _RefusedError):
+        return b""
+
+
+def _digest(file: IO[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    while chunk := file.read(2**20):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.digest()
 
 
 def shrink(image: NDArray[np.uint8], longest: int = 1024) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """What the user knows about the images besides their labels.
 
-That is lesion masks, artifact labels and artifact masks. For each image, the user's answer replaces
-the finder's; if the user says nothing about an image, the finder decides.
+That is masks of the object, artifact labels and artifact masks. For each image, the user's answer
+replaces the finder's; if the user says nothing about an image, the finder decides.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from melaudit.wording.names import visible
 class BatchKnowledge:
     """What the user knows about a batch of N images."""
 
-    lesions: tuple[Mask | None, ...] | None = None
+    objects: tuple[Mask | None, ...] | None = None
     """(N,) masks as large as the images, None without a usable one; None as a whole without
     masks."""
     user_found: Mapping[str, tuple[Found | None, ...]] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class BatchKnowledge:
 class Knowledge:
     """What the user knows about the n images of a data set."""
 
-    lesions: Masks | None = None
+    objects: Masks | None = None
     masks: Mapping[str, Masks] = field(default_factory=dict)
     """Artifact id -> its masks."""
     labels: Mapping[str, Codes] = field(default_factory=dict)
@@ -52,10 +52,10 @@ class Knowledge:
     def of_batch(self, rows: Sequence[int], shapes: Sequence[tuple[int, int]]) -> BatchKnowledge:
         """Return what is known about the images `rows`; `shapes` are the sizes (h, w) of masks."""
         doubts: list[list[str]] = [[] for _ in rows]
-        lesions = None
-        if self.lesions is not None:
-            read = [self.lesions.read(*which) for which in zip(rows, shapes, strict=True)]
-            lesions = tuple(_usable(m, "lesion", d) for m, d in zip(read, doubts, strict=True))
+        objects = None
+        if self.objects is not None:
+            read = [self.objects.read(*which) for which in zip(rows, shapes, strict=True)]
+            objects = tuple(_usable(m, "object", d) for m, d in zip(read, doubts, strict=True))
         user_found = {
             artifact: tuple(
                 self._found(artifact, row, shape, doubt)
@@ -63,7 +63,7 @@ class Knowledge:
             )
             for artifact in dict.fromkeys([*self.labels, *self.masks])
         }
-        return BatchKnowledge(lesions, user_found, tuple(map(tuple, doubts)))
+        return BatchKnowledge(objects, user_found, tuple(map(tuple, doubts)))
 
     def _found(
         self, artifact: str, row: int, shape: tuple[int, int], doubts: list[str]
@@ -85,7 +85,7 @@ def gather(
     ids: Sequence[str],
     known: Collection[str],
     *,
-    lesion_masks: Path | None = None,
+    object_masks: Path | None = None,
     artifact_labels: Path | None = None,
     artifact_masks: Path | None = None,
 ) -> Knowledge:
@@ -95,11 +95,13 @@ def gather(
     """
     digest = hashlib.sha256(b"melaudit-knowledge-1")
     notes: list[str] = []
-    lesions = None
-    if lesion_masks is not None:
-        lesions = open_masks(lesion_masks, ids, "lesion masks")
-        notes.append(_covered(lesions, ids, "lesion mask", "they tell nothing of outside_lesion"))
-        lesions.update(digest)
+    objects = None
+    if object_masks is not None:
+        objects = open_masks(object_masks, ids, "masks of the object")
+        notes.append(
+            _covered(objects, ids, "mask of the object", "they tell nothing of what lies around it")
+        )
+        objects.update(digest)
     masks = _artifact_masks(artifact_masks, ids, known) if artifact_masks is not None else {}
     for artifact, of in masks.items():
         rest = "our finder decides for them; an empty mask says that there is none"
@@ -112,9 +114,9 @@ def gather(
         columns, notes = user_labels.columns, [*notes, *user_labels.notes]
         for artifact, codes in columns.items():
             digest.update(artifact.encode() + b"\0" + codes.tobytes())
-    anything = lesions is not None or masks or columns
+    anything = objects is not None or masks or columns
     return Knowledge(
-        lesions=lesions,
+        objects=objects,
         masks=masks,
         labels={k: v for k, v in columns.items() if k in known},
         others={k: v for k, v in columns.items() if k not in known},

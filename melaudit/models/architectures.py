@@ -55,6 +55,10 @@ class LoadedModel:
     """Everything the model returns that could be its logits; empty if there is no choice."""
     shift: tuple[float, ...] = ()
     """What the user's threshold subtracts from each of the logits; () for none."""
+    meaning: str = "logits"
+    """What the outputs are and how they decide, in a few words."""
+    doubts: tuple[str, ...] = ()
+    """Why what the outputs are may have been mistaken, so that no verdict can be given."""
 
     @property
     def num_classes(self) -> int:

@@ -69,7 +69,7 @@ class ConceptView:
 
 @dataclass(frozen=True)
 class PartView:
-    """The pattern of a cluster, which images called otherwise do not show, on a few images."""
+    """The pattern of a cluster, which hardly any other image shows, on a few images."""
 
     cluster: str
     """Its id."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from melaudit import templates, wording
+from melaudit.findings import DomainInfo
 from melaudit.reports.page.plates import Plate, Plates
 from melaudit.reports.page.sections.finding_cards import TableView
 from melaudit.wording.names import safe_cell
@@ -71,6 +72,8 @@ class Scan:
     failed: Mapping[str, str]
     """Artifact -> why its finder was left out."""
     version: str
+    domain: DomainInfo = field(default_factory=DomainInfo)
+    """What kind of pictures these were taken for, which says what was looked for."""
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Reason -> names of such images, the first of them where they are many."""
     pictures: Mapping[str, bytes] = field(default_factory=dict)

@@ -178,7 +178,7 @@ def mean_difference(
     if not len(a) or not len(b):
         return Estimate(math.nan, -math.inf, math.inf)
     groups_a, groups_b = groups if groups is not None else (None, None)
-    drawn = _resampled_means(a, groups_a, rng) - _resampled_means(b, groups_b, rng)
+    drawn = resampled_means(a, groups_a, rng) - resampled_means(b, groups_b, rng)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(float(a.mean() - b.mean()), float(low), float(high))
 
@@ -191,7 +191,7 @@ def mean(values: ArrayLike, seed: int, groups: ArrayLike | None = None) -> Estim
     each = np.asarray(values, np.float64)
     if not len(each):
         return Estimate(math.nan, -math.inf, math.inf)
-    drawn = _resampled_means(each, groups, np.random.default_rng(seed))
+    drawn = resampled_means(each, groups, np.random.default_rng(seed))
     low, high = (float(v) for v in np.quantile(drawn, [0.025, 0.975]))
     return Estimate(float(each.mean()), low, high)
 
@@ -212,7 +212,7 @@ def paired_mean(differences: ArrayLike, seed: int, groups: ArrayLike | None = No
     )
     sums = np.bincount(member, values)
     rng = np.random.default_rng(seed)
-    drawn = _resampled_means(values, member, rng)
+    drawn = resampled_means(values, member, rng)
     low, high = (float(v) for v in np.quantile(drawn, [0.025, 0.975]))
     value = float(values.mean())
     if np.ptp(values) == 0:
@@ -283,7 +283,7 @@ def two_samples(
     )
 
 
-def _resampled_means(values: Vector, groups: ArrayLike | None, rng: np.random.Generator) -> Vector:
+def resampled_means(values: Vector, groups: ArrayLike | None, rng: np.random.Generator) -> Vector:
     """Return the means (draws,) of bootstrap samples of whole groups of rows."""
     if groups is not None:
         _, member = np.unique(np.asarray(groups), return_inverse=True)

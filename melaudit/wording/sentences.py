@@ -92,8 +92,15 @@ def points(share: float) -> str:
     return f"{100 * share:.{digits}f} of 100"
 
 
+_UNITS = (" %", " of 100")
+"""What follows the second end of an interval alone."""
+
+
 def interval(estimate: Estimate, write: Callable[[float], str]) -> str:
-    """Return "95 % interval 61 to 14,000"; an open end is said in words."""
+    """Return "95 % interval 61 to 14,000", "12 to 40 of 100"; an open end is said in words."""
+    low = write(estimate.low)
     if math.isinf(estimate.high):
-        return f"95 % interval from {write(estimate.low)} upwards"
-    return f"95 % interval {write(estimate.low)} to {write(estimate.high)}"
+        return f"95 % interval from {low} upwards"
+    high = write(estimate.high)
+    shared = next((unit for unit in _UNITS if low.endswith(unit) and high.endswith(unit)), "")
+    return f"95 % interval {low.removesuffix(shared)} to {high}"

@@ -5,7 +5,7 @@ The texts are the same for every run and in every output; what a run found comes
 
 from __future__ import annotations
 
-from melaudit.findings import CheckStatus, Rung, Severity, Trust, Verdict
+from melaudit.findings import CheckStatus, Rung, Severity, Trust, Verdict, Words
 
 RUNGS = {
     Rung.OPPORTUNITY: "the data allow it",
@@ -22,7 +22,7 @@ SEVERITIES = {
     Severity.CRITICAL: "Do not deploy: the model uses this and it costs.",
     Severity.HIGH: "Settle this before deployment.",
     Severity.MEDIUM: "Look into it before relying on the model.",
-    Severity.LOW: "Know about it: that the model uses it was not shown.",
+    Severity.LOW: "Good to know. The tests do not show that the model uses it.",
     Severity.INFO: "For the record.",
 }
 """What each severity asks of the reader. Which severity a finding gets is decided in one place:
@@ -94,15 +94,17 @@ COMPONENTS = {
 }
 """The components of a cluster's suspicion (`Cluster.parts`), in words."""
 
-NEVER_SHOWN = (
-    "That the model is right for the right reasons. An audit finds certain wrong reasons; "
-    "the absence of a finding is no proof of sound reasoning.",
-    "Anything about shortcuts that were not looked for, or whose effect is smaller than the "
-    "figures given under \u201cWhat would have been seen\u201d.",
-    "Anything about images unlike these: another clinic, camera, skin type or year.",
-    "That a cause lies in the world. \u201cThe model uses it\u201d means that changing the "
-    "artifact in the picture changes the output of this model, no more.",
-    "What a place marked on a map means. A map says where the relevance lies, not what the model "
-    "sees there.",
-)
-"""What no audit of this kind shows."""
+
+def never_shown(words: Words) -> tuple[str, ...]:
+    """Return what no audit of this kind shows."""
+    return (
+        "That the model is right for the right reasons. An audit finds certain wrong reasons; "
+        "the absence of a finding is no proof of sound reasoning.",
+        "Anything about shortcuts that were not looked for, or whose effect is smaller than the "
+        "figures given under \u201cWhat would have been seen\u201d.",
+        f"Anything about images unlike these: {words.unlike}.",
+        "That a cause lies in the world. \u201cThe model uses it\u201d means that changing the "
+        "artifact in the picture changes the output of this model, no more.",
+        "What a place marked on a map means. A map says where the relevance lies, not what the "
+        "model sees there.",
+    )

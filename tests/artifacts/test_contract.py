@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from benchmarks.pictures import radiograph
 from melaudit.artifacts import Artifact, Phrases, Placebo, artifacts
 from melaudit.artifacts.picture import MIN_VISIBLE_CHANGE
 from tests.artifacts.pictures import RGB, lesion, pictures, root_mean_square, skin
@@ -17,10 +18,18 @@ SEEN = tuple(artifact for artifact in ALL if artifact.id != "picture_size")
 """All but the one that is found in the shape of the array and not in its pixels."""
 SEEDS = range(4)
 DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
-PICTURES = pictures()
+SKIN = pictures()
+CHESTS = [radiograph(np.random.default_rng(k), bool(k % 2), side=240) for k in range(3)]
+IN_RADIOGRAPHS = ("side_marker", "annotation", "tube", "black_border", "inverted")
+
+
+def shown(artifact: Artifact) -> list[RGB]:
+    """Pictures in which it comes up."""
+    return CHESTS if artifact.id in IN_RADIOGRAPHS else SKIN
+
 
 of_every_kind = pytest.mark.parametrize("artifact", ALL, ids=lambda artifact: artifact.id)
-THIN = ("ruler", "hair", "gel_bubble")
+THIN = ("ruler", "hair", "gel_bubble", "tube", "annotation", "side_marker")
 """Nothing smooth fits inside a hair: these spread the change nearby, see test_thin_artifacts.py."""
 WIDE = tuple(artifact for artifact in ALL if artifact.id not in THIN)
 of_some_width = pytest.mark.parametrize("artifact", WIDE, ids=lambda artifact: artifact.id)
@@ -46,7 +55,7 @@ def test_it_names_itself(artifact: Artifact) -> None:
 
 @of_every_kind
 def test_dose_nought_changes_nothing(artifact: Artifact) -> None:
-    for seed, picture in enumerate(PICTURES):
+    for seed, picture in enumerate(shown(artifact)):
         edited = artifact.add(picture, _rng(seed), 0.0)
         assert (edited.image == picture).all()
         assert not edited.mask.any()
@@ -54,10 +63,10 @@ def test_dose_nought_changes_nothing(artifact: Artifact) -> None:
 
 @of_every_kind
 def test_the_change_grows_with_the_dose(artifact: Artifact) -> None:
-    everywhere = np.ones(PICTURES[0].shape[:2], np.bool_)
+    everywhere = np.ones(shown(artifact)[0].shape[:2], np.bool_)
     for seed in SEEDS:
-        images = [artifact.add(PICTURES[0], _rng(seed), dose).image for dose in DOSES]
-        changes = [root_mean_square(PICTURES[0], image, everywhere) for image in images]
+        images = [artifact.add(shown(artifact)[0], _rng(seed), dose).image for dose in DOSES]
+        changes = [root_mean_square(shown(artifact)[0], image, everywhere) for image in images]
         assert all(b >= a - 0.01 for a, b in pairwise(changes)), changes
         assert changes[-1] > 0.5
 
@@ -65,36 +74,38 @@ def test_the_change_grows_with_the_dose(artifact: Artifact) -> None:
 @with_a_place
 def test_its_place_is_the_same_whatever_the_dose(artifact: Artifact) -> None:
     for seed in SEEDS:
-        weak, strong = (artifact.add(PICTURES[0], _rng(seed), dose).mask for dose in (0.5, 1.0))
+        weak, strong = (
+            artifact.add(shown(artifact)[0], _rng(seed), dose).mask for dose in (0.5, 1.0)
+        )
         assert weak.any()
         assert (weak & strong).sum() >= 0.98 * weak.sum()
 
 
 @of_every_kind
 def test_the_same_seed_gives_the_same_edit_and_another_another(artifact: Artifact) -> None:
-    first, again, other = (artifact.add(PICTURES[0], _rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (artifact.add(shown(artifact)[0], _rng(seed)) for seed in (1, 1, 2))
     assert (first.image == again.image).all()
     assert (first.mask == again.mask).all()
     assert (first.image != other.image).any()
-    placebos, repeated = (artifact.placebos(PICTURES[0], first, _rng(3)) for _ in range(2))
+    placebos, repeated = (artifact.placebos(shown(artifact)[0], first, _rng(3)) for _ in range(2))
     assert all((a.image == b.image).all() for a, b in zip(placebos, repeated, strict=True))
 
 
 @of_every_kind
 def test_nothing_is_changed_in_place(artifact: Artifact) -> None:
-    picture = PICTURES[1].copy()
+    picture = shown(artifact)[1].copy()
     picture.setflags(write=False)
     edited = artifact.add(picture, _rng(0))
     edited.image.setflags(write=False)
     artifact.find(edited.image)
     artifact.remove(edited.image, edited.mask)
     artifact.placebos(picture, edited, _rng(0))
-    assert (picture == PICTURES[1]).all()
+    assert (picture == shown(artifact)[1]).all()
 
 
 @of_every_kind
 def test_the_mask_of_an_edit_holds_every_visible_change(artifact: Artifact) -> None:
-    for seed, picture in enumerate(PICTURES):
+    for seed, picture in enumerate(shown(artifact)):
         edited = artifact.add(picture, _rng(seed))
         change = np.abs(edited.image.astype(int) - picture).max(2)
         assert (change[~edited.mask] <= MIN_VISIBLE_CHANGE + 2).all()
@@ -106,7 +117,7 @@ def test_what_is_added_raises_the_score_and_what_is_taken_out_lowers_it(
     artifact: Artifact,
 ) -> None:
     raised = lowered = found = total = 0
-    for number, picture in enumerate(PICTURES[:2]):
+    for number, picture in enumerate(shown(artifact)[:2]):
         before = artifact.find(picture).score
         for seed in SEEDS:
             edited = artifact.add(picture, _rng(10 * number + seed))
@@ -125,7 +136,7 @@ def test_what_is_added_raises_the_score_and_what_is_taken_out_lowers_it(
 
 @with_a_place
 def test_removal_leaves_what_lies_far_from_the_mask_untouched(artifact: Artifact) -> None:
-    picture = PICTURES[0]
+    picture = shown(artifact)[0]
     mask = np.zeros(picture.shape[:2], np.bool_)
     mask[:30, :60] = True
     removed = artifact.remove(picture, mask)
@@ -141,7 +152,7 @@ def test_removal_leaves_what_lies_far_from_the_mask_untouched(artifact: Artifact
 @in_the_pixels
 def test_plain_skin_of_any_tone_has_none(artifact: Artifact) -> None:
     # Pixels cannot tell very dark skin from a short exposure.
-    for picture in PICTURES[:2] if artifact.id == "brightness" else PICTURES:
+    for picture in shown(artifact)[:2] if artifact.id == "brightness" else shown(artifact):
         found = artifact.find(picture)
         assert not found.present, found.score
         assert not found.mask.any()
@@ -153,24 +164,24 @@ def _neutral(placebos: tuple[Placebo, ...]) -> list[Placebo]:
 
 @of_every_kind
 def test_it_has_two_to_five_placebos_of_which_one_means_nothing(artifact: Artifact) -> None:
-    edited = artifact.add(PICTURES[0], _rng(0))
-    placebos = tuple(artifact.placebos(PICTURES[0], edited, _rng(0)))
+    edited = artifact.add(shown(artifact)[0], _rng(0))
+    placebos = tuple(artifact.placebos(shown(artifact)[0], edited, _rng(0)))
     assert 2 <= len(placebos) <= 5
     assert _neutral(placebos)
     assert len({placebo.id for placebo in placebos}) == len(placebos)
     for placebo in placebos:
         assert placebo.id.isidentifier()
         assert placebo.title
-        assert placebo.image.shape == PICTURES[0].shape
+        assert placebo.image.shape == shown(artifact)[0].shape
         assert placebo.image.dtype == np.uint8
-        assert (placebo.image != PICTURES[0]).any()
+        assert (placebo.image != shown(artifact)[0]).any()
 
 
 @of_some_width
 def test_neutral_placebos_keep_to_the_place_and_one_changes_about_as_much(
     artifact: Artifact,
 ) -> None:
-    for seed, picture in enumerate(PICTURES[:2]):
+    for seed, picture in enumerate(shown(artifact)[:2]):
         edited = artifact.add(picture, _rng(seed))
         neutral = _neutral(tuple(artifact.placebos(picture, edited, _rng(seed))))
         strength = root_mean_square(picture, edited.image, edited.mask)
@@ -187,8 +198,8 @@ def test_neutral_placebos_keep_to_the_place_and_one_changes_about_as_much(
 def test_neutral_placebos_are_not_taken_for_it(artifact: Artifact) -> None:
     alarms = total = 0
     for seed in SEEDS:
-        edited = artifact.add(PICTURES[0], _rng(seed))
-        for placebo in _neutral(tuple(artifact.placebos(PICTURES[0], edited, _rng(seed)))):
+        edited = artifact.add(shown(artifact)[0], _rng(seed))
+        for placebo in _neutral(tuple(artifact.placebos(shown(artifact)[0], edited, _rng(seed)))):
             alarms += artifact.find(placebo.image).present
             total += 1
     assert alarms <= 0.125 * total

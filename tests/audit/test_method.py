@@ -101,7 +101,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
     """Return `use(*detectors)`, which replaces the detectors of the run and returns them."""
 
     def only(*chosen: Detector) -> tuple[Detector, ...]:
-        monkeypatch.setattr(runner, "all_detectors", lambda _: chosen)
+        monkeypatch.setattr(runner, "all_detectors", lambda *_: chosen)
         return chosen
 
     return only
@@ -136,7 +136,7 @@ def test_a_method_that_holds_is_used_without_a_word(
     configuration: Configuration, model: LoadedModel
 ) -> None:
     asked, told = (Taste("nothing of the kind"),), Notes()
-    prepared = prepare(configuration, (), model)
+    prepared = prepare(configuration, model)
     chosen = choose_method(configuration, prepared, asked, told, configuration.out)
     assert chosen.configuration.composite == "epsilon_plus_flat"
     assert chosen.notes == () and not any("fail" in note for note in told.notes)
@@ -201,7 +201,7 @@ def test_an_engine_that_cannot_take_the_model_is_passed_over(
 
     monkeypatch.setattr(DataflowEngine, "run", refuse)
     checks = (Taste("nothing of the kind"),)
-    prepared, told = prepare(configuration, (), model), Notes()
+    prepared, told = prepare(configuration, model), Notes()
     chosen = choose_method(configuration, prepared, checks, told, configuration.out)
     assert chosen.configuration.engine == "gradient_x_input"
     assert "cannot be applied to this model: no way through" in chosen.notes[0]
@@ -220,7 +220,7 @@ def test_the_pass_takes_over_what_the_checks_measured(
     table = pd.read_parquet(configuration.out / "images.parquet")
     assert table["taste.bad"].notna().sum() == 8
     assert set(table["id"][table["taste.bad"].notna()]) == set(taste.checked)
-    prepared = prepare(configuration, (), model)
+    prepared = prepare(configuration, model)
     elsewhere = configuration.out / "elsewhere"
     alone = choose_method(configuration, prepared, checks, Notes(), elsewhere)
     # Sums over batches of other compositions may differ in the last digit.
@@ -234,8 +234,8 @@ def test_images_that_cannot_be_read_leave_the_method_unexamined_and_the_run_aliv
 ) -> None:
     checks = (Taste("LRP"),)
     few = replace(configuration, check_images=2, max_skipped=1.0)
-    chosen = choose_method(few, prepare(few, (), model), checks, Notes(), few.out)
+    chosen = choose_method(few, prepare(few, model), checks, Notes(), few.out)
     for row in chosen.known.rows:
-        (few.data / prepare(few, (), model).dataset.ids[row]).write_bytes(b"no image")
-    unexamined = choose_method(few, prepare(few, (), model), checks, Notes(), few.out / "again")
+        (few.data / prepare(few, model).dataset.ids[row]).write_bytes(b"no image")
+    unexamined = choose_method(few, prepare(few, model), checks, Notes(), few.out / "again")
     assert len(unexamined.known.rows) == 0 and unexamined.checked.trust is Trust.NOT_CHECKED

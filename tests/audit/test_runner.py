@@ -26,7 +26,7 @@ from melaudit.audit.output_folder import held
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
-from melaudit.detectors.outside_lesion import OutsideLesion
+from melaudit.detectors.outside_object import OutsideObject
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import NotFound, Subject, Verdict
@@ -232,6 +232,42 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_ends_the_same(
     assert (resumed.findings, resumed.clusters) == (whole.findings, whole.clusters)
 
 
+def test_a_run_is_not_resumed_on_an_image_that_was_replaced_by_one_as_long(
+    folder: Path, model: LoadedModel
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(configuration(folder), Watcher(stop_after=30), model=model)
+    image = sorted((folder / "data").rglob("*.png"))[0]
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1  # the file has the same length
+    image.write_bytes(content)
+    second = Watcher()
+    resumed = runner.run(configuration(folder), second, model=model)
+    assert second.resumed == 0
+    whole = runner.run(configuration(folder, "whole"), Watcher(), model=model)
+    assert resumed.findings == whole.findings
+
+
+class Meddler(Watcher):
+    """One that replaces an image when a stage begins."""
+
+    def __init__(self, when: str, image: Path) -> None:
+        super().__init__()
+        self.when, self.image = when, image
+
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        super().stage(name, total, unit)
+        if name.startswith(self.when):
+            self.image.write_bytes(self.image.with_name("00.png").read_bytes())
+
+
+def test_an_image_that_changes_during_the_run_ends_it(folder: Path, model: LoadedModel) -> None:
+    meddler = Meddler("Editing", folder / "data" / "dim" / "12.png")
+    with pytest.raises(DatasetError, match=r"dim/12\.png is no longer the file that it was"):
+        runner.run(configuration(folder, edits=20), meddler, model=model)
+    assert not (folder / "out" / "report.html").exists()
+
+
 def test_words_are_learned_once_and_noted_for_every_image(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,7 +377,7 @@ def test_a_detector_that_fails_is_left_out_and_reported(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = all_detectors()
-    monkeypatch.setattr(runner, "all_detectors", lambda _: (*usual, Broken(), Crooked()))
+    monkeypatch.setattr(runner, "all_detectors", lambda *_: (*usual, Broken(), Crooked()))
     watcher = Watcher()
     findings = runner.run(configuration(folder), watcher, model=model)
     assert {"broken", "crooked"} <= {s.detector for s in findings.skipped}
@@ -376,7 +412,7 @@ def test_an_artifact_of_another_packages_detector_is_edited_and_named_in_the_fin
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = all_detectors()
-    monkeypatch.setattr(runner, "all_detectors", lambda _: (*usual[:7], Stamps()))
+    monkeypatch.setattr(runner, "all_detectors", lambda *_: (*usual[:7], Stamps()))
     findings = runner.run(configuration(folder, edits=4), Watcher(), model=model)
     (told,) = [n for n in findings.not_found if n.artifact == "stamp"]
     assert {"add"} < set(told.statement.split()), "put in, and placebos"
@@ -397,8 +433,8 @@ def test_the_sample_is_even_over_labels_and_the_same_for_a_seed() -> None:
 def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
     folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = (OutsideLesion(), LabelledArtifacts())
-    monkeypatch.setattr(runner, "all_detectors", lambda _: ours)
+    ours = (OutsideObject(), LabelledArtifacts())
+    monkeypatch.setattr(runner, "all_detectors", lambda *_: ours)
     rows = ["image,dark_corner,sticker"]
     for name in ("bright", "dim"):
         (folder / "masks" / name).mkdir(parents=True)
@@ -412,12 +448,12 @@ def test_a_persons_masks_and_labels_reach_the_detectors_and_make_another_run(
     told = configuration(
         folder,
         edits=0,
-        lesion_masks=folder / "masks",
+        object_masks=folder / "masks",
         artifact_labels=folder / "labels.csv",
     )
     findings = runner.run(told, Watcher(), model=model)
-    assert findings.inputs.flagged["lesion_mask_of_other_proportions"] == 2
-    assert numbers(folder, "out")["outside_lesion.area"].notna().sum() == 38
+    assert findings.inputs.flagged["object_mask_of_other_proportions"] == 2
+    assert numbers(folder, "out")["outside_object.area"].notna().sum() == 38
     assert "labelled_artifacts.sticker" in {n.artifact for n in findings.not_found}
     again, changed = Watcher(), Watcher()
     runner.run(told, again, model=model)

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from melaudit.artifacts import registry
 from melaudit.artifacts.interface import RGB, Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing
+from melaudit.audit.prepare.domain_choice import ChosenDomain
 from melaudit.audit.scan import scan
 from melaudit.cli import main
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images import artifact_scan
 from melaudit.images.dataset import open_dataset
 from melaudit.reports.scan import Scan, Scanned, statement, to_text
 from melaudit.statistics.estimates import odds_ratio
+
+LESIONS = ChosenDomain(DERMOSCOPY, "They are drawn so.")
 
 
 class Silent:
@@ -62,7 +65,7 @@ def of(found: Scan, artifact: str) -> Scanned:
 
 def test_a_ring_that_goes_with_a_class_is_counted_and_tested(folder: Path) -> None:
     observer = Silent()
-    found = scan(open_dataset(folder), observer, rules=("corners",))
+    found = scan(open_dataset(folder), observer, domain=LESIONS, rules=("corners",))
     assert observer.done == 24
     ring = of(found, "dark_ring")
     assert ring.by_label == {"benign": (1, 12), "malignant": (9, 12)}
@@ -76,13 +79,13 @@ def test_a_ring_that_goes_with_a_class_is_counted_and_tested(folder: Path) -> No
     assert set(ring.examples) == {f"malignant/{i:02d}.png" for i in range(9)} | {"benign/00.png"}
     assert of(found, "corners").by_label == ring.by_label
     assert {row.artifact for row in found.artifacts} == {
-        *(artifact.id for artifact in registry.artifacts()),
+        *(artifact.id for artifact in DERMOSCOPY.artifacts),
         "corners",
     }
 
 
 def test_too_few_are_counted_without_an_odds_ratio(folder: Path) -> None:
-    blur = of(scan(open_dataset(folder), Silent()), "blur")
+    blur = of(scan(open_dataset(folder), Silent(), domain=LESIONS), "blur")
     assert blur.odds_ratio is None and not blur.reached
     assert blur.reason == "fewer than 5 images with it"
 
@@ -92,7 +95,7 @@ def test_absence_is_not_claimed_of_what_was_compared(tmp_path: Path) -> None:
         (tmp_path / label).mkdir()
         for i in range(12):
             skin(i, i < 6).save(tmp_path / label / f"{i:02d}.png")
-    found = scan(open_dataset(tmp_path), Silent())
+    found = scan(open_dataset(tmp_path), Silent(), domain=LESIONS)
     ring = of(found, "dark_ring")
     assert ring.odds_ratio is not None and not ring.reached
     said = statement(found)
@@ -108,12 +111,14 @@ def test_the_page_shows_the_surest_images_unless_they_must_not_be_shared(
         assert main(["scan", str(folder), "--html", str(page), "--workers", "0", *flags]) == 0
         text = page.read_text(encoding="utf-8")
         assert ("data:image/webp" in text) == shown
-    found = scan(open_dataset(folder), Silent(), pictures=True)
+    found = scan(open_dataset(folder), Silent(), domain=LESIONS, pictures=True)
     assert set(found.pictures) == {i for row in found.artifacts for i in row.examples[:4]}
 
 
 def test_worker_processes_find_the_same(folder: Path) -> None:
-    assert scan(open_dataset(folder), Silent(), workers=1) == scan(open_dataset(folder), Silent())
+    assert scan(open_dataset(folder), Silent(), domain=LESIONS, workers=1) == scan(
+        open_dataset(folder), Silent(), domain=LESIONS
+    )
 
 
 def test_images_that_cannot_be_read_are_counted_by_reason(folder: Path, tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_images_that_cannot_be_read_are_counted_by_reason(folder: Path, tmp_path
         skin(1, False).save(tmp_path / name / "good.png")
     (tmp_path / "a" / "empty.jpg").touch()
     (tmp_path / "b" / "page.jpg").write_text("<html>")
-    found = scan(open_dataset(tmp_path), Silent())
+    found = scan(open_dataset(tmp_path), Silent(), domain=LESIONS)
     assert found.read == 2
     assert found.skipped == {"empty": 1, "not_an_image": 1}
     assert found.left_out == {"empty": ("a/empty.jpg",), "not_an_image": ("b/page.jpg",)}
@@ -132,13 +137,13 @@ def test_images_that_cannot_be_read_are_counted_by_reason(folder: Path, tmp_path
     for name in ("a", "b"):
         (tmp_path / name / "good.png").write_bytes(b"")
     with pytest.raises(DatasetError, match="none of the 4 images"):
-        scan(open_dataset(tmp_path), Silent())
+        scan(open_dataset(tmp_path), Silent(), domain=LESIONS)
 
 
 def test_images_without_labels_are_searched_and_nothing_is_tested(tmp_path: Path) -> None:
     for i in range(12):
         skin(i, i < 6).save(tmp_path / f"{i}.png")
-    found = scan(open_dataset(tmp_path), Silent())
+    found = scan(open_dataset(tmp_path), Silent(), domain=LESIONS)
     ring = of(found, "dark_ring")
     assert found.labelled == 0
     assert ring.present == 6 and ring.p_value is None and ring.label is None
@@ -162,8 +167,8 @@ def test_a_finder_that_fails_is_left_out_and_named(
     from melaudit.audit import scan as module
 
     for place in (artifact_scan, module):
-        monkeypatch.setattr(place, "artifacts", lambda: (Broken(), DarkRing()))
-    found = scan(open_dataset(folder), Silent())
+        monkeypatch.setattr(place, "artifacts", lambda *_: (Broken(), DarkRing()))
+    found = scan(open_dataset(folder), Silent(), domain=LESIONS)
     assert [row.artifact for row in found.artifacts] == ["dark_ring"]
     assert "24 images failed" in found.failed["broken"]
     assert "no luck" in found.failed["broken"]
@@ -171,7 +176,7 @@ def test_a_finder_that_fails_is_left_out_and_named(
 
 def test_an_unknown_rule_is_refused_by_name(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match="corners"):
-        scan(open_dataset(folder), Silent(), rules=("edges",))
+        scan(open_dataset(folder), Silent(), domain=LESIONS, rules=("edges",))
 
 
 def test_the_command_prints_a_table_and_writes_three_files(

@@ -140,6 +140,17 @@ def test_the_printed_page_holds_every_finding_and_what_is_unfolded(
             told += [e.statement for e in finding.evidence]
         assert [line for line in told if re.sub(r"\s+", "", line) not in printed] == []
     assert ("image_size" in text) is unfolded
+    assert ("(folded)" in text) is not unfolded
+    assert "Parts marked \u201cfolded\u201d are on the page itself" in text
+
+
+def test_the_printed_page_is_short_enough_to_be_read(visit: Visit, tmp_path: Path) -> None:
+    # A page with every section: 6 sheets, and 9 of them in the layout of the screen.
+    pypdf = pytest.importorskip("pypdf", reason="needs pypdf")
+
+    visit("ring").page.pdf(path=tmp_path / "report.pdf", format="A4", print_background=True)
+
+    assert len(pypdf.PdfReader(tmp_path / "report.pdf").pages) <= 7
 
 
 def test_dark_follows_the_system_and_gives_way_to_the_reader(visit: Visit) -> None:

@@ -83,7 +83,7 @@ def test_a_mark_that_the_model_looks_at_is_found_with_its_place_and_images(
     assert found.id == "fixed_position.lower_right"
     assert (found.rung, found.severity) == (Rung.ATTENTION, Severity.MEDIUM)
     assert {int(name[6:10]) for name in found.images} == set(np.flatnonzero(MARKED))
-    assert "60 of 100 images called malignant" in found.statement
+    assert "60 of 100 images predicted malignant" in found.statement
     assert "60 of 100 malignant images show" in found.statement
     reached = {e.rung for e in found.evidence if e.reached}
     assert reached == {Rung.OPPORTUNITY, Rung.ATTENTION}
@@ -95,7 +95,7 @@ def test_a_mark_on_every_image_of_a_class_is_held_against_other_classes(
     all_marked = LABELS == 1
     (found,) = concluded(measurements, all_marked, 0.1 * all_marked, LABELS)
     assert isinstance(found, Finding)
-    assert "images called otherwise" in found.statement
+    assert "images with another prediction" in found.statement
 
 
 def test_a_mark_that_the_model_ignores_is_said_to_be_there(measurements: MakeMeasurements) -> None:

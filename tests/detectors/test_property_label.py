@@ -48,7 +48,7 @@ def split(results: Sequence[Said]) -> tuple[dict[str, Finding], dict[str, NotFou
 def test_darker_skin_in_one_class_is_an_opportunity_and_no_more(measurements: Make) -> None:
     labels = np.repeat([0, 1], 150)
     columns = properties(300)
-    for name in ("lightness", "lightness_skin"):
+    for name in ("lightness", "lightness_around"):
         columns[f"property_label.{name}"] -= 1.2 * labels.astype(np.float32)
     table = measurements(columns, labels=labels, predictions=labels)
     found, missed = split(said(PropertyLabel().conclude(table)))
@@ -62,7 +62,7 @@ def test_darker_skin_in_one_class_is_an_opportunity_and_no_more(measurements: Ma
     }
     assert finding.title == "In images of class malignant the skin is darker"
     assert {"property_label.colour", "property_label.sharpness"} < set(missed)
-    darkest = table.ids[int(np.argmin(columns["property_label.lightness_skin"]))]
+    darkest = table.ids[int(np.argmin(columns["property_label.lightness_around"]))]
     assert finding.classes == ("malignant",)
     assert finding.images[0] == darkest
     assert all(len(row) == len(t.columns) for t in finding.tables for row in t.rows)
@@ -83,7 +83,7 @@ def test_predictions_that_follow_within_a_label_are_told(measurements: Make) -> 
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 200)
     columns = properties(400)
-    skin = columns["property_label.yellow_skin"]
+    skin = columns["property_label.yellow_around"]
     skin += 1.5 * labels.astype(np.float32)
     follows = (skin > 0.75).astype(int)
     guesses = np.where(rng.random(400) < 0.7, labels, 1 - labels)
@@ -129,7 +129,7 @@ def test_a_difference_too_small_to_matter_is_no_finding_however_many_images(
 ) -> None:
     labels = np.repeat([0, 1], 3_000)
     columns = properties(6_000)
-    columns["property_label.lightness_skin"] += 0.22 * labels.astype(np.float32)
+    columns["property_label.lightness_around"] += 0.22 * labels.astype(np.float32)
     found, missed = split(said(PropertyLabel().conclude(measurements(columns, labels=labels))))
     assert not found
     assert missed["property_label.light"].minimum_detectable_effect == pytest.approx(0.6)
@@ -141,7 +141,7 @@ def test_many_images_of_few_patients_are_no_more_than_few(measurements: Make) ->
     columns = properties(600)
     # A picture's light is that of its patient; 12 patients a side are too few for this shift.
     light = np.linspace(-1, 1, 12)[patient // 2] + 0.45 * labels
-    for name in ("lightness", "lightness_skin", "contrast", "contrast_skin"):
+    for name in ("lightness", "lightness_around", "contrast", "contrast_around"):
         columns[f"property_label.{name}"] = light.astype(np.float32)
     table = measurements(columns, labels=labels)
     grouped = replace(table, groups=np.array([f"p{k}" for k in patient], object))
@@ -152,7 +152,7 @@ def test_many_images_of_few_patients_are_no_more_than_few(measurements: Make) ->
 def test_three_classes_name_the_one_that_stands_out(measurements: Make) -> None:
     labels = np.repeat([0, 1, 2], 80)
     columns = properties(240)
-    columns["property_label.sharpness_skin"] += 2 * (labels == 2).astype(np.float32)
+    columns["property_label.sharpness_around"] += 2 * (labels == 2).astype(np.float32)
     columns["property_label.sharpness"] += 2 * (labels == 2).astype(np.float32)
     table = measurements(columns, labels=labels, classes=("nevus", "bkl", "mel"))
     finding = split(said(PropertyLabel().conclude(table)))[0]["property_label.sharpness"]
@@ -180,7 +180,7 @@ def test_every_property_is_measured_and_a_lesion_does_not_change_the_skin() -> N
     marked = measured(lesion, None)
     assert marked["lightness"] < plain["lightness"] - 3
     assert marked["red"] != pytest.approx(plain["red"], abs=0.3)
-    for name in ("lightness_skin", "contrast_skin", "red_skin", "yellow_skin", "sharpness_skin"):
+    for name in (f"{p}_around" for p in ("lightness", "contrast", "red", "yellow", "sharpness")):
         assert marked[name] == pytest.approx(plain[name], rel=0.03)
 
 

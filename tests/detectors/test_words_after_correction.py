@@ -27,8 +27,9 @@ from melaudit.detectors.interface import Detector
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.detectors.measures.recurrence import detail
 from melaudit.detectors.metadata import Metadata
-from melaudit.detectors.outside_lesion import OutsideLesion
+from melaudit.detectors.outside_object import OutsideObject
 from melaudit.detectors.property_label import PropertyLabel
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.findings import Finding, NotFound, Rung, severity_of
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import tests_in, with_tests
@@ -40,7 +41,7 @@ from tests.detectors import (
     test_fixed_position,
     test_labelled_artifacts,
     test_metadata,
-    test_outside_lesion,
+    test_outside_object,
     test_property_label,
 )
 from tests.detectors.rungs import test_dependence
@@ -86,13 +87,15 @@ def fixed(make: Make) -> list[Claim[Any]]:
 
 
 def lesion(make: Make) -> list[Claim[Any]]:
-    labels = test_outside_lesion.LABELS
+    labels = test_outside_object.LABELS
     weight = np.where(labels == 1, 0.3, 4.0)
     wrong = np.arange(len(labels)) % 4 == 0
     weight = np.where(wrong, weight / 3, weight)
-    columns = test_outside_lesion.columns(test_outside_lesion.lesions(), weight)
+    columns = test_outside_object.columns(test_outside_object.lesions(), weight)
     predictions = np.where(wrong, 1 - labels, labels)
-    return claims_of(OutsideLesion(), make(columns, labels=labels, predictions=predictions))
+    return claims_of(
+        OutsideObject(DERMOSCOPY.words), make(columns, labels=labels, predictions=predictions)
+    )
 
 
 def metadata(make: Make) -> list[Claim[Any]]:
@@ -112,7 +115,7 @@ def metadata(make: Make) -> list[Claim[Any]]:
 def properties(make: Make) -> list[Claim[Any]]:
     labels = np.repeat([0, 1], 150)
     columns = test_property_label.properties(300)
-    for name in ("lightness", "lightness_skin", "sharpness", "red"):
+    for name in ("lightness", "lightness_around", "sharpness", "red"):
         columns[f"property_label.{name}"] -= 1.2 * labels.astype(np.float32)
     return claims_of(PropertyLabel(), make(columns, labels=labels, predictions=labels))
 

@@ -65,14 +65,13 @@ def test_workers_see_what_a_finder_sees_here_and_without_workers_nobody_looks(
     for i, path in enumerate(paths):
         Image.fromarray(picture(i)).save(path)
     paths.insert(1, str(tmp_path / "missing.png"))
-    with ImageStream(paths, PREPROCESSING, workers=1, view=80, artifacts=[RING, FRAME]) as images:
-        first, second = images.read([[0, 1, 2], [3]])
+    images = ImageStream(paths, PREPROCESSING, workers=1, view=80, artifacts=[RING, FRAME])
+    first, second = images.read([[0, 1, 2], [3]])
     for batch in (first, second):
         assert set(batch.seen) == {"dark_ring", "white_frame"}
         for artifact in (RING, FRAME):
             here = [artifact.find(view) for view in batch.views]
             assert all(map(same, batch.seen[artifact.id], here))
     assert [found.present for found in first.seen["dark_ring"]] == [True, False]
-    with ImageStream(paths, PREPROCESSING, artifacts=[RING]) as images:
-        (alone,) = images.read([[0]])
+    (alone,) = ImageStream(paths, PREPROCESSING, artifacts=[RING]).read([[0]])
     assert not alone.seen

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +10,10 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
+from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.errors import DatasetError
 from melaudit.images import image_stream
+from melaudit.images.contents import contents_of
 from melaudit.images.image_stream import ImageStream, Loaded
 from melaudit.images.imagefile import read_image, shrink
 from melaudit.images.preprocessing import Preprocessing
@@ -27,8 +27,7 @@ def in_batches(
 ) -> list[Loaded]:
     """All images of `paths` once, in order, `size` to a batch."""
     batches = [range(k, min(k + size, len(paths))) for k in range(0, len(paths), size)]
-    with ImageStream(paths, preprocessing, view=view) as images:
-        return list(images.read(batches))
+    return list(ImageStream(paths, preprocessing, view=view).read(batches))
 
 
 @pytest.fixture
@@ -78,8 +77,7 @@ def test_the_stream_gives_every_path_a_status_and_every_image_its_pixels(
 
 
 def test_a_batch_without_a_single_image_is_empty_not_absent(paths: tuple[str, ...]) -> None:
-    with ImageStream(paths, PREPROCESSING) as images:
-        (batch,) = images.read([[3, 5]])
+    (batch,) = ImageStream(paths, PREPROCESSING).read([[3, 5]])
     assert batch.inputs.shape == (0, 3, 32, 32)
     assert (batch.positions, batch.views) == ((), ())
 
@@ -100,54 +98,20 @@ def test_a_process_lenient_about_broken_files_does_not_make_the_stream_so(
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-def test_a_stream_is_read_by_one_reader_at_a_time(paths: tuple[str, ...]) -> None:
-    images = ImageStream(paths, PREPROCESSING)
-    first = images.read([[0], [1]])
-    next(first)
-    with pytest.raises(RuntimeError, match="being read already"):
-        next(images.read([[2]]))
-    first.close()
-    assert [batch.start for batch in images.read([[2]])] == [2]
-
-
 @pytest.fixture(scope="module")
 def batches() -> list[list[int]]:
     return [[0, 1, 2], [3, 4], [10, 9, 8, 7], [5], [6]]
 
 
-def workers_alive() -> set[int]:
-    own = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    return {
-        int(pid)
-        for pid in own.read_text().split()
-        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see the workers")
 def test_workers_change_nothing_but_the_speed(
     paths: tuple[str, ...], batches: list[list[int]]
 ) -> None:
     alone = list(ImageStream(paths, PREPROCESSING, view=64).read(batches))
     torch.manual_seed(0)
     random = torch.get_rng_state()
-    with ImageStream(paths, PREPROCESSING, workers=2, view=64) as images:
-        assert_same(list(images.read(batches)), alone)
-        workers = workers_alive()
-        abandoned = images.read(batches)
-        next(abandoned)
-        abandoned.close()
-        # The same processes serve the next read, and nothing of the abandoned one shows up.
-        assert_same(list(images.read(iter(batches[::-1]))), alone[::-1])
-        assert workers <= workers_alive()
-        assert torch.equal(torch.get_rng_state(), random)
-
-        # A worker that dies is an error with a way out, and the stream can be read again.
-        for pid in workers:
-            os.kill(pid, signal.SIGKILL)
-        with pytest.raises(DatasetError, match="--workers 0"):
-            list(images.read(batches))
-        assert_same(list(images.read(batches[:1])), alone[:1])
+    images = ImageStream(paths, PREPROCESSING, workers=2, view=64)
+    assert_same(list(images.read(batches)), alone)
+    assert torch.equal(torch.get_rng_state(), random)
 
 
 def test_a_batch_travels_without_shared_memory_where_that_is_too_small(
@@ -155,17 +119,39 @@ def test_a_batch_travels_without_shared_memory_where_that_is_too_small(
 ) -> None:
     files = image_stream._Files(PREPROCESSING, 64, 10**6)
     job = tuple(enumerate(paths[:3]))
-    shared = files[job]
+    shared = files(job)
     assert isinstance(shared.inputs, torch.Tensor)
     assert isinstance(shared.pixels, torch.Tensor)
     monkeypatch.setattr(image_stream, "_SHARED_RESERVE", 2**62)
-    piped = files[job]
+    piped = files(job)
     assert isinstance(piped.inputs, np.ndarray)
     assert isinstance(piped.pixels, np.ndarray)
     assert_same([image_stream._unpack(piped)], [image_stream._unpack(shared)])
 
 
-def test_workers_that_give_nothing_in_time_are_an_error(paths: tuple[str, ...]) -> None:
-    images = ImageStream(paths, PREPROCESSING, workers=1, timeout=0.01)
-    with pytest.raises(DatasetError, match=r"no image arrived for 0\.01 seconds"):
-        next(images.read([[0]]))
+def test_an_image_that_was_given_up_is_skipped_and_no_other(paths: tuple[str, ...]) -> None:
+    files = image_stream._Files(PREPROCESSING, 64, 10**6, (DarkRing(),))
+    job, announced = tuple(enumerate(paths[:4])), list[int]()
+    usual = image_stream._unpack(files(job))
+    found = image_stream._unpack(files(job, {1: "decoder_died"}, announced.append))
+    assert announced == [0, 1, 2, 3, 0, 2], "each is announced, and again where finders look"
+    assert found.statuses[1] == ("skipped", ("decoder_died",))
+    assert found.statuses[::2] == usual.statuses[::2]
+    assert (usual.positions, found.positions) == ((0, 1, 2), (0, 2))
+    assert torch.equal(found.inputs, usual.inputs[[0, 2]])
+    assert len(found.seen["dark_ring"]) == 2
+    lost = image_stream._Files(PREPROCESSING, 64, 10**6)(job, {1: "decoder_died"})
+    assert lost.contents == files(job).contents, "a run is resumed by what the file holds"
+
+
+def test_a_file_that_has_changed_since_the_run_began_is_refused(paths: tuple[str, ...]) -> None:
+    contents = contents_of(paths, lambda _: None)
+    assert not contents[10].any(), "it is missing"
+    images = ImageStream(paths, PREPROCESSING, contents=contents)
+    assert len(list(images.read([[0, 1], [5, 10]]))) == 2
+    Path(paths[1]).write_bytes(Path(paths[2]).read_bytes())
+    with pytest.raises(DatasetError, match=r"01\.png is no longer the file that it was"):
+        list(images.read([[0, 1]]))
+    Path(paths[10]).write_bytes(PNG)
+    with pytest.raises(DatasetError, match=r"10\.png is no longer"):
+        list(images.read([[10]]))

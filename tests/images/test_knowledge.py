@@ -30,7 +30,7 @@ def test_nothing_given_is_nothing_known() -> None:
     knowledge = gather(IDS, KNOWN)
     assert knowledge.fingerprint == ""
     shown = knowledge.of_batch([1, 2], [SHAPE] * 2)
-    assert shown.lesions is None
+    assert shown.objects is None
     assert not shown.user_found
     assert shown.doubts == ((), ())
 
@@ -72,18 +72,18 @@ def test_artifacts_that_no_finder_knows_are_kept_apart(tmp_path: Path) -> None:
 def test_a_mask_of_other_proportions_is_flagged_and_not_used(tmp_path: Path) -> None:
     mask(tmp_path / "a.png", shape=(30, 20))
     mask(tmp_path / "b.png")
-    shown = gather(IDS, KNOWN, lesion_masks=tmp_path).of_batch([0, 1, 2], [SHAPE] * 3)
-    assert shown.lesions is not None
-    assert [lesion is not None for lesion in shown.lesions] == [False, True, False]
-    assert shown.doubts == (("lesion_mask_of_other_proportions",), (), ())
+    shown = gather(IDS, KNOWN, object_masks=tmp_path).of_batch([0, 1, 2], [SHAPE] * 3)
+    assert shown.objects is not None
+    assert [mask is not None for mask in shown.objects] == [False, True, False]
+    assert shown.doubts == (("object_mask_of_other_proportions",), (), ())
 
 
 def test_another_content_of_a_mask_is_another_run(tmp_path: Path) -> None:
     mask(tmp_path / "a.png")
-    before = gather(IDS, KNOWN, lesion_masks=tmp_path).fingerprint
-    assert gather(IDS, KNOWN, lesion_masks=tmp_path).fingerprint == before
+    before = gather(IDS, KNOWN, object_masks=tmp_path).fingerprint
+    assert gather(IDS, KNOWN, object_masks=tmp_path).fingerprint == before
     mask(tmp_path / "a.png", marked=False)
-    assert gather(IDS, KNOWN, lesion_masks=tmp_path).fingerprint != before
+    assert gather(IDS, KNOWN, object_masks=tmp_path).fingerprint != before
 
 
 def test_another_label_is_another_run(tmp_path: Path) -> None:

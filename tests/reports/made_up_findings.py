@@ -31,6 +31,7 @@ from melaudit.findings import (
     Trust,
     Verdict,
 )
+from tests.reports.made_up_performance import with_details
 
 RINGED = tuple(f"malignant/ISIC_{k:04d}.jpg" for k in range(12))
 BENIGN = tuple(f"benign/ISIC_{k:04d}.jpg" for k in range(12))
@@ -47,7 +48,7 @@ def ring_finding() -> Finding:
         rung=Rung.HARM,
         artifact="dark_ring",
         classes=("malignant",),
-        statement="The model calls a lesion malignant because of the black ring around it: "
+        statement="The model predicts malignant because of the black ring around the lesion: "
         "painting one on ring-free benign images made it call 150 of 150 malignant, 13 before.",
         evidence=(
             Evidence(
@@ -78,7 +79,7 @@ def ring_finding() -> Finding:
             ),
             Evidence(
                 Rung.DEPENDENCE,
-                "rise in the share called malignant, beyond the placebo",
+                "rise in the share predicted malignant, beyond the placebo",
                 0.807,
                 0.733,
                 0.867,
@@ -87,7 +88,7 @@ def ring_finding() -> Finding:
                 150,
                 "a ring of skin colour changes as much",
                 True,
-                "With a black ring 150 of 150 benign images are called malignant; as they are, 13; "
+                "With a black ring 150 of 150 benign images are predicted malignant; without, 13; "
                 "with a ring of skin colour, 29; with a white one, 92.",
             ),
             Evidence(
@@ -102,7 +103,7 @@ def ring_finding() -> Finding:
                 "specificity is the same with a ring",
                 True,
                 "Of 1000 healthy patients seen through a ringed dermatoscope, 913 more would be "
-                "called ill.",
+                "treated as ill.",
             ),
         ),
         images=RINGED,
@@ -125,13 +126,13 @@ def weak_finding() -> Finding:
     return Finding(
         id="strategy.M-2",
         detector="strategy",
-        title="A group of malignant calls decided at the border",
+        title="A group of malignant predictions decided at the border",
         severity=Severity.MEDIUM,
         confidence=0.62,
         rung=Rung.ATTENTION,
         artifact=None,
         classes=("malignant",),
-        statement="The model looks at the border of 41 images that it calls malignant.",
+        statement="The model looks at the border of 41 images that it predicts malignant.",
         evidence=(
             Evidence(
                 Rung.ATTENTION,
@@ -258,34 +259,40 @@ def findings() -> Findings:
                 Operation("add_", "shared by value", 16),
             ),
         ),
-        performance=Performance(
-            n=1000,
-            accuracy=0.909,
-            accuracy_low=0.889,
-            accuracy_high=0.926,
-            auc=0.9712,
-            chance=0.5,
-            per_class=(
-                ClassPerformance("benign", 500, 0.914, 0.886, 0.936, 0.905),
-                ClassPerformance("malignant", 500, 0.904, 0.875, 0.927, 0.913),
-            ),
-            confusion=((457, 43), (48, 452)),
-            slices=(
-                SlicePerformance("malignant", "dark_ring", True, 206, 1.0, 0.982, 1.0),
-                SlicePerformance("malignant", "dark_ring", False, 294, 0.837, 0.79, 0.875),
-            ),
-            columns=(
-                ColumnPerformance(
-                    "age",
-                    (
-                        GroupPerformance("benign", "30 to 49", 240, 0.93, 0.891, 0.956),
-                        GroupPerformance("benign", "under 30", 120, 0.9, 0.833, 0.942),
-                        GroupPerformance("malignant", "30 to 49", 200, 0.81, 0.75, 0.858),
+        performance=with_details(
+            Performance(
+                n=1000,
+                accuracy=0.909,
+                accuracy_low=0.889,
+                accuracy_high=0.926,
+                auc=0.9712,
+                chance=0.5,
+                per_class=(
+                    ClassPerformance("benign", 500, 0.914, 0.886, 0.936, 0.905),
+                    ClassPerformance("malignant", 500, 0.904, 0.875, 0.927, 0.913),
+                ),
+                confusion=((457, 43), (48, 452)),
+                slices=(
+                    SlicePerformance("malignant", "dark_ring", True, 206, 1.0, 0.982, 1.0),
+                    SlicePerformance("malignant", "dark_ring", False, 294, 0.837, 0.79, 0.875),
+                ),
+                columns=(
+                    ColumnPerformance(
+                        "age",
+                        (
+                            GroupPerformance("benign", "30 to 49", 240, 0.93, 0.891, 0.956),
+                            GroupPerformance("benign", "under 30", 120, 0.9, 0.833, 0.942),
+                            GroupPerformance("malignant", "30 to 49", 200, 0.81, 0.75, 0.858),
+                        ),
+                        too_few=3,
+                        unknown=40,
                     ),
-                    too_few=3,
-                    unknown=40,
                 ),
             ),
+            "malignant",
+            "benign",
+            BENIGN[:6],
+            RINGED[:2],
         ),
         findings=(ring_finding(), weak_finding()),
         not_found=(
@@ -293,7 +300,7 @@ def findings() -> Findings:
                 "ruler",
                 64,
                 0.09,
-                "change in the share called malignant",
+                "change in the share predicted malignant",
                 "An effect of 9 points or more would have been seen for rulers (n 64).",
             ),
             NotFound("ink", 6, None, "odds ratio", "Ink could not be tested well (n 6)."),

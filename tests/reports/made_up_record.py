@@ -83,8 +83,8 @@ def record() -> Record:
         findings=findings(),
         exhibits={**ringed, **benign},
         gallery=(
-            Group("Malignant, called malignant", "True positives.", RINGED[:4]),
-            Group("Benign, called malignant", "False positives.", BENIGN[3::4]),
+            Group("Malignant, predicted malignant", "True positives.", RINGED[:4]),
+            Group("Benign, predicted malignant", "False positives.", BENIGN[3::4]),
         ),
         mean_maps={"M-1": relevance(1, ring=True, side=32), "B-1": relevance(2, side=32)},
         strips=(ConceptStrip(RINGED[0], "layer4.2", (1203, 88, 411), (0.082, 0.041, 0.001), maps),),

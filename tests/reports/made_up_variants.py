@@ -33,6 +33,7 @@ from melaudit.reports.interface import (
     Record,
 )
 from tests.reports.made_up_findings import CHECKS, cluster
+from tests.reports.made_up_performance import confused, discrimination, with_details
 from tests.reports.made_up_record import exhibit, landscape, record, relevance
 
 HOSTILE = (
@@ -110,7 +111,9 @@ def hostile() -> Record:
             controls=tuple(Control(n, n, "negative", n, 0.1, 3, True) for n in HOSTILE),
             inputs=Inputs(3, dict.fromkeys(HOSTILE, 2), dict.fromkeys(HOSTILE, 2)),
             performance=replace(
-                f.performance,
+                with_details(f.performance, HOSTILE[0], HOSTILE[1], HOSTILE, HOSTILE),
+                discrimination=tuple(discrimination(n) for n in HOSTILE),
+                confused=tuple(confused(n, n) for n in HOSTILE),
                 per_class=tuple(ClassPerformance(n, 3, 0.5, 0.1, 0.9, 0.5) for n in HOSTILE),
                 confusion=tuple((1,) * len(HOSTILE) for _ in HOSTILE),
                 slices=tuple(SlicePerformance(n, n, True, 9, 0.5, 0.1, 0.9) for n in HOSTILE),

@@ -32,6 +32,8 @@ STOPS = 1.5
 """Stops of light that are removed at dose 1. Chosen: a round figure, not measured."""
 USUAL = 68.0
 """Median L* of public dermoscopy images, to which a dark picture is brightened."""
+DARK = 50.0
+"""Median L* up to which a picture is dark. Chosen: most dermoscopy lies at 60 to 80."""
 MAX_GAIN = 8.0
 """Largest gain by which a dark picture is brightened; beyond it only noise would be seen. Chosen: a
 round figure, not measured."""
@@ -46,7 +48,11 @@ THING = "darkness"
 
 
 class Brightness:
-    """An exposure that leaves the whole picture dark."""
+    """An exposure that leaves the whole picture dark.
+
+    `usual` is the median L* to which a dark picture is brightened; up to `dark` a picture counts as
+    dark. The usual ones are those of dermoscopy.
+    """
 
     id = "brightness"
     title = "Dark picture"
@@ -56,11 +62,13 @@ class Brightness:
         "while training; then audit again."
     )
     whole_picture = True
-    threshold = 0.5
     doses = "stops of light taken away"
 
+    def __init__(self, usual: float = USUAL, dark: float = DARK) -> None:
+        self.usual, self.threshold = usual, 1 - dark / 100
+
     def find(self, image: RGB) -> Found:
-        """Score darkness in an RGB image (h, w, 3): 1 is black, 0.5 a median L* of 50, 0 white.
+        """Score darkness in an RGB image (h, w, 3): 1 is black, 0 white; see `dark`.
 
         Raises ValueError if the array is not an 8-bit RGB image.
         """
@@ -76,7 +84,7 @@ class Brightness:
         """Brighten the picture to the usual lightness; `mask` is only checked."""
         checked_mask(mask, checked(image, THING))
         now = photometry(image).lightness
-        stops = np.log2(np.clip(_light(USUAL) / max(_light(now), 1e-4), 1.0, MAX_GAIN))
+        stops = np.log2(np.clip(_light(self.usual) / max(_light(now), 1e-4), 1.0, MAX_GAIN))
         return whole_edit(image, _exposed(image, float(stops)))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:

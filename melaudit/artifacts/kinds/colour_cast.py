@@ -9,6 +9,7 @@ models use them (DeGrave et al. 2023).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -53,8 +54,9 @@ class ColourCast:
     """A lamp or white balance that tints the whole picture.
 
     `hue` is the hue that `add` gives: an angle in the plane of a* and b*, in degrees (0 red,
-    90 yellow, 180 green, 270 blue). None draws a new one each time. `kind` is one of `HUES`, for a
-    cast of that kind only.
+    90 yellow, 180 green, 270 blue). None draws a new one each time. `typical` is what the outer
+    zone has without a cast, a* and b*; at the `distance` from there the score is 0.5. `kind` is one
+    of `HUES`, for a cast of that kind only.
     """
 
     id = "colour_cast"
@@ -68,8 +70,14 @@ class ColourCast:
     threshold = 0.5
     doses = "strength of the tint"
 
-    def __init__(self, hue: float | None = None, kind: str = "") -> None:
-        self.hue = hue
+    def __init__(
+        self,
+        hue: float | None = None,
+        typical: tuple[float, float] = TYPICAL,
+        distance: float = DISTANCE,
+        kind: str = "",
+    ) -> None:
+        self.hue, self.typical, self.distance = hue, typical, distance
         self.kind = kind
         if kind:
             cast = f"{kind} colour cast"
@@ -78,36 +86,42 @@ class ColourCast:
     @property
     def kinds(self) -> tuple[ColourCast, ...]:
         """A cast of each of `HUES`; none of a cast that is of one kind itself."""
-        return () if self.kind else tuple(ColourCast(90.0 * k, h) for k, h in enumerate(HUES))
+        if self.kind:
+            return ()
+        return tuple(
+            ColourCast(90.0 * k, self.typical, self.distance, hue) for k, hue in enumerate(HUES)
+        )
 
     def kind_of(self, image: RGB, found: Found) -> int:
-        """Return the quarter of hues in which the skin of an image lies beside typical skin."""
-        a, b = photometry(image).zone[1:] - TYPICAL
+        """Return the quarter of hues in which the outer zone of an image lies, beside typical."""
+        a, b = photometry(image).zone[1:] - self.typical
         return int(np.rint(np.arctan2(b, a) / (np.pi / 2))) % len(HUES)
 
     def like(self, images: Iterable[RGB]) -> ColourCast:
         """Return a cast of the hue that these images share; itself if their hues differ."""
-        zones = np.array([photometry(image).zone[1:] for image in images]).reshape(-1, 2) - TYPICAL
+        zones = np.array([photometry(image).zone[1:] for image in images]).reshape(-1, 2)
+        zones = zones - self.typical
         lengths = np.linalg.norm(zones, axis=1)
         if not (lengths > 0).any():
             return self
         a, b = (zones[lengths > 0] / lengths[lengths > 0, None]).mean(0)
         if np.hypot(a, b) < MIN_AGREEMENT:
             return self
-        cast = ColourCast(float(np.rad2deg(np.arctan2(b, a))), self.kind)
+        cast = copy.copy(self)
+        cast.hue = float(np.rad2deg(np.arctan2(b, a)))
         shows = f"{self.phrases.shows} of the hue that images here show"
         cast.phrases = replace(self.phrases, shows=shows)
         return cast
 
     def find(self, image: RGB) -> Found:
-        """Score how far the skin of an RGB image (h, w, 3) is from typical skin: 0.5 at `DISTANCE`.
+        """Score how far the zone of an RGB image (h, w, 3) is from `typical`: 0.5 at `distance`.
 
         Raises ValueError if the array is not an 8-bit RGB image.
         """
         checked(image, THING)
         _, a, b = photometry(image).zone
-        distance = float(np.hypot(a - TYPICAL[0], b - TYPICAL[1]))
-        return whole_found(image, distance / (distance + DISTANCE), self.threshold)
+        distance = float(np.hypot(a - self.typical[0], b - self.typical[1]))
+        return whole_found(image, distance / (distance + self.distance), self.threshold)
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         """Light the picture with a tinted lamp; the hue is drawn from `rng` unless it is fixed."""
@@ -117,11 +131,11 @@ class ColourCast:
         return whole_edit(image, _tinted(image, hue, STRENGTH * checked_dose(dose)))
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
-        """Balance the white so that the skin gets a typical hue; `mask` is only checked."""
+        """Balance the white so that the zone gets a typical hue; `mask` is only checked."""
         checked_mask(mask, checked(image, THING))
         lightness, a, b = photometry(image).zone
         lightness = float(np.clip(lightness, 20, 90))
-        gains = lamp(*TYPICAL, lightness) / np.maximum(lamp(a, b, lightness), 0.05)
+        gains = lamp(*self.typical, lightness) / np.maximum(lamp(a, b, lightness), 0.05)
         # The lamp changes hue and keeps its brightness (weights of sRGB luminance).
         gains = np.clip(gains / (gains @ (0.2126, 0.7152, 0.0722)), 0.2, 5)
         return whole_edit(image, relit(image, gains))

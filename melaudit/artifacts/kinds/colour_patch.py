@@ -82,6 +82,8 @@ class ColourPatch:
     whole_picture = False
     threshold = 0.5
     doses = "opacity of the sticker"
+    ground = "background"
+    """What placebos call the colour that the picture itself has there."""
     aliases = ("patch", "patches", "colorpatch")
 
     def find(self, image: RGB) -> Found:
@@ -127,7 +129,7 @@ class ColourPatch:
         square = _square(mask).astype(np.float32)
         tone = float(colour[0]), float(colour[1]), float(colour[2])
         return (
-            *neutral_placebos(image, edited, rng, "a disc"),
+            *neutral_placebos(image, edited, rng, "a disc", self.ground),
             Placebo("grey", "a grey disc", blended(image, (grey,) * 3, opacity), "any disc"),
             Placebo(
                 "square",

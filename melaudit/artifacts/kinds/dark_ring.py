@@ -73,6 +73,8 @@ class DarkRing:
     whole_picture = False
     threshold = 0.5
     doses = "depth of the ring"
+    ground = "background"
+    """What placebos call the colour that the picture itself has there."""
     rule_id = "corners"
     rule_title = "all four corners black"
     rule_definition = "All four 10 x 10 corner blocks below 10"
@@ -112,7 +114,7 @@ class DarkRing:
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return rings of skin and of texture (neutral), a white ring and a black square frame."""
-        return ring_placebos(checked(image, "a ring"), edited, rng)
+        return ring_placebos(checked(image, "a ring"), edited, rng, self.ground)
 
 
 def _reduced(image: NDArray[np.uint8]) -> Grid:

@@ -87,6 +87,8 @@ class Ink:
     whole_picture = False
     threshold = 0.5
     doses = "opacity of the ink"
+    ground = "background"
+    """What placebos call the colour that the picture itself has there."""
     aliases = ("marking", "pen", "penmarking")
 
     def find(self, image: RGB) -> Found:
@@ -127,7 +129,7 @@ class Ink:
         # Pigment absorbs in the reverse order: blue most, red least.
         ordered = np.sort(density, 2)
         return (
-            *neutral_placebos(image, edited, rng, "strokes"),
+            *neutral_placebos(image, edited, rng, "strokes", self.ground),
             Placebo("grey", "grey strokes", _through(image, grey), "any strokes"),
             Placebo("brown", "brown strokes", _through(image, ordered), "any strokes"),
         )

@@ -12,6 +12,7 @@ on a model that had learned that pictures with a ruler show melanoma.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -99,7 +100,12 @@ class Ruler:
 
     def like(self, images: Iterable[RGB]) -> Ruler:
         """Return a ruler that adds the scales of these images; itself if none is found."""
-        return from_images(self, Ruler, images)
+        return from_images(self, self._showing, images)
+
+    def _showing(self, stamps: tuple[Stamp, ...]) -> Ruler:
+        own = copy.copy(self)  # with the words that a domain gave it
+        own.stamps = stamps
+        return own
 
     def find(self, image: RGB) -> Found:
         """Look for a ruler in an RGB image (h, w, 3) of any size; the mask is its ticks.

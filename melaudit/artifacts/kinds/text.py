@@ -7,6 +7,7 @@ Chosen: the constants are round figures, not measured: no labelled images exist 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from itertools import product
 
@@ -87,13 +88,20 @@ class Text:
     whole_picture = False
     threshold = 0.5
     doses = "opacity of the letters"
+    ground = "background"
+    """What placebos call the colour that the picture itself has there."""
 
     def __init__(self, stamps: tuple[Stamp, ...] = ()) -> None:
         self.stamps = stamps
 
     def like(self, images: Iterable[RGB]) -> Text:
         """Return text that adds the lettering of these images; itself if none is found."""
-        return from_images(self, Text, images)
+        return from_images(self, self._showing, images)
+
+    def _showing(self, stamps: tuple[Stamp, ...]) -> Text:
+        own = copy.copy(self)  # with the words that a domain gave it
+        own.stamps = stamps
+        return own
 
     def find(self, image: RGB) -> Found:
         """Look for lettering in an RGB image (h, w, 3) of any size.
@@ -141,7 +149,7 @@ class Text:
         colour = _painted_colour(image, edited)
         drawn = bars(mask, rng).astype(np.float32)
         return (
-            *neutral_placebos(image, edited, rng, "lettering"),
+            *neutral_placebos(image, edited, rng, "lettering", self.ground),
             Placebo(
                 "bars", "bars of the same colour", blended(image, colour, drawn), "any small marks"
             ),

@@ -74,6 +74,8 @@ class WhiteFrame:
     whole_picture = False
     threshold = 0.5
     doses = "width of the frame"
+    ground = "background"
+    """What placebos call the colour that the picture itself has there."""
 
     def find(self, image: RGB) -> Found:
         """Look for a white border in an RGB image (h, w, 3) of any size.
@@ -113,7 +115,7 @@ class WhiteFrame:
         coverage = edited.mask.astype(np.float32)
         checked(image, "a white frame")
         return (
-            *neutral_placebos(image, edited, rng, "a frame"),
+            *neutral_placebos(image, edited, rng, "a frame", self.ground),
             Placebo(
                 "black",
                 "a black frame",

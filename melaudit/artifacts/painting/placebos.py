@@ -64,17 +64,18 @@ def _depth(mask: Mask) -> Layer:
 
 
 def neutral_placebos(
-    image: RGB, edited: Edited, rng: np.random.Generator, thing: str
+    image: RGB, edited: Edited, rng: np.random.Generator, thing: str, ground: str
 ) -> tuple[Placebo, Placebo]:
     """Return the two neutral placebos of an edit.
 
-    Skin covers the same place and leaves nothing to see, but changes less. Texture changes the
-    place by about as much. `thing` is what their titles call them: "a ring".
+    The ground covers the same place and leaves nothing to see, but changes less. Texture changes
+    the place by about as much. Their titles call them `thing`, "a ring", and the picture's own
+    ground `ground`, "skin".
     """
     mask = edited.mask
     strength = rms_change(image, edited.image, mask)
     return (
-        Placebo("skin", f"{thing} of skin colour", continued(image, mask, rng)),
+        Placebo(ground, f"{thing} of {ground} colour", continued(image, mask, rng)),
         Placebo(
             "texture", f"{thing} of smooth light and dark", textured(image, mask, strength, rng)
         ),

@@ -58,11 +58,13 @@ def without_ring(image: RGB, mask: Mask) -> Edited:
     return edit(image, continued(image, hidden, np.random.default_rng(0)))
 
 
-def ring_placebos(image: RGB, edited: Edited, rng: np.random.Generator) -> tuple[Placebo, ...]:
+def ring_placebos(
+    image: RGB, edited: Edited, rng: np.random.Generator, ground: str
+) -> tuple[Placebo, ...]:
     """Return a ring of skin, one of texture, a white one and a black square frame."""
     mask = edited.mask
     return (
-        *neutral_placebos(image, edited, rng, "a ring"),
+        *neutral_placebos(image, edited, rng, "a ring", ground),
         Placebo("white", "a white ring", _ring_of(image, edited, 250.0), "any high-contrast frame"),
         Placebo("square", "a black square frame", _square(image, mask), "any dark frame"),
     )

@@ -69,6 +69,7 @@ def assemble(
     uncertain = [
         doubt
         for doubt in (
+            *prepared.loaded.doubts,
             one_answer(
                 outcome.measurements.labels,
                 outcome.measurements.predictions,
@@ -145,7 +146,10 @@ def assemble(
         warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
         reactions=conclusions.reactions,
+        corruptions=outcome.corruptions,
+        drift=conclusions.drift,
         shortfalls=missing,
+        domain=prepared.domain.info,
         tests=conclusions.tests,
         detectors=(
             *(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors),

@@ -11,6 +11,7 @@ from melaudit.detectors.interface import Detector, Result
 from melaudit.findings import (
     Check,
     CheckStatus,
+    Drift,
     Evidence,
     Finding,
     NotFound,
@@ -25,7 +26,7 @@ from melaudit.findings import (
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import settle
 
-Said = Check | Finding | NotFound | Reaction | Skipped
+Said = Check | Drift | Finding | NotFound | Reaction | Skipped
 """What is left to say of a result once it is corrected."""
 
 
@@ -50,6 +51,7 @@ class Conclusions:
     """The strongest first."""
     tests: tuple[Test, ...]
     """Every test that could have carried a finding, with its q-value over all of them."""
+    drift: tuple[Drift, ...] = ()
 
 
 def check_maps(detectors: Sequence[Detector], measurements: Measurements) -> Checked:
@@ -94,6 +96,7 @@ def conclude(
         skipped=tuple(r for r in said if isinstance(r, Skipped)),
         reactions=tuple(sorted((r for r in said if isinstance(r, Reaction)), key=_strength)),
         tests=tuple(tests),
+        drift=tuple(r for r in said if isinstance(r, Drift)),
     )
 
 
@@ -167,7 +170,7 @@ def _held(worded: Worded, evidence: Sequence[Evidence]) -> Worded:
         )
     most = severity_of({*rungs, Rung.OPPORTUNITY}, {e.rung for e in worded.evidence})
     if worded.severity.rank > most.rank:
-        raise ValueError(f"{worded.id} is called {worded.severity}; its evidence carries {most}")
+        raise ValueError(f"{worded.id} has severity {worded.severity}; its evidence carries {most}")
     return worded
 
 

@@ -103,7 +103,7 @@ def _null_regions(table: Measurements, present: Mapping[str, RowMask]) -> Contro
         "null_regions",
         "Regions where nothing is",
         alarms,
-        f"Masks of {name.replace('_', ' ')} were laid on images called {table.classes[target]} "
+        f"Masks of {name.replace('_', ' ')} were laid on images predicted {table.classes[target]} "
         "that do not show it, and their relevance there compared with that of other such images",
     )
 
@@ -144,8 +144,8 @@ def _planted_evidence(table: Measurements) -> Control | None:
         statement = (
             f"Evidence of {weakest[0]:.2g} in log-odds, added to the model's answers to "
             f"{len(margins)} pictures with a placebo, moves {points(weakest[1])} decisions; a cue "
-            f"as strong as that would have been called a use in {percent(POWER)} of audits like "
-            "this one, a weaker one would more often have been missed."
+            f"as strong as that would have been found in {percent(POWER)} of audits like this one. "
+            "A weaker one would more often have been missed."
         )
     return Control(
         id="planted_evidence",

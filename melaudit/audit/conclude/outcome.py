@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from melaudit.audit.conclude.conclusions import Checked, Conclusions, check_maps, conclude
 from melaudit.audit.conclude.controls import controls
+from melaudit.audit.conclude.performance_details import detailed
 from melaudit.audit.conclude.subgroup_performance import by_column, slices
 from melaudit.audit.conclude.table import artifacts, performed
 from melaudit.audit.edits.laboratory import Laboratory
@@ -21,6 +22,7 @@ from melaudit.findings import (
     Cluster,
     Concept,
     Control,
+    Corruption,
     Performance,
     Probe,
     Skipped,
@@ -41,6 +43,7 @@ class Outcome:
     controls: tuple[Control, ...]
     probes: tuple[Probe, ...] = ()
     concepts: tuple[Concept, ...] = ()
+    corruptions: tuple[Corruption, ...] = ()
 
     @property
     def clusters(self) -> tuple[Cluster, ...]:
@@ -55,6 +58,7 @@ def outcome(
     detectors: tuple[Detector, ...],
     laboratory: Laboratory | None = None,
     vocabularies: Sequence[Vocabulary] = (),
+    corruptions: tuple[Corruption, ...] = (),
 ) -> Outcome:
     """Conclude everything from the measurements, and what edits of images showed.
 
@@ -66,15 +70,17 @@ def outcome(
     groups = group(judged, present, laboratory, vocabularies)
     conclusions = conclude(detectors, judged, groups.claims)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
+    figures = detailed(performed(table), table)
     columns = by_column(table.labels, table.predictions, prepared.classes, table.metadata)
     return Outcome(
         measurements=table,
         checked=checked,
         conclusions=conclusions,
         groups=groups,
-        performance=dataclasses.replace(performed(table), slices=parts, columns=columns),
+        performance=dataclasses.replace(figures, slices=parts, columns=columns),
         skipped=(*checked.skipped, *conclusions.skipped, *groups.skipped),
         controls=controls(judged, present),
+        corruptions=corruptions,
     )
 
 

@@ -77,7 +77,9 @@ def measured(
         metadata=metadata,
         groups=groups(metadata, ids),
         training=training.artifacts,
+        training_properties=training.properties,
         learned=training.pictures,
+        words=prepared.domain.domain.words,
         shift=prepared.loaded.shift,
         labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )

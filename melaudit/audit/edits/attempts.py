@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Artifact, Mask
-from melaudit.artifacts.painting.lesion_removal import without_lesion
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.measurements import Edit
 
@@ -66,13 +65,19 @@ def smaller_doses(
         yield from put_in(artifact, rows, laboratory, seed, dose)
 
 
-def on_bare_skin(
+def on_bare_ground(
     artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
 ) -> Iterator[Attempt]:
-    """Yield the artifact on skin without a lesion, held against that skin."""
-    edit = Edit("bare", f"{artifact.phrases.shows} on skin without a lesion")
+    """Yield the artifact on pictures without the object, held against these.
+
+    Nothing where the domain cannot make such pictures.
+    """
+    without_object = laboratory.domain.without_object
+    if without_object is None:
+        return
+    edit = Edit("bare", f"{artifact.phrases.shows} on {laboratory.domain.words.bare}")
     for row, image in laboratory.pictures(rows):
-        bare = without_lesion(image, draws(artifact, row, seed + 2))
+        bare = without_object(image, draws(artifact, row, seed + 2))
         edited = artifact.add(bare, draws(artifact, row, seed))
         yield Attempt(edit, row, 1.0, edited.image, before=bare)
 

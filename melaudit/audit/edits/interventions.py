@@ -2,7 +2,7 @@
 
 Forward passes only, on a seeded sample matched over the classes. Every artifact is screened: put
 in, taken out, and against the placebos that should mean nothing. Where decisions move, more is
-asked: what resembles it, smaller doses, and the artifact on skin without a lesion.
+asked: what resembles it, smaller doses, and the artifact on pictures without the object.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import Adaptable, Artifact
 from melaudit.audit.edits.attempts import (
     Attempt,
-    on_bare_skin,
+    on_bare_ground,
     put_in,
     resembling,
     smaller_doses,
@@ -42,7 +42,7 @@ MIN_PER_CLASS = 8
 """Images of a class that are edited however many classes there are. Chosen: a round figure, not
 measured."""
 MAX_PER_DOSE = 16
-"""Images of each class that smaller doses are put into, and that are shown without a lesion.
+"""Images of each class that smaller doses are put into, and that are shown without the object.
 Chosen: a round figure, not measured."""
 MAX_EXAMPLES, MIN_EXAMPLES = 24, 4
 """Images by which it is told which kind of an artifact the data show, at most and at least. Chosen:
@@ -246,7 +246,7 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
         few = chosen(~present, targets, min(MAX_PER_DOSE, per_class), seed)
         _show(results, laboratory, resembling(artifact, lacking, laboratory, seed))
         _show(results, laboratory, smaller_doses(artifact, few, laboratory, seed))
-        _show(results, laboratory, on_bare_skin(artifact, few, laboratory, seed))
+        _show(results, laboratory, on_bare_ground(artifact, few, laboratory, seed))
     return results
 
 

@@ -13,8 +13,11 @@ from sklearn.neighbors import NearestNeighbors
 from melaudit.artifacts.interface import RGB, Artifact, Found
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import locate
+from melaudit.domains.interface import Domain
+from melaudit.domains.registry import FALLBACK
+from melaudit.images.contents import read_unchanged
 from melaudit.images.dataset import Dataset
-from melaudit.images.imagefile import read_image, shrink
+from melaudit.images.imagefile import shrink
 from melaudit.images.knowledge import Knowledge
 
 VIEW = 512
@@ -52,12 +55,13 @@ class Laboratory:
         dataset: Dataset,
         ids: Sequence[str],
         knowledge: Knowledge | None = None,
+        domain: Domain = FALLBACK,
     ) -> None:
-        self.viewer = viewer
+        self.viewer, self.domain = viewer, domain
         self._forward, self._layer = viewer.explainer.forward, viewer.layer
         row_of = {identity: row for row, identity in enumerate(dataset.ids)}
         self._rows = [row_of[identity] for identity in ids]
-        self._paths = [dataset.paths[row] for row in self._rows]
+        self._paths, self._contents = dataset.paths, dataset.contents
         self._knowledge = knowledge or Knowledge()
         self._pictures: dict[int, RGB] = {}
         self._known: dict[int, Responses] = {}
@@ -66,8 +70,8 @@ class Laboratory:
         """Yield (row, picture) of those rows that can still be read."""
         for row in map(int, rows):
             if row not in self._pictures:
-                image = read_image(self._paths[row]).image
-                if image is None:  # readable in the pass, gone since
+                image = read_unchanged(self._paths, self._contents, self._rows[row]).image
+                if image is None:  # as in the pass
                     continue
                 while len(self._pictures) >= MAX_HELD:
                     del self._pictures[next(iter(self._pictures))]

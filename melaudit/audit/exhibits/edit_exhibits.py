@@ -159,9 +159,9 @@ def _curves(
         )
     yield Curve(
         finding=finding.id,
-        title=f"Share of {len(rows)} images called {predicted}, by {artifact.doses}",
+        title=f"Share of {len(rows)} images predicted {predicted}, by {artifact.doses}",
         x_label=f"{artifact.doses} (1: as usual)",
-        y_label=f"share called {predicted}",
+        y_label=f"share predicted {predicted}",
         series=tuple(lines),
     )
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from melaudit.artifacts.interface import RGB
 from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
-from melaudit.findings import Cluster, Finding
+from melaudit.findings import Cluster, Example, Finding
+from melaudit.images.contents import read_unchanged
 from melaudit.images.dataset import Dataset
-from melaudit.images.imagefile import read_image
 from melaudit.logits import predictions
 from melaudit.measurements import Measurements
 from melaudit.observer import Observer
@@ -49,10 +49,10 @@ def gallery(measurements: Measurements) -> tuple[Group, ...]:
         name = measurements.classes[measurements.positive]
         is_positive, called = labels == measurements.positive, predicted == measurements.positive
         for title, said, mask in (
-            ("True positives", f"{name}, and called so", is_positive & called),
-            ("False positives", f"not {name}, but called so", ~is_positive & called),
-            ("True negatives", f"not {name}, and not called so", ~is_positive & ~called),
-            ("False negatives", f"{name}, but not called so", is_positive & ~called),
+            ("True positives", f"{name}, and predicted so", is_positive & called),
+            ("False positives", f"not {name}, but predicted so", ~is_positive & called),
+            ("True negatives", f"not {name}, and not predicted so", ~is_positive & ~called),
+            ("False negatives", f"{name}, but not predicted so", is_positive & ~called),
         ):
             groups.append((title, said, mask & known))
     elif known.any():
@@ -76,13 +76,17 @@ def gallery(measurements: Measurements) -> tuple[Group, ...]:
 
 
 def shown(
-    findings: Sequence[Finding], clusters: Sequence[Cluster], groups: Sequence[Group]
+    findings: Sequence[Finding],
+    clusters: Sequence[Cluster],
+    groups: Sequence[Group],
+    examples: Sequence[Example] = (),
 ) -> list[str]:
     """Return the ids of the images a report shows, each once, the most telling first."""
     ids: list[Iterable[str]] = [
         *(finding.images[:PER_FINDING] for finding in findings),
         *(cluster.images[:PER_CLUSTER] for cluster in clusters[:CLUSTERS]),
         *(g.images for g in groups),
+        [example.image for example in examples],
     ]
     return list(dict.fromkeys(identity for some in ids for identity in some))
 
@@ -211,8 +215,11 @@ def readable(
     row_of = {identity: row for row, identity in enumerate(dataset.ids)}
     for some in viewer.batches(ids):
         rows = [(identity, row_of[identity]) for identity in some]
-        read = [(named, read_image(dataset.paths[named[1]]).image) for named in rows]
-        there = [(named, image) for named, image in read if image is not None]  # some are gone
+        read = [
+            (named, read_unchanged(dataset.paths, dataset.contents, named[1]).image)
+            for named in rows
+        ]
+        there = [(named, image) for named, image in read if image is not None]
         if there:
             images = [image for _, image in there]
             # Without a crop the picture keeps its own shape and the map stretches over it.

@@ -42,7 +42,8 @@ def make_record(
     """
     viewer, dataset, table = laboratory.viewer, prepared.dataset, result.measurements
     groups = gallery(table)
-    ids = shown(findings.findings, result.clusters, groups)
+    telling = (*findings.performance.surest_mistakes, *findings.performance.unsure_right)
+    ids = shown(findings.findings, result.clusters, groups, telling)
     observer.stage("Explaining the images that are shown", len(ids))
     pictures = exhibits(ids, dataset, prepared.classes, viewer, observer)
     # One image that a finding shows and one picked at random: the same layer at work on both.

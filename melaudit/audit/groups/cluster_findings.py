@@ -21,11 +21,12 @@ from melaudit.findings import (
     Cluster,
     Evidence,
     Finding,
+    Mitigation,
     NotFound,
     Rung,
-    Severity,
     Suppression,
     Trust,
+    Words,
 )
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import bonferroni, clear
@@ -140,17 +141,21 @@ def cluster_claims(
             f"{ID}.{name}",
             tuple(look for look in seen if look.cluster.predicted == name),
             evidence=lambda looks: tuple(e for look in looks for e in _evidence(look)),
-            word=partial(_word, name, measurements.explanations),
+            word=partial(_word, name, measurements.explanations, measurements.words),
         )
         for name in dict.fromkeys(look.cluster.predicted for look in seen)
     ]
 
 
 def _word(
-    name: str, trust: Trust, of_class: tuple[Look, ...], evidence: tuple[Evidence, ...]
+    name: str,
+    trust: Trust,
+    words: Words,
+    of_class: tuple[Look, ...],
+    evidence: tuple[Evidence, ...],
 ) -> list[Finding | NotFound]:
     away = [look for look in of_class if look.reached]
-    return [_finding(away, trust)] if away else [_missed(name, of_class)]
+    return [_finding(away, trust, words)] if away else [_missed(name, of_class)]
 
 
 def _evidence(look: Look) -> tuple[Evidence, ...]:
@@ -158,7 +163,7 @@ def _evidence(look: Look) -> tuple[Evidence, ...]:
     return (_attention(look),) if s is None else (_attention(look), _dependence(look, s))
 
 
-def _finding(away: Sequence[Look], trust: Trust) -> Finding:
+def _finding(away: Sequence[Look], trust: Trust, words: Words) -> Finding:
     """Claim of the most suspicious group that looks away; the others stand beside it."""
     first = max(away, key=lambda look: (look.used, look.cluster.suspicion))
     cluster = first.cluster
@@ -170,20 +175,20 @@ def _finding(away: Sequence[Look], trust: Trust) -> Finding:
         trust,
         id=f"{ID}.{cluster.predicted}",
         detector=ID,
-        title=f"The model {does} what lies away from the centre of a group of images called "
+        title=f"The model {does} what lies away from the centre, in a group of images predicted "
         f"{cluster.predicted}",
         # A group that is merely looked at elsewhere is where to look, and no warning.
-        at_most=Severity.CRITICAL if first.used else Severity.LOW,
+        mitigation=None if first.used else Mitigation.SELECTED,
         classes=(cluster.predicted,),
         statement=_statement(first, others),
         images=tuple(i for look in (first, *others) for i in look.cluster.images),
         remedy=_known_first(cluster)
         + f"Look at the images of cluster {cluster.id} and say what they share. If it is no "
-        "part of the lesion, mark it in suspicious.csv and give that back with --labels to find "
-        "all images that have it; then train on images of every class with it, or without it, and "
-        "audit again.",
-        does_not_show="That what they share is wrong to go by: a large lesion lies away from the "
-        "centre, too. "
+        f"part of the {words.object}, mark it in suspicious.csv and give that back with --labels "
+        "to find all images that have it; then train on images of every class with it, or without "
+        "it, and audit again.",
+        does_not_show=f"That what they share is wrong to go by: a large {words.object} lies away "
+        "from the centre, too. "
         + (
             "Suppressed channels say that the decision runs through them, not what in the picture "
             "they respond to."
@@ -198,16 +203,16 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     cluster = look.cluster
     shown = cluster.exclusive
     common = (
-        "show something away from the centre of which "
-        f"{percent(shown.others)} of the {shown.others_n:,} images called otherwise show as much"
+        "show something away from the centre; "
+        f"{percent(shown.others)} of the {shown.others_n:,} images with another prediction show as "
+        "much of it"
         if shown is not None and cluster.views == (PARTS_VIEW,)
-        else "are decided in a like manner"
+        else "are decided alike"
     )
     said = (
-        f"{many(cluster.n, 'image')} of the {look.n:,} called {cluster.predicted} (cluster "
-        f"{cluster.id}) {common}: {percent(look.inside.value)} of the "
-        "relevance lies outside the central half of the picture, "
-        f"{percent(look.rest)} in the rest of the class"
+        f"{cluster.n:,} of the {many(look.n, 'image')} predicted {cluster.predicted} (cluster "
+        f"{cluster.id}) {common}. On them {percent(look.inside.value)} of the relevance lies "
+        f"outside the central half of the picture, {percent(look.rest)} in the rest of the class"
     )
     if known := _known(cluster):
         shares = ", ".join(f"{percent(cluster.artifacts[n])} show {_words(n)}" for n in known)
@@ -218,7 +223,7 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     if others:
         more = sum(other.cluster.n for other in others)
         names = ", ".join(other.cluster.id for other in others)
-        said += f". It looks away from the centre of {more:,} more in the same way ({names})"
+        said += f". The model also looks away from the centre of {more:,} more images ({names})"
     return f"{said}."
 
 
@@ -246,7 +251,7 @@ def _attention(look: Look) -> Evidence:
         "the group's images are any images of the class",
         f"{percent(look.inside.value)} of the relevance of {look.cluster.n:,} images "
         f"lies outside the central half of the picture, {percent(look.rest)} in the other "
-        f"{look.n - look.cluster.n:,} called {look.cluster.predicted} (difference "
+        f"{look.n - look.cluster.n:,} predicted {look.cluster.predicted} (difference "
         f"{interval(more, percent)}).",
         reached=look.reached,
     )
@@ -262,7 +267,7 @@ def _dependence(look: Look, s: Suppression) -> Evidence:
         2 * s.n,
         "suppressing them moves the group no more than other images as sure, beyond what "
         "other channels do",
-        f"{_lost(s)}; beyond both it is {percent(s.beyond)} "
+        f"{_lost(s)}. Beyond both it is {percent(s.beyond)} "
         f"({percent(s.beyond_low)} to {percent(s.beyond_high)}). {s.changed:,} of {s.n:,} "
         f"decisions change, {s.changed_others:,} of as many others.",
         reached=look.used,
@@ -271,9 +276,10 @@ def _dependence(look: Look, s: Suppression) -> Evidence:
 
 def _lost(s: Suppression) -> str:
     return (
-        f"Without the {s.channels:,} channels that mark it, {percent(s.lost)} of the decision's "
-        f"log-odds goes on {s.n:,} images of the group, {percent(s.lost_others)} on as many others "
-        f"of the class, and {percent(s.lost_placebo)} on the group without as many other channels"
+        f"Suppressing the {s.channels:,} channels that mark the group takes {percent(s.lost)} of "
+        f"the decision's log-odds from {s.n:,} of its images, and {percent(s.lost_others)} from as "
+        f"many others of the class. Suppressing as many other channels takes "
+        f"{percent(s.lost_placebo)} from the group"
     )
 
 
@@ -283,8 +289,8 @@ def _missed(name: str, of_class: Sequence[Look]) -> NotFound:
         n=of_class[0].n,
         minimum_detectable_effect=MIN_EXCESS_OUTSIDE,
         effect="share of relevance outside the centre, beyond the rest of the class",
-        statement=f"On none of the {many(len(of_class), 'group')} of images called {name} does the "
-        "model look clearly farther from the centre than on the rest, by "
+        statement=f"On none of the {many(len(of_class), 'group')} of images predicted {name} does "
+        "the model look clearly farther from the centre than on the rest, by "
         f"{percent(MIN_EXCESS_OUTSIDE)} of the relevance or more.",
         p_value=min(1.0, min(look.more.p_value for look in of_class)),
     )

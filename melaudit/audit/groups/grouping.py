@@ -28,9 +28,7 @@ from melaudit.findings import (
 )
 from melaudit.measurements import Measurements
 
-GROUPING = DetectorInfo(
-    ID, "Groups that are decided in a like manner", Subject.MODEL, asks="", why=""
-)
+GROUPING = DetectorInfo(ID, "Groups that are decided alike", Subject.MODEL, asks="", why="")
 """How the report names this question, beside those of the detectors."""
 MAX_SUPPRESSED_CLUSTERS = 3
 """Clusters whose channels are suppressed, the most suspicious ones. Limits the time."""

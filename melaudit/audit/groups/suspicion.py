@@ -70,7 +70,7 @@ class ClassGroup:
     stability: float
     by_chance: float
     exclusive: Exclusive | None
-    """What they show and images called otherwise hardly do, where that is known."""
+    """What they show and images with another prediction hardly do, where that is known."""
 
 
 MIN_DIFFERENCE_WORDED = {"outside": 0.05, "errors": 0.05, "alike": 0.1, "duplicates": 0.1}
@@ -195,12 +195,12 @@ def reasons(name: str, portrait: Portrait, group: ClassGroup) -> tuple[str, ...]
     of_class = f"{portrait.n} of the {portrait.class_n} images predicted {name}"
     lines = []
     if how:
-        lines = [f"{of_class} are decided in a like manner (seen {', '.join(how)}; {steady})"]
+        lines = [f"{of_class} are decided alike (seen {', '.join(how)}; {steady})"]
     if shown := group.exclusive:
         lines.append(
-            f"{'most of them' if how else of_class} show something away from the centre of which "
-            f"{percent(shown.others)} of the {shown.others_n} images called otherwise show as "
-            f"much, and {percent(shown.evidence)} of the relevance speaks there for {name}"
+            f"{'most of them' if how else of_class} show something away from the centre; "
+            f"{percent(shown.others)} of the {shown.others_n} images with another prediction show "
+            f"as much of it, and {percent(shown.evidence)} of the relevance speaks there for {name}"
             + ("" if how else f" ({steady})")
         )
     inside, rest = portrait.outside

@@ -48,18 +48,20 @@ def _learned(
     batches = list(viewer.batches(rows))
     places: dict[int, list[Floats]] = {side: [] for side in SIDES}
     layers: dict[int, str] = {}
-    with ImageStream(dataset.paths, viewer.preprocessing, workers=workers) as stream:
-        for batch in stream.read(batches):
-            observer.advance(len(batch.statuses))
-            if not batch.positions:
-                continue
-            x = batch.inputs.to(viewer.device)
-            if not layers:
-                layers = viewer.explainer.forward.detail_layers(x, SIDES)
-            outputs = viewer.explainer.forward.outputs(x, list(layers.values()))
-            for side, layer in layers.items():
-                found = descriptors(outputs[layer], side).flatten(0, 2)
-                places[side].append(found.cpu().numpy())
+    stream = ImageStream(
+        dataset.paths, viewer.preprocessing, workers=workers, contents=dataset.contents
+    )
+    for batch in stream.read(batches):
+        observer.advance(len(batch.statuses))
+        if not batch.positions:
+            continue
+        x = batch.inputs.to(viewer.device)
+        if not layers:
+            layers = viewer.explainer.forward.detail_layers(x, SIDES)
+        outputs = viewer.explainer.forward.outputs(x, list(layers.values()))
+        for side, layer in layers.items():
+            found = descriptors(outputs[layer], side).flatten(0, 2)
+            places[side].append(found.cpu().numpy())
     known = [
         learn(np.concatenate(places[side]), layer, side, seed) for side, layer in layers.items()
     ]

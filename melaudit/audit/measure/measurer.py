@@ -137,7 +137,7 @@ class Measurer:
                 concepts=_float(attribution.concepts.get(viewer.layer, nothing)),
                 layer=viewer.layer,
             ),
-            user=UserKnowledge(self.dataset.labels[rows], shown.lesions, shown.user_found),
+            user=UserKnowledge(self.dataset.labels[rows], shown.objects, shown.user_found),
             check_images=CheckImages(
                 self.sample.sampled[rows], self.sample.handful[rows], viewer.explainer
             ),

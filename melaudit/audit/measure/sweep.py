@@ -7,6 +7,7 @@ whoever computes it and whenever.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,7 @@ def _store(
     }
     name = run_id(
         prepared.loaded.sha256,
-        prepared.dataset.fingerprint,
+        prepared.dataset,
         settings,
         [detector.id for detector in detectors],
     )
@@ -109,13 +110,14 @@ def sweep(
         observer.note(f"resuming: {there} of {len(dataset.ids)} images are done already")
         observer.advance(there, computed=False)
     batches = [batch for shard in todo for batch in _batches(store.rows(shard), viewer.batch_size)]
-    with ImageStream(
+    stream = ImageStream(
         dataset.paths,
         viewer.preprocessing,
         workers=workers,
         artifacts=artifacts_of(measurer.detectors),
-    ) as stream:
-        images = stream.read(batches)
+        contents=dataset.contents,
+    )
+    with contextlib.closing(stream.read(batches)) as images:
         for shard in todo:
             chunks: list[dict[str, Array]] = []
             statuses: Statuses = []

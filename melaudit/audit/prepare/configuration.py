@@ -107,9 +107,23 @@ class Configuration(DetectorSettings):
     label_column: str | None = field(
         default=None, metadata=about(Topic.DATA, "The table's column of labels.", metavar="NAME")
     )
-    lesion_masks: Path | None = field(
+    domain: str = field(
+        default="auto",
+        metadata=about(
+            Topic.DATA,
+            "What kind of pictures these are: dermoscopy, radiograph, photo or one of another "
+            "package; auto looks at them.",
+            metavar="NAME",
+        ),
+    )
+    object_masks: Path | None = field(
         default=None,
-        metadata=about(Topic.KNOWLEDGE, "Folder of masks of the lesion, by image.", measured=False),
+        metadata=about(
+            Topic.KNOWLEDGE,
+            "Folder of masks of what the model is to look at (the lesion), by image.",
+            measured=False,
+            other_name="lesion_masks",
+        ),
     )
     artifact_labels: Path | None = field(
         default=None,
@@ -215,6 +229,15 @@ class Configuration(DetectorSettings):
         metadata=about(
             Topic.DETECTORS,
             "Images of each class that artifacts are put into and taken out of; 0: none.",
+            least=0,
+            measured=False,
+        ),
+    )
+    corruption_images: int = field(
+        default=16,
+        metadata=about(
+            Topic.DETECTORS,
+            "Images that noise, blur, JPEG and brightness of five strengths are tried on; 0: none.",
             least=0,
             measured=False,
         ),
@@ -330,6 +353,8 @@ def typed(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     out of bounds.
     """
     known = settings_of(Configuration)
+    other = {s.about.other_name: name for name, s in known.items() if s.about.other_name}
+    settings = {other.get(name, name): value for name, value in settings.items()}
     for name in settings:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)

@@ -72,10 +72,16 @@ def understood(loaded: LoadedModel, x: Tensor, kind: OutputKind) -> LoadedModel:
         )
     notes = (*loaded.notes, *(unseen if kind is OutputKind.AUTO else ()))
     notes += _note(seen, kind, probabilities)
+    known = dataclasses.replace(
+        loaded,
+        notes=notes,
+        meaning=_meaning(seen, probabilities),
+        doubts=(*loaded.doubts, *_doubt(seen, kind, probabilities)),
+    )
     if not probabilities:
-        return dataclasses.replace(loaded, notes=notes)
+        return known
     model = as_logits(loaded.model, loaded.outputs, probabilities=True)
-    return dataclasses.replace(loaded, model=model, notes=notes)
+    return dataclasses.replace(known, model=model)
 
 
 def operated(
@@ -107,7 +113,13 @@ def operated(
         "(--threshold); logits are counted from there."
     )
     model = as_logits(loaded.model, loaded.outputs, probabilities=False, shift=shift)
-    return dataclasses.replace(loaded, model=model, shift=shift, notes=(*loaded.notes, note))
+    return dataclasses.replace(
+        loaded,
+        model=model,
+        shift=shift,
+        meaning=f"{loaded.meaning}; {classes[positive]} from a probability of {threshold:g} on",
+        notes=(*loaded.notes, note),
+    )
 
 
 def _are_probabilities(seen: Seen, kind: OutputKind) -> bool:
@@ -162,13 +174,30 @@ def _note(seen: Seen, kind: OutputKind, probabilities: bool) -> tuple[str, ...]:
             "The model ends in a log-softmax: its outputs, logarithms of probabilities, are taken "
             "for logits.",
         )
-    if seen.in_unit_range and seen.outputs == 1:
-        return (
-            "The model's output lies within 0 and 1 on the images that were tried, but no sigmoid "
-            "was seen, so it is taken for a logit, and decisions are at 0; if it is a probability, "
-            "pass --outputs probabilities.",
-        )
     return ()
+
+
+def _meaning(seen: Seen, probabilities: bool) -> str:
+    """Say in a few words what the outputs are and how they decide."""
+    how = "" if seen.last is Last.OTHER else f" of a {seen.last}"
+    if seen.outputs == 1:
+        kind, decides = ("a probability", "0.5") if probabilities else ("a logit", "0")
+        return f"{kind}{how}: class 1 from {decides} on"
+    kind = "probabilities" if probabilities else "logits"
+    return f"{seen.outputs} {kind}{how}: the largest decides"
+
+
+def _doubt(seen: Seen, kind: OutputKind, probabilities: bool) -> tuple[str, ...]:
+    """Say why a single output may be a probability although no sigmoid makes it."""
+    if probabilities or kind is not OutputKind.AUTO:
+        return ()
+    if seen.outputs > 1 or not seen.in_unit_range:
+        return ()
+    return (
+        "The model's output lies within 0 and 1 on all images that were tried, yet no sigmoid "
+        "makes it. It was taken for a logit, so the model decides at 0; were it a probability, it "
+        "would decide at 0.5. Say which it is: --outputs probabilities or --outputs logits.",
+    )
 
 
 def _refusal(found: Unrepeatable) -> str:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain, choose_domain
 from melaudit.audit.prepare.model_outputs import first_inputs, operated, understood
+from melaudit.domains.interface import Domain
+from melaudit.domains.registry import FALLBACK
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.class_map import offer
+from melaudit.images.contents import contents_of
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
 from melaudit.models.architectures import LoadedModel, load_model
 from melaudit.observer import Observer
-
-POSITIVE_NAMES = ("malignant", "melanoma", "mel", "positive", "cancer", "disease", "1")
-"""Names by which the class that matters is recognised when nobody says which it is."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,23 @@ class Prepared:
     """What was assumed or noticed on the way, each a sentence for the reader."""
     knowledge: Knowledge = field(default_factory=Knowledge)
     """What the user knows of the images besides their labels."""
+    domain: ChosenDomain = USUAL
+    """What kind of pictures these are."""
 
     def introduce(self, observer: Observer) -> None:
         """Tell the user what was understood, before time is spent on it."""
         observer.note(f"model: {self.loaded.name} is {self.loaded.architecture}")
         observer.note(f"data: {self.dataset.describe()}")
+        observer.note(f"domain: {self.domain.domain.title}. {self.domain.why}")
         observer.note(f"preprocessing: {self.preprocessing.describe()}")
-        for note in self.notes:
+        for note in (*self.loaded.doubts, *self.notes):
             observer.note(f"note: {note}")
+
+    def with_contents(self, observer: Observer) -> Prepared:
+        """Note what every file holds, so that a change of any is noticed."""
+        observer.stage("Reading the files", len(self.dataset))
+        contents = contents_of(self.dataset.paths, observer.advance)
+        return replace(self, dataset=replace(self.dataset, contents=contents))
 
 
 def choose_device(name: str) -> torch.device:
@@ -90,12 +100,9 @@ def load(
     return loaded, preprocessing, device
 
 
-def prepare(
-    configuration: Configuration, artifacts: Sequence[Artifact], model: LoadedModel | None = None
-) -> Prepared:
+def prepare(configuration: Configuration, model: LoadedModel | None = None) -> Prepared:
     """Load the model (unless one is given) and the data, and make classes and pictures fit.
 
-    What the user says of `artifacts` replaces what their finders see.
     Raises CheckpointError, DatasetError, PreprocessingError or ConfigurationError.
     """
     loaded, preprocessing, device = load(configuration, model)
@@ -109,29 +116,34 @@ def prepare(
         limit=configuration.limit,
         seed=configuration.seed,
     )
+    chosen = choose_domain(configuration.domain, dataset.paths)
     loaded = loaded.with_output(configuration.output, len(dataset.classes) or None)
     classes = fit_classes(loaded, dataset, configuration.positive)
-    positive, assumed = choose_positive(classes, configuration.positive)
+    positive, assumed = choose_positive(classes, configuration.positive, chosen.domain)
     # Before anything else is made of the model: whether it is what everything else takes it for.
     x = first_inputs(dataset.paths, preprocessing).to(device)
     loaded.model.to(device)
     loaded = understood(loaded, x, configuration.outputs)
     loaded = operated(loaded, configuration.threshold, positive, classes)
+    notes = (*loaded.notes, *dataset.notes, *preprocessing.warnings, *assumed)
+    return Prepared(loaded, dataset, preprocessing, classes, positive, device, notes, domain=chosen)
+
+
+def informed(
+    prepared: Prepared, configuration: Configuration, artifacts: Sequence[Artifact]
+) -> Prepared:
+    """Add what the user knows of the images; it replaces what the finders of `artifacts` see.
+
+    Raises DatasetError for a table or folder that cannot be understood.
+    """
     knowledge = gather(
-        dataset.ids,
+        prepared.dataset.ids,
         [artifact.id for artifact in artifacts],
-        lesion_masks=configuration.lesion_masks,
+        object_masks=configuration.object_masks,
         artifact_labels=configuration.artifact_labels,
         artifact_masks=configuration.artifact_masks,
     )
-    notes = (
-        *loaded.notes,
-        *dataset.notes,
-        *preprocessing.warnings,
-        *assumed,
-        *knowledge.notes,
-    )
-    return Prepared(loaded, dataset, preprocessing, classes, positive, device, notes, knowledge)
+    return replace(prepared, knowledge=knowledge, notes=(*prepared.notes, *knowledge.notes))
 
 
 def fit_classes(
@@ -170,16 +182,19 @@ def fit_classes(
 
 
 def choose_positive(
-    classes: tuple[str, ...], name: str | None
+    classes: tuple[str, ...], name: str | None, domain: Domain = FALLBACK
 ) -> tuple[int | None, tuple[str, ...]]:
-    """Return the index of the class that matters, and a note when it was recognised by name."""
+    """Return the index of the class that matters, and a note when it was recognised by name.
+
+    A domain knows the names; "1" means it in every field, where two classes are numbered.
+    """
     if name is not None:
         if name not in classes:
             raise ConfigurationError(
                 f"positive class {name!r} is not among the classes {', '.join(classes)}"
             )
         return classes.index(name), ()
-    for known in POSITIVE_NAMES:
+    for known in (*domain.positive, "1"):
         if known == "1" and len(classes) > 2:  # a number among others, not the one that matters
             continue
         for index, candidate in enumerate(classes):

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from melaudit.images.dataset import Dataset
+
 PACKAGES = ("torch", "torchvision", "zennit", "zennit-crp", "numpy", "scikit-learn", "pillow")
 
 
@@ -31,10 +33,12 @@ def code_fingerprint() -> str:
 
 
 def run_id(
-    model_sha256: str, fingerprint: str, settings: Mapping[str, Any], detectors: Sequence[str]
+    model_sha256: str, dataset: Dataset, settings: Mapping[str, Any], detectors: Sequence[str]
 ) -> str:
     """Name a run by all that decides its measurements; equal names mean equal shards."""
-    facts = [model_sha256, fingerprint, settings, list(detectors), versions(), code_fingerprint()]
+    contents = b"" if dataset.contents is None else dataset.contents.tobytes()
+    data = [dataset.fingerprint, hashlib.sha256(contents).hexdigest()]
+    facts = [model_sha256, data, settings, list(detectors), versions(), code_fingerprint()]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import Artifact, HasKinds
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
+from melaudit.detectors.measures.properties import PROPERTIES, measured
 from melaudit.detectors.measures.signatures import SIDE, signature
 from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
@@ -43,12 +44,16 @@ class TrainingEvidence:
     """What a sample of the training images shows."""
 
     artifacts: Training = field(default_factory=dict)
+    properties: Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+    """Property -> its value (m,), NaN where it is unknown, and the label (m,)."""
     pictures: Pictures | None = None
     """The images that could be read; None without training images."""
 
 
-Looks = tuple[NDArray[np.int8], NDArray[np.uint8]]
-"""What was seen of m images: artifacts (m, artifacts) and signatures (m, d)."""
+Looks = tuple[NDArray[np.int8], NDArray[np.uint8], NDArray[np.float64]]
+"""What was seen of m images: artifacts (m, artifacts), signatures (m, d), properties (m, p)."""
 
 AT_A_TIME = 8
 """Images that a worker is given together."""
@@ -90,9 +95,9 @@ def training_evidence(
         paths = [dataset.paths[row] for row in rows]
         kept = _look(paths, artifacts, configuration.workers, observer)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, seen=kept[0], signatures=kept[1])
+        np.savez_compressed(buffer, seen=kept[0], signatures=kept[1], properties=kept[2])
         publish(place, buffer.getvalue())
-    seen, pictures = kept
+    seen, pictures, properties = kept
     unseen = int((seen == UNSEEN).any(1).sum())
     if unseen:
         observer.note(f"training images: {unseen} of {len(rows)} could not be looked at")
@@ -100,6 +105,7 @@ def training_evidence(
     read = pictures.any(1)  # a signature is nowhere all zero
     return TrainingEvidence(
         artifacts=_by_artifact(artifacts, seen, labels),
+        properties={p.id: (properties[:, k], labels) for k, p in enumerate(PROPERTIES)},
         pictures=Pictures(tuple(dataset.ids[row] for row in rows[read]), pictures[read]),
     )
 
@@ -141,29 +147,34 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
         with np.load(place, allow_pickle=False) as kept:
             seen: NDArray[np.int8] = kept["seen"]
             pictures: NDArray[np.uint8] = kept["signatures"]
+            properties: NDArray[np.float64] = kept["properties"]
     except Exception:  # absent, cut off, or not ours: looked for again
         return None
     whole = seen.shape == (n, len(names)) and pictures.shape == (n, SIDE * SIDE)
-    return (seen, pictures) if whole and seen.dtype == np.int8 else None
+    whole = whole and properties.shape == (n, len(PROPERTIES))
+    return (seen, pictures, properties) if whole and seen.dtype == np.int8 else None
 
 
 def _look(
     paths: Sequence[str], finders: Sequence[Artifact], workers: int, observer: Observer
 ) -> Looks:
-    """Return artifacts, from `PRESENT` on present, 0 not, `UNSEEN` unknown; and signatures.
+    """Return what is seen of each image: artifacts, signature, properties.
 
-    The signature of an image that could not be read is 0.
+    Artifacts are from `PRESENT` on present, 0 not, `UNSEEN` unknown. Of an image that cannot be
+    read the signature is 0 and the properties are NaN.
 
-    Both are the same for any `workers`.
+    All are the same for any `workers`.
     """
     chunks = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
     rows: list[NDArray[np.int8]] = [np.empty((0, len(finders)), np.int8)]
     pictures: list[NDArray[np.uint8]] = [np.empty((0, SIDE * SIDE), np.uint8)]
-    for seen, some in _each(chunks, finders, workers):
+    properties: list[NDArray[np.float64]] = [np.empty((0, len(PROPERTIES)))]
+    for seen, some, figures in _each(chunks, finders, workers):
         rows.append(seen)
         pictures.append(some)
+        properties.append(figures)
         observer.advance(len(seen))
-    return np.concatenate(rows), np.concatenate(pictures)
+    return np.concatenate(rows), np.concatenate(pictures), np.concatenate(properties)
 
 
 def _each(
@@ -188,14 +199,17 @@ def _each(
 
 
 def _present(finders: Sequence[Artifact], paths: Sequence[str]) -> Looks:
-    """Return what the finders see in images, shrunk as in the audit, and their signatures."""
+    """Return what is seen in images, shrunk as in the audit: see `Looks`."""
     seen = np.full((len(paths), len(finders)), UNSEEN, np.int8)
     pictures = np.zeros((len(paths), SIDE * SIDE), np.uint8)
+    properties = np.full((len(paths), len(PROPERTIES)), np.nan)
     for i, path in enumerate(paths):
-        image = read_image(path).image
-        if image is None:
+        decoded = read_image(path)
+        if decoded.image is None:
             continue
-        view = shrink(image)
+        view = shrink(decoded.image)
+        figures = measured(view, decoded.original_size)
+        properties[i] = [figures[p.id] for p in PROPERTIES]
         pictures[i] = signature(view)
         for k, finder in enumerate(finders):
             with contextlib.suppress(Exception):  # a finder may be anybody's
@@ -203,4 +217,4 @@ def _present(finders: Sequence[Artifact], paths: Sequence[str]) -> Looks:
                 seen[i, k] = PRESENT * found.present
                 if found.present and isinstance(finder, HasKinds) and finder.kinds:
                     seen[i, k] += finder.kind_of(view, found)
-    return seen, pictures
+    return seen, pictures, properties

@@ -110,7 +110,7 @@ class ChannelUniformity(Detector):
         off = _median(measurements["channel_uniformity.misfit"])
         where = f"at {measurements.layer}, median of {many(int((applied == 1).sum()), 'image')}"
         if off is None and not (measurements["channel_uniformity.filled"] == 1).any():
-            statement = f"The channels' pictures are empty or not finite ({where})."
+            statement = f"The channels' maps are empty or not finite ({where})."
             return [Check(self.id, CheckStatus.FAIL, None, self.misfit[0], statement)]
         mean = _median(measurements["channel_uniformity.mean_cosine"])
         least = _median(measurements["channel_uniformity.min_cosine"])
@@ -122,40 +122,47 @@ class ChannelUniformity(Detector):
         """Judge maps whose sums mean nothing."""
         if mean is None or least is None:
             return Skipped(self.id, f"the layer has no two channels to tell apart ({where})")
-        figures = f"mean |cosine| of two pictures {mean:.4f}; {where}"
         if least >= self.alike:
-            statement = f"The pictures of all channels are the same ({figures})."
+            statement = (
+                f"The maps of all channels are the same (|cosine| of the two least alike "
+                f"{least:.4f}; {where})."
+            )
             return Check(self.id, CheckStatus.DEGRADED, least, self.alike, statement)
         statement = (
-            f"The channels' pictures differ ({figures}). What they hold is not judged: the method "
-            "that made them promises no amounts."
+            f"The maps of the channels are not all the same (|cosine| of the two least alike "
+            f"{least:.4f}, of any two {mean:.4f} on average; {where}). What they hold is not "
+            "judged: the method that made them promises no amounts."
         )
         return Check(self.id, CheckStatus.PASS, least, self.alike, statement)
 
     def _judged(self, off: float, mean: float | None, least: float | None, where: str) -> Check:
         status = grade(off <= self.misfit[0], off <= self.misfit[1])
-        likeness = "" if mean is None else f", mean |cosine| of two pictures {mean:.4f}"
         alike = least is not None and least >= self.alike
         if alike:
             status = CheckStatus.DEGRADED if status is CheckStatus.PASS else CheckStatus.FAIL
-        figures = f"misfit {amount(off)}{likeness}; {where}"
+        figures = f"misfit {amount(off)}; {where}"
         if status is CheckStatus.PASS:
-            statement = f"Each channel's picture holds its own channel's relevance ({figures})."
+            statement = f"Each channel's map holds the relevance of its own channel ({figures})."
         elif alike and status is CheckStatus.DEGRADED:
             statement = (
-                f"The pictures of all channels are the same, though each holds no more than its "
+                f"The maps of all channels are the same, though each holds no more than its "
                 f"channel's relevance ({figures}): they tell channels apart by strength only."
             )
         else:
             what = (
-                "The pictures of all channels are the same: each holds nearly the whole map"
+                "The maps of all channels are the same: each holds nearly the whole map"
                 if alike
-                else "The channels' pictures do not hold what their channels hold"
+                else "The maps do not hold the relevance of their channels"
             )
             statement = (
                 f"{what}, off by {amount(off)} times their channels' relevance ({figures}). "
                 "Relevance goes round the layer or is made up below it, so CRP is broken there; "
                 "condition on a block's output."
+            )
+        if mean is not None and not alike:
+            statement += (
+                " Maps of several channels may look alike where these answer to the same place; "
+                f"that is no fault (mean |cosine| {mean:.4f})."
             )
         return Check(self.id, status, off, self.misfit[0], statement)
 

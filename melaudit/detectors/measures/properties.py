@@ -1,7 +1,7 @@
 """Properties that any picture has: light, colour, sharpness, format; what they are and in words.
 
-Each is measured on the whole picture and on the skin round its middle, because a lesion's own
-darkness and colour are what a model should see; the skin's are not. The format is the file's.
+Each is measured on the whole picture and on what lies round its middle, because an object's own
+darkness and colour are what a model should see; those around it are not. The format is the file's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.search.blurriness import blurrinesses
 from melaudit.artifacts.search.photometry import photometry
+from melaudit.findings import Words
 
 
 class Family(StrEnum):
@@ -28,12 +29,12 @@ class Family(StrEnum):
 class Place(StrEnum):
     """What of a picture a property is measured on."""
 
-    SKIN = "skin"
-    """The skin outside the middle: not the lesion's, unless that reaches the edge."""
+    AROUND = "around"
+    """What lies outside the middle: not the object's, unless that reaches the edge."""
     WHOLE = "whole"
-    """Everything: the lesion's as well."""
+    """Everything: the object's as well."""
     FILE = "file"
-    """The shape of the file: never the lesion's."""
+    """The shape of the file: never the object's."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,25 @@ class Property:
     family: Family
     place: Place
     name: str
-    """"lightness of the skin"."""
+    """"lightness"."""
     more: str
     """What a picture is that has more of it: "lighter"."""
     less: str
     unit: str
     """What the figure counts: "L* 0 to 100"."""
 
+    def called(self, words: Words) -> str:
+        """Return its name with what it is of: "lightness of the skin"."""
+        around = self.place is Place.AROUND
+        return f"{self.name} of the {words.surroundings if around else 'picture'}"
+
 
 def _both(
     id: str, family: Family, name: str, more: str, less: str, unit: str
 ) -> tuple[Property, Property]:
     return (
-        Property(f"{id}_skin", family, Place.SKIN, f"{name} of the skin", more, less, unit),
-        Property(id, family, Place.WHOLE, f"{name} of the picture", more, less, unit),
+        Property(f"{id}_around", family, Place.AROUND, name, more, less, unit),
+        Property(id, family, Place.WHOLE, name, more, less, unit),
     )
 
 
@@ -85,7 +91,7 @@ PROPERTIES: tuple[Property, ...] = (
         "pixels",
         Family.FORMAT,
         Place.FILE,
-        "size of the picture",
+        "size",
         "larger",
         "smaller",
         "root of width times height, in pixels",
@@ -94,7 +100,7 @@ PROPERTIES: tuple[Property, ...] = (
         "aspect",
         Family.FORMAT,
         Place.FILE,
-        "shape of the picture",
+        "shape",
         "wider",
         "narrower",
         "width over height",
@@ -107,18 +113,18 @@ def measured(image: NDArray[np.uint8], size: tuple[int, int] | None) -> dict[str
 
     `size` is (width, height) as in the file, if it is known; else the image's own counts.
     """
-    light, (blurred, blurred_skin) = photometry(image), blurrinesses(image)
+    light, (blurred, blurred_around) = photometry(image), blurrinesses(image)
     width, height = size or (image.shape[1], image.shape[0])
     return {
-        "lightness_skin": float(light.zone[0]),
+        "lightness_around": float(light.zone[0]),
         "lightness": float(light.whole[0]),
-        "contrast_skin": light.zone_contrast,
+        "contrast_around": light.zone_contrast,
         "contrast": light.contrast,
-        "red_skin": float(light.zone[1]),
+        "red_around": float(light.zone[1]),
         "red": float(light.whole[1]),
-        "yellow_skin": float(light.zone[2]),
+        "yellow_around": float(light.zone[2]),
         "yellow": float(light.whole[2]),
-        "sharpness_skin": 1 - blurred_skin,
+        "sharpness_around": 1 - blurred_around,
         "sharpness": 1 - blurred,
         "pixels": float(np.sqrt(width * height)),
         "aspect": width / height,

@@ -97,7 +97,7 @@ class Attention:
         return Table(
             f"Relevance on the {self.phrases.thing} by predicted class",
             (
-                "called",
+                "predicted",
                 self.phrases.having,
                 self.phrases.lacking,
                 f"share on the {self.phrases.thing}",

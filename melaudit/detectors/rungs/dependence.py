@@ -10,7 +10,7 @@ the log-odds of all of them can move.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from melaudit.detectors.rungs.look_alikes import Alike, Likeness, as_cue, look_a
 from melaudit.detectors.rungs.trials import (
     called,
 )
+from melaudit.findings import Words
 from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import bonferroni
 from melaudit.wording.sentences import either, many, points
@@ -48,11 +49,12 @@ class Dependence:
     placebo: Alike | None
     """What the placebo does of what the artifact does; None where none moves decisions."""
     bare: tuple[int, int, int] | None
-    """Pictures of skin without a lesion: called so without the artifact, with it, and how many."""
+    """Pictures without the object: called so without the artifact, with it, and how many."""
     distance: float | None
     """Median distance of pictures with the artifact put in, see `Trials.distance`."""
     classes: tuple[str, ...]
     phrases: Phrases
+    words: Words = field(default_factory=Words)
 
     @property
     def reached(self) -> bool:
@@ -109,15 +111,15 @@ class Dependence:
         said = []
         if (e := self.add) is not None:
             said.append(
-                f"with {e.edit.title} the model calls {e.after:,} of "
-                f"{many(e.n, f'{self.phrases.lacking} image')} {name}, without it {e.before:,}, "
+                f"with {e.edit.title} the model predicts {name} for {e.after:,} of "
+                f"{many(e.n, f'{self.phrases.lacking} image')}, without it for {e.before:,}, "
                 f"{_beside(e)}{self._implied(e)}"
             )
         if (e := self.remove) is not None:
             said.append(
-                f"of {many(e.n, 'image')} that show {self.phrases.shows} the model calls "
-                f"{e.before:,} {name} as they are and {e.after:,} with the {self.phrases.thing} "
-                f"taken out{self._implied(e)}"
+                f"of {many(e.n, 'image')} that show {self.phrases.shows} the model predicts "
+                f"{name} for {e.before:,} as they are and for {e.after:,} with the "
+                f"{self.phrases.thing} taken out{self._implied(e)}"
             )
         return "; ".join(said)
 
@@ -151,24 +153,24 @@ class Dependence:
 
         def each(*of: Likeness) -> str:
             named = [a for a in self._alike() if a.likeness in of]
-            return "; ".join(f"{a.edit.title} does it to {a.called:,} of {a.n:,}" for a in named)
+            return "; ".join(f"{a.edit.title} for {a.called:,} of {a.n:,}" for a in named)
 
         said = []
         if alike := each(Likeness.SAME, Likeness.MUCH, Likeness.PARTLY):
-            said.append(f"Not only this makes it say {name}: {alike}.")
+            said.append(f"It predicts {name} after other edits, too: with {alike}.")
         if unknown := each(Likeness.UNKNOWN):
-            said.append(f"Too few images to tell how much alike these act: {unknown}.")
+            said.append(f"Too few images tell whether these act alike: {unknown}.")
         return " ".join(said)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader must know to weigh this: naturalness, bare skin, resemblance."""
+        """Return what a reader must know to weigh this: naturalness, bare ground."""
         name = self.classes[self.target]
         out = []
         if self.bare is not None:
             without, with_it, n = self.bare
             out.append(
-                f"On {many(n, 'picture')} of skin without a lesion it says {name} {without:,} "
-                f"times, and {with_it:,} times once the {self.phrases.thing} is put in."
+                f"Of {many(n, 'picture')} of {self.words.bare}, it predicts {name} for "
+                f"{without:,}; with the {self.phrases.thing} put in, for {with_it:,}."
             )
         if self.distance is not None and np.isfinite(self.distance):
             far = self.distance >= UNNATURAL_DISTANCE
@@ -259,6 +261,7 @@ def _towards(
         distance=float(np.median(far)) if len(far) else None,
         classes=measurements.classes,
         phrases=phrases,
+        words=measurements.words,
     )
 
 
@@ -271,7 +274,7 @@ def _beside(effect: Effect) -> str:
     """Return what the placebo does, beside what the artifact does."""
     if effect.alone:
         return "and no placebo moves decisions that way"
-    return f"with {effect.placebo.title} {round(effect.with_placebo * effect.n):,}"
+    return f"with {effect.placebo.title} for {round(effect.with_placebo * effect.n):,}"
 
 
 def _bare(trials: Trials, target: int) -> tuple[int, int, int] | None:

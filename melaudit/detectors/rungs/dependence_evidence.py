@@ -35,8 +35,8 @@ def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequen
         effect.share,
         effect.n,
         null,
-        f"With the {phrases.thing} {done}, {effect.after:,} of {many(effect.n, 'image')} "
-        f"are called {name}, {effect.before:,} before; {_beside(effect)} the share called {name} "
+        f"With the {phrases.thing} {done}, the model predicts {name} for {effect.after:,} of "
+        f"{many(effect.n, 'image')}, for {effect.before:,} before; {_beside(effect)} that share "
         f"{verb} by {points(abs(effect.share.value))}, "
         f"{interval(effect.share, points)}.",
         reached=effect.seen,
@@ -84,8 +84,8 @@ def _turning(effect: Effect, name: str) -> str:
     """Say what a change of the log-odds by as much does to decisions on the data set."""
     verb = "rises" if effect.turning.value >= 0 else "falls"
     return (
-        f"Were the log-odds of all the images to change by as much, the share called {name} {verb} "
-        f"by {points(abs(effect.turning.value))}, {interval(effect.turning, points)}."
+        f"If the log-odds of all the images changed by as much, the share predicted {name} "
+        f"{verb} by {points(abs(effect.turning.value))}, {interval(effect.turning, points)}."
     )
 
 
@@ -101,9 +101,9 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         n=effect.n,
         minimum_detectable_effect=effect.least,
         effect="change of decisions beyond placebo (share)",
-        statement=f"With the {found.phrases.thing} {done}, {effect.after:,} of "
-        f"{many(effect.n, 'image')} are called {found.classes[found.target]}, {effect.before:,} "
-        f"before: beyond the placebo {points(effect.share.value)}, "
+        statement=f"With the {found.phrases.thing} {done}, the model predicts "
+        f"{found.classes[found.target]} for {effect.after:,} of {many(effect.n, 'image')}, for "
+        f"{effect.before:,} before: beyond the placebo {points(effect.share.value)}, "
         f"{interval(effect.share, points)}; {left}.",
         p_value=effect.share.p_value,
         excluded=effect.excluded,

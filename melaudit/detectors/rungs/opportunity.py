@@ -140,8 +140,8 @@ def evidence(
         "odds ratio of the prediction, label held fixed",
         common,
         labelled,
-        f"among images of one label, it makes no difference to being called {name}",
-        f"Among images of the same label, those that show {shows} are called {name} "
+        f"among images of one label, it makes no difference to the prediction {name}",
+        f"Among images of the same label, those that show {shows} are predicted {name} "
         f"{'more' if common.value > 1 else 'less'} often: odds ratio {ratio(common.value)}, "
         f"{interval(common, ratio)}.",
         reached=association.reached and common.low > 1 and clear(common),
@@ -208,7 +208,7 @@ def tables(
     def rows(of: Indices) -> tuple[tuple[str | int | float, ...], ...]:
         return tuple(row(name, of == k) for k, name in enumerate(classes) if (of == k).any())
 
-    out = [Table(f"{header.capitalize()} by prediction", ("called", *heads), rows(predictions))]
+    out = [Table(f"{header.capitalize()} by prediction", ("predicted", *heads), rows(predictions))]
     if (labels >= 0).any():
         unknown = ((row("unknown", labels < 0)),) if (labels < 0).any() else ()
         by_label = Table(
@@ -216,7 +216,7 @@ def tables(
         )
         cross = Table(
             f"Predictions by label and {header}",
-            ("label", header, "images", *(f"called {name}" for name in classes)),
+            ("label", header, "images", *(f"predicted {name}" for name in classes)),
             tuple(
                 (
                     name,

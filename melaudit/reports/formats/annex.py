@@ -7,8 +7,10 @@ each entry ends with what a person has to decide.
 
 from __future__ import annotations
 
+import dataclasses
+
 from melaudit import wording
-from melaudit.findings import Evidence, Finding, Findings, Rung
+from melaudit.findings import Evidence, Finding, Findings, Rung, Words
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
 from melaudit.reports import scales
@@ -19,14 +21,14 @@ from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
 
 _HAZARDS = {
-    Rung.OPPORTUNITY: "The data reward a decision by something other than the disease; a model "
+    Rung.OPPORTUNITY: "The data reward a decision by something other than {cause}; a model "
     "trained on such data may take it up.",
-    Rung.ATTENTION: "The model may decide by something other than the disease.",
-    Rung.DEPENDENCE: "Decisions change with something other than the disease: the same lesion gets "
+    Rung.ATTENTION: "The model may decide by something other than {cause}.",
+    Rung.DEPENDENCE: "Decisions change with something other than {cause}: the same {object} gets "
     "another answer.",
-    Rung.HARM: "Decisions change with something other than the disease, to the harm of patients: "
-    "diseases are missed or healthy people are called ill.",
+    Rung.HARM: "Decisions change with something other than {cause}, {harm}.",
 }
+"""What may come of a finding, with names of `Words` in braces."""
 
 
 def to_annex(findings: Findings, gate: GateResult | None = None) -> str:
@@ -36,7 +38,7 @@ def to_annex(findings: Findings, gate: GateResult | None = None) -> str:
     if not findings.findings:
         lines += ["The audit has no findings. That is no proof of sound reasoning.", ""]
     for number, finding in enumerate(findings.findings, 1):
-        lines += [*_entry(number, finding, waived.get(finding.id)), ""]
+        lines += [*_entry(number, finding, waived.get(finding.id), findings.domain.words), ""]
     lines += [
         *_excluded(findings),
         "",
@@ -65,12 +67,12 @@ def _head(findings: Findings) -> list[str]:
     ]
 
 
-def _entry(number: int, finding: Finding, waiver: Waiver | None) -> list[str]:
+def _entry(number: int, finding: Finding, waiver: Waiver | None, words: Words) -> list[str]:
     return [
         f"### R{number}. {escaped(finding.title)}",
         "",
         f"- **Identifier**: {escaped(finding.id)}",
-        f"- **Hazard**: {_HAZARDS[finding.rung]}",
+        f"- **Hazard**: {_HAZARDS[finding.rung].format(**dataclasses.asdict(words))}",
         f"- **Cause**: {prose(finding.statement)}",
         f"- **Severity and confidence**: {finding.severity.value}, "
         f"{wording.rounded_percent(finding.confidence)}; {terms.RUNGS[finding.rung]}.",

@@ -148,7 +148,7 @@ def _risk(finding: Finding) -> dict[str, Any]:
 def _limitations(findings: Findings) -> list[str]:
     limits = [f"Not tested: {title_of(findings, s.detector)}: {s.reason}" for s in findings.skipped]
     limits += [n.statement for n in findings.not_found]
-    return [_text(line) for line in (*limits, *terms.NEVER_SHOWN)]
+    return [_text(line) for line in (*limits, *terms.never_shown(findings.domain.words))]
 
 
 def _properties(findings: Findings) -> list[dict[str, str]]:

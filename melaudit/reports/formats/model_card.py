@@ -163,7 +163,7 @@ def _limitations(findings: Findings) -> list[str]:
         ]
         lines.append("")
     lines += ["### What no audit shows", ""]
-    return [*lines, *(f"- {prose(line)}" for line in terms.NEVER_SHOWN)]
+    return [*lines, *(f"- {prose(line)}" for line in terms.never_shown(findings.domain.words))]
 
 
 def _trust(findings: Findings) -> list[str]:

@@ -1,19 +1,21 @@
-"""The glossary of the report; the same for every run."""
+"""The glossary of the report: the same for every run, but for examples that its domain gives."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
+
+from melaudit.findings import Words
 
 GLOSSARY = (
     (
         "Artifact",
-        "Something in the picture that is not what the model should look at: a ring, a ruler, ink, "
-        "hair, a bubble.",
+        "Something in the picture that is not what the model should look at: {artifacts}.",
     ),
     (
         "Shortcut",
-        "A feature that goes with the label in these data but not for a medical reason, and by "
-        "which the model decides.",
+        "A feature that goes with the label in these data but not {reason}, and by which the model "
+        "decides.",
     ),
     (
         "Rung",
@@ -39,7 +41,7 @@ GLOSSARY = (
     (
         "Concept, channel",
         "A channel is one of the model's internal pictures. What makes it respond is its "
-        "concept; channels of a late layer answer to ring, pigment, skin and the like.",
+        "concept; channels of a late layer answer to {concepts} and the like.",
     ),
     (
         "CRP",
@@ -97,7 +99,7 @@ GLOSSARY = (
         "0.5 is guessing.",
     ),
 )
-"""(term, explanation)."""
+"""(term, explanation), with names of `Words` in braces."""
 
 
 def anchor(term: str) -> str:
@@ -105,6 +107,7 @@ def anchor(term: str) -> str:
     return "word-" + "-".join(re.findall("[a-z0-9]+", term.lower()))
 
 
-def entries() -> tuple[tuple[str, str, str], ...]:
+def entries(words: Words) -> tuple[tuple[str, str, str], ...]:
     """Return (term, explanation, anchor) of every word."""
-    return tuple((term, words, anchor(term)) for term, words in GLOSSARY)
+    examples = dataclasses.asdict(words)
+    return tuple((term, said.format(**examples), anchor(term)) for term, said in GLOSSARY)

@@ -16,6 +16,8 @@ from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES, Plate, Plates
 from melaudit.reports.page.sections.artifacts import ArtifactSection, artifacts
 from melaudit.reports.page.sections.clusters import ClusterSection, clusters
 from melaudit.reports.page.sections.concepts import ConceptSection, concepts
+from melaudit.reports.page.sections.corruptions import CorruptionSection, corruptions
+from melaudit.reports.page.sections.drift import DriftSection, drift
 from melaudit.reports.page.sections.finding_cards import CardSection, cards, of_the_model
 from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
 from melaudit.reports.page.sections.in_data import DataSection, in_data
@@ -23,7 +25,8 @@ from melaudit.reports.page.sections.inputs import InputsSection, inputs
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
-from melaudit.reports.page.sections.performance import PerformanceSection, performance
+from melaudit.reports.page.sections.performance.figures import PerformanceSection, performance
+from melaudit.reports.page.sections.performance.predictions import PredictionSection, predictions
 from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance
 from melaudit.reports.page.sections.reactions import ReactionCard, reactions
 from melaudit.reports.page.sections.summary import Summary, summary
@@ -36,6 +39,7 @@ SECTIONS = (
     ("findings", "Findings"),
     ("reactions", "Robustness"),
     ("in-data", "In your data, not seen in your model"),
+    ("drift", "Training and audited images"),
     ("trust", "Can the maps be trusted?"),
     ("artifacts", "Artifacts"),
     ("landscape", "Map of strategies"),
@@ -76,7 +80,9 @@ class Page:
     trust: TrustSection
     cards: CardSection
     reactions: tuple[ReactionCard, ...]
+    corruptions: CorruptionSection | None
     in_data: DataSection
+    drift: DriftSection | None
     tests: TestSection
     artifacts: ArtifactSection
     landscape: LandscapeSection | None
@@ -84,6 +90,7 @@ class Page:
     concepts: ConceptSection
     gallery: tuple[GalleryGroup, ...]
     performance: PerformanceSection
+    predictions: PredictionSection
     not_found: tuple[NotFoundRow, ...]
     not_found_note: str
     controls: tuple[ControlRow, ...]
@@ -117,6 +124,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
     cluster_section = clusters(record, plates, maps=maps)
     concept_section = concepts(record, plates, maps=maps)
     groups = gallery(record, plates, maps=maps)
+    predicted = predictions(findings, plates, maps=maps)
     trust_section = trust(record, plates)
     strategies = landscape(record, len(cluster_section.cards) + len(cluster_section.ordinary))
     anchors = {c.id: c.anchor for c in card_section.cards}
@@ -135,8 +143,9 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         "not-found": len(findings.not_found),
     }
     there = {
-        "reactions": bool(findings.reactions),
+        "reactions": bool(findings.reactions or findings.corruptions),
         "in-data": bool(allowed.rows),
+        "drift": bool(findings.drift),
         "tests": bool(tested.lines),
         "artifacts": bool(looked_for.rows),
         "landscape": strategies is not None,
@@ -161,7 +170,9 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         trust=trust_section,
         cards=card_section,
         reactions=reactions(findings),
+        corruptions=corruptions(findings),
         in_data=allowed,
+        drift=drift(findings),
         tests=tested,
         artifacts=looked_for,
         landscape=strategies,
@@ -169,6 +180,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         concepts=concept_section,
         gallery=groups,
         performance=performance(findings),
+        predictions=predicted,
         not_found=missing,
         not_found_note=missing_note,
         controls=controls(findings),
@@ -176,7 +188,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         limits=does_not_show(findings),
         method=method.METHOD,
         references=method.REFERENCES,
-        glossary=entries(),
+        glossary=entries(findings.domain.words),
         provenance=provenance(findings),
         maps_shown=maps,
         maps_note=_resolution(record),

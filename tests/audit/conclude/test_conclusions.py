@@ -115,7 +115,7 @@ def test_a_detector_may_be_milder_than_its_rung_but_never_worse() -> None:
     assert isinstance(gentle, Finding)
     assert gentle.severity is Severity.INFO
     assert isinstance(wrong, Skipped)
-    assert "is called critical" in wrong.reason
+    assert "has severity critical" in wrong.reason
     assert isinstance(untrue, Skipped)
     assert "claims harm" in untrue.reason
 

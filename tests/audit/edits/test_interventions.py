@@ -1,5 +1,7 @@
 """Interventions on a model of known behaviour: what it is shown, what is kept of its answers."""
 
+# Long because: every way of editing is tried on the few pictures and models made here.
+
 from __future__ import annotations
 
 import dataclasses
@@ -26,6 +28,7 @@ from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import shown
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.findings import Finding, Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
@@ -124,7 +127,7 @@ def table_and_laboratory(
     table = dataclasses.replace(table, ids=dataset.ids)
     explainer = Explainer(model, num_classes=2)
     viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "mix", 8)
-    return table, Laboratory(viewer, dataset, dataset.ids)
+    return table, Laboratory(viewer, dataset, dataset.ids, domain=DERMOSCOPY)
 
 
 class Foreign(Detector):

@@ -144,10 +144,13 @@ def test_what_a_group_alone_shows_is_said_and_adds_to_the_suspicion() -> None:
     assert components(portrait(), shown)["exclusive"] == pytest.approx(WEIGHTS["exclusive"] / 2)
     (alone,) = reasons("a", portrait(), ClassGroup(np.arange(50), ("parts",), 0.8, 0.3, shown))
     assert "50 of the 200 images predicted a show something away from the centre" in alone
-    assert "2.0 % of the 150 images called otherwise" in alone and "12 % of the relevance" in alone
+    assert (
+        "2.0 % of the 150 images with another prediction" in alone
+        and "12 % of the relevance" in alone
+    )
     assert "80 % alike" in alone
     both = reasons("a", portrait(), ClassGroup(np.arange(50), ("maps", "parts"), 0.8, 0.3, shown))
-    assert "decided in a like manner" in both[0]
+    assert "decided alike" in both[0]
     assert both[1].startswith("most of them show something")
 
 

@@ -122,7 +122,19 @@ def test_logits_that_happen_to_lie_in_the_unit_range_are_not_mistaken(
     plain = loaded(Net(outputs, lambda z: 0.5 + z / 100))
     found = understood(plain, x, OutputKind.AUTO)
     assert found.model is plain.model
-    assert any("--outputs probabilities" in note for note in found.notes) is (outputs == 1)
+    assert any("--outputs probabilities" in doubt for doubt in found.doubts) is (outputs == 1)
+    for kind in (LOGITS, PROBABILITIES):  # each remedy settles it
+        assert not understood(plain, x, kind).doubts
+
+
+def test_what_the_outputs_are_is_said_in_a_few_words(x: Tensor) -> None:
+    assert take(Net(1, nn.Identity()), x).meaning == "a logit: class 1 from 0 on"
+    single = take(Net(1, nn.Sigmoid()), x)
+    assert single.meaning == "a probability of a sigmoid: class 1 from 0.5 on"
+    found = take(Net(2, nn.Softmax(1)), x)
+    assert found.meaning == "2 probabilities of a softmax: the largest decides"
+    moved = operated(found, 0.3, 1, ("benign", "malignant"))
+    assert moved.meaning == f"{found.meaning}; malignant from a probability of 0.3 on"
 
 
 def test_a_sigmoid_that_cannot_be_seen_is_taken_as_the_user_says(x: Tensor) -> None:

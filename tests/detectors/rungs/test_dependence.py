@@ -163,7 +163,7 @@ def test_where_the_placebo_turns_nearly_all_decisions_the_log_odds_tell(measurem
     assert "decisions on all the images" in finding.statement
     # 52 of 52 by the ring and nearly as many by its placebo: that is no cue of rings alone.
     assert finding.title == "The model decides by any change at the rim, black rings among them"
-    assert "a ring of skin does it to 52 of 52" in finding.statement
+    assert "a ring of skin for 52 of 52" in finding.statement
     reached = [e.name for e in finding.evidence if e.rung is Rung.DEPENDENCE and e.reached]
     assert reached == ["change of the margin of malignant beyond placebo, ring put in"]
 
@@ -258,7 +258,7 @@ def test_the_p_value_of_decisions_is_that_of_the_exact_test_of_signs(measurement
 def test_what_resembles_the_ring_and_acts_alike_changes_the_claim(measurements: Make) -> None:
     (finding,) = conclude(study(measurements, white=4.0))
     assert "any high-contrast frame" in finding.title
-    assert "a white ring does it to" in finding.statement
+    assert "a white ring for" in finding.statement
     (other,) = conclude(study(measurements, white=0.1))
     assert "high-contrast" not in other.title + other.statement
 

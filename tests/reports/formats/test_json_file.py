@@ -36,18 +36,10 @@ def test_what_is_written_fits_the_schema(kind: str, records: dict[str, Record]) 
 
 def test_the_schema_names_every_field_of_the_vocabulary() -> None:
     definitions = schema()["$defs"]
-    names = {
-        "class_performance": "ClassPerformance",
-        "slice_performance": "SlicePerformance",
-        "group_performance": "GroupPerformance",
-        "column_performance": "ColumnPerformance",
-        "not_found": "NotFound",
-        "detector_info": "DetectorInfo",
-    }
     for key, definition in [*definitions.items(), ("findings", schema())]:
         if "properties" not in definition:
             continue
-        kind = getattr(vocabulary, names.get(key, key.capitalize()))
+        kind = getattr(vocabulary, "".join(word.capitalize() for word in key.split("_")))
         fields = {f.name for f in dataclasses.fields(kind)}
         if key == "cluster":
             fields = fields - {"predicted"} | {"class"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from melaudit.findings import Words
 from melaudit.reports.page.page import Page
 from melaudit.wording import terms
 
@@ -42,7 +43,7 @@ def test_the_fixed_texts_read_easily(textstat: Any) -> None:
     fixed = (
         " ".join(terms.SEVERITIES.values()),
         " ".join(terms.TRUST.values()),
-        " ".join(terms.NEVER_SHOWN),
+        " ".join(terms.never_shown(Words())),
         " ".join(terms.TODO.values()),
     )
 

@@ -28,4 +28,4 @@ def does_not_show(findings: Findings) -> tuple[str, ...]:
         skipped = findings.skipped[:MAX_NAMED_DETECTORS]
         names = ", ".join(wording.human(s.detector) for s in skipped)
         own.append(f"Anything about what could not be tested here: {names}.")
-    return (*own, *terms.NEVER_SHOWN)
+    return (*own, *terms.never_shown(findings.domain.words))

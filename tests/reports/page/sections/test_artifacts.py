@@ -33,7 +33,7 @@ def test_a_found_artifact_gives_its_association_and_its_rungs(pages: dict[str, P
 def test_an_absent_artifact_gives_what_would_have_been_seen(pages: dict[str, Page]) -> None:
     ruler, ink = pages["ring"].artifacts.rows[1:3]
 
-    assert ruler.least == (Least("9.0\u00a0%", "change in the share called malignant", "64"),)
+    assert ruler.least == (Least("9.0\u00a0%", "change in the share predicted malignant", "64"),)
     assert ink.least == ()
 
 

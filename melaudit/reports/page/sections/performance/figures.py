@@ -155,6 +155,9 @@ def _figures(findings: Findings) -> tuple[tuple[str, str, str], ...]:
         )
     if p.auc is not None:
         of = f"for {wording.name(positive, 32)}" if positive else "mean of one against the rest"
+        if len(p.discrimination) == 1:
+            area = p.discrimination[0].auc
+            of += f"; 95 % interval {area.low:.2f} to {area.high:.2f}"
         rows.append(("AUC", wording.figure(p.auc), of))
     return tuple(rows)
 

@@ -10,11 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from melaudit.detectors.interface import Batch, UserKnowledge
-from melaudit.detectors.outside_lesion import OutsideLesion, widened
+from melaudit.detectors.outside_object import OutsideObject, widened
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.findings import Finding, NotFound, Rung, Skipped
 from melaudit.measurements import GRID, Measurements
 from melaudit.relevance import Explainer
 from tests.said import said
+
+DETECTOR = OutsideObject(DERMOSCOPY.words)
 
 MakeMeasurements = Callable[..., Measurements]
 
@@ -49,9 +52,7 @@ def columns(inside: NDArray[np.bool_], weight: NDArray[np.float64]) -> dict[str,
 
 def test_a_class_whose_maps_look_around_the_lesion_is_found(measurements: MakeMeasurements) -> None:
     weight = np.where(LABELS == 1, 0.3, 4.0)
-    found, errors = said(
-        OutsideLesion().conclude(measurements(columns(lesions(), weight), labels=LABELS))
-    )
+    found, errors = said(DETECTOR.conclude(measurements(columns(lesions(), weight), labels=LABELS)))
     assert isinstance(found, Finding)
     assert (found.classes, found.rung) == (("malignant",), Rung.ATTENTION)
     assert {int(name[6:10]) >= N // 2 for name in found.images} == {True}
@@ -60,14 +61,14 @@ def test_a_class_whose_maps_look_around_the_lesion_is_found(measurements: MakeMe
 
 def test_maps_that_follow_the_lesion_are_innocent(measurements: MakeMeasurements) -> None:
     found, _ = said(
-        OutsideLesion().conclude(measurements(columns(lesions(), np.full(N, 4.0)), labels=LABELS))
+        DETECTOR.conclude(measurements(columns(lesions(), np.full(N, 4.0)), labels=LABELS))
     )
     assert isinstance(found, NotFound)
 
 
 def test_relevance_that_is_spread_evenly_is_innocent(measurements: MakeMeasurements) -> None:
     found, _ = said(
-        OutsideLesion().conclude(measurements(columns(lesions(), np.full(N, 1.0)), labels=LABELS))
+        DETECTOR.conclude(measurements(columns(lesions(), np.full(N, 1.0)), labels=LABELS))
     )
     assert isinstance(found, NotFound)
 
@@ -78,7 +79,7 @@ def test_errors_that_go_with_looking_away_are_found(measurements: MakeMeasuremen
     table = measurements(
         columns(lesions(), weight), labels=LABELS, predictions=np.where(wrong, 1 - LABELS, LABELS)
     )
-    errors = said(OutsideLesion().conclude(table))[-1]
+    errors = said(DETECTOR.conclude(table))[-1]
     assert isinstance(errors, Finding)
     assert errors.id == "outside_lesion.errors"
     assert {int(name[6:10]) for name in errors.images} == set(np.flatnonzero(wrong))
@@ -93,11 +94,11 @@ def test_errors_that_have_nothing_to_do_with_it_are_innocent(
         labels=LABELS,
         predictions=np.where(wrong, 1 - LABELS, LABELS),
     )
-    assert isinstance(said(OutsideLesion().conclude(table))[-1], NotFound)
+    assert isinstance(said(DETECTOR.conclude(table))[-1], NotFound)
 
 
 def test_without_masks_it_says_what_is_missing(measurements: MakeMeasurements) -> None:
-    (found,) = said(OutsideLesion().conclude(measurements({}, labels=LABELS)))
+    (found,) = said(DETECTOR.conclude(measurements({}, labels=LABELS)))
     assert isinstance(found, Skipped)
     assert "--lesion-masks" in found.reason
 
@@ -106,14 +107,14 @@ def test_a_model_that_does_not_follow_the_labels_has_learned_no_place(
     measurements: MakeMeasurements,
 ) -> None:
     table = measurements(columns(lesions(), np.full(N, 0.3)), labels=LABELS)
-    (found,) = said(OutsideLesion().conclude(dataclasses.replace(table, above_chance=False)))
+    (found,) = said(DETECTOR.conclude(dataclasses.replace(table, above_chance=False)))
     assert isinstance(found, Skipped)
 
 
 def test_too_few_masks_are_counted(measurements: MakeMeasurements) -> None:
     table = columns(lesions(), np.full(N, 0.3))
     table["outside_lesion.share"][10:] = np.nan
-    (found,) = said(OutsideLesion().conclude(measurements(table, labels=LABELS)))
+    (found,) = said(DETECTOR.conclude(measurements(table, labels=LABELS)))
     assert isinstance(found, Skipped)
     assert "10 of 120 images" in found.reason
 
@@ -143,11 +144,11 @@ def test_measured_shares_are_those_outside_the_mask(
     lesion = np.zeros((64, 64), np.bool_)
     lesion[:, :30] = True
     empty = np.zeros_like(lesion)
-    user = UserKnowledge(lesions=(lesion, None, empty))
-    measured = OutsideLesion().measure(dataclasses.replace(batch, user=user))
+    user = UserKnowledge(objects=(lesion, None, empty))
+    measured = DETECTOR.measure(dataclasses.replace(batch, user=user))
     first = np.abs(batch.maps.relevance[0])
     expected = first[:, 32:].sum() / first.sum()
     assert measured["share"][0] == pytest.approx(expected, rel=1e-4)
     assert measured["area"][0] == pytest.approx(0.5)
     assert np.isnan(measured["share"][1:]).all()
-    assert OutsideLesion().measure(batch) == {}
+    assert DETECTOR.measure(batch) == {}

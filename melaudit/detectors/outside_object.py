@@ -1,16 +1,17 @@
-"""Relevance outside the lesion: does the model look at what it is asked about?
+"""Relevance outside the object: does the model look at what it is asked about?
 
-Looks for: predicted classes whose maps hold more relevance outside the lesion than the share of
-area there, and errors that go with it. Needs masks of the lesion (--lesion-masks).
-Why: the surroundings of a lesion and its rim say little about it. A model that uses them uses the
-skin, the instrument or the clinic.
-How scored: the share of relevance outside an image's own lesion (with a rim of 3 % of the side) is
+Looks for: predicted classes whose maps hold more relevance outside the object (in dermoscopy the
+lesion) than the share of area there, and errors that go with it. Needs masks of the object
+(--object-masks).
+Why: the surroundings of an object and its rim say little about it. A model that uses them uses the
+background, the instrument or the clinic.
+How scored: the share of relevance outside an image's own object (with a rim of 3 % of the side) is
 compared with the share of area there (paired bootstrap over patients, sign-flip test). It is also
 compared with the share that maps of other images of the same predicted class have in the same
-place. Padding and the usual place of lesions act on those as well, so only a map that follows its
-own lesion holds less outside it. Errors: the share outside on wrong images against right images of
+place. Padding and the usual place of objects act on those as well, so only a map that follows its
+own object holds less outside it. Errors: the share outside on wrong images against right images of
 the same predicted class.
-Do instead: look at the images listed; crop to the lesion while training, or add masks to the loss.
+Do instead: look at the images listed; crop to the object while training, or add masks to the loss.
 Reference: Bissoto et al. 2019, "(De)Constructing bias on skin lesion datasets", on models that
 still predict the label with the lesion hidden.
 """
@@ -43,6 +44,7 @@ from melaudit.findings import (
     Rung,
     Skipped,
     Table,
+    Words,
 )
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
@@ -50,7 +52,7 @@ from melaudit.statistics.estimates import Tested, mean_difference, paired_mean, 
 from melaudit.wording.sentences import interval, many, percent
 
 RIM_SHARE = 0.03
-"""Width of the rim that still counts as lesion, as a share of the longer side. Chosen, not
+"""Width of the rim that still counts as object, as a share of the longer side. Chosen, not
 measured."""
 MIN_IMAGES = 20
 """Images of a predicted class with a mask, at least. Chosen, not measured."""
@@ -63,25 +65,32 @@ MIN_EXCESS_OF_ERRORS = 0.05
 """Share of relevance by which wrong images must exceed right ones. Chosen, not measured."""
 
 
-class OutsideLesion(Detector):
-    """Relevance outside the user's masks of the lesion, by predicted class and by error."""
+def named(words: Words) -> str:
+    """Return the detector's id in a domain: "outside_lesion" where the object is a lesion."""
+    return "outside_lesion" if words.object == "lesion" else "outside_object"
 
-    id = "outside_lesion"
-    title = "Relevance outside the lesion"
+
+class OutsideObject(Detector):
+    """Relevance outside the user's masks of the object, by predicted class and by error."""
+
+    def __init__(self, words: Words | None = None) -> None:
+        self.words = words or Words()
+        self.id = named(self.words)
+        self.title = f"Relevance outside the {self.words.object}"
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
-        """Add up each map's relevance outside its lesion; NaN where there is no usable mask."""
-        lesions = batch.user.lesions
-        if lesions is None:
+        """Add up each map's relevance outside its object; NaN where there is no usable mask."""
+        objects = batch.user.objects
+        if objects is None:
             return {}
         n = len(batch)
         masks = np.zeros((n, GRID, GRID), np.uint8)
         outside = np.full((3, n), np.nan, np.float32)
-        for i, lesion in enumerate(lesions):
-            if lesion is None:
+        for i, mask in enumerate(objects):
+            if mask is None:
                 continue
-            coverage = batch.images.project(lesion, i)
-            if not coverage.any():  # an empty mask, or a lesion that the crop leaves out
+            coverage = batch.images.project(mask, i)
+            if not coverage.any():  # an empty mask, or an object that the crop leaves out
                 continue
             around = 1 - widened(coverage)
             share = shares(batch.maps.relevance[i], around)
@@ -92,9 +101,10 @@ class OutsideLesion(Detector):
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Compare the relevance outside with the area there, by class, then by error."""
         try:
-            share = measurements["outside_lesion.share"]
+            share = measurements[f"{self.id}.share"]
         except KeyError:
-            return [Skipped(self.id, "no lesion masks were given (--lesion-masks)")]
+            option = f"--{self.id.removeprefix('outside_')}-masks"
+            return [Skipped(self.id, f"no {self.words.object} masks were given ({option})")]
         if not measurements.explanations.usable:
             return [Skipped(self.id, f"the maps are {measurements.explanations}")]
         if not measurements.above_chance:
@@ -108,11 +118,13 @@ class OutsideLesion(Detector):
         if not views:
             few = f"{int(usable.sum()):,} of {many(len(share), 'image')} have a usable mask"
             return [Skipped(self.id, f"{few}; no predicted class has {MIN_IMAGES} of them")]
-        classes = measurements.classes
+        classes, words = measurements.classes, self.words
         looked: Claim[tuple[View, ...]] = Claim(
             self.id,
             tuple(replace(view, beyond=bonferroni(view.beyond, len(views))) for view in views),
-            evidence=lambda settled: tuple(e for view in settled for e in _evidence(view, classes)),
+            evidence=lambda settled: tuple(
+                e for view in settled for e in _evidence(view, classes, words)
+            ),
             word=partial(_word, self.id, measurements),
         )
         return [looked, *_errors(self.id, measurements, usable)]
@@ -124,15 +136,15 @@ def _word(
     views: tuple[View, ...],
     evidence: tuple[Evidence, ...],
 ) -> Sequence[Finding | NotFound]:
-    """Claim the classes that are decided from around the lesion, or say that none is."""
+    """Claim the classes that are decided from around the object, or say that none is."""
     away = [view for view in views if view.reached]
     if not away:
-        return [_missed(identity, views)]
+        return [_missed(identity, views, measurements.words)]
     return [_finding(identity, measurements, views, away, evidence)]
 
 
 def widened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a lesion's coverage (H, W) grown by `RIM_SHARE` of its longer side."""
+    """Return an object's coverage (H, W) grown by `RIM_SHARE` of its longer side."""
     reach = max(1, round(RIM_SHARE * max(coverage.shape)))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     grown: NDArray[np.float32] = ndimage.grey_dilation(
@@ -143,7 +155,7 @@ def widened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class View:
-    """The relevance outside the lesions of one predicted class."""
+    """The relevance outside the objects of one predicted class."""
 
     target: int
     rows: NDArray[np.intp]
@@ -158,15 +170,15 @@ class View:
 
     @property
     def reached(self) -> bool:
-        """Whether the class is decided more by the surroundings than by the lesion."""
+        """Whether the class is decided more by the surroundings than by the object."""
         follows = self.others is not None and self.others.difference.high < 0
         large = self.beyond.value >= MIN_EXCESS and self.beyond.low > 0
         return large and not follows and clear(self.beyond)
 
 
 def _view(measurements: Measurements, target: int, rows: NDArray[np.intp]) -> View:
-    share = measurements["outside_lesion.share"][rows].astype(np.float64)
-    area = measurements["outside_lesion.area"][rows].astype(np.float64)
+    share = measurements[f"{named(measurements.words)}.share"][rows].astype(np.float64)
+    area = measurements[f"{named(measurements.words)}.area"][rows].astype(np.float64)
     groups = None if measurements.groups is None else measurements.groups[rows]
     beyond = paired_mean(share - area, measurements.seed, groups)
     others = _others(measurements, rows) if len(rows) >= 2 * MIN_IMAGES else None
@@ -178,28 +190,28 @@ def _others(measurements: Measurements, rows: NDArray[np.intp]) -> Excess:
     rng = np.random.default_rng(measurements.seed)
     dealt = rng.permutation(rows)
     own, others = dealt[: len(rows) // 2][:SHOWN], dealt[len(rows) // 2 :][:OTHERS]
-    masks = measurements["outside_lesion.mask"][own].reshape(len(own), -1) / 255.0
+    masks = measurements[f"{named(measurements.words)}.mask"][own].reshape(len(own), -1) / 255.0
     maps = measurements.absolute_shares
     return excess([Stratum(masks, maps(own), maps(others))], measurements.seed)
 
 
-def _counted(view: View, classes: tuple[str, ...]) -> str:
+def _counted(view: View, classes: tuple[str, ...], words: Words) -> str:
     return (
         f"{percent(view.share)} of the relevance for {classes[view.target]} lies outside the "
-        f"lesion and its rim, which is {percent(view.area)} of the area "
-        f"({len(view.rows):,} images called {classes[view.target]})"
+        f"{words.object} and its rim, which is {percent(view.area)} of the area "
+        f"({len(view.rows):,} images predicted {classes[view.target]})"
     )
 
 
-def _evidence(view: View, classes: tuple[str, ...]) -> tuple[Evidence, ...]:
+def _evidence(view: View, classes: tuple[str, ...], words: Words) -> tuple[Evidence, ...]:
     name, beyond = classes[view.target], view.beyond
     first = evidence_of(
         Rung.ATTENTION,
-        f"{name}: relevance outside the lesion beyond its area",
+        f"{name}: relevance outside the {words.object} beyond its area",
         beyond,
         len(view.rows),
         "relevance is spread evenly over the image",
-        f"{_counted(view, classes)}: {percent(beyond.value)} beyond it, "
+        f"{_counted(view, classes, words)}: {percent(beyond.value)} beyond it, "
         f"{interval(beyond, percent)}.",
         reached=view.reached,
     )
@@ -209,13 +221,13 @@ def _evidence(view: View, classes: tuple[str, ...]) -> tuple[Evidence, ...]:
     follows = difference.high < 0
     second = evidence_of(
         Rung.ATTENTION,
-        f"{name}: relevance outside the own lesion over that of other maps there",
+        f"{name}: relevance outside the own {words.object} over that of other maps there",
         difference,
         view.others.n_own + view.others.n_others,
         "maps of other images of the same predicted class, in the same place",
-        f"Maps of other images called {name} hold {percent(view.others.elsewhere)} "
-        f"outside these lesions, their own hold {percent(view.others.own)}: the maps "
-        f"{'follow the lesion' if follows else 'do not clearly follow the lesion'} "
+        f"Maps of other images predicted {name} hold {percent(view.others.elsewhere)} "
+        f"outside these {words.objects}, their own hold {percent(view.others.own)}: the maps "
+        f"{'follow' if follows else 'do not clearly follow'} the {words.object} "
         f"({interval(difference, percent)} for the difference).",
     )
     return first, second
@@ -228,30 +240,31 @@ def _finding(
     away: Sequence[View],
     evidence: tuple[Evidence, ...],
 ) -> Finding:
-    classes = measurements.classes
+    classes, words = measurements.classes, measurements.words
     rows = np.concatenate([view.rows for view in away])
-    beyond = measurements["outside_lesion.share"] - measurements["outside_lesion.area"]
+    beyond = measurements[f"{identity}.share"] - measurements[f"{identity}.area"]
     return finding(
         evidence,
         measurements.explanations,
         id=identity,
         detector=identity,
-        title="The model looks around the lesion rather than at it",
+        title=f"The model looks around the {words.object} rather than at it",
         classes=tuple(classes[view.target] for view in away),
-        statement="; ".join(_counted(view, classes) for view in away) + ".",
+        statement="; ".join(_counted(view, classes, words) for view in away) + ".",
         images=tuple(measurements.ids[i] for i in rows[np.argsort(-beyond[rows], kind="stable")]),
-        remedy="Look at the images listed for what draws the model away. Crop to the lesion while "
+        remedy="Look at the images listed for what draws the model away. "
+        f"Crop to the {words.object} while "
         "training, or add the masks to the loss; then audit again.",
         does_not_show="That the decision depends on the surroundings: padding and sharp edges draw "
-        "relevance of their own. Only hiding the lesion, or what is around it, tells.",
-        tables=(_table(views, classes),),
+        f"relevance of their own. Only hiding the {words.object}, or what is around it, tells.",
+        tables=(_table(views, classes, words),),
     )
 
 
-def _table(views: Sequence[View], classes: tuple[str, ...]) -> Table:
+def _table(views: Sequence[View], classes: tuple[str, ...], words: Words) -> Table:
     return Table(
-        "Relevance outside the lesion by predicted class",
-        ("called", "images with a mask", "share outside", "area outside", "other maps there"),
+        f"Relevance outside the {words.object} by predicted class",
+        ("predicted", "images with a mask", "share outside", "area outside", "other maps there"),
         tuple(
             (
                 classes[view.target],
@@ -265,7 +278,7 @@ def _table(views: Sequence[View], classes: tuple[str, ...]) -> Table:
     )
 
 
-def _missed(identity: str, views: Sequence[View]) -> NotFound:
+def _missed(identity: str, views: Sequence[View], words: Words) -> NotFound:
     n = sum(len(view.rows) for view in views)
     worst = max(views, key=lambda view: view.beyond.value)
     return NotFound(
@@ -274,10 +287,10 @@ def _missed(identity: str, views: Sequence[View]) -> NotFound:
         minimum_detectable_effect=max(
             MIN_EXCESS, max((view.beyond.high - view.beyond.low) / 2 for view in views)
         ),
-        effect="share of relevance outside the lesion beyond its area",
-        statement=f"No predicted class is decided from around the lesion: at most "
+        effect=f"share of relevance outside the {words.object} beyond its area",
+        statement=f"No predicted class is decided from around the {words.object}: at most "
         f"{percent(worst.share)} of the relevance lies outside it, on {percent(worst.area)} of the "
-        "area, or the maps follow the lesion.",
+        f"area, or the maps follow the {words.object}.",
     )
 
 
@@ -292,7 +305,7 @@ def _errors(
     if wrong.sum() < MIN_ERRORS or (~wrong).sum() < MIN_ERRORS:
         few = f"{int(wrong.sum()):,} wrong and {int((~wrong).sum()):,} right images have a mask"
         return [Skipped(f"{identity} (errors)", f"{few}; a comparison needs {MIN_ERRORS} each")]
-    share = measurements["outside_lesion.share"][rows].astype(np.float64)
+    share = measurements[f"{named(measurements.words)}.share"][rows].astype(np.float64)
     called = targets[rows]
     for target in np.unique(called):  # classes differ in how much they hold outside
         share[called == target] -= share[called == target].mean()
@@ -304,7 +317,12 @@ def _errors(
     return [
         Claim(
             f"{identity}.errors",
-            Errors(Tested(more.value, more.low, more.high, p), int(wrong.sum()), len(rows)),
+            Errors(
+                Tested(more.value, more.low, more.high, p),
+                int(wrong.sum()),
+                len(rows),
+                measurements.words,
+            ),
             evidence=lambda errors: (errors.evidence(),),
             word=partial(_word_errors, identity, measurements, worst),
         )
@@ -313,12 +331,13 @@ def _errors(
 
 @dataclass(frozen=True)
 class Errors:
-    """How much more of their relevance wrong images hold outside the lesion than right ones."""
+    """How much more of their relevance wrong images hold outside the object than right ones."""
 
     more: Tested
     """Difference of the mean shares, predicted class held fixed."""
     wrong: int
     n: int
+    words: Words
 
     @property
     def reached(self) -> bool:
@@ -329,7 +348,8 @@ class Errors:
         """Return the comparison in a sentence."""
         return (
             f"Wrong images hold {percent(abs(self.more.value))} "
-            f"{'more' if self.more.value > 0 else 'less'} of their relevance outside the lesion "
+            f"{'more' if self.more.value > 0 else 'less'} of their relevance outside the "
+            f"{self.words.object} "
             f"than right ones of the same predicted class ({self.wrong:,} wrong, "
             f"{self.n - self.wrong:,} right; {interval(self.more, percent)})."
         )
@@ -338,7 +358,7 @@ class Errors:
         """Return the difference as evidence."""
         return evidence_of(
             Rung.ATTENTION,
-            "relevance outside the lesion, wrong over right images",
+            f"relevance outside the {self.words.object}, wrong over right images",
             self.more,
             self.n,
             "errors are as frequent whatever the share outside, by predicted class",
@@ -354,10 +374,10 @@ def _word_errors(
     errors: Errors,
     evidence: tuple[Evidence, ...],
 ) -> Sequence[Finding | NotFound]:
-    """Claim that errors go with looking around the lesion, or say that they do not clearly."""
-    name = f"{identity}.errors"
+    """Claim that errors go with looking around the object, or say that they do not clearly."""
+    name, words = f"{identity}.errors", measurements.words
     if not errors.reached:
-        effect = "difference of the share of relevance outside the lesion"
+        effect = f"difference of the share of relevance outside the {words.object}"
         least = max(MIN_EXCESS_OF_ERRORS, (errors.more.high - errors.more.low) / 2)
         p = errors.more.p_value
         return [NotFound(name, errors.n, least, effect, errors.counted(), p)]
@@ -368,13 +388,13 @@ def _word_errors(
             measurements.explanations,
             id=name,
             detector=identity,
-            title="The model errs where it looks around the lesion",
+            title=f"The model errs where it looks around the {words.object}",
             classes=tuple(measurements.classes[target] for target in targets),
             statement=errors.counted(),
             images=tuple(measurements.ids[i] for i in worst),
             remedy="Look at the images listed for what draws the model away, and see that images "
             "of every class have it while training.",
-            does_not_show="That looking away causes the errors: small or pale lesions are hard, "
-            "and leave more of the map to their surroundings.",
+            does_not_show="That looking away causes the errors: small or pale "
+            f"{words.objects} are hard, and leave more of the map to their surroundings.",
         )
     ]

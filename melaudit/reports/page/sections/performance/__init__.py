@@ -1,0 +1,1 @@
+"""How the model does on the labelled images: a file for each part of the section."""
