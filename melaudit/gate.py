@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from melaudit.findings import Finding, Findings, Missing, Severity, Trust, Verdict
+from melaudit.findings import Answer, Finding, Findings, Missing, Severity, Trust, Verdict
 from melaudit.policy import Policy, Waiver, matches
 from melaudit.wording.detectors import belongs
 from melaudit.wording.figures import NBSP, figure, rounded_percent
@@ -79,6 +79,7 @@ def judge(
         *_finding_rules(findings, policy, excused),
         *_coverage_rules(findings, policy),
         *_performance_rules(findings, policy),
+        *_acceptance_rules(findings, policy),
         *_waiver_rules(policy.waivers, today),
     )
     return GateResult(
@@ -134,7 +135,8 @@ def _concluded(findings: Findings) -> Rule:
 
 def _tested(findings: Findings, policy: Policy) -> Rule:
     """Return the rule that everything was tested which a pass needs, or the policy lets it be."""
-    lacking = [s for s in findings.shortfalls if s.missing is not Missing.EVIDENCE]
+    apart = (Missing.EVIDENCE, Missing.LIMIT)  # they have rules of their own
+    lacking = [s for s in findings.shortfalls if s.missing not in apart]
     read = findings.inputs.read
     open_ = [s for s in lacking if not policy.passing.accept(s, read)]
     title = "Everything was tested that a pass needs"
@@ -261,6 +263,20 @@ def _performance_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
         of = next((c for c in p.per_class if c.name == name), None)
         value, low, n = (None, None, 0) if of is None else (of.recall, of.recall_low, of.n)
         yield _at_least(f"recall:{name}", value, low, least, n)
+
+
+def _acceptance_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
+    """Return a rule for each limit that the intended use sets."""
+    use = findings.intended_use
+    outcomes = {Answer.MET: Outcome.PASS, Answer.NOT_MET: Outcome.FAIL}
+    for limit in () if use is None else use.acceptance:
+        outcome = outcomes.get(limit.answer, Outcome.INCONCLUSIVE)
+        statement = limit.statement
+        accepted = any(matches(limit.measure, pattern) for pattern in policy.passing.limits)
+        if outcome is Outcome.INCONCLUSIVE and accepted:
+            outcome, statement = Outcome.PASS, f"{statement} The policy accepts that."
+        title = f"The intended use's limit of {limit.measure} is met"
+        yield Rule(f"acceptance.{limit.measure}", title, outcome, statement)
 
 
 def _at_least(what: str, value: float | None, low: float | None, least: float, n: int) -> Rule:

@@ -15,6 +15,7 @@
     min_images = 50                  # fewer images than the 100 that a pass needs
     failed_controls = ["planted_evidence"]
     unchecked_maps = true            # too few checks of the maps could be made
+    limits = ["specificity"]         # limits of the intended use that too few images tell
 
     [performance]                    # the lower end of the 95 % interval must reach these
     accuracy = 0.85
@@ -107,6 +108,8 @@ class PassTerms:
     """Images that are enough for a pass; None leaves it to the audit."""
     failed_controls: tuple[str, ...] = ()
     """Controls, by id or pattern, that may have failed."""
+    limits: tuple[str, ...] = ()
+    """Measures, by name or pattern, whose limit of the intended use may stay undecided."""
     unchecked_maps: bool = False
     """Whether too few checks of the maps may have been made."""
 
@@ -121,6 +124,8 @@ class PassTerms:
                 return self.unchecked_maps
             case Missing.CONTROL:
                 return any(matches(lack.subject, pattern) for pattern in self.failed_controls)
+            case Missing.LIMIT:
+                return any(matches(lack.subject, pattern) for pattern in self.limits)
             case Missing.UNTESTED | Missing.UNDECIDED:
                 return any(matches(lack.subject, pattern) for pattern in self.untested)
 
@@ -211,6 +216,7 @@ def _passing(table: Mapping[str, Any], where: str) -> PassTerms:
         untested=_names(table.get("untested", []), f"{where}.untested"),
         min_images=_images(table.get("min_images"), f"{where}.min_images"),
         failed_controls=_names(table.get("failed_controls", []), f"{where}.failed_controls"),
+        limits=_names(table.get("limits", []), f"{where}.limits"),
         unchecked_maps=unchecked,
     )
 

@@ -26,7 +26,9 @@ def test_the_example_of_the_documentation_is_a_policy() -> None:
     assert (read.fail_on, read.rung) == (Severity.HIGH, Rung.DEPENDENCE)
     assert read.coverage.maps is Trust.TRUSTED and read.coverage.min_images == 500
     assert read.performance.recall == {"malignant": 0.9}
-    assert read.passing == PassTerms(("hair",), 50, ("planted_evidence",), unchecked_maps=True)
+    assert read.passing == PassTerms(
+        ("hair",), 50, ("planted_evidence",), ("specificity",), unchecked_maps=True
+    )
     assert read.waivers == (
         Waiver(
             "dark_ring.malignant",

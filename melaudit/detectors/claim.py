@@ -20,6 +20,7 @@ from melaudit.findings import (
     NotFound,
     Reaction,
     Rung,
+    SkinTone,
     Table,
     Trust,
     severity_of,
@@ -28,7 +29,7 @@ from melaudit.statistics.estimates import Estimate, Tested
 
 T = TypeVar("T")
 
-Worded = Drift | Finding | NotFound | Reaction
+Worded = Drift | Finding | NotFound | Reaction | SkinTone
 
 
 @dataclass(frozen=True)

@@ -37,20 +37,23 @@ from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.detectors.outside_object import OutsideObject
 from melaudit.detectors.property_label import PropertyLabel
 from melaudit.detectors.settings import DetectorSettings
+from melaudit.detectors.skin_tone import SkinTone
 from melaudit.domains.interface import Domain
 from melaudit.domains.registry import FALLBACK
 from melaudit.errors import ConfigurationError, DetectorError
-from melaudit.findings import Subject, Words
+from melaudit.findings import Subject
 from melaudit.measurements import Array, Measurements
 
 GROUP = "melaudit.detectors"
 
 
-def ours(settings: DetectorSettings, words: Words) -> tuple[Detector, ...]:
+def ours(settings: DetectorSettings, domain: Domain) -> tuple[Detector, ...]:
     """Return our own detectors with the parameters that a run's settings ask for.
 
-    Those that name the things of a field in their titles take its words.
+    Those that name the things of a field in their titles take its words; one that looks for skin is
+    asked where there is any.
     """
+    words = domain.words
     return (
         Conservation(),
         ChannelUniformity(),
@@ -67,6 +70,7 @@ def ours(settings: DetectorSettings, words: Words) -> tuple[Detector, ...]:
         PropertyLabel(),
         NearDuplicates(settings.duplicate_correlation, words),
         Drift(),
+        *((SkinTone(),) if domain.shows_skin else ()),
     )
 
 
@@ -82,7 +86,7 @@ def detectors(
     settings = settings or DetectorSettings()
     sought = artifacts(domain.artifacts)
     found: list[Detector] = [
-        *ours(settings, domain.words),
+        *ours(settings, domain),
         *(ArtifactDetector(artifact, sought) for artifact in sought),
     ]
     known = [artifact.id for artifact in OURS]  # those of other domains too

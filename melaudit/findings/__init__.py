@@ -45,6 +45,7 @@ from melaudit.findings.groups import (
     Suppression,
     first_clusters,
 )
+from melaudit.findings.intended_use import Acceptance, Answer, IntendedUse
 from melaudit.findings.performance import (
     Calibration,
     ClassPerformance,
@@ -63,11 +64,14 @@ from melaudit.findings.performance import (
 )
 from melaudit.findings.plain import MAX_NUMBER
 from melaudit.findings.robustness import Corruption, CorruptionStep
+from melaudit.findings.skin_tone import SkinTone, ToneEstimate, ToneTrend
 
 __all__ = [
     "MAX_NUMBER",
     "SCHEMA_VERSION",
     "UNSEEN_FOLDERS",
+    "Acceptance",
+    "Answer",
     "Calibration",
     "Check",
     "CheckStatus",
@@ -95,6 +99,7 @@ __all__ = [
     "GroupPerformance",
     "GroupRange",
     "Inputs",
+    "IntendedUse",
     "Missing",
     "Mitigation",
     "NotFound",
@@ -110,6 +115,7 @@ __all__ = [
     "Rung",
     "Severity",
     "Shortfall",
+    "SkinTone",
     "Skipped",
     "Slice",
     "SlicePerformance",
@@ -117,6 +123,8 @@ __all__ = [
     "Suppression",
     "Table",
     "Test",
+    "ToneEstimate",
+    "ToneTrend",
     "Trust",
     "Verdict",
     "Words",

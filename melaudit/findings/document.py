@@ -24,9 +24,11 @@ from melaudit.findings.evidence import (
     Verdict,
 )
 from melaudit.findings.groups import Cluster, Concept, Outlier, Probe, Prototype, Slice
+from melaudit.findings.intended_use import IntendedUse
 from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
 from melaudit.findings.robustness import Corruption
+from melaudit.findings.skin_tone import SkinTone
 
 SCHEMA_VERSION = "1.0"
 
@@ -114,6 +116,8 @@ class Missing(StrEnum):
     """Whether decisions depend on an artifact was not tested."""
     UNDECIDED = "undecided"
     """It was tested on too few images to exclude a dependence that matters."""
+    LIMIT = "limit"
+    """Whether a figure keeps to a limit of the intended use cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,10 @@ class Findings:
     drift: tuple[Drift, ...] = ()
     """Artifacts and properties in the training images and the audited ones; empty where no training
     images are known."""
+    skin_tone: SkinTone | None = None
+    """None where the pictures show no skin, or nothing of it could be measured."""
+    intended_use: IntendedUse | None = None
+    """What the model is meant for, where its makers said so, and the limits it must keep to."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

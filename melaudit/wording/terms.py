@@ -49,8 +49,12 @@ ABSENCE = {
 }
 """What a test that found nothing allows to say. Only "excluded" means absence."""
 
+LIMITS_MISSED = "The model misses a limit that its intended use sets."
+"""How the verdict begins where figures fail the model, and no finding does."""
+
 TODO = {
     Verdict.PASS: "Check that what the audit could not see is small enough for your use.",
+    Verdict.FAIL: "Improve the model, or state a use whose limits it keeps to. Then audit again.",
 }
 """What to do after a verdict that rests on no finding; one that is inconclusive says it itself."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from melaudit.findings import (
+    Acceptance,
+    Answer,
     Check,
     CheckStatus,
     ClassPerformance,
@@ -18,6 +20,7 @@ from melaudit.findings import (
     Findings,
     GroupPerformance,
     Inputs,
+    IntendedUse,
     NotFound,
     Operation,
     Performance,
@@ -35,6 +38,20 @@ from tests.reports.made_up_performance import with_details
 
 RINGED = tuple(f"malignant/ISIC_{k:04d}.jpg" for k in range(12))
 BENIGN = tuple(f"benign/ISIC_{k:04d}.jpg" for k in range(12))
+
+
+def limit(
+    measure: str,
+    least: float,
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    n: int,
+    answer: Answer,
+) -> Acceptance:
+    """Return a figure held against a limit that it must reach."""
+    said = f"The {measure} must be at least {least}: {answer.value}."
+    return Acceptance(measure, least, True, value, low, high, n, answer, said)
 
 
 def ring_finding() -> Finding:
@@ -339,6 +356,18 @@ def findings() -> Findings:
             ),
         ),
         detectors=DETECTORS,
+        intended_use=IntendedUse(
+            purpose="Tells a dermatologist which moles to look at first.",
+            population="Adults seen at two clinics.",
+            reference_standard="Histopathology.",
+            operating_threshold=0.5,
+            acceptance=(
+                limit("accuracy", 0.85, 0.909, 0.889, 0.926, 1000, Answer.MET),
+                limit("sensitivity", 0.9, 0.904, 0.875, 0.927, 500, Answer.OPEN),
+                limit("specificity", 0.95, 0.914, 0.886, 0.936, 500, Answer.NOT_MET),
+                limit("auc", 0.9, None, None, None, 0, Answer.OPEN),
+            ),
+        ),
         provenance=Provenance(
             model="resnet50_rings.pt",
             model_sha256="9f" * 32,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from melaudit.audit.conclude.acceptance import judged
 from melaudit.audit.conclude.outcome import Outcome
 from melaudit.audit.conclude.performance import doubts
 from melaudit.audit.conclude.shortfalls import shortfalls
@@ -17,9 +19,11 @@ from melaudit.audit.conclude.verdict import coverage_doubt, judge, one_answer
 from melaudit.audit.groups.grouping import GROUPING
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.configuration import Configuration, as_plain
+from melaudit.audit.prepare.intended_use import stated
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import versions
 from melaudit.detectors.interface import Detector
+from melaudit.errors import ConfigurationError
 from melaudit.findings import (
     UNSEEN_FOLDERS,
     DetectorInfo,
@@ -37,19 +41,37 @@ NO_LOSS = frozenset({"not_an_image_extension", "apple_double", "repeated_row"})
 
 @dataclass(frozen=True)
 class Clock:
-    """When a run began."""
+    """When a run began: the only times that are written into what it leaves behind."""
 
     started: datetime
-    ticks: float
+    ticks: float | None
+    """None where the time was given, and none is measured."""
 
     @classmethod
     def start(cls) -> Clock:
-        """Start the clock now."""
-        return cls(datetime.now(UTC), time.monotonic())
+        """Start the clock now, or at the time in SOURCE_DATE_EPOCH, for the same bytes every time.
+
+        See https://reproducible-builds.org/specs/source-date-epoch/. Raises ConfigurationError if
+        that is not a number of seconds.
+        """
+        given = os.environ.get("SOURCE_DATE_EPOCH")
+        if not given:
+            return cls(datetime.now(UTC), time.monotonic())
+        try:
+            return cls(datetime.fromtimestamp(int(given), UTC), None)
+        except (ValueError, OverflowError, OSError) as error:
+            raise ConfigurationError(
+                f"the environment variable SOURCE_DATE_EPOCH is {given!r}; expected a whole number "
+                "of seconds since 1970, or nothing"
+            ) from error
+
+    def again(self, seconds: float) -> Clock:
+        """Return a clock that goes on from so many seconds, whatever passed in between."""
+        return Clock(self.started, time.monotonic() - seconds)
 
     def seconds(self) -> float:
-        """Return the seconds since the start."""
-        return round(time.monotonic() - self.ticks, 1)
+        """Return the seconds since the start; 0 where none are measured."""
+        return 0.0 if self.ticks is None else round(time.monotonic() - self.ticks, 1)
 
 
 def assemble(
@@ -88,6 +110,12 @@ def assemble(
         if doubt
     ]
     read = inputs(prepared, store)
+    use = judged(
+        stated(configuration.intended_use),
+        outcome.performance,
+        prepared.classes,
+        prepared.positive,
+    )
     missing = shortfalls(
         detectors,
         conclusions,
@@ -96,6 +124,7 @@ def assemble(
         doubts=uncertain,
         images=read.read,
         edits=configuration.edits,
+        limits=() if use is None else use.acceptance,
     )
     verdict, reason = judge(
         conclusions.findings,
@@ -104,6 +133,7 @@ def assemble(
         conclusions.not_found,
         conclusions.reactions,
         outcome.controls,
+        () if use is None else use.acceptance,
     )
     return Findings(
         verdict=verdict,
@@ -145,9 +175,11 @@ def assemble(
         ),
         warnings=tuple(dict.fromkeys([*uncertain, *notes])),
         controls=outcome.controls,
+        intended_use=use,
         reactions=conclusions.reactions,
         corruptions=outcome.corruptions,
         drift=conclusions.drift,
+        skin_tone=conclusions.skin_tone,
         shortfalls=missing,
         domain=prepared.domain.info,
         tests=conclusions.tests,

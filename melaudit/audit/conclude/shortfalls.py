@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from melaudit.audit.conclude.conclusions import Conclusions
 from melaudit.detectors.interface import Detector
 from melaudit.detectors.rungs.effect import MIN_SHARE
-from melaudit.findings import Control, Missing, Rung, Shortfall, Subject, Trust
+from melaudit.findings import Acceptance, Answer, Control, Missing, Rung, Shortfall, Subject, Trust
 from melaudit.wording.detectors import belongs
 from melaudit.wording.sentences import many, points
 
@@ -34,17 +34,23 @@ def shortfalls(
     doubts: Sequence[str],
     images: int,
     edits: int,
+    limits: Sequence[Acceptance] = (),
 ) -> tuple[Shortfall, ...]:
     """Return what a pass lacks, the gravest first.
 
     doubts: reasons why nothing this run says can be relied on. images: how many were read. edits:
-    how many of each class were to be edited.
+    how many of each class were to be edited. limits: figures held against the intended use.
     """
     return (
         *(Shortfall(Missing.EVIDENCE, "", "", doubt, "") for doubt in doubts),
         *_maps(trust),
         *_images(images),
         *_controls(controls, edits),
+        *(
+            Shortfall(Missing.LIMIT, limit.measure, limit.measure, limit.statement, "")
+            for limit in limits
+            if limit.answer is Answer.OPEN
+        ),
         *_artifacts(detectors, conclusions, edits),
     )
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from melaudit import wording
 from melaudit.detectors.rungs.effect import MIN_SHARE
 from melaudit.findings import (
+    Acceptance,
+    Answer,
     Control,
     Finding,
     Missing,
@@ -20,6 +22,7 @@ from melaudit.findings import (
     Verdict,
 )
 from melaudit.wording.sentences import many, points
+from melaudit.wording.terms import LIMITS_MISSED
 
 CLASS_LIMIT = 5
 """A class may lose this many times the run's share of unreadable images before it counts."""
@@ -85,20 +88,25 @@ def judge(
     not_found: Sequence[NotFound] = (),
     reactions: Sequence[Reaction] = (),
     controls: Sequence[Control] = (),
+    limits: Sequence[Acceptance] = (),
 ) -> tuple[Verdict, str]:
     """Return the verdict and why it is this one, in a few sentences.
 
-    findings: the most severe first. shortfalls: what a pass lacks, the gravest first. A failure is
-    a claim of presence and stands whatever else was not tested; a pass or a warning also says that
-    nothing worse is there, which only tests with the power to see it can say.
+    findings: the most severe first. shortfalls: what a pass lacks, the gravest first. limits: of
+    the intended use; one that is not met fails the model. A failure is a claim of presence and
+    stands whatever else was not tested; a pass or a warning also says that nothing worse is there,
+    which only tests with the power to see it can say.
     """
     doubts = [shortfall for shortfall in shortfalls if shortfall.missing is Missing.EVIDENCE]
     if doubts:
         return Verdict.INCONCLUSIVE, " ".join(filter(None, (doubts[0].statement, doubts[0].settle)))
     worst = findings[0] if findings else None
+    broken = [limit.statement for limit in limits if limit.answer is Answer.NOT_MET]
     further = [_robustness(reactions), _alarms(controls)]
     if worst and worst.severity.rank >= fail_on.rank:
-        return Verdict.FAIL, _joined(sentence(worst), *further[1:])
+        return Verdict.FAIL, _joined(sentence(worst), *broken, *further[1:])
+    if broken:
+        return Verdict.FAIL, _joined(LIMITS_MISSED, *broken, *further[1:])
     warns = worst is not None and worst.severity.rank >= Severity.MEDIUM.rank
     if shortfalls:
         first = "No finding reached the level at which this audit warns"
@@ -122,7 +130,8 @@ def sentence(finding: Finding) -> str:
 
 def open_points(shortfalls: Sequence[Shortfall]) -> list[str]:
     """Return what is open, a sentence for each reason, and after it what would settle it."""
-    said = [g.statement for g in shortfalls if g.missing in (Missing.MAPS, Missing.IMAGES)]
+    whole = (Missing.MAPS, Missing.IMAGES, Missing.LIMIT)
+    said = [g.statement for g in shortfalls if g.missing in whole]
     said += [f"{g.title}: {g.statement}" for g in shortfalls if g.missing is Missing.CONTROL]
     for missing, words in _OPEN.items():
         by_reason: dict[str, list[str]] = {}

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Adaptable, Artifact
@@ -31,7 +32,7 @@ from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.detectors.rungs.trials import left_alone
-from melaudit.errors import StoreError
+from melaudit.errors import DatasetError, StoreError
 from melaudit.measurements import Array, Edit, Measurements, Trials
 from melaudit.observer import Observer
 
@@ -159,8 +160,8 @@ def intervene(
                 results[each.key] = _tried(each, table, laboratory, per_class, store)
             else:
                 results[each.key] = _remembered(kept, laboratory)
-        except StoreError:
-            raise
+        except (DatasetError, StoreError, torch.OutOfMemoryError, MemoryError):
+            raise  # not the artifact's fault
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
             observer.note(f"{each.key} cannot be put in or taken out: {error!r}")
         observer.advance(1, computed=kept is None)

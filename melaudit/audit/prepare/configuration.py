@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from melaudit.choices import Assets, EngineName, OutputKind, Sharing
+from melaudit.audit.prepare.intended_use import stated
+from melaudit.choices import Assets, EngineName, OutputKind, Sharing, Task
 from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
@@ -50,7 +51,8 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(
             Topic.MODEL,
-            "Which output of a model that returns several: its name, or its place from 0.",
+            "Which output of a model that returns several, or which label of a multi-label model: "
+            "its name, or its place from 0.",
             metavar="NAME|INDEX",
         ),
     )
@@ -84,6 +86,15 @@ class Configuration(DetectorSettings):
         metadata=about(
             Topic.MODEL,
             "What the model returns; auto looks at its last operation and at the sums.",
+        ),
+    )
+    task: Task = field(
+        default=Task.AUTO,
+        metadata=about(
+            Topic.MODEL,
+            "Whether each image has one class, or each output is a finding of its own "
+            "(multi-label); auto looks at the table and at the model's last operation.",
+            measured=False,
         ),
     )
     threshold: float | None = field(
@@ -242,6 +253,16 @@ class Configuration(DetectorSettings):
             measured=False,
         ),
     )
+    intended_use: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=about(
+            Topic.RESULT,
+            "What the model is for: purpose, population, reference_standard, operating_threshold "
+            "and a table acceptance of limits.",
+            measured=False,
+            option=False,  # texts and tables; a settings file has them
+        ),
+    )
     fail_on: Severity = field(
         default=Severity.HIGH,
         metadata=about(Topic.RESULT, "The verdict is fail from this severity on.", measured=False),
@@ -289,6 +310,14 @@ class Configuration(DetectorSettings):
             raise ConfigurationError("both arch and factory are given; name one of them")
         if (self.mean is None) != (self.std is None):
             raise ConfigurationError("mean and std go together; give both or neither")
+        use = stated(self.intended_use)
+        if use is not None and use.operating_threshold is not None:
+            if self.threshold not in (None, use.operating_threshold):
+                raise ConfigurationError(
+                    f"threshold is {self.threshold:g} and the operating_threshold of the intended "
+                    f"use is {use.operating_threshold:g}; give one, or the same twice"
+                )
+            object.__setattr__(self, "threshold", use.operating_threshold)  # what is audited
         if self.threshold in (0, 1):
             raise ConfigurationError(
                 f"threshold is {self.threshold:g}, where the model always decides alike; it must "
@@ -403,6 +432,10 @@ def detector_settings(folder: Path) -> DetectorSettings:
     return DetectorSettings(**{name: value for name, value in settings.items() if name in theirs})
 
 
+_NO_PATHS = ("factory", "preprocess", "detectors", "class_map", "output", "intended_use")
+"""Settings whose text may hold a slash and be no path."""
+
+
 def as_plain(configuration: Configuration) -> dict[str, Any]:
     """Return the settings as JSON's own types, paths by their last part only.
 
@@ -412,7 +445,7 @@ def as_plain(configuration: Configuration) -> dict[str, Any]:
     for f in dataclasses.fields(configuration):
         value = getattr(configuration, f.name)
         # Other text may hold a slash and be no path: the name of a class, of a builder.
-        free = f.name not in ("factory", "preprocess", "detectors", "class_map", "output")
+        free = f.name not in _NO_PATHS
         plain[f.name] = _shareable(value, free)
     return plain
 

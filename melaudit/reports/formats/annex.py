@@ -1,8 +1,8 @@
-"""annex.md, for a technical file: each finding as hazard, cause, evidence and residual risk.
+"""annex.md, for a technical file: each finding as failure, effect, detectability and risk control.
 
-The words are those of risk management for medical devices (ISO 14971): a hazard is a source of
-harm, what remains after measures is residual risk. An audit measures; it does not accept risks, so
-each entry ends with what a person has to decide.
+The words are those of risk management for medical devices (ISO 14971) and of failure mode and
+effects analysis (IEC 60812): what remains after risk control is residual risk. An audit measures;
+it does not accept risks, so each entry ends with what a person has to decide.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from melaudit import wording
-from melaudit.findings import Evidence, Finding, Findings, Rung, Words
+from melaudit.findings import Evidence, Finding, Findings, Rung
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
 from melaudit.reports import scales
@@ -18,7 +18,7 @@ from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.markdown import escaped, prose, table
 from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
 from melaudit.wording import terms
-from melaudit.wording.detectors import title_of
+from melaudit.wording.detectors import artifact_of, title_of
 
 _HAZARDS = {
     Rung.OPPORTUNITY: "The data reward a decision by something other than {cause}; a model "
@@ -34,11 +34,11 @@ _HAZARDS = {
 def to_annex(findings: Findings, gate: GateResult | None = None) -> str:
     """Return the annex as Markdown; with a gate's result, waivers stand beside their findings."""
     waived = {} if gate is None else dict(gate.waived)
-    lines = [*_head(findings), "", "## Risks found", ""]
+    lines = [*_head(findings), "", *_use(findings), "## Risks found", ""]
     if not findings.findings:
         lines += ["The audit has no findings. That is no proof of sound reasoning.", ""]
     for number, finding in enumerate(findings.findings, 1):
-        lines += [*_entry(number, finding, waived.get(finding.id), findings.domain.words), ""]
+        lines += [*_entry(number, finding, waived.get(finding.id), findings), ""]
     lines += [
         *_excluded(findings),
         "",
@@ -48,7 +48,7 @@ def to_annex(findings: Findings, gate: GateResult | None = None) -> str:
         *_questions(findings),
         "",
     ]
-    text = "\n".join([*lines, *_provenance(findings)]) + "\n"
+    text = "\n".join([*lines, *_provenance(findings), "", *_signature()]) + "\n"
     return text.replace(wording.NBSP, " ")
 
 
@@ -67,13 +67,56 @@ def _head(findings: Findings) -> list[str]:
     ]
 
 
-def _entry(number: int, finding: Finding, waiver: Waiver | None, words: Words) -> list[str]:
+def _use(findings: Findings) -> list[str]:
+    """Return the intended use as stated, and its limits with what became of them."""
+    use = findings.intended_use
+    if use is None:
+        return [
+            "## Intended use",
+            "",
+            "Not stated: a table `[intended_use]` in melaudit.toml is repeated here, and its "
+            "limits are held against the results.",
+            "",
+        ]
+    threshold = use.operating_threshold
+    stated = (
+        ("Purpose", use.purpose),
+        ("Population", use.population),
+        ("Reference standard", use.reference_standard),
+        ("Operating threshold", "" if threshold is None else wording.figure(threshold)),
+    )
+    lines = ["## Intended use", "", "As the makers of the model state it:", ""]
+    lines += [f"- **{what}**: {prose(said) if said else 'not stated'}" for what, said in stated]
+    rows = [(prose(limit.statement), limit.answer.value) for limit in use.acceptance]
+    if rows:
+        lines += ["", *table(("Acceptance limit", "Outcome"), rows)]
+    return [*lines, ""]
+
+
+def _detectability(findings: Findings, finding: Finding) -> str:
+    """Say what would show the failure while the model is in use."""
+    alone = "A single prediction does not show it."
+    if artifact_of(findings, finding) in {detector.id for detector in findings.detectors}:
+        return (
+            f"{alone} The audit's own finder marks the images that show the artifact "
+            "(`images.parquet`), so that a check of the inputs can flag or refuse them."
+        )
+    if finding.images:
+        return (
+            f"{alone} This audit lists the images concerned; which others are, only another audit "
+            "tells."
+        )
+    return f"{alone} Only another audit does."
+
+
+def _entry(number: int, finding: Finding, waiver: Waiver | None, findings: Findings) -> list[str]:
+    effect = _HAZARDS[finding.rung].format(**dataclasses.asdict(findings.domain.words))
     return [
         f"### R{number}. {escaped(finding.title)}",
         "",
         f"- **Identifier**: {escaped(finding.id)}",
-        f"- **Hazard**: {_HAZARDS[finding.rung].format(**dataclasses.asdict(words))}",
-        f"- **Cause**: {prose(finding.statement)}",
+        f"- **Failure**: {prose(finding.statement)}",
+        f"- **Effect**: {effect}",
         f"- **Severity and confidence**: {finding.severity.value}, "
         f"{wording.rounded_percent(finding.confidence)}; {terms.RUNGS[finding.rung]}.",
         f"- **Affected**: {wording.many_unbroken(len(finding.images), 'image')} of the audited ones"
@@ -81,8 +124,9 @@ def _entry(number: int, finding: Finding, waiver: Waiver | None, words: Words) -
         + ".",
         "- **Evidence**:",
         *(f"  - {_evidence(e)}" for e in finding.evidence),
+        f"- **Detectability**: {_detectability(findings, finding)}",
         f"- **Does not show**: {prose(finding.does_not_show)}",
-        f"- **Measure**: {prose(finding.remedy)}",
+        f"- **Risk control**: {prose(finding.remedy)}",
         f"- **Residual risk**: {_residual(finding, waiver)}",
     ]
 
@@ -113,7 +157,7 @@ def _residual(finding: Finding, waiver: Waiver | None) -> str:
         )
     else:
         sentences.append(
-            "Unchanged until the measure is taken and shown to work by another audit "
+            "Unchanged until the control is in place and shown to work by another audit "
             "(`melaudit diff`); nobody has accepted it in the policy."
         )
     return " ".join(sentences)
@@ -209,6 +253,17 @@ def _provenance(findings: Findings) -> list[str]:
         *((escaped(name), escaped(version)) for name, version in p.versions.items()),
     ]
     return ["## Provenance", "", *table(("", ""), rows)]
+
+
+def _signature() -> list[str]:
+    asked = ("Decision (accepted, with measures, rejected)", "Reasons", "Name and role", "Date")
+    return [
+        "## Assessment and signature",
+        "",
+        "An audit measures. Whether the risks are acceptable is for the persons responsible.",
+        "",
+        *table(("", ""), [(line, "") for line in (*asked, "Signature")]),
+    ]
 
 
 ANNEX = Format(

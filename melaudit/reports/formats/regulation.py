@@ -2,8 +2,10 @@
 
 Help for whoever writes a technical file, not legal advice: whether a rule applies, and whether what
 an audit measured is enough for it, is for people to judge. Sources: Good Machine Learning Practice
-(FDA, Health Canada and MHRA 2021), Regulation (EU) 2024/1689 (the AI Act), and the CLEAR Derm
-consensus guidelines (Daneshjou et al. 2022).
+(FDA, Health Canada and MHRA 2021), Regulation (EU) 2024/1689 (the AI Act), the CLEAR Derm consensus
+guidelines (Daneshjou et al. 2022), the FDA's draft guidance on AI-enabled device software functions
+(January 2025), MDCG 2025-6 on the AI Act beside the regulations for medical devices, the
+questionnaire of the German notified bodies (IG-NB), and the draft IEC 63450.
 """
 
 from __future__ import annotations
@@ -111,11 +113,89 @@ def _log(findings: Findings) -> str:
     )
 
 
+def _use(findings: Findings) -> str:
+    use = findings.intended_use
+    if use is None:
+        return "Not stated to this audit: [intended_use] in melaudit.toml."
+    said = [use.purpose, use.population, use.reference_standard]
+    return " ".join(f"{text.rstrip('.')}." for text in said if text) or "Stated without a text."
+
+
+def _accepted(findings: Findings) -> str:
+    use = findings.intended_use
+    if use is None or not use.acceptance:
+        return "No limits were stated: [intended_use.acceptance] in melaudit.toml."
+    return " ".join(limit.statement for limit in use.acceptance)
+
+
+def _groups(findings: Findings) -> str:
+    columns = findings.performance.columns
+    if not columns:
+        return "Not measured: the table of images has no column of patients, sites or sources."
+    return f"Share of right predictions by {', '.join(c.column for c in columns)}, with intervals."
+
+
+def _by_chance(findings: Findings) -> str:
+    p = findings.performance
+    if not p.n or not wording.is_known(p.chance):
+        return "Not measured: the images had no labels."
+    passed = sum(c.passed for c in findings.controls)
+    return (
+        f"Accuracy {wording.rounded_percent(p.accuracy, 1)}; always naming the most frequent class "
+        f"gives {wording.rounded_percent(p.chance, 1)}. The audit passed {passed} of "
+        f"{wording.many_unbroken(len(findings.controls), 'test')} of itself."
+    )
+
+
+def _surest(findings: Findings) -> str:
+    p = findings.performance
+    if not p.surest_mistakes and not p.unsure_right:
+        return "Not listed by this audit."
+    wrong = wording.many_unbroken(len(p.surest_mistakes), "wrong prediction")
+    right = wording.many_unbroken(len(p.unsure_right), "right one")
+    return (
+        f"{wrong} with the highest probability and {right} with the lowest are named under "
+        "performance in findings.json."
+    )
+
+
 def _again(_: Findings) -> str:
     return "The command melaudit diff compares this audit with that of a later version."
 
 
 QUESTIONS = (
+    Question(
+        "FDA draft, January 2025",
+        "What is the model for, on whom, and by which reference standard was it judged?",
+        _use,
+    ),
+    Question(
+        "FDA draft, January 2025",
+        "Does performance differ between groups, and where may bias come from?",
+        _groups,
+    ),
+    Question(
+        "MDCG 2025-6",
+        "Does the model keep to the limits of accuracy and robustness that its purpose sets?",
+        _accepted,
+    ),
+    Question(
+        "IG-NB questionnaire",
+        "Which factors may bias it, and can the label leak into the picture?",
+        _opportunities,
+    ),
+    Question("IG-NB questionnaire", "Could it be right only by chance?", _by_chance),
+    Question(
+        "IG-NB questionnaire",
+        "Which cases is it surest of, and least sure of?",
+        _surest,
+    ),
+    Question(
+        "IEC 63450 (draft)",
+        "Does the output stay as it should when the input is changed in a known way "
+        "(metamorphic tests)?",
+        _robustness,
+    ),
     Question(
         "GMLP 3",
         "Are the data representative, and where may the model do worse?",

@@ -22,11 +22,13 @@ from melaudit.reports.page.sections.finding_cards import CardSection, cards, of_
 from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
 from melaudit.reports.page.sections.in_data import DataSection, in_data
 from melaudit.reports.page.sections.inputs import InputsSection, inputs
+from melaudit.reports.page.sections.intended_use import UseSection, intended_use
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
 from melaudit.reports.page.sections.performance.figures import PerformanceSection, performance
 from melaudit.reports.page.sections.performance.predictions import PredictionSection, predictions
+from melaudit.reports.page.sections.performance.skin_tone import ToneSection, skin_tone
 from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance
 from melaudit.reports.page.sections.reactions import ReactionCard, reactions
 from melaudit.reports.page.sections.summary import Summary, summary
@@ -46,6 +48,7 @@ SECTIONS = (
     ("clusters", "Clusters"),
     ("concepts", "Methods and channels"),
     ("gallery", "Right and wrong"),
+    ("intended-use", "Intended use and limits"),
     ("performance", "Performance"),
     ("inputs", "Skipped and flagged"),
     ("not-found", "What would have been seen"),
@@ -91,6 +94,7 @@ class Page:
     gallery: tuple[GalleryGroup, ...]
     performance: PerformanceSection
     predictions: PredictionSection
+    skin_tone: ToneSection | None
     not_found: tuple[NotFoundRow, ...]
     not_found_note: str
     controls: tuple[ControlRow, ...]
@@ -100,6 +104,7 @@ class Page:
     references: tuple[str, ...]
     glossary: tuple[tuple[str, str, str], ...]
     """(term, explanation, anchor)."""
+    intended_use: UseSection | None
     provenance: ProvenanceSection
     maps_shown: bool
     """Whether maps are shown as explanations; False when they cannot be used."""
@@ -152,6 +157,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         "clusters": cluster_section.there,
         "concepts": bool(concept_section.strips or concept_section.cards),
         "gallery": bool(groups),
+        "intended-use": findings.intended_use is not None,
     }
     model = wording.name(findings.provenance.model, 48)
     return Page(
@@ -181,6 +187,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         gallery=groups,
         performance=performance(findings),
         predictions=predicted,
+        skin_tone=skin_tone(findings),
         not_found=missing,
         not_found_note=missing_note,
         controls=controls(findings),
@@ -189,6 +196,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         method=method.METHOD,
         references=method.REFERENCES,
         glossary=entries(findings.domain.words),
+        intended_use=intended_use(findings),
         provenance=provenance(findings),
         maps_shown=maps,
         maps_note=_resolution(record),

@@ -27,7 +27,15 @@ def test_each_finding_is_hazard_cause_evidence_and_residual_risk(
     text = to_annex(findings)
     for number, finding in enumerate(findings.findings, 1):
         told = entry(text, number)
-        for word in ("Hazard", "Cause", "Evidence", "Does not show", "Measure", "Residual risk"):
+        for word in (
+            "Failure",
+            "Effect",
+            "Evidence",
+            "Detectability",
+            "Does not show",
+            "Risk control",
+            "Residual risk",
+        ):
             assert f"**{word}**" in told
         assert finding.title in told
         for piece in finding.evidence:

@@ -110,8 +110,8 @@ def test_a_figure_that_was_changed_by_hand_is_refused(
     if old:
         aged(folder)
     text = path.read_text()
-    assert text.count("0.909") == 1
-    path.write_text(text.replace("0.909", "0.990"))
+    assert text.count('"accuracy": 0.909') == 1
+    path.write_text(text.replace('"accuracy": 0.909', '"accuracy": 0.990'))
 
     with pytest.raises(StoreError, match="or one was changed since"):
         read_record(folder)

@@ -13,6 +13,7 @@ from melaudit.reports.interface import Record
 from melaudit.reports.ladder import Step, by_severity
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.finding_cards import of_the_model
+from melaudit.reports.page.sections.intended_use import counted
 from melaudit.reports.page.sections.pictures import EditView, pair
 from melaudit.wording import terms
 from melaudit.wording.detectors import passed_checks, title_of
@@ -145,6 +146,8 @@ def _claimed(findings: Findings) -> Finding | None:
     """Return the finding that the verdict is about; None where it is about none."""
     if findings.verdict not in (Verdict.FAIL, Verdict.WARN) or not findings.findings:
         return None
+    if findings.reason.startswith(terms.LIMITS_MISSED):
+        return None
     return findings.findings[0]
 
 
@@ -173,6 +176,7 @@ def _answers(findings: Findings, worst: Finding | None) -> tuple[tuple[str, str]
     said = (
         ("What to do now", todo),
         ("How sure", _sure(findings, worst)),
+        ("Limits of its use", _limits(findings)),
         ("What was audited", _audited(findings)),
     )
     return tuple((question, wording.unbroken(answer)) for question, answer in said if answer)
@@ -188,6 +192,12 @@ def _sure(findings: Findings, worst: Finding | None) -> str:
         tests = wording.many_unbroken(len(findings.controls), "test")
         said.append(f"The audit passed {passed} of {tests} of itself.")
     return " ".join(said)
+
+
+def _limits(findings: Findings) -> str:
+    """Say how many limits of the intended use are met."""
+    use = findings.intended_use
+    return f"{counted(use.acceptance)}." if use is not None and use.acceptance else ""
 
 
 def _audited(findings: Findings) -> str:

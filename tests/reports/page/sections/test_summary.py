@@ -78,6 +78,7 @@ def test_the_first_screen_says_it_in_natural_frequencies_with_a_pair_of_pictures
     assert [question for question, _ in summary.answers] == [
         "What to do now",
         "How sure",
+        "Limits of its use",
         "What was audited",
     ]
     assert summary.answers[0][1] == first.remedy

@@ -59,14 +59,14 @@ def predictions(findings: Findings, plates: Plates, *, maps: bool) -> Prediction
     tables += _confused(findings)
     tables += _ranges(p.ranges)
     missing = _missing(findings)
-    who = "patient by patient" if p.resampled == "patients" else "image by image"
+    unit = findings.domain.words.person if p.resampled == "patients" else "image"
     return PredictionSection(
         statements=(*statements, *missing),
         plots=tuple(plots),
         tables=tuple(tables),
         mistakes=tiles(plates, wrong, MAX_IMAGES, maps=maps),
         unsure=tiles(plates, right, MAX_IMAGES, maps=maps),
-        note=f"Intervals are 95\u00a0%, resampled {who}." if plots or tables else "",
+        note=f"Intervals are 95\u00a0%, resampled {unit} by {unit}." if plots or tables else "",
     )
 
 
