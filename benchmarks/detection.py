@@ -130,6 +130,7 @@ def audited(case: Case, made: Made, options: argparse.Namespace) -> Findings:
         out=out,
         image_size=options.side,
         positive="malignant",
+        domain="dermoscopy",
         check_images=2,
         edits=options.edits,
     )
@@ -288,6 +289,7 @@ def _untrained(task: tuple[int, argparse.Namespace]) -> list[tuple[str, str]]:
         out=data.parent / "audit",
         image_size=options.side,
         positive="malignant",
+        domain="dermoscopy",
         check_images=2,
         edits=options.edits,
     )

@@ -6,8 +6,9 @@ mean nothing; slices of a head; ten kinds of small photographs. All are drawn by
 
     python -m benchmarks.fields --folder out/fields
 
-makes what is missing, audits each model through the command line and prints the table of
-docs/domains.md.
+makes what is missing, audits each model through the command line and prints what was found. With
+--finders it prints the tables of docs/domains.md instead: how well the artifacts of radiographs are
+found on drawn pictures, and what drawn pictures are taken for.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch import nn
 
 from benchmarks.pictures import RGB, TILE_CLASSES, head, radiograph, tile
 from melaudit.cli import cli
+from melaudit.domains import domain, domains
 from melaudit.images.preprocessing import resolve
 
 SIDE = 128
@@ -169,6 +171,39 @@ def audit(field: Field, place: Path, more: Sequence[str] = ()) -> Path:
     return out
 
 
+SETS: dict[str, tuple[int, Callable[[np.random.Generator, int], RGB]]] = {
+    "chest, 160 px": (60, lambda rng, k: radiograph(rng, bool(k % 2), 160)),
+    "chest, 384 px": (20, lambda rng, k: radiograph(rng, bool(k % 2), 384)),
+    "head, 128 px": (60, lambda rng, k: head(rng, bool(k % 2), 128)),
+    "tiles, 32 px": (60, lambda rng, k: tile(rng, k % 10)),
+}
+"""Name -> how many pictures, and what draws the k-th."""
+
+SOUGHT = ("side_marker", "black_border", "inverted", "tube", "annotation")
+
+
+def finders() -> None:
+    """Print how often artifacts are found, and what the pictures are taken for."""
+    rng = np.random.default_rng(0)
+    pictures = {name: [draw(rng, k) for k in range(n)] for name, (n, draw) in SETS.items()}
+    able = [each for each in domains() if each.recognises is not None]
+    for name, images in pictures.items():
+        shares = {d.id: np.mean([d.recognises(i) for i in images if d.recognises]) for d in able}
+        print(f"| {name} | {', '.join(f'{d} {share:.0%}' for d, share in shares.items())} |")
+    for artifact in (a for a in domain("radiograph").artifacts if a.id in SOUGHT):
+        cells = []
+        for images in pictures.values():
+            added = [artifact.add(i, np.random.default_rng(k)) for k, i in enumerate(images)]
+            seen = [artifact.find(edited.image) for edited in added]
+            left = [
+                artifact.find(artifact.remove(edited.image, found.mask).image)
+                for edited, found in zip(added, seen, strict=True)
+            ]
+            counts = (seen, [artifact.find(i) for i in images], left)
+            cells.append(", ".join(f"{np.mean([f.present for f in c]):.0%}" for c in counts))
+        print(f"| `{artifact.id}` | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
     """Make and audit every field, and print what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fields", description=__doc__)
@@ -178,7 +213,11 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=160)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--edits", type=int, default=40)
+    parser.add_argument("--finders", action="store_true")
     given = parser.parse_args()
+    if given.finders:
+        finders()
+        return
     for name in given.only:
         place = make(FIELDS[name], given.folder, given.train, given.test, given.epochs)
         found = json.loads(

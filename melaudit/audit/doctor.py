@@ -32,6 +32,8 @@ class Examination:
     classes: tuple[str, ...]
     meaning: str
     """What the outputs are, and how they decide."""
+    domain: str
+    """What kind of pictures these are, and why."""
     preprocessing: str
     engine: str
     layer: str
@@ -75,6 +77,7 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
         outputs=prepared.loaded.outputs,
         classes=prepared.classes,
         meaning=prepared.loaded.meaning,
+        domain=f"{prepared.domain.domain.title}. {prepared.domain.why}",
         preprocessing=prepared.preprocessing.describe(),
         engine=engine,
         layer=method.layer,
@@ -110,6 +113,7 @@ def described(found: Examination) -> list[str]:
     lines = [
         f"model          {found.architecture}, {found.outputs} outputs: {_first(found.classes)}",
         f"decides by     {found.meaning}",
+        f"domain         {found.domain}",
         f"preprocessing  {found.preprocessing}",
         f"relevance      {found.engine}",
         f"concept layer  {found.layer or 'none'}",

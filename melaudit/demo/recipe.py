@@ -92,6 +92,7 @@ def write_settings(out: Path, *, image_size: int) -> Path:
         "data": "test",
         "classes": list(CLASSES),
         "positive": "malignant",
+        "domain": "dermoscopy",
         "image_size": image_size,
         "out": "audit",
     }

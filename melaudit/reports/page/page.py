@@ -21,11 +21,11 @@ from melaudit.reports.page.sections.finding_cards import CardSection, cards, of_
 from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
 from melaudit.reports.page.sections.in_data import DataSection, in_data
 from melaudit.reports.page.sections.inputs import InputsSection, inputs
-from melaudit.reports.page.sections.intended_use import UseSection, intended_use
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
 from melaudit.reports.page.sections.performance.figures import PerformanceSection, performance
+from melaudit.reports.page.sections.performance.intended_use import UseSection, intended_use
 from melaudit.reports.page.sections.performance.predictions import PredictionSection, predictions
 from melaudit.reports.page.sections.performance.skin_tone import ToneSection, skin_tone
 from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance

@@ -17,6 +17,8 @@ from melaudit.wording.detectors import artifact_of, is_artifact, title_of
 from melaudit.wording.sentences import first_sentence
 
 MAX_ROWS = 40
+MAX_FACT = 400
+"""Characters of a sentence that another package may have written."""
 _CLAUSE_END = re.compile(r"[:;]\s|\.\s")
 
 
@@ -62,6 +64,10 @@ class ArtifactSection:
 
     rows: tuple[ArtifactRow, ...]
     note: str
+    field: str
+    """What kind of pictures these are; empty where the audit does not say."""
+    facts: tuple[str, ...]
+    """What is known of shortcuts in that field."""
 
 
 def artifacts(findings: Findings, anchors: Mapping[str, str]) -> ArtifactSection:
@@ -84,11 +90,20 @@ def artifacts(findings: Findings, anchors: Mapping[str, str]) -> ArtifactSection
         if is_artifact(findings, skipped.detector):
             title = title_of(findings, skipped.detector)
             rows.setdefault(skipped.detector, _untested(title, skipped))
-    return ArtifactSection(tuple(rows.values())[:MAX_ROWS], _note(findings, len(rows) - MAX_ROWS))
+    return ArtifactSection(
+        tuple(rows.values())[:MAX_ROWS],
+        _note(findings, len(rows) - MAX_ROWS),
+        wording.name(findings.domain.title),
+        tuple(wording.name(fact, MAX_FACT) for fact in findings.domain.facts[:MAX_ROWS]),
+    )
 
 
 def _note(findings: Findings, left: int) -> str:
     notes = []
+    if findings.domain.title:
+        field = wording.name(findings.domain.title)
+        why = wording.name(findings.domain.chosen, MAX_FACT)
+        notes.append(f"The list is that of {field}. {why}")
     if left > 0:
         notes.append(f"{wording.many_unbroken(left, 'more row')} in findings.json.")
     if not findings.detectors:
