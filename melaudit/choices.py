@@ -18,6 +18,15 @@ class EngineName(StrEnum):
     OCCLUSION = "occlusion"
 
 
+class Resize(StrEnum):
+    """How a picture of any shape becomes the square that a model takes."""
+
+    STRETCH = "stretch"
+    """Both sides are resized, whatever their ratio."""
+    LETTERBOX = "letterbox"
+    """The longer side is resized, the ratio kept, and the rest padded."""
+
+
 class Sharing(StrEnum):
     """What a report shows of the photographs."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-LIBRARIES = {"rivals"}
+LIBRARIES = {"pictures", "rivals"}
 """What benchmarks share; no commands."""
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in LIBRARIES)
 

@@ -35,6 +35,8 @@ class Phrases:
     """What an image that has it shows: "a black ring or dark corners"."""
     things: str
     """Several of them: "black rings"."""
+    place: str = "of the picture"
+    """Where it changes a picture, for what any other change there may do: "at the rim"."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,28 @@ class Adaptable(Protocol):
 
         `add` then adds that variant, and `phrases.shows` says so.
         """
+        ...
+
+
+class Kind(Artifact, Protocol):
+    """One kind of an artifact."""
+
+    kind: str
+    """Stable, snake_case: "bluish"."""
+
+
+@runtime_checkable
+class HasKinds(Protocol):
+    """An artifact of kinds that may go with opposite classes: a bluish cast, and a pinkish one.
+
+    Each kind is put in and concluded on by itself where enough images show it.
+    """
+
+    kinds: Sequence[Kind]
+    """Artifacts with the same finder, whose `add` gives that kind and whose phrases name it."""
+
+    def kind_of(self, image: RGB, found: Found) -> int:
+        """Return which of `kinds` an image (h, w, 3) shows in which the artifact was found."""
         ...
 
 

@@ -80,7 +80,9 @@ def explain_image(
     ]
     with explain(configuration, loaded, device) as explainer:
         asked = None if target is None else torch.tensor([_class(target, classes)])
-        tiles = [Tile("photograph", "as the model's input shows it" if preprocessing.crop else "")]
+        tiles = [
+            Tile("photograph", "as the model's input shows it" if preprocessing.reframes else "")
+        ]
         layer = _layer(configuration, explainer, x, notes)
         attribution = explainer.attribute(x, asked, [layer] if layer else [])
         explained = predictions(attribution.logits) if asked is None else asked
@@ -106,7 +108,7 @@ def explain_image(
                 )
             except RelevanceError as error:
                 notes.append(f"no channels are shown: {error}")
-    seen = preprocessing.frame(decoded.image) if preprocessing.crop else decoded.image
+    seen = preprocessing.frame(decoded.image) if preprocessing.reframes else decoded.image
     return panel(seen, tiles), notes
 
 

@@ -21,19 +21,22 @@ on false alarms of attribution maps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from melaudit.artifacts.interface import Artifact, HasPlainRule
+from melaudit.artifacts.interface import Adaptable, Artifact, HasKinds, HasPlainRule
 from melaudit.detectors.claim import Claim, Worded, finding, reached
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.measures.regions import pooled, shares
-from melaudit.detectors.rungs import claims, dependence_evidence, harm, opportunity
+from melaudit.detectors.rungs import claims, company, dependence_evidence, harm, opportunity
 from melaudit.detectors.rungs.attention import Attention, attend
 from melaudit.detectors.rungs.claims import Climb
+from melaudit.detectors.rungs.company import Part
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.opportunity import associate
+from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.findings import (
     Evidence,
     NotFound,
@@ -44,20 +47,23 @@ from melaudit.findings import (
     Table,
 )
 from melaudit.measurements import GRID, Array, Measurements
-from melaudit.wording.sentences import many, points
+from melaudit.wording.sentences import either, many, points
 
 MIN_WITH_ARTIFACT = 5
 """Images with an artifact, and without, below which nothing is concluded. Chosen, not measured."""
 
 
 class ArtifactDetector(Detector):
-    """One artifact: its association with the label, the relevance on it, and what it does."""
+    """One artifact: its association with the label, the relevance on it, and what it does.
+
+    `others` are all artifacts that are looked for: what images show beside this one may explain it.
+    """
 
     subject = Subject.ARTIFACT
     artifact: Artifact
 
-    def __init__(self, artifact: Artifact) -> None:
-        self.artifact = artifact
+    def __init__(self, artifact: Artifact, others: Sequence[Artifact] = ()) -> None:
+        self.artifact, self.others = artifact, others
         self.id = artifact.id
         self.title = artifact.title
 
@@ -80,71 +86,57 @@ class ArtifactDetector(Detector):
         }
         if not self.artifact.whole_picture:
             columns |= {"mask": masks, "share": on_it[0], "signed": on_it[1], "area": on_it[2]}
+        if isinstance(self.artifact, HasKinds):
+            kinds = [
+                self.artifact.kind_of(image, seen) if seen.present else -1
+                for image, seen in zip(batch.images.views, found, strict=True)
+            ]
+            columns["kind"] = np.array(kinds, np.int16)
         if isinstance(self.artifact, HasPlainRule):
             rule = [self.artifact.rule(image) for image in batch.images.views]
             columns["rule"] = np.array(rule, np.bool_)
         return columns
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
-        """Climb the rungs: opportunity, attention, dependence, harm."""
-        climb = self._climb(measurements)
-        n, shown = len(climb.present), int(climb.present.sum())
+        """Climb the rungs with each kind that images show: opportunity, attention, dependence."""
+        found = shown(self.artifact, measurements, self.others)
+        return [self._concluded(each, measurements) for each in found]
+
+    def _concluded(self, shown: Shown, measurements: Measurements) -> Result:
+        climb = _climb(shown, measurements)
         if not climb.met and isinstance(climb.use, str):
-            few = self._few(climb)
-            if shown == 0:
+            few = _few(shown, climb)
+            if not climb.present.any():
                 statement = f"{few}, so nothing is known of how the model treats them."
-                return [NotFound(self.id, n, None, "odds ratio", statement)]
-            return [
-                Skipped(
-                    self.id,
-                    f"{few}; a comparison needs {MIN_WITH_ARTIFACT} with and "
-                    f"{MIN_WITH_ARTIFACT} without",
-                )
-            ]
-        if climb.data is None and isinstance(climb.look, str) and isinstance(climb.use, str):
-            return [Skipped(self.id, f"the labels cannot tell, {climb.look}, and {climb.use}")]
-        return [
-            Claim(
-                self.id,
-                climb,
-                evidence=partial(self._evidence, measurements),
-                word=partial(self._word, measurements),
+                return NotFound(self.id, len(climb.present), None, "odds ratio", statement)
+            return Skipped(
+                shown.key,
+                f"{few}; a comparison needs {MIN_WITH_ARTIFACT} with and "
+                f"{MIN_WITH_ARTIFACT} without",
             )
-        ]
-
-    def _climb(self, measurements: Measurements) -> Climb:
-        present = measurements[f"{self.id}.present"].astype(bool)
-        labels, classes = measurements.labels, measurements.classes
-        enough = MIN_WITH_ARTIFACT <= present.sum() <= len(present) - MIN_WITH_ARTIFACT
-        data = associate(present, labels, classes) if enough else None
-        training = measurements.training.get(self.id)
-        if training is not None:
-            data = associate(*training, classes)
-            enough = enough or training[0].sum() >= MIN_WITH_ARTIFACT
-        data = opportunity.with_predictions(data, present, labels, measurements.predictions)
-        look: Attention | str = "it has no place of its own to look at"
-        if not self.artifact.whole_picture:
-            look = attend(measurements, self.id, self.artifact.phrases)
-        use = depend(measurements, self.id, self.artifact.phrases)
-        costs = harm.harm(measurements, self.id, use) if isinstance(use, Dependence) else ()
-        return Climb(present, data, training is not None, look, use, costs, enough)
-
-    def _few(self, climb: Climb) -> str:
-        """Say how few images show it, or lack it."""
-        n, shown = len(climb.present), int(climb.present.sum())
-        shows = f"{claims.verb(shown)} {self.artifact.phrases.shows}"
-        return f"{shown or 'None'} of {many(n, 'image')} {shows}"
+        if climb.data is None and isinstance(climb.look, str) and isinstance(climb.use, str):
+            return Skipped(shown.key, f"the labels cannot tell, {climb.look}, and {climb.use}")
+        return Claim(
+            shown.key,
+            climb,
+            evidence=partial(_evidence, measurements, shown),
+            word=partial(self._word, measurements, shown),
+        )
 
     def _word(
-        self, measurements: Measurements, climb: Climb, evidence: tuple[Evidence, ...]
+        self,
+        measurements: Measurements,
+        shown: Shown,
+        climb: Climb,
+        evidence: tuple[Evidence, ...],
     ) -> Sequence[Worded]:
         """Claim what the corrected evidence carries, or say what was not found."""
         rungs = reached(evidence)
         if not climb.met and isinstance(climb.use, Dependence):
-            return [self._unseen(climb, climb.use, evidence)]
+            return [self._unseen(shown, climb, climb.use, evidence)]
         if not rungs:
-            return list(self._missed(measurements, climb))
-        classes, phrases = measurements.classes, self.artifact.phrases
+            return list(self._missed(shown, climb))
+        classes, phrases = measurements.classes, shown.artifact.phrases
         title, statement = claims.claim(climb, rungs, classes, phrases)
         target = climb.data.target if climb.data is not None and climb.data.reached else None
         if isinstance(climb.use, Dependence) and climb.use.reached:
@@ -156,41 +148,32 @@ class ArtifactDetector(Detector):
             finding(
                 evidence,
                 measurements.explanations,
-                id=self.id,
+                id=shown.key,
                 detector=self.id,
                 title=title,
                 artifact=self.id,
                 classes=() if target is None else (classes[target],),
-                statement=statement,
+                statement=_joined(statement, self._followers(measurements)),
                 images=self._affected(measurements, climb),
-                remedy=self.artifact.remedy,
+                remedy=shown.artifact.remedy,
                 does_not_show=claims.does_not_show(
                     climb, measurements.explanations, rungs, phrases
                 ),
-                tables=self._tables(measurements, climb),
+                tables=self._tables(measurements, shown, climb),
                 rewarded=rungs - {Rung.OPPORTUNITY} if climb.against else rungs,
             ),
             *unused,
         ]
 
-    def _evidence(self, measurements: Measurements, climb: Climb) -> tuple[Evidence, ...]:
-        """Return the evidence of every rung that was tried."""
-        phrases = self.artifact.phrases
-        chain: tuple[Evidence, ...] = ()
-        if climb.data is not None:
-            chain = opportunity.evidence(
-                climb.data,
-                measurements.classes,
-                phrases.shows,
-                int((measurements.labels >= 0).sum()),
-                in_training=climb.in_training,
-            )
-        if isinstance(climb.look, Attention):
-            chain += climb.look.evidence()
-        if isinstance(climb.use, Dependence):
-            chain += dependence_evidence.evidence(climb.use)
-            chain += harm.evidence(climb.costs, phrases, climb.use.reached, measurements.classes)
-        return chain
+    def _followers(self, measurements: Measurements) -> str:
+        """Return a sentence on the artifacts that this one explains; empty for none."""
+        said = [
+            f"{each.artifact.phrases.things} ({c.both:,} of {many(c.n, 'image')} with them)"
+            for each in (s for o in self.others for s in _known(o, measurements, [self.artifact]))
+            for c in each.beside
+            if c.part is Part.SEEN_WITH and c.other == self.id
+        ]
+        return f"Seen with it: {', '.join(said)}." if said else ""
 
     def _affected(self, measurements: Measurements, climb: Climb) -> tuple[str, ...]:
         """Return the images that show it, those with the most relevance on it first."""
@@ -200,8 +183,8 @@ class ArtifactDetector(Detector):
             order = np.nan_to_num(measurements[f"{self.id}.share"][affected], nan=-1.0)
         return tuple(measurements.ids[i] for i in affected[np.argsort(-order, kind="stable")])
 
-    def _tables(self, measurements: Measurements, climb: Climb) -> tuple[Table, ...]:
-        phrases, classes = self.artifact.phrases, measurements.classes
+    def _tables(self, measurements: Measurements, shown: Shown, climb: Climb) -> tuple[Table, ...]:
+        phrases, classes = shown.artifact.phrases, measurements.classes
         strict = None
         if isinstance(self.artifact, HasPlainRule):
             rule = measurements[f"{self.id}.rule"].astype(bool)
@@ -211,7 +194,7 @@ class ArtifactDetector(Detector):
             measurements.labels,
             measurements.predictions,
             classes,
-            self.artifact.id.replace("_", " "),
+            self.id.replace("_", " ") if shown.key == self.id else phrases.thing,
             strict,
         )
         if isinstance(climb.look, Attention):
@@ -221,10 +204,10 @@ class ArtifactDetector(Detector):
         return tables
 
     def _unseen(
-        self, climb: Climb, use: Dependence, evidence: tuple[Evidence, ...]
+        self, shown: Shown, climb: Climb, use: Dependence, evidence: tuple[Evidence, ...]
     ) -> Reaction | NotFound:
         """Say what the artifact would do, where no picture shows that it could be learned."""
-        few, phrases = self._few(climb), self.artifact.phrases
+        few, phrases = _few(shown, climb), shown.artifact.phrases
         effect = use.effects[0]
         if not use.reached:
             left = (
@@ -241,26 +224,113 @@ class ArtifactDetector(Detector):
                 p_value=effect.share.p_value,
                 excluded=use.excluded,
                 edited=True,
+                needed=effect.needed,
             )
-        notes = "".join(f" {note}" for note in (use.resembles(), *use.notes()) if note)
+        beside = climb.said_beside(phrases)
+        notes = _joined(use.at_odds(), use.resembles(), *use.notes(), beside)
+        which = "show only with what explains them" if beside else "do not show"
         return Reaction(
             artifact=self.id,
-            title=f"The model reacts to {use.cue()}, which these images do not show",
+            title=f"The model reacts to {use.cue(phrases.things)}, which these images {which}",
             classes=(use.classes[use.target],),
             n=effect.n,
-            statement=f"{few}, so these data cannot have taught it. Put in, it moves decisions: "
-            f"{use.counted()}.{notes}",
+            statement=_joined(
+                f"{few}, so these data cannot have taught it. Put in, it moves decisions: "
+                f"{use.counted()}.",
+                notes,
+            ),
             evidence=evidence,
             does_not_show="That the model learned it as a shortcut, nor how often "
             f"{phrases.things} come up where it will be used.",
         )
 
-    def _missed(self, measurements: Measurements, climb: Climb) -> Iterator[NotFound]:
+    def _missed(self, shown: Shown, climb: Climb) -> Iterator[NotFound]:
+        phrases = shown.artifact.phrases
         if climb.data is not None:
             yield opportunity.missed(
-                climb.data, self.id, self.artifact.phrases.shows, in_training=climb.in_training
+                climb.data,
+                self.id,
+                phrases.shows,
+                in_training=climb.in_training,
+                seen_with=climb.said_beside(phrases),
             )
         if isinstance(climb.look, Attention):
             yield climb.look.missed(self.id)
         if isinstance(climb.use, Dependence):
             yield from dependence_evidence.missed(climb.use, self.id)
+
+
+def _climb(shown: Shown, measurements: Measurements) -> Climb:
+    """Try every rung for what images show of an artifact."""
+    artifact, present, alone = shown.artifact, shown.present, shown.alone
+    labels, classes = measurements.labels, measurements.classes
+    met = MIN_WITH_ARTIFACT <= alone.sum() <= len(present) - MIN_WITH_ARTIFACT
+    enough = MIN_WITH_ARTIFACT <= present.sum() <= len(present) - MIN_WITH_ARTIFACT
+    data = associate(present, labels, classes) if enough else None
+    training = measurements.training.get(shown.key)
+    if training is not None:
+        data = associate(*training, classes)
+        met = met or training[0].sum() >= MIN_WITH_ARTIFACT
+    data = opportunity.with_predictions(data, present, labels, measurements.predictions)
+    if data is not None:
+        seen_with = any(c.part is Part.SEEN_WITH and c.label for c in shown.beside)
+        data = replace(data, explained=seen_with)
+    look: Attention | str = "it has no place of its own to look at"
+    if not artifact.whole_picture:
+        look = attend(measurements, artifact.id, artifact.phrases, alone)
+    use = depend(measurements, shown.key, artifact.phrases)
+    costs = harm.harm(measurements, shown.key, use) if isinstance(use, Dependence) else ()
+    return Climb(
+        present=present,
+        data=data,
+        in_training=training is not None,
+        look=look,
+        use=use,
+        costs=costs,
+        met=met,
+        beside=shown.beside,
+        lifted=isinstance(artifact, Adaptable),
+    )
+
+
+def _few(shown: Shown, climb: Climb) -> str:
+    """Say how few images show it, or lack it."""
+    n, seen, shows = len(climb.present), int(shown.alone.sum()), shown.artifact.phrases.shows
+    without = [c.others for c in shown.beside if c.part is Part.SEEN_WITH]
+    apart = f" without {either(without)}" if without else ""
+    return f"{seen or 'None'} of {many(n, 'image')} {claims.verb(seen)} {shows}{apart}"
+
+
+def _known(
+    artifact: Artifact, measurements: Measurements, others: Sequence[Artifact]
+) -> tuple[Shown, ...]:
+    """Return what images show of another artifact; nothing where it was not measured."""
+    try:
+        return shown(artifact, measurements, others)
+    except KeyError:
+        return ()
+
+
+def _evidence(measurements: Measurements, shown: Shown, climb: Climb) -> tuple[Evidence, ...]:
+    """Return the evidence of every rung that was tried."""
+    phrases = shown.artifact.phrases
+    chain: tuple[Evidence, ...] = ()
+    if climb.data is not None:
+        chain = opportunity.evidence(
+            climb.data,
+            measurements.classes,
+            phrases.shows,
+            int((measurements.labels >= 0).sum()),
+            in_training=climb.in_training,
+        )
+        chain += company.evidence(climb.beside, phrases.things)
+    if isinstance(climb.look, Attention):
+        chain += climb.look.evidence()
+    if isinstance(climb.use, Dependence):
+        chain += dependence_evidence.evidence(climb.use)
+        chain += harm.evidence(climb.costs, phrases, climb.use.reached, measurements.classes)
+    return chain
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)

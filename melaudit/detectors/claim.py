@@ -44,6 +44,8 @@ class Claim(Generic[T]):
     """Gives the evidence from `tested` with its q-values, whether a rung is reached or not."""
     word: Callable[[T, tuple[Evidence, ...]], Sequence[Worded]]
     """Gives findings, or what was not found, from the same and that evidence."""
+    detector: str = ""
+    """Id of the detector that made it; `conclude` notes it."""
 
 
 def evidence_of(

@@ -84,9 +84,10 @@ def detectors(
     not registered or takes none.
     """
     settings = settings or DetectorSettings()
+    sought = artifacts(domain.artifacts)
     found: list[Detector] = [
         *ours(settings, domain),
-        *map(ArtifactDetector, artifacts(domain.artifacts)),
+        *(ArtifactDetector(artifact, sought) for artifact in sought),
     ]
     known = [artifact.id for artifact in OURS]  # those of other domains too
     entries = sorted(entry_points(group=GROUP), key=lambda e: e.name)

@@ -46,8 +46,8 @@ MIN_BOTH = 20
 """Images with both angles from which their disagreement is told. Chosen: a round figure, not
 measured."""
 METHODS = (
-    ("region", "skin outside the middle or the lesion", "Kinyanjui et al. 2020"),
-    ("patches", "lightest of eight patches near the edges", "Bevan and Atapour-Abarghouei 2022"),
+    ("region", "all skin round the lesion", "Kinyanjui et al. 2020"),
+    ("patches", "the lightest of eight small patches", "Bevan and Atapour-Abarghouei 2022"),
 )
 """(id, what is measured, source)."""
 
@@ -218,7 +218,7 @@ def _estimate(along: Along) -> ToneEstimate:
 def _sentence(along: Along) -> str:
     if along.trend is None:
         return (
-            f"By the {along.title}: not assessable. It takes {MIN_RIGHT} right and {MIN_RIGHT} "
+            f"By {along.title}: not assessable. It takes {MIN_RIGHT} right and {MIN_RIGHT} "
             f"wrong predictions with an angle; there are {along.n_right} and {along.n_wrong}."
         )
     t = along.trend
@@ -228,17 +228,14 @@ def _sentence(along: Along) -> str:
         f"{100 * t.high:.0f}; 50 is no trend)"
     )
     if not clear(t):
-        return f"By the {along.title}: {pairs}. This is not clear of chance."
+        return f"By {along.title}: {pairs}. This is not clear of chance."
     better = "lighter" if t.value > 0.5 else "darker"
-    return f"By the {along.title}, the model is right more often on {better} skin: {pairs}."
+    return f"By {along.title}, the model is right more often on {better} skin: {pairs}."
 
 
 def _summary(m: Measured) -> str:
-    known = ", ".join(f"{along.n} by the {along.title}" for along in m.methods)
-    said = (
-        f"The individual typology angle could be estimated for {known}, of "
-        f"{many(m.images, 'image')}."
-    )
+    known = " and ".join(f"from {along.title} in {along.n}" for along in m.methods)
+    said = f"Of {many(m.images, 'image')}, the individual typology angle could be told {known}."
     if m.both.distance is not None and m.both.correlation is not None:
         d, r = m.both.distance, m.both.correlation
         said += (

@@ -233,6 +233,9 @@ class NotFound:
     tell. Only True is absence: a test that found nothing proves none."""
     edited: bool = False
     """Whether images were edited to test it, so that it is about dependence."""
+    needed: int | None = None
+    """Edited images that would exclude an effect that matters, were the estimates to stay; None
+    where no number would, or nothing was edited."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from melaudit.choices import Resize
 from melaudit.errors import PreprocessingError
 from melaudit.images.presets import (
     IMAGENET_MEAN,
@@ -62,6 +63,10 @@ class Preprocessing:
     origin: str
     """Where the settings came from, for the reader."""
     channels: int = 3
+    resize: Resize = Resize.STRETCH
+    """Without a crop: how the whole image becomes the model's input."""
+    pad: tuple[int, ...] = (0,)
+    """The colour around a letterboxed image, 0 to 255: one number, or one per channel."""
     warnings: tuple[str, ...] = ()
     """What was assumed or left out, one sentence each for the report."""
 
@@ -69,6 +74,14 @@ class Preprocessing:
     def input_size(self) -> tuple[int, int]:
         """(height, width) of the model's input."""
         return self.image_size if self.crop is None else (self.crop, self.crop)
+
+    @property
+    def reframes(self) -> bool:
+        """Whether the model sees another part or shape than the whole image, stretched.
+
+        Then maps lie on `frame`, not on the image.
+        """
+        return self.crop is not None or self.resize is Resize.LETTERBOX
 
     def apply(self, image: NDArray[np.uint8]) -> Tensor:
         """Turn an RGB image (h, w, 3) of any size into the model's input, float32 (C, H, W).
@@ -122,6 +135,12 @@ class Preprocessing:
         height, width = self.image_size
         if self.crop is None:
             shape = f"whole image resized to {width} x {height}"
+            if self.resize is Resize.LETTERBOX:
+                colour = ", ".join(map(str, self.pad))
+                shape = (
+                    f"longer side resized to {width}, the ratio kept and the rest padded with "
+                    f"{colour} to {width} x {height}"
+                )
         else:
             shape = f"shorter side resized to {height}, centre {self.crop} x {self.crop} kept"
         mean, std = (", ".join(f"{v:.4g}" for v in values) for values in (self.mean, self.std))
@@ -132,6 +151,8 @@ class Preprocessing:
         self, picture: Image.Image, size: tuple[int, ...], kernel: Image.Resampling
     ) -> Image.Image:
         """Resize and crop a picture that shows an image of `size` (height, width)."""
+        if self.crop is None and self.resize is Resize.LETTERBOX:
+            return self._letterboxed(picture, size, kernel)
         if self.crop is None:
             return _resized(picture, self.image_size, kernel)
         short, long = min(size), max(size)
@@ -146,6 +167,25 @@ class Preprocessing:
         top, left = round((height - self.crop) / 2.0), round((width - self.crop) / 2.0)
         resized = _resized(picture, (height, width), kernel)
         return resized.crop((left, top, left + self.crop, top + self.crop))
+
+    def _letterboxed(
+        self, picture: Image.Image, size: tuple[int, ...], kernel: Image.Resampling
+    ) -> Image.Image:
+        """Resize a picture of an image of `size` (height, width) to fit, centred on padding.
+
+        What is no picture of pixels, such as the coverage of a mask, is padded with 0.
+        """
+        height, width = self.image_size
+        scale = min(height / size[0], width / size[1])
+        inner = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+        pad = tuple(self.pad * 3)[:3]
+        grey = round(0.299 * pad[0] + 0.587 * pad[1] + 0.114 * pad[2])
+        fill: int | tuple[int, ...] = pad if picture.mode == "RGB" else 0
+        fill = grey if picture.mode == "L" else fill
+        whole = Image.new(picture.mode, (width, height), fill)
+        place = ((width - inner[1]) // 2, (height - inner[0]) // 2)
+        whole.paste(_resized(picture, inner, kernel), place)
+        return whole
 
 
 def _resized(picture: Image.Image, size: tuple[int, int], kernel: Image.Resampling) -> Image.Image:
@@ -162,6 +202,8 @@ def resolve(
     bound_size: int | None = None,
     spec: str = "auto",
     channels: int = 3,
+    resize: Resize | None = None,
+    pad: Sequence[float] | None = None,
 ) -> Preprocessing:
     """Choose the preprocessing from what the weights declare and what the user says.
 
@@ -169,7 +211,8 @@ def resolve(
     `weights` (the preset, which must exist), `weights:ENUM` (torchvision's), `imagenet`, or a JSON
     file. The other options override the source. `bound_size` is the only input side that the
     architecture accepts, in pixels, if there is only one; `channels` are those of its images, 3 or
-    1. A grey model is given the average of a source's three values. `auto` never crops by itself,
+    1. A grey model is given the average of a source's three values. `resize` and `pad` say how an
+    image becomes a square, and what is around it. `auto` never crops by itself,
     because a crop hides the border of an image; every other source is followed exactly.
 
     Raises PreprocessingError if options contradict each other or the architecture.
@@ -195,6 +238,7 @@ def resolve(
         single = [n for n, v in (("--mean", mean), ("--std", std)) if v and len(v) == 1]
         if single and channels == 3:
             origin += f" ({' and '.join(single)} for each of the three channels)"
+    shape, colour = _shape(source, cut, resize, pad)
     interpolation = source.interpolation if source else "bilinear"
     if interpolation not in _FILTERS:
         raise PreprocessingError(
@@ -209,6 +253,8 @@ def resolve(
         crop=cut,
         origin=origin,
         channels=channels,
+        resize=shape,
+        pad=colour,
         warnings=warnings,
     )
 
@@ -287,6 +333,28 @@ def _geometry(
             "add a black frame; give --image-size at least as large as --crop"
         )
     return size, cut, origin, warnings
+
+
+def _shape(
+    source: Preset | None,
+    crop: int | None,
+    resize: Resize | None,
+    pad: Sequence[float] | None,
+) -> tuple[Resize, tuple[int, ...]]:
+    """Return how an image becomes a square, and the colour of what is around it."""
+    shape = resize or (source.resize if source and crop is None else Resize.STRETCH)
+    if shape is Resize.LETTERBOX and crop is not None:
+        raise PreprocessingError(
+            f"--resize letterbox keeps the whole image, and a crop of {crop} does not; give "
+            "--resize or --crop"
+        )
+    if pad is not None and shape is not Resize.LETTERBOX:
+        raise PreprocessingError("--pad is the colour of a letterbox; add --resize letterbox")
+    colour = tuple(pad) if pad is not None else source.pad if source else (0,)
+    if len(colour) not in (1, 3) or not all(0 <= value <= 255 for value in colour):
+        shown = ",".join(f"{value:g}" for value in colour)
+        raise PreprocessingError(f"--pad {shown}: expected one or three numbers from 0 to 255")
+    return shape, tuple(map(round, colour))
 
 
 def _per_channel(values: Sequence[float], option: str, channels: int) -> tuple[float, ...]:

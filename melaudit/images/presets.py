@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from melaudit.choices import Resize
 from melaudit.errors import PreprocessingError
 from melaudit.regular_file import read_regular
 
@@ -19,7 +20,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _PIL_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """In the order of Pillow's constants, which Hugging Face configs use."""
 
-_OWN_KEYS = {"image_size", "mean", "std", "interpolation", "crop"}
+_OWN_KEYS = {"image_size", "mean", "std", "interpolation", "crop", "resize", "pad"}
 _MAX_CONFIG_BYTES = 4 * 2**20
 """Chosen: a round figure, not measured."""
 
@@ -44,6 +45,10 @@ class Preset:
     crop: int | None = None
     """Side of the centre crop, in pixels, which is the side of the model's input; None for no
     crop."""
+    resize: Resize = Resize.STRETCH
+    """Without a crop: how the whole image becomes a square."""
+    pad: tuple[int, ...] = (0,)
+    """The colour around a letterboxed image, 0 to 255: one number, or one per channel."""
 
     @property
     def input_size(self) -> int:
@@ -52,10 +57,11 @@ class Preset:
 
 
 def preset_from_config(config: Mapping[str, Any], origin: str) -> Preset:
-    """Read a timm config, a Hugging Face preprocessor config, or melaudit's own five keys.
+    """Read a timm config, a Hugging Face preprocessor config, or melaudit's own keys.
 
     melaudit's own: `{"image_size": 224, "mean": [...], "std": [...], "interpolation": "bilinear",
-    "crop": null}`, of which only `image_size` is required. `origin` is what messages call it.
+    "crop": null, "resize": "letterbox", "pad": 0}`, of which only `image_size` is required.
+    `origin` is what messages call it.
 
     Raises PreprocessingError for a config of another format, or one that cannot be followed.
     """
@@ -130,14 +136,19 @@ def _from_timm(config: Mapping[str, Any], origin: str) -> Preset:
     side = _square(height, width)
     share = float(config.get("crop_pct") or 0.875)
     # timm's other modes ("squash", "border") keep the whole image at the usual crop_pct of 1.
-    crops = config.get("crop_mode", "center") == "center"
+    mode = config.get("crop_mode", "center")
+    crops = mode == "center"
+    mean = _channels(config.get("mean", IMAGENET_MEAN))
     return Preset(
         origin=origin,
         image_size=math.floor(side / share) if crops else side,
-        mean=_channels(config.get("mean", IMAGENET_MEAN)),
+        mean=mean,
         std=_channels(config.get("std", IMAGENET_STD)),
         interpolation=_interpolation(config.get("interpolation", "bicubic")),
         crop=side if crops else None,
+        # "border" keeps the ratio and pads with the mean colour.
+        resize=Resize.LETTERBOX if mode == "border" else Resize.STRETCH,
+        pad=tuple(min(255, max(0, round(255 * value))) for value in mean),
     )
 
 
@@ -180,7 +191,23 @@ def _from_own(config: Mapping[str, Any], origin: str) -> Preset:
         std=_channels(config.get("std", IMAGENET_STD)),
         interpolation=_interpolation(config.get("interpolation", "bilinear")),
         crop=None if crop is None else int(crop),
+        resize=_resize(config.get("resize", Resize.STRETCH)),
+        pad=_colour(config.get("pad", 0)),
     )
+
+
+def _resize(name: Any) -> Resize:
+    if name not in list(Resize):
+        raise ValueError(f"resize is {name!r}, expected {' or '.join(Resize)}")
+    return Resize(name)
+
+
+def _colour(value: Any) -> tuple[int, ...]:
+    """Read the colour of padding; ValueError for anything but 1 or 3 numbers from 0 to 255."""
+    numbers = tuple(int(v) for v in (value if isinstance(value, list | tuple) else [value]))
+    if len(numbers) not in (1, 3) or not all(0 <= n <= 255 for n in numbers):
+        raise ValueError(f"pad is {value}, expected 1 or 3 numbers from 0 to 255")
+    return numbers
 
 
 def _hugging_face_side(size: Any) -> int:

@@ -47,23 +47,23 @@ class Signature:
 
 
 _FAMILIES = (
-    (r"alexnet", r"features\.10\.weight"),
-    (r"vgg", r"features\.0\.weight"),
-    (r"squeezenet", r"features\.3\.squeeze\.weight"),
-    (r"resnet|resnext|wide_resnet", r"layer1\.0\.conv1\.weight"),
-    (r"densenet", r"features\.denseblock1\.denselayer1\.norm1\.weight"),
-    (r"googlenet", r"inception3a\.branch1\.conv\.weight"),
-    (r"inception_v3", r"Mixed_5b\.branch1x1\.conv\.weight"),
-    (r"shufflenet", r"stage2\.0\.branch1\.0\.weight"),
-    (r"mobilenet_v2", r"features\.1\.conv\.0\.0\.weight"),
-    (r"mobilenet_v3", r"features\.1\.block\.0\.0\.weight"),
-    (r"mnasnet", r"layers\.8\.0\.layers\.0\.weight"),
-    (r"efficientnet", r"features\.1\.0\.block\.0\.0\.weight"),
-    (r"regnet", r"trunk_output\.block1\.block1-0\.f\.a\.0\.weight"),
-    (r"convnext", r"features\.1\.0\.layer_scale"),
-    (r"swin", r"features\.1\.0\.attn\.qkv\.weight"),
-    (r"vit", r"conv_proj\.weight"),
-    (r"maxvit", r"stem\.0\.0\.weight"),
+    ("alexnet", "features.10.weight"),
+    ("vgg", "features.0.weight"),
+    ("squeezenet", "features.3.squeeze.weight"),
+    ("resnet|resnext|wide_resnet", "layer1.0.conv1.weight"),
+    ("densenet", "features.denseblock1.denselayer1.norm1.weight"),
+    ("googlenet", "inception3a.branch1.conv.weight"),
+    ("inception_v3", "Mixed_5b.branch1x1.conv.weight"),
+    ("shufflenet", "stage2.0.branch1.0.weight"),
+    ("mobilenet_v2", "features.1.conv.0.0.weight"),
+    ("mobilenet_v3", "features.1.block.0.0.weight"),
+    ("mnasnet", "layers.8.0.layers.0.weight"),
+    ("efficientnet", "features.1.0.block.0.0.weight"),
+    ("regnet", "trunk_output.block1.block1-0.f.a.0.weight"),
+    ("convnext", "features.1.0.layer_scale"),
+    ("swin", "features.1.0.attn.qkv.weight"),
+    ("vit", "conv_proj.weight"),
+    ("maxvit", "stem.0.0.weight"),
 )
 """Names of torchvision's builders, and a key that only their models have: it saves building
 them."""
@@ -174,7 +174,7 @@ def torchvision_candidates(shapes: Shapes) -> list[Builder]:
     found = []
     for name in torchvision_names():
         telltale = [key for names, key in _FAMILIES if re.fullmatch(rf"({names})[\d_a-z]*", name)]
-        if not telltale or any(re.fullmatch(key, k) for key in telltale for k in shapes):
+        if not telltale or any(key in shapes for key in telltale):
             found.append(Builder("torchvision", name))
     return found
 

@@ -1,14 +1,20 @@
-"""Checkpoints: read the tensors of a file or folder without running anything in it."""
+"""Checkpoints: read the tensors of a file or folder without running anything in it.
+
+The bytes are read and hashed here. They are inspected and loaded in a child process, see
+`confined`, from which names, shapes and numbers come back.
+"""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
+import math
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,8 @@ import torch
 from torch import Tensor
 
 from melaudit.errors import CheckpointError
+from melaudit.models.confined import Answer, confined
+from melaudit.models.fences import Limits
 from melaudit.models.inspection import Kind, kind_of, read_bytes, require_weights_only
 from melaudit.models.messages import first_line, refuse, shown, trusting
 from melaudit.models.pickles import NUMPY_SCALARS
@@ -27,6 +35,15 @@ _MIN_TORCH = (2, 10)
 """The first version without CVE-2026-24747."""
 _MAX_CONFIG_BYTES = 4 * 2**20
 """Chosen: a round figure, not measured."""
+
+_MAX_GROWTH, _SLACK_BYTES = 16, 2**28
+"""Bytes of all tensors: so many times their file, because what it keeps as float8 becomes float32
+and tensors may share their numbers, plus slack for small files."""
+_MEMORY_GROWTH, _MEMORY_SLACK = 8, 2 * 2**30
+"""Memory: so many times the file, plus a constant. Chosen: float8 weights take 5 times their size
+(as they are and as float32), the largest pickle that is read 1.2 GiB."""
+_SECONDS, _SECONDS_A_GIB = 120, 60
+"""Processor time. Chosen: ten times what the slowest files take."""
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _INDEX_FILES = tuple(f"{name}.index.json" for name in _WEIGHT_FILES)
@@ -66,17 +83,37 @@ def read_weights(path: Path) -> Weights:
     """Read the tensors of a checkpoint: a file of torch.save or safetensors, or a folder of these.
 
     A folder is one of Hugging Face or timm: config.json beside its weights. A pickle is inspected
-    before it is loaded, and then loaded with weights_only; there is no other way.
+    before it is loaded, and then loaded with weights_only; there is no other way. Both happen in a
+    child process that may neither write, nor start anything, nor use a network, as far as the
+    platform can keep it from that.
 
     Raises CheckpointError, with a message of one line, for anything else.
     """
     require_safe_torch()
-    if path.is_dir():
-        return _read_folder(path)
-    content = read_bytes(path)
-    found, under, notes = unwrap(_load(content, path), shown(path))
-    tensors, more = sound_tensors(found, shown(path), len(content))
-    return Weights(tensors, hashlib.sha256(content).hexdigest(), under, (*notes, *more))
+    config, preprocessor = _configs(path) if path.is_dir() else ({}, {})
+    names = [path / name for name in _weight_files(path)] if path.is_dir() else [path]
+    files = [(name, read_bytes(name)) for name in names]
+    size = sum(len(content) for _, content in files)
+    work = functools.partial(load_tensors, files, path)
+    seconds = _SECONDS + _SECONDS_A_GIB * math.ceil(size / 2**30)
+    limits = Limits(_MEMORY_GROWTH * size + _MEMORY_SLACK, seconds)
+    tensors, said = confined(work, shown(path), limits, _MAX_GROWTH * size + _SLACK_BYTES)
+    digest = hashlib.sha256()
+    for _, content in files:
+        digest.update(content)
+    under, notes = str(said["under"]), tuple(map(str, said["notes"]))
+    return Weights(tensors, digest.hexdigest(), under, notes, config, preprocessor)
+
+
+def load_tensors(files: Sequence[tuple[Path, bytes]], path: Path) -> Answer:
+    """Load the files of a checkpoint, and choose and check its weights; raises CheckpointError.
+
+    This parses bytes of unknown origin: `read_weights` does it in a child process.
+    """
+    loaded = _merged(files) if path.is_dir() else _load(files[0][1], path)
+    found, under, notes = unwrap(loaded, shown(path))
+    tensors, more = sound_tensors(found, shown(path), sum(len(content) for _, content in files))
+    return tensors, {"under": under, "notes": [*notes, *more]}
 
 
 def require_safe_torch() -> None:
@@ -116,28 +153,25 @@ def _reason(error: Exception, path: Path) -> str:
     return f"({first_line(error)}): it is damaged, get it again"
 
 
-def _read_folder(folder: Path) -> Weights:
+def _configs(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a folder's config.json and preprocessor_config.json; {} for none of the latter."""
     if not (folder / "config.json").exists():
         raise CheckpointError(
             f"{shown(folder)} is a folder without config.json; expected a checkpoint file, or a "
             "folder of Hugging Face or timm with config.json and model.safetensors"
         )
-    config = _read_json(folder / "config.json")
     preset = folder / "preprocessor_config.json"
-    preprocessor = _read_json(preset) if preset.exists() else {}
+    return _read_json(folder / "config.json"), _read_json(preset) if preset.exists() else {}
+
+
+def _merged(shards: Sequence[tuple[Path, bytes]]) -> dict[object, object]:
     loaded: dict[object, object] = {}
-    digest, size = hashlib.sha256(), 0
-    for name in _weight_files(folder):
-        content = read_bytes(folder / name)
-        digest.update(content)
-        size += len(content)
-        shard = _load(content, folder / name)
+    for path, content in shards:
+        shard = _load(content, path)
         if not isinstance(shard, Mapping) or loaded.keys() & shard.keys():
-            refuse(folder / name, "no mapping, or one that repeats tensors of another shard")
+            refuse(path, "no mapping, or one that repeats tensors of another shard")
         loaded.update(shard)
-    found, under, notes = unwrap(loaded, shown(folder))
-    tensors, more = sound_tensors(found, shown(folder), size)
-    return Weights(tensors, digest.hexdigest(), under, (*notes, *more), config, preprocessor)
+    return loaded
 
 
 def _weight_files(folder: Path) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -20,9 +21,16 @@ from melaudit.models.builders import (
     torchvision_candidates,
 )
 from melaudit.models.checkpoint import Weights
+from melaudit.models.confined import Answer, confined
+from melaudit.models.fences import Limits
 from melaudit.models.fitting import Fit, fit
+from melaudit.models.messages import shown
 from melaudit.models.state_dicts import prefixes
 from melaudit.wording.names import visible
+
+_TO_BUILD = Limits(memory=4 * 2**30, seconds=20)
+"""To build a model without numbers. Chosen: timm's largest takes about 3 seconds; a few are built
+with numbers, up to 2 GiB of them."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,17 @@ def recognise(path: Path, weights: Weights, arch: str | None) -> tuple[Match, tu
         return _chosen(path, _compared(weights, lambda _: [named]), weights, arch)
     if weights.config.keys() & {"architecture", "architectures"}:
         configured = configured_builder(weights.config, path)
+        # Its options come from the file, and could ask for a model without end.
+        confined(partial(_built, configured), shown(path), _TO_BUILD)
         return _chosen(path, _compared(weights, lambda _: [configured]), weights, configured.name)
     found = _compared(weights, torchvision_candidates)
     if not any(match.fit.fits or match.fit.channels for match in found):
         found += _compared(weights, timm_candidates)
     return _chosen(path, found, weights, None)
+
+
+def _built(builder: Builder) -> Answer:
+    return {}, {"tensors": len(builder.signature().shapes)}
 
 
 def _compared(weights: Weights, candidates: Callable[[Shapes], list[Builder]]) -> list[Match]:

@@ -28,6 +28,8 @@ _MAX_DEPTH = 4
 """Mappings within mappings that are searched."""
 _MAX_PREFIXES = 6
 """Prefixes that are removed one after the other. Chosen: round figures, not measured."""
+_MAX_WEIGHTS = 20_000
+"""Tensors of one model. Chosen: a round figure; no model of torchvision or timm comes near."""
 _MAX_GROWTH, _SLACK_BYTES = 4, 64 * 2**20
 """Bytes that tensors may have: so many times their file, plus slack for shared storages and small
 files. Chosen: round figures, not measured."""
@@ -152,6 +154,11 @@ def sound_tensors(
     than it or of a type that no classifier has, for numbers that are not finite, and for negative
     variances.
     """
+    if len(found) > _MAX_WEIGHTS:
+        raise CheckpointError(
+            f"{name} holds {len(found):,} tensors of weights; expected at most {_MAX_WEIGHTS:,}, "
+            "more than any classifier has"
+        )
     max_bytes = _MAX_GROWTH * file_bytes + _SLACK_BYTES
     if sum(t.numel() * t.element_size() for t in found.values()) > max_bytes:
         raise CheckpointError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from melaudit.wording.figures import NBSP, count, percent_digits
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 def many(n: int, thing: str, things: str | None = None) -> str:
     """Return "1 image", "1,200 images"; `things` where the plural takes more than an s."""
     return f"{n:,} {thing if n == 1 else things or thing + 's'}"
+
+
+def either(names: Sequence[str]) -> str:
+    """Return "a", "a or b", "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def many_unbroken(n: int, thing: str, things: str | None = None) -> str:

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from melaudit.audit.prepare.configuration import typed
+from melaudit.audit.prepare.intended_use import stated
 from melaudit.cli import cli
 from melaudit.policy import parse_policy
 from tests.docs import pages, reference
@@ -101,7 +102,7 @@ def test_every_block_of_toml_holds_settings_that_are_known(name: str) -> None:
             groups = re.findall(r'^(?:GROUP|ENTRY_POINTS) = "(.+)"', source(), re.M)
             assert set(table["project"]["entry-points"]) <= set(groups)
         elif "data" in table:
-            typed(table, name)
+            stated(typed(table, name).get("intended_use", {}))
         else:
             parse_policy(table, name)
 

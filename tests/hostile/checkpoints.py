@@ -13,10 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import save
 
+from melaudit.models import recognition
+from melaudit.models.architectures import load_model
 from melaudit.models.checkpoint import read_weights
+from melaudit.models.fences import Limits
 from tests.hostile.case import CANARY, Case
 
 REFUSED = ("refused",)
@@ -119,6 +123,27 @@ def read(content: bytes | Callable[[Path], bytes], folder: Path) -> str:
     return "used"
 
 
+def load_folder(config: Mapping[str, Any], folder: Path) -> str:
+    """Load a folder of timm with this config."""
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(GOOD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            recognition, "_TO_BUILD", Limits(2**30, 3)
+        )  # the table should not wait for 20
+        load_model(folder)
+    return "used"
+
+
+def load_many(number: int, folder: Path) -> str:
+    """Load tensors of so many names, as those of residual networks."""
+    one = torch.ones(4)
+    tensors = {f"backbone.layer{i % 4}.{i}.conv1.weight": one.clone() for i in range(number)}
+    (folder / "ckpt.pt").write_bytes(save(tensors))
+    load_model(folder / "ckpt.pt")
+    return "used"
+
+
 def named_call(name: str, protocol: int) -> bytes:
     """Return a pickle that calls what has this name, by the opcodes of a protocol."""
     module, _, function = name.rpartition(".")
@@ -149,6 +174,9 @@ def cases() -> Iterator[Case]:
         yield _case(f"calls {name}, protocol 4", named_call(name, 4))
     for name, content, *expected in _FILES:
         yield _case(name, content, *expected)
+    for name, config in _CONFIGS.items():
+        yield Case("checkpoint", f"a folder whose {name}", partial(load_folder, config), REFUSED)
+    yield Case("checkpoint", "20,001 tensors", partial(load_many, 20_001), REFUSED)
 
 
 def _case(name: str, content: bytes | Callable[[Path], bytes], *expected: str) -> Case:
@@ -178,7 +206,38 @@ def _wrong_sum() -> bytes:
     return bytes(content)
 
 
+def _many_members() -> bytes:
+    """Return an archive whose directory lists one member 150,000 times."""
+    entry = b"PK\x01\x02" + bytes(24) + struct.pack("<HHHHHII", 1, 0, 0, 0, 0, 0, 0) + b"a"
+    listed = entry * 150_000
+    counts = struct.pack("<HHHHIIH", 0, 0, 65535, 65535, len(listed), 30, 0)
+    return b"PK\x03\x04" + bytes(26) + listed + b"PK\x05\x06" + counts
+
+
+def _shared_bytes() -> bytes:
+    """Return an archive in which two members are the same bytes of the file."""
+    content = bytearray(archive(more={"archive/data/77": bytes(16)}))
+    directory = [i for i in range(len(content)) if content[i : i + 4] == b"PK\x01\x02"]
+    first, last = directory[1], directory[-1]
+    content[last + 42 : last + 46] = content[first + 42 : first + 46]
+    return bytes(content)
+
+
 GOOD = save(weights())
+_VIT = "vit_tiny_patch16_224"
+_CONFIGS: dict[str, dict[str, Any]] = {
+    "config asks for ten million layers": {"architecture": _VIT, "model_args": {"depth": 10**7}},
+    "config asks for layers of 10^15 numbers": {
+        "architecture": _VIT,
+        "model_args": {"embed_dim": 3 * 2**48},
+    },
+    "config names a file for the weights": {
+        "architecture": "resnet18",
+        "model_args": {"checkpoint_path": "/etc/passwd", "pretrained": True},
+    },
+    "config names a model of a hub": {"architecture": "hf-hub:a/b"},
+    "config points to code": {"auto_map": {"AutoModel": "evil.Model"}, "architectures": ["Evil"]},
+}
 _FILES: list[tuple[Any, ...]] = [
     ("an ordinary file of torch.save", archive(), "used"),
     ("an ordinary file of safetensors", GOOD, "used"),
@@ -205,6 +264,8 @@ _FILES: list[tuple[Any, ...]] = [
     ("two archives, one after the other", archive() + archive(content={"w": torch.ones(3)})),
     ("an archive behind other bytes", b"\x80\x02N." + archive()),
     ("a member of 200 MB in 200 KB", archive(more={"z": bytes(2 * 10**8)}, packing=8)),
+    ("150,000 members in 7 MB", _many_members()),
+    ("two members in the same place", _shared_bytes()),
     ("an archive within", archive(more={"inner.zip": archive()}), "used", "refused"),
     ("makes a folder, protocol 0", partial(_touch, protocol=0)),
     ("makes a folder, protocol 2", _touch),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import datetime
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -12,13 +15,22 @@ from contextlib import redirect_stderr, redirect_stdout
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from melaudit.cli import main
+from melaudit.gate import judge
 from melaudit.images.dataset import open_dataset
+from melaudit.policy import Policy
 from melaudit.reports import to_json, write_findings, write_record
+from melaudit.reports.formats.json_file import parse_findings
+from melaudit.reports.formats.registry import FORMATS
 from tests.hostile.case import Case
 from tests.reports.made_up_record import record
 
+_ACTING = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff]"
+)
+"""Characters that act on a terminal, turn text round, or are none; not the line ends of CSV."""
 CODES = {0: "used", 1: "failed", 2: "refused", 3: "inconclusive", 4: "crashed"}
 
 
@@ -74,6 +86,11 @@ def cases() -> Iterator[Case]:
         yield Case("name", f"{what}, a file", partial(_image_named, name), ("used",))
         yield Case("name", f"{what}, a class", partial(_class_named, name), ("used",))
         yield Case("name", f"{what}, in a report", partial(_reported, name), ("used", "failed"))
+        yield Case("name", f"{what}, in every format", partial(_formatted, name), ("used",))
+    for command in ("report", "record"):
+        act = partial(_written_through, command)
+        yield Case("output folder", f"what {command} writes is a link out", act, ("used",))
+    yield Case("output folder", "record.zip is a link out", _record_linked_out, ("refused",))
 
 
 def _put(name: str, content: str | bytes, folder: Path) -> None:
@@ -273,3 +290,53 @@ def _reported(name: str, folder: Path) -> str:
     page = ran("diff", str(folder), str(folder), "--html", str(folder / "diff.html"))
     html = (folder / "diff.html").read_text("utf-8")
     return "acts in HTML" if "<img src=x" in html or page != "used" else outcome
+
+
+def _formatted(name: str, folder: Path) -> str:
+    """Write findings full of a name in every format, and say which of them it acts in."""
+    text = to_json(record().findings)
+    for own in ("malignant", "benign", "dark_ring"):
+        text = text.replace(json.dumps(own), json.dumps(name + own))
+    findings = parse_findings(text.encode())
+    result = judge(findings, Policy(), today=datetime.date(2026, 1, 1))
+    for each in FORMATS:
+        written = each.render(findings, result)
+        if _ACTING.search(written):
+            return f"acts on a terminal in {each.id}"
+        if each.file.endswith((".json", ".sarif")):
+            json.loads(written)
+        if each.file.endswith(".xml"):
+            ElementTree.fromstring(written)
+        shown = written.split("\n---\n")[-1]  # behind the metadata of a model card, which are YAML
+        if each.file.endswith(".md") and ("<img src=x" in shown or "](javascript:" in shown):
+            return f"acts in {each.id}"
+        if any(line.startswith("::") for line in written.splitlines()):
+            return f"commands a build by {each.id}"
+        if each.file.endswith(".csv") and any(
+            cell.lstrip().startswith(("=", "+", "@"))
+            for row in csv.reader(io.StringIO(written))
+            for cell in row
+        ):
+            return f"acts in a spreadsheet by {each.id}"
+    return "used"
+
+
+def _written_through(command: str, folder: Path) -> str:
+    """Let a command write where links lead out of the folder."""
+    outside = folder.parent / f"{folder.name}-outside"
+    outside.write_text("held")
+    for name, content in zip(("findings.json", "record.zip"), good(), strict=True):
+        (folder / name).write_bytes(content)
+    files = ("report.html", *(each.file for each in FORMATS if each.for_record))
+    for name in files:
+        (folder / name).symlink_to(outside)
+    outcome = ran(command, str(folder))
+    return outcome if outside.read_text() == "held" else "wrote outside"
+
+
+def _record_linked_out(folder: Path) -> str:
+    elsewhere = folder.parent / f"{folder.name}-elsewhere.zip"
+    elsewhere.write_bytes(good()[1])
+    (folder / "findings.json").write_bytes(good()[0])
+    (folder / "record.zip").symlink_to(elsewhere)
+    return ran("report", str(folder))

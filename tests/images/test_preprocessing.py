@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import v2
 
+from melaudit.choices import Resize
 from melaudit.errors import PreprocessingError
 from melaudit.images.preprocessing import Preprocessing, resolve
 from melaudit.images.presets import Preset, preset_from_config, torchvision_preset
@@ -298,3 +299,68 @@ def test_the_description_names_every_setting() -> None:
         assert part in line
     assert "whole image" in resolve(None, image_size=128).describe()
     assert "\n" not in line
+
+
+# --- letterbox
+
+
+def squares(height: int, width: int) -> NDArray[np.uint8]:
+    """Return an image (h, w, 3) whose left half is red and right half blue."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, : width // 2, 0] = image[:, width // 2 :, 2] = 200
+    return image
+
+
+@pytest.mark.parametrize(("height", "width"), [(50, 100), (100, 50), (8, 64), (2048, 4096)])
+def test_a_letterbox_keeps_the_ratio_and_pads_the_rest(height: int, width: int) -> None:
+    made = resolve(None, image_size=64, resize=Resize.LETTERBOX, pad=(114,))
+    frame = made.frame(squares(height, width))
+    inside = (frame != 114).any(2)
+    rows, columns = (int(inside.any(axis).sum()) for axis in (1, 0))
+    assert max(rows, columns) == 64
+    assert rows / columns == pytest.approx(height / width, rel=0.07)
+    top, left = int(inside.any(1).argmax()), int(inside.any(0).argmax())
+    assert (top, left) == ((64 - rows) // 2, (64 - columns) // 2)
+    assert made.apply(squares(height, width)).shape == (3, 64, 64)
+    assert made.reframes and "padded with 114" in made.describe()
+
+
+def test_a_mask_moves_as_the_pixels_of_a_letterbox_do() -> None:
+    made = resolve(None, image_size=64, resize=Resize.LETTERBOX)
+    image = np.zeros((60, 120, 3), np.uint8)
+    image[20:40, 30:60] = 255
+    mask = image[..., 0] > 0
+    seen = made.frame(image)[..., 0] / 255
+    assert np.abs(made.project(mask) - seen).max() < 0.02
+    small = made.project(mask[::2, ::2], (60, 120))  # of a shrunk view of the image
+    assert np.abs(small - seen).mean() < 0.02
+
+
+def test_a_grey_model_gets_a_letterbox_of_the_same_grey() -> None:
+    made = resolve(None, image_size=32, resize=Resize.LETTERBOX, pad=(255, 0, 0), channels=1)
+    frame = made.frame(squares(10, 40))
+    assert (frame[0, 0] == 76).all()  # ITU-R 601
+    assert made.apply(squares(10, 40)).shape == (1, 32, 32)
+
+
+def test_presets_that_keep_the_ratio_are_followed_and_the_user_may_say_otherwise() -> None:
+    timm = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "crop_mode": "border"}
+    preset = preset_from_config(timm, "timm")
+    assert (preset.resize, preset.pad) == (Resize.LETTERBOX, (128, 128, 128))
+    assert resolve(preset).resize is Resize.LETTERBOX
+    assert resolve(preset, resize=Resize.STRETCH).resize is Resize.STRETCH
+    own = preset_from_config({"image_size": 32, "resize": "letterbox", "pad": 114}, "own.json")
+    assert (own.resize, own.pad) == (Resize.LETTERBOX, (114,))
+    with pytest.raises(PreprocessingError, match="letterbox"):
+        preset_from_config({"image_size": 32, "resize": "fit"}, "own.json")
+
+
+def test_each_remedy_of_a_refused_letterbox_works() -> None:
+    with pytest.raises(PreprocessingError, match="give --resize or --crop"):
+        resolve(None, image_size=64, crop=32, resize=Resize.LETTERBOX)
+    assert resolve(None, image_size=64, crop=32).crop == 32
+    with pytest.raises(PreprocessingError, match="add --resize letterbox"):
+        resolve(None, image_size=64, pad=(0,))
+    for colour in ((300,), (1, 2)):
+        with pytest.raises(PreprocessingError, match="one or three numbers from 0 to 255"):
+            resolve(None, image_size=64, resize=Resize.LETTERBOX, pad=colour)

@@ -236,3 +236,22 @@ def test_images_of_one_patient_widen_the_interval_and_the_p_value() -> None:
     assert grouped.value == pytest.approx(alone.value)
     assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
     assert grouped.p_value > 5 * alone.p_value
+
+
+def test_a_paired_share_stays_open_where_few_or_none_differ() -> None:
+    none, one = np.zeros(36), np.eye(1, 36)[0]
+    assert statistics.paired_share(none).high < 0.1 < statistics.paired_share(np.zeros(33)).high
+    assert statistics.paired_share(none).low == -statistics.paired_share(none).high
+    assert statistics.paired_share(one).value == pytest.approx(1 / 36)
+    assert statistics.paired_share(one).high > 0.1  # a bootstrap ends at 3 of 36
+    assert statistics.paired_share(-one).low == pytest.approx(-statistics.paired_share(one).high)
+    grouped = statistics.paired_share(np.tile(one, 4), np.tile(np.arange(36), 4))
+    assert grouped.high == pytest.approx(statistics.paired_share(one).high)
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0.02, 0.02), (0.1, 0.02), (0.2, 0.2), (0.01, 0.0)])
+def test_the_interval_of_a_paired_share_holds_the_truth(gained: float, lost: float) -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.choice([1, -1, 0], (400, 60), p=[gained, lost, 1 - gained - lost])
+    found = [statistics.paired_share(values) for values in draws]
+    assert np.mean([e.low <= gained - lost <= e.high for e in found]) >= 0.93

@@ -43,6 +43,9 @@ MAX_STRENGTH = 60.0
 ROUNDS = 3
 """Rounds in which the strength of a look-alike is fitted."""
 
+HUES = ("pinkish", "yellowish", "greenish", "bluish")
+"""Kinds of casts: quarters of the plane of a* and b* around 0, 90, 180 and 270 degrees."""
+
 THING = "a colour cast"
 """What error messages say is looked for."""
 
@@ -52,7 +55,8 @@ class ColourCast:
 
     `hue` is the hue that `add` gives: an angle in the plane of a* and b*, in degrees (0 red,
     90 yellow, 180 green, 270 blue). None draws a new one each time. `typical` is what the outer
-    zone has without a cast, a* and b*; at the `distance` from there the score is 0.5.
+    zone has without a cast, a* and b*; at the `distance` from there the score is 0.5. `kind` is one
+    of `HUES`, for a cast of that kind only.
     """
 
     id = "colour_cast"
@@ -71,8 +75,27 @@ class ColourCast:
         hue: float | None = None,
         typical: tuple[float, float] = TYPICAL,
         distance: float = DISTANCE,
+        kind: str = "",
     ) -> None:
         self.hue, self.typical, self.distance = hue, typical, distance
+        self.kind = kind
+        if kind:
+            cast = f"{kind} colour cast"
+            self.phrases = Phrases(cast, kind, f"not {kind}", f"a {cast}", f"{cast}s")
+
+    @property
+    def kinds(self) -> tuple[ColourCast, ...]:
+        """A cast of each of `HUES`; none of a cast that is of one kind itself."""
+        if self.kind:
+            return ()
+        return tuple(
+            ColourCast(90.0 * k, self.typical, self.distance, hue) for k, hue in enumerate(HUES)
+        )
+
+    def kind_of(self, image: RGB, found: Found) -> int:
+        """Return the quarter of hues in which the outer zone of an image lies, beside typical."""
+        a, b = photometry(image).zone[1:] - self.typical
+        return int(np.rint(np.arctan2(b, a) / (np.pi / 2))) % len(HUES)
 
     def like(self, images: Iterable[RGB]) -> ColourCast:
         """Return a cast of the hue that these images share; itself if their hues differ."""
@@ -86,7 +109,8 @@ class ColourCast:
             return self
         cast = copy.copy(self)
         cast.hue = float(np.rad2deg(np.arctan2(b, a)))
-        cast.phrases = replace(self.phrases, shows="a colour cast of the hue that images here show")
+        shows = f"{self.phrases.shows} of the hue that images here show"
+        cast.phrases = replace(self.phrases, shows=shows)
         return cast
 
     def find(self, image: RGB) -> Found:

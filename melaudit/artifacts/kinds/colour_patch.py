@@ -71,7 +71,12 @@ class ColourPatch:
     id = "colour_patch"
     title = "Coloured sticker"
     phrases = Phrases(
-        "coloured patch", "patched", "patch-free", "a round coloured sticker", "coloured patches"
+        "coloured patch",
+        "patched",
+        "patch-free",
+        "a round coloured sticker",
+        "coloured patches",
+        "near the edge",
     )
     remedy = "Crop or paint over stickers in every class, or take pictures without them."
     whole_picture = False

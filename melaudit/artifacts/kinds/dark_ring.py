@@ -64,7 +64,9 @@ class DarkRing:
 
     id = "dark_ring"
     title = "Black ring of the dermatoscope"
-    phrases = Phrases("ring", "ringed", "ring-free", "a black ring or dark corners", "black rings")
+    phrases = Phrases(
+        "ring", "ringed", "ring-free", "a black ring or dark corners", "black rings", "at the rim"
+    )
     remedy = (
         "Crop every image to the field of view, or give images of every class rings while training."
     )

@@ -73,7 +73,12 @@ class Ink:
     id = "ink"
     title = "Surgical marker ink"
     phrases = Phrases(
-        "ink", "ink-marked", "ink-free", "purple or blue marks of a skin marker", "ink marks"
+        "ink",
+        "ink-marked",
+        "ink-free",
+        "purple or blue marks of a skin marker",
+        "ink marks",
+        "beside the lesion",
     )
     remedy = (
         "Take pictures before the skin is marked, or give marked images of every class while "

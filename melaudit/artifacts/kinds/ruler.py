@@ -84,7 +84,7 @@ class Ruler:
     id = "ruler"
     title = "Ruler or scale"
     phrases: Phrases = Phrases(
-        "ruler", "with a ruler", "ruler-free", "the ticks of a ruler", "rulers"
+        "ruler", "with a ruler", "ruler-free", "the ticks of a ruler", "rulers", "near the edge"
     )
     remedy = (
         "Crop the scale off, or give images of every class the same scale while training; a ruler "

@@ -58,7 +58,12 @@ class Vignette:
     id = "vignette"
     title = "Vignetting"
     phrases = Phrases(
-        "vignette", "shaded", "evenly lit", "a smooth darkening towards the corners", "vignettes"
+        "vignette",
+        "shaded",
+        "evenly lit",
+        "a smooth darkening towards the corners",
+        "vignettes",
+        "at the rim",
     )
     remedy = "Correct the lens's fall-off of light, or vary it at random while training."
     whole_picture = False

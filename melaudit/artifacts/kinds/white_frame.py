@@ -63,7 +63,12 @@ class WhiteFrame:
     id = "white_frame"
     title = "White frame"
     phrases = Phrases(
-        "white frame", "framed", "frame-free", "a white border or bars", "white frames"
+        "white frame",
+        "framed",
+        "frame-free",
+        "a white border or bars",
+        "white frames",
+        "at the rim",
     )
     remedy = "Crop every image to the picture itself before training and before use."
     whole_picture = False

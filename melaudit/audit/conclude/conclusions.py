@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from melaudit.audit.conclude.soundness import sound
 from melaudit.detectors.claim import Claim, Worded
 from melaudit.detectors.interface import Detector, Result
 from melaudit.findings import (
@@ -163,11 +164,12 @@ def _worded(results: Sequence[Result], corrected: Sequence[Any]) -> tuple[list[S
             continue
         tested = next(settled)
         try:
-            evidence = tuple(result.evidence(tested))
-            said += [_held(r, evidence) for r in result.word(tested, evidence)]
+            evidence = tuple(sound(e) for e in result.evidence(tested))
+            held = [_held(sound(r), evidence) for r in result.word(tested, evidence)]
         except Exception as error:  # a claim may be anybody's
-            said.append(Skipped(result.id, f"it failed: {type(error).__name__}: {error}"))
+            said.append(Skipped(result.detector or result.id, _failure(error)))
         else:
+            said += held
             tests += _tests(result.id, evidence)
     return said, tests
 
@@ -230,17 +232,28 @@ def _results(detector: Detector, measurements: Measurements) -> Sequence[Result]
                 f"it returned {type(wrong[0]).__name__}; a detector returns Claim, Check, NotFound "
                 "or Skipped (a finding is worded from a Claim, once its tests are corrected)"
             )
-        return [_with_reason(result) for result in results]
+        return [_returned(result, detector) for result in results]
     except Exception as error:
-        reason = f"it failed: {type(error).__name__}: {error}"
+        reason = _failure(error)
         if _checks(detector):  # a check that cannot answer must not look passed
             broken = Check(detector.id, CheckStatus.DEGRADED, None, float("nan"), reason)
             return (broken, Skipped(detector.id, reason))
         return (Skipped(detector.id, reason),)
 
 
-def _with_reason(result: Result) -> Result:
-    """Return a result that says why it was skipped, also where a detector gives no reason."""
-    if isinstance(result, Skipped) and not result.reason.strip():
+def _failure(error: Exception) -> str:
+    return f"it failed: {type(error).__name__}: {error}"
+
+
+def _returned(result: Result, detector: Detector) -> Result:
+    """Return a result that findings.json can hold; a claim gets the name of its detector.
+
+    Raises ValueError for one that it cannot hold.
+    """
+    if isinstance(result, Claim):
+        if not isinstance(result.id, str) or not result.id:
+            raise ValueError(f"it returned a claim with the id {result.id!r}; expected a name")
+        return replace(result, detector=detector.id)
+    if isinstance(result, Skipped) and not str(result.reason).strip():
         return Skipped(result.detector, "it gave no reason")
-    return result
+    return sound(result)

@@ -7,12 +7,14 @@ one (the intersection-union principle of Berger 1982), however many artifacts th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from melaudit.audit.conclude.conclusions import Conclusions
 from melaudit.detectors.interface import Detector
 from melaudit.detectors.rungs.effect import MIN_SHARE
 from melaudit.findings import Acceptance, Answer, Control, Missing, Rung, Shortfall, Subject, Trust
+from melaudit.wording.detectors import belongs
 from melaudit.wording.sentences import many, points
 
 MIN_IMAGES = 100
@@ -121,19 +123,19 @@ def _artifact(
     if used or any(r.artifact == name for r in conclusions.reactions):
         return
     tested = [n for n in conclusions.not_found if n.artifact == name and n.edited]
+    skipped = [s.reason for s in conclusions.skipped if belongs(s.detector, name)]
     said = [n.excluded for n in tested]
-    if True in said and False not in said:
+    if True in said and False not in said and not skipped:
         return
-    if tested:
+    if tested and not skipped:
         yield Shortfall(
             Missing.UNDECIDED,
             name,
             title,
             f"edited on too few images to exclude that it changes {points(MIN_SHARE)} decisions",
-            _more(edits or 0),
+            _enough(conclusions, edits or 0),
         )
         return
-    skipped = [s.reason for s in conclusions.skipped if s.detector == name]
     if edits == 0:
         reason, settle = "no image was edited", f"Edit images of each class: --edits {EDITS}."
     elif edits is None:
@@ -145,7 +147,25 @@ def _artifact(
     yield Shortfall(Missing.UNTESTED, name, title, reason, settle)
 
 
+def _enough(conclusions: Conclusions, edits: int) -> str:
+    """Say how many edits would exclude a change that matters, were all estimates to stay.
+
+    Where one of them is too large for that, more edits show whether it is: four times as many make
+    intervals half as wide.
+    """
+    edited = [n for n in conclusions.not_found if n.edited and n.n]
+    decided = {n.artifact for n in edited if n.excluded}
+    open_ = [n for n in edited if n.excluded is False or n.artifact not in decided]
+    if not open_ or any(n.needed is None for n in open_):
+        return _more(edits)
+    factor = max((n.needed or 0) / n.n for n in open_)
+    return _edit(max(EDITS, 10 * math.ceil(edits * factor / 10)))
+
+
 def _more(edits: int) -> str:
     """Say what makes the intervals of edits half as wide."""
-    more = max(4 * edits, EDITS)
+    return _edit(max(4 * edits, EDITS))
+
+
+def _edit(more: int) -> str:
     return f"Edit more images: --edits {more}, with {more} images of each class."

@@ -30,6 +30,7 @@ from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.audit.measure.store import Store
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.detectors.rungs.trials import left_alone
 from melaudit.errors import DatasetError, StoreError
 from melaudit.measurements import Array, Edit, Measurements, Trials
@@ -142,24 +143,27 @@ def intervene(
     per_class: int,
     store: TrialStore | None = None,
 ) -> dict[str, Trials]:
-    """Edit images for every artifact and return what the model said of them, by artifact.
+    """Edit images for every artifact, and every kind of it that images show.
+
+    Returns what the model said of them, by the key of what was `shown`.
 
     Artifacts may be anybody's: one that fails is left out, and the user is told. What `store` holds
     of an earlier run is taken from there, and what is new is kept in it.
     """
-    observer.stage("Editing images", len(artifacts), "artifacts")
+    every = [each for artifact in artifacts for each in shown(artifact, table, artifacts)]
+    observer.stage("Editing images", len(every), "artifacts")
     results: dict[str, _Results] = {}
-    for artifact in artifacts:
-        kept = None if store is None else store.read(artifact.id)
+    for each in every:
+        kept = None if store is None else store.read(each.key)
         try:
             if kept is None:
-                results[artifact.id] = _tried(artifact, table, laboratory, per_class, store)
+                results[each.key] = _tried(each, table, laboratory, per_class, store)
             else:
-                results[artifact.id] = _remembered(kept, laboratory)
+                results[each.key] = _remembered(kept, laboratory)
         except (DatasetError, StoreError, torch.OutOfMemoryError, MemoryError):
             raise  # not the artifact's fault
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
-            observer.note(f"{artifact.id} cannot be put in or taken out: {error!r}")
+            observer.note(f"{each.key} cannot be put in or taken out: {error!r}")
         observer.advance(1, computed=kept is None)
     reference = laboratory.reference()
     return {name: _trials(found, reference) for name, found in results.items() if found.kept}
@@ -180,25 +184,22 @@ def chosen(rows: NDArray[np.bool_], targets: Rows, per_class: int, seed: int) ->
     return out
 
 
-def as_shown(artifact: Artifact, table: Measurements, laboratory: Laboratory) -> Artifact:
-    """Return the artifact of the kind that images show of the class that shows it most often.
+def as_shown(each: Shown, table: Measurements, laboratory: Laboratory) -> Artifact:
+    """Return the artifact in the make that images show of the class that shows it most often.
 
-    A model can only have learned the kind it met: a blue cast, and no red one. Where it has no
-    kinds, or too few images show it to tell, it is returned as it is.
+    A model can only have learned the make it met. It is taken from images without what explains the
+    artifact, or that would be put in as well. Where it has no makes, or too few images show it to
+    tell, it is returned as it is.
     """
+    artifact = each.artifact
     if not isinstance(artifact, Adaptable):
         return artifact
-    present, targets = _present(artifact, table), _targets(table)
-    most = max(np.unique(targets), key=lambda target: present[targets == target].mean())
-    examples = chosen(present & (targets == most), targets, MAX_EXAMPLES, table.seed)
+    alone, targets = each.alone, _targets(table)
+    most = max(np.unique(targets), key=lambda target: alone[targets == target].mean())
+    examples = chosen(alone & (targets == most), targets, MAX_EXAMPLES, table.seed)
     if len(examples) < MIN_EXAMPLES:
         return artifact
     return artifact.like(picture for _, picture in laboratory.pictures(examples))
-
-
-def _present(artifact: Artifact, table: Measurements) -> NDArray[np.bool_]:
-    present: NDArray[np.bool_] = table[f"{artifact.id}.present"].astype(bool)
-    return present
 
 
 def _targets(table: Measurements) -> Rows:
@@ -207,14 +208,14 @@ def _targets(table: Measurements) -> Rows:
 
 
 def _tried(
-    artifact: Artifact,
+    each: Shown,
     table: Measurements,
     laboratory: Laboratory,
     per_class: int,
     store: TrialStore | None,
 ) -> _Results:
     """Try an artifact, and keep what was seen together with the images it is held against."""
-    results = _try(artifact, table, laboratory, per_class)
+    results = _try(each, table, laboratory, per_class)
     if store is not None and results.kept:
         met = laboratory.recall(row for _, row, _ in results.kept)
         natural: dict[str, Array] = {
@@ -222,7 +223,7 @@ def _tried(
             "met.logits": met.logits,
             "met.features": met.features,
         }
-        store.write(artifact.id, results.arrays() | natural)
+        store.write(each.key, results.arrays() | natural)
     return results
 
 
@@ -233,18 +234,16 @@ def _remembered(kept: Mapping[str, Array], laboratory: Laboratory) -> _Results:
     return _Results.of(kept)
 
 
-def _try(
-    artifact: Artifact, table: Measurements, laboratory: Laboratory, per_class: int
-) -> _Results:
+def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: int) -> _Results:
     """Show the model one artifact, and more of it where decisions move."""
-    seed, present, targets = table.seed, _present(artifact, table), _targets(table)
-    artifact = as_shown(artifact, table, laboratory)
+    seed, present, targets = table.seed, each.present, _targets(table)
+    artifact = as_shown(each, table, laboratory)
     lacking = chosen(~present, targets, per_class, seed)
-    having = chosen(present, targets, per_class, seed)
+    having = chosen(each.alone, targets, per_class, seed)
     results = _Results()
     _show(results, laboratory, put_in(artifact, lacking, laboratory, seed), features=True)
     _show(results, laboratory, taken_out(artifact, having, lacking, targets, laboratory))
-    if _promising(artifact, table, results):
+    if _promising(each, table, results):
         few = chosen(~present, targets, min(MAX_PER_DOSE, per_class), seed)
         _show(results, laboratory, resembling(artifact, lacking, laboratory, seed))
         _show(results, laboratory, smaller_doses(artifact, few, laboratory, seed))
@@ -277,13 +276,13 @@ def _show(
             results.features.append(seen.features[i] if keep else None)
 
 
-def _promising(artifact: Artifact, table: Measurements, results: _Results) -> bool:
+def _promising(each: Shown, table: Measurements, results: _Results) -> bool:
     """Tell whether decisions move enough to ask more."""
     if not results.kept:
         return False
     trials = _trials(results, None)
-    judged = dataclasses.replace(table, trials={artifact.id: trials}, above_chance=True)
-    found = depend(judged, artifact.id, artifact.phrases)
+    judged = dataclasses.replace(table, trials={each.key: trials}, above_chance=True)
+    found = depend(judged, each.key, each.artifact.phrases)
     if not isinstance(found, Dependence):
         return False
     return any(e.turns or e.moves or e.share.value * e.sign >= PROMISING for e in found.effects)

@@ -15,6 +15,7 @@ from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.exhibits import webp
 from melaudit.detectors.interface import Detector
 from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.detectors.rungs.shown import shown
 from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Finding, Rung
 from melaudit.measurements import Measurements, Trials
@@ -37,16 +38,18 @@ def edit_exhibits(
     others are drawn at random, so that a reader sees the usual too.
     """
     artifacts = {d.id: d.artifact for d in detectors if d.artifact is not None}
+    every = tuple(artifacts.values())
     edits: list[Edit] = []
     curves: list[Curve] = []
     for finding in findings:
-        artifact = artifacts.get(finding.id)
+        artifact = artifacts.get(finding.detector)
         if artifact is None or not any(e.rung is Rung.DEPENDENCE for e in finding.evidence):
             continue
-        found = depend(table, artifact.id, artifact.phrases)
+        each = {each.key: each for each in shown(artifact, table, every)}[finding.id]
+        found = depend(table, each.key, each.artifact.phrases)
         if isinstance(found, Dependence):
-            trials = table.trials[artifact.id]
-            artifact = as_shown(artifact, table, laboratory)
+            trials = table.trials[each.key]
+            artifact = as_shown(each, table, laboratory)
             edits += _edits(finding, artifact, found, trials, table, laboratory)
             curves += _curves(finding, artifact, found, trials)
     return tuple(edits), tuple(curves)

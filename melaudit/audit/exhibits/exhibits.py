@@ -223,8 +223,8 @@ def readable(
         if there:
             images = [image for _, image in there]
             # Without a crop the picture keeps its own shape and the map stretches over it.
-            cropped = viewer.preprocessing.crop is not None
-            shown = [viewer.preprocessing.frame(image) if cropped else image for image in images]
+            reframed = viewer.preprocessing.reframes
+            shown = [viewer.preprocessing.frame(image) if reframed else image for image in images]
             yield [named for named, _ in there], viewer.inputs(images), shown
 
 

@@ -297,4 +297,4 @@ def _missed(name: str, of_class: Sequence[Look]) -> NotFound:
 
 
 def _words(artifact: str) -> str:
-    return f"a {artifact.replace('_', ' ')}"
+    return f"{'an' if artifact[0] in 'aeiou' else 'a'} {artifact.replace('_', ' ')}"

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from melaudit.audit.prepare.intended_use import stated
-from melaudit.choices import Assets, EngineName, OutputKind, Sharing, Task
+from melaudit.choices import Assets, EngineName, OutputKind, Resize, Sharing, Task
 from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
+from melaudit.images.classes import NAME_FILES, read_names
 from melaudit.settings import Topic, about, settings_of
 
 SETTINGS_NAME = "melaudit.toml"
@@ -59,7 +60,10 @@ class Configuration(DetectorSettings):
     classes: tuple[str, ...] | None = field(
         default=None,
         metadata=about(
-            Topic.DATA, "Names in the order of the model's outputs: a,b,c.", metavar="NAMES"
+            Topic.DATA,
+            "Names in the order of the model's outputs: a,b,c, or a file with one a line "
+            "(.txt) or a list or index of them (.json).",
+            metavar="NAMES|FILE",
         ),
     )
     class_map: Mapping[str, str] = field(
@@ -165,6 +169,23 @@ class Configuration(DetectorSettings):
     crop: int | None = field(
         default=None,
         metadata=about(Topic.PREPROCESSING, "Side of your own centre crop, if you crop."),
+    )
+    resize: Resize | None = field(
+        default=None,
+        metadata=about(
+            Topic.PREPROCESSING,
+            "How a picture becomes a square: stretch, or letterbox, which keeps its ratio and pads "
+            "the rest; without, as the weights declare, else stretch.",
+        ),
+    )
+    pad: tuple[float, ...] | None = field(
+        default=None,
+        metadata=about(
+            Topic.PREPROCESSING,
+            "The colour around a letterboxed picture, 0 to 255: one number, or r,g,b; without, "
+            "black.",
+            metavar="COLOUR",
+        ),
     )
     mean: tuple[float, ...] | None = field(
         default=None,
@@ -368,18 +389,19 @@ def read_settings(path: Path) -> dict[str, Any]:
     table = _toml(path)
     if path.name == "pyproject.toml":
         table = table["tool"]["melaudit"]
-    settings = typed({key.replace("-", "_"): value for key, value in table.items()}, str(path))
+    named = {key.replace("-", "_"): value for key, value in table.items()}
+    settings = typed(named, str(path), path.parent)
     return {
         name: path.parent / value.expanduser() if isinstance(value, Path) else value
         for name, value in settings.items()
     }
 
 
-def typed(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Bring settings to the types `Configuration` declares.
+def typed(settings: Mapping[str, Any], where: str, folder: Path = Path()) -> dict[str, Any]:
+    """Bring settings to the types `Configuration` declares; a file of class names lies in `folder`.
 
     Raises ConfigurationError, naming `where`, for an unknown key, a value of another type or one
-    out of bounds.
+    out of bounds, and DatasetError for a file of class names that cannot be read.
     """
     known = settings_of(Configuration)
     other = {s.about.other_name: name for name, s in known.items() if s.about.other_name}
@@ -389,7 +411,17 @@ def typed(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
             raise ConfigurationError(f"{where}: unknown setting {name!r}{hint}")
-    return {name: known[name].read(value, where) for name, value in settings.items()}
+    read = {name: known[name].read(value, where) for name, value in settings.items()}
+    if (file := _names_file(read.get("classes"))) is not None:
+        read["classes"] = read_names(folder / file.expanduser())
+    return read
+
+
+def _names_file(classes: tuple[str, ...] | None) -> Path | None:
+    """Return the file that class names stand in, if a single one is given and it is a file's."""
+    if classes is None or len(classes) != 1 or not classes[0].lower().endswith(NAME_FILES):
+        return None
+    return Path(classes[0])
 
 
 def configure(options: Mapping[str, Any], folder: Path | None = None) -> Configuration:

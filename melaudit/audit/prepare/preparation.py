@@ -109,6 +109,8 @@ def load(
         bound_size=loaded.input_size,
         spec=configuration.preprocess,
         channels=loaded.channels,
+        resize=configuration.resize,
+        pad=configuration.pad,
     )
     return loaded, preprocessing, device
 

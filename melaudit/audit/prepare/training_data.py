@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import Artifact
+from melaudit.artifacts.interface import Artifact, HasKinds
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
 from melaudit.choices import Task
@@ -60,6 +60,8 @@ AT_A_TIME = 8
 """Images that a worker is given together."""
 UNSEEN = -1
 """An image that could not be read, or that a finder failed on."""
+PRESENT = 1
+"""An image that shows an artifact; of its first kind, where it has kinds, and so on upwards."""
 
 
 def training_evidence(
@@ -105,13 +107,23 @@ def training_evidence(
     labels = dataset.labels[rows]
     read = pictures.any(1)  # a signature is nowhere all zero
     return TrainingEvidence(
-        artifacts={
-            name: (column[column != UNSEEN].astype(bool), labels[column != UNSEEN])
-            for name, column in zip(names, seen.T, strict=True)
-        },
+        artifacts=_by_artifact(artifacts, seen, labels),
         properties={p.id: (properties[:, k], labels) for k, p in enumerate(PROPERTIES)},
         pictures=Pictures(tuple(dataset.ids[row] for row in rows[read]), pictures[read]),
     )
+
+
+def _by_artifact(
+    artifacts: Sequence[Artifact], seen: NDArray[np.int8], labels: NDArray[np.int64]
+) -> Training:
+    """Return what `_look` saw (m, artifacts) for each artifact, and for each kind of it."""
+    out = {}
+    for artifact, column in zip(artifacts, seen.T, strict=True):
+        known = column != UNSEEN
+        out[artifact.id] = column[known] >= PRESENT, labels[known]
+        for index, kind in enumerate(artifact.kinds if isinstance(artifact, HasKinds) else ()):
+            out[f"{artifact.id}.{kind.kind}"] = column[known] == PRESENT + index, labels[known]
+    return out
 
 
 def _opened(
@@ -154,10 +166,12 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
 def _look(
     paths: Sequence[str], finders: Sequence[Artifact], workers: int, observer: Observer
 ) -> Looks:
-    """Return artifacts, 1 present, 0 not, `UNSEEN` unknown; signatures, 0 for an image unread;
-    properties, NaN for one.
+    """Return what is seen of each image: artifacts, signature, properties.
 
-    The same for any `workers`.
+    Artifacts are from `PRESENT` on present, 0 not, `UNSEEN` unknown. Of an image that cannot be
+    read the signature is 0 and the properties are NaN.
+
+    All are the same for any `workers`.
     """
     chunks = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
     rows: list[NDArray[np.int8]] = [np.empty((0, len(finders)), np.int8)]
@@ -207,5 +221,8 @@ def _present(finders: Sequence[Artifact], paths: Sequence[str]) -> Looks:
         pictures[i] = signature(view)
         for k, finder in enumerate(finders):
             with contextlib.suppress(Exception):  # a finder may be anybody's
-                seen[i, k] = finder.find(view).present
+                found = finder.find(view)
+                seen[i, k] = PRESENT * found.present
+                if found.present and isinstance(finder, HasKinds) and finder.kinds:
+                    seen[i, k] += finder.kind_of(view, found)
     return seen, pictures, properties

@@ -87,7 +87,7 @@ class Attention:
                 result.ratio,
                 n,
                 null,
-                f"Area for area, a {phrases.thing} holds {ratio(result.ratio.value)} times "
+                f"Area for area, the {phrases.thing} holds {ratio(result.ratio.value)} times "
                 f"the relevance ({interval(result.ratio, ratio)}). On balance it speaks {signs}.",
             ),
         )
@@ -137,10 +137,13 @@ def looks(found: Excess) -> bool:
     )
 
 
-def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Attention | str:
+def attend(
+    measurements: Measurements, artifact: str, phrases: Phrases, alone: NDArray[np.bool_]
+) -> Attention | str:
     """Compare relevance on the artifact with its null, or say why that cannot be done.
 
-    Reads the columns `present`, `mask` (GRID, GRID in 255ths), `share`, `signed` and `area` of the
+    alone: (n,) images that show it and nothing that explains it; only their relevance counts. Reads
+    the columns `present`, `mask` (GRID, GRID in 255ths), `share`, `signed` and `area` of the
     artifact's detector. An artifact that preprocessing cropped away counts neither way.
     """
     if not measurements.explanations.usable:
@@ -162,7 +165,7 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
     strata, targets, numbers, nets = [], [], [], []
     for target in range(len(measurements.classes)):
         of = (measurements.targets == target) & usable
-        own, others = some(of & present & inside, SHOWN), some(of & ~present, OTHERS)
+        own, others = some(of & alone & inside, SHOWN), some(of & ~present, OTHERS)
         if len(own) >= MIN_WITH_ARTIFACT and len(others) >= MIN_OTHERS:
             mask = masks[own].reshape(len(own), -1) / 255.0
             maps = measurements.absolute_shares
@@ -174,6 +177,7 @@ def attend(measurements: Measurements, artifact: str, phrases: Phrases) -> Atten
         return (
             f"no predicted class has {MIN_WITH_ARTIFACT} {phrases.having} and {MIN_OTHERS} "
             f"{phrases.lacking} images to compare"
+            + ("" if alone.sum() == present.sum() else ", without those that show what explains it")
         )
     return Attention(
         excess(strata, measurements.seed),

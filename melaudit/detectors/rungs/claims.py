@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.rungs.attention import Attention
+from melaudit.detectors.rungs.company import Company, Part
 from melaudit.detectors.rungs.dependence import UNNATURAL_DISTANCE, Dependence
 from melaudit.detectors.rungs.effect import MIN_SHARE
 from melaudit.detectors.rungs.harm import Harm
 from melaudit.detectors.rungs.opportunity import Association
 from melaudit.findings import Rung, Trust
-from melaudit.wording.sentences import many, points, ratio
+from melaudit.wording.sentences import either, many, points, ratio
 
 USED = (Rung.DEPENDENCE, Rung.HARM)
 
@@ -33,7 +34,12 @@ class Climb:
     use: Dependence | str
     costs: tuple[Harm, ...]
     met: bool
-    """Whether the pictures known to the audit show the artifact often enough to be learned."""
+    """Whether the pictures known to the audit show the artifact often enough to be learned, and not
+    only where another one explains it."""
+    beside: tuple[Company, ...] = ()
+    """Other artifacts that the same images show."""
+    lifted: bool = False
+    """Whether what is put in is taken from images that show it."""
 
     @property
     def against(self) -> bool:
@@ -45,6 +51,14 @@ class Climb:
             and self.data.reached
             and self.use.target != self.data.target
         )
+
+    def named(self, phrases: Phrases) -> str:
+        """Return several of it, with what cannot be told from it: "rulers or lettering"."""
+        return either([phrases.things, *(c.others for c in self.beside if c.part is Part.EITHER)])
+
+    def said_beside(self, phrases: Phrases) -> str:
+        """Return sentences on the other artifacts that the same images show; empty for none."""
+        return " ".join(c.words(phrases.things) for c in self.beside)
 
 
 def verb(n: int) -> str:
@@ -59,22 +73,25 @@ def claim(
     rewarded = Rung.OPPORTUNITY in reached
     allowed = _allowed(climb, rewarded, classes, phrases)
     learned = rewarded and not climb.against
+    named, beside = climb.named(phrases), climb.said_beside(phrases)
     if any(rung in reached for rung in USED) and isinstance(climb.use, Dependence):
         does = "decides by" if learned else "reacts to"
-        title = f"The model {does} {climb.use.cue()}"
-        resembles = climb.use.resembles()
-        said = [f"{_sentence(climb.use.counted())}.", resembles, allowed]
-        return title, " ".join(part for part in said if part)
+        # What is drawn is the artifact alone; what is lifted may carry the other along.
+        own = not climb.lifted and climb.use.add is not None and climb.use.add.reached
+        title = f"The model {does} {climb.use.cue(phrases.things if own else named)}"
+        counted = f"{_sentence(climb.use.counted())}."
+        said = _joined(counted, climb.use.at_odds(), climb.use.resembles(), allowed, beside)
+        return title, said
     label = classes[climb.data.target] if climb.data is not None else ""
     if Rung.ATTENTION in reached and isinstance(climb.look, Attention):
         looks = f"The model looks there: {climb.look.counted()}."
-        title = f"The model looks at {phrases.things}"
+        title = f"The model looks at {named}"
         if rewarded:
             title += f", and they go with {label}"
-        return title, f"{allowed} {looks}{_unused(climb)}"
+        return title, _joined(allowed, beside, looks, _unused(climb))
     where = "its training data" if climb.in_training else "these data"
-    title = f"{_sentence(phrases.things)} go with {label} in {where}"
-    return title, f"{allowed}{_unused(climb)}"
+    title = f"{_sentence(named)} go with {label} in {where}"
+    return title, _joined(allowed, beside, _unused(climb))
 
 
 def does_not_show(climb: Climb, trust: Trust, reached: Collection[Rung], phrases: Phrases) -> str:
@@ -127,11 +144,11 @@ def _unused(climb: Climb) -> str:
     counted = climb.use.counted()
     if climb.use.excluded:
         return (
-            f" But decisions do not depend on it: that {points(MIN_SHARE)} or more change is "
+            f"But decisions do not depend on it: that {points(MIN_SHARE)} or more change is "
             f"excluded ({counted})."
         )
     return (
-        f" Too few images tell whether decisions depend on it: a change of up to "
+        f"Too few images tell whether decisions depend on it: a change of up to "
         f"{points(climb.use.reach)} could have been missed ({counted})."
     )
 
@@ -161,6 +178,10 @@ def _limits_of_use(
             "The edited pictures are unlike natural ones, which moves decisions by itself."
         )
     return " ".join(parts)
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _sentence(text: str) -> str:

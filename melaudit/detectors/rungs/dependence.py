@@ -15,15 +15,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from melaudit.artifacts.interface import Phrases
-from melaudit.detectors.rungs.effect import MIN_EDITED, Effect, effect_of, gaining
-from melaudit.detectors.rungs.look_alikes import Alike, Likeness, look_alikes
+from melaudit.detectors.rungs.effect import (
+    MIN_EDITED,
+    MIN_SHARE,
+    Effect,
+    effect_of,
+    gaining,
+)
+from melaudit.detectors.rungs.look_alikes import Alike, Likeness, as_cue, look_alikes
 from melaudit.detectors.rungs.trials import (
     called,
 )
 from melaudit.findings import Words
 from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import bonferroni
-from melaudit.wording.sentences import many, points
+from melaudit.wording.sentences import either, many, points
 
 UNNATURAL_DISTANCE = 2.0
 """Distance from natural pictures, in units of the distance between natural pictures, from which
@@ -40,6 +46,8 @@ class Dependence:
     remove: Effect | None
     alike: tuple[Alike, ...]
     """Edits that resemble it, the most alike first."""
+    placebo: Alike | None
+    """What the placebo does of what the artifact does; None where none moves decisions."""
     bare: tuple[int, int, int] | None
     """Pictures without the object: called so without the artifact, with it, and how many."""
     distance: float | None
@@ -68,43 +76,66 @@ class Dependence:
         """The largest change of decisions that the intervals leave open, on any edit."""
         return max(effect.reach for effect in self.effects)
 
-    def cue(self) -> str:
-        """Return what the model goes by, as wide as look-alikes and their intervals leave it."""
-        things = self.phrases.things
-        for a in self.alike:
+    def cue(self, things: str) -> str:
+        """Return what the model goes by, as wide as look-alikes and their intervals leave it.
+
+        `things` are several of the artifact, and of what cannot be told from it.
+        """
+        alike = self._alike()
+        for a in alike:
             if a.likeness is Likeness.SAME:
-                return f"{a.edit.look_alike}, {things} among them"
-        for a in self.alike:
+                return _among(a.edit.look_alike or "", things)
+        for a in alike:
             if a.likeness is Likeness.MUCH:
                 return f"{things} ({a.edit.title} acts much the same)"
-        for a in self.alike:
-            if a.likeness is Likeness.UNKNOWN:
-                return f"{things}, or {a.edit.look_alike} (too few images to tell)"
+        unknown = [a.edit.look_alike or "" for a in alike if a.likeness is Likeness.UNKNOWN]
+        if unknown:
+            return f"{things}, or {either(list(dict.fromkeys(unknown)))} (too few images to tell)"
         return things
 
+    def _alike(self) -> tuple[Alike, ...]:
+        """Return what may share the cue's name, the widest first: the placebo, then look-alikes.
+
+        What the artifact is seen to do beyond the placebo is more than any change there does, so
+        the placebo then leaves the name open no longer; it still widens it where it does the same.
+        """
+        if self.placebo is None or self.add is None:
+            return self.alike
+        if self.add.seen and self.placebo.likeness is Likeness.UNKNOWN:
+            return self.alike
+        return (self.placebo, *self.alike)
+
     def counted(self) -> str:
-        """Return what was done and seen, in counts: putting it in, or else taking it out."""
+        """Return what was done and seen, in counts: putting it in, and taking it out."""
         name = self.classes[self.target]
-        if self.add is not None and (self.add.reached or self.remove is None):
-            e = self.add
-            return (
+        said = []
+        if (e := self.add) is not None:
+            said.append(
                 f"with {e.edit.title} the model predicts {name} for {e.after:,} of "
                 f"{many(e.n, f'{self.phrases.lacking} image')}, without it for {e.before:,}, "
                 f"{_beside(e)}{self._implied(e)}"
             )
-        assert self.remove is not None
-        e = self.remove
-        taken = (
-            f"of {many(e.n, 'image')} that show {self.phrases.shows} the model predicts {name} for "
-            f"{e.before:,} as they are and for {e.after:,} with the {self.phrases.thing} taken out"
-            f"{self._implied(e)}"
-        )
-        if self.add is None or e.reached:
-            return taken
-        return (
-            f"with {self.add.edit.title} it predicts {name} for {self.add.after:,} of "
-            f"{many(self.add.n, 'image')}, without it for {self.add.before:,}; {taken}"
-        )
+        if (e := self.remove) is not None:
+            said.append(
+                f"of {many(e.n, 'image')} that show {self.phrases.shows} the model predicts "
+                f"{name} for {e.before:,} as they are and for {e.after:,} with the "
+                f"{self.phrases.thing} taken out{self._implied(e)}"
+            )
+        return "; ".join(said)
+
+    def at_odds(self) -> str:
+        """Return a sentence where putting in and taking out do not say the same; else empty."""
+        if self.add is None or self.remove is None or self.add.reached == self.remove.reached:
+            return ""
+        done, other = "Putting it in", "taking out what the images show"
+        silent = self.remove
+        if not self.add.reached:
+            done, other, silent = "Taking it out", "putting it in", self.add
+        if silent.excluded:
+            left = f"a change of {points(MIN_SHARE)} or more is excluded"
+        else:
+            left = f"a change of up to {points(silent.reach)} could have been missed"
+        return f"{done} moves decisions, {other} does not clearly: {left}."
 
     def _implied(self, effect: Effect) -> str:
         """Return what the log-odds say where decisions on the edited images do not."""
@@ -121,7 +152,7 @@ class Dependence:
         name = self.classes[self.target]
 
         def each(*of: Likeness) -> str:
-            named = [a for a in self.alike if a.likeness in of]
+            named = [a for a in self._alike() if a.likeness in of]
             return "; ".join(f"{a.edit.title} for {a.called:,} of {a.n:,}" for a in named)
 
         said = []
@@ -172,7 +203,23 @@ def depend(measurements: Measurements, artifact: str, phrases: Phrases) -> Depen
     # Where nothing seems to move, of the class that matters, so that audits can be compared.
     if not any(e.turns or e.moves for e in best.effects) and measurements.positive is not None:
         best = _towards(measurements, trials, measurements.positive, phrases) or best
-    return best if classes <= 2 else _corrected(best, classes)
+    if classes > 2:
+        return _corrected(best, classes)
+    other = next((d for d in able if d.target != best.target), None)
+    return best if other is None else _facing(best, other)
+
+
+def _facing(found: Dependence, other: Dependence) -> Dependence:
+    """Add to each effect how far the same edit may move decisions to the other of two classes."""
+
+    def facing(effect: Effect | None, opposite: Effect | None) -> Effect | None:
+        if effect is None or opposite is None:
+            return effect
+        return dataclasses.replace(effect, opposite=opposite.towards)
+
+    return dataclasses.replace(
+        found, add=facing(found.add, other.add), remove=facing(found.remove, other.remove)
+    )
 
 
 def _towards(
@@ -199,12 +246,28 @@ def _towards(
             measurements.groups,
             by_decisions=add.turns,
         ),
+        placebo=None
+        if add is None
+        else as_cue(
+            trials,
+            trials.of("add"),
+            add.placebo,
+            target,
+            measurements.seed,
+            measurements.groups,
+            f"any change {phrases.place}",
+        ),
         bare=_bare(trials, target),
         distance=float(np.median(far)) if len(far) else None,
         classes=measurements.classes,
         phrases=phrases,
         words=measurements.words,
     )
+
+
+def _among(cue: str, things: str) -> str:
+    """Return "any frame, white frames among them", and "any colour cast" where that says it all."""
+    return cue if things.startswith(cue.removeprefix("any ")) else f"{cue}, {things} among them"
 
 
 def _beside(effect: Effect) -> str:

@@ -108,4 +108,5 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         p_value=effect.share.p_value,
         excluded=effect.excluded,
         edited=True,
+        needed=effect.needed,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,7 +22,13 @@ from melaudit.detectors.rungs.trials import (
 from melaudit.logits import predictions
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import clear
-from melaudit.statistics.estimates import Estimate, Tested, paired_mean, two_samples
+from melaudit.statistics.estimates import (
+    Estimate,
+    Tested,
+    paired_mean,
+    paired_share,
+    two_samples,
+)
 from melaudit.statistics.power import minimum_detectable_paired_share
 
 MIN_EDITED = 8
@@ -31,7 +38,7 @@ MIN_EDITED = 8
 
 MIN_EXCLUDED = 36
 """Edited images below which no change is excluded, whatever their intervals: where none of n turns,
-the exact 97.5 % bound of the share that may is below `MIN_SHARE` from n = 36 on."""
+the exact and Wilson's 97.5 % bounds of the share that may are below `MIN_SHARE` from n = 36 on."""
 
 MIN_SHARE = 0.1
 """Share of decisions that must change beyond the placebo before the model is said to use an
@@ -48,6 +55,16 @@ MAX_MOVED_LOGITS = 40_000_000
 
 MAX_IMAGES = 2000
 """Audited images used to find the class that decisions move to, at most. Limits the time."""
+
+
+@dataclass(frozen=True, order=True)
+class Reach:
+    """How far decisions may move one way."""
+
+    end: float
+    """Of the interval."""
+    value: float
+    """The estimate."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,10 @@ class Effect:
     """The same share of the same images before the placebo."""
     least: float | None
     """Smallest change of the share that would have been detected."""
+    bounds: Estimate
+    """`share` with the interval that absence is claimed by: see `estimates.paired_share`."""
+    opposite: Reach | None = None
+    """How far decisions may move to the other of two classes; None where there are more."""
 
     @property
     def reached(self) -> bool:
@@ -103,20 +124,46 @@ class Effect:
     def excluded(self) -> bool | None:
         """Whether the intervals leave no room for a change that matters (equivalence test).
 
-        The 95 % intervals lie within `MIN_SHARE` of none, so the test has level .025. None where
-        fewer than `MIN_EXCLUDED` images were edited and their estimates do not matter: such a
-        sample says nothing either way.
+        Of two classes, decisions may move to either: to each, beyond the placebo that moves them
+        there the most. What stays behind its placebo moves none. Each end is that of a 95 %
+        interval, so each test has level .025. None where fewer than `MIN_EXCLUDED` images were
+        edited and their estimates do not matter: such a sample says nothing either way.
         """
         if self.n >= MIN_EXCLUDED:
             return self.reach < MIN_SHARE
-        largest = max(abs(self.share.value), abs(self.turning.value))
-        return None if largest < MIN_SHARE else False
+        return None if self._open.value < MIN_SHARE else False
 
     @property
     def reach(self) -> float:
         """The largest change of decisions, in either direction, that the intervals leave open."""
-        ends = (self.share.low, self.share.high, self.turning.low, self.turning.high)
-        return max(abs(end) for end in ends)
+        return self._open.end
+
+    @property
+    def needed(self) -> int | None:
+        """Images that would exclude a change that matters, were the estimates to stay; else None.
+
+        The width of an interval goes with the root of the number of images.
+        """
+        room, width = MIN_SHARE - self._open.value, self._open.end - self._open.value
+        if room <= 0:
+            return None
+        return max(MIN_EXCLUDED, self.n, math.ceil(self.n * (width / room) ** 2))
+
+    @property
+    def towards(self) -> Reach:
+        """How far decisions may move to the class, beyond the placebo."""
+        return max(self._signed(each) for each in (self.share, self.bounds, self.turning))
+
+    @property
+    def _open(self) -> Reach:
+        if self.opposite is not None:
+            return max(self.towards, self.opposite, Reach(0.0, 0.0))
+        ends = (self.share, self.bounds, self.turning)
+        return max(Reach(max(abs(e.low), abs(e.high)), abs(e.value)) for e in ends)
+
+    def _signed(self, change: Estimate) -> Reach:
+        end = change.high if self.sign > 0 else -change.low
+        return Reach(end, change.value * self.sign)
 
     def _away(self, change: Estimate) -> bool:
         return min(change.low * self.sign, change.high * self.sign) > 0
@@ -162,8 +209,8 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, target: int
         called(trials.before[against], target),
         called(trials.after[against], target),
     )
-    margin = _beyond(measurements, trials, chosen, against, target, margins=True)
-    share = _beyond(measurements, trials, chosen, against, target, margins=False)
+    margin, _ = _beyond(measurements, trials, chosen, against, target, margins=True)
+    share, bounds = _beyond(measurements, trials, chosen, against, target, margins=False)
     return Effect(
         edit=edit,
         placebo=placebo,
@@ -178,6 +225,7 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, target: int
         least=minimum_detectable_paired_share(
             len(chosen), float((after != before).mean()), float((p_after != p_before).mean())
         ),
+        bounds=bounds,
     )
 
 
@@ -274,10 +322,11 @@ def _beyond(
     target: int,
     *,
     margins: bool,
-) -> Tested:
+) -> tuple[Tested, Estimate]:
     """Estimate the mean change under an edit less that under its placebo.
 
-    The same images under both are compared image by image; else the two means are.
+    The same images under both are compared image by image; else the two means are. Beside the
+    tested estimate stands the one that absence is claimed by, where shares are compared.
     """
 
     def change(at: Rows) -> Values:
@@ -294,7 +343,13 @@ def _beyond(
     if len(common) >= MIN_EDITED and len(common) >= 0.8 * min(len(rows), len(others)):
         first = change(chosen[np.searchsorted(rows, common)])
         second = change(against[np.searchsorted(others, common)])
-        return paired_mean(first - second, measurements.seed, named(common))
-    return two_samples(
-        change(chosen), change(against), measurements.seed, (named(rows), named(others))
-    )
+        beyond = paired_mean(first - second, measurements.seed, named(common))
+        return beyond, beyond if margins else paired_share(first - second, named(common))
+    own, theirs = change(chosen), change(against)
+    beyond = two_samples(own, theirs, measurements.seed, (named(rows), named(others)))
+    if margins:
+        return beyond, beyond
+    one, two = paired_share(own, named(rows)), paired_share(theirs, named(others))
+    low = math.hypot(one.value - one.low, two.high - two.value)
+    high = math.hypot(one.high - one.value, two.value - two.low)
+    return beyond, Estimate(beyond.value, beyond.value - low, beyond.value + high)

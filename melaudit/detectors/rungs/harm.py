@@ -54,6 +54,7 @@ class Harm:
 def harm(measurements: Measurements, artifact: str, found: Dependence) -> tuple[Harm, ...]:
     """Return the cost of each edit on the labels it endangers; none where labels are too few.
 
+    `artifact` names its trials.
     Putting the artifact in endangers images of every label but the one it pushes to; taking it out
     endangers images of that label.
     """

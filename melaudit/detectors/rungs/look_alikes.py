@@ -1,19 +1,20 @@
 """Look-alikes: does what resembles an artifact act as the artifact does, and how sure is that?
 
 On few images, the share of the artifact's effect that a look-alike has is a noisy figure. So the
-name of the cue depends on the interval of that share, and may be left open.
+name of the cue depends on the interval of that share, and may be left open. The placebo is asked
+the same: where it does what the artifact does, the cue is any change there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from melaudit.detectors.rungs.trials import Rows, called, log_odds
+from melaudit.detectors.rungs.trials import LEFT_ALONE, Rows, called, log_odds
 from melaudit.measurements import Edit, Trials
 from melaudit.statistics.estimates import Estimate
 
@@ -22,6 +23,9 @@ MIN_ALIKE = 0.4
 measured."""
 MIN_SAME = 0.8
 """Share from which the claim is about what both have in common. Chosen, not measured."""
+MIN_TURNED = 0.1
+"""Share of decisions that the artifact must turn for a placebo to be compared with it by decisions;
+below, by log-odds. The change that matters, `effect.MIN_SHARE`."""
 DRAWS = 4000
 """Draws that the interval of a share is read from."""
 
@@ -50,7 +54,8 @@ class Alike:
     """Images called the class after the edit, of `n`."""
     n: int
     share: Estimate
-    """Of the artifact's own effect, both beyond the placebo."""
+    """Of the artifact's own effect; both beyond the placebo, or, for the placebo itself, beyond the
+    picture left alone."""
 
     @property
     def likeness(self) -> Likeness:
@@ -96,6 +101,39 @@ def look_alikes(
         said = int(called(trials.after[at], target).sum())
         out.append(Alike(edit, said, len(at), _share(drawn(at) - floor, whole - floor)))
     return tuple(sorted(out, key=lambda a: -a.share.value))
+
+
+def as_cue(
+    trials: Trials,
+    artifact: Rows,
+    placebo: Edit,
+    target: int,
+    seed: int,
+    groups: NDArray[np.object_] | None,
+    cue: str,
+) -> Alike | None:
+    """Return the placebo as one more look-alike, whose cue is any change there; else None.
+
+    artifact: rows of `trials` under the artifact's edit. cue: what is at work if the placebo acts
+    as the artifact does. Both are held against the picture left alone: in decisions, of which any
+    change may turn nearly all, where the artifact turns some of them.
+    """
+    rng = np.random.default_rng(seed)
+    at, alone = trials.of(placebo.id), trials.of(f"{LEFT_ALONE}.{placebo.placebo_for}")
+    if placebo.id.startswith(LEFT_ALONE) or not len(alone):
+        return None
+    turned = (
+        called(trials.after[artifact], target).mean()
+        - called(trials.before[artifact], target).mean()
+    )
+    by_decisions = bool(turned >= MIN_TURNED)
+    effect, own, floor = (
+        _means(trials, rows, target, groups, rng, by_decisions=by_decisions)
+        for rows in (artifact, at, alone)
+    )
+    said = int(called(trials.after[at], target).sum())
+    edit = replace(placebo, look_alike=cue)
+    return Alike(edit, said, len(at), _share(own - floor, effect - floor))
 
 
 def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Estimate:

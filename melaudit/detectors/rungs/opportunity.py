@@ -34,6 +34,8 @@ class Association:
     """Images of the class with the artifact, images of the class, and the same of all others."""
     predicted: Tested | None = None
     """The same odds of being called that class, among images of one label (Mantel, Haenszel)."""
+    explained: bool = False
+    """Whether another artifact explains it, which the same images show."""
 
     @property
     def strong(self) -> bool:
@@ -42,8 +44,8 @@ class Association:
 
     @property
     def reached(self) -> bool:
-        """Whether it is strong enough, and clear once the run's tests are corrected."""
-        return self.strong and clear(self.odds)
+        """Whether it is its own, strong enough, and clear once the run's tests are corrected."""
+        return self.strong and not self.explained and clear(self.odds)
 
     def counted(self, classes: tuple[str, ...], shows: str) -> str:
         """Return the association in counts: "206 of 500 malignant images show ..."."""
@@ -148,9 +150,17 @@ def evidence(
 
 
 def missed(
-    association: Association, artifact: str, shows: str, *, in_training: bool = False
+    association: Association,
+    artifact: str,
+    shows: str,
+    *,
+    in_training: bool = False,
+    seen_with: str = "",
 ) -> NotFound:
-    """Say that no class goes with the artifact, and what would have been seen."""
+    """Say that no class goes with the artifact, and what would have been seen.
+
+    `seen_with` says so where another artifact explains why one does.
+    """
     with_it, of, others_with, others = association.counts
     n, exposed = of + others, with_it + others_with
     share = of / n
@@ -166,8 +176,12 @@ def missed(
         minimum_detectable_effect=least,
         effect="odds ratio",
         statement=f"{many(exposed, 'labelled image')} of {n:,}{' used in training' * in_training} "
-        f"show {shows}, and no class has more "
-        f"of them than chance explains; {seen}.",
+        f"show {shows}"
+        + (
+            f". {seen_with}"
+            if association.explained
+            else f", and no class has more of them than chance explains; {seen}."
+        ),
         p_value=association.odds.p_value,
     )
 

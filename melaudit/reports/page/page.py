@@ -16,21 +16,21 @@ from melaudit.reports.page.plates import MAX_BYTES, MAX_TILES, Plate, Plates
 from melaudit.reports.page.sections.artifacts import ArtifactSection, artifacts
 from melaudit.reports.page.sections.clusters import ClusterSection, clusters
 from melaudit.reports.page.sections.concepts import ConceptSection, concepts
-from melaudit.reports.page.sections.corruptions import CorruptionSection, corruptions
 from melaudit.reports.page.sections.drift import DriftSection, drift
 from melaudit.reports.page.sections.finding_cards import CardSection, cards, of_the_model
 from melaudit.reports.page.sections.gallery import GalleryGroup, gallery
 from melaudit.reports.page.sections.in_data import DataSection, in_data
 from melaudit.reports.page.sections.inputs import InputsSection, inputs
-from melaudit.reports.page.sections.intended_use import UseSection, intended_use
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
 from melaudit.reports.page.sections.performance.figures import PerformanceSection, performance
+from melaudit.reports.page.sections.performance.intended_use import UseSection, intended_use
 from melaudit.reports.page.sections.performance.predictions import PredictionSection, predictions
 from melaudit.reports.page.sections.performance.skin_tone import ToneSection, skin_tone
 from melaudit.reports.page.sections.provenance import ProvenanceSection, provenance
-from melaudit.reports.page.sections.reactions import ReactionCard, reactions
+from melaudit.reports.page.sections.robustness.corruptions import CorruptionSection, corruptions
+from melaudit.reports.page.sections.robustness.reactions import ReactionCard, reactions
 from melaudit.reports.page.sections.summary import Summary, summary
 from melaudit.reports.page.sections.tests_of_run import TestSection, tests
 from melaudit.reports.page.sections.trust import TrustSection, trust

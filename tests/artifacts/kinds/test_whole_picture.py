@@ -203,6 +203,17 @@ def test_a_cast_is_put_in_as_the_pictures_show_it_and_any_cast_where_they_differ
     assert mixed.like([]) is mixed
 
 
+def test_a_cast_of_each_kind_is_found_to_be_of_that_kind() -> None:
+    rng, cast = np.random.default_rng(0), ColourCast()
+    assert [kind.kind for kind in cast.kinds] == ["pinkish", "yellowish", "greenish", "bluish"]
+    for k, kind in enumerate(cast.kinds):
+        image = kind.add(kind.add(skin(), rng).image, rng).image
+        assert cast.kind_of(image, cast.find(image)) == k
+        assert kind.phrases.things == f"{kind.kind} colour casts"
+        assert kind.like([image] * 4).phrases.things == kind.phrases.things
+        assert kind.kinds == ()
+
+
 def test_the_look_alike_of_a_cast_goes_the_other_way() -> None:
     image = skin()
     artifact = ColourCast(hue=30)

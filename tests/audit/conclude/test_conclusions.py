@@ -226,3 +226,59 @@ def test_the_most_severe_finding_comes_first(table: Measurements) -> None:
 def test_what_is_skipped_without_a_reason_says_so(table: Measurements) -> None:
     done = conclude([Fixed("d", False, [Skipped("d", " ")])], table)
     assert done.skipped == (Skipped("d", "it gave no reason"),)
+
+
+SOUND = Check("c", CheckStatus.PASS, 1.0, 2.0, "said")
+
+
+def with_value(result: Any, **wrong: Any) -> Any:
+    """Return a result with values that its type does not allow."""
+    return replace(result, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (Skipped("", "why"), "detector of the skipped"),
+        (with_value(SOUND, status="excellent"), "status of the check it returned is 'excellent'"),
+        (with_value(SOUND, value="high"), "value of the check it returned is 'high'"),
+        (replace(SOUND, id=""), "id of the check"),
+        (NotFound("ring", -1, None, "", "s"), "n of the not found it returned is -1"),
+        (NotFound("ring", 5, None, "", "s", p_value=2.0), "p_value of the not found"),
+        (with_value(NotFound("ring", 5, None, "", "s"), excluded="yes"), "excluded"),
+        (claim("", (Rung.ATTENTION, 1e-9)), "a claim with the id ''"),
+        (claim("a", (Rung.ATTENTION, 1e-9), confidence=float("nan")), "confidence of the finding"),
+        (claim("a", (Rung.ATTENTION, 1e-9), confidence=7.0), "confidence of the finding"),
+        (claim("a", (Rung.ATTENTION, 1e-9), title=""), "title of the finding it returned is ''"),
+        (claim("a", (Rung.ATTENTION, 1e-9), images=(7,)), "images[0] of the finding"),
+        (claim("a", (Rung.ATTENTION, 1e-9), remedy=None), "remedy of the finding"),
+    ],
+)
+def test_what_findings_json_cannot_hold_costs_its_detector_only(
+    table: Measurements, result: Result, said: str
+) -> None:
+    sane = Fixed("sane", False, [claim("b", (Rung.ATTENTION, 1e-9))])
+    done = conclude([Fixed("plug_in", False, [result]), sane], table)
+    assert [f.id for f in done.findings] == ["b"]
+    (skipped,) = done.skipped
+    assert skipped.detector == "plug_in"
+    assert said in skipped.reason
+
+
+def test_evidence_without_a_number_carries_nothing(table: Measurements) -> None:
+    def no_number(tested: Ladder) -> list[Evidence]:
+        return [replace(e, estimate=float("nan")) for e in evidence(tested)]
+
+    made = claim("a", (Rung.ATTENTION, 1e-9))
+    done = conclude([Fixed("d", False, [replace(made, evidence=no_number)])], table)
+    (skipped,) = done.skipped
+    assert "carries a rung with an estimate of nan" in skipped.reason
+    assert not done.findings
+    assert not done.tests
+
+
+def test_a_check_that_findings_json_cannot_hold_degrades_the_maps(table: Measurements) -> None:
+    broken = Fixed("plug_in", True, [with_value(SOUND, status="excellent")])
+    checked = check_maps([broken], table)
+    assert [check.status for check in checked.checks] == [CheckStatus.DEGRADED]
+    assert "status of the check" in checked.skipped[0].reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.artifacts.kinds.hair import Hair
 from melaudit.audit.conclude.conclusions import Conclusions
@@ -97,6 +99,17 @@ def test_what_is_not_excluded_is_undecided_and_more_edits_settle_it() -> None:
         assert "--edits 160" in hair.settle
 
 
+def test_as_many_edits_are_asked_for_as_would_exclude_it() -> None:
+    open_ = dataclasses.replace(edited("hair", False), needed=140)  # of 80 edited
+    (hair,) = said(RING_FINE, open_)
+    assert "--edits 70" in hair.settle
+    both = said(dataclasses.replace(edited("dark_ring", False), needed=230), open_)
+    assert len({s.settle for s in both}) == 1
+    assert "--edits 120" in both[0].settle
+    large = said(edited("dark_ring", False), open_)  # as it is, it may matter
+    assert "--edits 160" in large[0].settle
+
+
 def test_a_few_that_were_taken_out_do_not_undo_what_putting_in_excludes() -> None:
     assert said(RING_FINE, edited("hair", True), edited("hair", None)) == ()
 
@@ -104,6 +117,13 @@ def test_a_few_that_were_taken_out_do_not_undo_what_putting_in_excludes() -> Non
 def test_the_reason_of_a_detector_that_was_skipped_is_given() -> None:
     (hair,) = said(RING_FINE, Skipped("hair", "it failed: ValueError: no"))
     assert hair.statement == "it failed: ValueError: no"
+
+
+def test_a_kind_that_could_not_be_tested_is_open_whatever_the_others_exclude() -> None:
+    skipped = Skipped("hair.grey", "4 of 300 images show grey hairs")
+    (hair,) = said(RING_FINE, edited("hair", True), skipped)
+    assert (hair.missing, hair.subject) == (Missing.UNTESTED, "hair")
+    assert hair.statement == "4 of 300 images show grey hairs"
 
 
 def test_what_only_the_users_labels_know_is_untested() -> None:

@@ -1,5 +1,7 @@
 """Interventions on a model of known behaviour: what it is shown, what is kept of its answers."""
 
+# Long because: every way of editing is tried on the few pictures and models made here.
+
 from __future__ import annotations
 
 import dataclasses
@@ -13,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from melaudit.artifacts.interface import RGB, Edited
+from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit.conclude.controls import controls
 from melaudit.audit.edits.attempts import DOSES
@@ -24,8 +27,9 @@ from melaudit.audit.viewer import Viewer
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.detectors.rungs.shown import shown
 from melaudit.domains.dermoscopy import DERMOSCOPY
-from melaudit.findings import Rung, Trust
+from melaudit.findings import Finding, Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
 from melaudit.measurements import Array, Measurements
@@ -172,13 +176,13 @@ def test_the_kind_of_an_artifact_is_told_by_images_of_the_class_that_shows_it(
 ) -> None:
     table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
     ring = DarkRing()
-    assert as_shown(ring, table, laboratory) is ring, "a ring of one kind is as it is"
+    assert as_shown(shown(ring, table, ())[0], table, laboratory) is ring, "a ring of one make"
     kept = Kept()
-    assert as_shown(kept, table, laboratory) is not kept
+    assert as_shown(shown(kept, table, ())[0], table, laboratory) is not kept
     assert len(kept.seen) == 10 and all(ring.find(image).present for image in kept.seen)
     columns = {"dark_ring.present": np.arange(len(table.ids)) < 3}
     few = dataclasses.replace(table, columns=columns.__getitem__)
-    assert as_shown(kept, few, laboratory) is kept, "three images do not tell"
+    assert as_shown(shown(kept, few, ())[0], few, laboratory) is kept, "three images do not tell"
 
 
 def test_a_model_that_reads_the_lesion_only_is_not(measurements: Make, folder: Path) -> None:
@@ -346,3 +350,62 @@ def test_a_run_that_was_cut_short_does_no_edit_twice(
     _, fresh = table_and_laboratory(measurements, folder, weight=12.0)
     intervene([Unasked()], table, fresh, observer, 20, TrialStore(tmp_path, "another run"))
     assert "made before" in observer.notes[0], "another run's edits are not this one's"
+
+
+class Blueness(nn.Module):
+    """Says malignant when the middle is dark, or when the picture is more blue than red."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(3, 2, 1, bias=False)
+        with torch.no_grad():
+            self.mix.weight.copy_(torch.tensor([[1 / 3] * 3, [-1.0, 0.0, 1.0]])[..., None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        grey, blue = self.mix(x).unbind(1)
+        dark = grey[:, 16:32, 16:32].mean((1, 2)) - 0.55
+        margin = -8 * dark + 30 * (blue.mean((1, 2)) + 0.12).clamp(min=0)
+        return torch.stack([torch.zeros_like(margin), margin], 1)
+
+
+def test_a_kind_that_few_images_show_is_put_in_as_well(measurements: Make, tmp_path: Path) -> None:
+    """Pinkish skin goes with benign and is the commonest cast; what acts is the bluish one."""
+    rng, cast = np.random.default_rng(0), ColourCast()
+    for label, kind, casts in (("benign", 0, 16), ("malignant", 3, 8)):
+        (tmp_path / label).mkdir()
+        for i in range(24):
+            image = picture(rng, label == "malignant", ringed=False)
+            for _ in range(2 * (i < casts)):
+                image = cast.kinds[kind].add(image, rng).image
+            Image.fromarray(image).save(tmp_path / label / f"{i:02}.png")
+    dataset = open_dataset(tmp_path)
+    images = [np.asarray(Image.open(path)) for path in dataset.paths]
+    found = [cast.find(image) for image in images]
+    present = np.array([seen.present for seen in found])
+    kinds = [cast.kind_of(i, f) if f.present else -1 for i, f in zip(images, found, strict=True)]
+    preprocessing = resolve(None, image_size=SIDE, mean=(0.0,), std=(1.0,))
+    model = Blueness()
+    with torch.no_grad():
+        logits = model(torch.stack([preprocessing.apply(image) for image in images])).numpy()
+    columns = {"present": present, "score": present * 0.9, "kind": np.array(kinds)}
+    table = measurements(
+        {f"colour_cast.{name}": column for name, column in columns.items()},
+        labels=dataset.labels,
+        predictions=logits.argmax(1),
+        logits=logits,
+        explanations=Trust.UNUSABLE,
+    )
+    explainer = Explainer(model, num_classes=2)
+    viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "mix", 8)
+    laboratory = Laboratory(viewer, dataset, dataset.ids)
+    trials = intervene([cast], table, laboratory, Silent(), per_class=16)
+    assert set(trials) == {"colour_cast.pinkish", "colour_cast.bluish"}
+    tried = dataclasses.replace(table, trials=trials)
+    results = said(ArtifactDetector(cast).conclude(tried))
+    (bluish,) = [r for r in results if getattr(r, "id", "") == "colour_cast.bluish"]
+    assert isinstance(bluish, Finding) and bluish.rung is Rung.HARM
+    assert bluish.title.startswith("The model decides by bluish colour casts")
+    others = [r for r in results if getattr(r, "id", "") == "colour_cast.pinkish"]
+    assert not any(r.rung in (Rung.DEPENDENCE, Rung.HARM) for r in others if isinstance(r, Finding))
+    edits, _ = edit_exhibits([bluish], [ArtifactDetector(cast)], tried, laboratory)
+    assert "bluish" in edits[0].versions[1].title

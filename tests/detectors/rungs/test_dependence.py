@@ -21,6 +21,7 @@ from melaudit.detectors.rungs.trials import called, left_alone, log_odds, turned
 from melaudit.findings import Finding, NotFound, Reaction, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import settle
+from melaudit.statistics.estimates import Estimate
 from tests.said import said
 
 Make = Callable[..., Measurements]
@@ -160,6 +161,9 @@ def test_where_the_placebo_turns_nearly_all_decisions_the_log_odds_tell(measurem
     (finding,) = conclude(table)
     assert finding.rung is Rung.DEPENDENCE
     assert "decisions on all the images" in finding.statement
+    # 52 of 52 by the ring and nearly as many by its placebo: that is no cue of rings alone.
+    assert finding.title == "The model decides by any change at the rim, black rings among them"
+    assert "a ring of skin for 52 of 52" in finding.statement
     reached = [e.name for e in finding.evidence if e.rung is Rung.DEPENDENCE and e.reached]
     assert reached == ["change of the margin of malignant beyond placebo, ring put in"]
 
@@ -450,7 +454,7 @@ def test_any_frame_is_never_called_black_rings_alone(measurements: Make, n: int)
     """A model that reacts to any high-contrast frame: its name is right, or says it cannot tell."""
     for seed in range(50):
         found = used(framed(measurements, FRAME, n, seed))
-        cue = found.cue()
+        cue = found.cue("black rings")
         told = "any high-contrast frame" in cue or "a white ring acts much the same" in cue
         assert told, f"seed {seed}: {cue}"
 
@@ -458,18 +462,71 @@ def test_any_frame_is_never_called_black_rings_alone(measurements: Make, n: int)
 @pytest.mark.parametrize("n", [8, 24, 40])
 def test_black_rings_alone_are_never_called_any_frame(measurements: Make, n: int) -> None:
     for seed in range(50):
-        cue = used(framed(measurements, {**FRAME, "white": 0.05}, n, seed)).cue()
+        cue = used(framed(measurements, {**FRAME, "white": 0.05}, n, seed)).cue("black rings")
         assert cue == "black rings" or cue.endswith("(too few images to tell)"), f"{seed}: {cue}"
 
 
 def test_with_enough_images_what_acts_alike_gives_the_cue_its_name(measurements: Make) -> None:
     cues = [
-        used(framed(measurements, {**FRAME, "white": white}, 400, 0)).cue()
+        used(framed(measurements, {**FRAME, "white": white}, 400, 0)).cue("black rings")
         for white in (0.93, 0.6, 0.3, 0.05)
     ]
     assert cues[0] == "any high-contrast frame, black rings among them"
     assert cues[1] == "black rings (a white ring acts much the same)"
     assert cues[2:] == ["black rings", "black rings"]
+
+
+def rimmed(make: Make, n: int, placebo: float, seed: int) -> Measurements:
+    """Build trials of a ring that turns every decision, and moves log-odds twice as far as skin."""
+    rng = np.random.default_rng(seed)
+    before = rng.normal(-3, 0.5, n)
+    skin = np.where(np.arange(n) < round(placebo * n), 6.0, 1.0) + rng.normal(0, 0.3, n)
+    tried = Trials(
+        edits=(ADD, SKIN),
+        edit=np.repeat([0, 1], n),
+        rows=np.tile(np.arange(n), 2),
+        dose=np.ones(2 * n),
+        before=logits(np.tile(before, 2), 2),
+        after=logits(np.concatenate([before + 12, before + skin]), 2),
+        distance=np.ones(2 * n),
+    )
+    table = make({}, labels=np.zeros(n, np.int64), logits=logits(rng.normal(0, 3, 200), 2))
+    return dataclasses.replace(table, trials={"dark_ring": left_alone(tried)})
+
+
+@pytest.mark.parametrize(
+    ("n", "placebo", "cue"),
+    [
+        (48, 45 / 48, "any change at the rim, black rings among them"),
+        (8, 0.5, "black rings, or any change at the rim (too few images to tell)"),
+        (80, 0.6, "black rings (a ring of skin acts much the same)"),
+        (80, 0.1, "black rings"),
+    ],
+)
+def test_a_placebo_that_does_the_same_makes_the_cue_any_change_there(
+    measurements: Make, n: int, placebo: float, cue: str
+) -> None:
+    for seed in range(3):
+        found = used(rimmed(measurements, n, placebo, seed))
+        assert found.reached
+        assert found.cue("black rings") == cue
+
+
+def test_what_putting_in_and_taking_out_say_against_each_other_is_in_the_claim(
+    measurements: Make,
+) -> None:
+    """Rings put in cost specificity; taking out those that are there changes nothing."""
+    (finding,) = conclude(study(measurements, remove=0.0))
+    assert "with the ring taken out" in finding.statement
+    assert "Putting it in moves decisions, taking out what the images show does not clearly" in (
+        finding.statement
+    )
+    assert "could have been missed" in finding.statement  # 34 images cannot exclude it
+    (other,) = conclude(study(measurements, add=0.0, skin=0.0))
+    assert "Taking it out moves decisions, putting it in does not clearly" in other.statement
+    (both,) = conclude(study(measurements))
+    assert "does not clearly" not in both.statement
+    assert "with the ring taken out" in both.statement
 
 
 def test_absence_is_claimed_only_where_a_change_that_matters_is_excluded(
@@ -481,6 +538,34 @@ def test_absence_is_claimed_only_where_a_change_that_matters_is_excluded(
     assert not few.reached and not many_.reached
     assert not few.excluded and few.reach > 0.1
     assert many_.excluded and many_.reach < 0.1
+
+
+def test_what_stays_behind_its_placebo_is_excluded_whatever_the_placebo_does(
+    measurements: Make,
+) -> None:
+    """A smooth light turns many decisions, and the ring none: that is no dependence on rings."""
+    behind = {"black": 0.06, "white": 0.05, "mean": 0.4}
+    found = used(framed(measurements, behind, 400, 0))
+    assert not found.reached
+    assert found.add is not None
+    assert found.add.share.high < -0.2
+    assert found.excluded and found.reach < 0.1
+    # What turns decisions to the other class is open to that side.
+    away = used(framed(measurements, {**behind, "black": 0.3}, 40, 0, called=0.5))
+    assert not away.excluded
+
+
+def test_the_images_needed_make_the_interval_narrow_enough(measurements: Make) -> None:
+    still = {"black": 0.05, "white": 0.05, "mean": 0.05}
+    effect = used(framed(measurements, still, 80, 0)).add
+    assert effect is not None
+    none = Estimate(0.02, 0.02, 0.02)
+    share = dataclasses.replace(effect.share, value=0.02, low=-0.06, high=0.12)
+    open_ = dataclasses.replace(effect, share=share, bounds=none, turning=none, opposite=None)
+    assert open_.excluded is False
+    assert open_.needed == 125  # .10 of width in .08 of room: 80 * (10 / 8) ** 2
+    large = dataclasses.replace(open_, share=dataclasses.replace(share, value=0.1))
+    assert large.needed is None
 
 
 def test_of_several_classes_the_one_is_named_that_decisions_go_to(measurements: Make) -> None:

@@ -13,7 +13,7 @@ from melaudit.reports.interface import Record
 from melaudit.reports.ladder import Step, by_severity
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.finding_cards import of_the_model
-from melaudit.reports.page.sections.intended_use import counted
+from melaudit.reports.page.sections.performance.intended_use import counted
 from melaudit.reports.page.sections.pictures import EditView, pair
 from melaudit.wording import terms
 from melaudit.wording.detectors import passed_checks, title_of

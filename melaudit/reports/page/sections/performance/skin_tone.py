@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melaudit import wording
-from melaudit.findings import Findings, ToneEstimate
+from melaudit.findings import Findings, SkinTone, ToneEstimate
 from melaudit.reports.page.sections.finding_cards import TableView
 
 
@@ -13,7 +13,11 @@ from melaudit.reports.page.sections.finding_cards import TableView
 class ToneSection:
     """What was estimated, and the trend along it."""
 
-    statements: tuple[str, ...]
+    lead: str
+    trends: tuple[str, ...]
+    """What is clear along an angle; or, in one sentence, that nothing is."""
+    details: tuple[str, ...]
+    """What each method says, in full."""
     table: TableView
 
 
@@ -23,7 +27,9 @@ def skin_tone(findings: Findings) -> ToneSection | None:
     if tone is None:
         return None
     return ToneSection(
-        tuple(map(wording.unbroken, (tone.statement, *(e.statement for e in tone.estimates)))),
+        wording.unbroken(tone.statement),
+        _trends(tone),
+        tuple(wording.unbroken(e.statement) for e in tone.estimates),
         TableView(
             "Individual typology angle (lighter skin has a larger one), and performance along it",
             (
@@ -42,6 +48,21 @@ def skin_tone(findings: Findings) -> ToneSection | None:
             "the lighter skin; 50\u00a0% is none. "
             f"With fewer than {tone.min_right} right or wrong ones it is not assessable.",
         ),
+    )
+
+
+def _trends(tone: SkinTone) -> tuple[str, ...]:
+    clear = [e.statement for e in tone.estimates if e.trend is not None and e.trend.clear]
+    if clear:
+        return tuple(map(wording.unbroken, clear))
+    if all(e.trend is None for e in tone.estimates):
+        return (
+            "Whether the model is right less often on darker or lighter skin is not assessable: it "
+            f"takes {tone.min_right} right and {tone.min_right} wrong predictions with an angle.",
+        )
+    return (
+        "Whether the model is right less often on darker or lighter skin cannot be told from "
+        "chance here; the table says how much either way the images would allow.",
     )
 
 

@@ -6,6 +6,7 @@ from melaudit.findings import Figure, SkinTone, ToneEstimate, ToneTrend
 from melaudit.reports import build_page
 from melaudit.reports.interface import Record
 from melaudit.reports.page.html import render
+from melaudit.reports.page.sections.performance.skin_tone import skin_tone
 
 TONE = SkinTone(
     images=100,
@@ -32,7 +33,9 @@ def test_both_methods_stand_side_by_side(records: dict[str, Record]) -> None:
 
     section = page.skin_tone
     assert section is not None
-    assert section.statements == ("Both differ.", "By the first.", "By the second.")
+    assert section.lead == "Both differ."
+    assert section.trends == ("By the first.",)
+    assert section.details == ("By the first.", "By the second.")
     first, second = ([c.replace("\u00a0", " ") for c in row] for row in section.table.rows)
     assert first == [
         "Skin outside the middle (A 2020)",
@@ -48,6 +51,22 @@ def test_both_methods_stand_side_by_side(records: dict[str, Record]) -> None:
     html = render(page)
     assert html.index("<h3>Skin tone</h3>") > html.index('<section id="performance"')
     assert "Fitzpatrick" not in html
+
+
+def test_what_is_not_clear_or_not_assessable_is_one_sentence(records: dict[str, Record]) -> None:
+    f = records["ring"].findings
+    first, second = TONE.estimates
+    assert first.trend is not None
+    vague = replace(first, trend=replace(first.trend, clear=False))
+
+    def said(*estimates: ToneEstimate) -> str:
+        found = skin_tone(replace(f, skin_tone=replace(TONE, estimates=estimates)))
+        assert found is not None
+        (sentence,) = found.trends
+        return sentence
+
+    assert "cannot be told from chance" in said(vague, second)
+    assert "not assessable: it takes 20 right and 20 wrong" in said(second, second)
 
 
 def test_an_audit_without_it_says_nothing(records: dict[str, Record]) -> None:

@@ -40,9 +40,13 @@ def test_all_kinds_share_one_plot_below_the_reactions(records: dict[str, Record]
         "75 %)."
     )
     assert [line.title for line in section.plot.lines] == ["Noise", "JPEG compression"]
-    changed, right, steps = section.tables
-    assert changed.columns == ("Kind", "as it is", "severity 1", "severity 2")
-    assert changed.rows[0][3].replace("\u00a0", " ") == "25 % (12 to 62 %)"
+    right, steps = section.tables
+    assert right.columns == ("Kind", "as it is", "severity 1", "severity 2")
+    assert [c.replace("\u00a0", " ") for c in section.plot.rows[2]] == [
+        "2",
+        "25 % (12 to 62 %)",
+        "50 % (25 to 75 %)",
+    ]
     assert right.rows[1][3].replace("\u00a0", " ") == "50 % (25 to 75 %)"
     assert steps.rows[0] == ("Noise", "0.1", "0.2", "steps")
     html = render(page)

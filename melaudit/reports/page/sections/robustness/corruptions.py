@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from melaudit import wording
 from melaudit.findings import Corruption, CorruptionStep, Figure, Findings
@@ -27,13 +27,14 @@ def corruptions(findings: Findings) -> CorruptionSection | None:
     tried = findings.corruptions
     if not tried:
         return None
-    tables = [_table("Decisions that change, with 95\u00a0% intervals", tried, _changed)]
+    tables = []
     if tried[0].labelled:
         tables.append(_table("Right decisions, with 95\u00a0% intervals", tried, _accuracy))
     tables.append(_strengths(tried))
     return CorruptionSection(
         statement=_statement(tried),
-        plot=charts.plot(
+        plot=_with_intervals(
+            tried,
             Curve(
                 finding="",
                 title="Decisions that change as pictures lose quality",
@@ -47,7 +48,7 @@ def corruptions(findings: Findings) -> CorruptionSection | None:
                     )
                     for c in tried
                 ),
-            )
+            ),
         ),
         tables=tuple(tables),
         note="Kinds and steps are those of ImageNet-C, put on pictures at the size that the model "
@@ -79,8 +80,16 @@ def _percent(figure: Figure) -> str:
     return wording.rounded_percent(figure.value) + (f" ({span})" if span else "")
 
 
-def _changed(step: CorruptionStep) -> str:
-    return _percent(step.changed) if step.severity else wording.DASH
+def _with_intervals(tried: tuple[Corruption, ...], curve: Curve) -> charts.Plot | None:
+    """Return the plot, with intervals in its table: drawn, those of four kinds hide each other."""
+    plot = charts.plot(curve)
+    if plot is None:
+        return None
+    rows = tuple(
+        (str(steps[0].severity), *(_percent(step.changed) for step in steps))
+        for steps in zip(*(c.steps for c in tried), strict=True)
+    )
+    return replace(plot, columns=("Severity", *(c.title for c in tried)), rows=rows)
 
 
 def _accuracy(step: CorruptionStep) -> str:

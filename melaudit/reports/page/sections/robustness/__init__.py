@@ -1,0 +1,1 @@
+"""How decisions hold on pictures unlike these: a file for each part of the section."""
