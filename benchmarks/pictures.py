@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 RGB = NDArray[np.uint8]
 
-TILE_CLASSES = (*("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),)
-"""What the ten shapes of `tile` are called."""
+TILE_CLASSES = (*("bird", "car", "cat", "deer", "dog", "frog", "horse", "plane", "ship", "truck"),)
+"""What the ten shapes of `tile` are called, in the order of folders."""
 
 
 def _smooth(side: int, grain: float, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -53,9 +53,7 @@ class Inverted:
 
     id = "inverted"
     title = "Inverted grey levels"
-    phrases = Phrases(
-        "inversion", "inverted", "upright in grey levels", "inverted grey levels", "negatives"
-    )
+    phrases = Phrases("inversion", "inverted", "non-inverted", "inverted grey levels", "negatives")
     remedy = (
         "Read the photometric interpretation of every file, and turn negatives round before "
         "training and in use; then audit again."

@@ -45,7 +45,7 @@ MIN_CONTRAST = 50
 """Levels of 255 by which a line is brighter than both sides."""
 BLACK = 22
 """Level up to which a place beside a line is outside the body."""
-MIN_INSIDE = 0.85
+MIN_INSIDE = 0.9
 """Share of a line that lies beside nothing black."""
 MAX_WIDTH = 0.024
 """Width of a line at most, as a share of the longer side."""

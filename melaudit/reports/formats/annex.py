@@ -228,7 +228,8 @@ def _performance(findings: Findings) -> list[str]:
 
 
 def _questions(findings: Findings) -> list[str]:
-    rows = [(q.source, q.asks, prose(q.answer(findings))) for q in QUESTIONS]
+    asked = [q for q in QUESTIONS if q.asked_of(findings)]
+    rows = [(q.source, q.asks, prose(q.answer(findings))) for q in asked]
     return [
         "## Questions that this audit helps to answer",
         "",

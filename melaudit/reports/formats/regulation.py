@@ -33,6 +33,12 @@ class Question:
     """In our words."""
     answer: Callable[[Findings], str]
     """What this audit measured towards it."""
+    domains: tuple[str, ...] = ()
+    """Domains in which it is asked; empty for all."""
+
+    def asked_of(self, findings: Findings) -> bool:
+        """Tell whether the question is asked of these pictures; of unknown ones all are."""
+        return not self.domains or findings.domain.id in ("", *self.domains)
 
 
 def _performance(findings: Findings) -> str:
@@ -251,15 +257,18 @@ QUESTIONS = (
         "CLEAR Derm, data",
         "Which image artifacts do the data hold, and are they associated with the diagnosis?",
         _artifacts,
+        ("dermoscopy",),
     ),
     Question(
         "CLEAR Derm, technical assessment",
         "How well does it do, by which measures, on which images?",
         _performance,
+        ("dermoscopy",),
     ),
     Question(
         "CLEAR Derm, technical assessment",
         "Was the model examined for bias and for what it decides by?",
         _robustness,
+        ("dermoscopy",),
     ),
 )

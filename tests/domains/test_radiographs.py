@@ -22,6 +22,7 @@ from melaudit.audit import runner
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.domain_choice import choose_domain
 from melaudit.audit.scan import scan
+from melaudit.choices import EngineName
 from melaudit.findings import Finding, Findings, Rung
 from melaudit.images.dataset import open_dataset
 from melaudit.models.architectures import from_module
@@ -33,7 +34,7 @@ from melaudit.result import Audit
 
 SIDE, N = 160, 14
 OF_SKIN = re.compile(
-    r"[^\n]{0,60}\b(?:skins?|lesions?|moles?|dermat\w*|dermos\w*|hairs?|hairy|gel|melanom\w*|"
+    r"[^\n]{0,60}\b(?:skins?|lesions?|moles?|derm\w*|hairs?|hairy|gel|melanom\w*|"
     r"malignan\w*|benign)(?:\b|_)[^\n]{0,60}",
     re.IGNORECASE,
 )
@@ -111,6 +112,7 @@ def audited(
         check_images=4,
         edits=14,
         corruption_images=0,
+        engine=EngineName.GRADIENT_X_INPUT,  # one that is named is the only one that is tried
         positive="pneumonia",
     )
     return runner.run(configuration, console, model=from_module(model.eval())), console
