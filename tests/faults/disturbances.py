@@ -20,7 +20,7 @@ import torch
 
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit.conclude import assembly
-from melaudit.images import image_stream, imagefile
+from melaudit.images import image_stream, imagefile, limits
 from melaudit.images.image_stream import _Files
 from melaudit.images.worker_pool import WorkerPool
 from melaudit.relevance.engines import gradient
@@ -146,13 +146,23 @@ _CALLS: Mapping[str, Callable[[_Nth], None]] = {
 
 
 def at_stage(name: str, act: Callable[[Path], None], folder: Path) -> None:
-    """Do something when a stage of the audit begins."""
+    """Do something when a stage of the audit begins for the first time."""
+
+    def once(folder: Path) -> None:
+        if not (folder / FIRED).exists():
+            (folder / FIRED).mkdir()
+            act(folder)
+
+    when_stage(name, once, folder)
+
+
+def when_stage(name: str, act: Callable[[Path], None], folder: Path) -> None:
+    """Do something whenever a stage of the audit begins."""
     usual = Terminal.stage
 
     def stage(self: Terminal, said: str, *rest: Any) -> None:
         usual(self, said, *rest)
-        if said.startswith(name) and not (folder / FIRED).exists():
-            (folder / FIRED).mkdir()
+        if said.startswith(name):
             act(folder)
 
     _put(Terminal, "stage", stage)
@@ -340,20 +350,14 @@ def strange_score(_: Path) -> None:
     _put(DarkRing, "find", find)
 
 
-class Impatient(WorkerPool[Any, Any]):
-    """A pool that waits for 5 seconds only."""
-
-    def __init__(self, work: Any, count: int) -> None:
-        super().__init__(work, count, 5.0)
-
-
 class Fragile(_Files):
     """Work that kills or stops its process at one image, once or whenever it comes to it."""
 
     signal, once = 0, ""
 
     def _load(self, path: str, lost: str | None) -> Any:
-        if path.endswith(AT) and lost is None and not (self.once and Path(self.once).exists()):
+        usual = lost is not None or not limits._State.in_worker  # few are read without a worker
+        if path.endswith(AT) and not usual and not (self.once and Path(self.once).exists()):
             if self.once:
                 Path(self.once).mkdir()
             os.kill(os.getpid(), self.signal)
@@ -369,4 +373,4 @@ def fragile_workers(number: int, once: bool, folder: Path) -> None:
         return made
 
     _put(image_stream, "_Files", files)
-    _put(image_stream, "WorkerPool", Impatient)
+    _put(WorkerPool.__init__, "__defaults__", (5.0,))  # seconds, in place of a minute

@@ -7,9 +7,10 @@ shard that is missing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,8 @@ class Store:
         """Return the names of all columns, in the order of their first appearance."""
         found: dict[str, None] = {}
         for shard in range(len(self)):
-            found.update(dict.fromkeys(pq.read_schema(self._path(shard)).names))
+            with self._opened(shard) as file:
+                found.update(dict.fromkeys(file.schema_arrow.names))
         return tuple(found)
 
     def column(self, name: str) -> Array:
@@ -123,7 +125,7 @@ class Store:
     def _column_of(self, shard: int, name: str) -> Array | None:
         """Read a column of one shard; None where the shard has none (no image could be read)."""
         # One opening for schema and values: a conclusion reads hundreds of columns.
-        with pq.ParquetFile(self._path(shard)) as file:
+        with self._opened(shard) as file:
             schema = file.schema_arrow
             if name not in schema.names:
                 if schema.metadata[b"read"] != b"0":
@@ -131,6 +133,18 @@ class Store:
                 return None
             column = file.read([name]).column(0)
         return _from_arrow(column.combine_chunks().drop_null(), schema.field(name))
+
+    @contextlib.contextmanager
+    def _opened(self, shard: int) -> Iterator[pq.ParquetFile]:
+        """Open a shard; it was whole when this run found it, but that may have been hours ago."""
+        try:
+            with pq.ParquetFile(self._path(shard)) as file:
+                yield file
+        except (OSError, pa.ArrowInvalid) as error:
+            raise StoreError(
+                f"shard {shard} of {self.folder} can no longer be read ({error}); run the same "
+                "command again: what is finished is kept"
+            ) from error
 
     def _path(self, shard: int) -> Path:
         path = self._find(shard)
