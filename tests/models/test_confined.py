@@ -22,7 +22,7 @@ from melaudit.models import confined as module
 from melaudit.models.confined import Answer, confined
 from melaudit.models.fences import Limits
 
-ENOUGH = Limits(memory=2**30, seconds=60)
+LIMITS = Limits(memory=2**30, seconds=60)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the fence is of Linux")
 
 
@@ -35,7 +35,7 @@ def told(act: Callable[[], object]) -> str:
         except Exception as error:
             return {}, {"told": type(error).__name__}
 
-    return str(confined(work, "a.pt", ENOUGH)[1]["told"])
+    return str(confined(work, "a.pt", LIMITS)[1]["told"])
 
 
 def all_kinds() -> Answer:
@@ -53,7 +53,7 @@ def all_kinds() -> Answer:
 @pytest.mark.parametrize("start", [module.START, "spawn"])
 def test_tensors_come_back_as_they_are(start: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "START", start)
-    tensors, said = confined(all_kinds, "a.pt", ENOUGH, 10**7)
+    tensors, said = confined(all_kinds, "a.pt", LIMITS, 10**7)
     expected, also = all_kinds()
     assert list(tensors) == list(expected)
     assert said == also
@@ -67,12 +67,12 @@ def test_an_error_of_the_file_is_the_parents_error() -> None:
         raise CheckpointError("a.pt is no checkpoint")
 
     with pytest.raises(CheckpointError, match=r"^a\.pt is no checkpoint$"):
-        confined(refuse, "a.pt", ENOUGH)
+        confined(refuse, "a.pt", LIMITS)
 
 
 def test_an_error_of_ours_stays_one() -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        confined(lambda: ({}, {"x": 1 // 0}), "a.pt", ENOUGH)
+        confined(lambda: ({}, {"x": 1 // 0}), "a.pt", LIMITS)
 
 
 def _crash() -> Answer:
@@ -184,7 +184,7 @@ def test_what_a_child_says_is_held_against_what_it_may_say(
 
     monkeypatch.setattr(module, "_answer", lie)
     with pytest.raises(CheckpointError, match="cannot be loaded"):
-        confined(all_kinds, "a.pt", ENOUGH, 100)
+        confined(all_kinds, "a.pt", LIMITS, 100)
 
 
 def test_a_message_of_a_child_cannot_act(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,12 +193,12 @@ def test_a_message_of_a_child_cannot_act(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(module, "_answer", lie)
     with pytest.raises(CheckpointError) as caught:
-        confined(all_kinds, "a.pt", ENOUGH, 100)
+        confined(all_kinds, "a.pt", LIMITS, 100)
     assert str(caught.value).isprintable()
 
 
 def test_no_child_is_left_over() -> None:
     import multiprocessing
 
-    confined(all_kinds, "a.pt", ENOUGH, 10**7)
+    confined(all_kinds, "a.pt", LIMITS, 10**7)
     assert not multiprocessing.active_children()

@@ -1,0 +1,63 @@
+"""Rounds of inputs from Hypothesis, for a time or as many as asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.fuzz.targets import Target
+
+_A_ROUND = 500
+"""Inputs from one seed."""
+
+
+def _settings(examples: int, **more: Any) -> settings:
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        **more,
+    )
+
+
+def fuzzed(target: Target, seconds: float, seed: int) -> tuple[int, Exception | None]:
+    """Fuzz a target with one seed after the other; return how many inputs, and what was found.
+
+    The smallest input that was found to fail is printed.
+    """
+    end = time.monotonic() + seconds
+    tried = 0
+
+    def give(content: Any) -> None:
+        nonlocal tried
+        if time.monotonic() > end:
+            return
+        tried += 1
+        target.run(content)
+
+    while time.monotonic() < end:
+        test = _settings(_A_ROUND)(given(target.inputs)(give))
+        try:
+            hypothesis.seed(seed)(test)()
+        except Exception as error:  # whatever the package raised
+            print("\n".join(getattr(error, "__notes__", ())))
+            return tried, error
+        seed += 1
+    return tried, None
+
+
+def some(target: Target, examples: int) -> None:
+    """Give a target so many inputs, the same each time."""
+    test = given(target.inputs)(target.run)
+    _settings(examples, derandomize=True, phases=(Phase.generate, Phase.shrink))(test)()
+
+
+def one_input(target: Target) -> Callable[[bytes], object]:
+    """Return a function that makes an input from bytes, for a fuzzer that has its own bytes."""
+    test = _settings(1)(given(target.inputs)(target.run))
+    return test.hypothesis.fuzz_one_input  # type: ignore[attr-defined,no-any-return]
