@@ -11,6 +11,7 @@ from melaudit.result import Audit
 if TYPE_CHECKING:
     from torch import nn
 
+    from melaudit.audit.prepare.configuration import Configuration
     from melaudit.models.architectures import LoadedModel
 
 
@@ -34,19 +35,35 @@ def audit(
         >>> findings = melaudit.audit("ckpt.pt", "images", image_size=128)  # doctest: +SKIP
         >>> findings.verdict, [f.title for f in findings.findings]          # doctest: +SKIP
     """
-    from melaudit.audit.prepare.configuration import Configuration, typed
     from melaudit.audit.runner import run
     from melaudit.terminal import Terminal
 
-    path = Path(model) if isinstance(model, str | Path) else Path("module")
-    settings = typed({"workers": 0, **options, "model": path, "data": Path(data)}, "audit()")
-    configuration = Configuration(**settings)
-    size = configuration.image_size
-    loaded = None if isinstance(model, str | Path) else _loaded(model, size)
+    configuration, loaded = _asked(model, data, options)
     if not progress:
         return Audit.of(run(configuration, Silent(), model=loaded), configuration.out)
     with Terminal() as terminal:
         return Audit.of(run(configuration, terminal, model=loaded), configuration.out)
+
+
+def audit_labels(
+    model: str | Path | nn.Module, data: str | Path, *, progress: bool = True, **options: Any
+) -> dict[str, Audit]:
+    """Audit a multi-label model and return label -> findings; each label has a report in `out`.
+
+    Its outputs are questions of their own (is there an effusion? a fracture?), which a table with a
+    column of 0 and 1 for each label answers. q-values are corrected over all labels. Arguments and
+    errors are those of `audit`; a model that is not multi-label has one audit, of the label "".
+    """
+    from melaudit.audit.runner import run_each
+    from melaudit.terminal import Terminal
+
+    configuration, loaded = _asked(model, data, options)
+    if not progress:
+        audits = run_each(configuration, Silent(), model=loaded)
+    else:
+        with Terminal() as terminal:
+            audits = run_each(configuration, terminal, model=loaded)
+    return {each.label: Audit.of(each.findings, configuration.out / each.folder) for each in audits}
 
 
 def load(folder: str | Path) -> Audit:
@@ -55,6 +72,19 @@ def load(folder: str | Path) -> Audit:
     Raises StoreError when it holds no findings.json of this melaudit.
     """
     return Audit.load(folder)
+
+
+def _asked(
+    model: str | Path | nn.Module, data: str | Path, options: dict[str, Any]
+) -> tuple[Configuration, LoadedModel | None]:
+    """Return the settings, and the model if it is at hand."""
+    from melaudit.audit.prepare.configuration import Configuration, typed
+
+    path = Path(model) if isinstance(model, str | Path) else Path("module")
+    settings = typed({"workers": 0, **options, "model": path, "data": Path(data)}, "audit()")
+    configuration = Configuration(**settings)
+    size = configuration.image_size
+    return configuration, None if isinstance(model, str | Path) else _loaded(model, size)
 
 
 def _loaded(module: nn.Module, image_size: int | None) -> LoadedModel:

@@ -33,6 +33,17 @@ class Assets(StrEnum):
     SPLIT = "split"
 
 
+class Task(StrEnum):
+    """How many of a model's answers may hold of one image."""
+
+    AUTO = "auto"
+    """Multi-label where the table or the model's last operation says so, else single-label."""
+    SINGLE_LABEL = "single-label"
+    """Each image has one class."""
+    MULTI_LABEL = "multi-label"
+    """Each output is a finding of its own, present or absent."""
+
+
 class OutputKind(StrEnum):
     """What the numbers are that a model returns."""
 

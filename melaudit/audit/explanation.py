@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from melaudit.audit.exhibits.channels import Place, View
 from melaudit.audit.method import explain
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.model_outputs import operated, understood
+from melaudit.audit.prepare.labels import is_multi_label
+from melaudit.audit.prepare.model_outputs import (
+    answering,
+    answers_of,
+    operated,
+    strongest_output,
+    understood,
+)
 from melaudit.audit.prepare.preparation import choose_positive, load
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
 from melaudit.images.imagefile import read_image
@@ -56,7 +63,12 @@ def explain_image(
     x = preprocessing.apply(decoded.image)[None].to(device)
     loaded.model.to(device)
     # One image is tried among others all the same: its own mirror image stands for these.
-    loaded = understood(loaded, torch.cat([x, x.flip(3)]), configuration.outputs)
+    pair = torch.cat([x, x.flip(3)])
+    if is_multi_label(configuration.task, answers_of(loaded, pair), loaded.outputs, marked=0):
+        label = strongest_output(loaded, x) if target is None else _class(target, classes)
+        loaded = answering(loaded, label)
+        classes, target = (f"no {classes[label]}", classes[label]), classes[label]
+    loaded = understood(loaded, pair, configuration.outputs)
     positive, _ = choose_positive(classes, configuration.positive)
     loaded = operated(loaded, configuration.threshold, positive, classes)
     notes = [

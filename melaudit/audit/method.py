@@ -32,11 +32,11 @@ from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Operation, Subject, Trust
 from melaudit.images.imagefile import read_image
-from melaudit.images.sampling import sample
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.relevance import Explainer
 from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE
+from melaudit.statistics.sampling import sample
 
 AUTO = "auto"
 

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from melaudit.audit.conclude.outcome import Outcome
@@ -21,6 +21,7 @@ from melaudit.publish import publish
 from melaudit.reports import read_findings, write_findings, write_record, write_report
 from melaudit.reports.formats import record_file
 from melaudit.reports.interface import Record
+from melaudit.reports.labels import LabelAudit, to_html, to_json
 
 
 @contextlib.contextmanager
@@ -72,3 +73,12 @@ def write(
         "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names},
     }
     publish(out / "manifest.json", json.dumps(manifest, indent=2).encode() + b"\n")
+
+
+def write_index(out: Path, audits: Sequence[LabelAudit]) -> None:
+    """Write the index of the audits of a multi-label model, as a page and as JSON.
+
+    Raises StoreError when the folder cannot be written.
+    """
+    publish(out / "labels.json", to_json(audits).encode())
+    publish(out / "report.html", to_html(audits).encode())

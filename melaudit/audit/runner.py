@@ -1,9 +1,20 @@
-"""The run as one sentence: load, pass over the data, try edits, conclude, report."""
+"""The run as one sentence: load, pass over the data, try edits, conclude, report.
+
+A multi-label model is run once for each of its labels. Only the correction is common: `studied`
+goes as far as what can be said before it, `conclude_together` corrects the tests of all labels, and
+`reported` goes on from there.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from melaudit.audit.conclude.assembly import Clock, assemble
-from melaudit.audit.conclude.outcome import outcome, reviewed
+from melaudit.audit.conclude.conclusions import Conclusions, conclude_together
+from melaudit.audit.conclude.outcome import Grouped, grouped, outcome, reviewed
 from melaudit.audit.conclude.table import measured
 from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import edited
@@ -11,18 +22,22 @@ from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.concepts import with_concepts
 from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.groups.feedback import read_reviews
-from melaudit.audit.measure.sweep import measure
-from melaudit.audit.method import choose_method, operations, viewing
-from melaudit.audit.output_folder import held, write
+from melaudit.audit.measure.sweep import Passed, measure
+from melaudit.audit.method import Examined, choose_method, operations, viewing
+from melaudit.audit.output_folder import held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
-from melaudit.audit.prepare.preparation import informed, prepare
+from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each
 from melaudit.audit.prepare.training_data import training_evidence
-from melaudit.detectors.interface import artifacts_of
+from melaudit.audit.viewer import Viewer
+from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.registry import detectors as all_detectors
-from melaudit.findings import Findings
+from melaudit.errors import ConfigurationError
+from melaudit.findings import Corruption, Findings
+from melaudit.measurements import Measurements
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.reports import shared
+from melaudit.reports.labels import LabelAudit
 
 
 def run(
@@ -34,64 +49,190 @@ def run(
 ) -> Findings:
     """Audit a model and write the report, its record, findings.json and images.parquet.
 
-    What passes each door: loading gives `Prepared` and, once a method of explanation is chosen, a
-    `Viewer`; the pass leaves `Passed`, a store of columns, which is read as `Measurements`; edits
-    add their trials to these; conclusions are an `Outcome`, put together as `Findings`; with the
-    pictures that are shown they are the `Record` that the report is drawn from.
-
     `model` stands in for the checkpoint when the caller has the module at hand. Raises a
-    MelauditError for everything a user can mend. The same call after an interruption goes on
-    where it stopped.
+    MelauditError for everything a user can mend, a multi-label model among it: `run_each` audits
+    these. The same call after an interruption goes on where it stopped.
+    """
+    everything = _opened(configuration, observer, model)
+    if len(everything) > 1:
+        raise ConfigurationError(
+            f"the model is multi-label ({len(everything)} labels), and one audit was asked for: "
+            "call melaudit.audit_labels, or audit one label with "
+            f"output={everything[0].label!r}"
+        )
+    return _run(configuration, observer, everything, command)[0].findings
+
+
+def run_each(
+    configuration: Configuration,
+    observer: Observer,
+    *,
+    command: str = "",
+    model: LoadedModel | None = None,
+) -> tuple[LabelAudit, ...]:
+    """Do what `run` does for every label of a multi-label model; for another model, once.
+
+    Each label has a folder of its own in the output folder, with all that an audit writes, and
+    report.html there is the index of them. Where there is one audit, it stands in the output folder
+    itself. Raises as `run`.
+    """
+    return _run(configuration, observer, _opened(configuration, observer, model), command)
+
+
+def _opened(
+    configuration: Configuration, observer: Observer, model: LoadedModel | None
+) -> tuple[Prepared, ...]:
+    observer.stage("Loading")
+    if configuration.labels is not None:
+        # Read first: a file with a fault must be known before the work, not after.
+        read_reviews(configuration.labels)
+    return prepare_each(configuration, model)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """One model, studied as far as what can be said before its tests are corrected."""
+
+    configuration: Configuration
+    """With the output folder of this model."""
+    prepared: Prepared
+    clock: Clock
+    seconds: float
+    """What it took."""
+    method: Examined
+    passed: Passed
+    found: Grouped
+    corruptions: tuple[Corruption, ...]
+
+
+def _run(
+    configuration: Configuration,
+    observer: Observer,
+    everything: Sequence[Prepared],
+    command: str,
+) -> tuple[LabelAudit, ...]:
+    several = len(everything) > 1
+    folders = folders_of([prepared.label for prepared in everything]) if several else {}
+    # Every label has the same pictures, so the same domain.
+    detectors = all_detectors(configuration.for_detectors, everything[0].domain.domain)
+    everything = [informed(each, configuration, artifacts_of(detectors)) for each in everything]
+    with held(configuration.out):
+        studies = []
+        for prepared in everything:
+            if several:
+                observer.note(f"label: {prepared.label}")
+            prepared.introduce(observer)
+            out = configuration.out / folders.get(prepared.label, "")
+            out.mkdir(exist_ok=True)
+            own = dataclasses.replace(configuration, out=out)
+            studies.append(studied(own, prepared, detectors, observer))
+        corrected = conclude_together([study.found.uncorrected for study in studies])
+        audits = tuple(
+            LabelAudit(
+                study.prepared.label,
+                folders.get(study.prepared.label, ""),
+                reported(study, conclusions, detectors, observer, command),
+            )
+            for study, conclusions in zip(studies, corrected, strict=True)
+        )
+        if several:
+            write_index(configuration.out, audits)
+    return audits
+
+
+def studied(
+    configuration: Configuration,
+    prepared: Prepared,
+    detectors: tuple[Detector, ...],
+    observer: Observer,
+) -> _Study:
+    """Measure, edit and group the images of one model.
+
+    What passes each door: choosing a method of explanation gives a `Viewer`; the pass leaves
+    `Passed`, a store of columns, which is read as `Measurements`; edits add their trials to these;
+    what follows from them is `Grouped`.
     """
     clock = Clock.start()
-    observer.stage("Loading")
-    # Read first: a file with a fault must be known before the work, not after.
+    out, seed, edits = configuration.out, configuration.seed, configuration.edits
+    prepared = prepared.with_contents(observer)
+    training = training_evidence(
+        configuration, artifacts_of(detectors), prepared.classes, observer, prepared.label
+    )
+    method = choose_method(configuration, prepared, detectors, observer, out / "shards")
+    with viewing(method.configuration, prepared, method.layer) as viewer:
+        passed = measure(configuration, prepared, viewer, detectors, method.known, observer)
+        table = measured(passed.store, prepared, viewer.layer, seed, training)
+
+        laboratory = _laboratory(viewer, prepared, table)
+        tested = edited(table, detectors, laboratory, passed.store, edits, observer)
+        worse = corrupted(table, laboratory, configuration.corruption_images, observer)
+
+        observer.stage("Concluding")
+        tries = laboratory if edits else None
+        found = grouped(tested, passed.store, detectors, tries, passed.vocabularies)
+    return _Study(configuration, prepared, clock, clock.seconds(), method, passed, found, worse)
+
+
+def reported(
+    study: _Study,
+    conclusions: Conclusions,
+    detectors: tuple[Detector, ...],
+    observer: Observer,
+    command: str,
+) -> Findings:
+    """Write the report of one model, once its tests are corrected.
+
+    Conclusions make an `Outcome`, put together as `Findings`; with the pictures that are shown they
+    are the `Record` that the report is drawn from.
+    """
+    configuration, prepared, method = study.configuration, study.prepared, study.method
+    clock = study.clock.again(study.seconds)
+    store, words = study.passed.store, study.passed.vocabularies
     reviews = None if configuration.labels is None else read_reviews(configuration.labels)
-    prepared = prepare(configuration, model)
-    detectors = all_detectors(configuration.for_detectors, prepared.domain.domain)
-    artifacts = artifacts_of(detectors)
-    prepared = informed(prepared, configuration, artifacts)
-    prepared.introduce(observer)
-    out, seed = configuration.out, configuration.seed
-    with held(out):
-        prepared = prepared.with_contents(observer)
-        training = training_evidence(configuration, artifacts, prepared.classes, observer)
-        method = choose_method(configuration, prepared, detectors, observer, out / "shards")
-        with viewing(method.configuration, prepared, method.layer) as viewer:
-            passed = measure(configuration, prepared, viewer, detectors, method.known, observer)
-            table = measured(passed.store, prepared, viewer.layer, seed, training)
-
-            laboratory = Laboratory(
-                viewer, prepared.dataset, table.ids, prepared.knowledge, prepared.domain.domain
-            )
-            edits = configuration.edits
-            tested = edited(table, detectors, laboratory, passed.store, edits, observer)
-            worse = corrupted(table, laboratory, configuration.corruption_images, observer)
-
-            observer.stage("Concluding")
-            tries = laboratory if edits else None
-            words, store = passed.vocabularies, passed.store
-            concluded = outcome(tested, store, prepared, detectors, tries, words, worse)
-            result, cards = with_concepts(
-                reviewed(concluded, reviews), store, prepared.dataset, viewer, observer
-            )
-            findings = assemble(
-                configuration,
-                prepared,
-                result,
-                detectors,
-                store,
-                viewer.explainer.describe(),
-                operations(viewer, prepared),
-                (*prepared.notes, *method.notes),
-                clock,
-                command,
-            )
-
-            record = make_record(
-                findings, result, cards, prepared, detectors, laboratory, words, observer
-            )
-            sent = shared(record, configuration.sharing)
-            observer.stage("Writing the report")
-            write(out, configuration.assets, sent, result, prepared, store)
+    concluded = outcome(study.found, conclusions, store, prepared, study.corruptions)
+    with viewing(method.configuration, prepared, method.layer) as viewer:
+        table = study.found.judged
+        laboratory = _laboratory(viewer, prepared, table)
+        result, cards = with_concepts(
+            reviewed(concluded, reviews), store, prepared.dataset, viewer, observer
+        )
+        findings = assemble(
+            configuration,
+            prepared,
+            result,
+            detectors,
+            store,
+            viewer.explainer.describe(),
+            operations(viewer, prepared),
+            (*prepared.notes, *method.notes),
+            clock,
+            command,
+        )
+        record = make_record(
+            findings, result, cards, prepared, detectors, laboratory, words, observer
+        )
+        sent = shared(record, configuration.sharing)
+        observer.stage("Writing the report")
+        write(configuration.out, configuration.assets, sent, result, prepared, store)
     return sent.findings
+
+
+def _laboratory(viewer: Viewer, prepared: Prepared, table: Measurements) -> Laboratory:
+    domain = prepared.domain.domain
+    return Laboratory(viewer, prepared.dataset, table.ids, prepared.knowledge, domain)
+
+
+def folders_of(labels: Sequence[str]) -> Mapping[str, str]:
+    """Return label -> the name of its folder: letters, digits, dashes; no two alike."""
+    folders: dict[str, str] = {}
+    taken: set[str] = set()
+    for place, label in enumerate(labels):
+        plain = re.sub(r"[^A-Za-z0-9_]+", "-", label).strip("-")[:_MAX_NAME] or "label"
+        name = plain if plain.casefold() not in taken else f"{plain}-{place}"
+        taken.add(name.casefold())
+        folders[label] = name
+    return folders
+
+
+_MAX_NAME = 60
+"""Characters of a folder's name. Chosen: a round figure well below what file systems take."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -38,6 +39,29 @@ for command in COMMANDS:
     cli.add_command(command)
 
 
+_OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
+"""Python's, NumPy's and torch's, by name: torch takes seconds to import."""
+_EXHAUSTED = (
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+)
+
+
+def _exhausted(error: Exception) -> str | None:
+    """Return what to say of an error of the machine, which is no fault of melaudit."""
+    if type(error).__name__ in _OUT_OF_MEMORY:
+        return (
+            "memory ran out. Run the same command again with a smaller --batch-size, fewer "
+            "--workers or --device cpu: what is finished is kept"
+        )
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return (
+            f"the system refused to go on: {printable(error.strerror or str(error))}. Make room "
+            "(disk, open files, memory) and run the same command again: what is finished is kept"
+        )
+    return None
+
+
 def _terminated(_: int, __: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -61,6 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout = None
         return 0
     except Exception as error:
+        if exhausted := _exhausted(error):
+            click.echo(f"melaudit: {exhausted}", err=True)
+            return MelauditError.exit_code
         if os.environ.get("MELAUDIT_TRACEBACK"):
             raise
         click.echo(

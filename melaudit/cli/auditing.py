@@ -22,13 +22,15 @@ from melaudit.cli.options import (
     sharing_options,
 )
 from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell, write
-from melaudit.findings import Findings, Verdict
+from melaudit.errors import ConfigurationError
+from melaudit.findings import Verdict
 from melaudit.settings import Topic
-from melaudit.terminal import Terminal
+from melaudit.terminal import Terminal, printable
 
 if TYPE_CHECKING:
     from melaudit.audit.prepare.configuration import Configuration
     from melaudit.reports.formats.interface import Format
+    from melaudit.reports.labels import LabelAudit
 
 
 @click.command(cls=GroupedCommand)
@@ -53,24 +55,47 @@ def run(
 ) -> None:
     """Audit a model on a folder of images and write an HTML report.
 
-    With melaudit.toml (or [tool.melaudit] in pyproject.toml) beside the checkpoint or in the
-    working folder, --model alone is enough. With --policy or --baseline the exit code is that of
-    the gate.
+    A multi-label model is audited label by label, each with a report in a folder of its own, and
+    the report in --out is their index. With melaudit.toml (or [tool.melaudit] in pyproject.toml)
+    beside the checkpoint or in the working folder, --model alone is enough. With --policy or
+    --baseline the exit code is that of the gate.
     """
     from melaudit.audit.prepare.configuration import configure
+    from melaudit.reports.labels import to_json, worst
 
     configuration = configure({**options, "sharing": sharing(no_images, blur)})
     # Read before the audit: a mistake in the policy should not cost an hour.
     gate = Gate.open(policy, baseline, configuration.fail_on)
-    findings = _audit(configuration, quiet)
-    result = gate.judge(findings)
-    write(files, findings, result)
-    if as_json:
-        click.echo(json.dumps(findings.to_dict(), indent=2, ensure_ascii=True))
+    audits = _audit(configuration, quiet)
+    if len(audits) > 1:
+        if baseline is not None:
+            example = configuration.out / audits[0].folder
+            raise ConfigurationError(
+                "--baseline is one audit, and the model is multi-label; all labels are audited: "
+                f"hold each against its own with melaudit gate {example} --baseline FOLDER"
+            )
+        if as_json:
+            click.echo(to_json(audits), nl=False)
+    elif as_json:
+        click.echo(json.dumps(audits[0].findings.to_dict(), indent=2, ensure_ascii=True))
+    results = [gate.judge(audit.findings) for audit in audits]
+    for audit, result in zip(audits, results, strict=True):
+        write(_beside(files, audit.folder), audit.findings, result)
     if policy is None and baseline is None:
-        context.exit(EXIT[findings.verdict])
-    gate.tell(result, quiet=quiet)
-    context.exit(EXIT[result.outcome])
+        context.exit(EXIT[worst(audits)])
+    for audit, result in zip(audits, results, strict=True):
+        if audit.label:
+            click.echo(printable(f"Label {audit.label}"), err=True)
+        gate.tell(result, quiet=quiet)
+    codes = {EXIT[result.outcome] for result in results}
+    context.exit(next(code for code in (EXIT["fail"], EXIT["inconclusive"], 0) if code in codes))
+
+
+def _beside(files: Mapping[Format, Path], folder: str) -> dict[Format, Path]:
+    """Return the files of one label: the name of its folder stands in theirs."""
+    if not folder:
+        return dict(files)
+    return {form: path.with_stem(f"{path.stem}-{folder}") for form, path in files.items()}
 
 
 @click.command()
@@ -88,7 +113,8 @@ def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
 
     with Terminal() as terminal:
         made = build_demo(out, quick=quick, seed=seed, progress=terminal.note)
-    findings = _audit(configure({"model": made.checkpoint}), quiet=False)
+    (audit,) = _audit(configure({"model": made.checkpoint}), quiet=False)
+    findings = audit.findings
     found = findings.verdict is Verdict.FAIL and findings.findings[0].artifact == "dark_ring"
     with Terminal() as terminal:
         terminal.print(
@@ -100,16 +126,26 @@ def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
     context.exit(0 if found else INTERNAL)
 
 
-def _audit(configuration: Configuration, quiet: bool) -> Findings:
-    """Run an audit under a progress bar and print its summary to stderr."""
-    from melaudit.audit.runner import run as run_audit
+def _audit(configuration: Configuration, quiet: bool) -> tuple[LabelAudit, ...]:
+    """Run an audit under a progress bar and print its summary to stderr.
+
+    There is one for each label of a multi-label model, and one for any other model.
+    """
+    from melaudit.audit.runner import run_each
+    from melaudit.reports.labels import headline
 
     # A report must be safe to share: it names the command without the machine's folders.
     command = " ".join(shlex.quote(_shareable(part)) for part in sys.argv[1:])
     with Terminal(quiet=quiet) as terminal:
-        findings = run_audit(configuration, terminal, command=f"melaudit {command}")
-    tell(findings, configuration.out / "report.html", quiet=quiet)
-    return findings
+        audits = run_each(configuration, terminal, command=f"melaudit {command}")
+    for audit in audits:
+        if audit.label:
+            Terminal().print(f"\nLabel: {audit.label}")
+        tell(audit.findings, configuration.out / audit.folder / "report.html", quiet=quiet)
+    if len(audits) > 1:
+        Terminal().print(f"\n{headline(audits)}")
+        Terminal().print(f"Report: {configuration.out / 'report.html'}")
+    return audits
 
 
 def _shareable(argument: str) -> str:

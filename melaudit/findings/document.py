@@ -224,10 +224,10 @@ class Findings:
     drift: tuple[Drift, ...] = ()
     """Artifacts and properties in the training images and the audited ones; empty where no training
     images are known."""
-    intended_use: IntendedUse | None = None
-    """What the model is meant for, where its makers said so, and the limits it must keep to."""
     skin_tone: SkinTone | None = None
     """None where the pictures show no skin, or nothing of it could be measured."""
+    intended_use: IntendedUse | None = None
+    """What the model is meant for, where its makers said so, and the limits it must keep to."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

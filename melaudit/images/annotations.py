@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from melaudit.choices import Task
 from melaudit.errors import DatasetError
 from melaudit.images.imagefile import SUFFIXES
+from melaudit.images.marks import (
+    marks_of_columns,
+    marks_of_lists,
+    one_hot,
+    one_hot_columns,
+    plain_name,
+)
 from melaudit.images.tables import Table
 from melaudit.wording.names import visible
 
@@ -19,7 +26,8 @@ IMAGE_COLUMNS = (
 )
 LABEL_COLUMNS = (
     *("label", "labels", "target", "class", "class_name", "dx", "diagnosis", "diagnostic"),
-    *("benign_malignant", "category", "ground_truth", "y", "diagnosis_1", "diagnosis_2"),
+    *("benign_malignant", "category", "ground_truth", "y", "finding_labels"),
+    *("diagnosis_1", "diagnosis_2"),
     *("diagnosis_3", "diagnosis_4", "diagnosis_5", "three_partition_label"),
     "nine_partition_label",
 )
@@ -61,6 +69,9 @@ class Annotations:
     """Our key -> the name of the column; `cells` reads it."""
     refused: Mapping[int, str] = field(default_factory=dict)
     """Row -> why its label cannot be used."""
+    marks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Label -> (n,) 1 where an image has it, 0 where not, -1 where it is unknown: what a table says
+    of which several may hold of an image."""
     notes: tuple[str, ...] = ()
     order_notes: tuple[str, ...] = ()
     """On the order of `classes`, for those who take it as it is."""
@@ -71,12 +82,14 @@ def interpret(
     image_column: str | None = None,
     label_column: str | None = None,
     leads_to_file: Callable[[str], bool] | None = None,
+    task: Task = Task.AUTO,
 ) -> Annotations:
     """Recognise the columns of a table: image, label or one-hot classes, patient, site and so on.
 
     `image_column` and `label_column` are the user's own choices. `leads_to_file` tells whether a
-    cell names an image file that is there. Raises DatasetError if there is no image column, a
-    chosen column does not exist, or the label column holds no classes.
+    cell names an image file that is there; `task` whether several labels may hold of an image.
+    Raises DatasetError if there is no image column, a chosen column does not exist, or the label
+    column holds no classes.
     """
     image, image_notes = _image_column(table, image_column, leads_to_file)
     label = _column(table, (label_column,), "label") if label_column else None
@@ -92,6 +105,19 @@ def interpret(
                 f"take another one ({shown}).",
             )
     names = table.text(image)
+    several = None if task is Task.SINGLE_LABEL else _several(table, image, label, task)
+    if several is not None:
+        marks, notes = several
+        unsure = label is None and task is Task.AUTO  # the model decides what the columns are
+        return Annotations(
+            kind="table" if unsure else "multi-label table",
+            names=names,
+            labels=None,
+            classes=(),
+            metadata=_metadata(table, {image, *([label] if label else [])}),
+            notes=(*table.notes, *image_notes, *notes, *([_no_labels(table, image)] * unsure)),
+            marks=marks,
+        )
     if label is not None:
         ham = {"lesion_id", "image_id", "dx"} <= set(table.columns)
         labels, classes, notes = _labels(table, label)
@@ -103,9 +129,9 @@ def interpret(
             metadata=_metadata(table, {image, label}),
             notes=(*table.notes, *image_notes, *chosen, *notes),
         )
-    hot = _one_hot_columns(table, image)
+    hot = one_hot_columns(table, _aside(table, image))
     if hot:
-        labels, classes, refused, notes, order_notes = _one_hot(table, hot)
+        labels, classes, refused, notes, order_notes = one_hot(table, hot)
         return Annotations(
             kind="ISIC one-hot table",
             names=names,
@@ -122,12 +148,14 @@ def interpret(
         labels=None,
         classes=(),
         metadata=_metadata(table, {image}),
-        notes=(
-            *table.notes,
-            *image_notes,
-            f"{table.path.name} has no column of labels (looked for {', '.join(LABEL_COLUMNS)}); "
-            f"name it with --label-column if there is one{_possible_labels(table, image)}.",
-        ),
+        notes=(*table.notes, *image_notes, _no_labels(table, image)),
+    )
+
+
+def _no_labels(table: Table, image: str) -> str:
+    return (
+        f"{table.path.name} has no column of labels (looked for {', '.join(LABEL_COLUMNS)}); "
+        f"name it with --label-column if there is one{_possible_labels(table, image)}."
     )
 
 
@@ -142,14 +170,12 @@ def _possible_labels(table: Table, image: str) -> str:
     return f": perhaps {'; '.join(found[:6])}" if found else ""
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
-
-
 def _known(columns: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """Return the columns whose names are among those wanted, the best first."""
-    place = {_plain(name): i for i, name in enumerate(wanted)}
-    return sorted((c for c in columns if _plain(c) in place), key=lambda c: place[_plain(c)])
+    place = {plain_name(name): i for i, name in enumerate(wanted)}
+    return sorted(
+        (c for c in columns if plain_name(c) in place), key=lambda c: place[plain_name(c)]
+    )
 
 
 def _column(table: Table, wanted: Sequence[str], role: str) -> str:
@@ -301,66 +327,33 @@ def _names_of_numbers(
     return None
 
 
-def _one_hot_columns(table: Table, image: str) -> list[str]:
-    """Return the columns that hold only 0 and 1, if they mark one class per image."""
-    aside = {image, *_metadata_names(table.columns).values()}
-    hot = [
-        column
-        for column in table.columns
-        if column not in aside and _is_binary(set(table.text(column)))
-    ]
-    if len(hot) < 2:
-        return []
-    if _plain_set(hot) == _ISIC_2017:
-        return hot
-    sums = Counter(_row_sums(table, hot))
-    return hot if sums[1] > len(table) / 2 else []
+def _several(
+    table: Table, image: str, label: str | None, task: Task
+) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]] | None:
+    """Return marks and notes of a table of which several labels may hold of an image, or None."""
+    if label is not None:
+        listed = marks_of_lists(table.text(label))
+        if listed is not None:
+            return listed
+        if task is Task.AUTO:
+            return None
+    if task is Task.AUTO and one_hot_columns(table, _aside(table, image)):
+        return None
+    aside = _aside(table, image, *([label] if label else []))
+    columns = {visible(c): table.text(c) for c in table.columns if c not in aside}
+    found = marks_of_columns(columns)
+    if found is None and task is Task.MULTI_LABEL:
+        raise DatasetError(
+            f"{table.path} has fewer than two columns of 0 and 1, and no column of labels joined "
+            "by | (A|B); a multi-label table has one of these, with cells left empty or -1 where "
+            "a label is unknown"
+        )
+    return found
 
 
-_ISIC_2017 = {"melanoma", "seborrheickeratosis"}
-"""The columns of the ISIC challenge of 2017, where neither marked means a nevus."""
-
-
-def _plain_set(columns: Sequence[str]) -> set[str]:
-    return {_plain(column) for column in columns}
-
-
-def _is_binary(cells: set[str | None]) -> bool:
-    return cells <= {"0", "1", "0.0", "1.0", None} and cells != {None}
-
-
-def _row_sums(table: Table, columns: Sequence[str]) -> list[int]:
-    return [sum(row) for row in zip(*_hot_cells(table, columns), strict=True)]
-
-
-def _hot_cells(table: Table, columns: Sequence[str]) -> list[list[bool]]:
-    return [[cell in ("1", "1.0") for cell in table.text(column)] for column in columns]
-
-
-def _one_hot(
-    table: Table, columns: Sequence[str]
-) -> tuple[
-    tuple[str | None, ...], tuple[str, ...], dict[int, str], tuple[str, ...], tuple[str, ...]
-]:
-    """Read one-hot columns: labels (n,), classes, refused rows and why, notes, notes on order."""
-    neither = "nevus" if _plain_set(columns) == _ISIC_2017 else None
-    names = [visible(column) for column in columns]
-    labels: list[str | None] = []
-    refused: dict[int, str] = {}
-    for row, cells in enumerate(zip(*_hot_cells(table, columns), strict=True)):
-        total = sum(cells)
-        label = names[cells.index(True)] if total == 1 else neither if total == 0 else None
-        if label is None:
-            refused[row] = "no_class_marked" if total == 0 else "several_classes_marked"
-        elif _plain(label) in ("unk", "unknown"):
-            refused[row], label = "unknown_class", None
-        labels.append(label)
-    classes = [name for name in names if _plain(name) not in ("unk", "unknown")]
-    if neither is not None:
-        nevi = "Images with neither class marked are nevi, as in the ISIC challenge of 2017."
-        return tuple(labels), tuple(sorted([*classes, neither])), refused, (nevi,), ()
-    order = "The order of the classes is that of the table's columns."
-    return tuple(labels), tuple(classes), refused, (), (order,)
+def _aside(table: Table, *columns: str) -> set[str]:
+    """Return columns whose meaning is known, so that they hold no labels."""
+    return {*columns, *_metadata_names(table.columns).values()}
 
 
 def _metadata_names(columns: Sequence[str]) -> dict[str, str]:

@@ -88,3 +88,14 @@ def _matched(
         f"{' ...' if len(lost) > 12 else ''}; found {', '.join(found[:12])}, given "
         f"{', '.join(names)}. Name every class of the data, in the order of the model's outputs"
     )
+
+
+def one_class(codes: NDArray[np.int64], names: Sequence[str]) -> list[str]:
+    """Note that all images with a label, by codes (n,), are of one class."""
+    present = np.unique(codes[codes >= 0])
+    if len(present) != 1:
+        return []
+    return [
+        f"All labelled images are of one class, {names[present[0]]}: nothing can be said about "
+        "what tells the classes apart."
+    ]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +14,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.choices import Task
 from melaudit.errors import DatasetError
 from melaudit.images.annotations import Annotations, cells, interpret
 from melaudit.images.class_map import apply_map, offer
-from melaudit.images.classes import UnnamedClassesError, encode, in_order, order_note
+from melaudit.images.classes import (
+    UnnamedClassesError,
+    encode,
+    in_order,
+    one_class,
+    order_note,
+)
 from melaudit.images.contents import Contents
-from melaudit.images.files import FileFinder, Omissions, image_files
+from melaudit.images.files import FileFinder, Omissions, empty_folders, image_files, twins
 from melaudit.images.imagefile import SUFFIXES
+from melaudit.images.marks import plain_name
 from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
+from melaudit.statistics.sampling import quotas
 from melaudit.wording.names import visible
 
 _SPLITS = re.compile(r"(train|training|test|testing|val|valid|validation|dev|holdout|eval)\d*")
@@ -59,6 +66,9 @@ class Dataset:
     """What was noticed or assumed, one sentence each."""
     contents: Contents | None = None
     """What the files hold; None until they are read."""
+    marks: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """Label -> (n,) 1 where an image has it, 0 where not, -1 where it is unknown; empty unless
+    several labels may hold of an image."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -98,7 +108,27 @@ class Dataset:
             labels=self.labels[places],
             contents=None if self.contents is None else self.contents[places],
             metadata={k: tuple(cells[i] for i in order) for k, cells in self.metadata.items()},
+            marks={name: marks[places] for name, marks in self.marks.items()},
         )
+
+    def of_label(self, label: str) -> Dataset:
+        """Return the images with one of the labels that may hold as their class: absent, present.
+
+        What the table says of the other labels is no metadata of this one.
+        """
+        marks = {plain_name(name): marks for name, marks in self.marks.items()}
+        return replace(
+            self,
+            kind="multi-label table" if self.marks else self.kind,
+            labels=marks.get(plain_name(label), np.full(len(self), -1)),
+            classes=(f"no {label}", label),
+            metadata={k: cells for k, cells in self.metadata.items() if k not in self.marks},
+            marks={},
+        )
+
+    def has_marks(self, label: str) -> bool:
+        """Tell whether the table says of any image whether it has a label."""
+        return plain_name(label) in set(map(plain_name, self.marks))
 
     def with_limit(self, limit: int, seed: int = 0) -> Dataset:
         """Return `limit` images drawn at random; each class, and the unlabelled, keep their share.
@@ -112,7 +142,7 @@ class Dataset:
             return self
         strata, counts = np.unique(self.labels, return_counts=True)
         chosen = []
-        for label, quota in zip(strata.tolist(), _quotas(counts, limit).tolist(), strict=True):
+        for label, quota in zip(strata.tolist(), quotas(counts, limit).tolist(), strict=True):
             rng = np.random.default_rng([seed, label + 1])
             chosen.append(rng.permutation(np.flatnonzero(self.labels == label))[:quota])
         note = f"Limited to {limit} of {len(self)} images, drawn with seed {seed}."
@@ -130,6 +160,7 @@ def open_dataset(
     class_map: Mapping[str, str] | None = None,
     limit: int | None = None,
     seed: int = 0,
+    task: Task = Task.AUTO,
 ) -> Dataset:
     """Open a folder of class folders, a folder of images, or a table that names images.
 
@@ -137,7 +168,9 @@ def open_dataset(
     ImageFolder does, but as numbers where all names are whole numbers, and one-hot columns as in
     the table. The images of a table lie below
     `image_root`, by default the folder of the table; nothing outside is opened, whatever a table or
-    link says. For a folder, `image_root` is another folder that links may lead to.
+    link says. For a folder, `image_root` is another folder that links may lead to. `task` says
+    whether each image has one class or several labels may hold of it; the table tells if it is
+    `auto`.
 
     Raises DatasetError if there is nothing to audit, or the input is ambiguous.
     """
@@ -149,7 +182,7 @@ def open_dataset(
             dataset = _open_folder(place, classes, image_root, class_map or {})
         elif place.exists():
             columns = (image_column, label_column)
-            dataset = _open_table(place, classes, image_root, columns, class_map or {})
+            dataset = _open_table(place, classes, image_root, columns, class_map or {}, task)
         else:
             raise DatasetError(f"{place} does not exist; expected a folder or table of images")
     except OSError as error:
@@ -187,7 +220,7 @@ def _open_folder(
         for name in [name for name in files if "/" not in name]:
             omitted.add("outside_class_folders", name)
             del files[name]
-        empty = sorted(set(_empty_folders(root)) - set(full))
+        empty = sorted(set(empty_folders(root)) - set(full))
         if empty:
             shown = ", ".join(map(visible, empty[:12]))
             notes.append(f"Class folders without any image: {shown}. They keep their place.")
@@ -203,21 +236,6 @@ def _open_folder(
         for (name, size), label in zip(files.items(), labels, strict=True)
     ]
     return _dataset(root, kind, sorted(rows), found, classes, class_map, {}, omitted, notes)
-
-
-def _empty_folders(root: str) -> list[str]:
-    """Return the folders without any visible file; a folder of other files is not empty."""
-    empty = []
-    for folder in Path(root).iterdir():
-        name = folder.name
-        if name.startswith((".", "__")) or folder.is_symlink() or not folder.is_dir():
-            continue
-        try:
-            if not any(not file.name.startswith(".") for file in folder.iterdir()):
-                empty.append(name)
-        except OSError:  # already counted by `image_files`
-            continue
-    return empty
 
 
 def _refuse_other_folders(path: Path, folders: Sequence[str], beside: str) -> None:
@@ -241,6 +259,7 @@ def _open_table(
     image_root: Path | None,
     columns: tuple[str | None, str | None],
     class_map: Mapping[str, str],
+    task: Task,
 ) -> Dataset:
     """Open a table; `columns` are those of images and labels that the user named."""
     suffix = path.suffix.lower()
@@ -254,7 +273,9 @@ def _open_table(
     table = read_table(path, omitted)
     root = path.parent if image_root is None else image_root
     finder = FileFinder(root, (path.parent,))
-    annotations = interpret(table, *columns, lambda name: not isinstance(finder.find(name), str))
+    annotations = interpret(
+        table, *columns, lambda name: not isinstance(finder.find(name), str), task
+    )
     matched = _match(annotations, finder, omitted)
     if not matched:
         raise DatasetError(
@@ -267,7 +288,9 @@ def _open_table(
         whole = cells(table, key, column)  # one by one: 50 columns at once would take a gigabyte
         metadata[key] = tuple(whole[place] for place in order)
     rows, real = [row for row, _ in matched], os.path.realpath(root)
-    return _dataset(
+    if annotations.marks:
+        rows = [row._replace(label=None) for row in rows]
+    dataset = _dataset(
         real,
         annotations.kind,
         rows,
@@ -278,6 +301,8 @@ def _open_table(
         omitted,
         annotations.notes + (() if classes or class_map else annotations.order_notes),
     )
+    marks = {k: np.array(v, np.int64)[order] for k, v in annotations.marks.items()}
+    return replace(dataset, marks=marks)
 
 
 def _match(
@@ -295,6 +320,8 @@ def _match(
             continue
         file, size = hit
         label = annotations.labels[place] if annotations.labels else None
+        if annotations.marks:  # no class: rows of one image must agree in all of them
+            label = "".join(str(marks[place]) for marks in annotations.marks.values())
         if file not in matched:
             matched[file] = _ImageRow(visible(file), file, size, label), place
         elif label == matched[file][0].label:
@@ -359,41 +386,5 @@ def _dataset(
         metadata=metadata,
         skipped=omitted.counts,
         examples=omitted.examples,
-        notes=(*notes, *remarks, *_twins(ids), *_one_class(codes, names)),
+        notes=(*notes, *remarks, *twins(ids), *one_class(codes, names)),
     )
-
-
-def _quotas(counts: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Divide `limit` in proportion to `counts` (k,), with at least 1 each if that is possible."""
-    exact = counts * (limit / counts.sum())
-    quotas: NDArray[np.int64] = np.floor(exact).astype(np.int64)
-    if limit >= len(counts):
-        quotas = np.maximum(quotas, 1)
-    while quotas.sum() != limit:
-        step = 1 if quotas.sum() < limit else -1
-        open_to = quotas < counts if step > 0 else quotas > 1
-        gap = np.where(open_to, (exact - quotas) * step, -np.inf)
-        quotas[int(gap.argmax())] += step
-    return quotas
-
-
-def _twins(ids: Sequence[str]) -> list[str]:
-    """Note names that some file systems, and most readers, cannot tell apart."""
-    folded = Counter(
-        name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
-        for name in ids
-    )
-    twins = sum(n for n in folded.values() if n > 1)
-    if not twins:
-        return []
-    return [f"{twins} images have names that differ in case or Unicode form only."]
-
-
-def _one_class(codes: NDArray[np.int64], names: Sequence[str]) -> list[str]:
-    present = np.unique(codes[codes >= 0])
-    if len(present) != 1:
-        return []
-    return [
-        f"All labelled images are of one class, {names[present[0]]}: nothing can be said about "
-        "what tells the classes apart."
-    ]

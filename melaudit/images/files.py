@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from melaudit.images.imagefile import SUFFIXES
@@ -208,3 +210,30 @@ def stem_of(name: str) -> tuple[str, str]:
     if suffix not in SUFFIXES:  # "nevus.v2" has no extension
         stem, suffix = stem + suffix, ""
     return stem.removesuffix("_downsampled"), suffix
+
+
+def empty_folders(root: str) -> list[str]:
+    """Return the folders without any visible file; a folder of other files is not empty."""
+    empty = []
+    for folder in Path(root).iterdir():
+        name = folder.name
+        if name.startswith((".", "__")) or folder.is_symlink() or not folder.is_dir():
+            continue
+        try:
+            if not any(not file.name.startswith(".") for file in folder.iterdir()):
+                empty.append(name)
+        except OSError:  # already counted by `image_files`
+            continue
+    return empty
+
+
+def twins(ids: Sequence[str]) -> list[str]:
+    """Note names that some file systems, and most readers, cannot tell apart."""
+    folded = Counter(
+        name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+        for name in ids
+    )
+    alike = sum(n for n in folded.values() if n > 1)
+    if not alike:
+        return []
+    return [f"{alike} images have names that differ in case or Unicode form only."]

@@ -122,6 +122,12 @@ class Explainer:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @property
+    def fits(self) -> int | None:
+        """Images known to fit into memory; None as long as every batch did."""
+        known = [chunks.fits for chunks in (self._chunks, self.forward.chunks) if chunks.fits]
+        return min(known, default=None)
+
     def close(self) -> None:
         """Take everything off the model; the explainer may be used again."""
         self._attachment.remove()

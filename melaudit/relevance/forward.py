@@ -46,7 +46,7 @@ class Forward:
     ) -> None:
         self.model, self.num_classes = explainable(model), num_classes
         self._release = release
-        self._chunks = Chunks()
+        self.chunks = Chunks()
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits (N, K)."""
@@ -56,7 +56,7 @@ class Forward:
 
         x = accepted(x, self.model)
         with self._running(x), torch.no_grad():
-            return torch.cat(self._chunks(x, None, forward))
+            return torch.cat(self.chunks(x, None, forward))
 
     def features(self, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
         """Return the logits (N, K) and the layer's mean channels (N, channels).
@@ -69,7 +69,7 @@ class Forward:
 
         x = accepted(x, self.model)
         with self._running(x):
-            chunks = self._chunks(x, None, forward)
+            chunks = self.chunks(x, None, forward)
         logits, means = zip(*chunks, strict=True)
         return torch.cat(logits), torch.cat(means)
 
@@ -83,7 +83,7 @@ class Forward:
 
         x = accepted(x, self.model)
         with self._running(x):
-            chunks = self._chunks(x, None, forward)
+            chunks = self.chunks(x, None, forward)
         return {layer: torch.cat([chunk[layer] for chunk in chunks]) for layer in layers}
 
     def mean_map(self, x: Tensor, layer: str) -> Tensor:
@@ -94,7 +94,7 @@ class Forward:
 
         x = accepted(x, self.model)
         with self._running(x):
-            return torch.stack(self._chunks(x, None, total)).sum(0) / len(x)
+            return torch.stack(self.chunks(x, None, total)).sum(0) / len(x)
 
     def suppressed(self, x: Tensor, layer: str, channels: Sequence[int], values: Tensor) -> Tensor:
         """Return the logits (N, K) with channels of the layer set to `values` (channels, ...).
@@ -107,7 +107,7 @@ class Forward:
 
         x = accepted(x, self.model)
         with self._running(x):
-            return torch.cat(self._chunks(x, None, forward))
+            return torch.cat(self.chunks(x, None, forward))
 
     def detail_layers(self, x: Tensor, sides: Sequence[int]) -> dict[int, str]:
         """Return side -> the layer that tells details apart at side x side positions.

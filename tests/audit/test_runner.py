@@ -30,11 +30,11 @@ from melaudit.detectors.outside_object import OutsideObject
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import NotFound, Subject, Verdict
-from melaudit.images.sampling import sample
 from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.reports import Sharing, read_record, render_report, schema
 from melaudit.reports.interface import Record
+from melaudit.statistics.sampling import sample
 
 
 class Watcher:

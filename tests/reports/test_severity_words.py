@@ -169,16 +169,14 @@ def test_the_page_writes_the_severity_of_the_rungs(audit: Findings) -> None:
         some = {f.title: f for f in audit.findings[k : k + 5]}
         shown = replace(record, findings=replace(audit, findings=tuple(some.values())))
         page = build_page(shown)
-        rows = [(row.title, row.severity) for row in page.summary.rows]
-        rows += [(row.title, row.severity) for row in page.in_data.rows]
-        for title, severity in rows:
-            assert severity == some[title].severity.value
-        for card in page.cards.cards:
-            assert card.severity == some[card.title].severity.value
+        told = [(row.title, row.severity) for row in page.summary.rows]
+        whole = [(c.title, c.severity) for c in page.cards.cards]
+        whole += [(row.title, row.severity) for row in page.in_data.rows]
+        for title, word in (*told, *whole):
+            assert word == some[title].severity.value
         for card in page.cards.cards:
             assert card.advice == terms.SEVERITIES[some[card.title].severity]
-        named = [c.title for c in page.cards.cards] + [row.title for row in page.in_data.rows]
-        assert set(named) == set(some)
+        assert {title for title, _ in whole} == set(some)
     text = html.unescape(render_report(shown))
     for title, found in some.items():
         badges = re.findall(rf"{title}.{{0,80}}?sev-({WORDS})", text, re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from melaudit.audit.prepare.intended_use import stated
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import versions
 from melaudit.detectors.interface import Detector
+from melaudit.errors import ConfigurationError
 from melaudit.findings import (
     UNSEEN_FOLDERS,
     DetectorInfo,
@@ -39,19 +41,37 @@ NO_LOSS = frozenset({"not_an_image_extension", "apple_double", "repeated_row"})
 
 @dataclass(frozen=True)
 class Clock:
-    """When a run began."""
+    """When a run began: the only times that are written into what it leaves behind."""
 
     started: datetime
-    ticks: float
+    ticks: float | None
+    """None where the time was given, and none is measured."""
 
     @classmethod
     def start(cls) -> Clock:
-        """Start the clock now."""
-        return cls(datetime.now(UTC), time.monotonic())
+        """Start the clock now, or at the time in SOURCE_DATE_EPOCH, for the same bytes every time.
+
+        See https://reproducible-builds.org/specs/source-date-epoch/. Raises ConfigurationError if
+        that is not a number of seconds.
+        """
+        given = os.environ.get("SOURCE_DATE_EPOCH")
+        if not given:
+            return cls(datetime.now(UTC), time.monotonic())
+        try:
+            return cls(datetime.fromtimestamp(int(given), UTC), None)
+        except (ValueError, OverflowError, OSError) as error:
+            raise ConfigurationError(
+                f"the environment variable SOURCE_DATE_EPOCH is {given!r}; expected a whole number "
+                "of seconds since 1970, or nothing"
+            ) from error
+
+    def again(self, seconds: float) -> Clock:
+        """Return a clock that goes on from so many seconds, whatever passed in between."""
+        return Clock(self.started, time.monotonic() - seconds)
 
     def seconds(self) -> float:
-        """Return the seconds since the start."""
-        return round(time.monotonic() - self.ticks, 1)
+        """Return the seconds since the start; 0 where none are measured."""
+        return 0.0 if self.ticks is None else round(time.monotonic() - self.ticks, 1)
 
 
 def assemble(

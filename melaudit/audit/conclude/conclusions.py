@@ -80,16 +80,51 @@ def trust(checks: Sequence[Check], skipped: Sequence[Skipped] = ()) -> Trust:
     return Trust.TRUSTED if statuses == {CheckStatus.PASS} else Trust.DEGRADED
 
 
+@dataclass(frozen=True)
+class Uncorrected:
+    """What detectors and groups say of one model, before any test is corrected."""
+
+    results: tuple[Result, ...]
+    above_chance: bool
+    """Whether the predictions follow the labels."""
+
+
+def gathered(
+    detectors: Sequence[Detector], measurements: Measurements, also: Sequence[Claim[Any]] = ()
+) -> Uncorrected:
+    """Let the detectors conclude.
+
+    `measurements` carry the outcome of `check_maps`; `also` are claims of no detector (on groups).
+    """
+    results = [r for d in detectors if not _checks(d) for r in _results(d, measurements)]
+    return Uncorrected((*results, *also), measurements.above_chance)
+
+
 def conclude(
     detectors: Sequence[Detector], measurements: Measurements, also: Sequence[Claim[Any]] = ()
 ) -> Conclusions:
     """Gather the claims, correct the tests of all of them together, and word what is left.
 
-    `measurements` carry the outcome of `check_maps`; `also` are claims of no detector (on groups).
+    As `gathered`.
     """
-    results = [r for d in detectors if not _checks(d) for r in _results(d, measurements)]
-    said, tests = worded([*results, *also])
-    if not measurements.above_chance:
+    return conclude_together([gathered(detectors, measurements, also)])[0]
+
+
+def conclude_together(parts: Sequence[Uncorrected]) -> list[Conclusions]:
+    """Correct the tests of all parts of a run together, and word what is left of each."""
+    settled = settle([tuple(c.tested for c in _claims(part.results)) for part in parts])
+    return [
+        _concluded(*_worded(part.results, tested), part.above_chance)
+        for part, tested in zip(parts, settled, strict=True)
+    ]
+
+
+def _claims(results: Sequence[Result]) -> list[Claim[Any]]:
+    return [r for r in results if isinstance(r, Claim)]
+
+
+def _concluded(said: list[Said], tests: list[Test], above_chance: bool) -> Conclusions:
+    if not above_chance:
         said = [_without_model(result) for result in said]
     findings = [r for r in said if isinstance(r, Finding)]
     return Conclusions(
@@ -114,8 +149,12 @@ def worded(results: Sequence[Result]) -> tuple[list[Said], list[Test]]:
 
     A claim that cannot be worded, or says more than its evidence carries, is a `Skipped`.
     """
-    claims = [r for r in results if isinstance(r, Claim)]
-    settled = iter(settle([claim.tested for claim in claims]))
+    return _worded(results, settle([claim.tested for claim in _claims(results)]))
+
+
+def _worded(results: Sequence[Result], corrected: Sequence[Any]) -> tuple[list[Said], list[Test]]:
+    """Word claims with their tests, which are corrected, in the same order."""
+    settled = iter(corrected)
     said: list[Said] = []
     tests: list[Test] = []
     for result in results:

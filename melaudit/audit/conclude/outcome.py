@@ -6,7 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from melaudit.audit.conclude.conclusions import Checked, Conclusions, check_maps, conclude
+from melaudit.audit.conclude.conclusions import (
+    Checked,
+    Conclusions,
+    Uncorrected,
+    check_maps,
+    gathered,
+)
 from melaudit.audit.conclude.controls import controls
 from melaudit.audit.conclude.performance_details import detailed
 from melaudit.audit.conclude.subgroup_performance import by_column, slices
@@ -51,24 +57,44 @@ class Outcome:
         return self.groups.clusters
 
 
-def outcome(
+@dataclass(frozen=True)
+class Grouped:
+    """What is known of a model before its tests are corrected."""
+
+    judged: Measurements
+    """With what the checks of the maps say of these."""
+    checked: Checked
+    groups: Groups
+    uncorrected: Uncorrected
+
+
+def grouped(
     table: Measurements,
     store: Store,
-    prepared: Prepared,
     detectors: tuple[Detector, ...],
     laboratory: Laboratory | None = None,
     vocabularies: Sequence[Vocabulary] = (),
-    corruptions: tuple[Corruption, ...] = (),
-) -> Outcome:
-    """Conclude everything from the measurements, and what edits of images showed.
+) -> Grouped:
+    """Check the maps, group the images and let the detectors conclude.
 
     The model is asked again only through the laboratory, about groups that need not be there.
     """
-    present = artifacts(store)
     checked = check_maps(detectors, table)
     judged = dataclasses.replace(table, explanations=checked.trust)
-    groups = group(judged, present, laboratory, vocabularies)
-    conclusions = conclude(detectors, judged, groups.claims)
+    groups = group(judged, artifacts(store), laboratory, vocabularies)
+    return Grouped(judged, checked, groups, gathered(detectors, judged, groups.claims))
+
+
+def outcome(
+    found: Grouped,
+    conclusions: Conclusions,
+    store: Store,
+    prepared: Prepared,
+    corruptions: tuple[Corruption, ...] = (),
+) -> Outcome:
+    """Put together everything that follows from the measurements."""
+    table, checked, groups = found.judged, found.checked, found.groups
+    present = artifacts(store)
     parts = slices(table.labels, table.predictions, prepared.classes, present)
     figures = detailed(performed(table), table)
     columns = by_column(table.labels, table.predictions, prepared.classes, table.metadata)
@@ -79,7 +105,7 @@ def outcome(
         groups=groups,
         performance=dataclasses.replace(figures, slices=parts, columns=columns),
         skipped=(*checked.skipped, *conclusions.skipped, *groups.skipped),
-        controls=controls(judged, present),
+        controls=controls(table, present),
         corruptions=corruptions,
     )
 

@@ -15,11 +15,11 @@ from melaudit.artifacts.painting import corruptions
 from melaudit.artifacts.picture import reduced
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.findings import Corruption, CorruptionStep, Figure
-from melaudit.images.sampling import sample
 from melaudit.logits import predictions
 from melaudit.measurements import Measurements
 from melaudit.observer import Observer
 from melaudit.statistics.resampling import share
+from melaudit.statistics.sampling import sample
 
 Decisions = NDArray[np.int64]
 

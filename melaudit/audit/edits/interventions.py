@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Adaptable, Artifact
@@ -30,7 +31,7 @@ from melaudit.audit.measure.store import Store
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.trials import left_alone
-from melaudit.errors import StoreError
+from melaudit.errors import DatasetError, StoreError
 from melaudit.measurements import Array, Edit, Measurements, Trials
 from melaudit.observer import Observer
 
@@ -155,8 +156,8 @@ def intervene(
                 results[artifact.id] = _tried(artifact, table, laboratory, per_class, store)
             else:
                 results[artifact.id] = _remembered(kept, laboratory)
-        except StoreError:
-            raise
+        except (DatasetError, StoreError, torch.OutOfMemoryError, MemoryError):
+            raise  # not the artifact's fault
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
             observer.note(f"{artifact.id} cannot be put in or taken out: {error!r}")
         observer.advance(1, computed=kept is None)

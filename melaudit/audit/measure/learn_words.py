@@ -19,8 +19,8 @@ from melaudit.audit.measure.visual_words import (
 from melaudit.audit.viewer import Viewer
 from melaudit.images.dataset import Dataset
 from melaudit.images.image_stream import ImageStream
-from melaudit.images.sampling import sample
 from melaudit.observer import Observer
+from melaudit.statistics.sampling import sample
 
 KEPT = "words.npz"
 

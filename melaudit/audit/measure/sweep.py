@@ -25,9 +25,9 @@ from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.images.image_stream import ImageStream, Loaded
 from melaudit.images.knowledge import BatchKnowledge, Knowledge
-from melaudit.images.sampling import sample
 from melaudit.measurements import Array
 from melaudit.observer import Observer
+from melaudit.statistics.sampling import sample
 
 Statuses = list[tuple[str, tuple[str, ...]]]
 """Status and reasons, image by image."""
@@ -109,6 +109,7 @@ def sweep(
     if there:
         observer.note(f"resuming: {there} of {len(dataset.ids)} images are done already")
         observer.advance(there, computed=False)
+    told = viewer.explainer.fits
     batches = [batch for shard in todo for batch in _batches(store.rows(shard), viewer.batch_size)]
     stream = ImageStream(
         dataset.paths,
@@ -128,6 +129,12 @@ def sweep(
                 if loaded.positions:
                     chunks.append(measurer.measure(loaded, shown, observer))
                 observer.advance(len(loaded.statuses))
+                if viewer.explainer.fits != told:
+                    told = viewer.explainer.fits
+                    observer.note(
+                        f"memory ran out with {viewer.batch_size} images at a time (--batch-size): "
+                        f"{told} at a time from here on"
+                    )
             every, read = _columns(statuses)
             store.write(shard, every, _join(chunks), read)
 

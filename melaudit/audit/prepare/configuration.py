@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from melaudit.audit.prepare.intended_use import stated
-from melaudit.choices import Assets, EngineName, OutputKind, Sharing
+from melaudit.choices import Assets, EngineName, OutputKind, Sharing, Task
 from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
@@ -51,7 +51,8 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(
             Topic.MODEL,
-            "Which output of a model that returns several: its name, or its place from 0.",
+            "Which output of a model that returns several, or which label of a multi-label model: "
+            "its name, or its place from 0.",
             metavar="NAME|INDEX",
         ),
     )
@@ -85,6 +86,15 @@ class Configuration(DetectorSettings):
         metadata=about(
             Topic.MODEL,
             "What the model returns; auto looks at its last operation and at the sums.",
+        ),
+    )
+    task: Task = field(
+        default=Task.AUTO,
+        metadata=about(
+            Topic.MODEL,
+            "Whether each image has one class, or each output is a finding of its own "
+            "(multi-label); auto looks at the table and at the model's last operation.",
+            measured=False,
         ),
     )
     threshold: float | None = field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
+from enum import Enum
 
 import numpy as np
 import torch
@@ -16,11 +17,14 @@ from melaudit.images.imagefile import read_image
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.models.architectures import LoadedModel
 from melaudit.relevance.model.deciding import Last, Seen, as_logits, look_at_outputs
+from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.repeatability import MAX_DIFFERENCE, Unrepeatable, unrepeatable
 from melaudit.wording.names import visible
 
 LOOKED_AT = 4
 """Images on which the bare model is tried. Chosen: a round figure, not measured."""
+
+_SIGMOIDS = (Last.SIGMOID, Last.LOG_SIGMOID)
 
 _SIDE = 64
 """Of the pictures of noise that stand in where no image can be read, in pixels."""
@@ -42,6 +46,43 @@ def first_inputs(paths: Iterable[str], preprocessing: Preprocessing) -> Tensor:
     while len(pictures) < 2:
         pictures.append(rng.integers(0, 256, (_SIDE, _SIDE, 3), dtype=np.uint8))
     return torch.stack([preprocessing.apply(picture) for picture in pictures])
+
+
+class Answers(Enum):
+    """How several outputs of a model go together."""
+
+    EXCLUSIVE = "their sum is 1"
+    INDEPENDENT = "each has a sigmoid of its own"
+    UNKNOWN = "logits of either kind, or a single output"
+
+
+def answers_of(loaded: LoadedModel, x: Tensor) -> Answers:
+    """Return how the outputs of a model on images x (N, C, H, W) go together."""
+    loaded.model.eval()
+    try:
+        seen = look_at_outputs(loaded.model, x, loaded.outputs)
+    except Exception:  # whatever fails here is told where outputs are understood
+        return Answers.UNKNOWN
+    if seen.outputs == 1:
+        return Answers.UNKNOWN
+    if seen.sum_to_one or seen.last in (Last.SOFTMAX, Last.LOG_SOFTMAX):
+        return Answers.EXCLUSIVE
+    return Answers.INDEPENDENT if seen.last in _SIGMOIDS else Answers.UNKNOWN
+
+
+def answering(loaded: LoadedModel, label: int) -> LoadedModel:
+    """Return a multi-label model reduced to its output number `label`, of which it makes a logit.
+
+    Its other outputs are not looked at any more.
+    """
+    model = as_logits(loaded.model, loaded.outputs, probabilities=False, column=label)
+    return dataclasses.replace(loaded, model=model, outputs=1, returned=())
+
+
+def strongest_output(loaded: LoadedModel, x: Tensor) -> int:
+    """Return which output of a model is the largest on an image x (1, C, H, W)."""
+    with torch.no_grad():
+        return int(find_logits(loaded.model.eval()(x), loaded.outputs).argmax())
 
 
 def understood(loaded: LoadedModel, x: Tensor, kind: OutputKind) -> LoadedModel:
@@ -131,14 +172,6 @@ def _are_probabilities(seen: Seen, kind: OutputKind) -> bool:
             f"the model ends in a {seen.last} over one output, which is the same for every image; "
             "end it in a sigmoid, or return the logit"
         )
-    if seen.outputs > 1 and seen.last in (Last.SIGMOID, Last.LOG_SIGMOID) and not seen.sum_to_one:
-        raise CheckpointError(
-            f"the model ends in a {seen.last} over {seen.outputs} outputs, so several may hold of "
-            "one image (multi-label), and the largest need not be what it decides. If each image "
-            "has exactly one class and the largest output decides, pass --outputs probabilities; "
-            "else give a --factory whose model returns one of the outputs, and audit these one by "
-            "one"
-        )
     return seen.probabilities
 
 
@@ -163,6 +196,8 @@ def _note(seen: Seen, kind: OutputKind, probabilities: bool) -> tuple[str, ...]:
         )
         boundary = "at a probability of 0.5" if seen.outputs == 1 else "for the largest"
         other = "" if by_user else "; --outputs logits takes them for logits"
+        if seen.outputs > 1 and seen.last in _SIGMOIDS and not seen.sum_to_one:
+            other += "; --task multi-label audits each output as a finding of its own"
         return (
             f"The model's outputs are taken for probabilities: {because}. The model itself "
             f"decides {boundary}, and {explained} is explained{other}.",

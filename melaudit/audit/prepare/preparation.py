@@ -6,11 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain, choose_domain
-from melaudit.audit.prepare.model_outputs import first_inputs, operated, understood
+from melaudit.audit.prepare.labels import (
+    is_multi_label,
+    labels_apart,
+    refuse_single_label_settings,
+)
+from melaudit.audit.prepare.model_outputs import (
+    answers_of,
+    first_inputs,
+    operated,
+    understood,
+)
 from melaudit.domains.interface import Domain
 from melaudit.domains.registry import FALLBACK
 from melaudit.errors import ConfigurationError, DatasetError
@@ -40,6 +51,8 @@ class Prepared:
     """What the user knows of the images besides their labels."""
     domain: ChosenDomain = USUAL
     """What kind of pictures these are."""
+    label: str = ""
+    """Which label of a multi-label model is audited; "" for any other model."""
 
     def introduce(self, observer: Observer) -> None:
         """Tell the user what was understood, before time is spent on it."""
@@ -103,7 +116,18 @@ def load(
 def prepare(configuration: Configuration, model: LoadedModel | None = None) -> Prepared:
     """Load the model (unless one is given) and the data, and make classes and pictures fit.
 
-    Raises CheckpointError, DatasetError, PreprocessingError or ConfigurationError.
+    Of a multi-label model, the first label is taken. Raises CheckpointError, DatasetError,
+    PreprocessingError or ConfigurationError.
+    """
+    return prepare_each(configuration, model)[0]
+
+
+def prepare_each(
+    configuration: Configuration, model: LoadedModel | None = None
+) -> tuple[Prepared, ...]:
+    """Return what `prepare` does: one, or for a multi-label model one for each of its labels.
+
+    Raises as `prepare`.
     """
     loaded, preprocessing, device = load(configuration, model)
     dataset = open_dataset(
@@ -113,20 +137,50 @@ def prepare(configuration: Configuration, model: LoadedModel | None = None) -> P
         image_column=configuration.image_column,
         label_column=configuration.label_column,
         class_map=configuration.class_map,
-        limit=configuration.limit,
-        seed=configuration.seed,
+        task=configuration.task,
     )
     chosen = choose_domain(configuration.domain, dataset.paths)
-    loaded = loaded.with_output(configuration.output, len(dataset.classes) or None)
-    classes = fit_classes(loaded, dataset, configuration.positive)
-    positive, assumed = choose_positive(classes, configuration.positive, chosen.domain)
+    head = configuration.output if len(loaded.returned) > 1 else None
+    loaded = loaded.with_output(head, len(dataset.classes) or len(dataset.marks) or None)
     # Before anything else is made of the model: whether it is what everything else takes it for.
     x = first_inputs(dataset.paths, preprocessing).to(device)
     loaded.model.to(device)
+    parts: Sequence[tuple[str, LoadedModel, Dataset]] = [("", loaded, dataset)]
+    answers = answers_of(loaded, x)
+    one_class = bool((dataset.labels >= 0).any())
+    marked = len(dataset.marks)
+    if is_multi_label(configuration.task, answers, loaded.outputs, marked, one_class):
+        refuse_single_label_settings(configuration)
+        wanted = None if head else configuration.output
+        parts = labels_apart(loaded, dataset, configuration.classes, wanted)
+    elif configuration.output is not None and head is None:
+        loaded.with_output(configuration.output, None)  # says that there is no choice
+    prepared = Prepared(loaded, dataset, preprocessing, (), None, device, (), domain=chosen)
+    return tuple(
+        _answered(replace(prepared, loaded=part, dataset=data, label=label), configuration, x)
+        for label, part, data in parts
+    )
+
+
+def _answered(prepared: Prepared, configuration: Configuration, x: Tensor) -> Prepared:
+    """Make the classes fit, and understand the outputs on the first images x (N, C, H, W)."""
+    loaded, dataset = prepared.loaded, prepared.dataset
+    if configuration.limit is not None:
+        dataset = dataset.with_limit(configuration.limit, configuration.seed)
+    classes = fit_classes(loaded, dataset, configuration.positive)
+    named = classes[1] if prepared.label else configuration.positive
+    positive, assumed = choose_positive(classes, named, prepared.domain.domain)
     loaded = understood(loaded, x, configuration.outputs)
     loaded = operated(loaded, configuration.threshold, positive, classes)
-    notes = (*loaded.notes, *dataset.notes, *preprocessing.warnings, *assumed)
-    return Prepared(loaded, dataset, preprocessing, classes, positive, device, notes, domain=chosen)
+    warnings = prepared.preprocessing.warnings
+    return replace(
+        prepared,
+        loaded=loaded,
+        dataset=dataset,
+        classes=classes,
+        positive=positive,
+        notes=(*loaded.notes, *dataset.notes, *warnings, *assumed),
+    )
 
 
 def informed(

@@ -24,16 +24,17 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
+from melaudit.choices import Task
 from melaudit.detectors.measures.properties import PROPERTIES, measured
 from melaudit.detectors.measures.signatures import SIDE, signature
 from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.finder_results import picklable
 from melaudit.images.imagefile import read_image, shrink
-from melaudit.images.sampling import sample
 from melaudit.measurements import Pictures
 from melaudit.observer import Observer
 from melaudit.publish import publish
+from melaudit.statistics.sampling import sample
 
 Training = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]
 """Artifact -> whether it is present (m,) and the label (m,)."""
@@ -66,16 +67,18 @@ def training_evidence(
     artifacts: Sequence[Artifact],
     classes: Sequence[str],
     observer: Observer,
+    label: str = "",
 ) -> TrainingEvidence:
     """Look for artifacts in a sample of the training images, balanced over the classes.
 
     Nothing without training images. Kept in the output folder under a name that changes with the
     images, the sample and the finders. Raises DatasetError for images that cannot be opened, have
     no labels, or other classes than `classes`.
+    `label` is the one that is audited of several that may hold of an image.
     """
     if configuration.train_data is None:
         return TrainingEvidence()
-    dataset = _opened(configuration.train_data, classes, configuration.class_map)
+    dataset = _opened(configuration.train_data, classes, configuration.class_map, label)
     rows = np.flatnonzero(
         sample(
             np.where(dataset.labels < 0, len(classes), dataset.labels),
@@ -111,9 +114,14 @@ def training_evidence(
     )
 
 
-def _opened(path: Path, classes: Sequence[str], class_map: Mapping[str, str]) -> Dataset:
+def _opened(
+    path: Path, classes: Sequence[str], class_map: Mapping[str, str], label: str
+) -> Dataset:
     try:
-        dataset = open_dataset(path, classes=classes, class_map=class_map)
+        if label:
+            dataset = open_dataset(path, task=Task.MULTI_LABEL).of_label(label)
+        else:
+            dataset = open_dataset(path, classes=classes, class_map=class_map)
     except DatasetError as error:
         raise DatasetError(f"training images: {error}") from error
     if not (dataset.labels >= 0).any():

@@ -91,13 +91,19 @@ def look_at_outputs(model: nn.Module, x: Tensor, num_classes: int) -> Seen:
 
 
 def as_logits(
-    model: nn.Module, num_classes: int, *, probabilities: bool, shift: tuple[float, ...] = ()
+    model: nn.Module,
+    num_classes: int,
+    *,
+    probabilities: bool,
+    shift: tuple[float, ...] = (),
+    column: int | None = None,
 ) -> nn.Module:
     """Return the model with outputs that are logits (N, num_classes), its boundary at 0.
 
     What is returned shares weights, submodules and their names with the model; only its call
     differs, so that hooks on the model come before. `probabilities` says that the outputs are
-    probabilities. `shift` (num_classes) is subtracted from the logits: it moves the boundary.
+    probabilities. `column` takes one of the outputs in place of all, (N, 1). `shift`, one number
+    for each output that is left, is subtracted from the logits: it moves the boundary.
     """
     model = getattr(model, "_orig_mod", model)  # inside a compiled module
     own = type(model)
@@ -105,11 +111,11 @@ def as_logits(
     def call(self: nn.Module, *args: Any, **kwargs: Any) -> object:
         if not probabilities:
             output = own.__call__(self, *args, **kwargs)
-            logits = find_logits(output, num_classes)
+            logits = _column(find_logits(output, num_classes), column)
         else:
             with _Activations() as calls:
                 output = own.__call__(self, *args, **kwargs)
-            taken = find_logits(output, num_classes)
+            taken = _column(find_logits(output, num_classes), column)
             _, before = calls.source(taken)
             logits = _log_odds(taken) if before is None else before
         if shift:
@@ -120,6 +126,11 @@ def as_logits(
     converted = copy.copy(model)
     converted.__class__ = type(own.__name__, (own,), {"__call__": call})
     return converted
+
+
+def _column(outputs: Tensor, column: int | None) -> Tensor:
+    """Return one column (N, 1) of outputs (N, K), or all of them."""
+    return outputs if column is None else outputs[:, column : column + 1]
 
 
 def _log_odds(taken: Tensor) -> Tensor:

@@ -68,9 +68,13 @@ def read_findings(place: Path) -> Findings:
     try:
         return parse_findings(read_regular(path, MAX_BYTES, within))
     except OSError as error:
-        raise StoreError(
-            f"cannot read {path}: {error.strerror or error}; name a folder that `melaudit run` made"
-        ) from error
+        folders = sorted(found.parent for found in place.glob(f"*/{NAME}")) if within else []
+        made = (
+            f"it holds the audits of several labels, so name one: {', '.join(map(str, folders))}"
+            if folders
+            else "name a folder that `melaudit run` made"
+        )
+        raise StoreError(f"cannot read {path}: {error.strerror or error}; {made}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"{path} is no findings.json of this melaudit ({str(error)[:300]}); "

@@ -98,6 +98,20 @@ GLOSSARY = (
         "The chance that a random positive image gets a higher score than a random negative one; "
         "0.5 is guessing.",
     ),
+    (
+        "Calibration",
+        "Whether probabilities are what they say: of the images given 80 %, 80 in 100 are right. "
+        "The calibration error is how far they are off on average.",
+    ),
+    (
+        "Brier score",
+        "The mean squared distance of the probability from what was true (1 or 0): 0 is perfect.",
+    ),
+    (
+        "ROC curve",
+        "Sensitivity against the share of other images that are wrongly predicted as the class, "
+        "for every threshold. The operating point is where the model decides.",
+    ),
 )
 """(term, explanation), with names of `Words` in braces."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from melaudit.audit.measure.measurer import HANDFUL, CheckSample
-from melaudit.images.sampling import sample
+from melaudit.statistics.sampling import sample
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 16])

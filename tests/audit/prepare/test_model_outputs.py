@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from melaudit.audit.prepare.model_outputs import operated, understood
+from melaudit.audit.prepare.model_outputs import (
+    Answers,
+    answering,
+    answers_of,
+    operated,
+    understood,
+)
 from melaudit.choices import OutputKind
 from melaudit.errors import CheckpointError, ConfigurationError
 from melaudit.models.architectures import LoadedModel, from_module
@@ -150,13 +156,33 @@ def test_the_user_may_call_probabilities_logits(x: Tensor) -> None:
     assert understood(plain, x, LOGITS).model is plain.model
 
 
-def test_several_sigmoids_are_refused_and_both_remedies_work(x: Tensor) -> None:
+MULTI: dict[str, tuple[Ending, Answers]] = {
+    "sigmoids": (nn.Sigmoid(), Answers.INDEPENDENT),
+    "log-sigmoids": (nn.LogSigmoid(), Answers.INDEPENDENT),
+    "softmax": (nn.Softmax(1), Answers.EXCLUSIVE),
+    "log-softmax": (nn.LogSoftmax(1), Answers.EXCLUSIVE),
+    "logits": (nn.Identity(), Answers.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize(("ending", "answers"), MULTI.values(), ids=MULTI.keys())
+def test_how_outputs_go_together_is_seen(ending: Ending, answers: Answers, x: Tensor) -> None:
+    assert answers_of(loaded(Net(3, ending)), x) is answers
+
+
+@pytest.mark.parametrize("ending", [nn.Sigmoid(), nn.LogSigmoid(), nn.Identity()])
+def test_one_label_of_several_is_a_model_of_one_logit(ending: Ending, x: Tensor) -> None:
+    module = Net(3, ending)
+    found = understood(answering(loaded(module), 1), x, OutputKind.AUTO)
+    assert found.outputs == 1
+    assert torch.allclose(found.model(x), module.score(x)[:, 1:2], atol=1e-5)
+
+
+def test_several_sigmoids_decide_by_the_largest_where_each_image_has_one_class(x: Tensor) -> None:
     module = Net(3, nn.Sigmoid())
-    with pytest.raises(CheckpointError, match="multi-label"):
-        take(module, x)
-    assert torch.allclose(take(module, x, PROBABILITIES).model(x), module.score(x), atol=1e-5)
-    one = Net(3, lambda z: z.sigmoid()[:, 1:2])  # what the factory of the message returns
-    assert torch.allclose(take(one, x).model(x), module.score(x)[:, 1:2], atol=1e-5)
+    found = take(module, x)
+    assert torch.allclose(found.model(x), module.score(x), atol=1e-5)
+    assert "--task multi-label" in found.notes[-1]
 
 
 def test_a_softmax_over_one_output_is_refused(x: Tensor) -> None:

@@ -40,7 +40,7 @@ def provenance(findings: Findings) -> ProvenanceSection:
         ("Seed", str(p.seed), ""),
         ("Device", p.device, ""),
         ("Started", wording.moment(p.started), ""),
-        ("Took", wording.duration(p.seconds), ""),
+        ("Took", wording.duration(p.seconds) if p.seconds else "not measured", ""),
     )
     return ProvenanceSection(
         wording.name(p.model, 48),

@@ -18,3 +18,17 @@ def sample(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.bool_]
         queues = [queue for queue in queues if queue]
         chosen[queues[turn % len(queues)].pop()] = True
     return chosen
+
+
+def quotas(counts: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Divide `limit` in proportion to `counts` (k,), with at least 1 each if that is possible."""
+    exact = counts * (limit / counts.sum())
+    shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    if limit >= len(counts):
+        shares = np.maximum(shares, 1)
+    while shares.sum() != limit:
+        step = 1 if shares.sum() < limit else -1
+        open_to = shares < counts if step > 0 else shares > 1
+        gap = np.where(open_to, (exact - shares) * step, -np.inf)
+        shares[int(gap.argmax())] += step
+    return shares
