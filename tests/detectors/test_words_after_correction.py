@@ -34,6 +34,7 @@ from melaudit.findings import Finding, NotFound, Rung, severity_of
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import tests_in, with_tests
 from melaudit.statistics.estimates import Tested
+from melaudit.wording.sentences import first_sentence
 from tests.audit.groups import test_suppression as groups
 from tests.detectors import (
     test_artifact,
@@ -45,6 +46,7 @@ from tests.detectors import (
     test_property_label,
 )
 from tests.detectors.rungs import test_dependence
+from tests.plain_words import UNWANTED, hard
 
 Make = Callable[..., Measurements]
 SEEDS = 150
@@ -192,18 +194,26 @@ def test_words_are_as_wide_as_the_evidence_that_remains(guilty: Any, measurement
     claims = guilty(measurements)
     assert claims
     seen: set[Rung | None] = set()
+    told: dict[str, set[str]] = {"in short": set(), "in full": set()}
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
         said, tests = worded([*(dealt(c, rng) for c in claims), *crowd(rng)])
         findings = [r for r in said if isinstance(r, Finding)]
         for found in findings:
             held(found)
+            short = f"{found.title}. {first_sentence(found.statement)} {found.remedy}"
+            told["in short"].add(short)
+            told["in full"] |= {short, found.statement, found.does_not_show}
+            told["in full"] |= {e.statement for e in found.evidence}
+        told["in full"] |= {r.statement for r in said if isinstance(r, NotFound)}
         failed = [r for r in said if not isinstance(r, Finding | NotFound)]
         assert failed == []
         seen |= {f.rung for f in findings} or {None}
         expected = sum(len({id(t) for t in tests_in(c.tested)}) for c in claims)
         assert len(tests) == expected, "every test is in the list, and once"
     assert len(seen) > 1, "the seeds must leave and take evidence"
+    assert hard(told["in short"]) == {}
+    assert [text for text in told["in full"] if UNWANTED.search(text)] == []
 
 
 def test_a_ring_is_found_on_every_rung_and_on_none(measurements: Make) -> None:

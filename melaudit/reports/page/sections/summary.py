@@ -161,7 +161,10 @@ def _verdict(findings: Findings) -> tuple[str, str]:
     worst = _claimed(findings)
     headline, rest = first_sentence(reason), rest_of(reason)
     if worst is None:
-        return headline, rest
+        # What would settle it has a line of its own.
+        for settle in (s.settle for s in findings.shortfalls if s.settle):
+            rest = rest.replace(settle, "")
+        return headline, " ".join(rest.split())
     if reason == worst.statement and worst.title:
         headline, rest = _full_stop(worst.title), first_sentence(reason)
     counts = ladder.counts(worst)
@@ -172,7 +175,7 @@ def _verdict(findings: Findings) -> tuple[str, str]:
 
 def _answers(findings: Findings, worst: Finding | None) -> tuple[tuple[str, str], ...]:
     """Return what to do now, how sure this is, and what was audited."""
-    todo = worst.remedy if worst else terms.TODO.get(findings.verdict, "")
+    todo = worst.remedy if worst else terms.TODO.get(findings.verdict, "") or _settle(findings)
     said = (
         ("What to do now", todo),
         ("How sure", _sure(findings, worst)),
@@ -180,6 +183,13 @@ def _answers(findings: Findings, worst: Finding | None) -> tuple[tuple[str, str]
         ("What was audited", _audited(findings)),
     )
     return tuple((question, wording.unbroken(answer)) for question, answer in said if answer)
+
+
+def _settle(findings: Findings) -> str:
+    """Return what would settle the points that leave an audit open."""
+    if findings.verdict is not Verdict.INCONCLUSIVE:
+        return ""
+    return " ".join(dict.fromkeys(s.settle for s in findings.shortfalls if s.settle))
 
 
 def _sure(findings: Findings, worst: Finding | None) -> str:
