@@ -150,8 +150,8 @@ def _artifact(
 def _enough(conclusions: Conclusions, edits: int) -> str:
     """Say how many edits would exclude a change that matters, were all estimates to stay.
 
-    Where one of them is too large for that, more edits show whether it is: four times as many make
-    intervals half as wide.
+    Where one of them is too large for that, or nearly so, more edits show whether it is: four times
+    as many make intervals half as wide, and no more are asked for.
     """
     edited = [n for n in conclusions.not_found if n.edited and n.n]
     decided = {n.artifact for n in edited if n.excluded}
@@ -159,7 +159,7 @@ def _enough(conclusions: Conclusions, edits: int) -> str:
     if not open_ or any(n.needed is None for n in open_):
         return _more(edits)
     factor = max((n.needed or 0) / n.n for n in open_)
-    return _edit(max(EDITS, 10 * math.ceil(edits * factor / 10)))
+    return _edit(max(EDITS, min(4 * edits, 10 * math.ceil(edits * factor / 10))))
 
 
 def _more(edits: int) -> str:

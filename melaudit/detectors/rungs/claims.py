@@ -53,7 +53,7 @@ class Climb:
         )
 
     def named(self, phrases: Phrases) -> str:
-        """Return several of it, with what cannot be told from it: "rulers or lettering"."""
+        """Return several of it, with what cannot be told from it: "rulers or letters"."""
         return either([phrases.things, *(c.others for c in self.beside if c.part is Part.EITHER)])
 
     def said_beside(self, phrases: Phrases) -> str:

@@ -78,7 +78,7 @@ def test_rulers_seen_in_date_stamps_are_seen_with_lettering(measurements: Make) 
     (missed,) = said(ArtifactDetector(Ruler(), SOUGHT).conclude(measured))
     assert isinstance(missed, NotFound)
     assert "11 of 19 images with rulers show letters or digits" in missed.statement
-    assert "seen with lettering" in missed.statement
+    assert "seen with letters" in missed.statement
     (text,) = said(ArtifactDetector(Text(), SOUGHT).conclude(measured))
     assert isinstance(text, Finding)
     assert "Seen with it: rulers (11 of 19 images with them)." in text.statement
@@ -107,8 +107,8 @@ def test_what_is_always_seen_together_is_told_by_its_place_or_not_at_all(
         assert (found.part, found.other) == (Part.EITHER, other)
     (finding,) = said(ArtifactDetector(Ruler(), SOUGHT).conclude(apart))
     assert isinstance(finding, Finding)
-    assert finding.title == "Rulers or lettering go with malignant in these data"
-    assert "it cannot be told whether rulers or lettering go with malignant" in finding.statement
+    assert finding.title == "Rulers or letters go with malignant in these data"
+    assert "it cannot be told whether rulers or letters go with malignant" in finding.statement
 
     inside = table(measurements, {"hair": (both, (2, 4)), "text": (both, (1, 14))})
     (found,) = beside(inside, Hair())
