@@ -18,7 +18,10 @@ from PIL import Image
 
 from melaudit.audit.measure import store
 from melaudit.cli.application import main
+from melaudit.detectors.interface import Detector
 from melaudit.detectors.registry import detectors
+from melaudit.detectors.settings import DetectorSettings
+from melaudit.domains.interface import Domain
 
 IMAGES = 16
 SHARD = 8
@@ -111,7 +114,7 @@ def _audit(folder: Path, disturb: Disturb | None, options: Sequence[str]) -> Non
         disturb(folder)
     usual = ("--model", "net.pt", "--data", "data", "--factory", "net.py:build", "--out", "out")
     quick = ("--image-size", "32", "--workers", "0", "--batch-size", "4", "--check-images", "2")
-    method = ("--engine", "gradient_x_input", "--edits", "2")
+    method = ("--engine", "gradient_x_input", "--edits", "2", "--domain", "dermoscopy")
     code = main(["run", *usual, *quick, *method, *options])
     sys.stdout.flush()
     sys.stderr.flush()
@@ -123,8 +126,10 @@ def put(module: str, name: str, value: object) -> None:
     setattr(importlib.import_module(module), name, value)
 
 
-def _few(settings: object) -> tuple[object, ...]:
-    return tuple(d for d in detectors(settings) if d.id in DETECTORS)  # type: ignore[arg-type]
+def _few(settings: DetectorSettings, field: Domain) -> tuple[Detector, ...]:
+    few = tuple(d for d in detectors(settings, field) if d.id in DETECTORS)
+    assert len(few) == len(DETECTORS), [d.id for d in few]
+    return few
 
 
 def left_behind(folder: Path) -> dict[str, str]:
