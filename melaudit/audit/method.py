@@ -31,7 +31,6 @@ from melaudit.choices import EngineName
 from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Operation, Subject, Trust
-from melaudit.images.imagefile import read_image
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.relevance import Explainer
@@ -147,7 +146,7 @@ def choose_method(
 def first_input(prepared: Prepared) -> Tensor:
     """Return the first readable image as the model's input (1, 3, H, W), for a dry run."""
     for path in prepared.dataset.paths:
-        image = read_image(path).image
+        image = prepared.read(path).image
         if image is not None:
             return prepared.preprocessing.apply(image)[None].to(prepared.device)
     raise DatasetError(
@@ -201,7 +200,8 @@ def _examine(
         store = Store(folder / f"checks-{name[:16]}", name, few.dataset.ids)
         every = CheckSample(np.ones(len(rows), bool))
         measurer = Measurer(viewer, few.dataset, checks, every)
-        sweep(measurer, store, observer, stage=f"Checking {_name(configuration)}")
+        stage = f"Checking {_name(configuration)}"
+        sweep(measurer, store, observer, read=prepared.read, stage=stage)
     if "row" not in store.names():  # not one of the few can be read, but others may be
         unknown = Checked((), trust(()), ())
         return Examined(configuration, layer, Known(rows[:0], {}), unknown)

@@ -27,12 +27,14 @@ from melaudit.audit.method import Examined, choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each
+from melaudit.audit.prepare.reader import reading
 from melaudit.audit.prepare.training_data import training_evidence
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.registry import detectors as all_detectors
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Corruption, Findings
+from melaudit.images.imagefile import Read
 from melaudit.measurements import Measurements
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
@@ -53,14 +55,15 @@ def run(
     MelauditError for everything a user can mend, a multi-label model among it: `run_each` audits
     these. The same call after an interruption goes on where it stopped.
     """
-    everything = _opened(configuration, observer, model)
-    if len(everything) > 1:
-        raise ConfigurationError(
-            f"the model is multi-label ({len(everything)} labels), and one audit was asked for: "
-            "call melaudit.audit_labels, or audit one label with "
-            f"output={everything[0].label!r}"
-        )
-    return _run(configuration, observer, everything, command)[0].findings
+    with reading(configuration.workers) as read:
+        everything = _opened(configuration, observer, model, read)
+        if len(everything) > 1:
+            raise ConfigurationError(
+                f"the model is multi-label ({len(everything)} labels), and one audit was asked "
+                "for: call melaudit.audit_labels, or audit one label with "
+                f"output={everything[0].label!r}"
+            )
+        return _run(configuration, observer, everything, command)[0].findings
 
 
 def run_each(
@@ -76,17 +79,19 @@ def run_each(
     report.html there is the index of them. Where there is one audit, it stands in the output folder
     itself. Raises as `run`.
     """
-    return _run(configuration, observer, _opened(configuration, observer, model), command)
+    with reading(configuration.workers) as read:
+        everything = _opened(configuration, observer, model, read)
+        return _run(configuration, observer, everything, command)
 
 
 def _opened(
-    configuration: Configuration, observer: Observer, model: LoadedModel | None
+    configuration: Configuration, observer: Observer, model: LoadedModel | None, read: Read
 ) -> tuple[Prepared, ...]:
     observer.stage("Loading")
     if configuration.labels is not None:
         # Read first: a file with a fault must be known before the work, not after.
         read_reviews(configuration.labels)
-    return prepare_each(configuration, model)
+    return prepare_each(configuration, model, read)
 
 
 @dataclass(frozen=True)

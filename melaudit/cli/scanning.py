@@ -43,6 +43,7 @@ def scan(
     """
     from melaudit.audit.prepare.configuration import with_defaults
     from melaudit.audit.prepare.domain_choice import choose_domain
+    from melaudit.audit.prepare.reader import reading
     from melaudit.audit.scan import scan as scan_images
     from melaudit.images.dataset import open_dataset
     from melaudit.publish import publish
@@ -56,7 +57,8 @@ def scan(
         terminal.note(f"data: {dataset.describe()}")
         for note in dataset.notes:
             terminal.note(f"note: {note}")
-        domain = choose_domain(named, dataset.paths)
+        with reading(workers) as read:
+            domain = choose_domain(named, dataset.paths, read)
         terminal.note(f"domain: {domain.domain.title}. {domain.why}")
         found = scan_images(
             dataset, terminal, domain=domain, workers=workers, rules=rules, pictures=pictures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import warnings
@@ -20,7 +21,7 @@ from melaudit.artifacts.interface import Artifact, Found
 from melaudit.errors import PreprocessingError
 from melaudit.images.contents import Contents, refuse_changed
 from melaudit.images.finder_results import FinderResults, PackedFound, find_all, picklable
-from melaudit.images.imagefile import Decoded, Status, content_of, read_image, shrink
+from melaudit.images.imagefile import Decoded, Read, Status, content_of, read_image, shrink
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.images.worker_pool import Announce, Lost, WorkerPool
 
@@ -62,7 +63,8 @@ class ImageStream:
 
     The content of a batch does not depend on the number of workers. With 0 workers, everything
     happens in this process, and an image that kills it or holds it up ends the run or stops it.
-    Workers are spawned, because a forked process cannot use CUDA. They also run the finders of
+    unless `read` decodes it elsewhere. Workers are spawned, because a forked process cannot use
+    CUDA. They also run the finders of
     `artifacts`, while this process does something else with the images; without workers that would
     gain nothing, and `Loaded.seen` stays empty.
     """
@@ -77,10 +79,12 @@ class ImageStream:
         max_pixels: int = 64_000_000,
         artifacts: Sequence[Artifact] = (),
         contents: Contents | None = None,
+        read: Read | None = None,
     ) -> None:
         self._paths, self._contents = paths, contents
         sought = picklable(artifacts) if workers else ()
-        self._files = _Files(preprocessing, view, max_pixels, sought)
+        elsewhere = None if workers else read
+        self._files = _Files(preprocessing, view, max_pixels, sought, elsewhere)
         self._workers = workers
 
     def read(self, batches: Iterable[Sequence[int]]) -> Generator[Loaded, None, None]:
@@ -141,9 +145,10 @@ class _Files:
         view: int,
         max_pixels: int,
         artifacts: Sequence[Artifact] = (),
+        read: Read | None = None,
     ) -> None:
         self.preprocessing, self.view, self.max_pixels = preprocessing, view, max_pixels
-        self.artifacts = artifacts
+        self.artifacts, self.read = artifacts, read
 
     def prepare(self) -> None:
         """Leave the other cores to the other processes."""
@@ -180,7 +185,8 @@ class _Files:
         nothing = np.zeros((0, 0, 3), np.uint8)
         if lost is not None:
             return Decoded(None, "skipped", (lost,), None, content_of(path)), None, nothing
-        decoded = read_image(path, max_pixels=self.max_pixels)
+        read = self.read or functools.partial(read_image, max_pixels=self.max_pixels)
+        decoded = read(path)
         if decoded.image is None:
             return decoded, None, nothing
         try:

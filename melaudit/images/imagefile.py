@@ -22,6 +22,7 @@ import hashlib
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
@@ -108,6 +109,10 @@ class Decoded:
     """(width, height) in pixels; None if the file could not be read that far."""
     content: bytes = b""
     """SHA-256 of the file's bytes; empty if they could not be read."""
+
+
+Read = Callable[[str], Decoded]
+"""What decodes an image file, here or in another process."""
 
 
 class _RefusedError(Exception):

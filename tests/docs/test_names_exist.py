@@ -46,6 +46,7 @@ def source() -> str:
 @every_page
 def test_every_option_exists(name: str) -> None:
     scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tests").glob("*/__main__.py")]
+    scripts += [ROOT / "tests" / "soak.py"]
     assert set(OPTION.findall(pages.text(name))) <= command_options().union(
         *map(script_options, scripts)
     )

@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.faults import acts
 from tests.faults.cases import all_faults, met, row
 
 
@@ -16,7 +17,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", action="store_true", help="a row of Markdown for every fault")
     parser.add_argument("--only", default="", help="faults in whose area or name this occurs")
+    parser.add_argument(
+        "--calls", type=int, default=acts.MAX_CALLS, help="calls that all fail in turn; then some"
+    )
     given = parser.parse_args()
+    acts.MAX_CALLS = given.calls
     if given.table:
         print("| area | fault | must be | was |\n| --- | --- | --- | --- |")
     faults = [f for f in all_faults() if given.only in f"{f.area} {f.name}"]

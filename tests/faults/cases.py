@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.faults import acts
+from tests.faults import acts, fragile
 from tests.faults import disturbances as d
 
 RESUMED = ("refused, resumed",)
@@ -121,10 +121,14 @@ def all_faults() -> Iterator[Fault]:
         yield Fault("store", f"a shard: {how} meanwhile", act, (*FINISHED, *RESUMED))
     for number, reason in ((signal.SIGKILL, "decoder_died"), (signal.SIGSTOP, "decoder_hangs")):
         name = number.name
-        act = acts.counted_skip(partial(d.fragile_workers, number, False), reason, "--workers", "1")
+        act = acts.counted_skip(partial(fragile.workers, number, False), reason, "--workers", "1")
         yield Fault("worker", f"an image that gives its worker {name}", act, SKIPPED)
-        act = acts.with_options(partial(d.fragile_workers, number, True), "--workers", "1")
+        act = acts.with_options(partial(fragile.workers, number, True), "--workers", "1")
         yield Fault("worker", f"somebody else gives it {name}", act, FINISHED)
+        # Such an image has no harm left in it for the workers of the pass, so nothing is skipped.
+        act = acts.with_options(partial(fragile.before_the_pass, number), "--workers", "1")
+        name = f"an image that gives the process before the pass {name}"
+        yield Fault("worker", name, act, FINISHED)
     act = acts.with_options(d.no_shared_memory, "--workers", "1")
     yield Fault("worker", "no shared memory", act, FINISHED)
     yield Fault(

@@ -20,9 +20,7 @@ import torch
 
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit.conclude import assembly
-from melaudit.images import image_stream, imagefile, limits
-from melaudit.images.image_stream import _Files
-from melaudit.images.worker_pool import WorkerPool
+from melaudit.images import image_stream, imagefile
 from melaudit.relevance.engines import gradient
 from melaudit.terminal import Terminal
 
@@ -35,7 +33,7 @@ FIRED = "fired"
 _make = os.mkdir  # before it is made to fail
 
 
-def _put(place: Any, name: str, value: object) -> None:
+def put_on(place: Any, name: str, value: object) -> None:
     """Put something in the place of what a module or class has under a name."""
     setattr(place, name, value)
 
@@ -75,7 +73,7 @@ def _patched(module: Any, name: str, before: Callable[..., bool] = lambda *_: Tr
                 nth()
             return usual(*arguments, **named)
 
-        _put(module, name, counted)
+        put_on(module, name, counted)
 
     return patch
 
@@ -115,7 +113,7 @@ def _writing(nth: _Nth) -> None:
         file = usual(handle, mode, *rest)
         return Half(file) if mode == "wb" else file
 
-    _put(os, "fdopen", opened)
+    put_on(os, "fdopen", opened)
 
 
 def _after_rename(nth: _Nth) -> None:
@@ -125,7 +123,7 @@ def _after_rename(nth: _Nth) -> None:
         usual(*arguments, **named)
         nth()
 
-    _put(os, "replace", replaced)
+    put_on(os, "replace", replaced)
 
 
 _CALLS: Mapping[str, Callable[[_Nth], None]] = {
@@ -165,7 +163,7 @@ def when_stage(name: str, act: Callable[[Path], None], folder: Path) -> None:
         if said.startswith(name):
             act(folder)
 
-    _put(Terminal, "stage", stage)
+    put_on(Terminal, "stage", stage)
 
 
 # What happens then.
@@ -230,8 +228,8 @@ def clock_step(hours: int, folder: Path) -> None:
                 return datetime.now(tz) + timedelta(hours=hours)
 
         usual = time.time
-        _put(time, "time", lambda: usual() + 3600 * hours)
-        _put(assembly, "datetime", Later)
+        put_on(time, "time", lambda: usual() + 3600 * hours)
+        put_on(assembly, "datetime", Later)
 
     at_stage("Measuring", jump, folder)
 
@@ -276,7 +274,7 @@ def closed_output(_: Path) -> None:
 
 def no_shared_memory(_: Path) -> None:
     """Let shared memory have no room."""
-    _put(image_stream, "_SHARED_RESERVE", 2**62)
+    put_on(image_stream, "_SHARED_RESERVE", 2**62)
 
 
 def out_of_memory(above: int, _: Path) -> None:
@@ -288,7 +286,7 @@ def out_of_memory(above: int, _: Path) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return usual(self, x, *rest)
 
-    _put(gradient.GradientEngine, "attribute", attribute)
+    put_on(gradient.GradientEngine, "attribute", attribute)
 
 
 def no_memory_to_decode(_: Path) -> None:
@@ -299,13 +297,13 @@ def no_memory_to_decode(_: Path) -> None:
         if not str(path).endswith(AT):
             return usual(path, **named)
         decode = imagefile._decode
-        _put(imagefile, "_decode", _no_memory)
+        put_on(imagefile, "_decode", _no_memory)
         try:
             return usual(path, **named)
         finally:
-            _put(imagefile, "_decode", decode)
+            put_on(imagefile, "_decode", decode)
 
-    _put(image_stream, "read_image", read)
+    put_on(image_stream, "read_image", read)
 
 
 def _no_memory(*_: Any) -> Any:
@@ -328,7 +326,7 @@ def strange_logits(value: float, folder: Path) -> None:
     def forward(self: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
         return usual(self, x) * value
 
-    _put(torch.nn.Linear, "forward", forward)
+    put_on(torch.nn.Linear, "forward", forward)
 
 
 def failing_artifact(what: str, _: Path) -> None:
@@ -337,7 +335,7 @@ def failing_artifact(what: str, _: Path) -> None:
     def wrong(self: DarkRing, *arguments: Any, **named: Any) -> Any:
         raise ValueError("not today")
 
-    _put(DarkRing, what, wrong)
+    put_on(DarkRing, what, wrong)
 
 
 def strange_score(_: Path) -> None:
@@ -347,30 +345,4 @@ def strange_score(_: Path) -> None:
     def find(self: DarkRing, image: Any) -> Any:
         return dataclasses.replace(usual(self, image), score=float("nan"))
 
-    _put(DarkRing, "find", find)
-
-
-class Fragile(_Files):
-    """Work that kills or stops its process at one image, once or whenever it comes to it."""
-
-    signal, once = 0, ""
-
-    def _load(self, path: str, lost: str | None) -> Any:
-        usual = lost is not None or not limits._State.in_worker  # few are read without a worker
-        if path.endswith(AT) and not usual and not (self.once and Path(self.once).exists()):
-            if self.once:
-                Path(self.once).mkdir()
-            os.kill(os.getpid(), self.signal)
-        return super()._load(path, lost)
-
-
-def fragile_workers(number: int, once: bool, folder: Path) -> None:
-    """Let an image kill or stop its worker; once: as if somebody else had done it."""
-
-    def files(*arguments: Any) -> _Files:
-        made = Fragile(*arguments)
-        made.signal, made.once = number, str(folder / FIRED) if once else ""
-        return made
-
-    _put(image_stream, "_Files", files)
-    _put(WorkerPool.__init__, "__defaults__", (5.0,))  # seconds, in place of a minute
+    put_on(DarkRing, "find", find)

@@ -24,6 +24,7 @@ from melaudit.audit.prepare.provenance import run_id
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.images.image_stream import ImageStream, Loaded
+from melaudit.images.imagefile import Read
 from melaudit.images.knowledge import BatchKnowledge, Knowledge
 from melaudit.measurements import Array
 from melaudit.observer import Observer
@@ -95,11 +96,13 @@ def sweep(
     *,
     knowledge: Knowledge | None = None,
     workers: int = 0,
+    read: Read | None = None,
     stage: str = "Measuring",
 ) -> None:
     """Measure every image of the data set into the store, skipping shards that are there.
 
-    `knowledge` is what the user says of the images; `workers` processes decode them.
+    `knowledge` is what the user says of the images; `workers` processes decode them;
+    with none, `read` does.
     """
     dataset, viewer = measurer.dataset, measurer.viewer
     knowledge = knowledge or Knowledge()
@@ -117,6 +120,7 @@ def sweep(
         workers=workers,
         artifacts=artifacts_of(measurer.detectors),
         contents=dataset.contents,
+        read=read,
     )
     with contextlib.closing(stream.read(batches)) as images:
         for shard in todo:
@@ -135,8 +139,8 @@ def sweep(
                         f"memory ran out with {viewer.batch_size} images at a time (--batch-size): "
                         f"{told} at a time from here on"
                     )
-            every, read = _columns(statuses)
-            store.write(shard, every, _join(chunks), read)
+            every, readable = _columns(statuses)
+            store.write(shard, every, _join(chunks), readable)
 
 
 def _batches(rows: range, size: int) -> list[range]:

@@ -10,7 +10,7 @@ import numpy as np
 from melaudit.domains.interface import Domain
 from melaudit.domains.registry import AUTO, FALLBACK, domain, domains
 from melaudit.findings import DomainInfo
-from melaudit.images.imagefile import read_image, shrink
+from melaudit.images.imagefile import Read, read_image, shrink
 from melaudit.wording.sentences import many
 
 SAMPLE = 48
@@ -37,16 +37,17 @@ class ChosenDomain:
 USUAL = ChosenDomain(FALLBACK, "No images were looked at.")
 
 
-def choose_domain(name: str, paths: Sequence[str]) -> ChosenDomain:
+def choose_domain(name: str, paths: Sequence[str], read: Read = read_image) -> ChosenDomain:
     """Return the domain named, or for "auto" the one that most of the pictures look like.
 
-    paths: the image files. Raises ConfigurationError for a name that no domain has.
+    paths: the image files; `read` decodes them. Raises ConfigurationError for a name that no
+    domain has.
     """
     if name != AUTO:
         return ChosenDomain(domain(name), f"--domain says that these are {domain(name).title}.")
     rows = np.unique(np.linspace(0, len(paths) - 1, min(SAMPLE, len(paths))).astype(int))
-    read = (read_image(paths[row]).image for row in rows)
-    pictures = [shrink(image) for image in read if image is not None]
+    images = (read(paths[row]).image for row in rows)
+    pictures = [shrink(image) for image in images if image is not None]
     if not pictures:
         return ChosenDomain(FALLBACK, "None of the images that were looked at could be read.")
     able = [each for each in domains() if each.recognises is not None]

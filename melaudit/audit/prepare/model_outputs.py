@@ -13,7 +13,7 @@ from torch import Tensor
 
 from melaudit.choices import OutputKind
 from melaudit.errors import CheckpointError, ConfigurationError
-from melaudit.images.imagefile import read_image
+from melaudit.images.imagefile import Read, read_image
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.models.architectures import LoadedModel
 from melaudit.relevance.model.deciding import Last, Seen, as_logits, look_at_outputs
@@ -30,14 +30,16 @@ _SIDE = 64
 """Of the pictures of noise that stand in where no image can be read, in pixels."""
 
 
-def first_inputs(paths: Iterable[str], preprocessing: Preprocessing) -> Tensor:
+def first_inputs(
+    paths: Iterable[str], preprocessing: Preprocessing, read: Read = read_image
+) -> Tensor:
     """Return the first readable images as the model's input (N, C, H, W), N at least 2.
 
-    Pictures of noise stand in for what is missing.
+    `read` decodes them. Pictures of noise stand in for what is missing.
     """
     pictures = []
     for path in paths:
-        image = read_image(path).image
+        image = read(path).image
         if image is not None:
             pictures.append(image)
         if len(pictures) == LOOKED_AT:

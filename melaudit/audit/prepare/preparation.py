@@ -28,6 +28,7 @@ from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.class_map import offer
 from melaudit.images.contents import contents_of
 from melaudit.images.dataset import Dataset, open_dataset
+from melaudit.images.imagefile import Read, read_image
 from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
 from melaudit.models.architectures import LoadedModel, load_model
@@ -53,6 +54,8 @@ class Prepared:
     """What kind of pictures these are."""
     label: str = ""
     """Which label of a multi-label model is audited; "" for any other model."""
+    read: Read = read_image
+    """What decodes the few images that are looked at apart from the pass."""
 
     def introduce(self, observer: Observer) -> None:
         """Tell the user what was understood, before time is spent on it."""
@@ -125,11 +128,11 @@ def prepare(configuration: Configuration, model: LoadedModel | None = None) -> P
 
 
 def prepare_each(
-    configuration: Configuration, model: LoadedModel | None = None
+    configuration: Configuration, model: LoadedModel | None = None, read: Read = read_image
 ) -> tuple[Prepared, ...]:
     """Return what `prepare` does: one, or for a multi-label model one for each of its labels.
 
-    Raises as `prepare`.
+    The first images are decoded by `read`. Raises as `prepare`.
     """
     loaded, preprocessing, device = load(configuration, model)
     dataset = open_dataset(
@@ -141,11 +144,11 @@ def prepare_each(
         class_map=configuration.class_map,
         task=configuration.task,
     )
-    chosen = choose_domain(configuration.domain, dataset.paths)
+    chosen = choose_domain(configuration.domain, dataset.paths, read)
     head = configuration.output if len(loaded.returned) > 1 else None
     loaded = loaded.with_output(head, len(dataset.classes) or len(dataset.marks) or None)
     # Before anything else is made of the model: whether it is what everything else takes it for.
-    x = first_inputs(dataset.paths, preprocessing).to(device)
+    x = first_inputs(dataset.paths, preprocessing, read).to(device)
     loaded.model.to(device)
     parts: Sequence[tuple[str, LoadedModel, Dataset]] = [("", loaded, dataset)]
     answers = answers_of(loaded, x)
@@ -157,7 +160,9 @@ def prepare_each(
         parts = labels_apart(loaded, dataset, configuration.classes, wanted)
     elif configuration.output is not None and head is None:
         loaded.with_output(configuration.output, None)  # says that there is no choice
-    prepared = Prepared(loaded, dataset, preprocessing, (), None, device, (), domain=chosen)
+    prepared = Prepared(
+        loaded, dataset, preprocessing, (), None, device, (), domain=chosen, read=read
+    )
     return tuple(
         _answered(replace(prepared, loaded=part, dataset=data, label=label), configuration, x)
         for label, part, data in parts
