@@ -67,7 +67,7 @@ class Clock:
 
     def again(self, seconds: float) -> Clock:
         """Return a clock that goes on from so many seconds, whatever passed in between."""
-        return Clock(self.started, time.monotonic() - seconds)
+        return Clock(self.started, None if self.ticks is None else time.monotonic() - seconds)
 
     def seconds(self) -> float:
         """Return the seconds since the start; 0 where none are measured."""

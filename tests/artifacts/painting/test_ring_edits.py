@@ -90,7 +90,7 @@ def test_look_alikes_share_one_property_with_the_ring() -> None:
 def test_a_ring_of_skin_hides_the_place_and_shows_nothing() -> None:
     picture = lesion(skin(300, 300))
     edited = RING.add(picture, _rng(1))
-    hidden = next(p for p in RING.placebos(picture, edited, _rng(2)) if p.id == "skin").image
+    hidden = next(p for p in RING.placebos(picture, edited, _rng(2)) if p.id == RING.ground).image
     assert root_mean_square(picture, hidden, edited.mask) < 15
     assert (hidden[edited.mask] != picture[edited.mask]).mean() > 0.7
 
