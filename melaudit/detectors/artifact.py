@@ -211,9 +211,10 @@ class ArtifactDetector(Detector):
         effect = use.effects[0]
         if not use.reached:
             left = (
-                "does not react to it"
+                f"does not react to {phrases.things}"
                 if use.excluded
-                else f"does not clearly react to it, but up to {points(use.reach)} could be missed"
+                else f"does not clearly react to {phrases.things}, but a change of up to "
+                f"{points(use.reach)} decisions could have been missed"
             )
             return NotFound(
                 artifact=self.id,
@@ -235,7 +236,7 @@ class ArtifactDetector(Detector):
             classes=(use.classes[use.target],),
             n=effect.n,
             statement=_joined(
-                f"{few}, so these data cannot have taught it. Put in, it moves decisions: "
+                f"{few}, so these data cannot have taught this. Edits move decisions: "
                 f"{use.counted()}.",
                 notes,
             ),

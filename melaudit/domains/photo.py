@@ -35,8 +35,8 @@ PHOTO = Domain(
                 "lettering",
                 "lettered",
                 "letter-free",
-                "letters or digits written into it",
-                "letterings",
+                "letters or digits",
+                "letters",
             ),
             remedy="Take photographs without watermarks and time stamps, or cover their place in "
             "every image.",

@@ -64,7 +64,7 @@ RADIOGRAPH = Domain(
                 "lettered",
                 "letter-free",
                 "burned-in letters or digits",
-                "burned-in letterings",
+                "burned-in letters",
             ),
             remedy="Export images without overlays, or cover the place of the lettering in every "
             "image.",

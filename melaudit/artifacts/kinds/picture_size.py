@@ -47,7 +47,7 @@ class PictureSize:
     id = "picture_size"
     title = "Small or elongated picture"
     phrases = Phrases(
-        "size",
+        "small format",
         "small or elongated",
         "usually sized",
         "a small or elongated format",

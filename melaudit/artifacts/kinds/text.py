@@ -75,14 +75,14 @@ Boxes = NDArray[np.float64]
 class Text:
     """Letters and digits written into the picture.
 
-    `stamps` are letterings lifted from pictures. `add` puts one of them in, or writes one if there
-    are none.
+    `stamps` are lines of letters lifted from pictures. `add` puts one of them in, or writes one if
+    there are none.
     """
 
     id = "text"
     title = "Lettering in the picture"
     phrases: Phrases = Phrases(
-        "lettering", "lettered", "letter-free", "letters or digits written into it", "letters"
+        "lettering", "lettered", "letter-free", "letters or digits", "letters"
     )
     remedy = "Export images without overlays, or cover the place of the lettering in every image."
     whole_picture = False

@@ -14,7 +14,7 @@ from melaudit.findings import Evidence, NotFound, Rung, Table
 from melaudit.measurements import Measurements
 from melaudit.statistics.correction import clear
 from melaudit.statistics.power import minimum_detectable_difference
-from melaudit.wording.sentences import interval, percent, ratio
+from melaudit.wording.sentences import capitalised, interval, percent, ratio
 
 MIN_WITH_ARTIFACT = 5
 """Images of a predicted class with the artifact that a comparison needs. Chosen, not measured."""
@@ -51,9 +51,9 @@ class Attention:
     def counted(self) -> str:
         """Return the comparison in a clause."""
         return (
-            f"{percent(self.excess.own)} of the relevance lies on the {self.phrases.thing} where "
-            f"there is one, and {percent(self.excess.elsewhere)} lies in the same place on "
-            f"{self.phrases.lacking} images of the same predicted class"
+            f"on images that show {self.phrases.shows}, {percent(self.excess.own)} of the "
+            f"relevance lies on the {self.phrases.thing}; on {self.phrases.lacking} images of the "
+            f"same predicted class, {percent(self.excess.elsewhere)} lies in the same place"
         )
 
     def evidence(self) -> tuple[Evidence, ...]:
@@ -75,9 +75,10 @@ class Attention:
                 result.difference,
                 n,
                 null,
-                f"{self.counted()} ({result.n_own:,} {phrases.having}, {result.n_others:,} "
-                f"{phrases.lacking}): a difference of {percent(result.difference.value)} of all "
-                f"relevance, {interval(result.difference, percent)}.",
+                f"{capitalised(self.counted())} ({result.n_own:,} {phrases.having}, "
+                f"{result.n_others:,} {phrases.lacking}): a difference of "
+                f"{percent(result.difference.value)} of all relevance, "
+                f"{interval(result.difference, percent)}.",
                 reached=self.reached,
             ),
             # This evidence makes no claim: the test is that of the difference, on the same images.
@@ -122,7 +123,7 @@ class Attention:
             n=result.n_own + result.n_others,
             minimum_detectable_effect=least,
             effect=f"relevance excess on the {self.phrases.thing}",
-            statement=f"{self.counted()}: no clear excess{seen}.",
+            statement=f"{capitalised(self.counted())}: no clear excess{seen}.",
             p_value=result.difference.p_value,
         )
 
@@ -155,7 +156,7 @@ def attend(
     usable = np.isfinite(measurements[f"{artifact}.share"])
     inside = measurements[f"{artifact}.area"] >= MIN_AREA
     if present.any() and not (present & inside).any():
-        return f"preprocessing crops every {phrases.thing} away"
+        return f"preprocessing crops the {phrases.thing} away in every image"
     rng = np.random.default_rng(measurements.seed)
 
     def some(rows: NDArray[np.bool_], most: int) -> NDArray[np.int64]:

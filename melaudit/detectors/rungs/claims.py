@@ -16,7 +16,7 @@ from melaudit.detectors.rungs.effect import MIN_SHARE
 from melaudit.detectors.rungs.harm import Harm
 from melaudit.detectors.rungs.opportunity import Association
 from melaudit.findings import Rung, Trust
-from melaudit.wording.sentences import either, many, points, ratio
+from melaudit.wording.sentences import capitalised, either, many, points, ratio
 
 USED = (Rung.DEPENDENCE, Rung.HARM)
 
@@ -79,7 +79,7 @@ def claim(
         # What is drawn is the artifact alone; what is lifted may carry the other along.
         own = not climb.lifted and climb.use.add is not None and climb.use.add.reached
         title = f"The model {does} {climb.use.cue(phrases.things if own else named)}"
-        counted = f"{_sentence(climb.use.counted())}."
+        counted = f"{capitalised(climb.use.counted())}."
         said = _joined(counted, climb.use.at_odds(), climb.use.resembles(), allowed, beside)
         return title, said
     label = classes[climb.data.target] if climb.data is not None else ""
@@ -90,7 +90,7 @@ def claim(
             title += f", and they go with {label}"
         return title, _joined(allowed, beside, looks, _unused(climb))
     where = "its training data" if climb.in_training else "these data"
-    title = f"{_sentence(named)} go with {label} in {where}"
+    title = f"{capitalised(named)} go with {label} in {where}"
     return title, _joined(allowed, beside, _unused(climb))
 
 
@@ -98,21 +98,20 @@ def does_not_show(climb: Climb, trust: Trust, reached: Collection[Rung], phrases
     """Return what a reader must not conclude."""
     if any(rung in reached for rung in USED) and isinstance(climb.use, Dependence):
         return _limits_of_use(climb, climb.use, reached, phrases)
-    untested = f"Only putting in {phrases.things} and taking them out tells."
+    untested = f"Only edits that add or remove the {phrases.thing} can tell."
     if isinstance(climb.use, Dependence):
         untested = (
-            f"Putting in {phrases.things} or taking them out changed too few decisions to say that "
-            "it uses them."
+            f"Edits that add or remove the {phrases.thing} changed too few decisions to say so."
             if not climb.use.excluded
-            else f"That it never uses {phrases.things}: smaller changes of decisions are not "
-            "excluded."
+            else f"That the model never uses {phrases.things}: smaller changes of decisions are "
+            "not excluded."
         )
     if not isinstance(climb.look, Attention):
-        return f"That the model looks at the {phrases.thing} or uses it: {climb.look}. {untested}"
+        return f"That the model looks at or uses the {phrases.thing}: {climb.look}. {untested}"
     if Rung.ATTENTION not in reached:
         return (
-            f"That the model uses the {phrases.thing}: its maps show no clear excess there, and "
-            f"maps cannot prove that it is ignored. {untested}"
+            f"That the model uses the {phrases.thing}: its maps show no clear excess there, but "
+            f"maps cannot prove that a model ignores something. {untested}"
         )
     doubt = " The maps themselves are in doubt on this model." if trust is Trust.DEGRADED else ""
     return (
@@ -144,11 +143,11 @@ def _unused(climb: Climb) -> str:
     counted = climb.use.counted()
     if climb.use.excluded:
         return (
-            f"But decisions do not depend on it: that {points(MIN_SHARE)} or more change is "
+            f"But edits show no dependence: a change of {points(MIN_SHARE)} decisions or more is "
             f"excluded ({counted})."
         )
     return (
-        f"Too few images tell whether decisions depend on it: a change of up to "
+        "Too few images were edited to tell whether decisions depend on it: a change of up to "
         f"{points(climb.use.reach)} could have been missed ({counted})."
     )
 
@@ -182,7 +181,3 @@ def _limits_of_use(
 
 def _joined(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

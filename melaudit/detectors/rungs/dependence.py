@@ -127,15 +127,16 @@ class Dependence:
         """Return a sentence where putting in and taking out do not say the same; else empty."""
         if self.add is None or self.remove is None or self.add.reached == self.remove.reached:
             return ""
-        done, other = "Putting it in", "taking out what the images show"
+        thing = self.phrases.thing
+        done, other = f"Adding the {thing}", "removing what the images show"
         silent = self.remove
         if not self.add.reached:
-            done, other, silent = "Taking it out", "putting it in", self.add
+            done, other, silent = f"Removing the {thing}", f"adding the {thing}", self.add
         if silent.excluded:
             left = f"a change of {points(MIN_SHARE)} or more is excluded"
         else:
             left = f"a change of up to {points(silent.reach)} could have been missed"
-        return f"{done} moves decisions, {other} does not clearly: {left}."
+        return f"{done} moves decisions, but {other} does not clearly do so: {left}."
 
     def _implied(self, effect: Effect) -> str:
         """Return what the log-odds say where decisions on the edited images do not."""
@@ -190,7 +191,7 @@ def depend(measurements: Measurements, artifact: str, phrases: Phrases) -> Depen
     """Weigh the trials of an artifact, or say why that cannot be done."""
     trials = measurements.trials.get(artifact)
     if trials is None:
-        return f"no {phrases.thing} was put in or taken out"
+        return f"no image was edited to add or remove the {phrases.thing}"
     if not measurements.above_chance:
         return "the predictions do not follow the labels, so no edit tells what they go by"
     classes = len(measurements.classes)

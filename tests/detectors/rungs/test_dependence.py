@@ -204,7 +204,7 @@ def test_a_model_that_does_not_react_is_not_said_to_use_it(measurements: Make) -
     assert isinstance(taken_out, NotFound) and 30 <= taken_out.n < 36 and taken_out.excluded is None
     assert finding.severity is Severity.LOW
     # 30 rings were taken out: 0 of 30 does not exclude 10 of 100.
-    assert "Too few images tell" in finding.statement
+    assert "Too few images were edited to tell" in finding.statement
     assert "could have been missed" in finding.statement
 
 
@@ -518,12 +518,14 @@ def test_what_putting_in_and_taking_out_say_against_each_other_is_in_the_claim(
     """Rings put in cost specificity; taking out those that are there changes nothing."""
     (finding,) = conclude(study(measurements, remove=0.0))
     assert "with the ring taken out" in finding.statement
-    assert "Putting it in moves decisions, taking out what the images show does not clearly" in (
-        finding.statement
-    )
+    assert (
+        "Adding the ring moves decisions, but removing what the images show does not clearly do so"
+    ) in finding.statement
     assert "could have been missed" in finding.statement  # 34 images cannot exclude it
     (other,) = conclude(study(measurements, add=0.0, skin=0.0))
-    assert "Taking it out moves decisions, putting it in does not clearly" in other.statement
+    assert (
+        "Removing the ring moves decisions, but adding the ring does not clearly do so"
+    ) in other.statement
     (both,) = conclude(study(measurements))
     assert "does not clearly" not in both.statement
     assert "with the ring taken out" in both.statement
