@@ -8,26 +8,29 @@ mean nothing; slices of a head; ten kinds of small photographs. All are drawn by
 
 makes what is missing, audits each model through the command line and prints what was found. With
 --finders it prints the tables of docs/domains.md instead: how well the artifacts of radiographs are
-found on drawn pictures, and what drawn pictures are taken for.
+found on drawn pictures, and what drawn pictures are taken for; with --photographs, what the
+photographs that come with scikit-image and scikit-learn look like, to tints and darkness as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import torch
-from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 
 from benchmarks.pictures import RGB, TILE_CLASSES, head, radiograph, tile
-from melaudit.cli import cli
+from melaudit.artifacts.search.photometry import photometry
 from melaudit.domains import domain, domains
 from melaudit.images.preprocessing import resolve
 
@@ -36,6 +39,8 @@ SIDE = 128
 INPUT = 64
 """Side of the models' input, in pixels."""
 BATCH, RATE = 32, 3e-3
+LONGER = 512
+"""Longer side, in pixels, to which photographs are reduced."""
 
 
 def network(classes: int) -> nn.Sequential:
@@ -165,9 +170,10 @@ def audit(field: Field, place: Path, more: Sequence[str] = ()) -> Path:
     factory = f"{__file__}:{'two' if len(field.classes) == 2 else 'ten'}"
     given = ["run", "--model", place / "ckpt.pt", "--factory", factory, "--data", place / "images"]
     given += ["--image-size", INPUT, "--out", out, "--workers", 0, *more]
-    result = CliRunner().invoke(cli, list(map(str, given)))
+    command = [sys.executable, "-m", "melaudit", *map(str, given)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if not (out / "findings.json").is_file():
-        raise RuntimeError(f"{field.name}: {result.output}")
+        raise RuntimeError(f"{field.name}: {result.stderr}")
     return out
 
 
@@ -204,6 +210,27 @@ def finders() -> None:
         print(f"| `{artifact.id}` | {' | '.join(cells)} |", flush=True)
 
 
+def photographs() -> None:
+    """Print what the pictures in the packages scikit-image and scikit-learn look like."""
+    able = [each for each in domains() if each.recognises is not None]
+    rows = []
+    for package in ("skimage", "sklearn"):
+        for path in sorted(Path(str(files(package))).rglob("*")):
+            if path.suffix not in (".png", ".jpg"):
+                continue
+            picture = Image.open(path).convert("RGB")
+            picture.thumbnail((LONGER, LONGER))
+            image = np.asarray(picture)
+            seen = photometry(image)
+            away = float(np.hypot(*seen.zone[1:]))
+            like = ", ".join(d.id for d in able if d.recognises and d.recognises(image))
+            rows.append((seen.lightness, away))
+            print(f"{path.name}: L* {seen.lightness:.0f}, {away:.0f} from grey {like}")
+    shares = np.percentile(rows, (0, 10, 50, 90, 100), axis=0).T
+    for name, row in zip(("L*", "from grey"), shares, strict=True):
+        print(f"{name}, {len(rows)} pictures: {', '.join(f'{value:.0f}' for value in row)}")
+
+
 def main() -> None:
     """Make and audit every field, and print what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fields", description=__doc__)
@@ -214,9 +241,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--edits", type=int, default=40)
     parser.add_argument("--finders", action="store_true")
+    parser.add_argument("--photographs", action="store_true")
     given = parser.parse_args()
-    if given.finders:
-        finders()
+    if given.finders or given.photographs:
+        (finders if given.finders else photographs)()
         return
     for name in given.only:
         place = make(FIELDS[name], given.folder, given.train, given.test, given.epochs)

@@ -102,10 +102,8 @@ class BorderRelevance(Detector):
             if (border := _border(measurements, target, ringed)) is not None
         )
         if not borders:
-            reason = (
-                f"no predicted class has {MIN_IMAGES} images (ring-free, where rings were sought)"
-            )
-            return [Skipped(self.id, reason)]
+            kind = "" if ringed is None else " without a ring"
+            return [Skipped(self.id, f"no predicted class has {MIN_IMAGES} images{kind}")]
         classes = measurements.classes
         return [
             Claim(

@@ -80,10 +80,8 @@ class FixedPosition(Detector):
             if len(rows := _rows(measurements, target)) >= MIN_IMAGES
         ]
         if not looked:
-            reason = (
-                f"no predicted class has {MIN_IMAGES} images (ring-free, where rings were sought)"
-            )
-            return [Skipped(self.id, reason)]
+            kind = "" if _ringed(measurements) is None else " without a ring"
+            return [Skipped(self.id, f"no predicted class has {MIN_IMAGES} images{kind}")]
         n = sum(len(rows) for _, rows in looked)
         marks = _marks(measurements, looked)
         if marks:
@@ -133,10 +131,16 @@ class Mark:
 def _rows(measurements: Measurements, target: int) -> Rows:
     """Return the images of a predicted class without a black ring, which has its own detector."""
     of = measurements.targets == target
+    ringed = _ringed(measurements)
+    return np.flatnonzero(of if ringed is None else of & ~ringed)
+
+
+def _ringed(measurements: Measurements) -> NDArray[np.bool_] | None:
+    """Return which images have a ring, None when nobody looked."""
     try:
-        return np.flatnonzero(of & ~measurements["dark_ring.present"].astype(bool))
+        return measurements["dark_ring.present"].astype(bool)
     except KeyError:
-        return np.flatnonzero(of)
+        return None
 
 
 def _marks(measurements: Measurements, looked: Sequence[tuple[int, Rows]]) -> tuple[Mark, ...]:

@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from melaudit.detectors.claim import counted, evidence_of, finding
 from melaudit.detectors.confidence import MAX_CONFIDENCE
 from melaudit.detectors.interface import Batch, Detector, Result
-from melaudit.detectors.measures.signatures import Matches, least_likeness, matches, signatures
+from melaudit.detectors.measures.signatures import Matches, matches, signatures
 from melaudit.detectors.settings import DetectorSettings
 from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table, Words
 from melaudit.measurements import Array, Measurements, Pictures
@@ -78,11 +78,10 @@ class NearDuplicates(Detector):
             measurements["near_duplicates.signature"], None, measurements.seed, self.correlation
         )
         if not len(found):
-            least = least_likeness(n * (n - 1) // 2, self.correlation)
             statement = (
                 f"No two of {many(n, 'image')} are one {self.words.picture}, stored, resized or "
-                f"lit another way (detail correlates by less than {least:.2f} in every pair that "
-                "was compared)."
+                f"lit another way (detail correlates by less than {found.least:.2f} in every pair "
+                "that was compared)."
             )
             return [NotFound(self.id, n, None, "", statement)]
         return [counted(_finding(self.id, measurements, _copies(measurements, found)))]

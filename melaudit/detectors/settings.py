@@ -22,8 +22,8 @@ class DetectorSettings:
         default=0.93,
         metadata=about(
             Topic.DETECTORS,
-            "Two pictures whose detail correlates by as much are one photograph; many pictures "
-            "need more.",
+            "Two pictures whose detail correlates by as much are one photograph; many pictures, "
+            "and pictures that are much alike, need more.",
             least=0.5,
             most=1,
         ),

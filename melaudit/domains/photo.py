@@ -18,10 +18,11 @@ from melaudit.findings import Words
 NEUTRAL = (0.0, 0.0)
 """a* and b* of grey: what surroundings have on average where nothing tints them."""
 CAST = 40.0
-"""Distance from grey from which the surroundings count as tinted; see docs/domains.md."""
+"""Distance from grey from which the surroundings count as tinted. Chosen, not measured: few
+photographs lie farther away, see docs/domains.md."""
 DARK, USUAL = 25.0, 50.0
-"""Median L* up to which a photograph is dark, and to which it is brightened; see docs/domains.md.
-"""
+"""Median L* up to which a photograph is dark, and to which it is brightened. Chosen, not measured:
+few photographs are darker, see docs/domains.md."""
 
 PHOTO = Domain(
     id="photo",
@@ -35,7 +36,7 @@ PHOTO = Domain(
                 "lettering",
                 "lettered",
                 "letter-free",
-                "letters or digits",
+                "written letters or digits",
                 "letters",
             ),
             remedy="Take photographs without watermarks and time stamps, or cover their place in "

@@ -20,10 +20,11 @@ MIN_SIDE = 64
 """Shorter side, in pixels, of a picture that is recognised: smaller grey ones are digits or tiles.
 """
 MIN_SYMMETRY = 0.6
-"""Correlation of a picture with its mirror image from which it is symmetric; see docs/domains.md.
-"""
+"""Correlation of a picture with its mirror image from which it is symmetric. Chosen, not measured;
+docs/domains.md says how many pictures the rule then recognises."""
 MIN_BLACK = 0.3
-"""Share of the surroundings that is black, from which a body part lies before black."""
+"""Share of the surroundings that is black, from which a body part lies before black. Chosen, not
+measured."""
 
 
 def inside_the_body(image: RGB) -> bool:

@@ -170,8 +170,9 @@ def mean_difference(
     """Estimate mean(first) - mean(second) with a percentile bootstrap (Efron 1979).
 
     `groups` names the patient or lesion of every row of each; whole groups are then resampled,
-    since images of one patient are not independent (Field and Welsh 2007). No p-value: see
-    `permutation_test`.
+    since images of one patient are not independent (Field and Welsh 2007). Where the values of
+    each are all alike the bootstrap says nothing; the interval then is as wide as `paired_mean`'s.
+    No p-value: see `permutation_test`.
     """
     rng = np.random.default_rng(seed)
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
@@ -179,8 +180,18 @@ def mean_difference(
         return Estimate(math.nan, -math.inf, math.inf)
     groups_a, groups_b = groups if groups is not None else (None, None)
     drawn = resampled_means(a, groups_a, rng) - resampled_means(b, groups_b, rng)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(float(a.mean() - b.mean()), float(low), float(high))
+    low, high = (float(v) for v in np.quantile(drawn, [0.025, 0.975]))
+    value = float(a.mean() - b.mean())
+    if np.ptp(a) == 0 and np.ptp(b) == 0:
+        reach = math.hypot(_unseen(a, groups_a), _unseen(b, groups_b))
+        low, high = value - reach, value + reach
+    return Estimate(value, low, high)
+
+
+def _unseen(values: Vector, groups: ArrayLike | None) -> float:
+    """Return the largest share of other values that rows all alike leave possible."""
+    n = len(values) if groups is None else len(np.unique(np.asarray(groups, str)))
+    return float(proportion(0, n, exact=True).high)
 
 
 def mean(values: ArrayLike, seed: int, groups: ArrayLike | None = None) -> Estimate:

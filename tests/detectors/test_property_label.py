@@ -184,6 +184,11 @@ def test_every_property_is_measured_and_a_lesion_does_not_change_the_skin() -> N
         assert marked[name] == pytest.approx(plain[name], rel=0.03)
 
 
+def test_grey_pictures_have_no_colour_however_light_they_are() -> None:
+    rows = [measured(np.full((32, 32, 3), level, np.uint8), None) for level in range(0, 256, 5)]
+    assert {row[name] for row in rows for name in ("red", "red_around", "yellow")} == {0.0}
+
+
 def test_real_pictures_of_two_sources_differ_and_shuffled_ones_do_not(
     shared: Path, measurements: Make
 ) -> None:

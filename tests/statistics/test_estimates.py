@@ -151,6 +151,13 @@ def test_images_of_one_patient_count_as_one_when_groups_are_given() -> None:
     assert grouped.high - grouped.low > 3 * (single.high - single.low)
 
 
+def test_values_that_are_all_alike_are_not_certain_and_fewer_less_so() -> None:
+    few, many = (statistics.mean_difference(np.ones(n), np.zeros(n), seed=0) for n in (5, 500))
+    # Rule of three: of n alike, about 3.7 in n may differ (97.5 %), in each of the two samples.
+    assert 1 - many.low == pytest.approx(math.sqrt(2) * 3.7 / 500, rel=0.05)
+    assert few.low < 0.5 < many.low
+
+
 def test_a_mean_difference_without_rows_is_unknown() -> None:
     nothing = statistics.mean_difference([], [1.0], seed=0)
     assert math.isnan(nothing.value)

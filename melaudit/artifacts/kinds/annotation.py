@@ -64,7 +64,7 @@ class Annotation:
         "annotation",
         "annotated",
         "annotation-free",
-        "coloured arrows or circles drawn on it",
+        "coloured arrows or circles",
         "annotations",
     )
     remedy = "Take the images without annotations, as the device stored them."

@@ -82,7 +82,7 @@ class Text:
     id = "text"
     title = "Lettering in the picture"
     phrases: Phrases = Phrases(
-        "lettering", "lettered", "letter-free", "letters or digits", "letters"
+        "lettering", "lettered", "letter-free", "written letters or digits", "letters"
     )
     remedy = "Export images without overlays, or cover the place of the lettering in every image."
     whole_picture = False

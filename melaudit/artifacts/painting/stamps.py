@@ -90,7 +90,7 @@ def from_images(
         return artifact
     made = make(shown)
     made.phrases = replace(
-        artifact.phrases, shows=f"{artifact.phrases.shows}, as images here show it,"
+        artifact.phrases, shows=f"{artifact.phrases.shows} like those in these images"
     )
     return made
 

@@ -183,10 +183,10 @@ def _finding(away: Sequence[Look], trust: Trust, words: Words) -> Finding:
         statement=_statement(first, others),
         images=tuple(i for look in (first, *others) for i in look.cluster.images),
         remedy=_known_first(cluster)
-        + f"Look at the images of cluster {cluster.id} and say what they share. If it is no "
-        f"part of the {words.object}, mark it in suspicious.csv and give that back with --labels "
-        "to find all images that have it; then train on images of every class with it, or without "
-        "it, and audit again.",
+        + f"Look at the images of cluster {cluster.id} and say what they share. If it does "
+        f"not belong to the {words.object}, mark it in suspicious.csv and give that back with "
+        "--labels to find all images that have it; then train on images of every class with it, or "
+        "without it, and audit again.",
         does_not_show=f"That what they share is wrong to go by: a large {words.object} lies away "
         "from the centre, too. "
         + (

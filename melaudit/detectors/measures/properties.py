@@ -108,6 +108,11 @@ PROPERTIES: tuple[Property, ...] = (
 )
 
 
+HUE_STEP = 0.3
+"""Steps in which a mean a* or b* is counted. Half a step is more than the conversion gives a grey
+(up to .13, by its lightness), so that grey pictures have no colour that goes with a class."""
+
+
 def measured(image: NDArray[np.uint8], size: tuple[int, int] | None) -> dict[str, float]:
     """Return every property of an RGB image (h, w, 3) by id.
 
@@ -120,12 +125,16 @@ def measured(image: NDArray[np.uint8], size: tuple[int, int] | None) -> dict[str
         "lightness": float(light.whole[0]),
         "contrast_around": light.zone_contrast,
         "contrast": light.contrast,
-        "red_around": float(light.zone[1]),
-        "red": float(light.whole[1]),
-        "yellow_around": float(light.zone[2]),
-        "yellow": float(light.whole[2]),
+        "red_around": _hue(light.zone[1]),
+        "red": _hue(light.whole[1]),
+        "yellow_around": _hue(light.zone[2]),
+        "yellow": _hue(light.whole[2]),
         "sharpness_around": 1 - blurred_around,
         "sharpness": 1 - blurred,
         "pixels": float(np.sqrt(width * height)),
         "aspect": width / height,
     }
+
+
+def _hue(value: float) -> float:
+    return round(float(value) / HUE_STEP) * HUE_STEP

@@ -3,7 +3,9 @@
 A signature is a picture's detail on a grid of 24 x 24: grey block means, the black outside of a
 dermatoscope filled with the mean (or all pictures with a ring would be alike), less their own
 smooth part, in units of their spread. Two photographs of one lesion correlate up to about .9; one
-photograph compressed, resized, darkened or enlarged stays above .95.
+photograph compressed, resized, darkened or enlarged stays above .95. Where all pictures show the
+same parts in the same places (radiographs of one view, say), different ones correlate by as much,
+so pictures drawn at random tell what is usual in a set, and copies must stand out from that.
 
 Pairs are found by random projections (Charikar 2002): the signs of `log2 n` of them make a key, the
 same key in one of 16 tables makes a candidate, and candidates alone are compared. The work grows
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import median_abs_deviation
 
 from melaudit.detectors.settings import DetectorSettings
 
@@ -38,6 +41,13 @@ CORRELATION = DetectorSettings.duplicate_correlation
 REACH = 0.3
 """Spread of Fisher's z of the correlation of different photographs: measured on public dermoscopy,
 where the likeliest of 500,000 pairs reach .91."""
+SAMPLE = 100
+"""Pictures whose pairs tell what is usual in a set."""
+MIN_PICTURES = 20
+"""Pictures from which a set tells what is usual in it. Chosen, not measured."""
+SURE = 0.99
+"""Correlation from which two pictures are of one photograph in any set: different drawn radiographs
+of one view reach .98, copies of one stored again as JPEG, at half the size or darker have .99."""
 MAX_EXHAUSTIVE = 4000
 """Up to this many pictures, all pairs are compared. Limits the time."""
 TABLES = 16
@@ -63,7 +73,9 @@ class Matches:
     second: NDArray[np.int64]
     """(p,) rows of the second set; of the same set, and larger than `first`, if there is one."""
     likeness: NDArray[np.float32]
-    """(p,) correlation, `least_likeness` to 1."""
+    """(p,) correlation, `least` to 1."""
+    least: float
+    """See `least_likeness`."""
 
     def __len__(self) -> int:
         return len(self.first)
@@ -91,14 +103,34 @@ def signatures(images: Iterable[NDArray[np.uint8]]) -> Signatures:
     return np.stack(rows) if rows else np.empty((0, SIDE * SIDE), np.uint8)
 
 
-def least_likeness(pairs: int, correlation: float = CORRELATION) -> float:
+def least_likeness(
+    pairs: int, correlation: float = CORRELATION, usual: tuple[float, float] = (0.0, 0.0)
+) -> float:
     """Return the correlation from which, among so many pairs, two are of one photograph.
 
     That is `correlation`, or more: the largest correlation of different photographs grows with the
     number of pairs, as the largest of so many normal numbers does: .93 for 3,000 pictures, .97 for
-    400,000.
+    400,000. It is more, too, where pictures are alike that are no copies: see `usual_likeness`.
     """
-    return max(correlation, math.tanh(REACH * math.sqrt(2 * math.log(max(pairs, 2)))))
+    largest = math.sqrt(2 * math.log(max(pairs, 2)))
+    unlike = math.tanh(usual[0] + usual[1] * largest)
+    return max(correlation, math.tanh(REACH * largest), min(unlike, SURE))
+
+
+def usual_likeness(rows: Signatures, seed: int = 0) -> tuple[float, float]:
+    """Return median and spread of Fisher's z of the correlation of a set's pictures (n, ...).
+
+    The spread is the scaled median deviation, which a few copies do not change. Of few pictures
+    nothing is known: 0 and 0.
+    """
+    if len(rows) < MIN_PICTURES:
+        return 0.0, 0.0
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:SAMPLE]
+    some = _standard(rows[np.sort(drawn)])
+    likeness = (some @ some.T / some.shape[1])[np.triu_indices(len(some), 1)]
+    z = np.arctanh(np.clip(likeness, -SURE, SURE).astype(np.float64))
+    middle = float(np.median(z))
+    return middle, float(median_abs_deviation(z, scale="normal"))
 
 
 def matches(
@@ -118,16 +150,17 @@ def matches(
     if second is not None:
         pairs = len(first) * len(second)
     search = _all if len(whole) <= MAX_EXHAUSTIVE else _candidates
-    found = list(search(whole, least_likeness(pairs, correlation), seed))
+    least = least_likeness(pairs, correlation, usual_likeness(whole, seed))
+    found = list(search(whole, least, seed))
     if not found:
         none = np.empty(0, np.int64)
-        return Matches(none, none, np.empty(0, np.float32))
+        return Matches(none, none, np.empty(0, np.float32), least)
     a, b, likeness = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if second is not None:
         across = (a < len(first)) & (b >= len(first))
         a, b, likeness = a[across], b[across] - len(first), likeness[across]
     _, at = np.unique(np.stack([a, b], 1), axis=0, return_index=True)
-    return Matches(a[at], b[at], likeness[at])
+    return Matches(a[at], b[at], likeness[at], least)
 
 
 def _standard(rows: Signatures) -> NDArray[np.float32]:

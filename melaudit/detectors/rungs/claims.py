@@ -79,7 +79,7 @@ def claim(
         # What is drawn is the artifact alone; what is lifted may carry the other along.
         own = not climb.lifted and climb.use.add is not None and climb.use.add.reached
         title = f"The model {does} {climb.use.cue(phrases.things if own else named)}"
-        counted = f"{capitalised(climb.use.counted())}."
+        counted = " ".join(f"{capitalised(clause)}." for clause in climb.use.counts())
         said = _joined(counted, climb.use.at_odds(), climb.use.resembles(), allowed, beside)
         return title, said
     label = classes[climb.data.target] if climb.data is not None else ""

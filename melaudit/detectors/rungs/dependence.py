@@ -107,6 +107,10 @@ class Dependence:
 
     def counted(self) -> str:
         """Return what was done and seen, in counts: putting it in, and taking it out."""
+        return "; ".join(self.counts())
+
+    def counts(self) -> tuple[str, ...]:
+        """Return the same in a clause for each edit."""
         name = self.classes[self.target]
         said = []
         if (e := self.add) is not None:
@@ -121,7 +125,7 @@ class Dependence:
                 f"{name} for {e.before:,} as they are and for {e.after:,} with the "
                 f"{self.phrases.thing} taken out{self._implied(e)}"
             )
-        return "; ".join(said)
+        return tuple(said)
 
     def at_odds(self) -> str:
         """Return a sentence where putting in and taking out do not say the same; else empty."""

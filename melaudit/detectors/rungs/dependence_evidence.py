@@ -27,7 +27,7 @@ def missed(found: Dependence, artifact: str) -> tuple[NotFound, ...]:
 def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequence[Evidence]:
     name, phrases = found.classes[found.target], found.phrases
     done = "put in" if effect.sign > 0 else "taken out"
-    null = f"{effect.placebo.title} changes as much"
+    null = f"the same change under {effect.placebo.title}"
     verb = "rises" if effect.share.value >= 0 else "falls"
     first = evidence_of(
         Rung.DEPENDENCE,

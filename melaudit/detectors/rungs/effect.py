@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -344,7 +344,9 @@ def _beyond(
         first = change(chosen[np.searchsorted(rows, common)])
         second = change(against[np.searchsorted(others, common)])
         beyond = paired_mean(first - second, measurements.seed, named(common))
-        return beyond, beyond if margins else paired_share(first - second, named(common))
+        if margins:
+            return beyond, beyond
+        return of_shares(beyond), paired_share(first - second, named(common))
     own, theirs = change(chosen), change(against)
     beyond = two_samples(own, theirs, measurements.seed, (named(rows), named(others)))
     if margins:
@@ -352,4 +354,10 @@ def _beyond(
     one, two = paired_share(own, named(rows)), paired_share(theirs, named(others))
     low = math.hypot(one.value - one.low, two.high - two.value)
     high = math.hypot(one.high - one.value, two.value - two.low)
-    return beyond, Estimate(beyond.value, beyond.value - low, beyond.value + high)
+    return of_shares(beyond), Estimate(beyond.value, beyond.value - low, beyond.value + high)
+
+
+def of_shares(beyond: Tested) -> Tested:
+    """Return a difference of shares with an interval that says no more than all, either way."""
+    most = max(1.0, abs(beyond.value))
+    return replace(beyond, low=max(beyond.low, -most), high=min(beyond.high, most))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.rungs.dependence import Dependence
-from melaudit.detectors.rungs.effect import MIN_EDITED, Effect
+from melaudit.detectors.rungs.effect import MIN_EDITED, Effect, of_shares
 from melaudit.detectors.rungs.trials import called
 from melaudit.findings import Counts, Evidence, Rung, Table
 from melaudit.measurements import Measurements, Trials
@@ -124,7 +124,7 @@ def _cost(measurements: Measurements, trials: Trials, effect: Effect, label: int
         right_before=int(before.sum()),
         right_after=int(after.sum()),
         right_with_placebo=float(p_after.mean()),
-        loss=loss,
+        loss=of_shares(loss),
     )
 
 
@@ -167,7 +167,7 @@ def _evidence(cost: Harm, phrases: Phrases, used: bool, classes: tuple[str, ...]
         f"right decisions lost beyond placebo, {phrases.thing} {done} ({cost.measure})",
         loss,
         cost.n,
-        f"{cost.effect.placebo.title} costs as much",
+        f"the same loss under {cost.effect.placebo.title}",
         f"{cost.measure.capitalize()} goes from {points(cost.right_before / cost.n)} to "
         f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} once the "
         f"{phrases.thing} is {done} ({points(cost.right_with_placebo)} with "

@@ -90,8 +90,9 @@ GLOSSARY = (
     ),
     (
         "Recall, precision",
-        "Recall: of the images of a class, the share that the model predicts as the class (for a "
-        "disease: sensitivity). Precision: of the images predicted as it, the share that are.",
+        "Recall: of the images of a class, the share that the model predicts as the class (of the "
+        "class that matters: sensitivity). Precision: of the images predicted as it, the share "
+        "that are.",
     ),
     (
         "AUC",

@@ -97,7 +97,7 @@ def test_rulers_and_lettering_are_put_in_as_pictures_show_them(artifact: Ruler |
     like = artifact.like([draw(skin) for skin in skins[:2]])
 
     assert like is not artifact and like.phrases.shows != artifact.phrases.shows
-    assert "as images here show" in like.phrases.shows
+    assert "like those in these images" in like.phrases.shows
     picture = skin_with_lesion(240, FAIR)
     for seed in range(3):
         edited = like.add(picture, np.random.default_rng(seed))

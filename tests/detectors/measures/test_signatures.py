@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
+from benchmarks.pictures import radiograph
 from melaudit.detectors.measures import signatures as module
 from melaudit.detectors.measures.signatures import (
     SIDE,
@@ -67,6 +68,26 @@ def test_different_photographs_are_told_apart_even_with_a_ring() -> None:
     ringed = [np.where((np.hypot(y, x) > 0.48)[..., None], 0, image) for image in images]
     assert not len(matches(signatures(images)))
     assert not len(matches(signatures(i.astype(np.uint8) for i in ringed)))
+
+
+def test_radiographs_of_one_view_are_told_apart_and_a_copy_of_one_is_found() -> None:
+    rng = np.random.default_rng(0)
+    images = [radiograph(rng, bool(k % 2), 128) for k in range(40)]
+    seen = signatures(images)
+    assert not len(matches(seen))
+    alike = np.triu(np.corrcoef(seen.astype(float)), 1)
+    assert (alike > module.CORRELATION).sum() > 20  # taken for copies in a set of usual pictures
+    copies = signatures(stored(image, way) for image in images[:5] for way in ("darker", "half"))
+    found = matches(np.concatenate([seen, copies]))
+    across = found.first[(found.first < 40) & (found.second >= 40)]
+    assert across.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert (found.second >= 40).all()
+
+
+def test_a_set_of_copies_alone_is_all_copies() -> None:
+    found = matches(signatures([photograph(3)] * 30))
+    assert len(found) == 30 * 29 / 2
+    assert found.least <= module.SURE
 
 
 def test_pairs_within_a_set_are_named_once_and_in_order() -> None:

@@ -358,6 +358,7 @@ def test_harm_is_counted_on_the_labels_it_endangers(measurements: Make) -> None:
     assert cost.right_after == sum(map(bool, right))
     assert cost.reached
     assert cost.loss.value > 0.5
+    assert all(-1 <= c.loss.low < c.loss.high <= 1 for c in every)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 4])
