@@ -77,7 +77,7 @@ def test_rulers_seen_in_date_stamps_are_seen_with_lettering(measurements: Make) 
 
     (missed,) = said(ArtifactDetector(Ruler(), SOUGHT).conclude(measured))
     assert isinstance(missed, NotFound)
-    assert "11 of 19 images with rulers show letters or digits" in missed.statement
+    assert "11 of 19 images with rulers show written letters or digits" in missed.statement
     assert "seen with letters" in missed.statement
     (text,) = said(ArtifactDetector(Text(), SOUGHT).conclude(measured))
     assert isinstance(text, Finding)
