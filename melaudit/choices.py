@@ -28,7 +28,7 @@ class Resize(StrEnum):
 
 
 class Sharing(StrEnum):
-    """What a report shows of the photographs."""
+    """What a report shows of the images."""
 
     FULL = "full"
     BLUR = "blur"

@@ -20,6 +20,7 @@ from melaudit.findings import Answer, Finding, Findings, Missing, Severity, Trus
 from melaudit.policy import Policy, Waiver, matches
 from melaudit.wording.detectors import belongs
 from melaudit.wording.figures import NBSP, figure, rounded_percent
+from melaudit.wording.names import measure
 from melaudit.wording.sentences import many
 
 RELIABLE = "What the audit found can be relied on"
@@ -275,7 +276,7 @@ def _acceptance_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
         accepted = any(matches(limit.measure, pattern) for pattern in policy.passing.limits)
         if outcome is Outcome.INCONCLUSIVE and accepted:
             outcome, statement = Outcome.PASS, f"{statement} The policy accepts that."
-        title = f"The intended use's limit of {limit.measure} is met"
+        title = f"The intended use's limit of {measure(limit.measure)} is met"
         yield Rule(f"acceptance.{limit.measure}", title, outcome, statement)
 
 

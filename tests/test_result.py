@@ -64,7 +64,7 @@ def test_html_is_drawn_from_the_folder_also_for_sharing(audit: Audit, folder: Pa
     made = record()
     again = melaudit.load(folder).render("html")
     assert again == render_report(replace(made, findings=read_findings(folder / "findings.json")))
-    assert "shows no photographs" in audit.render("html", sharing="no-images")
+    assert "shows no images" in audit.render("html", sharing="no-images")
 
 
 def test_what_cannot_be_rendered_says_what_can(audit: Audit) -> None:

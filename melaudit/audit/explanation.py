@@ -80,9 +80,7 @@ def explain_image(
     ]
     with explain(configuration, loaded, device) as explainer:
         asked = None if target is None else torch.tensor([_class(target, classes)])
-        tiles = [
-            Tile("photograph", "as the model's input shows it" if preprocessing.reframes else "")
-        ]
+        tiles = [Tile("image", "as the model's input shows it" if preprocessing.reframes else "")]
         layer = _layer(configuration, explainer, x, notes)
         attribution = explainer.attribute(x, asked, [layer] if layer else [])
         explained = predictions(attribution.logits) if asked is None else asked

@@ -61,7 +61,7 @@ def doctor(as_json: bool, **options: Any) -> None:
     type=float,
     metavar="RADIUS",
     help="Show the channels that look outside a centred disk; the radius is a share of half the "
-    "shorter side (a dermatoscope's ring: about 0.78).",
+    "shorter side, such as 0.78.",
 )
 @output_option(
     "--inside-disk",

@@ -132,8 +132,8 @@ sharing_options = options(
     *(
         output_option(f"--{name}", heading=Topic.RESULT.value, is_flag=True, help=said)
         for name, said in (
-            ("no-images", "A report without photographs, for sharing."),
-            ("blur", "A report with blurred photographs, for sharing."),
+            ("no-images", "A report without images, for sharing."),
+            ("blur", "A report with blurred images, for sharing."),
         )
     )
 )

@@ -25,7 +25,7 @@ from melaudit.terminal import Terminal
 @click.option("--csv", type=PATH, help="Write the affected images as a CSV file here.")
 @sharing_options
 def report(folder: Path, out: Path | None, csv: Path | None, no_images: bool, blur: bool) -> None:
-    """Draw the report of the output folder DIR again, for sharing without its photographs.
+    """Draw the report of the output folder DIR again, for sharing without its images.
 
     Every figure stays. The model and the images are not needed.
     """

@@ -26,7 +26,7 @@ from melaudit.terminal import Terminal, printable
 )
 @output_option("--csv", "csv_file", type=PATH, help="Write the counts to this CSV file.")
 @output_option("--html", "html_file", type=PATH, help="Write one page of HTML to this file.")
-@output_option("--no-images", is_flag=True, help="That page without photographs, for sharing.")
+@output_option("--no-images", is_flag=True, help="That page without images, for sharing.")
 @output_option("--json", "json_file", type=PATH, help="Write everything to this JSON file.")
 def scan(
     data: Path,

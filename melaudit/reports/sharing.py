@@ -1,4 +1,4 @@
-"""Reports for sharing: without photographs, or with photographs too coarse to recognise.
+"""Reports for sharing: without images, or with images too coarse to recognise.
 
 Every figure of the full report stays. Maps stay as well: they show the model, not a patient.
 File names are those of the data set, below its folder; no report names a folder of the machine.
@@ -24,9 +24,9 @@ GREY = (200, 200, 200)
 
 
 NOTICES = {
-    Sharing.BLUR: "The photographs in this copy are blurred beyond recognition, for sharing. Every "
+    Sharing.BLUR: "The images in this copy are blurred beyond recognition, for sharing. Every "
     "figure and every map is that of the full report.",
-    Sharing.NO_IMAGES: "This copy shows no photographs, for sharing: grey stands in their place. "
+    Sharing.NO_IMAGES: "This copy shows no images, for sharing: grey stands in their place. "
     "Every figure and every map is that of the full report.",
 }
 

@@ -60,7 +60,7 @@
   });
   one("#print").addEventListener("click", () => print());
 
-  // A slider between photograph and map: the map is drawn from the slider to the right edge.
+  // A slider between image and map: the map is drawn from the slider to the right edge.
   const wipe = (pair, value) => {
     pair.style.setProperty("--wipe", `${value}%`);
     const input = one("input", pair);
@@ -70,7 +70,7 @@
   const slider = (pair) => {
     const name = one(".photo", pair).getAttribute("aria-label").replace("Enlarge: ", "").split(",")[0];
     const input = make("input", { type: "range", min: 0, max: 100, value: wiped(pair), className: "wipe" });
-    input.setAttribute("aria-label", `${name}: from photograph to map`);
+    input.setAttribute("aria-label", `${name}: from image to map`);
     input.addEventListener("input", () => wipe(pair, input.value));
     one(".over", pair).after(input);
   };
@@ -337,7 +337,7 @@
   });
   const list = make("dl", { className: "pairs" });
   [["j, k", "next and previous section or finding"], ["/", "find a word in the findings"], ["t", "light or dark"],
-    ["\u2190 \u2192", "in the larger view: previous and next picture; on a slider: photograph or map"],
+    ["\u2190 \u2192", "in the larger view: previous and next picture; on a slider: image or map"],
     ["Esc", "close"]].forEach(([key, what]) => list.append(make("div", {}, make("dt", { textContent: key }), make("dd", { textContent: what }))));
   const help = dialog("help-keys", make("p", { className: "bar-of-buttons" }, button("Close", () => help.close())),
     make("h2", { textContent: "Keys" }), list, make("label", {}, toggle, " Keys are on"));

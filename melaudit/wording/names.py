@@ -85,6 +85,12 @@ def as_option(names: Sequence[str]) -> str:
     return shlex.quote(written.getvalue())
 
 
+def measure(identifier: str) -> str:
+    """Return what a measure of performance is called: "auc" as "area under the ROC curve"."""
+    titles = {"auc": "area under the ROC curve", "calibration_error": "calibration error"}
+    return titles.get(identifier, identifier)
+
+
 def human(identifier: str) -> str:
     """Return an identifier in words: "dark_ring" as "dark ring", "a.b" as "a: b"."""
     words = re.sub(r"(?<=[a-z])\.(?=[a-z])", ": ", name(identifier).replace("_", " "))

@@ -28,7 +28,7 @@ def test_a_slider_goes_from_photograph_to_map(visit: Visit) -> None:
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     assert clip(pair) == "inset(0px 0px 0px 3%)"
-    assert "photograph to map" in slider.get_attribute("aria-label").lower()
+    assert "image to map" in slider.get_attribute("aria-label").lower()
 
 
 def test_a_picture_that_comes_near_twice_at_once_has_one_slider(visit: Visit) -> None:

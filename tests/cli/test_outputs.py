@@ -57,8 +57,8 @@ def test_report_draws_the_page_again_and_a_copy_for_sharing(ring: Path) -> None:
         (ring / name).read_text()
         for name in ("report.html", "report-no-images.html", "report-blur.html")
     )
-    assert "shows no photographs" in bare and "are blurred" in blurred
-    assert "shows no photographs" not in full
+    assert "shows no images" in bare and "are blurred" in blurred
+    assert "shows no images" not in full
     assert (ring / "x.csv").read_bytes().startswith(b"finding,severity,rung")
 
 

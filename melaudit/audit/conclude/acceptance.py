@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from melaudit.audit.prepare.intended_use import Stated
 from melaudit.findings import Acceptance, Answer, Figure, IntendedUse, Performance
+from melaudit.wording import names
 from melaudit.wording.figures import NBSP, figure, percent_span, rounded_percent
 
 AT_MOST = frozenset({"calibration_error"})
 """Measures that must not exceed their limit."""
 NO_SHARE = frozenset({"auc", "calibration_error"})
 """Measures that are written as numbers; the others are shares, in percent."""
-_TITLES = {"auc": "area under the ROC curve", "calibration_error": "calibration error"}
 
 
 def judged(
@@ -38,7 +38,7 @@ def _held(
     measure: str, limit: float, found: Figure | None, n: int, classes: Sequence[str]
 ) -> Acceptance:
     at_least = measure not in AT_MOST
-    title = _TITLES.get(measure, measure)
+    title = names.measure(measure)
     asked = f"at {'least' if at_least else 'most'} {_written(limit, measure)}"
     if found is None or not all(map(math.isfinite, (found.value, found.low, found.high))):
         said = f"The {title} could not be measured; it must be {asked}. {_why(measure, classes)}"

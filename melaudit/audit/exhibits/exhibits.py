@@ -26,6 +26,7 @@ from melaudit.observer import Observer
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import choose_channels
 from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpinion
+from melaudit.wording.sentences import many
 
 PICTURE = 256
 """Longest side of a picture in a report, in pixels."""
@@ -68,7 +69,8 @@ def gallery(measurements: Measurements) -> tuple[Group, ...]:
         chosen.append(
             Group(
                 title,
-                f"{len(rows)} images: {said}; {len(some)} of them, chosen at random.",
+                f"{many(len(rows), 'image')}: {said}"
+                + (f"; {len(some)} of them, chosen at random." if len(some) < len(rows) else "."),
                 tuple(measurements.ids[row] for row in some),
             )
         )

@@ -266,7 +266,7 @@ class Configuration(DetectorSettings):
         ),
     )
     corruption_images: int = field(
-        default=12,  # 252 pictures more: 4 of 100 that a default audit of 120 images shows
+        default=12,  # 252 pictures more: an estimated 4 of 100 of an audit of 120 images
         metadata=about(
             Topic.DETECTORS,
             "Images that noise, blur, JPEG and brightness of five strengths are tried on; 0: none.",
@@ -309,7 +309,7 @@ class Configuration(DetectorSettings):
         default=Sharing.FULL,
         metadata=about(
             Topic.RESULT,
-            "What the report shows of the photographs.",
+            "What the report shows of the images.",
             measured=False,
             option=False,  # two flags ask for it
         ),

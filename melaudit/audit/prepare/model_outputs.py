@@ -153,7 +153,7 @@ def operated(
         shift = tuple(by if column == positive else 0.0 for column in range(2))
     note = (
         f"The model decides for {classes[positive]} from a probability of {threshold:g} on "
-        "(--threshold); logits are counted from there."
+        "(--threshold or operating_threshold); logits are counted from there."
     )
     model = as_logits(loaded.model, loaded.outputs, probabilities=False, shift=shift)
     return dataclasses.replace(

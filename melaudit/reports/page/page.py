@@ -164,7 +164,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         title=f"melaudit: {terms.VERDICTS[findings.verdict]}, {model}",
         model=model,
         architecture=wording.name(findings.provenance.architecture, 40),
-        images=f"{wording.many_unbroken(findings.inputs.read, 'image')} of "
+        images=f"{wording.many_unbroken(findings.inputs.read, 'image')} from "
         f"{wording.name(findings.provenance.data, 32)}",
         date=wording.date(findings.provenance.started),
         contents=tuple(
@@ -223,7 +223,7 @@ def _resolution(record: Record) -> str:
     drawn = (
         "in blocks, one per value, not smoothed"
         if coarse
-        else "like the photographs, scaled smoothly to the size shown"
+        else "like the images, scaled smoothly to the size shown"
     )
     return (
         f"Maps have {width} \u00d7 {height} values and are drawn {drawn}. Colours are full at the "

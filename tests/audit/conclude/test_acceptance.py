@@ -154,3 +154,16 @@ def test_a_limit_that_is_not_met_fails_the_gate() -> None:
     (rule,) = [r for r in result.rules if r.id == "acceptance.sensitivity"]
     assert rule.outcome is Outcome.FAIL
     assert "must be at least 90.0 %: not met" in rule.statement
+
+
+def test_the_gate_names_measures_in_words() -> None:
+    use = judged(Stated(limits={"auc": 0.9, "calibration_error": 0.1}), made(160), CLASSES, 1)
+    findings = replace(VARIANTS["nothing"]().findings, findings=(), intended_use=use)
+
+    result = gate(findings, parse_policy({}, "policy"), today=datetime.date(2026, 1, 1))
+
+    titles = [rule.title for rule in result.rules if rule.id.startswith("acceptance.")]
+    assert titles == [
+        "The intended use's limit of area under the ROC curve is met",
+        "The intended use's limit of calibration error is met",
+    ]

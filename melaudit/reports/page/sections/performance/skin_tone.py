@@ -56,9 +56,12 @@ def _trends(tone: SkinTone) -> tuple[str, ...]:
     if clear:
         return tuple(map(wording.unbroken, clear))
     if all(e.trend is None for e in tone.estimates):
+        right = max((e.n_right for e in tone.estimates), default=0)
+        wrong = max((e.n_wrong for e in tone.estimates), default=0)
         return (
             "Whether the model is right less often on darker or lighter skin is not assessable: it "
-            f"takes {tone.min_right} right and {tone.min_right} wrong predictions with an angle.",
+            f"takes {tone.min_right} right and {tone.min_right} wrong predictions with an angle; "
+            f"here are {right} and {wrong} at most.",
         )
     return (
         "Whether the model is right less often on darker or lighter skin cannot be told from "
