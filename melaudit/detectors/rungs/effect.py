@@ -125,9 +125,11 @@ class Effect:
         """Whether the intervals leave no room for a change that matters (equivalence test).
 
         Of two classes, decisions may move to either: to each, beyond the placebo that moves them
-        there the most. What stays behind its placebo moves none. Each end is that of a 95 %
-        interval, so each test has level .025. None where fewer than `MIN_EXCLUDED` images were
-        edited and their estimates do not matter: such a sample says nothing either way.
+        there the most. What stays behind its placebo moves none, unless the edit itself turns as
+        many decisions as matter: then the model reacts to any change there, and no use is excluded.
+        Each end is that of a 95 % interval, so each test has level .025. None where fewer than
+        `MIN_EXCLUDED` images were edited and their estimates do not matter: such a sample says
+        nothing either way.
         """
         if self.n >= MIN_EXCLUDED:
             return self.reach < MIN_SHARE
@@ -157,9 +159,16 @@ class Effect:
     @property
     def _open(self) -> Reach:
         if self.opposite is not None:
-            return max(self.towards, self.opposite, Reach(0.0, 0.0))
+            return max(self.towards, self.opposite, self._itself)
         ends = (self.share, self.bounds, self.turning)
-        return max(Reach(max(abs(e.low), abs(e.high)), abs(e.value)) for e in ends)
+        beyond = (Reach(max(abs(e.low), abs(e.high)), abs(e.value)) for e in ends)
+        return max(*beyond, self._itself)
+
+    @property
+    def _itself(self) -> Reach:
+        """What the edit turned, whatever its placebo did; 0 where too few images tell."""
+        turned = abs(self.after - self.before) / self.n if self.n >= MIN_EXCLUDED else 0.0
+        return Reach(turned, turned)
 
     def _signed(self, change: Estimate) -> Reach:
         end = change.high if self.sign > 0 else -change.low

@@ -558,6 +558,19 @@ def test_what_stays_behind_its_placebo_is_excluded_whatever_the_placebo_does(
     assert not away.excluded
 
 
+def test_what_turns_many_decisions_is_not_excluded_because_a_placebo_does_the_same(
+    measurements: Make,
+) -> None:
+    """The model reacts to any change of the rim; that it never goes by rings is not shown."""
+    alike = {"black": 0.3, "white": 0.3, "mean": 0.3}
+    found = used(framed(measurements, alike, 400, 0))
+    assert not found.reached
+    assert found.add is not None
+    assert abs(found.add.share.value) < 0.1
+    assert found.excluded is False and found.reach > 0.15
+    assert found.add.needed is None
+
+
 def test_the_images_needed_make_the_interval_narrow_enough(measurements: Make) -> None:
     still = {"black": 0.05, "white": 0.05, "mean": 0.05}
     effect = used(framed(measurements, still, 80, 0)).add
