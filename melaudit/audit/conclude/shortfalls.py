@@ -128,13 +128,15 @@ def _artifact(
     if True in said and False not in said and not skipped:
         return
     if tested and not skipped:
-        yield Shortfall(
-            Missing.UNDECIDED,
-            name,
-            title,
-            f"edited on too few images to exclude that it changes {points(MIN_SHARE)} decisions",
-            _enough(conclusions, edits or 0),
-        )
+        matters = points(MIN_SHARE)
+        reason = f"edited on too few images to exclude that it changes {matters} decisions"
+        if any(n.excluded is False and n.needed is None for n in tested):
+            reason = (
+                f"edits changed about {matters} decisions or more, by themselves or against "
+                "placebos, but it is not clear that this is what did it"
+            )
+        settle = _enough(conclusions, edits or 0)
+        yield Shortfall(Missing.UNDECIDED, name, title, reason, settle)
         return
     if edits == 0:
         reason, settle = "no image was edited", f"Edit images of each class: --edits {EDITS}."

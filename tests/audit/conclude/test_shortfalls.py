@@ -108,6 +108,8 @@ def test_as_many_edits_are_asked_for_as_would_exclude_it() -> None:
     assert "--edits 120" in both[0].settle
     large = said(edited("dark_ring", False), open_)  # as it is, it may matter
     assert "--edits 160" in large[0].settle
+    assert "too few images" in hair.statement and "too few images" in large[1].statement
+    assert "10 of 100 decisions or more" in large[0].statement
 
 
 def test_a_few_that_were_taken_out_do_not_undo_what_putting_in_excludes() -> None:
