@@ -51,10 +51,18 @@ def fuzzed(target: Target, seconds: float, seed: int) -> tuple[int, Exception | 
     return tried, None
 
 
-def some(target: Target, examples: int) -> None:
-    """Give a target so many inputs, the same each time."""
-    test = given(target.inputs)(target.run)
+def some(target: Target, examples: int) -> int:
+    """Give a target so many inputs, the same each time; return how many passed or raise."""
+    passed = 0
+
+    def give(content: Any) -> None:
+        nonlocal passed
+        target.run(content)
+        passed += 1
+
+    test = given(target.inputs)(give)
     _settings(examples, derandomize=True, phases=(Phase.generate, Phase.shrink))(test)()
+    return passed
 
 
 def one_input(target: Target) -> Callable[[bytes], object]:

@@ -16,16 +16,20 @@ _EXAMPLES = {"findings": 25, "record": 15}
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 def test_no_input_does_harm(target: Target) -> None:
-    some(target, _EXAMPLES.get(target.name, 60))
+    examples = _EXAMPLES.get(target.name, 60)
+    assert 0 < some(target, examples) <= examples
 
 
 def test_what_fails_is_found() -> None:
     def fragile(content: int, _: Path) -> None:
         assert content < 500
 
-    tried, error = fuzzed(Target("fragile", st.integers(0, 1000), fragile), 5.0, 0)
+    target = Target("fragile", st.integers(0, 1000), fragile)
+    tried, error = fuzzed(target, 5.0, 0)
     assert tried > 0
     assert isinstance(error, AssertionError)
+    with pytest.raises(AssertionError):
+        some(target, 60)
 
 
 def test_it_runs_by_hand(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def test_the_fixed_texts_read_easily(textstat: Any) -> None:
         " ".join(terms.SEVERITIES.values()),
         " ".join(terms.TRUST.values()),
         " ".join(terms.never_shown(Words())),
-        " ".join(terms.TODO.values()),
+        " ".join(terms.WHAT_TO_DO.values()),
     )
 
     assert [text for text in fixed if textstat.lix(text) > MAX_LIX] == []

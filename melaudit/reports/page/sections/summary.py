@@ -175,7 +175,8 @@ def _verdict(findings: Findings) -> tuple[str, str]:
 
 def _answers(findings: Findings, worst: Finding | None) -> tuple[tuple[str, str], ...]:
     """Return what to do now, how sure this is, and what was audited."""
-    todo = worst.remedy if worst else terms.TODO.get(findings.verdict, "") or _settle(findings)
+    usual = terms.WHAT_TO_DO.get(findings.verdict, "") or _settle(findings)
+    todo = worst.remedy if worst else usual
     said = (
         ("What to do now", todo),
         ("How sure", _sure(findings, worst)),
