@@ -27,6 +27,7 @@ from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.artifact_scan import RULES, ImageScores, score_files
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import read_image
+from melaudit.images.worker_pool import uninterrupted
 from melaudit.reports.scan import MAX_PICTURES, Scan, Scanned
 from melaudit.statistics.correction import settle
 
@@ -118,7 +119,9 @@ def _scores(
     # "spawn": a fork of a process with threads can hang.
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
         try:
-            yield from pool.map(score_files, chunks, [rules] * len(chunks), [field] * len(chunks))
+            with uninterrupted():  # the first job starts the processes
+                scored = pool.map(score_files, chunks, [rules] * len(chunks), [field] * len(chunks))
+            yield from scored
         except BrokenProcessPool as error:
             raise DatasetError(
                 "a worker process died while it read an image; --workers 0 shows which"

@@ -61,12 +61,15 @@ def run(
     --baseline the exit code is that of the gate.
     """
     from melaudit.audit.prepare.configuration import configure
-    from melaudit.reports.labels import to_json, worst
+    from melaudit.audit.prepare.first_look import first_look
 
     configuration = configure({**options, "sharing": sharing(no_images, blur)})
+    first_look(configuration)
     # Read before the audit: a mistake in the policy should not cost an hour.
     gate = Gate.open(policy, baseline, configuration.fail_on)
     audits = _audit(configuration, quiet)
+    from melaudit.reports.labels import to_json, worst
+
     if len(audits) > 1:
         if baseline is not None:
             example = configuration.out / audits[0].folder
