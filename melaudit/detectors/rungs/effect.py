@@ -222,7 +222,7 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, target: int
     def turns(at: Rows) -> tuple[float, float]:
         return round(sign * float(_gained(trials, at)[target]), 9), moved(at)
 
-    placebo, margin_placebo = (strongest(trials, name, by) for by in (turns, moved))
+    placebo, margin_placebo = strongest(trials, name, turns), strongest(trials, name, moved)
     if placebo is None or margin_placebo is None:
         return None
     against, margin_against = trials.of(placebo.id), trials.of(margin_placebo.id)
