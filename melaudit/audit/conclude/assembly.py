@@ -32,6 +32,7 @@ from melaudit.findings import (
     Inputs,
     Operation,
     Provenance,
+    Subject,
 )
 from melaudit.images.dataset import Dataset
 
@@ -134,6 +135,7 @@ def assemble(
         conclusions.reactions,
         outcome.controls,
         () if use is None else use.acceptance,
+        {d.id: d.title for d in detectors if d.subject is Subject.ARTIFACT},
     )
     return Findings(
         verdict=verdict,
