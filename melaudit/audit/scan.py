@@ -28,6 +28,7 @@ from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.artifact_scan import RULES, ImageScores, score_files
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import FULL_WHITE, read_image
+from melaudit.images.worker_pool import uninterrupted
 from melaudit.reports.scan import MAX_PICTURES, Scan, Scanned
 from melaudit.statistics.correction import settle
 
@@ -122,7 +123,9 @@ def _scores(
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
         try:
             work = functools.partial(score_files, rules=rules, field=field, white=white)
-            yield from pool.map(work, chunks)
+            with uninterrupted():  # the first job starts the processes
+                scored = pool.map(work, chunks)
+            yield from scored
         except BrokenProcessPool as error:
             raise DatasetError(
                 "a worker process died while it read an image; --workers 0 shows which"

@@ -60,12 +60,15 @@ def run(
     --baseline the exit code is that of the gate.
     """
     from melaudit.audit.prepare.configuration import configure
-    from melaudit.reports.labels import to_json, worst
+    from melaudit.audit.prepare.first_look import first_look
 
     configuration = configure({**options, "sharing": sharing(no_images, blur)})
+    first_look(configuration)
     # Read before the audit: a mistake in the policy should not cost an hour.
     gate = Gate.open(policy, baseline, configuration.fail_on)
     audits = _audit(configuration, quiet, () if baseline is None else ("--baseline",))
+    from melaudit.reports.labels import to_json, worst
+
     if len(audits) > 1 and as_json:
         click.echo(to_json(audits), nl=False)
     elif as_json:

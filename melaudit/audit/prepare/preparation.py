@@ -35,6 +35,7 @@ from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
 from melaudit.models.architectures import LoadedModel, load_model
 from melaudit.observer import Observer
+from melaudit.relevance.model.layers import find_layer
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def load(
 ) -> tuple[LoadedModel, Preprocessing, torch.device]:
     """Return the model (loaded unless one is given), its preprocessing, and where to run it.
 
-    Raises CheckpointError, PreprocessingError or ConfigurationError.
+    Raises CheckpointError, PreprocessingError, ConfigurationError, or RelevanceError for a concept
+    layer that the model does not have.
     """
     device = choose_device(configuration.device)
     loaded = model or load_model(
@@ -110,6 +112,8 @@ def load(
         factory=configuration.factory,
         image_size=configuration.image_size,
     )
+    if configuration.layer is not None:
+        find_layer(loaded.model, configuration.layer)
     preprocessing = resolve(
         loaded.preset,
         image_size=configuration.image_size,

@@ -31,6 +31,7 @@ from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.finder_results import picklable
 from melaudit.images.imagefile import FULL_WHITE, read_image, shrink
+from melaudit.images.worker_pool import uninterrupted
 from melaudit.measurements import Pictures
 from melaudit.observer import Observer
 from melaudit.publish import publish
@@ -201,7 +202,9 @@ def _each(
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(look, chunks)
+            with uninterrupted():  # the first job starts the processes
+                looks = pool.map(look, chunks)
+            yield from looks
         except BrokenProcessPool as error:
             raise DatasetError(
                 f"one of {workers} processes that look through the training images ended "
