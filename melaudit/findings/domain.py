@@ -37,7 +37,7 @@ class Words:
     """How a good feature goes with the label, where a shortcut does not: "for a medical reason"."""
     harm: str = "to the harm of those who rely on it: things are missed or seen where they are not"
     """Whom decisions for a wrong reason harm, and how."""
-    artifacts: str = "a watermark, a frame, a blur"
+    artifacts: str = "a time stamp, a frame, a blur"
     """Examples of artifacts."""
     concepts: str = "letters, an edge, a texture"
     """Examples of what late channels respond to."""
