@@ -11,12 +11,13 @@ from pathlib import Path
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import informed, prepare
+from melaudit.audit.prepare.reader import reading
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
-from melaudit.images.imagefile import read_image
+from melaudit.images.imagefile import Read
 from melaudit.observer import Observer
 
 _MAX_NAMED = 12
@@ -55,8 +56,13 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
 
     Raises a MelauditError for everything a user can mend.
     """
+    with reading(configuration.workers) as read:
+        return _examine(configuration, observer, read)
+
+
+def _examine(configuration: Configuration, observer: Observer, read: Read) -> Examination:
     observer.stage("Loading")
-    prepared = prepare(configuration)
+    prepared = prepare(configuration, read=read)
     asked = detectors(configuration.for_detectors, prepared.domain.domain)
     prepared = informed(prepared, configuration, artifacts_of(asked))
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +75,7 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
             "the files, or draw others with --check-images"
         )
     with viewing(method.configuration, prepared, method.layer) as viewer:
-        rate = _rate(viewer, [prepared.dataset.paths[row] for row in method.known.rows])
+        rate = _rate(viewer, [prepared.dataset.paths[row] for row in method.known.rows], read)
         engine = viewer.explainer.describe()
         operations = viewer.explainer.operations(first_input(prepared))
     return Examination(
@@ -92,12 +98,12 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     )
 
 
-def _rate(viewer: Viewer, paths: Sequence[str]) -> float:
+def _rate(viewer: Viewer, paths: Sequence[str], read: Read) -> float:
     """Return images/s of decoding and explaining, on the second of two equal rounds."""
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
-        images = [read_image(path).image for path in paths]
+        images = [read(path).image for path in paths]
         x = viewer.inputs(image for image in images if image is not None)
         viewer.explainer.attribute(x, None, viewer.layers).maps.cpu()
         seconds = time.monotonic() - begun

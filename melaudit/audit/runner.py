@@ -161,7 +161,12 @@ def studied(
     out, seed, edits = configuration.out, configuration.seed, configuration.edits
     prepared = prepared.with_contents(observer)
     training = training_evidence(
-        configuration, artifacts_of(detectors), prepared.classes, observer, prepared.label
+        configuration,
+        artifacts_of(detectors),
+        prepared.classes,
+        observer,
+        prepared.label,
+        prepared.read,
     )
     method = choose_method(configuration, prepared, detectors, observer, out / "shards")
     with viewing(method.configuration, prepared, method.layer) as viewer:

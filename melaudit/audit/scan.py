@@ -7,14 +7,11 @@ association as a detector's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
+from contextlib import closing
 from importlib.metadata import version
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +21,10 @@ from melaudit.audit.exhibits.exhibits import webp
 from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
-from melaudit.images.artifact_scan import RULES, ImageScores, score_files
+from melaudit.images.artifact_scan import RULES, ImageScores, Scoring
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import read_image
+from melaudit.images.worker_pool import results
 from melaudit.reports.scan import MAX_PICTURES, Scan, Scanned
 from melaudit.statistics.correction import settle
 
@@ -54,17 +52,20 @@ def scan(
     """Look for every artifact of a domain, and the named rules, in every image.
 
     `pictures` keeps photographs of what was found, for a page that shows them.
-    Raises ConfigurationError for an unknown rule, DatasetError when no image can be read or a
-    worker dies.
+    An image that twice kills its worker or holds it up is skipped. Raises ConfigurationError for an
+    unknown rule, DatasetError when no image can be read or many workers are lost.
     """
     unknown = [rule for rule in rules if rule not in RULES]
     if unknown:
         raise ConfigurationError(f"no rule is named {unknown[0]!r}; there is: {', '.join(RULES)}")
     scored: list[ImageScores] = []
     observer.stage("Scanning", len(dataset))
-    for chunk in _scores(dataset.paths, tuple(rules), domain.domain.id, workers):
-        scored += chunk
-        observer.advance(len(chunk))
+    paths = dataset.paths
+    chunks = (paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK))
+    with closing(results(Scoring(tuple(rules), domain.domain.id), chunks, workers)) as found:
+        for chunk in found:
+            scored += chunk
+            observer.advance(len(chunk))
     read = np.array([not image.skipped for image in scored], np.bool_)
     left_out = {reason: list(names) for reason, names in dataset.examples.items()}
     for identity, image in zip(dataset.ids, scored, strict=True):
@@ -104,25 +105,6 @@ def _pictures(dataset: Dataset, rows: Sequence[Scanned]) -> dict[str, bytes]:
     paths = {i: path for i, path in zip(dataset.ids, dataset.paths, strict=True) if i in shown}
     decoded = {identity: read_image(path).image for identity, path in paths.items()}
     return {i: webp(image) for i, image in decoded.items() if image is not None}
-
-
-def _scores(
-    paths: Sequence[str], rules: tuple[str, ...], field: str, workers: int
-) -> Iterator[Sequence[ImageScores]]:
-    """Yield what the finders say of the images, a chunk at a time, in order."""
-    chunks = [tuple(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
-    if workers < 1:
-        for chunk in chunks:
-            yield score_files(chunk, rules, field)
-        return
-    # "spawn": a fork of a process with threads can hang.
-    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        try:
-            yield from pool.map(score_files, chunks, [rules] * len(chunks), [field] * len(chunks))
-        except BrokenProcessPool as error:
-            raise DatasetError(
-                "a worker process died while it read an image; --workers 0 shows which"
-            ) from error
 
 
 def _rows(
