@@ -98,7 +98,8 @@ def _rate(viewer: Viewer, paths: Sequence[str]) -> float:
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
-        images = [read_image(path).image for path in paths]
+        white = viewer.preprocessing.white
+        images = [read_image(path, white=white).image for path in paths]
         x = viewer.inputs(image for image in images if image is not None)
         viewer.explainer.attribute(x, None, viewer.layers).maps.cpu()
         seconds = time.monotonic() - begun

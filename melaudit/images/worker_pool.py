@@ -161,7 +161,7 @@ class _Worker(Generic[J, R]):
         self._tries.clear()
         self._lost.clear()
         self._losses, self._item = 0, None
-        return result  # type: ignore[return-value]
+        return result  # type: ignore[return-value]  # done, so it is no sign of life: None may be R
 
     def _receive(self) -> tuple[bool, R | _Failure | None]:
         """Return the next result; (False, None) for a sign of life."""

@@ -123,7 +123,7 @@ class _StandIn(dict[Any, Any]):
     def extend(self, items: Any) -> None:
         """Accept items as a list does."""
 
-    __hash__ = object.__hash__  # type: ignore[assignment]
+    __hash__ = object.__hash__  # type: ignore[assignment]  # dict, which it also is, has none
 
     def __eq__(self, other: object) -> bool:
         return self is other

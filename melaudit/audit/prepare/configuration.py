@@ -21,6 +21,7 @@ from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
 from melaudit.images.classes import NAME_FILES, read_names
+from melaudit.images.imagefile import FULL_WHITE
 from melaudit.settings import Topic, about, settings_of
 
 SETTINGS_NAME = "melaudit.toml"
@@ -239,6 +240,16 @@ class Configuration(DetectorSettings):
             Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS", first=True
         ),
     )
+    white: int | None = field(
+        default=None,
+        metadata=about(
+            Topic.PREPROCESSING,
+            "The value that is white in grey images of 16 bits (4095 where 12 bits count); "
+            "without, as the files or their largest values say.",
+            least=1,
+            most=FULL_WHITE,
+        ),
+    )
     preprocess: str = field(
         default="auto",
         metadata=about(
@@ -284,7 +295,8 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(
             Topic.DATA,
-            "Take a sample of so many images, balanced over the classes.",
+            "Take a sample of so many images, balanced over the classes (of a multi-label model: "
+            "the same for all labels, drawn at random).",
             least=1,
             first=True,
         ),

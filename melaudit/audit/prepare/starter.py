@@ -15,11 +15,12 @@ from melaudit.audit.prepare.configuration import Configuration
 from melaudit.domains.registry import OURS
 from melaudit.images.classes import in_order
 from melaudit.images.imagefile import SUFFIXES
-from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES
+from melaudit.images.tables.table import PARQUET_SUFFIXES
 from melaudit.settings import Topic, settings_of
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".safetensors", ".bin")
-TABLES = (*TEXT_SUFFIXES, *PARQUET_SUFFIXES)
+TABLES = (".csv", ".tsv", *PARQUET_SUFFIXES)
+"""Not .txt, which may be a table too and seldom is."""
 _MAX_DEPTH = 3
 """Folders within folders that are looked into. Chosen: as deep as data/test/malignant lies."""
 _MAX_ENTRIES = 2000
