@@ -16,12 +16,13 @@ from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
 from melaudit.cli.outputs import diff, gate, record, report
 from melaudit.cli.scanning import scan
+from melaudit.cli.starting import init
 from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
 from melaudit.errors import MelauditError, out_of_memory
 from melaudit.terminal import printable
 
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
-    "Audit a model": (run, doctor, demo),
+    "Audit a model": (run, init, doctor, demo),
     "Look at a model or at images": (explain, scan, convert, detectors),
     "After an audit": (report, diff, gate, record, export),
 }
