@@ -96,7 +96,7 @@ def training_evidence(
     if kept is None:
         observer.stage("Looking through the training images", len(rows))
         paths = [dataset.paths[row] for row in rows]
-        kept = _look(paths, artifacts, configuration.workers, observer)
+        kept = look(paths, artifacts, configuration.workers, observer)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, seen=kept[0], signatures=kept[1], properties=kept[2])
         publish(place, buffer.getvalue())
@@ -116,7 +116,7 @@ def training_evidence(
 def _by_artifact(
     artifacts: Sequence[Artifact], seen: NDArray[np.int8], labels: NDArray[np.int64]
 ) -> Training:
-    """Return what `_look` saw (m, artifacts) for each artifact, and for each kind of it."""
+    """Return what `look` saw (m, artifacts) for each artifact, and for each kind of it."""
     out = {}
     for artifact, column in zip(artifacts, seen.T, strict=True):
         known = column != UNSEEN
@@ -163,7 +163,7 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
     return (seen, pictures, properties) if whole and seen.dtype == np.int8 else None
 
 
-def _look(
+def look(
     paths: Sequence[str], finders: Sequence[Artifact], workers: int, observer: Observer
 ) -> Looks:
     """Return what is seen of each image: artifacts, signature, properties.
@@ -188,14 +188,14 @@ def _look(
 def _each(
     chunks: Sequence[Sequence[str]], finders: Sequence[Artifact], workers: int
 ) -> Iterator[Looks]:
-    look = functools.partial(_present, tuple(finders))
+    seen = functools.partial(_present, tuple(finders))
     # One of another package that cannot be handed to a process keeps all of them in this one.
     if workers < 2 or len(picklable(finders)) < len(finders):
-        yield from map(look, chunks)
+        yield from map(seen, chunks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(look, chunks)
+            yield from pool.map(seen, chunks)
         except BrokenProcessPool as error:
             raise DatasetError(
                 f"one of {workers} processes that look through the training images ended "
