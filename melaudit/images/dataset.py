@@ -32,6 +32,7 @@ from melaudit.images.marks import plain_name
 from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
 from melaudit.statistics.sampling import quotas
 from melaudit.wording.names import visible
+from melaudit.wording.sentences import many
 
 _SPLITS = re.compile(r"(train|training|test|testing|val|valid|validation|dev|holdout|eval)\d*")
 _CHUNKS = re.compile(r".*(part|batch|chunk|shard)[ _-]?\d+")
@@ -94,7 +95,7 @@ class Dataset:
         known = f"; classes {', '.join(shown)}{more}" if shown else ""
         unknown = int((self.labels < 0).sum())
         rest = f"; {unknown} without a label" if unknown else ""
-        return f"{self.kind}: {len(self)} images{known}{rest}"
+        return f"{self.kind}: {many(len(self), 'image')}{known}{rest}"
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Dataset:
         """Return the data set of these rows (m,), in this order."""

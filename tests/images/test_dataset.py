@@ -321,7 +321,7 @@ def test_a_table_gives_labels_and_metadata_under_known_names(tmp_path: Path) -> 
         "anatom_site_general": (None, "head", "torso"),
         "width": (200.0, 100.0, 100.0),
     }
-    assert "1 rows have no label" in dataset.notes[0]
+    assert "1 row without a label" in dataset.notes[0]
 
 
 @pytest.mark.parametrize("image", ["image", "path", "Image Name", "isic_id", "file-name", "img_id"])
