@@ -149,5 +149,5 @@ def test_a_name_of_no_artifact_and_a_folder_that_cannot_be_are_refused(tmp_path:
     root = written(tmp_path / "train", {"benign": (1, 1), "malignant": (1, 1)})
     dataset = open_dataset(root)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="give another --export"):
+    with pytest.raises(StoreError, match="give another folder"):
         export(tmp_path / "file" / "x", dataset, np.array([0, 1, 0, 1]), "dark_ring", DERMOSCOPY)
