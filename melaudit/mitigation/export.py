@@ -14,8 +14,10 @@ import numpy as np
 from melaudit.artifacts.interface import Artifact, HasKinds
 from melaudit.audit.prepare.training_data import PRESENT, look
 from melaudit.domains.interface import Domain
-from melaudit.errors import StoreError
-from melaudit.images.dataset import Dataset
+from melaudit.domains.registry import domain as domain_of
+from melaudit.errors import ArtifactError, ConfigurationError, DatasetError, StoreError
+from melaudit.findings import Findings
+from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.mitigation.weights import MAX_DRAWS, UNKNOWN, Balance, Codes, balance, weights_csv
 from melaudit.observer import Observer
 from melaudit.publish import publish
@@ -25,6 +27,63 @@ from melaudit.wording.sentences import many, percent
 WEIGHTS, README = "weights.csv", "README.md"
 PUT = 0.5
 """Share of the images that get the artifact: as many with it as without."""
+
+
+def export_finding(
+    findings: Findings, wanted: str, images: Path, out: Path, workers: int, observer: Observer
+) -> Balance:
+    """Write the folder `out` for training again on `images`, against a finding of an audit.
+
+    wanted: the id of the finding, the worst about an artifact if empty; images: the training
+    images, a folder of class folders or a table. Neither the model nor the audited images are
+    needed. Raises ConfigurationError for a finding that is not there or about no artifact,
+    DatasetError for images of other classes than the audit's or without labels, and what `export`
+    raises.
+    """
+    if not findings.domain.id:
+        raise ConfigurationError(
+            "the audit is of an older melaudit and names no domain; run it again"
+        )
+    field = domain_of(findings.domain.id)
+    key = _key(findings, wanted, field)
+    known = findings.provenance
+    dataset = open_dataset(
+        images, classes=known.classes, class_map=known.config.get("class_map") or {}
+    )
+    if not (dataset.labels >= 0).any():
+        raise DatasetError(
+            f"the images in {images} have no labels, so nothing can be balanced over the classes; "
+            "name a folder with a folder per class, or a table"
+        )
+    observer.note(f"training images: {dataset.describe()}")
+    shows = shown_in(dataset.paths, key, field, workers, observer)
+    return export(out, dataset, shows, key, field)
+
+
+def _key(findings: Findings, wanted: str, field: Domain) -> str:
+    """Return what a finding is about: an artifact or a kind of one, by which its finding is named.
+
+    Raises ConfigurationError if there is none.
+    """
+    ids = [finding.id for finding in findings.findings]
+    able = [each for each in ids if _is_artifact(each, field)]
+    if wanted in able or (not wanted and able):
+        return wanted or able[0]
+    can = f"an export is possible against: {', '.join(able) or 'none of its findings'}"
+    if wanted in ids:
+        raise ConfigurationError(
+            f"finding {wanted!r} is about nothing that can be put into images or taken out; {can}"
+        )
+    named = f"the audit has no finding {wanted!r}" if wanted else "no finding is about an artifact"
+    raise ConfigurationError(f"{named}; {can}")
+
+
+def _is_artifact(key: str, field: Domain) -> bool:
+    try:
+        field.artifact(key)
+    except ArtifactError:
+        return False
+    return True
 
 
 def shown_in(

@@ -31,8 +31,8 @@ of_every_kind = pytest.mark.parametrize("artifact", artifacts(), ids=lambda a: a
 def clean(artifact: Artifact) -> RGB:
     """A picture without it; not small, which is an artifact of its own."""
     if artifact.id in IN_RADIOGRAPHS:
-        return radiograph(np.random.default_rng(0), False, side=280)
-    return lesion(skin(280, 280))
+        return radiograph(np.random.default_rng(0), False, side=260)
+    return lesion(skin(260, 260))
 
 
 def tensor(image: RGB) -> torch.Tensor:
@@ -83,8 +83,7 @@ def test_every_artifact_that_is_found_is_taken_out_and_where_none_is_nothing_is_
     image = clean(artifact)
     remove = Remove(artifact.id)
     assert (pixels(remove(tensor(image))) == image).all()
-    taken = 0
-    for seed in range(3):
+    for seed in range(8):  # until one is found, and taken out so that its finder says so
         shown = artifact.add(image, np.random.default_rng(seed)).image
         if artifact.id == "picture_size":  # its edit shows what it does, its finder sees the shape
             shown = np.ascontiguousarray(shown[:100])
@@ -92,17 +91,20 @@ def test_every_artifact_that_is_found_is_taken_out_and_where_none_is_nothing_is_
         left = pixels(remove(Image.fromarray(shown)))
         if not found.present:
             assert (left == shown).all()
-        elif (left != shown).any():
-            taken += artifact.find(left).score < found.score or artifact.id == "picture_size"
-    assert taken
+        elif artifact.id == "picture_size":
+            assert (left != shown).any()
+            return
+        elif artifact.find(left).score < found.score:
+            return
+    pytest.fail("it was never found, or never taken out")
 
 
 @of_every_kind
 def test_every_transform_can_be_pickled_and_says_what_it_is(artifact: Artifact) -> None:
-    for transform in (Put(artifact.id, p=0.25), Remove(artifact.id, p=0.25)):
+    for transform in (Put(artifact.id, p=1), Remove(artifact.id, p=1)):
         again = pickle.loads(pickle.dumps(transform))
-        assert repr(again) == f"{type(transform).__name__}({artifact.id!r}, p=0.25)"
-        image = tensor(clean(artifact))
+        assert repr(again) == f"{type(transform).__name__}({artifact.id!r}, p=1)"
+        image = tensor(lesion(skin(64, 64)))
         assert (made(again, image) == made(transform, image)).all()
 
 

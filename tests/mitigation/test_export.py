@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from torchvision.transforms import v2
 from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.domains import domain
-from melaudit.errors import ArtifactError, StoreError
+from melaudit.errors import ArtifactError, MelauditError, StoreError
+from melaudit.findings import Findings
 from melaudit.images.dataset import open_dataset
-from melaudit.mitigation.export import export, shown_in
+from melaudit.mitigation.export import export, export_finding, shown_in
 from melaudit.observer import Silent
 from tests.artifacts.pictures import RGB, lesion, skin
+from tests.reports.made_up_findings import findings
 
 DERMOSCOPY = domain("dermoscopy")
+KINDS = ("bluish", "yellowish")
 
 
 def ringed(image: RGB) -> RGB:
@@ -140,7 +144,48 @@ def test_a_kind_of_an_artifact_is_told_from_the_others(tmp_path: Path) -> None:
     assert shown("dark_ring") == [0, 0, 1]
 
 
-KINDS = ("bluish", "yellowish")
+def audit(*ids: str, field: str = "dermoscopy") -> Findings:
+    """An audit with findings of these ids."""
+    made, (first, *_) = findings(), findings().findings
+    return replace(
+        made,
+        findings=tuple(replace(first, id=each) for each in ids),
+        domain=replace(made.domain, id=field),
+    )
+
+
+def test_an_audit_and_training_images_are_enough(tmp_path: Path) -> None:
+    root = written(tmp_path / "train", {"benign": (6, 2), "malignant": (4, 4)})
+    said = audit("border_relevance", "dark_ring", "hair")
+    for wanted in ("", "dark_ring"):
+        made = export_finding(said, wanted, root, tmp_path / "next", 0, Silent())
+        assert made.counts.tolist() == [[6, 2], [4, 4]]
+    assert "black rings" in (tmp_path / "next" / "README.md").read_text()
+    export_finding(said, "hair", root, tmp_path / "next", 0, Silent())
+    assert "artifact('hair')" in (tmp_path / "next" / "README.md").read_text()
+
+
+def test_what_an_export_cannot_be_made_of_is_refused(tmp_path: Path) -> None:
+    root = written(tmp_path / "train", {"benign": (1, 1), "malignant": (1, 1)})
+
+    def refused(said: Findings, wanted: str = "", images: Path = root) -> str:
+        with pytest.raises(MelauditError) as error:
+            export_finding(said, wanted, images, tmp_path / "next", 0, Silent())
+        return str(error.value)
+
+    ring = audit("dark_ring", "border_relevance")
+    assert "has no finding 'hair'; an export is possible against: dark_ring" in refused(
+        ring, "hair"
+    )
+    assert "about nothing that can be put into" in refused(ring, "border_relevance")
+    assert "no finding is about an artifact; an export is possible against: none" in refused(
+        audit()
+    )
+    assert "no finding is about an artifact" in refused(audit("hair", field="photo"))
+    assert "names no domain; run it again" in refused(audit("dark_ring", field=""))
+    assert "have no labels" in refused(ring, images=root / "benign")
+    (root / "malignant").rename(root / "nevus")
+    assert "nevus" in refused(ring)
 
 
 def test_a_name_of_no_artifact_and_a_folder_that_cannot_be_are_refused(tmp_path: Path) -> None:
