@@ -16,6 +16,8 @@ too_large, too_many_scans (a JPEG built to take hours), too_slow, truncated, dam
 A stream of images adds two: decoder_died and decoder_hangs.
 """
 
+# Long because: what a file can be, and what is wrong with it, is one list that is read together.
+
 from __future__ import annotations
 
 import errno

@@ -13,10 +13,10 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from melaudit.errors import DatasetError
-from melaudit.images.annotations import interpret
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.files import Omissions
-from melaudit.images.tables import read_table
+from melaudit.images.tables.annotations import interpret
+from melaudit.images.tables.table import read_table
 from melaudit.wording.names import visible
 
 

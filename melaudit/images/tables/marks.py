@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from melaudit.images.tables import Table
+from melaudit.images.tables.table import Table
 from melaudit.wording.names import visible
 from melaudit.wording.sentences import many
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from melaudit.choices import Task
 from melaudit.errors import DatasetError
 from melaudit.images.imagefile import SUFFIXES
-from melaudit.images.marks import (
+from melaudit.images.tables.marks import (
     marks_of_columns,
     marks_of_lists,
     one_hot,
     one_hot_columns,
     plain_name,
 )
-from melaudit.images.tables import Table
+from melaudit.images.tables.table import Table
 from melaudit.wording.names import visible
 from melaudit.wording.sentences import many
 
