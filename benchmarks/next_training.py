@@ -85,8 +85,8 @@ def main() -> None:
     before = options.folder / "before"
     for way in options.audit:
         after = checkpoints[way].parent / "audit"
-        audited(demo.checkpoint, demo, before)
-        audited(checkpoints[way], demo, after)
+        audited(demo.checkpoint, demo, before, options)
+        audited(checkpoints[way], demo, after, options)
         print(f"\n## melaudit diff before {way!r}\n\n{difference(before, after)}")
 
 
@@ -140,7 +140,7 @@ def fit(model: nn.Module, batches: Callable[[], Any], epochs: int) -> None:
         print(f"epoch {epoch} of {epochs}: loss {np.mean(losses):.3f}", flush=True)
 
 
-def audited(checkpoint: Path, demo: DemoResult, out: Path) -> None:
+def audited(checkpoint: Path, demo: DemoResult, out: Path, options: argparse.Namespace) -> None:
     """Audit a model on the test images, unless that was done."""
     if (out / "findings.json").exists():
         return
@@ -154,6 +154,8 @@ def audited(checkpoint: Path, demo: DemoResult, out: Path) -> None:
         domain=FIELD,
         image_size=_image_size(demo),
         corruption_images=0,
+        edits=options.edits,
+        limit=options.limit,
     )
 
 
@@ -229,6 +231,8 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--audit", nargs="*", choices=WAYS, default=["both"])
+    parser.add_argument("--edits", type=int, default=40, help="of an audit, each class (40)")
+    parser.add_argument("--limit", type=int, help="images of an audit (default: all)")
     parser.add_argument("--workers", type=int, default=2, help="of the loader (default 2)")
     return parser.parse_args(arguments)
 
