@@ -98,7 +98,7 @@ def training_evidence(
     if kept is None:
         observer.stage("Looking through the training images", len(rows))
         paths = [dataset.paths[row] for row in rows]
-        kept = _look(paths, artifacts, read, configuration.workers, observer, white)
+        kept = look(paths, artifacts, configuration.workers, observer, white, read)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, seen=kept[0], signatures=kept[1], properties=kept[2])
         publish(place, buffer.getvalue())
@@ -118,7 +118,7 @@ def training_evidence(
 def _by_artifact(
     artifacts: Sequence[Artifact], seen: NDArray[np.int8], labels: NDArray[np.int64]
 ) -> Training:
-    """Return what `_look` saw (m, artifacts) for each artifact, and for each kind of it."""
+    """Return what `look` saw (m, artifacts) for each artifact, and for each kind of it."""
     out = {}
     for artifact, column in zip(artifacts, seen.T, strict=True):
         known = column != UNSEEN
@@ -165,21 +165,21 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
     return (seen, pictures, properties) if whole and seen.dtype == np.int8 else None
 
 
-def _look(
+def look(
     paths: Sequence[str],
     finders: Sequence[Artifact],
-    read: Read,
     workers: int,
     observer: Observer,
-    white: int,
+    white: int = FULL_WHITE,
+    read: Read = read_image,
 ) -> Looks:
     """Return what is seen of each image; the same for any `workers`."""
     # A finder that cannot be handed to a process keeps all of them in this one.
     workers = workers if len(picklable(finders)) == len(finders) else 0
-    look = Looking(tuple(finders), read_image if workers else read, white)
-    looks = [look((), {}, lambda _: None)]
+    looking = Looking(tuple(finders), read_image if workers else read, white)
+    looks = [looking((), {}, lambda _: None)]
     chunks = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
-    with contextlib.closing(results(look, chunks, workers)) as found:
+    with contextlib.closing(results(looking, chunks, workers)) as found:
         for some in found:
             looks.append(some)
             observer.advance(len(some[0]))
