@@ -14,6 +14,7 @@ import click
 from melaudit.cli.auditing import demo, run
 from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
+from melaudit.cli.mitigating import mitigate
 from melaudit.cli.outputs import diff, gate, record, report
 from melaudit.cli.scanning import scan
 from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
@@ -33,7 +34,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(run, demo, doctor, explain, scan, convert, detectors),
-    *(report, diff, gate, record, export),
+    *(report, diff, gate, record, export, mitigate),
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -14,6 +14,7 @@ from melaudit.reports.formats.record_file import read_record, write_record
 from melaudit.reports.formats.sarif import to_sarif
 from melaudit.reports.formats.step_summary import to_step_summary
 from melaudit.reports.formats.text import summary
+from melaudit.reports.mitigation import write_mitigation_page
 from melaudit.reports.page.html import render_report, render_split, write_report
 from melaudit.reports.page.page import build_page
 from melaudit.reports.sharing import shared
@@ -42,6 +43,7 @@ __all__ = [
     "to_sarif",
     "to_step_summary",
     "write_findings",
+    "write_mitigation_page",
     "write_record",
     "write_report",
 ]
