@@ -28,6 +28,7 @@ from melaudit.audit.measure.sweep import Passed, Subject, measure
 from melaudit.audit.method import Examined, choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.places import write_places
 from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each, with_contents
 from melaudit.audit.prepare.reader import reading
 from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
@@ -294,6 +295,7 @@ def reported(
         sent = shared(record, configuration.sharing)
         observer.stage("Writing the report")
         write(configuration.out, configuration.assets, sent, result, prepared, store)
+        write_places(configuration)
     return sent.findings
 
 

@@ -14,6 +14,7 @@ import click
 from melaudit.cli.auditing import demo, run
 from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
+from melaudit.cli.mitigating import mitigate
 from melaudit.cli.outputs import diff, gate, record, report
 from melaudit.cli.scanning import scan
 from melaudit.cli.starting import init
@@ -24,7 +25,7 @@ from melaudit.terminal import printable
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
     "Audit a model": (run, init, doctor, demo),
     "Look at a model or at images": (explain, scan, convert, detectors),
-    "After an audit": (report, diff, gate, record, export),
+    "After an audit": (report, diff, gate, record, export, mitigate),
 }
 """Heading of the help text -> the commands under it."""
 
