@@ -3,13 +3,17 @@
 A multi-label model is run once for each of its labels. Only the correction is common: `studied`
 goes as far as what can be said before it, `conclude_together` corrects the tests of all labels, and
 `reported` goes on from there.
+
+Several processes may compute one run: each does `computed`, whose units are shared by leases, and
+the one that was asked for the audit goes on from there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from melaudit.audit.conclude.assembly import Clock, assemble
@@ -19,9 +23,13 @@ from melaudit.audit.conclude.table import measured
 from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import edited
 from melaudit.audit.edits.laboratory import Laboratory
+from melaudit.audit.engines.interface import Watch
+from melaudit.audit.engines.plan import Plan, in_force
+from melaudit.audit.engines.supply import engine
 from melaudit.audit.exhibits.concepts import with_concepts
 from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.groups.feedback import read_reviews
+from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.sweep import Passed, measure
 from melaudit.audit.method import Examined, choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write, write_index
@@ -56,14 +64,14 @@ def run(
     these. The same call after an interruption goes on where it stopped.
     """
     with reading(configuration.workers) as read:
-        everything = _opened(configuration, observer, model, read)
+        everything = opened(configuration, observer, model, read)
         if len(everything) > 1:
             raise ConfigurationError(
                 f"the model is multi-label ({len(everything)} labels), and one audit was asked "
                 "for: call melaudit.audit_labels, or audit one label with "
                 f"output={everything[0].label!r}"
             )
-        return _run(configuration, observer, everything, command)[0].findings
+        return _run(configuration, observer, everything, command, model)[0].findings
 
 
 def run_each(
@@ -80,13 +88,14 @@ def run_each(
     itself. Raises as `run`.
     """
     with reading(configuration.workers) as read:
-        everything = _opened(configuration, observer, model, read)
-        return _run(configuration, observer, everything, command)
+        everything = opened(configuration, observer, model, read)
+        return _run(configuration, observer, everything, command, model)
 
 
-def _opened(
+def opened(
     configuration: Configuration, observer: Observer, model: LoadedModel | None, read: Read
 ) -> tuple[Prepared, ...]:
+    """Load model and data, and make them fit each other."""
     observer.stage("Loading")
     if configuration.labels is not None:
         # Read first: a file with a fault must be known before the work, not after.
@@ -115,22 +124,21 @@ def _run(
     observer: Observer,
     everything: Sequence[Prepared],
     command: str,
+    model: LoadedModel | None,
 ) -> tuple[LabelAudit, ...]:
     several = len(everything) > 1
     folders = folders_of([prepared.label for prepared in everything]) if several else {}
-    # Every label has the same pictures, so the same domain.
-    detectors = all_detectors(configuration.for_detectors, everything[0].domain.domain)
-    everything = [informed(each, configuration, artifacts_of(detectors)) for each in everything]
-    with held(configuration.out):
+    everything, detectors = equipped(everything, configuration)
+    with held(configuration.out), contextlib.ExitStack() as stack:
+        everything = [prepared.with_contents(observer) for prepared in everything]
+        turns = stack.enter_context(_shared(configuration, everything, folders, model, observer))
         studies = []
         for prepared in everything:
             if several:
                 observer.note(f"label: {prepared.label}")
             prepared.introduce(observer)
-            out = configuration.out / folders.get(prepared.label, "")
-            out.mkdir(exist_ok=True)
-            own = dataclasses.replace(configuration, out=out)
-            studies.append(studied(own, prepared, detectors, observer))
+            own = with_folder(configuration, folders.get(prepared.label, ""))
+            studies.append(studied(own, prepared, detectors, observer, turns))
         corrected = conclude_together([study.found.uncorrected for study in studies])
         audits = tuple(
             LabelAudit(
@@ -145,37 +153,108 @@ def _run(
     return audits
 
 
+def equipped(
+    everything: Sequence[Prepared], configuration: Configuration
+) -> tuple[list[Prepared], tuple[Detector, ...]]:
+    """Return what was prepared with what the user knows of the images, and the detectors."""
+    # Every label has the same pictures, so the same domain.
+    detectors = all_detectors(configuration.for_detectors, everything[0].domain.domain)
+    artifacts = artifacts_of(detectors)
+    return [informed(each, configuration, artifacts) for each in everything], detectors
+
+
+def with_folder(configuration: Configuration, folder: str) -> Configuration:
+    """Return the configuration of one label, whose folder in the output folder is made."""
+    out = configuration.out / folder
+    out.mkdir(exist_ok=True)
+    return dataclasses.replace(configuration, out=out)
+
+
+@contextlib.contextmanager
+def _shared(
+    configuration: Configuration,
+    everything: Sequence[Prepared],
+    folders: Mapping[str, str],
+    model: LoadedModel | None,
+    observer: Observer,
+) -> Iterator[Turns]:
+    """Let other processes compute the run too, those that were asked for and any that join."""
+    if model is not None:  # no other process has it
+        if configuration.processes > 1 or configuration.engine_address is not None:
+            raise ConfigurationError(
+                "other processes cannot see a model that is at hand in this one: save it, and name "
+                "the checkpoint, or ask for one process and no engine"
+            )
+        yield ALONE
+        return
+    out = configuration.out
+    plan = Plan.of(configuration, [(each, folders.get(each.label, "")) for each in everything])
+    contents = [prepared.dataset.contents for prepared in everything]
+    with (
+        in_force(plan, out, [b"" if each is None else each.tobytes() for each in contents]),
+        engine(configuration, plan.device) as workers,
+        plan.leases(out, may_compute=Watch(workers, observer)) as turns,
+    ):
+        yield turns
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """What costs passes of the model over many images."""
+
+    method: Examined
+    passed: Passed
+    laboratory: Laboratory
+    tested: Measurements
+    """With the trials of the edits."""
+
+
+@contextlib.contextmanager
+def computed(
+    configuration: Configuration,
+    prepared: Prepared,
+    detectors: tuple[Detector, ...],
+    observer: Observer,
+    turns: Turns = ALONE,
+) -> Iterator[_Computed]:
+    """Measure and edit the images of one model: what `turns` leaves to this process.
+
+    What passes each door: choosing a method of explanation gives a `Viewer`; the pass leaves
+    `Passed`, a store of columns, which is read as `Measurements`; edits add their trials to these.
+    All of it is there when it yields, and the viewer is open as long.
+    """
+    out, seed, edits = configuration.out, configuration.seed, configuration.edits
+    training = training_evidence(
+        configuration, artifacts_of(detectors), prepared.classes, observer, prepared.label
+    )
+    method = choose_method(configuration, prepared, detectors, observer, out / "shards", turns)
+    with viewing(method.configuration, prepared, method.layer) as viewer:
+        known = method.known
+        passed = measure(configuration, prepared, viewer, detectors, known, observer, turns)
+        table = measured(passed.store, prepared, viewer.layer, seed, training)
+        laboratory = _laboratory(viewer, prepared, table)
+        tested = edited(table, detectors, laboratory, passed.store, edits, observer, turns)
+        yield _Computed(method, passed, laboratory, tested)
+
+
 def studied(
     configuration: Configuration,
     prepared: Prepared,
     detectors: tuple[Detector, ...],
     observer: Observer,
+    turns: Turns = ALONE,
 ) -> _Study:
-    """Measure, edit and group the images of one model.
-
-    What passes each door: choosing a method of explanation gives a `Viewer`; the pass leaves
-    `Passed`, a store of columns, which is read as `Measurements`; edits add their trials to these;
-    what follows from them is `Grouped`.
-    """
+    """Compute one model, and group its images: what follows from the measurements is `Grouped`."""
     clock = Clock.start()
-    out, seed, edits = configuration.out, configuration.seed, configuration.edits
-    prepared = prepared.with_contents(observer)
-    training = training_evidence(
-        configuration, artifacts_of(detectors), prepared.classes, observer, prepared.label
-    )
-    method = choose_method(configuration, prepared, detectors, observer, out / "shards")
-    with viewing(method.configuration, prepared, method.layer) as viewer:
-        passed = measure(configuration, prepared, viewer, detectors, method.known, observer)
-        table = measured(passed.store, prepared, viewer.layer, seed, training)
-
-        laboratory = _laboratory(viewer, prepared, table)
-        tested = edited(table, detectors, laboratory, passed.store, edits, observer)
-        worse = corrupted(table, laboratory, configuration.corruption_images, observer)
-
+    with computed(configuration, prepared, detectors, observer, turns) as done:
+        tested, store, laboratory = done.tested, done.passed.store, done.laboratory
+        worse = corrupted(tested, laboratory, configuration.corruption_images, observer)
         observer.stage("Concluding")
-        tries = laboratory if edits else None
-        found = grouped(tested, passed.store, detectors, tries, passed.vocabularies)
-    return _Study(configuration, prepared, clock, clock.seconds(), method, passed, found, worse)
+        tries = laboratory if configuration.edits else None
+        found = grouped(tested, store, detectors, tries, done.passed.vocabularies)
+    store.tidy()
+    seconds = clock.seconds()
+    return _Study(configuration, prepared, clock, seconds, done.method, done.passed, found, worse)
 
 
 def reported(

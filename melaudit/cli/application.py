@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from melaudit.cli.auditing import demo, run
+from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
 from melaudit.cli.outputs import diff, gate, record, report
@@ -32,7 +32,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(run, demo, doctor, explain, scan, convert, detectors),
+    *(run, worker, demo, doctor, explain, scan, convert, detectors),
     *(report, diff, gate, record, export),
 )
 for command in COMMANDS:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from melaudit.audit.prepare.configuration import Configuration
 from melaudit.cli.options import (
     PATH,
     GroupedCommand,
@@ -24,11 +27,10 @@ from melaudit.cli.options import (
 from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell, write
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Verdict
-from melaudit.settings import Topic
+from melaudit.settings import Topic, settings_of
 from melaudit.terminal import Terminal, printable
 
 if TYPE_CHECKING:
-    from melaudit.audit.prepare.configuration import Configuration
     from melaudit.reports.formats.interface import Format
     from melaudit.reports.labels import LabelAudit
 
@@ -99,6 +101,40 @@ def _beside(files: Mapping[Format, Path], folder: str) -> dict[Format, Path]:
 
 
 @click.command()
+@click.argument("folder", metavar="RUN", type=PATH)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    help="Seconds to wait for the run to begin.",
+)
+@click.option("--factory", help="Allow a run that builds its model with this code to do so.")
+@click.option("--until-stdin-closes", "attended", is_flag=True, hidden=True)
+def worker(folder: Path, wait: float, factory: str | None, attended: bool) -> None:
+    """Compute a part of the run whose output folder is RUN, beside other processes.
+
+    Start any number, on any machine that shares the folder, the images and the checkpoint under the
+    same paths: with torchrun, Slurm, Kubernetes or by hand. `melaudit run` plans the run and
+    concludes it. A worker takes what nobody computes and ends when nothing is left; it may be
+    killed at any time. LOCAL_RANK chooses the GPU.
+    """
+    from melaudit.audit.worker import work
+
+    if attended:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    with Terminal() as terminal:
+        work(folder, terminal, factory=factory, wait=wait)
+
+
+def _end_with_stdin() -> None:
+    """End this process when whoever started it is gone."""
+    while os.read(0, 1):  # not through sys.stdin, whose lock would be held when Python ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@click.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to make.")
 @click.option("--quick", is_flag=True, help="A smaller set and a shorter training.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of images and training.")
@@ -135,7 +171,7 @@ def _audit(configuration: Configuration, quiet: bool) -> tuple[LabelAudit, ...]:
     from melaudit.reports.labels import headline
 
     # A report must be safe to share: it names the command without the machine's folders.
-    command = " ".join(shlex.quote(_shareable(part)) for part in sys.argv[1:])
+    command = " ".join(shlex.quote(_shareable(part)) for part in _telling(sys.argv[1:]))
     with Terminal(quiet=quiet) as terminal:
         audits = run_each(configuration, terminal, command=f"melaudit {command}")
     for audit in audits:
@@ -146,6 +182,22 @@ def _audit(configuration: Configuration, quiet: bool) -> tuple[LabelAudit, ...]:
         Terminal().print(f"\n{headline(audits)}")
         Terminal().print(f"Report: {configuration.out / 'report.html'}")
     return audits
+
+
+def _telling(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments without those that say who computes, which changes no result."""
+    quiet = {
+        f"--{name.replace('_', '-')}"
+        for name, setting in settings_of(Configuration).items()
+        if not setting.about.recorded
+    }
+    left = iter(arguments)
+    for argument in left:
+        option, equals, _ = argument.partition("=")
+        if option not in quiet:
+            yield argument
+        elif not equals:
+            next(left, None)
 
 
 def _shareable(argument: str) -> str:

@@ -8,12 +8,14 @@ whoever computes it and whenever.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.audit.leases import ALONE, Turns, Units
 from melaudit.audit.measure.learn_words import vocabularies
 from melaudit.audit.measure.measurer import CheckSample, Known, Measurer
 from melaudit.audit.measure.store import Store
@@ -51,17 +53,20 @@ def measure(
     detectors: tuple[Detector, ...],
     known: Known,
     observer: Observer,
+    turns: Turns = ALONE,
 ) -> Passed:
     """Measure all images of a run, or those that an earlier try at the same run has not.
 
-    `known` is what checks measured before the pass, which is not measured again.
+    `known` is what checks measured before the pass, which is not measured again. `turns` says what
+    this process computes, where several measure together.
     """
     dataset, workers = prepared.dataset, configuration.workers
     store = _store(configuration, prepared, viewer, detectors)
-    words = vocabularies(viewer, dataset, store.folder, configuration.seed, observer, workers)
-    checked = sample(dataset.labels, configuration.check_images, configuration.seed)
+    seed = configuration.seed
+    words = vocabularies(viewer, dataset, store.folder, seed, observer, workers, turns)
+    checked = sample(dataset.labels, configuration.check_images, seed)
     measurer = Measurer(viewer, dataset, detectors, CheckSample(checked, known), words)
-    sweep(measurer, store, observer, knowledge=prepared.knowledge, workers=workers)
+    sweep(measurer, store, observer, knowledge=prepared.knowledge, workers=workers, turns=turns)
     return Passed(store, words)
 
 
@@ -98,13 +103,16 @@ def sweep(
     workers: int = 0,
     read: Read | None = None,
     stage: str = "Measuring",
+    turns: Turns = ALONE,
 ) -> None:
     """Measure every image of the data set into the store, skipping shards that are there.
 
     `knowledge` is what the user says of the images; `workers` processes decode them;
-    with none, `read` does.
+    with none, `read` does. `turns` says which shards are this process's; it returns when all are
+    there.
     """
     dataset, viewer = measurer.dataset, measurer.viewer
+    size = viewer.batch_size
     knowledge = knowledge or Knowledge()
     observer.stage(stage, len(dataset.ids))
     todo = [shard for shard in range(len(store)) if not store.done(shard)]
@@ -113,7 +121,13 @@ def sweep(
         observer.note(f"resuming: {there} of {len(dataset.ids)} images are done already")
         observer.advance(there, computed=False)
     told = viewer.explainer.fits
-    batches = [batch for shard in todo for batch in _batches(store.rows(shard), viewer.batch_size)]
+    units = Units(
+        todo,
+        turns,
+        lambda shard: f"{store.folder.name}-{shard:06d}",
+        store.done,
+        lambda shard: observer.advance(len(store.rows(shard))),
+    )
     stream = ImageStream(
         dataset.paths,
         viewer.preprocessing,
@@ -122,25 +136,29 @@ def sweep(
         contents=dataset.contents,
         read=read,
     )
-    with contextlib.closing(stream.read(batches)) as images:
-        for shard in todo:
-            chunks: list[dict[str, Array]] = []
-            statuses: Statuses = []
-            for _ in _batches(store.rows(shard), viewer.batch_size):
-                loaded = next(images)
-                shown = knowledge.of_batch(loaded.positions, [_size(v) for v in loaded.views])
-                statuses += _flagged(loaded, shown)
-                if loaded.positions:
-                    chunks.append(measurer.measure(loaded, shown, observer))
-                observer.advance(len(loaded.statuses))
-                if viewer.explainer.fits != told:
-                    told = viewer.explainer.fits
-                    observer.note(
-                        f"memory ran out with {viewer.batch_size} images at a time (--batch-size): "
-                        f"{told} at a time from here on"
-                    )
-            every, readable = _columns(statuses)
-            store.write(shard, every, _join(chunks), readable)
+    while units.left:
+        # Read ahead: a shard becomes this process's when its first batch begins to be decoded.
+        batches = (b for shard in units.free() for b in _batches(store.rows(shard), size))
+        with contextlib.closing(stream.read(batches)) as images:
+            for shard, batch in itertools.groupby(images, lambda loaded: store.shard(loaded.start)):
+                chunks: list[dict[str, Array]] = []
+                statuses: Statuses = []
+                for loaded in batch:
+                    shown = knowledge.of_batch(loaded.positions, [_size(v) for v in loaded.views])
+                    statuses += _flagged(loaded, shown)
+                    if loaded.positions:
+                        chunks.append(measurer.measure(loaded, shown, observer))
+                    observer.advance(len(loaded.statuses))
+                    if viewer.explainer.fits != told:
+                        told = viewer.explainer.fits
+                        observer.note(
+                            f"memory ran out with {size} images at a time (--batch-size): "
+                            f"{told} at a time from here on"
+                        )
+                every, readable = _columns(statuses)
+                store.write(shard, every, _join(chunks), readable)
+                units.release(shard)
+        units.wait()
 
 
 def _batches(rows: range, size: int) -> list[range]:
