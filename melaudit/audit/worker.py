@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from melaudit.audit.edits.laboratory import Held
 from melaudit.audit.engines.plan import awaited
 from melaudit.audit.prepare.reader import reading
-from melaudit.audit.runner import computed, equipped, opened, with_folder
+from melaudit.audit.runner import equipped, looked_at, opened, tried
 from melaudit.observer import Observer
 
 WAIT = 600.0
@@ -24,11 +25,11 @@ def work(out: Path, observer: Observer, *, factory: str | None = None, wait: flo
     plan.refuse_other_versions()
     configuration = plan.here(out, factory)
     with reading(configuration.workers) as read:
-        prepared = opened(configuration, observer, None, read)
-        everything, detectors = equipped(prepared, configuration)
-        agreed = plan.agreed(everything, out)
+        everything = opened(configuration, observer, None, read)
+        everything, detectors = equipped(everything, configuration)
+        parts = plan.agreed(everything, out)
+        pictures: Held = {}
         with plan.leases(out) as turns:
-            for each, part in agreed:
-                own = with_folder(configuration, part.folder)
-                with computed(own, each, detectors, observer, turns):
-                    observer.note("all that processes share is computed")
+            for each, seen in looked_at(configuration, parts, detectors, observer, turns):
+                with tried(each, seen, detectors, pictures, observer, turns):
+                    observer.note("all that processes share is there")

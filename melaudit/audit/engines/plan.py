@@ -1,15 +1,14 @@
 """The plan of a run: all that another process needs to compute a part of it, in the output folder.
 
-The process that concludes writes it before the first unit and removes it at the end. It is JSON and
-an array of hashes: reading it runs nothing. A process that joins must be of the same versions and
-must see the same model and images, or it is told so and computes nothing.
+The process that concludes writes it before the first unit and removes it at the end. It is JSON,
+and beside it the hashes of the files: reading them runs nothing. A process that joins must be of
+the same versions and must see the same model and images, or it is told so and computes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import secrets
@@ -85,17 +84,15 @@ class Plan:
             versions(),
         )
 
-    def write(self, out: Path, contents: Sequence[bytes]) -> None:
-        """Publish the plan; `contents` are the hashes of all files, part by part.
+    def write(self, out: Path, contents: bytes) -> None:
+        """Publish the plan; `contents` are the hashes of all files, which all parts have.
 
         Raises StoreError when the folder cannot be written.
         """
         folder = out / FOLDER
         with contextlib.suppress(OSError):
             folder.mkdir(exist_ok=True)
-        buffer = io.BytesIO()
-        np.savez(buffer, *[np.frombuffer(each, np.uint8) for each in contents])
-        publish(folder / self._contents, buffer.getvalue())
+        publish(folder / self._contents, contents)
         text = asdict(self) | {"format": _FORMAT, "configuration": _plain(self.configuration)}
         publish(folder / _NAME, json.dumps(text, indent=2).encode())
 
@@ -153,28 +150,28 @@ class Plan:
             device = f"cuda:{int(rank) % count}" if rank.isdecimal() and count else "cuda"
         return dataclasses.replace(self.configuration, out=out, device=device)
 
-    def agreed(self, everything: Sequence[Prepared], out: Path) -> list[tuple[Prepared, Part]]:
+    def agreed(self, everything: Sequence[Prepared], out: Path) -> list[tuple[Prepared, str]]:
         """Return what this process prepared, with what the files held when the run began.
+
+        Each has its folder in the output folder.
 
         Raises ConfigurationError when this process sees another model or other images.
         """
         if len(everything) != len(self.parts):
             raise ConfigurationError(_other("the model and its labels"))
         try:
-            with np.load(out / FOLDER / self._contents, allow_pickle=False) as kept:
-                contents = [kept[name] for name in kept.files]
-        except (OSError, ValueError) as error:
-            raise StoreError(f"the plan of {out} is no longer there: {error}") from error
+            contents = np.frombuffer((out / FOLDER / self._contents).read_bytes(), np.uint8)
+        except OSError as error:
+            raise StoreError(f"the plan of {out} is no longer there: {error.strerror}") from error
         agreed = []
-        for prepared, part, content in zip(everything, self.parts, contents, strict=True):
+        for prepared, part in zip(everything, self.parts, strict=True):
             mine = Part.of(prepared, part.folder)
             for name, what in _SEEN.items():
                 if getattr(mine, name) != getattr(part, name):
                     raise ConfigurationError(_other(what))
-            dataset = dataclasses.replace(
-                prepared.dataset, contents=content.reshape(len(prepared.dataset), -1)
-            )
-            agreed.append((dataclasses.replace(prepared, dataset=dataset), part))
+            rows = contents.reshape(len(prepared.dataset), -1)
+            dataset = dataclasses.replace(prepared.dataset, contents=rows)
+            agreed.append((dataclasses.replace(prepared, dataset=dataset), part.folder))
         return agreed
 
     def leases(self, out: Path, **more: Any) -> Leases:
@@ -183,7 +180,7 @@ class Plan:
 
     @property
     def _contents(self) -> str:
-        return f"contents-{self.run}.npz"
+        return f"contents-{self.run}"
 
 
 _SEEN = {
@@ -213,7 +210,7 @@ def awaited(out: Path, seconds: float) -> Plan:
 
 
 @contextlib.contextmanager
-def in_force(plan: Plan, out: Path, contents: Sequence[bytes]) -> Iterator[None]:
+def in_force(plan: Plan, out: Path, contents: bytes) -> Iterator[None]:
     """Have the plan in the output folder; it goes when the run is finished, and not if it fails."""
     plan.write(out, contents)
     yield
