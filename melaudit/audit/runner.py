@@ -145,16 +145,22 @@ def _run(
     everything = [informed(each, configuration, artifacts_of(detectors)) for each in everything]
     pictures: Held = {}
     with held(configuration.out):
-        everything = with_contents(everything, observer)
-        methods = []
+        clock = Clock.start()
         for prepared in everything:
             if several:
                 observer.note(f"label: {prepared.label}")
             prepared.introduce(observer)
+        everything = with_contents(everything, observer)
+        reading_took = clock.seconds()
+        methods = []
+        for prepared in everything:
+            if several:
+                observer.note(f"label: {prepared.label}")
             out = configuration.out / folders.get(prepared.label, "")
             out.mkdir(exist_ok=True)
             own = dataclasses.replace(configuration, out=out)
-            methods.append(chosen(own, prepared, detectors, observer))
+            own_clock = clock.again(reading_took)
+            methods.append(chosen(own, prepared, detectors, own_clock, observer))
         studies = []
         for each, seen in passed(methods, detectors, observer):
             if several:
@@ -178,10 +184,10 @@ def chosen(
     configuration: Configuration,
     prepared: Prepared,
     detectors: tuple[Detector, ...],
+    clock: Clock,
     observer: Observer,
 ) -> _Chosen:
     """Look through the training images, and choose a method of explanation."""
-    clock = Clock.start()
     training = training_evidence(
         configuration,
         artifacts_of(detectors),
