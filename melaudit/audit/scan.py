@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from melaudit.artifacts import artifacts
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.exhibits.exhibits import webp
 from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain
+from melaudit.detectors.rungs.company import Company, Part, company
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.artifact_scan import RULES, ImageScores, score_files
@@ -152,12 +154,43 @@ def _rows(
         looked_for.append((identity, title, present, scores))
     # What could not be compared is a text, and holds no test.
     compared = settle([_compared(dataset, present) for _, _, present, _ in looked_for])
+    beside = _beside(dataset, {i: present for i, _, present, _ in looked_for}, sought)
     rows = [
-        _scanned(identity, title, dataset, present, scores, data)
+        _scanned(identity, title, dataset, present, scores, data, beside.get(identity))
         for (identity, title, present, scores), data in zip(looked_for, compared, strict=True)
     ]
     order = sorted(rows, key=lambda r: (not r.reached, 1.0 if r.p_value is None else r.p_value))
     return order, failed
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What finders saw, as `company` asks for it: a scan keeps no places and knows no training."""
+
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    present: Mapping[str, NDArray[np.bool_]]
+    labelled: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    training: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+
+    def __getitem__(self, name: str) -> NDArray[np.bool_]:
+        if not name.endswith(".present"):
+            raise KeyError(name)
+        return self.present[name.removesuffix(".present")]
+
+
+def _beside(
+    dataset: Dataset, present: Mapping[str, NDArray[np.bool_]], sought: Sequence[Artifact]
+) -> dict[str, tuple[str, tuple[Company, ...]]]:
+    """Return, by artifact, several of it in words, and what takes something from it."""
+    looked = _Looked(dataset.labels, tuple(dataset.classes), present)
+    return {
+        each.id: (each.phrases.things, company(looked, each, each.id, present[each.id], sought))
+        for each in sought
+        if each.id in present
+    }
 
 
 def _compared(dataset: Dataset, present: NDArray[np.bool_]) -> Association | str:
@@ -179,8 +212,11 @@ def _scanned(
     present: NDArray[np.bool_],
     scores: NDArray[np.float64],
     compared: Association | str,
+    beside: tuple[str, tuple[Company, ...]] | None,
 ) -> Scanned:
     """Count one artifact and write down how it goes with the labels."""
+    things, others = beside or (title, ())
+    explained = any(each.part is Part.SEEN_WITH for each in others)
     labels, classes = dataset.labels, dataset.classes
     known = labels >= 0
     data = None if isinstance(compared, str) else compared
@@ -204,7 +240,8 @@ def _scanned(
         ci_high=None if data is None else data.odds.high,
         p_value=None if data is None else data.odds.p_value,
         q_value=None if data is None else data.odds.q_value,
-        reached=data is not None and data.reached,
+        reached=data is not None and data.reached and not explained,
+        beside=tuple(each.words(things) for each in others),
         reason=compared if isinstance(compared, str) else "",
         examples=tuple(dataset.ids[i] for i in surest),
     )

@@ -52,7 +52,7 @@ def cli() -> None:
     """Audit an image classifier before deployment: does it decide for the wrong reasons?
 
     Exit codes: 0 pass, 1 findings, 2 could not run, 3 inconclusive, 4 internal error,
-    130 interrupted (the same command goes on where it stopped).
+    130 interrupted (`melaudit run` then goes on where it stopped).
     """
 
 
@@ -83,6 +83,12 @@ def _exhausted(error: Exception) -> str | None:
     return None
 
 
+def _keeps(arguments: list[str] | None) -> bool:
+    """Tell whether a command keeps what it finished, so that the same one goes on from there."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return next(iter(given), None) == run.name
+
+
 def _terminated(_: int, __: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -100,7 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
         error.show()
         return 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("melaudit: interrupted; the same command goes on where it stopped", err=True)
+        goes_on = "; the same command goes on where it stopped" if _keeps(arguments) else ""
+        click.echo(f"melaudit: interrupted{goes_on}", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         sys.stdout = None

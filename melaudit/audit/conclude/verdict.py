@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,13 +89,13 @@ def judge(
     reactions: Sequence[Reaction] = (),
     controls: Sequence[Control] = (),
     limits: Sequence[Acceptance] = (),
-    titles: Mapping[str, str] | None = None,
+    called: Callable[[str], str] = wording.human,
 ) -> tuple[Verdict, str]:
     """Return the verdict and why it is this one, in a few sentences.
 
     findings: the most severe first. shortfalls: what a pass lacks, the gravest first. limits: of
-    the intended use; one that is not met fails the model. titles: artifact -> what the field calls
-    it, where that is more than its id in words. A failure is a claim of presence and
+    the intended use; one that is not met fails the model. called: what an artifact is called, from
+    its id. A failure is a claim of presence and
     stands whatever else was not tested; a pass or a warning also says that nothing worse is there,
     which only tests with the power to see it can say.
     """
@@ -104,8 +104,7 @@ def judge(
         return Verdict.INCONCLUSIVE, " ".join(filter(None, (doubts[0].statement, doubts[0].settle)))
     worst = findings[0] if findings else None
     broken = [limit.statement for limit in limits if limit.answer is Answer.NOT_MET]
-    titles = titles or {}
-    further = [_robustness(reactions, titles), _alarms(controls)]
+    further = [_robustness(reactions, called), _alarms(controls)]
     if worst and worst.severity.rank >= fail_on.rank:
         return Verdict.FAIL, _joined(sentence(worst), *broken, *further[1:])
     if broken:
@@ -123,7 +122,7 @@ def judge(
     if warns and worst is not None:
         return Verdict.WARN, _joined(sentence(worst), *further)
     first = "No finding reached the level at which this audit warns."
-    return Verdict.PASS, _joined(first, _excluded(not_found, titles), *further)
+    return Verdict.PASS, _joined(first, _excluded(not_found, called), *further)
 
 
 def sentence(finding: Finding) -> str:
@@ -158,23 +157,26 @@ def _joined(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _excluded(not_found: Sequence[NotFound], titles: Mapping[str, str]) -> str:
+def _excluded(not_found: Sequence[NotFound], called: Callable[[str], str]) -> str:
     """Say of which artifacts a dependence that matters is excluded."""
-    excluded = [n.artifact for n in not_found if n.excluded]
-    names = dict.fromkeys(titles.get(name, wording.human(name)) for name in excluded)
-    if not names:
-        return ""
-    return (
+    names = dict.fromkeys(called(n.artifact) for n in not_found if n.excluded and n.edited)
+    alike = dict.fromkeys(called(n.artifact) for n in not_found if n.excluded and not n.edited)
+    return _joined(
         f"A change of {points(MIN_SHARE)} decisions or more is excluded for every artifact that "
         f"decisions do not follow: {', '.join(names)}."
+        if names
+        else "",
+        f"The images are all alike in what no decision among them can go by: {', '.join(alike)}."
+        if alike
+        else "",
     )
 
 
-def _robustness(reactions: Sequence[Reaction], titles: Mapping[str, str]) -> str:
+def _robustness(reactions: Sequence[Reaction], called: Callable[[str], str]) -> str:
     """Name what the model reacts to though no image shows it."""
     if not reactions:
         return ""
-    named = ", ".join(titles.get(r.artifact, wording.human(r.artifact)) for r in reactions)
+    named = ", ".join(called(r.artifact) for r in reactions)
     return f"Robustness: the model reacts to what these images do not show ({named})."
 
 

@@ -91,8 +91,9 @@ def test_reactions_to_what_no_image_shows_are_named_as_robustness() -> None:
     frame = Reaction("white_frame", "It reacts", ("malignant",), 80, "s", (), "d")
     _, reason = judge([], [], Severity.HIGH, reactions=[frame])
     assert "Robustness: the model reacts to what these images do not show (white frame)." in reason
-    named = {"white_frame": "Paper border"}  # as a field may call it
-    _, reason = judge([], [], Severity.HIGH, reactions=[frame], titles=named)
+    _, reason = judge(  # as a field may call it
+        [], [], Severity.HIGH, reactions=[frame], called=lambda _: "Paper border"
+    )
     assert "do not show (Paper border)." in reason
 
 
