@@ -523,7 +523,7 @@ def test_any_frame_is_never_called_black_rings_alone(measurements: Make, n: int)
     for seed in range(50):
         found = used(framed(measurements, FRAME, n, seed))
         cue = found.cue("black rings")
-        told = "any high-contrast frame" in cue or "a white ring acts much the same" in cue
+        told = "high-contrast frame" in cue or "a white ring acts much the same" in cue
         assert told, f"seed {seed}: {cue}"
 
 
