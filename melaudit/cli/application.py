@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from melaudit.cli.auditing import demo, run
+from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
 from melaudit.cli.mitigating import mitigate
@@ -23,7 +23,7 @@ from melaudit.errors import MelauditError, out_of_memory
 from melaudit.terminal import printable
 
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
-    "Audit a model": (run, init, doctor, demo),
+    "Audit a model": (run, init, doctor, demo, worker),
     "Look at a model or at images": (explain, scan, convert, detectors),
     "After an audit": (report, diff, gate, record, export, mitigate),
 }

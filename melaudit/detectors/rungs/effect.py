@@ -339,8 +339,8 @@ def _mean_change(of: Callable[[Logits], Values], trials: Trials, at: Rows) -> Va
 
 
 def _gained(trials: Trials, at: Rows) -> Values:
-    """Return the change of each class's share of decisions (K,) under one edit."""
-    classes = trials.after.shape[1]
+    """Return the change of each class's share of decisions (C,) under one edit."""
+    classes = max(trials.after.shape[1], 2)  # a single logit tells two apart
     after, before = (
         np.bincount(predictions(each[at]), minlength=classes) / max(len(at), 1)
         for each in (trials.after, trials.before)
