@@ -31,7 +31,7 @@ from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.detectors.rungs.trials import left_alone
-from melaudit.errors import DatasetError, StoreError, out_of_memory
+from melaudit.errors import ends_the_run
 from melaudit.measurements import Array, Edit, Measurements, Trials
 from melaudit.observer import Observer
 
@@ -159,10 +159,8 @@ def intervene(
                 results[each.key] = _tried(each, table, laboratory, per_class, store)
             else:
                 results[each.key] = _remembered(kept, laboratory)
-        except (DatasetError, StoreError):
-            raise  # not the artifact's fault
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
-            if out_of_memory(error):
+            if ends_the_run(error):
                 raise
             observer.note(f"{each.key} cannot be put in or taken out: {error!r}")
         observer.advance(1, computed=kept is None)
