@@ -12,12 +12,13 @@ from melaudit.artifacts.painting.corruptions import CORRUPTIONS
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import informed, prepare
+from melaudit.audit.prepare.reader import reading
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
-from melaudit.images.imagefile import read_image
+from melaudit.images.imagefile import Read
 from melaudit.observer import Observer
 from melaudit.wording.sentences import many
 
@@ -61,8 +62,13 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
 
     Raises a MelauditError for everything a user can mend.
     """
+    with reading(configuration.workers) as read:
+        return _examine(configuration, observer, read)
+
+
+def _examine(configuration: Configuration, observer: Observer, read: Read) -> Examination:
     observer.stage("Loading")
-    prepared = prepare(configuration)
+    prepared = prepare(configuration, read=read)
     asked = detectors(configuration.for_detectors, prepared.domain.domain)
     prepared = informed(prepared, configuration, artifacts_of(asked))
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +82,7 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
         )
     with viewing(method.configuration, prepared, method.layer) as viewer:
         paths = [prepared.dataset.paths[row] for row in method.known.rows]
-        rate, shown = _rate(viewer, paths), _shown(viewer, paths)
+        rate, shown = _rate(viewer, paths, read), _shown(viewer, paths, read)
         engine = viewer.explainer.describe()
         operations = viewer.explainer.operations(first_input(prepared))
     return Examination(
@@ -101,22 +107,22 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
     )
 
 
-def _rate(viewer: Viewer, paths: Sequence[str]) -> float:
+def _rate(viewer: Viewer, paths: Sequence[str], read: Read) -> float:
     """Return images/s of decoding and explaining, on the second of two equal rounds."""
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
         white = viewer.preprocessing.white
-        images = [read_image(path, white=white).image for path in paths]
+        images = [read(path, white=white).image for path in paths]
         x = viewer.inputs(image for image in images if image is not None)
         viewer.explainer.attribute(x, None, viewer.layers).maps.cpu()
         seconds = time.monotonic() - begun
     return len(paths) / seconds
 
 
-def _shown(viewer: Viewer, paths: Sequence[str]) -> float:
+def _shown(viewer: Viewer, paths: Sequence[str], read: Read) -> float:
     """Return pictures/s of a forward pass, on the second of two equal rounds."""
-    images = [read_image(path, white=viewer.preprocessing.white).image for path in paths]
+    images = [read(path, white=viewer.preprocessing.white).image for path in paths]
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()

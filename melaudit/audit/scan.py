@@ -6,17 +6,13 @@ association as a detector's.
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,10 +23,10 @@ from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain
 from melaudit.detectors.rungs.company import Company, Part, company
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
-from melaudit.images.artifact_scan import RULES, ImageScores, score_files
+from melaudit.images.artifact_scan import RULES, ImageScores, Scoring
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import FULL_WHITE, read_image
-from melaudit.images.worker_pool import uninterrupted
+from melaudit.images.worker_pool import results
 from melaudit.reports.scan import MAX_PICTURES, Scan, Scanned
 from melaudit.statistics.correction import settle
 
@@ -60,17 +56,21 @@ def scan(
 
     `pictures` keeps photographs of what was found, for a page that shows them; `white` is what is
     white in 16-bit grey images.
-    Raises ConfigurationError for an unknown rule, DatasetError when no image can be read or a
-    worker dies.
+    An image that twice kills its worker or holds it up is skipped. Raises ConfigurationError for an
+    unknown rule, DatasetError when no image can be read or many workers are lost.
     """
     unknown = [rule for rule in rules if rule not in RULES]
     if unknown:
         raise ConfigurationError(f"no rule is named {unknown[0]!r}; there is: {', '.join(RULES)}")
     scored: list[ImageScores] = []
     observer.stage("Scanning", len(dataset))
-    for chunk in _scores(dataset.paths, tuple(rules), domain.domain.id, workers, white):
-        scored += chunk
-        observer.advance(len(chunk))
+    paths = dataset.paths
+    chunks = (paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK))
+    scoring = Scoring(tuple(rules), domain.domain.id, white)
+    with closing(results(scoring, chunks, workers)) as found:
+        for chunk in found:
+            scored += chunk
+            observer.advance(len(chunk))
     read = np.array([not image.skipped for image in scored], np.bool_)
     left_out = {reason: list(names) for reason, names in dataset.examples.items()}
     for identity, image in zip(dataset.ids, scored, strict=True):
@@ -110,28 +110,6 @@ def _pictures(dataset: Dataset, rows: Sequence[Scanned], white: int) -> dict[str
     paths = {i: path for i, path in zip(dataset.ids, dataset.paths, strict=True) if i in shown}
     decoded = {identity: read_image(path, white=white).image for identity, path in paths.items()}
     return {i: webp(image) for i, image in decoded.items() if image is not None}
-
-
-def _scores(
-    paths: Sequence[str], rules: tuple[str, ...], field: str, workers: int, white: int
-) -> Iterator[Sequence[ImageScores]]:
-    """Yield what the finders say of the images, a chunk at a time, in order."""
-    chunks = [tuple(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
-    if workers < 1:
-        for chunk in chunks:
-            yield score_files(chunk, rules, field, white)
-        return
-    # "spawn": a fork of a process with threads can hang.
-    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        try:
-            work = functools.partial(score_files, rules=rules, field=field, white=white)
-            with uninterrupted():  # the first job starts the processes
-                scored = pool.map(work, chunks)
-            yield from scored
-        except BrokenProcessPool as error:
-            raise DatasetError(
-                "a worker process died while it read an image; --workers 0 shows which"
-            ) from error
 
 
 def _rows(

@@ -11,19 +11,21 @@ from typing import NoReturn
 
 import click
 
-from melaudit.cli.auditing import demo, run
+from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
+from melaudit.cli.mitigating import mitigate
 from melaudit.cli.outputs import diff, gate, record, report
 from melaudit.cli.scanning import scan
+from melaudit.cli.starting import init
 from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
-from melaudit.errors import MelauditError
+from melaudit.errors import MelauditError, out_of_memory
 from melaudit.terminal import printable
 
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
-    "Audit a model": (run, doctor, demo),
+    "Audit a model": (run, init, doctor, demo, worker),
     "Look at a model or at images": (explain, scan, convert, detectors),
-    "After an audit": (report, diff, gate, record, export),
+    "After an audit": (report, diff, gate, record, export, mitigate),
 }
 """Heading of the help text -> the commands under it."""
 
@@ -60,8 +62,6 @@ for command in (command for commands in COMMANDS.values() for command in command
     cli.add_command(command)
 
 
-_OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
-"""Python's, NumPy's and torch's, by name: torch takes seconds to import."""
 _EXHAUSTED = (
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
@@ -70,7 +70,7 @@ _EXHAUSTED = (
 
 def _exhausted(error: Exception) -> str | None:
     """Return what to say of an error of the machine, which is no fault of melaudit."""
-    if type(error).__name__ in _OUT_OF_MEMORY:
+    if out_of_memory(error):
         return (
             "memory ran out. Run the same command again with a smaller --batch-size, fewer "
             "--workers or --device cpu: what is finished is kept"

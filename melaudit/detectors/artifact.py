@@ -26,6 +26,7 @@ from functools import partial
 
 import numpy as np
 
+from melaudit.artifacts.held import kind_of, rule
 from melaudit.artifacts.interface import Adaptable, Artifact, HasKinds, HasPlainRule
 from melaudit.detectors.claim import Claim, Worded, finding, reached
 from melaudit.detectors.interface import Batch, Detector, Result
@@ -88,13 +89,13 @@ class ArtifactDetector(Detector):
             columns |= {"mask": masks, "share": on_it[0], "signed": on_it[1], "area": on_it[2]}
         if isinstance(self.artifact, HasKinds):
             kinds = [
-                self.artifact.kind_of(image, seen) if seen.present else -1
+                kind_of(self.artifact, image, seen) if seen.present else -1
                 for image, seen in zip(batch.images.views, found, strict=True)
             ]
             columns["kind"] = np.array(kinds, np.int16)
         if isinstance(self.artifact, HasPlainRule):
-            rule = [self.artifact.rule(image) for image in batch.images.views]
-            columns["rule"] = np.array(rule, np.bool_)
+            holds = [rule(self.artifact, image) for image in batch.images.views]
+            columns["rule"] = np.array(holds, np.bool_)
         return columns
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:

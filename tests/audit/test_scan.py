@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from melaudit.images.artifact_scan import ImageScores
 from melaudit.images.dataset import open_dataset
 from melaudit.reports.scan import Scan, Scanned, statement, to_text
 from melaudit.statistics.estimates import odds_ratio
+from tests.images.fatal import make_fatal
 
 LESIONS = ChosenDomain(DERMOSCOPY, "They are drawn so.")
 
@@ -140,6 +142,16 @@ def test_images_that_cannot_be_read_are_counted_by_reason(folder: Path, tmp_path
         (tmp_path / name / "good.png").write_bytes(b"")
     with pytest.raises(DatasetError, match="none of the 4 images"):
         scan(open_dataset(tmp_path), Silent(), domain=LESIONS)
+
+
+def test_an_image_that_holds_its_worker_up_is_skipped_and_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_fatal("benign/03.png", signal.SIGSTOP, monkeypatch)
+    found = scan(open_dataset(folder), Silent(), domain=LESIONS, workers=1)
+    assert (found.read, found.skipped) == (23, {"decoder_hangs": 1})
+    assert found.left_out == {"decoder_hangs": ("benign/03.png",)}
+    assert of(found, "dark_ring").by_label == {"benign": (1, 11), "malignant": (9, 12)}
 
 
 def test_images_without_labels_are_searched_and_nothing_is_tested(tmp_path: Path) -> None:

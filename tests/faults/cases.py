@@ -79,6 +79,15 @@ def all_faults() -> Iterator[Fault]:
                 must,
                 stage == "Editing" and names == "SIGTERM and SIGTERM",
             )
+    said = "worker killed, run finished"
+    act = partial(acts.worker_call, "rename", 0)
+    yield Fault("worker", "kill -9 of a worker at every rename in turn", act, (said,), True)
+    said = "worker refused, run finished"
+    act = partial(acts.worker_call, "write", errno.ENOSPC)
+    yield Fault("worker", "ENOSPC in a worker at every write in turn", act, (said,))
+    said = "killed, worker finished, each shard once, resumed"
+    name = "kill -9 of the run; a worker computes the rest"
+    yield Fault("worker", name, acts.run_killed, (said,), True)
     yield Fault("signal", "SIGSTOP, then SIGCONT", acts.stopped, ("finished, another refused",))
     yield Fault("driver", "two on one folder", acts.two_drivers, RESUMED, quick=True)
     yield Fault("disk", "full, a tmpfs of 64 KB", acts.full_disk, RESUMED)
@@ -131,11 +140,12 @@ def all_faults() -> Iterator[Fault]:
         yield Fault("worker", name, act, FINISHED)
     act = acts.with_options(d.no_shared_memory, "--workers", "1")
     yield Fault("worker", "no shared memory", act, FINISHED)
-    yield Fault(
-        "memory", "runs out above 2 images at a time", acts.halved, ("finished, told",), True
-    )
-    act = partial(acts.once, partial(d.out_of_memory, 0))
-    yield Fault("memory", "runs out with one image", act, RESUMED)
+    for where in ("on a GPU", "on the CPU"):
+        cpu, told = where == "on the CPU", ("finished, told",)
+        name = f"runs out above 2 images at a time, as {where}"
+        yield Fault("memory", name, partial(acts.halved, cpu), told, cpu)
+        act = partial(acts.once, partial(d.out_of_memory, 0, cpu))
+        yield Fault("memory", f"runs out with one image, as {where}", act, RESUMED)
     yield Fault(
         "memory", "runs out at the end", partial(acts.once, d.no_memory_to_conclude), RESUMED
     )

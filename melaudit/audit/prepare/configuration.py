@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+import re
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +54,13 @@ class Configuration(DetectorSettings):
     )
     out: Path = field(
         default=Path("audit"),
-        metadata=about(Topic.RUN, "Output folder.", measured=False, first=True),
+        metadata=about(
+            Topic.RUN,
+            "Output folder.",
+            measured=False,
+            usual="audit-MODEL-DATE; in Python, audit",
+            first=True,
+        ),
     )
     arch: str | None = field(
         default=None,
@@ -299,6 +308,27 @@ class Configuration(DetectorSettings):
             Topic.RUN, "Processes that decode images; 0: this one.", least=0, measured=False
         ),
     )
+    processes: int = field(
+        default=1,
+        metadata=about(
+            Topic.RUN,
+            "Processes that compute the run: on this machine, or with --engine-address all that "
+            "join, this one among them.",
+            least=1,
+            measured=False,
+            recorded=False,
+        ),
+    )
+    engine_address: str | None = field(
+        default=None,
+        metadata=about(
+            Topic.RUN,
+            "A Ray cluster whose nodes compute too: auto, or ray://HOST:PORT.",
+            metavar="ADDRESS",
+            measured=False,
+            recorded=False,
+        ),
+    )
     batch_size: int = field(default=16, metadata=about(Topic.RUN, "Images at a time.", least=1))
     check_images: int = field(
         default=16,
@@ -493,7 +523,29 @@ def configure(options: Mapping[str, Any], folder: Path | None = None) -> Configu
             f"no data given; add --data FOLDER_OR_TABLE, or write into {beside}:  "
             'data = "path/to/images"'
         )
-    return Configuration(**settings)
+    return Configuration(**{"out": own_folder(settings["model"]), **settings})
+
+
+def own_folder(model: Path, within: Path = Path()) -> Path:
+    """Return the output folder of a run that names none: the audits of two models do not mix.
+
+    It has the model's name and today's date; if a run of an earlier day was cut short, its folder.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", model.stem).strip("-") or "model"
+    begun = [path.parent for path in within.glob(f"audit-{name}-[0-9]*/shards")]
+    cut = [path for path in begun if not any((path / last).exists() for last in _WRITTEN_LAST)]
+    return max(cut, default=within / f"audit-{name}-{_today()}")
+
+
+_WRITTEN_LAST = ("manifest.json", "labels.json")
+"""What the output folder of a run that ended holds: of one audit, of one for each label."""
+
+
+def _today() -> str:
+    """Return the date, that of SOURCE_DATE_EPOCH where it is set."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(given) if given.isdecimal() else time.time()
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -524,10 +576,14 @@ _NO_PATHS = ("factory", "preprocess", "detectors", "class_map", "output", "inten
 def as_plain(configuration: Configuration) -> dict[str, Any]:
     """Return the settings as JSON's own types, paths by their last part only.
 
-    A report must be safe to share, so it names no folders of the machine.
+    A report must be safe to share, so it names no folders of the machine. What only says who
+    computes is left out: whoever does, the report is the same.
     """
     plain = {}
+    settings = settings_of(Configuration)
     for f in dataclasses.fields(configuration):
+        if not settings[f.name].about.recorded:
+            continue
         value = getattr(configuration, f.name)
         # Other text may hold a slash and be no path: the name of a class, of a builder.
         free = f.name not in _NO_PATHS
