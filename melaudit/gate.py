@@ -209,8 +209,8 @@ def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
         yield _enough(
             inputs.read >= asked.min_images,
             "coverage.min_images",
-            f"At least {asked.min_images:,} images were read",
-            f"{inputs.read:,} images were read.",
+            f"Images that were read: at least {asked.min_images:,}",
+            f"{many(inputs.read, 'image')} could be read.",
         )
     for detector in asked.detectors:
         yield _applied(findings, detector)

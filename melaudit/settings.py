@@ -55,6 +55,10 @@ class About:
     """A second name by which it may be given."""
     option: bool = True
     """Whether the command line has an option for it."""
+    first: bool = False
+    """Whether help lists it among those to begin with, before its topic."""
+    expects: str = ""
+    """What must lie at the path that it is: "a checkpoint"; "" where nothing need be there."""
 
 
 def about(topic: Topic, help: str, **more: Any) -> Mapping[str, About]:

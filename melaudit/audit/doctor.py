@@ -18,6 +18,7 @@ from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
 from melaudit.images.imagefile import read_image
 from melaudit.observer import Observer
+from melaudit.wording.sentences import many
 
 _MAX_NAMED = 12
 """Classes that are named. Chosen: what fits two lines of a terminal."""
@@ -97,7 +98,8 @@ def _rate(viewer: Viewer, paths: Sequence[str]) -> float:
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
-        images = [read_image(path).image for path in paths]
+        white = viewer.preprocessing.white
+        images = [read_image(path, white=white).image for path in paths]
         x = viewer.inputs(image for image in images if image is not None)
         viewer.explainer.attribute(x, None, viewer.layers).maps.cpu()
         seconds = time.monotonic() - begun
@@ -111,7 +113,8 @@ def _first(names: Sequence[str]) -> str:
 def described(found: Examination) -> list[str]:
     """Return an examination as lines for the terminal."""
     lines = [
-        f"model          {found.architecture}, {found.outputs} outputs: {_first(found.classes)}",
+        f"model          {found.architecture}, {many(found.outputs, 'output')}: "
+        f"{_first(found.classes)}",
         f"decides by     {found.meaning}",
         f"domain         {found.domain}",
         f"preprocessing  {found.preprocessing}",

@@ -6,6 +6,7 @@ Grad-CAM, which shares nothing with LRP but the model, stands beside it as a sec
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from melaudit.audit.prepare.model_outputs import (
 )
 from melaudit.audit.prepare.preparation import choose_positive, load
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
+from melaudit.images.grey_depth import white_of
 from melaudit.images.imagefile import read_image
 from melaudit.logits import predictions
 from melaudit.relevance import Explainer
@@ -55,7 +57,9 @@ def explain_image(
     loaded = loaded.with_output(
         configuration.output, len(configuration.classes) if configuration.classes else None
     )
-    decoded = read_image(image)
+    white, said = white_of([str(image)], given=configuration.white)
+    preprocessing = replace(preprocessing, white=white)
+    decoded = read_image(image, white=white)
     if decoded.image is None:
         raise DatasetError(f"{image} cannot be read ({', '.join(decoded.reasons)})")
     names = configuration.classes or loaded.class_names
@@ -77,6 +81,7 @@ def explain_image(
         *loaded.doubts,
         *loaded.notes,
         *preprocessing.warnings,
+        *said,
     ]
     with explain(configuration, loaded, device) as explainer:
         asked = None if target is None else torch.tensor([_class(target, classes)])

@@ -201,7 +201,7 @@ def _examine(
         every = CheckSample(np.ones(len(rows), bool))
         measurer = Measurer(viewer, few.dataset, checks, every)
         stage = f"Checking {_name(configuration)}"
-        sweep(measurer, store, observer, read=prepared.read, stage=stage)
+        sweep([(measurer, store)], observer, read=prepared.read, stage=stage)
     if "row" not in store.names():  # not one of the few can be read, but others may be
         unknown = Checked((), trust(()), ())
         return Examined(configuration, layer, Known(rows[:0], {}), unknown)

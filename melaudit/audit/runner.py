@@ -1,12 +1,14 @@
 """The run as one sentence: load, pass over the data, try edits, conclude, report.
 
-A multi-label model is run once for each of its labels. Only the correction is common: `studied`
-goes as far as what can be said before it, `conclude_together` corrects the tests of all labels, and
-`reported` goes on from there.
+A multi-label model is run once for each of its labels. Two things are common: the pass, in which
+`passed` shows every image to all of them, and the correction. `studied` goes as far as what can be
+said before that, `conclude_together` corrects the tests of all labels, and `reported` goes on from
+there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
@@ -18,18 +20,18 @@ from melaudit.audit.conclude.outcome import Grouped, grouped, outcome, reviewed
 from melaudit.audit.conclude.table import measured
 from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import edited
-from melaudit.audit.edits.laboratory import Laboratory
+from melaudit.audit.edits.laboratory import Held, Laboratory
 from melaudit.audit.exhibits.concepts import with_concepts
 from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.groups.feedback import read_reviews
-from melaudit.audit.measure.sweep import Passed, measure
+from melaudit.audit.measure.sweep import Passed, Subject, measure
 from melaudit.audit.method import Examined, choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.places import write_places
-from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each
+from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each, with_contents
 from melaudit.audit.prepare.reader import reading
-from melaudit.audit.prepare.training_data import training_evidence
+from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.registry import detectors as all_detectors
@@ -41,6 +43,7 @@ from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.reports import shared
 from melaudit.reports.labels import LabelAudit
+from melaudit.wording.names import visible
 
 
 def run(
@@ -73,15 +76,24 @@ def run_each(
     *,
     command: str = "",
     model: LoadedModel | None = None,
+    of_one: Sequence[str] = (),
 ) -> tuple[LabelAudit, ...]:
     """Do what `run` does for every label of a multi-label model; for another model, once.
 
     Each label has a folder of its own in the output folder, with all that an audit writes, and
     report.html there is the index of them. Where there is one audit, it stands in the output folder
-    itself. Raises as `run`.
+    itself. `of_one` are options that the user gave and that belong to one audit. Raises as `run`,
+    and ConfigurationError where there are several audits and such an option.
     """
     with reading(configuration.workers) as read:
         everything = _opened(configuration, observer, model, read)
+        given = [*of_one, *(["--labels"] if configuration.labels is not None else [])]
+        if given and len(everything) > 1:
+            raise ConfigurationError(
+                f"{given[0]} belongs to one audit, and the model is multi-label "
+                f"({len(everything)} labels, an audit each); audit one label with "
+                f"--output {visible(everything[0].label)}, or leave it out"
+            )
         return _run(configuration, observer, everything, command)
 
 
@@ -96,16 +108,26 @@ def _opened(
 
 
 @dataclass(frozen=True)
-class _Study:
-    """One model, studied as far as what can be said before its tests are corrected."""
+class _Chosen:
+    """One model, and how it is explained."""
 
     configuration: Configuration
     """With the output folder of this model."""
     prepared: Prepared
     clock: Clock
     seconds: float
-    """What it took."""
+    """What it took so far."""
+    training: TrainingEvidence
     method: Examined
+
+
+@dataclass(frozen=True)
+class _Study:
+    """One model, studied as far as what can be said before its tests are corrected."""
+
+    chosen: _Chosen
+    seconds: float
+    """What it took."""
     passed: Passed
     found: Grouped
     corruptions: tuple[Corruption, ...]
@@ -122,8 +144,10 @@ def _run(
     # Every label has the same pictures, so the same domain.
     detectors = all_detectors(configuration.for_detectors, everything[0].domain.domain)
     everything = [informed(each, configuration, artifacts_of(detectors)) for each in everything]
+    pictures: Held = {}
     with held(configuration.out):
-        studies = []
+        everything = with_contents(everything, observer)
+        methods = []
         for prepared in everything:
             if several:
                 observer.note(f"label: {prepared.label}")
@@ -131,13 +155,18 @@ def _run(
             out = configuration.out / folders.get(prepared.label, "")
             out.mkdir(exist_ok=True)
             own = dataclasses.replace(configuration, out=out)
-            studies.append(studied(own, prepared, detectors, observer))
+            methods.append(chosen(own, prepared, detectors, observer))
+        studies = []
+        for each, seen in passed(methods, detectors, observer):
+            if several:
+                observer.note(f"label: {each.prepared.label}")
+            studies.append(studied(each, seen, detectors, pictures, observer))
         corrected = conclude_together([study.found.uncorrected for study in studies])
         audits = tuple(
             LabelAudit(
-                study.prepared.label,
-                folders.get(study.prepared.label, ""),
-                reported(study, conclusions, detectors, observer, command),
+                study.chosen.prepared.label,
+                folders.get(study.chosen.prepared.label, ""),
+                reported(study, conclusions, detectors, pictures, observer, command),
             )
             for study, conclusions in zip(studies, corrected, strict=True)
         )
@@ -146,43 +175,87 @@ def _run(
     return audits
 
 
-def studied(
+def chosen(
     configuration: Configuration,
     prepared: Prepared,
     detectors: tuple[Detector, ...],
     observer: Observer,
+) -> _Chosen:
+    """Look through the training images, and choose a method of explanation."""
+    clock = Clock.start()
+    training = training_evidence(
+        configuration,
+        artifacts_of(detectors),
+        prepared.classes,
+        observer,
+        prepared.label,
+        prepared.preprocessing.white,
+    )
+    folder = configuration.out / "shards"
+    method = choose_method(configuration, prepared, detectors, observer, folder)
+    return _Chosen(configuration, prepared, clock, clock.seconds(), training, method)
+
+
+def passed(
+    methods: Sequence[_Chosen], detectors: tuple[Detector, ...], observer: Observer
+) -> list[tuple[_Chosen, Passed]]:
+    """Pass over the images once for all models; the time of the pass counts for each of them."""
+    clock = Clock.start()
+    with contextlib.ExitStack() as stack:
+        subjects = [
+            Subject(
+                each.configuration,
+                each.prepared,
+                stack.enter_context(
+                    viewing(each.method.configuration, each.prepared, each.method.layer)
+                ),
+                each.method.known,
+            )
+            for each in methods
+        ]
+        found = measure(subjects, detectors, observer)
+    took = clock.seconds()
+    return [
+        (dataclasses.replace(each, seconds=each.seconds + took), own)
+        for each, own in zip(methods, found, strict=True)
+    ]
+
+
+def studied(
+    each: _Chosen,
+    seen: Passed,
+    detectors: tuple[Detector, ...],
+    pictures: Held,
+    observer: Observer,
 ) -> _Study:
-    """Measure, edit and group the images of one model.
+    """Edit and group the images of one model.
 
     What passes each door: choosing a method of explanation gives a `Viewer`; the pass leaves
     `Passed`, a store of columns, which is read as `Measurements`; edits add their trials to these;
     what follows from them is `Grouped`.
     """
-    clock = Clock.start()
-    out, seed, edits = configuration.out, configuration.seed, configuration.edits
-    prepared = prepared.with_contents(observer)
-    training = training_evidence(
-        configuration, artifacts_of(detectors), prepared.classes, observer, prepared.label
-    )
-    method = choose_method(configuration, prepared, detectors, observer, out / "shards")
+    configuration, prepared, method = each.configuration, each.prepared, each.method
+    clock = each.clock.again(each.seconds)
+    edits = configuration.edits
     with viewing(method.configuration, prepared, method.layer) as viewer:
-        passed = measure(configuration, prepared, viewer, detectors, method.known, observer)
-        table = measured(passed.store, prepared, viewer.layer, seed, training)
+        store, seed = seen.store, configuration.seed
+        table = measured(store, prepared, viewer.layer, seed, each.training)
 
-        laboratory = _laboratory(viewer, prepared, table)
-        tested = edited(table, detectors, laboratory, passed.store, edits, observer)
+        laboratory = _laboratory(viewer, prepared, table, pictures)
+        tested = edited(table, detectors, laboratory, store, edits, observer)
         worse = corrupted(table, laboratory, configuration.corruption_images, observer)
 
         observer.stage("Concluding")
         tries = laboratory if edits else None
-        found = grouped(tested, passed.store, detectors, tries, passed.vocabularies)
-    return _Study(configuration, prepared, clock, clock.seconds(), method, passed, found, worse)
+        found = grouped(tested, store, detectors, tries, seen.vocabularies)
+    return _Study(each, clock.seconds(), seen, found, worse)
 
 
 def reported(
     study: _Study,
     conclusions: Conclusions,
     detectors: tuple[Detector, ...],
+    pictures: Held,
     observer: Observer,
     command: str,
 ) -> Findings:
@@ -191,14 +264,15 @@ def reported(
     Conclusions make an `Outcome`, put together as `Findings`; with the pictures that are shown they
     are the `Record` that the report is drawn from.
     """
-    configuration, prepared, method = study.configuration, study.prepared, study.method
-    clock = study.clock.again(study.seconds)
+    each = study.chosen
+    configuration, prepared, method = each.configuration, each.prepared, each.method
+    clock = each.clock.again(study.seconds)
     store, words = study.passed.store, study.passed.vocabularies
     reviews = None if configuration.labels is None else read_reviews(configuration.labels)
     concluded = outcome(study.found, conclusions, store, prepared, study.corruptions)
     with viewing(method.configuration, prepared, method.layer) as viewer:
         table = study.found.judged
-        laboratory = _laboratory(viewer, prepared, table)
+        laboratory = _laboratory(viewer, prepared, table, pictures)
         result, cards = with_concepts(
             reviewed(concluded, reviews), store, prepared.dataset, viewer, observer
         )
@@ -224,9 +298,11 @@ def reported(
     return sent.findings
 
 
-def _laboratory(viewer: Viewer, prepared: Prepared, table: Measurements) -> Laboratory:
-    domain = prepared.domain.domain
-    return Laboratory(viewer, prepared.dataset, table.ids, prepared.knowledge, domain)
+def _laboratory(
+    viewer: Viewer, prepared: Prepared, table: Measurements, pictures: Held
+) -> Laboratory:
+    domain, dataset = prepared.domain.domain, prepared.dataset
+    return Laboratory(viewer, dataset, table.ids, prepared.knowledge, domain, pictures)
 
 
 def folders_of(labels: Sequence[str]) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ association as a detector's.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,8 @@ from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.artifact_scan import RULES, ImageScores, score_files
 from melaudit.images.dataset import Dataset
-from melaudit.images.imagefile import read_image
+from melaudit.images.imagefile import FULL_WHITE, read_image
+from melaudit.images.worker_pool import uninterrupted
 from melaudit.reports.scan import MAX_PICTURES, Scan, Scanned
 from melaudit.statistics.correction import settle
 
@@ -50,10 +52,12 @@ def scan(
     workers: int = 0,
     rules: Sequence[str] = (),
     pictures: bool = False,
+    white: int = FULL_WHITE,
 ) -> Scan:
     """Look for every artifact of a domain, and the named rules, in every image.
 
-    `pictures` keeps photographs of what was found, for a page that shows them.
+    `pictures` keeps photographs of what was found, for a page that shows them; `white` is what is
+    white in 16-bit grey images.
     Raises ConfigurationError for an unknown rule, DatasetError when no image can be read or a
     worker dies.
     """
@@ -62,7 +66,7 @@ def scan(
         raise ConfigurationError(f"no rule is named {unknown[0]!r}; there is: {', '.join(RULES)}")
     scored: list[ImageScores] = []
     observer.stage("Scanning", len(dataset))
-    for chunk in _scores(dataset.paths, tuple(rules), domain.domain.id, workers):
+    for chunk in _scores(dataset.paths, tuple(rules), domain.domain.id, workers, white):
         scored += chunk
         observer.advance(len(chunk))
     read = np.array([not image.skipped for image in scored], np.bool_)
@@ -94,31 +98,34 @@ def scan(
         failed=failed,
         version=version("melaudit"),
         domain=domain.info,
-        pictures=_pictures(dataset, rows) if pictures else {},
+        pictures=_pictures(dataset, rows, white) if pictures else {},
     )
 
 
-def _pictures(dataset: Dataset, rows: Sequence[Scanned]) -> dict[str, bytes]:
+def _pictures(dataset: Dataset, rows: Sequence[Scanned], white: int) -> dict[str, bytes]:
     """Return the surest images of each artifact as WebP, by id."""
     shown = {i for row in rows for i in row.examples[:MAX_PICTURES]}
     paths = {i: path for i, path in zip(dataset.ids, dataset.paths, strict=True) if i in shown}
-    decoded = {identity: read_image(path).image for identity, path in paths.items()}
+    decoded = {identity: read_image(path, white=white).image for identity, path in paths.items()}
     return {i: webp(image) for i, image in decoded.items() if image is not None}
 
 
 def _scores(
-    paths: Sequence[str], rules: tuple[str, ...], field: str, workers: int
+    paths: Sequence[str], rules: tuple[str, ...], field: str, workers: int, white: int
 ) -> Iterator[Sequence[ImageScores]]:
     """Yield what the finders say of the images, a chunk at a time, in order."""
     chunks = [tuple(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
     if workers < 1:
         for chunk in chunks:
-            yield score_files(chunk, rules, field)
+            yield score_files(chunk, rules, field, white)
         return
     # "spawn": a fork of a process with threads can hang.
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
         try:
-            yield from pool.map(score_files, chunks, [rules] * len(chunks), [field] * len(chunks))
+            work = functools.partial(score_files, rules=rules, field=field, white=white)
+            with uninterrupted():  # the first job starts the processes
+                scored = pool.map(work, chunks)
+            yield from scored
         except BrokenProcessPool as error:
             raise DatasetError(
                 "a worker process died while it read an image; --workers 0 shows which"

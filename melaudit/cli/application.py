@@ -21,8 +21,33 @@ from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
 from melaudit.errors import MelauditError
 from melaudit.terminal import printable
 
+COMMANDS: dict[str, tuple[click.Command, ...]] = {
+    "Audit a model": (run, doctor, demo),
+    "Look at a model or at images": (explain, scan, convert, detectors),
+    "After an audit": (report, mitigate, diff, gate, record, export),
+}
+"""Heading of the help text -> the commands under it."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """A group whose help lists its commands under headings, each with its whole first sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands; click itself would cut their sentences off."""
+        for heading, commands in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(c.name or "", first_sentence(c)) for c in commands])
+
+
+def first_sentence(command: click.Command) -> str:
+    """Return what a command does, without what else its help text says."""
+    return " ".join((command.help or "").partition("\n\n")[0].split())
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="melaudit")
 def cli() -> None:
     """Audit an image classifier before deployment: does it decide for the wrong reasons?
@@ -32,11 +57,7 @@ def cli() -> None:
     """
 
 
-COMMANDS = (
-    *(run, demo, doctor, explain, scan, convert, detectors),
-    *(report, diff, gate, record, export, mitigate),
-)
-for command in COMMANDS:
+for command in (command for commands in COMMANDS.values() for command in commands):
     cli.add_command(command)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ from melaudit.cli.options import (
     sharing_options,
 )
 from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell, write
-from melaudit.errors import ConfigurationError
 from melaudit.findings import Verdict
 from melaudit.settings import Topic
 from melaudit.terminal import Terminal, printable
@@ -61,21 +60,17 @@ def run(
     --baseline the exit code is that of the gate.
     """
     from melaudit.audit.prepare.configuration import configure
-    from melaudit.reports.labels import to_json, worst
+    from melaudit.audit.prepare.first_look import first_look
 
     configuration = configure({**options, "sharing": sharing(no_images, blur)})
+    first_look(configuration)
     # Read before the audit: a mistake in the policy should not cost an hour.
     gate = Gate.open(policy, baseline, configuration.fail_on)
-    audits = _audit(configuration, quiet)
-    if len(audits) > 1:
-        if baseline is not None:
-            example = configuration.out / audits[0].folder
-            raise ConfigurationError(
-                "--baseline is one audit, and the model is multi-label; all labels are audited: "
-                f"hold each against its own with melaudit gate {example} --baseline FOLDER"
-            )
-        if as_json:
-            click.echo(to_json(audits), nl=False)
+    audits = _audit(configuration, quiet, () if baseline is None else ("--baseline",))
+    from melaudit.reports.labels import to_json, worst
+
+    if len(audits) > 1 and as_json:
+        click.echo(to_json(audits), nl=False)
     elif as_json:
         click.echo(json.dumps(audits[0].findings.to_dict(), indent=2, ensure_ascii=True))
     results = [gate.judge(audit.findings) for audit in audits]
@@ -126,10 +121,13 @@ def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
     context.exit(0 if found else INTERNAL)
 
 
-def _audit(configuration: Configuration, quiet: bool) -> tuple[LabelAudit, ...]:
+def _audit(
+    configuration: Configuration, quiet: bool, of_one: Sequence[str] = ()
+) -> tuple[LabelAudit, ...]:
     """Run an audit under a progress bar and print its summary to stderr.
 
-    There is one for each label of a multi-label model, and one for any other model.
+    There is one for each label of a multi-label model, and one for any other model. `of_one` are
+    options that were given and belong to one audit.
     """
     from melaudit.audit.runner import run_each
     from melaudit.reports.labels import headline
@@ -137,7 +135,7 @@ def _audit(configuration: Configuration, quiet: bool) -> tuple[LabelAudit, ...]:
     # A report must be safe to share: it names the command without the machine's folders.
     command = " ".join(shlex.quote(_shareable(part)) for part in sys.argv[1:])
     with Terminal(quiet=quiet) as terminal:
-        audits = run_each(configuration, terminal, command=f"melaudit {command}")
+        audits = run_each(configuration, terminal, command=f"melaudit {command}", of_one=of_one)
     for audit in audits:
         if audit.label:
             Terminal().print(f"\nLabel: {audit.label}")

@@ -14,6 +14,7 @@ from melaudit.choices import Sharing
 from melaudit.cli.options import PATH, format_options, gate_options, sharing_options
 from melaudit.cli.verdicts import EXIT, Gate, findings_of, sharing, write
 from melaudit.errors import MelauditError, StoreError
+from melaudit.publish import make_folder
 from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.registry import FORMATS
 from melaudit.terminal import Terminal
@@ -136,6 +137,7 @@ def record(folder: Path, out: Path | None, policy: Path | None) -> None:
     findings = findings_of(folder)
     result = Gate.open(policy, None).judge(findings)
     place = out or (folder if folder.is_dir() else folder.parent)
+    make_folder(place)
     with Terminal() as terminal:
         for form in ON_RECORD:
             path = place / form.file

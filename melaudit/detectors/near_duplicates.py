@@ -55,7 +55,7 @@ class NearDuplicates(Detector):
     words: Words = field(default_factory=Words)
 
     @property
-    def title(self) -> str:  # type: ignore[override]
+    def title(self) -> str:  # type: ignore[override]  # it is read only, as all detectors' titles
         """What it looks for: "Copies of one photograph"."""
         return f"Copies of one {self.words.picture}"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from melaudit.artifacts.interface import RGB, Artifact, HasPlainRule
 from melaudit.artifacts.registry import OURS, artifacts
 from melaudit.domains.registry import domain
-from melaudit.images.imagefile import read_image, shrink
+from melaudit.images.imagefile import FULL_WHITE, read_image, shrink
 
 RULES: Mapping[str, tuple[str, Callable[[RGB], bool]]] = {
     artifact.rule_id: (artifact.rule_definition, artifact.rule)
@@ -34,14 +34,21 @@ class ImageScores:
     """The error of each finder and rule; empty where there was none."""
 
 
-def score_files(paths: Sequence[str], rules: Sequence[str], field: str) -> list[ImageScores]:
-    """Run every artifact finder of the domain `field`, then the named rules, on image files."""
+def score_files(
+    paths: Sequence[str], rules: Sequence[str], field: str, white: int = FULL_WHITE
+) -> list[ImageScores]:
+    """Run every artifact finder of the domain `field`, then the named rules, on image files.
+
+    `white` is what is white in 16-bit grey images.
+    """
     sought = artifacts(domain(field).artifacts)
-    return [_score_file(path, rules, sought) for path in paths]
+    return [_score_file(path, rules, sought, white) for path in paths]
 
 
-def _score_file(path: str, rules: Sequence[str], sought: Sequence[Artifact]) -> ImageScores:
-    decoded = read_image(path)
+def _score_file(
+    path: str, rules: Sequence[str], sought: Sequence[Artifact], white: int
+) -> ImageScores:
+    decoded = read_image(path, white=white)
     if decoded.image is None:
         return ImageScores(decoded.reasons[0], (), (), ())
     image = shrink(decoded.image)

@@ -17,7 +17,7 @@ from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.method import viewing
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.places import configuration_again
-from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each
+from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each, with_contents
 from melaudit.audit.prepare.reader import reading
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
@@ -58,15 +58,15 @@ def opened(folder: Path, given: Mapping[str, Any], observer: Observer) -> Iterat
     observer.stage("Loading")
     with reading(configuration.workers) as read:
         prepared = _same(prepare_each(configuration, None, read), findings, configuration)
-    sought = artifacts_of(detectors(configuration.for_detectors, prepared.domain.domain))
-    prepared = informed(prepared, configuration, sought).with_contents(observer)
-    table = _table(folder, prepared, configuration.seed)
-    sought = tuple(a for a in sought if _measured(table, a))
-    with viewing(configuration, prepared, "") as viewer:
-        laboratory = Laboratory(
-            viewer, prepared.dataset, table.ids, prepared.knowledge, prepared.domain.domain
-        )
-        yield Audited(folder, findings, configuration, prepared, table, sought, laboratory)
+        sought = artifacts_of(detectors(configuration.for_detectors, prepared.domain.domain))
+        (prepared,) = with_contents([informed(prepared, configuration, sought)], observer)
+        table = _table(folder, prepared, configuration.seed)
+        sought = tuple(a for a in sought if _measured(table, a))
+        with viewing(configuration, prepared, "") as viewer:
+            laboratory = Laboratory(
+                viewer, prepared.dataset, table.ids, prepared.knowledge, prepared.domain.domain
+            )
+            yield Audited(folder, findings, configuration, prepared, table, sought, laboratory)
 
 
 def _same(every: tuple[Prepared, ...], findings: Findings, of: Configuration) -> Prepared:

@@ -18,6 +18,7 @@ from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
 from melaudit.images.classes import NAME_FILES, read_names
+from melaudit.images.imagefile import FULL_WHITE
 from melaudit.settings import Topic, about, settings_of
 
 SETTINGS_NAME = "melaudit.toml"
@@ -31,18 +32,32 @@ class Configuration(DetectorSettings):
     those of `DetectorSettings`. Raises ConfigurationError for values that make no sense.
     """
 
-    model: Path = field(metadata=about(Topic.MODEL, "The checkpoint: a file, or a timm folder."))
+    model: Path = field(
+        metadata=about(
+            Topic.MODEL,
+            "The checkpoint: a file, or a timm folder.",
+            first=True,
+            expects="a checkpoint",
+        )
+    )
     data: Path = field(
         metadata=about(
-            Topic.DATA, "Folder, folder with a folder per class, or table.", measured=False
+            Topic.DATA,
+            "Folder, folder with a folder per class, or table.",
+            measured=False,
+            first=True,
+            expects="a folder or table of images",
         )
     )
     out: Path = field(
-        default=Path("audit"), metadata=about(Topic.RUN, "Output folder.", measured=False)
+        default=Path("audit"),
+        metadata=about(Topic.RUN, "Output folder.", measured=False, first=True),
     )
     arch: str | None = field(
         default=None,
-        metadata=about(Topic.MODEL, "Builder's name (resnet50, timm:NAME) if not inferred."),
+        metadata=about(
+            Topic.MODEL, "Builder's name (resnet50, timm:NAME) if not inferred.", first=True
+        ),
     )
     factory: str | None = field(
         default=None,
@@ -64,6 +79,7 @@ class Configuration(DetectorSettings):
             "Names in the order of the model's outputs: a,b,c, or a file with one a line "
             "(.txt) or a list or index of them (.json).",
             metavar="NAMES|FILE",
+            first=True,
         ),
     )
     class_map: Mapping[str, str] = field(
@@ -83,6 +99,7 @@ class Configuration(DetectorSettings):
             "The class that matters, for example malignant.",
             metavar="NAME",
             measured=False,
+            first=True,
         ),
     )
     outputs: OutputKind = field(
@@ -113,7 +130,10 @@ class Configuration(DetectorSettings):
         ),
     )
     image_root: Path | None = field(
-        default=None, metadata=about(Topic.DATA, "Where a table's images are.")
+        default=None,
+        metadata=about(
+            Topic.DATA, "Where a table's images are.", expects="the folder of a table's images"
+        ),
     )
     image_column: str | None = field(
         default=None,
@@ -138,16 +158,25 @@ class Configuration(DetectorSettings):
             "Folder of masks of what the model is to look at (the lesion), by image.",
             measured=False,
             other_name="lesion_masks",
+            expects="a folder of masks",
         ),
     )
     artifact_labels: Path | None = field(
         default=None,
-        metadata=about(Topic.KNOWLEDGE, "Table: image, and 0 or 1 per artifact.", measured=False),
+        metadata=about(
+            Topic.KNOWLEDGE,
+            "Table: image, and 0 or 1 per artifact.",
+            measured=False,
+            expects="a table of artifact labels",
+        ),
     )
     artifact_masks: Path | None = field(
         default=None,
         metadata=about(
-            Topic.KNOWLEDGE, "Folder with a folder of masks per artifact.", measured=False
+            Topic.KNOWLEDGE,
+            "Folder with a folder of masks per artifact.",
+            measured=False,
+            expects="a folder of artifact masks",
         ),
     )
     train_data: Path | None = field(
@@ -156,6 +185,7 @@ class Configuration(DetectorSettings):
             Topic.KNOWLEDGE,
             "The model's own training images, folder or table.",
             measured=False,
+            expects="a folder or table of training images",
         ),
     )
     train_sample: int = field(
@@ -164,7 +194,9 @@ class Configuration(DetectorSettings):
     )
     image_size: int | None = field(
         default=None,
-        metadata=about(Topic.PREPROCESSING, "Side of the model's input, in pixels.", least=8),
+        metadata=about(
+            Topic.PREPROCESSING, "Side of the model's input, in pixels.", least=8, first=True
+        ),
     )
     crop: int | None = field(
         default=None,
@@ -189,11 +221,25 @@ class Configuration(DetectorSettings):
     )
     mean: tuple[float, ...] | None = field(
         default=None,
-        metadata=about(Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS"),
+        metadata=about(
+            Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS", first=True
+        ),
     )
     std: tuple[float, ...] | None = field(
         default=None,
-        metadata=about(Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS"),
+        metadata=about(
+            Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS", first=True
+        ),
+    )
+    white: int | None = field(
+        default=None,
+        metadata=about(
+            Topic.PREPROCESSING,
+            "The value that is white in grey images of 16 bits (4095 where 12 bits count); "
+            "without, as the files or their largest values say.",
+            least=1,
+            most=FULL_WHITE,
+        ),
     )
     preprocess: str = field(
         default="auto",
@@ -239,7 +285,11 @@ class Configuration(DetectorSettings):
     limit: int | None = field(
         default=None,
         metadata=about(
-            Topic.DATA, "Take a sample of so many images, balanced over the classes.", least=1
+            Topic.DATA,
+            "Take a sample of so many images, balanced over the classes (of a multi-label model: "
+            "the same for all labels, drawn at random).",
+            least=1,
+            first=True,
         ),
     )
     seed: int = field(default=0, metadata=about(Topic.RUN, "Of every random choice."))
@@ -291,7 +341,10 @@ class Configuration(DetectorSettings):
     labels: Path | None = field(
         default=None,
         metadata=about(
-            Topic.KNOWLEDGE, "A suspicious.csv with what you saw filled in.", measured=False
+            Topic.KNOWLEDGE,
+            "A suspicious.csv with what you saw filled in.",
+            measured=False,
+            expects="a suspicious.csv with what you saw filled in",
         ),
     )
     max_skipped: float = field(

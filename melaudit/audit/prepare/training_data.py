@@ -30,7 +30,8 @@ from melaudit.detectors.measures.signatures import SIDE, signature
 from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.finder_results import picklable
-from melaudit.images.imagefile import read_image, shrink
+from melaudit.images.imagefile import FULL_WHITE, read_image, shrink
+from melaudit.images.worker_pool import uninterrupted
 from melaudit.measurements import Pictures
 from melaudit.observer import Observer
 from melaudit.publish import publish
@@ -70,13 +71,15 @@ def training_evidence(
     classes: Sequence[str],
     observer: Observer,
     label: str = "",
+    white: int = FULL_WHITE,
 ) -> TrainingEvidence:
     """Look for artifacts in a sample of the training images, balanced over the classes.
 
     Nothing without training images. Kept in the output folder under a name that changes with the
     images, the sample and the finders. Raises DatasetError for images that cannot be opened, have
     no labels, or other classes than `classes`.
-    `label` is the one that is audited of several that may hold of an image.
+    `label` is the one that is audited of several that may hold of an image. `white` is what is
+    white in 16-bit grey images.
     """
     if configuration.train_data is None:
         return TrainingEvidence()
@@ -91,12 +94,12 @@ def training_evidence(
     rows = rows[dataset.labels[rows] >= 0]
     names = [artifact.id for artifact in artifacts]
     observer.note(f"training images: {dataset.describe()}; {len(rows)} of them are looked at")
-    place = configuration.out / f"training-{_fingerprint(dataset, rows, names)[:16]}.npz"
+    place = configuration.out / f"training-{_fingerprint(dataset, rows, names, white)[:16]}.npz"
     kept = _kept(place, len(rows), names)
     if kept is None:
         observer.stage("Looking through the training images", len(rows))
         paths = [dataset.paths[row] for row in rows]
-        kept = _look(paths, artifacts, configuration.workers, observer)
+        kept = _look(paths, artifacts, configuration.workers, observer, white)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, seen=kept[0], signatures=kept[1], properties=kept[2])
         publish(place, buffer.getvalue())
@@ -144,8 +147,8 @@ def _opened(
     return dataset
 
 
-def _fingerprint(dataset: Dataset, rows: NDArray[np.intp], names: Sequence[str]) -> str:
-    facts = [dataset.fingerprint, rows.tolist(), list(names), code_fingerprint()]
+def _fingerprint(dataset: Dataset, rows: NDArray[np.intp], names: Sequence[str], white: int) -> str:
+    facts = [dataset.fingerprint, rows.tolist(), list(names), white, code_fingerprint()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -164,7 +167,11 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
 
 
 def _look(
-    paths: Sequence[str], finders: Sequence[Artifact], workers: int, observer: Observer
+    paths: Sequence[str],
+    finders: Sequence[Artifact],
+    workers: int,
+    observer: Observer,
+    white: int = FULL_WHITE,
 ) -> Looks:
     """Return what is seen of each image: artifacts, signature, properties.
 
@@ -177,7 +184,7 @@ def _look(
     rows: list[NDArray[np.int8]] = [np.empty((0, len(finders)), np.int8)]
     pictures: list[NDArray[np.uint8]] = [np.empty((0, SIDE * SIDE), np.uint8)]
     properties: list[NDArray[np.float64]] = [np.empty((0, len(PROPERTIES)))]
-    for seen, some, figures in _each(chunks, finders, workers):
+    for seen, some, figures in _each(chunks, finders, workers, white):
         rows.append(seen)
         pictures.append(some)
         properties.append(figures)
@@ -186,16 +193,18 @@ def _look(
 
 
 def _each(
-    chunks: Sequence[Sequence[str]], finders: Sequence[Artifact], workers: int
+    chunks: Sequence[Sequence[str]], finders: Sequence[Artifact], workers: int, white: int
 ) -> Iterator[Looks]:
-    look = functools.partial(_present, tuple(finders))
+    look = functools.partial(_present, tuple(finders), white=white)
     # One of another package that cannot be handed to a process keeps all of them in this one.
     if workers < 2 or len(picklable(finders)) < len(finders):
         yield from map(look, chunks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(look, chunks)
+            with uninterrupted():  # the first job starts the processes
+                looks = pool.map(look, chunks)
+            yield from looks
         except BrokenProcessPool as error:
             raise DatasetError(
                 f"one of {workers} processes that look through the training images ended "
@@ -206,13 +215,13 @@ def _each(
             raise
 
 
-def _present(finders: Sequence[Artifact], paths: Sequence[str]) -> Looks:
+def _present(finders: Sequence[Artifact], paths: Sequence[str], white: int = FULL_WHITE) -> Looks:
     """Return what is seen in images, shrunk as in the audit: see `Looks`."""
     seen = np.full((len(paths), len(finders)), UNSEEN, np.int8)
     pictures = np.zeros((len(paths), SIDE * SIDE), np.uint8)
     properties = np.full((len(paths), len(PROPERTIES)), np.nan)
     for i, path in enumerate(paths):
-        decoded = read_image(path)
+        decoded = read_image(path, white=white)
         if decoded.image is None:
             continue
         view = shrink(decoded.image)

@@ -1,7 +1,8 @@
 """Dependence: does the decision change when an artifact is put into a picture or taken out of it?
 
 Every edit is compared with a placebo: an edit that changes the same place as much and shows
-nothing. The claim is the change beyond the placebo that moves decisions the most, image by image.
+nothing. The claim is the change beyond the placebo that does the most, image by image: decisions
+beyond the one that turns the most of them, log-odds beyond the one that moves them the farthest.
 It can be seen in decisions that turn, or be implied by log-odds that move far enough to turn
 decisions of the data set. Few edited images lie so near the boundary that their decision turns, but
 the log-odds of all of them can move.
@@ -146,7 +147,7 @@ class Dependence:
         """Return what the log-odds say where decisions on the edited images do not."""
         if effect.seen or not effect.implied:
             return ""
-        beyond = "" if effect.alone else "beyond the placebo "
+        beyond = "" if effect.margin_alone else "beyond the placebo "
         return (
             f"; {beyond}the log-odds change by {effect.margin.value:+.2f}, as much as "
             f"turns {points(abs(effect.turning.value))} decisions on all the images"
@@ -244,7 +245,7 @@ def _towards(
         else look_alikes(
             trials,
             trials.of("add"),
-            trials.of(add.placebo.id),
+            trials.of((add.placebo if add.turns else add.margin_placebo).id),
             target,
             MIN_EDITED,
             measurements.seed,
@@ -256,7 +257,7 @@ def _towards(
         else as_cue(
             trials,
             trials.of("add"),
-            add.placebo,
+            (add.placebo, add.margin_placebo),
             target,
             measurements.seed,
             measurements.groups,

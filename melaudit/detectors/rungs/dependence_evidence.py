@@ -56,10 +56,10 @@ def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequen
         f"change of the margin of {name} beyond placebo, {phrases.thing} {done}",
         effect.margin,
         effect.n,
-        null,
+        f"the same change under {effect.margin_placebo.title}",
         " ".join(
             (
-                f"The log-odds of {name} change by {effect.margin.value:+.2f} beyond the placebo, "
+                f"The log-odds of {name} change by {effect.margin.value:+.2f}{_more(effect)}, "
                 f"{interval(effect.margin, '{:+.2f}'.format)}. {_turning(effect, name)}",
                 *notes,
             )
@@ -78,6 +78,15 @@ def _beside(effect: Effect) -> str:
         f"with {effect.placebo.title} the share goes from {points(effect.from_placebo)} to "
         f"{points(effect.with_placebo)}. Beyond that,"
     )
+
+
+def _more(effect: Effect) -> str:
+    """Name the placebo that the log-odds are held against where it is not the one just named."""
+    if effect.margin_alone:
+        return ""
+    if effect.margin_placebo == effect.placebo:
+        return " beyond the placebo"
+    return f" beyond {effect.margin_placebo.title}"
 
 
 def _turning(effect: Effect, name: str) -> str:

@@ -6,6 +6,7 @@ the artifact pushes benign images to malignant, sensitivity where malignant imag
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.rungs.dependence import Dependence
-from melaudit.detectors.rungs.effect import MIN_EDITED, Effect, of_shares
-from melaudit.detectors.rungs.trials import called
+from melaudit.detectors.rungs.effect import MIN_EDITED, Effect, of_shares, strongest
+from melaudit.detectors.rungs.trials import Rows, called
 from melaudit.findings import Counts, Evidence, Rung, Table
-from melaudit.measurements import Measurements, Trials
+from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import clear
 from melaudit.statistics.estimates import Tested, paired_mean, proportion, two_samples
 from melaudit.wording.sentences import interval, many, percent, points
@@ -34,6 +35,8 @@ class Harm:
     """What one edit costs on the images of one label."""
 
     effect: Effect
+    placebo: Edit
+    """The placebo that loses the most right decisions on these images."""
     label: int
     measure: str
     """"specificity", "sensitivity" or "recall of nevus"."""
@@ -100,10 +103,19 @@ def table(costs: tuple[Harm, ...], phrases: Phrases, classes: tuple[str, ...]) -
 
 
 def _cost(measurements: Measurements, trials: Trials, effect: Effect, label: int) -> Harm | None:
-    chosen, against = (
-        at[measurements.labels[trials.rows[at]] == label]
-        for at in (trials.of(effect.edit.id), trials.of(effect.placebo.id))
-    )
+    def labelled(at: Rows) -> Rows:
+        out: Rows = at[measurements.labels[trials.rows[at]] == label]
+        return out
+
+    def lost(at: Rows) -> float:
+        of = labelled(at)
+        before, after = _right(trials, of, label)
+        return float((before - after).mean()) if len(of) >= MIN_EDITED else -math.inf
+
+    placebo = strongest(trials, effect.edit.id, lost)
+    if placebo is None:
+        return None
+    chosen, against = (labelled(trials.of(e.id)) for e in (effect.edit, placebo))
     if min(len(chosen), len(against)) < MIN_EDITED:
         return None
     before, after = _right(trials, chosen, label)
@@ -118,6 +130,7 @@ def _cost(measurements: Measurements, trials: Trials, effect: Effect, label: int
         loss = two_samples(before - after, p_before - p_after, measurements.seed, both)
     return Harm(
         effect=effect,
+        placebo=placebo,
         label=label,
         measure=_measure(measurements, label),
         n=len(chosen),
@@ -167,11 +180,11 @@ def _evidence(cost: Harm, phrases: Phrases, used: bool, classes: tuple[str, ...]
         f"right decisions lost beyond placebo, {phrases.thing} {done} ({cost.measure})",
         loss,
         cost.n,
-        f"the same loss under {cost.effect.placebo.title}",
+        f"the same loss under {cost.placebo.title}",
         f"{cost.measure.capitalize()} goes from {points(cost.right_before / cost.n)} to "
         f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} once the "
         f"{phrases.thing} is {done} ({points(cost.right_with_placebo)} with "
-        f"{cost.effect.placebo.title}): beyond the placebo, "
+        f"{cost.placebo.title}): beyond the placebo, "
         f"{per * loss.value:,.0f} right decisions of {per:,} are lost, "
         f"{interval(loss, lambda share: f'{per * share:,.0f}')}.",
         reached=used and cost.reached,

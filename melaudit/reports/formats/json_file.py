@@ -6,10 +6,7 @@ import json
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from melaudit.errors import StoreError
 from melaudit.findings import MAX_NUMBER, Findings
@@ -17,6 +14,9 @@ from melaudit.publish import publish
 from melaudit.regular_file import read_regular
 from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.mitigation_file import with_mitigations
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 NAME = "findings.json"
 MAX_BYTES = 64 * 2**20
@@ -98,6 +98,8 @@ def parse_findings(content: bytes) -> Findings:
     # What a file has too much is passed over, and what it lacks has a default or was just missed.
     wrong = [e for e in _validator().iter_errors(data) if e.validator not in _OF_VERSIONS]
     if wrong:
+        from jsonschema.exceptions import best_match
+
         first = best_match(wrong)
         raise ValueError(f"{first.json_path}: {first.message}")
     return findings
@@ -139,6 +141,9 @@ def _refused(text: str) -> NoReturn:
 
 @cache
 def _validator() -> Draft202012Validator:
+    # Imported here: help texts name every format, and most commands read no findings.
+    from jsonschema import Draft202012Validator
+
     return Draft202012Validator(schema())
 
 

@@ -225,6 +225,54 @@ def test_the_placebo_that_moves_decisions_the_most_is_the_one_compared_with(
     assert found.add.margin.value == pytest.approx(3.0, abs=0.3)
 
 
+def two_placebos(make: Make, ring: int, skin: int, back: int) -> Measurements:
+    """Build trials where a ring and a ring of skin turn so many decisions to class 1.
+
+    The skin crosses the boundary by little. Noise moves what is far from the boundary a long way,
+    so that the log-odds tell of it most, and turns `back` decisions to the other class.
+    """
+    table = study(make)
+    tried = table.trials["dark_ring"]
+    after = tried.after.copy()
+    low, high = (np.flatnonzero(called(tried.before, target)) for target in (0, 1))
+    for edit, n, far in ((ADD, ring, 3.0), (SKIN, skin, 0.2), (NOISE, 0, 0.0)):
+        at = tried.of(edit.id)
+        after[at] = tried.before[at]
+        after[np.intersect1d(at, low)[:n]] = logits(np.full(n, far), 2)
+    noise = tried.of(NOISE.id)
+    after[np.intersect1d(noise, low)] = logits(np.array([-0.1]), 2)
+    after[np.intersect1d(noise, high)[:back]] = logits(np.array([-0.1]), 2)
+    trials = dataclasses.replace(tried, after=after)
+    return dataclasses.replace(table, trials={"dark_ring": trials})
+
+
+def test_decisions_and_log_odds_are_each_held_against_their_own_strongest_placebo(
+    measurements: Make,
+) -> None:
+    table = two_placebos(measurements, ring=16, skin=13, back=0)
+    found = used(table)
+    effect = found.add
+    assert effect is not None
+    assert found.target == 1
+    assert (effect.placebo, effect.margin_placebo) == (SKIN, NOISE)
+    assert effect.share.value == pytest.approx(3 / effect.n)
+    assert not effect.seen
+    (cost,) = (c for c in harm(table, "dark_ring", found) if c.effect.sign > 0)
+    assert cost.placebo == SKIN
+    assert cost.loss.value == pytest.approx(3 / cost.n)
+
+
+def test_a_placebo_that_turns_decisions_the_other_way_makes_no_effect_larger(
+    measurements: Make,
+) -> None:
+    found = used(two_placebos(measurements, ring=1, skin=0, back=6))
+    effect = found.add
+    assert effect is not None
+    assert effect.margin_placebo == NOISE
+    assert effect.placebo != NOISE
+    assert effect.share.value == pytest.approx(1 / effect.n)
+
+
 def test_what_does_not_depend_is_told_of_the_class_that_matters(measurements: Make) -> None:
     table = study(measurements, add=-0.4, skin=0.0, remove=0.4)  # towards benign, hardly
     found = used(table)
