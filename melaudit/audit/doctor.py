@@ -12,10 +12,12 @@ from melaudit.audit.forecast import Stage, forecast
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import informed, prepare
+from melaudit.audit.prepare.reader import reading
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
+from melaudit.images.imagefile import Read
 from melaudit.observer import Observer
 from melaudit.wording.figures import whole_duration
 from melaudit.wording.sentences import many
@@ -60,8 +62,13 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
 
     Raises a MelauditError for everything a user can mend.
     """
+    with reading(configuration.workers) as read:
+        return _examine(configuration, observer, read)
+
+
+def _examine(configuration: Configuration, observer: Observer, read: Read) -> Examination:
     observer.stage("Loading")
-    prepared = prepare(configuration)
+    prepared = prepare(configuration, read=read)
     asked = detectors(configuration.for_detectors, prepared.domain.domain)
     prepared = informed(prepared, configuration, artifacts_of(asked))
     with tempfile.TemporaryDirectory() as folder:

@@ -32,7 +32,7 @@ from melaudit.audit.prepare.preparation import Prepared, with_contents
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.shown import MIN_OF_KIND
-from melaudit.images.imagefile import read_image
+from melaudit.images.imagefile import Read
 from melaudit.measurements import Measurements, Trials
 from melaudit.observer import Observer, Silent
 from melaudit.statistics.estimates import mean
@@ -103,7 +103,8 @@ class _Rehearsal:
         """Learn the visual words; return them and the seconds for each image."""
         begun = time.monotonic()
         dataset, seed = self.prepared.dataset, self.configuration.seed
-        words = vocabularies(self.viewer, dataset, self.folder, seed, Silent())
+        workers = self.configuration.workers
+        words = vocabularies(self.viewer, dataset, self.folder, seed, Silent(), workers)
         return words, (time.monotonic() - begun) / len(dataset)
 
     def measured(
@@ -173,7 +174,9 @@ def forecast(
     )
     corruptions = min(n, configuration.corruption_images)
     share = min(1.0, n / MEASURED_ON)
-    mapping, speed = _mapping(viewer, few.dataset.paths), _unit() / UNIT
+    path_of = dict(zip(few.dataset.ids, few.dataset.paths, strict=True))
+    readable = [path_of[identity] for identity in table.ids]
+    mapping, speed = _mapping(viewer, readable, prepared.read), _unit() / UNIT
     learned = min(n, visual_words.MAX_IMAGES)
     stages = (
         Stage("Checking the maps", checked, f"{configuration.check_images} images"),
@@ -254,14 +257,14 @@ def expected(shown: Mask, known: NDArray[np.int64], labels: NDArray[np.int64]) -
     return has
 
 
-def _mapping(viewer: Viewer, paths: Sequence[str]) -> float:
+def _mapping(viewer: Viewer, paths: Sequence[str], read: Read) -> float:
     """Return the seconds of decoding and explaining an image, of the second of two equal rounds."""
     seconds, paths = 0.0, paths[: viewer.batch_size]
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
         white = viewer.preprocessing.white
-        read = (read_image(path, white=white).image for path in paths)
-        images = [image for image in read if image is not None]
+        decoded = (read(path, white=white).image for path in paths)
+        images = [image for image in decoded if image is not None]
         viewer.explainer.attribute(viewer.inputs(images), None, viewer.layers).maps.cpu()
         seconds = time.monotonic() - begun
     return seconds / len(paths)

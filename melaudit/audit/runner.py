@@ -189,6 +189,7 @@ def chosen(
         observer,
         prepared.label,
         prepared.preprocessing.white,
+        prepared.read,
     )
     folder = configuration.out / "shards"
     method = choose_method(configuration, prepared, detectors, observer, folder)

@@ -164,7 +164,7 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(
             Topic.KNOWLEDGE,
-            "Folder of masks of what the model is to look at (the lesion), by image.",
+            "Folder of masks of the object that the model is to judge, by image.",
             measured=False,
             other_name="lesion_masks",
             expects="a folder of masks",

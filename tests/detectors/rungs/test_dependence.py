@@ -16,12 +16,13 @@ from scipy import stats
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.rungs.dependence import Dependence, depend
-from melaudit.detectors.rungs.harm import harm
+from melaudit.detectors.rungs.harm import evidence, harm
 from melaudit.detectors.rungs.trials import called, left_alone, log_odds, turned
 from melaudit.findings import Finding, NotFound, Reaction, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import settle
 from melaudit.statistics.estimates import Estimate
+from melaudit.wording.terms import NO_HARM
 from tests.said import said
 
 Make = Callable[..., Measurements]
@@ -407,6 +408,24 @@ def test_harm_is_counted_on_the_labels_it_endangers(measurements: Make) -> None:
     assert cost.reached
     assert cost.loss.value > 0.5
     assert all(-1 <= c.loss.low < c.loss.high <= 1 for c in every)
+
+
+def test_a_loss_that_is_no_harm_says_why(measurements: Make) -> None:
+    table = study(measurements)
+    costs = settle(harm(table, "dark_ring", used(table)))
+    cost = next(c for c in costs if c.reached)
+    doubtful = dataclasses.replace(cost, loss=dataclasses.replace(cost.loss, q_value=0.4))
+    slight = dataclasses.replace(cost, loss=dataclasses.replace(cost.loss, value=0.01))
+    said = [
+        evidence((each,), PHRASES, known, table.classes)[0].statement.partition(f"{NO_HARM}: ")[2]
+        for each, known in ((cost, True), (cost, False), (doubtful, True), (slight, True))
+    ]
+    assert said == [
+        "",
+        "that the model uses it was not shown.",
+        f"on {cost.n} images a loss of this size is not clear of chance.",
+        "fewer than 5.0 of 100 right decisions are lost.",
+    ]
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 4])
