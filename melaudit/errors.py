@@ -46,3 +46,15 @@ class StoreError(MelauditError):
 
 class DomainError(MelauditError):
     """A domain that cannot be loaded or that breaks its contract."""
+
+
+_OUT_OF_MEMORY = ("OutOfMemoryError", "_ArrayMemoryError", "MemoryError")
+"""PyTorch's on a GPU, NumPy's and Python's, by name: PyTorch takes seconds to import."""
+_SAID = ("DefaultCPUAllocator: ", "MPS backend out of memory")
+"""What PyTorch's plain RuntimeError says elsewhere."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, whoever says it."""
+    said = str(error)
+    return type(error).__name__ in _OUT_OF_MEMORY or any(text in said for text in _SAID)

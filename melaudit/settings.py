@@ -57,6 +57,8 @@ class About:
     """A second name by which it may be given."""
     option: bool = True
     """Whether the command line has an option for it."""
+    usual: str = ""
+    """What help says the default is, where the field does not hold it."""
     first: bool = False
     """Whether help lists it among those to begin with, before its topic."""
     expects: str = ""
@@ -82,7 +84,9 @@ class Setting:
     def default_and_bounds(self) -> str:
         """Return default and bounds, as a help text ends with them; "" where there are none."""
         said = []
-        if self.default not in (None, dataclasses.MISSING, {}):
+        if self.about.usual:
+            said.append(f"default: {self.about.usual}")
+        elif self.default not in (None, dataclasses.MISSING, {}):
             said.append(f"default: {self.default}")
         if self.about.most is not None:
             said.append(f"{self.about.least or 0:g} to {self.about.most:g}")

@@ -35,6 +35,7 @@ from melaudit.audit.measure.sweep import Passed, Subject, measure
 from melaudit.audit.method import Examined, choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.places import write_places
 from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each, with_contents
 from melaudit.audit.prepare.reader import reading
 from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
@@ -151,12 +152,13 @@ def _run(
     folders = folders_of([prepared.label for prepared in everything]) if several else {}
     everything, detectors = equipped(everything, configuration)
     pictures: Held = {}
+    clock = Clock.start()
     with held(configuration.out), contextlib.ExitStack() as stack:
         everything = with_contents(everything, observer)
         parts = [(each, folders.get(each.label, "")) for each in everything]
         turns = stack.enter_context(_shared(configuration, parts, model, observer))
         studies = []
-        for each, seen in looked_at(configuration, parts, detectors, observer, turns):
+        for each, seen in looked_at(configuration, parts, detectors, clock, observer, turns):
             if several:
                 observer.note(f"label: {each.prepared.label}")
             studies.append(studied(each, seen, detectors, pictures, observer, turns))
@@ -214,13 +216,16 @@ def looked_at(
     configuration: Configuration,
     parts: Sequence[tuple[Prepared, str]],
     detectors: tuple[Detector, ...],
+    clock: Clock,
     observer: Observer,
     turns: Turns = ALONE,
 ) -> list[tuple[_Chosen, Passed]]:
     """Choose how each model is explained, and pass over the images; all of it is there then.
 
-    Each part has a folder in the output folder. `turns` says what this process computes of it.
+    Each part has a folder in the output folder. What `clock` shows now counts for each of them.
+    `turns` says what this process computes of it.
     """
+    spent = clock.seconds()
     methods = []
     for prepared, folder in parts:
         if len(parts) > 1:
@@ -229,7 +234,7 @@ def looked_at(
         out = configuration.out / folder
         out.mkdir(exist_ok=True)
         own = dataclasses.replace(configuration, out=out)
-        methods.append(chosen(own, prepared, detectors, observer, turns))
+        methods.append(chosen(own, prepared, detectors, clock.again(spent), observer, turns))
     return passed(methods, detectors, observer, turns)
 
 
@@ -237,11 +242,11 @@ def chosen(
     configuration: Configuration,
     prepared: Prepared,
     detectors: tuple[Detector, ...],
+    clock: Clock,
     observer: Observer,
     turns: Turns,
 ) -> _Chosen:
     """Look through the training images, and choose a method of explanation."""
-    clock = Clock.start()
     training = training_evidence(
         configuration,
         artifacts_of(detectors),
@@ -249,6 +254,7 @@ def chosen(
         observer,
         prepared.label,
         prepared.preprocessing.white,
+        prepared.read,
     )
     folder = configuration.out / "shards"
     method = choose_method(configuration, prepared, detectors, observer, folder, turns)
@@ -365,6 +371,7 @@ def reported(
         sent = shared(record, configuration.sharing)
         observer.stage("Writing the report")
         write(configuration.out, configuration.assets, sent, result, prepared, store)
+        write_places(configuration)
     return sent.findings
 
 

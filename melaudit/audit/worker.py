@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from melaudit.audit.conclude.assembly import Clock
 from melaudit.audit.edits.laboratory import Held
 from melaudit.audit.engines.plan import awaited
 from melaudit.audit.prepare.reader import reading
@@ -30,6 +31,8 @@ def work(out: Path, observer: Observer, *, factory: str | None = None, wait: flo
         parts = plan.agreed(everything, out)
         pictures: Held = {}
         with plan.leases(out) as turns:
-            for each, seen in looked_at(configuration, parts, detectors, observer, turns):
+            for each, seen in looked_at(
+                configuration, parts, detectors, Clock.start(), observer, turns
+            ):
                 with tried(each, seen, detectors, pictures, observer, turns):
                     observer.note("all that processes share is there")

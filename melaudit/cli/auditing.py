@@ -23,7 +23,7 @@ from melaudit.cli.options import (
     setting_options,
     sharing_options,
 )
-from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell, write
+from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, open_page, sharing, tell, write
 from melaudit.findings import Verdict
 from melaudit.settings import Topic, settings_of
 from melaudit.terminal import Terminal, printable
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @format_options
 @output_option("--json", "as_json", is_flag=True, help="Print findings.json to stdout.")
 @output_option("--quiet", is_flag=True, help="Only the verdict.")
+@output_option("--open", "show", is_flag=True, help="Open the report in a browser at the end.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -52,6 +53,7 @@ def run(
     blur: bool,
     as_json: bool,
     quiet: bool,
+    show: bool,
     **options: Any,
 ) -> None:
     """Audit a model on a folder of images and write an HTML report.
@@ -69,6 +71,8 @@ def run(
     # Read before the audit: a mistake in the policy should not cost an hour.
     gate = Gate.open(policy, baseline, configuration.fail_on)
     audits = _audit(configuration, quiet, () if baseline is None else ("--baseline",))
+    if show:
+        open_page(configuration.out / "report.html")
     from melaudit.reports.labels import to_json, worst
 
     if len(audits) > 1 and as_json:

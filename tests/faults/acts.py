@@ -193,9 +193,9 @@ def with_options(disturb: Disturb | None, *options: str) -> Callable[[Path, int 
     return act
 
 
-def halved(folder: Path, _: int | None) -> str:
+def halved(on_the_cpu: bool, folder: Path, _: int | None) -> str:
     place = fresh(folder / "audit")
-    ended = attempt(place, partial(d.out_of_memory, 2))
+    ended = attempt(place, partial(d.out_of_memory, 2, on_the_cpu))
     told = "2 at a time from here on" in ended.said
     return f"{ended_as(ended, place)}, {'told' if told else 'not told'}"
 

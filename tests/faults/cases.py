@@ -140,11 +140,12 @@ def all_faults() -> Iterator[Fault]:
         yield Fault("worker", name, act, FINISHED)
     act = acts.with_options(d.no_shared_memory, "--workers", "1")
     yield Fault("worker", "no shared memory", act, FINISHED)
-    yield Fault(
-        "memory", "runs out above 2 images at a time", acts.halved, ("finished, told",), True
-    )
-    act = partial(acts.once, partial(d.out_of_memory, 0))
-    yield Fault("memory", "runs out with one image", act, RESUMED)
+    for where in ("on a GPU", "on the CPU"):
+        cpu, told = where == "on the CPU", ("finished, told",)
+        name = f"runs out above 2 images at a time, as {where}"
+        yield Fault("memory", name, partial(acts.halved, cpu), told, cpu)
+        act = partial(acts.once, partial(d.out_of_memory, 0, cpu))
+        yield Fault("memory", f"runs out with one image, as {where}", act, RESUMED)
     yield Fault(
         "memory", "runs out at the end", partial(acts.once, d.no_memory_to_conclude), RESUMED
     )

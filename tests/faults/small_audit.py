@@ -30,10 +30,9 @@ LEFT_BEHIND = (
     *("report.html", "findings.json", "images.parquet"),
     *("record.zip", "suspicious.csv", "manifest.json"),
 )
-LONGEST = 900.0
-"""Seconds after which an attempt counts as hung. Chosen: where four times more is done than there
-are processors, a worker takes half a minute to start, and an audit that loses six takes longer than
-240 seconds."""
+LONGEST = 3600.0
+"""Seconds after which an attempt counts as hung. Chosen: where eight times more is done than there
+are processors, an audit that loses two workers and waits for each took longer than 900 seconds."""
 NET = """
 from torch import nn
 

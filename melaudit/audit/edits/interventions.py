@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Adaptable, Artifact
@@ -33,7 +32,7 @@ from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.detectors.rungs.trials import left_alone
-from melaudit.errors import DatasetError, StoreError
+from melaudit.errors import DatasetError, StoreError, out_of_memory
 from melaudit.measurements import Array, Edit, Measurements, Trials
 from melaudit.observer import Observer
 
@@ -172,9 +171,11 @@ def intervene(
     for each in Units(every, turns, name, there, came):
         try:
             results[each.key] = _tried(each, table, laboratory, per_class, store)
-        except (DatasetError, StoreError, torch.OutOfMemoryError, MemoryError):
+        except (DatasetError, StoreError):
             raise  # not the artifact's fault
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
+            if out_of_memory(error):
+                raise
             observer.note(f"{each.key} cannot be put in or taken out: {error!r}")
         observer.advance(1)
     found = {e.key: results[e.key] for e in every if e.key in results and results[e.key].kept}

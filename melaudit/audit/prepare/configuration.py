@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+import re
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +54,13 @@ class Configuration(DetectorSettings):
     )
     out: Path = field(
         default=Path("audit"),
-        metadata=about(Topic.RUN, "Output folder.", measured=False, first=True),
+        metadata=about(
+            Topic.RUN,
+            "Output folder.",
+            measured=False,
+            usual="audit-MODEL-DATE; in Python, audit",
+            first=True,
+        ),
     )
     arch: str | None = field(
         default=None,
@@ -155,7 +164,7 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(
             Topic.KNOWLEDGE,
-            "Folder of masks of what the model is to look at (the lesion), by image.",
+            "Folder of masks of the object that the model is to judge, by image.",
             measured=False,
             other_name="lesion_masks",
             expects="a folder of masks",
@@ -514,7 +523,29 @@ def configure(options: Mapping[str, Any], folder: Path | None = None) -> Configu
             f"no data given; add --data FOLDER_OR_TABLE, or write into {beside}:  "
             'data = "path/to/images"'
         )
-    return Configuration(**settings)
+    return Configuration(**{"out": own_folder(settings["model"]), **settings})
+
+
+def own_folder(model: Path, within: Path = Path()) -> Path:
+    """Return the output folder of a run that names none: the audits of two models do not mix.
+
+    It has the model's name and today's date; if a run of an earlier day was cut short, its folder.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", model.stem).strip("-") or "model"
+    begun = [path.parent for path in within.glob(f"audit-{name}-[0-9]*/shards")]
+    cut = [path for path in begun if not any((path / last).exists() for last in _WRITTEN_LAST)]
+    return max(cut, default=within / f"audit-{name}-{_today()}")
+
+
+_WRITTEN_LAST = ("manifest.json", "labels.json")
+"""What the output folder of a run that ended holds: of one audit, of one for each label."""
+
+
+def _today() -> str:
+    """Return the date, that of SOURCE_DATE_EPOCH where it is set."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(given) if given.isdecimal() else time.time()
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
