@@ -131,7 +131,13 @@ def _beside(files: Mapping[Format, Path], folder: str) -> dict[Format, Path]:
     help="Seconds to wait for the run to begin.",
 )
 @click.option("--factory", help="Allow a run that builds its model with this code to do so.")
-@click.option("--until-stdin-closes", "attended", is_flag=True, hidden=True)
+@click.option(
+    "--until-stdin-closes",
+    "attended",
+    is_flag=True,
+    hidden=True,
+    help="End when whoever started this process is gone.",
+)
 def worker(folder: Path, wait: float, factory: str | None, attended: bool) -> None:
     """Compute a part of the run whose output folder is RUN, beside other processes.
 
