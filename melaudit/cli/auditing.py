@@ -53,6 +53,11 @@ PROFILE = "profile.speedscope.json"
     help=f"Print where the time went, and write {PROFILE} into --out, for speedscope.",
 )
 @output_option("--open", "show", is_flag=True, help="Open the report in a browser at the end.")
+@output_option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done and how long it would take; write nothing.",
+)
 @click.pass_context
 def run(
     context: click.Context,
@@ -66,6 +71,7 @@ def run(
     quiet: bool,
     profile: bool,
     show: bool,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Audit a model on a folder of images and write an HTML report.
@@ -82,6 +88,9 @@ def run(
     first_look(configuration)
     # Read before the audit: a mistake in the policy should not cost an hour.
     gate = Gate.open(policy, baseline, configuration.fail_on)
+    if dry_run:
+        _plan(configuration)
+        return
     of_one = () if baseline is None else ("--baseline",)
     with _profiling(configuration.out) if profile else nullcontext() as watch:
         audits = _audit(configuration, quiet, of_one, watch)
@@ -106,6 +115,19 @@ def run(
     context.exit(next(code for code in (EXIT["fail"], EXIT["inconclusive"], 0) if code in codes))
 
 
+def _plan(configuration: Configuration) -> None:
+    """Print what an audit would do, from a look at the model and a rehearsal."""
+    from melaudit.audit.doctor import described, examine
+
+    with Terminal() as terminal:
+        found = examine(configuration, terminal)
+    for line in described(found):
+        click.echo(printable(line))
+    begun = (configuration.out / "shards").is_dir()
+    state = "is there: what is finished and still fits is taken from it" if begun else "is new"
+    click.echo(printable(f"output folder  {configuration.out}, which {state}"))
+
+
 def _beside(files: Mapping[Format, Path], folder: str) -> dict[Format, Path]:
     """Return the files of one label: the name of its folder stands in theirs."""
     if not folder:
@@ -123,7 +145,13 @@ def _beside(files: Mapping[Format, Path], folder: str) -> dict[Format, Path]:
     help="Seconds to wait for the run to begin.",
 )
 @click.option("--factory", help="Allow a run that builds its model with this code to do so.")
-@click.option("--until-stdin-closes", "attended", is_flag=True, hidden=True)
+@click.option(
+    "--until-stdin-closes",
+    "attended",
+    is_flag=True,
+    hidden=True,
+    help="End when whoever started this process is gone.",
+)
 def worker(folder: Path, wait: float, factory: str | None, attended: bool) -> None:
     """Compute a part of the run whose output folder is RUN, beside other processes.
 

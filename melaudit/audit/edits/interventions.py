@@ -35,7 +35,7 @@ from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.effect import Effect
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.detectors.rungs.stopping import LOOK, carried_out
-from melaudit.errors import DatasetError, StoreError, out_of_memory
+from melaudit.errors import ends_the_run
 from melaudit.measurements import Array, Course, Measurements, Trials
 from melaudit.observer import Observer
 from melaudit.stopwatch import timed
@@ -126,10 +126,8 @@ def intervene(
         try:
             with timed(each.key):
                 answers[each.key] = _tried(each, table, laboratory, per_class, store)
-        except (DatasetError, StoreError):
-            raise  # not the artifact's fault
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
-            if out_of_memory(error):
+            if ends_the_run(error):
                 raise
             observer.note(f"{each.key} cannot be put in or taken out: {error!r}")
         observer.advance(1)
