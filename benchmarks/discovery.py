@@ -199,7 +199,7 @@ def measured(
     store = Store(data / "shards", "discovery, words", dataset.ids)
     words = vocabularies(viewer, dataset, store.folder, 0, Silent())
     nothing = CheckSample(np.zeros(len(ids), bool))
-    sweep(Measurer(viewer, dataset, (), nothing, words), store, Silent())
+    sweep([(Measurer(viewer, dataset, (), nothing, words), store)], Silent())
     table = Measurements(
         ids=ids,
         labels=np.array([CLASSES.index(i.split("/")[0]) for i in ids], np.int64),

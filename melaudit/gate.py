@@ -209,8 +209,8 @@ def _coverage_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
         yield _enough(
             inputs.read >= asked.min_images,
             "coverage.min_images",
-            f"At least {asked.min_images:,} images were read",
-            f"{inputs.read:,} images were read.",
+            f"Images that were read: at least {asked.min_images:,}",
+            f"{many(inputs.read, 'image')} could be read.",
         )
     for detector in asked.detectors:
         yield _applied(findings, detector)
@@ -276,7 +276,7 @@ def _acceptance_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
         accepted = any(matches(limit.measure, pattern) for pattern in policy.passing.limits)
         if outcome is Outcome.INCONCLUSIVE and accepted:
             outcome, statement = Outcome.PASS, f"{statement} The policy accepts that."
-        title = f"The intended use's limit of {measure(limit.measure)} is met"
+        title = f"Limit of the intended use: {measure(limit.measure)}"
         yield Rule(f"acceptance.{limit.measure}", title, outcome, statement)
 
 

@@ -51,10 +51,18 @@ class About:
     measured: bool = True
     """Whether a measurement may depend on it, so that another value makes it another run. False
     where it only judges or shows what was measured, or where what it names counts by content."""
+    recorded: bool = True
+    """Whether a report says it. False where it says who computes, which changes no result."""
     other_name: str = ""
     """A second name by which it may be given."""
     option: bool = True
     """Whether the command line has an option for it."""
+    usual: str = ""
+    """What help says the default is, where the field does not hold it."""
+    first: bool = False
+    """Whether help lists it among those to begin with, before its topic."""
+    expects: str = ""
+    """What must lie at the path that it is: "a checkpoint"; "" where nothing need be there."""
 
 
 def about(topic: Topic, help: str, **more: Any) -> Mapping[str, About]:
@@ -76,7 +84,9 @@ class Setting:
     def default_and_bounds(self) -> str:
         """Return default and bounds, as a help text ends with them; "" where there are none."""
         said = []
-        if self.default not in (None, dataclasses.MISSING, {}):
+        if self.about.usual:
+            said.append(f"default: {self.about.usual}")
+        elif self.default not in (None, dataclasses.MISSING, {}):
             said.append(f"default: {self.default}")
         if self.about.most is not None:
             said.append(f"{self.about.least or 0:g} to {self.about.most:g}")

@@ -8,11 +8,12 @@ A package registers an artifact class (or a function that returns an artifact) l
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 
-from melaudit.artifacts.interface import Artifact, HasAliases, Phrases
+from melaudit.artifacts.interface import Artifact, HasAliases, HasKinds, Phrases
 from melaudit.artifacts.kinds.annotation import Annotation
 from melaudit.artifacts.kinds.black_border import BlackBorder
 from melaudit.artifacts.kinds.blur import Blur
@@ -109,6 +110,22 @@ def artifacts(ours: Sequence[Artifact] = ()) -> tuple[Artifact, ...]:
             )
         found.append(artifact)
     return tuple(found)
+
+
+def named(key: str, ours: Sequence[Artifact] = ()) -> Artifact:
+    """Return the artifact with an id ("hair"), or one kind of it ("colour_cast.bluish").
+
+    `ours` are those of a domain, all unless some are given. Raises ArtifactError for another key.
+    """
+    known = {artifact.id: artifact for artifact in artifacts(ours)}
+    for artifact in tuple(known.values()):
+        for kind in artifact.kinds if isinstance(artifact, HasKinds) else ():
+            known[f"{artifact.id}.{kind.kind}"] = kind
+    if key in known:
+        return known[key]
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known)}"
+    raise ArtifactError(f"no artifact is named {key!r}; {hint}")
 
 
 def aliases() -> dict[str, str]:

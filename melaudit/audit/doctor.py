@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from melaudit.artifacts.painting.corruptions import CORRUPTIONS
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import informed, prepare
@@ -19,6 +20,7 @@ from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
 from melaudit.images.imagefile import Read
 from melaudit.observer import Observer
+from melaudit.wording.sentences import many
 
 _MAX_NAMED = 12
 """Classes that are named. Chosen: what fits two lines of a terminal."""
@@ -46,6 +48,10 @@ class Examination:
     images: int
     """In the data set."""
     images_per_second: float
+    corrupted: int
+    """Pictures of lower quality that an audit shows to the model, forward only."""
+    shown_per_second: float
+    """Pictures that the model decides in a second, forward only."""
     seconds: float
     """Expected for a full audit, the checks of the maps included."""
     notes: tuple[str, ...]
@@ -75,7 +81,8 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
             "the files, or draw others with --check-images"
         )
     with viewing(method.configuration, prepared, method.layer) as viewer:
-        rate = _rate(viewer, [prepared.dataset.paths[row] for row in method.known.rows], read)
+        paths = [prepared.dataset.paths[row] for row in method.known.rows]
+        rate, shown = _rate(viewer, paths, read), _shown(viewer, paths, read)
         engine = viewer.explainer.describe()
         operations = viewer.explainer.operations(first_input(prepared))
     return Examination(
@@ -93,7 +100,9 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
         operations=operations,
         images=len(prepared.dataset),
         images_per_second=rate,
-        seconds=len(prepared.dataset) / rate + checked,
+        corrupted=(worse := _corrupted(configuration, len(prepared.dataset))),
+        shown_per_second=shown,
+        seconds=len(prepared.dataset) / rate + checked + worse / shown,
         notes=(*prepared.loaded.doubts, *prepared.notes, *method.notes),
     )
 
@@ -103,11 +112,31 @@ def _rate(viewer: Viewer, paths: Sequence[str], read: Read) -> float:
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
-        images = [read(path).image for path in paths]
+        white = viewer.preprocessing.white
+        images = [read(path, white=white).image for path in paths]
         x = viewer.inputs(image for image in images if image is not None)
         viewer.explainer.attribute(x, None, viewer.layers).maps.cpu()
         seconds = time.monotonic() - begun
     return len(paths) / seconds
+
+
+def _shown(viewer: Viewer, paths: Sequence[str], read: Read) -> float:
+    """Return pictures/s of a forward pass, on the second of two equal rounds."""
+    images = [read(path, white=viewer.preprocessing.white).image for path in paths]
+    seconds = 0.0
+    for _ in range(2):  # the first one warms up
+        begun = time.monotonic()
+        viewer.explainer.forward.logits(
+            viewer.inputs(image for image in images if image is not None)
+        ).cpu()
+        seconds = time.monotonic() - begun
+    return len(paths) / seconds
+
+
+def _corrupted(configuration: Configuration, images: int) -> int:
+    """Return how many pictures robustness shows: each image as it is, and at every step."""
+    steps = sum(len(kind.steps) for kind in CORRUPTIONS)
+    return min(configuration.corruption_images, images) * (1 + steps)
 
 
 def _first(names: Sequence[str]) -> str:
@@ -117,7 +146,8 @@ def _first(names: Sequence[str]) -> str:
 def described(found: Examination) -> list[str]:
     """Return an examination as lines for the terminal."""
     lines = [
-        f"model          {found.architecture}, {found.outputs} outputs: {_first(found.classes)}",
+        f"model          {found.architecture}, {many(found.outputs, 'output')}: "
+        f"{_first(found.classes)}",
         f"decides by     {found.meaning}",
         f"domain         {found.domain}",
         f"preprocessing  {found.preprocessing}",
@@ -140,4 +170,10 @@ def described(found: Examination) -> list[str]:
         f"a full audit   {found.images} images at {found.images_per_second:.1f} images/s: "
         f"about {cost}, the checks included"
     )
+    if found.corrupted:
+        lines.append(
+            f"  of it robustness: {found.corrupted} pictures at "
+            f"{found.shown_per_second:.0f} a second, "
+            f"{found.corrupted / found.shown_per_second:.1f} s"
+        )
     return lines

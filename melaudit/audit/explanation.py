@@ -6,6 +6,7 @@ Grad-CAM, which shares nothing with LRP but the model, stands beside it as a sec
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from melaudit.audit.prepare.model_outputs import (
 from melaudit.audit.prepare.preparation import choose_positive, load
 from melaudit.audit.prepare.reader import reading
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
+from melaudit.images.grey_depth import white_of
 from melaudit.logits import predictions
 from melaudit.relevance import Explainer
 from melaudit.relevance.agreement import agreement
@@ -53,7 +55,9 @@ def explain_image(
     """
     with reading(configuration.workers) as read:
         loaded, preprocessing, device = load(configuration)
-        decoded = read(str(image))
+        white, said = white_of([str(image)], given=configuration.white)
+        preprocessing = replace(preprocessing, white=white)
+        decoded = read(str(image), white=white)
     loaded = loaded.with_output(
         configuration.output, len(configuration.classes) if configuration.classes else None
     )
@@ -78,6 +82,7 @@ def explain_image(
         *loaded.doubts,
         *loaded.notes,
         *preprocessing.warnings,
+        *said,
     ]
     with explain(configuration, loaded, device) as explainer:
         asked = None if target is None else torch.tensor([_class(target, classes)])

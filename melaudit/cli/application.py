@@ -11,31 +11,54 @@ from typing import NoReturn
 
 import click
 
-from melaudit.cli.auditing import demo, run
+from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
+from melaudit.cli.mitigating import mitigate
 from melaudit.cli.outputs import diff, gate, record, report
 from melaudit.cli.scanning import scan
+from melaudit.cli.starting import init
 from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
 from melaudit.errors import MelauditError, out_of_memory
 from melaudit.terminal import printable
 
+COMMANDS: dict[str, tuple[click.Command, ...]] = {
+    "Audit a model": (run, init, doctor, demo, worker),
+    "Look at a model or at images": (explain, scan, convert, detectors),
+    "After an audit": (report, diff, gate, record, export, mitigate),
+}
+"""Heading of the help text -> the commands under it."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """A group whose help lists its commands under headings, each with its whole first sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands; click itself would cut their sentences off."""
+        for heading, commands in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(c.name or "", first_sentence(c)) for c in commands])
+
+
+def first_sentence(command: click.Command) -> str:
+    """Return what a command does, without what else its help text says."""
+    return " ".join((command.help or "").partition("\n\n")[0].split())
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="melaudit")
 def cli() -> None:
     """Audit an image classifier before deployment: does it decide for the wrong reasons?
 
     Exit codes: 0 pass, 1 findings, 2 could not run, 3 inconclusive, 4 internal error,
-    130 interrupted (the same command goes on where it stopped).
+    130 interrupted (`melaudit run` then goes on where it stopped).
     """
 
 
-COMMANDS = (
-    *(run, demo, doctor, explain, scan, convert, detectors),
-    *(report, diff, gate, record, export),
-)
-for command in COMMANDS:
+for command in (command for commands in COMMANDS.values() for command in commands):
     cli.add_command(command)
 
 
@@ -60,6 +83,12 @@ def _exhausted(error: Exception) -> str | None:
     return None
 
 
+def _keeps(arguments: list[str] | None) -> bool:
+    """Tell whether a command keeps what it finished, so that the same one goes on from there."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return next(iter(given), None) == run.name
+
+
 def _terminated(_: int, __: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -77,7 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
         error.show()
         return 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("melaudit: interrupted; the same command goes on where it stopped", err=True)
+        goes_on = "; the same command goes on where it stopped" if _keeps(arguments) else ""
+        click.echo(f"melaudit: interrupted{goes_on}", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         sys.stdout = None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,9 @@ from melaudit.cli.options import (
     setting_options,
     sharing_options,
 )
-from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, sharing, tell, write
-from melaudit.errors import ConfigurationError
+from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, open_page, sharing, tell, write
 from melaudit.findings import Verdict
-from melaudit.settings import Topic
+from melaudit.settings import Topic, settings_of
 from melaudit.terminal import Terminal, printable
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @format_options
 @output_option("--json", "as_json", is_flag=True, help="Print findings.json to stdout.")
 @output_option("--quiet", is_flag=True, help="Only the verdict.")
+@output_option("--open", "show", is_flag=True, help="Open the report in a browser at the end.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -51,6 +53,7 @@ def run(
     blur: bool,
     as_json: bool,
     quiet: bool,
+    show: bool,
     **options: Any,
 ) -> None:
     """Audit a model on a folder of images and write an HTML report.
@@ -61,21 +64,19 @@ def run(
     --baseline the exit code is that of the gate.
     """
     from melaudit.audit.prepare.configuration import configure
-    from melaudit.reports.labels import to_json, worst
+    from melaudit.audit.prepare.first_look import first_look
 
     configuration = configure({**options, "sharing": sharing(no_images, blur)})
+    first_look(configuration)
     # Read before the audit: a mistake in the policy should not cost an hour.
     gate = Gate.open(policy, baseline, configuration.fail_on)
-    audits = _audit(configuration, quiet)
-    if len(audits) > 1:
-        if baseline is not None:
-            example = configuration.out / audits[0].folder
-            raise ConfigurationError(
-                "--baseline is one audit, and the model is multi-label; all labels are audited: "
-                f"hold each against its own with melaudit gate {example} --baseline FOLDER"
-            )
-        if as_json:
-            click.echo(to_json(audits), nl=False)
+    audits = _audit(configuration, quiet, () if baseline is None else ("--baseline",))
+    if show:
+        open_page(configuration.out / "report.html")
+    from melaudit.reports.labels import to_json, worst
+
+    if len(audits) > 1 and as_json:
+        click.echo(to_json(audits), nl=False)
     elif as_json:
         click.echo(json.dumps(audits[0].findings.to_dict(), indent=2, ensure_ascii=True))
     results = [gate.judge(audit.findings) for audit in audits]
@@ -96,6 +97,40 @@ def _beside(files: Mapping[Format, Path], folder: str) -> dict[Format, Path]:
     if not folder:
         return dict(files)
     return {form: path.with_stem(f"{path.stem}-{folder}") for form, path in files.items()}
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=PATH)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    help="Seconds to wait for the run to begin.",
+)
+@click.option("--factory", help="Allow a run that builds its model with this code to do so.")
+@click.option("--until-stdin-closes", "attended", is_flag=True, hidden=True)
+def worker(folder: Path, wait: float, factory: str | None, attended: bool) -> None:
+    """Compute a part of the run whose output folder is RUN, beside other processes.
+
+    Start any number, on any machine that shares the folder, the images and the checkpoint under the
+    same paths: with torchrun, Slurm, Kubernetes or by hand. `melaudit run` plans the run and
+    concludes it. A worker takes what nobody computes and ends when nothing is left; it may be
+    killed at any time. LOCAL_RANK chooses the GPU.
+    """
+    from melaudit.audit.worker import work
+
+    if attended:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    with Terminal() as terminal:
+        work(folder, terminal, factory=factory, wait=wait)
+
+
+def _end_with_stdin() -> None:
+    """End this process when whoever started it is gone."""
+    while os.read(0, 1):  # not through sys.stdin, whose lock would be held when Python ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @click.command()
@@ -126,18 +161,21 @@ def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
     context.exit(0 if found else INTERNAL)
 
 
-def _audit(configuration: Configuration, quiet: bool) -> tuple[LabelAudit, ...]:
+def _audit(
+    configuration: Configuration, quiet: bool, of_one: Sequence[str] = ()
+) -> tuple[LabelAudit, ...]:
     """Run an audit under a progress bar and print its summary to stderr.
 
-    There is one for each label of a multi-label model, and one for any other model.
+    There is one for each label of a multi-label model, and one for any other model. `of_one` are
+    options that were given and belong to one audit.
     """
     from melaudit.audit.runner import run_each
     from melaudit.reports.labels import headline
 
     # A report must be safe to share: it names the command without the machine's folders.
-    command = " ".join(shlex.quote(_shareable(part)) for part in sys.argv[1:])
+    command = " ".join(shlex.quote(_shareable(part)) for part in _telling(sys.argv[1:]))
     with Terminal(quiet=quiet) as terminal:
-        audits = run_each(configuration, terminal, command=f"melaudit {command}")
+        audits = run_each(configuration, terminal, command=f"melaudit {command}", of_one=of_one)
     for audit in audits:
         if audit.label:
             Terminal().print(f"\nLabel: {audit.label}")
@@ -146,6 +184,24 @@ def _audit(configuration: Configuration, quiet: bool) -> tuple[LabelAudit, ...]:
         Terminal().print(f"\n{headline(audits)}")
         Terminal().print(f"Report: {configuration.out / 'report.html'}")
     return audits
+
+
+def _telling(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments without those that say who computes, which changes no result."""
+    from melaudit.audit.prepare.configuration import Configuration
+
+    quiet = {
+        f"--{name.replace('_', '-')}"
+        for name, setting in settings_of(Configuration).items()
+        if not setting.about.recorded
+    }
+    left = iter(arguments)
+    for argument in left:
+        option, equals, _ = argument.partition("=")
+        if option not in quiet:
+            yield argument
+        elif not equals:
+            next(left, None)
 
 
 def _shareable(argument: str) -> str:

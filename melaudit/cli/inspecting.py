@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 @output_option("--json", "as_json", is_flag=True, help="Print everything as JSON to stdout.")
 def doctor(as_json: bool, **options: Any) -> None:
     """Say what a model is, check its maps on a few images, and predict the cost of an audit."""
-    from melaudit.audit.doctor import described, examine
     from melaudit.audit.prepare.configuration import configure
+    from melaudit.audit.prepare.first_look import first_look
 
     configuration = configure(options)
+    first_look(configuration)
+    # After what can be told without torch, which takes seconds to import.
+    from melaudit.audit.doctor import described, examine
+
     with Terminal(quiet=as_json) as terminal:
         found = examine(configuration, terminal)
     if as_json:
@@ -81,16 +85,21 @@ def explain(
     **options: Any,
 ) -> None:
     """Show one image beside its LRP map and the maps of its strongest channels (CRP), as a PNG."""
-    from melaudit.audit.exhibits.channels import Place
-    from melaudit.audit.explanation import explain_image
     from melaudit.audit.prepare.configuration import configure
+    from melaudit.audit.prepare.first_look import first_look, require
     from melaudit.publish import publish
 
     if outside_disk is not None and inside_disk is not None:
         raise click.UsageError("give --outside-disk or --inside-disk, not both")
+    configuration = configure({"data": image.parent, **options})
+    require(image, "an image")
+    first_look(configuration)
+    # After what can be told without torch, which takes seconds to import.
+    from melaudit.audit.exhibits.channels import Place
+    from melaudit.audit.explanation import explain_image
+
     where = None if outside_disk is None else Place("outside", outside_disk)
     where = where if inside_disk is None else Place("inside", inside_disk)
-    configuration = configure({"data": image.parent, **options})
     place = out or Path(f"{image.stem}-explained.png")
     with Terminal() as terminal:
         png, notes = explain_image(

@@ -22,6 +22,10 @@ OUTPUT = "Output"
 """Heading of options that are no settings, unless they name another."""
 
 
+FIRST = "To begin with"
+"""Heading of the settings that matter first."""
+
+
 class GroupedOption(click.Option):
     """An option with the heading that it stands under in a help text."""
 
@@ -68,14 +72,13 @@ def setting_options(*which: Topic | str) -> Callable[[F], F]:
     given on the command line is None, so that a settings file has its say.
     """
     known = settings_of(Configuration).values()
-    return options(
-        *(
-            _option(setting)
-            for each in which
-            for setting in known
-            if setting.about.option and each in (setting.about.topic, setting.name)
-        )
-    )
+    asked = [
+        setting
+        for each in which
+        for setting in known
+        if setting.about.option and each in (setting.about.topic, setting.name)
+    ]
+    return options(*map(_option, sorted(asked, key=lambda setting: not setting.about.first)))
 
 
 def _option(setting: Setting) -> Callable[[F], F]:
@@ -85,7 +88,7 @@ def _option(setting: Setting) -> Callable[[F], F]:
         *(f"--{name.replace('_', '-')}" for name in names),
         setting.name,
         cls=GroupedOption,
-        heading=about.topic.value,
+        heading=FIRST if about.first else about.topic.value,
         type=_type(setting.type),
         metavar=about.metavar,
         help=f"{about.help}{setting.default_and_bounds()}",

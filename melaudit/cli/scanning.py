@@ -16,7 +16,7 @@ from melaudit.terminal import Terminal, printable
 @setting_options(
     "classes", "class_map", "image_root", "image_column", "label_column", "limit", "domain"
 )
-@setting_options("seed", "workers")
+@setting_options("white", "seed", "workers")
 @output_option(
     "--rule",
     "rules",
@@ -41,16 +41,19 @@ def scan(
 
     No model is asked. The table goes to stdout, progress to stderr.
     """
+    import functools
+
     from melaudit.audit.prepare.configuration import with_defaults
     from melaudit.audit.prepare.domain_choice import choose_domain
     from melaudit.audit.prepare.reader import reading
     from melaudit.audit.scan import scan as scan_images
     from melaudit.images.dataset import open_dataset
+    from melaudit.images.grey_depth import white_of
     from melaudit.publish import publish
     from melaudit.reports.scan import to_csv, to_html, to_json, to_text
 
     settings = with_defaults(options)
-    workers, named = settings.pop("workers"), settings.pop("domain")
+    workers, named, given = (settings.pop(name) for name in ("workers", "domain", "white"))
     pictures = html_file is not None and not no_images
     with Terminal() as terminal:
         dataset = open_dataset(data, **settings)
@@ -58,10 +61,19 @@ def scan(
         for note in dataset.notes:
             terminal.note(f"note: {note}")
         with reading(workers) as read:
-            domain = choose_domain(named, dataset.paths, read)
+            white, said = white_of(dataset.paths, read, given)
+            domain = choose_domain(named, dataset.paths, functools.partial(read, white=white))
+        for note in said:
+            terminal.note(f"note: {note}")
         terminal.note(f"domain: {domain.domain.title}. {domain.why}")
         found = scan_images(
-            dataset, terminal, domain=domain, workers=workers, rules=rules, pictures=pictures
+            dataset,
+            terminal,
+            domain=domain,
+            workers=workers,
+            rules=rules,
+            pictures=pictures,
+            white=white,
         )
     for file, write in ((csv_file, to_csv), (html_file, to_html), (json_file, to_json)):
         if file is not None:

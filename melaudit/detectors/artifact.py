@@ -110,6 +110,14 @@ class ArtifactDetector(Detector):
             if not climb.present.any():
                 statement = f"{few}, so nothing is known of how the model treats them."
                 return NotFound(self.id, len(climb.present), None, "odds ratio", statement)
+            if self._never_varies(measurements):
+                statement = (
+                    f"All {many(len(climb.present), 'image')} are alike in this, so no decision "
+                    "among them can go by it; how the model treats others is not known."
+                )
+                return NotFound(
+                    self.id, len(climb.present), None, "odds ratio", statement, excluded=True
+                )
             return Skipped(
                 shown.key,
                 f"{few}; a comparison needs {MIN_WITH_ARTIFACT} with and "
@@ -123,6 +131,10 @@ class ArtifactDetector(Detector):
             evidence=partial(_evidence, measurements, shown),
             word=partial(self._word, measurements, shown),
         )
+
+    def _never_varies(self, measurements: Measurements) -> bool:
+        """Tell whether every image has a property of the whole picture to the same degree."""
+        return self.artifact.whole_picture and not np.ptp(measurements[f"{self.id}.score"])
 
     def _word(
         self,

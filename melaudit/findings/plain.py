@@ -8,7 +8,10 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MAX_NUMBER = 1e100
 """The largest number that is kept: products of a few are still finite. Chosen: a round figure, not
@@ -35,13 +38,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def rebuild(kind: type[T], data: Mapping[str, Any]) -> T:
     """Build a dataclass of this module from plain types, following its annotations."""
     hints = typing.get_type_hints(kind)
-    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known = {f.name for f in dataclasses.fields(kind)}
     return kind(**{k: _convert(hints[k], v) for k, v in data.items() if k in known})
 
 

@@ -14,7 +14,7 @@ from melaudit.artifacts.held import find
 from melaudit.artifacts.interface import RGB, Artifact, HasPlainRule
 from melaudit.artifacts.registry import OURS, artifacts
 from melaudit.domains.registry import domain
-from melaudit.images.imagefile import read_image, shrink
+from melaudit.images.imagefile import FULL_WHITE, read_image, shrink
 from melaudit.images.worker_pool import Announce, Lost
 
 RULES: Mapping[str, tuple[str, Callable[[RGB], bool]]] = {
@@ -46,6 +46,8 @@ class Scoring:
     """Their names."""
     field: str
     """The id of the domain."""
+    white: int = FULL_WHITE
+    """What is white in 16-bit grey images."""
 
     def prepare(self) -> None:
         """Leave the other cores to the other processes."""
@@ -60,7 +62,9 @@ class Scoring:
         for number, path in enumerate(job):
             announce(number)
             gone = lost.get(number)
-            said = _score_file(path, self.rules, sought) if gone is None else skipped(gone)
+            said = (
+                _score_file(path, self.rules, sought, self.white) if gone is None else skipped(gone)
+            )
             scored.append(said)
         return tuple(scored)
 
@@ -70,8 +74,10 @@ def skipped(reason: str) -> ImageScores:
     return ImageScores(reason, (), (), ())
 
 
-def _score_file(path: str, rules: Sequence[str], sought: Sequence[Artifact]) -> ImageScores:
-    decoded = read_image(path)
+def _score_file(
+    path: str, rules: Sequence[str], sought: Sequence[Artifact], white: int
+) -> ImageScores:
+    decoded = read_image(path, white=white)
     if decoded.image is None:
         return skipped(decoded.reasons[0])
     image = shrink(decoded.image)

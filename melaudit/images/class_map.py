@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from melaudit.domains.registry import FALLBACK, domains
 from melaudit.images.classes import in_order
 from melaudit.wording.names import as_option, visible
+from melaudit.wording.sentences import many
 
 REST = "*"
 """The name in a map that stands for all classes that it does not name."""
@@ -60,7 +61,10 @@ def _notes(
     ignored = [name for name, target in targets.items() if not target]
     if ignored:
         n = sum(label in ignored for label in labels)
-        notes.append(f"{n} images of {_listed(ignored)} were left out, as --class-map says.")
+        were = "was" if n == 1 else "were"
+        notes.append(
+            f"{many(n, 'image')} of {_listed(ignored)} {were} left out, as --class-map says."
+        )
     present = {_same(name) for name in targets}
     vain = [visible(name) for name, key in keys.items() if key not in present and name != REST]
     if vain:

@@ -7,13 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from melaudit.errors import DatasetError
 from melaudit.regular_file import read_regular
 from melaudit.wording.names import visible
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class UnnamedClassesError(DatasetError):
@@ -102,6 +104,8 @@ def encode(
                 "output of the model"
             )
         index, notes = _matched(found, names, set(labels))
+    import numpy as np  # not above: settings read names of classes too, and need no numpy
+
     codes = np.fromiter(
         (-1 if label is None else index[label] for label in labels), np.int64, len(labels)
     )
@@ -152,11 +156,11 @@ def _matched(
 
 def one_class(codes: NDArray[np.int64], names: Sequence[str]) -> list[str]:
     """Note that all images with a label, by codes (n,), are of one class."""
-    present = np.unique(codes[codes >= 0])
+    present = {int(code) for code in codes if code >= 0}
     if len(present) != 1:
         return []
     return [
-        f"All labelled images are of one class, {names[present[0]]}: nothing can be said about "
+        f"All labelled images are of one class, {names[present.pop()]}: nothing can be said about "
         "what tells the classes apart."
     ]
 

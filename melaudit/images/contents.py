@@ -42,9 +42,11 @@ def refuse_changed(path: str, content: bytes, expected: Contents | None) -> None
         )
 
 
-def read_unchanged(paths: Sequence[str], contents: Contents | None, row: int) -> Decoded:
+def read_unchanged(
+    paths: Sequence[str], contents: Contents | None, row: int, white: int
+) -> Decoded:
     """Decode a file of several that must hold what it did. Raises DatasetError if it does not."""
-    decoded = read_image(paths[row])
+    decoded = read_image(paths[row], white=white)
     refuse_changed(paths[row], decoded.content, None if contents is None else contents[row])
     return decoded
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from melaudit.choices import Task
 from melaudit.errors import DatasetError
-from melaudit.images.annotations import Annotations, cells, interpret
 from melaudit.images.class_map import apply_map, offer
 from melaudit.images.classes import (
     UnnamedClassesError,
@@ -28,10 +27,12 @@ from melaudit.images.classes import (
 from melaudit.images.contents import Contents
 from melaudit.images.files import FileFinder, Omissions, empty_folders, image_files, twins
 from melaudit.images.imagefile import SUFFIXES
-from melaudit.images.marks import plain_name
-from melaudit.images.tables import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
+from melaudit.images.tables.annotations import Annotations, cells, interpret
+from melaudit.images.tables.marks import plain_name
+from melaudit.images.tables.table import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
 from melaudit.statistics.sampling import quotas
 from melaudit.wording.names import visible
+from melaudit.wording.sentences import many
 
 _SPLITS = re.compile(r"(train|training|test|testing|val|valid|validation|dev|holdout|eval)\d*")
 _CHUNKS = re.compile(r".*(part|batch|chunk|shard)[ _-]?\d+")
@@ -94,7 +95,7 @@ class Dataset:
         known = f"; classes {', '.join(shown)}{more}" if shown else ""
         unknown = int((self.labels < 0).sum())
         rest = f"; {unknown} without a label" if unknown else ""
-        return f"{self.kind}: {len(self)} images{known}{rest}"
+        return f"{self.kind}: {many(len(self), 'image')}{known}{rest}"
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Dataset:
         """Return the data set of these rows (m,), in this order."""

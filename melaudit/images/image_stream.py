@@ -177,7 +177,7 @@ class _Files:
         if lost is not None:
             return Decoded(None, "skipped", (lost,), None, content_of(path)), None, nothing
         read = self.read or functools.partial(read_image, max_pixels=self.max_pixels)
-        decoded = read(path)
+        decoded = read(path, white=self.preprocessing.white)
         if decoded.image is None:
             return decoded, None, nothing
         try:

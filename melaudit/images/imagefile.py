@@ -5,15 +5,18 @@ ImageFolder, because an audit must show the model what it was trained on. So alp
 the colours under it appear, palettes are looked up, CMYK is converted without a profile, only the
 first of several frames is read, and colour profiles and EXIF orientation are ignored. Each of these
 is flagged. One thing differs on purpose: 16-bit grey is scaled to 8 bits, where `convert` would
-clip it to white.
+clip it to white; which of its values is white is the caller's to say (see `grey_depth`).
 
-Reasons to flag: alpha, blank (one colour), cmyk, exif_orientation, extension_mismatch, grayscale,
-multi_frame, palette, sixteen_bit, tiny (a side under 32 pixels).
+Reasons to flag: above_white (16-bit values above white, shown as white), alpha, blank (one colour),
+cmyk, exif_orientation, extension_mismatch, grayscale, multi_frame, palette, sixteen_bit, tiny (a
+side under 32 pixels).
 Reasons to skip: missing, no_permission, not_a_file (folder, pipe, device), unreadable, empty,
 not_an_image, unsupported_format (known, but not decoded), unsupported_mode (float, Lab),
 too_large, too_many_scans (a JPEG built to take hours), too_slow, truncated, damaged, out_of_memory.
 A stream of images adds two: decoder_died and decoder_hangs.
 """
+
+# Long because: what a file can be, and what is wrong with it, is one list that is read together.
 
 from __future__ import annotations
 
@@ -22,10 +25,9 @@ import hashlib
 import os
 import stat
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +80,12 @@ _FOREIGN_MAGIC = (  # and of known formats that are not
     (0, b"SIMPLE"),  # FITS
 )
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+FULL_WHITE = 2**16 - 1
+"""White, where all 16 bits count."""
+_TIFF_LARGEST = (281, 341)
+"""Tags MaxSampleValue and SMaxSampleValue."""
+_MAX_CHUNKS = 100
+"""Chunks of a PNG that are passed over. Chosen: a round figure, not measured; five are usual."""
 _EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _MAX_FILE_BYTES = 2**30
 """Chosen: a round figure, not measured."""
@@ -109,10 +117,17 @@ class Decoded:
     """(width, height) in pixels; None if the file could not be read that far."""
     content: bytes = b""
     """SHA-256 of the file's bytes; empty if they could not be read."""
+    highest: int | None = None
+    """The largest value of a 16-bit grey image, before it is scaled; None of any other."""
+    declared_white: int | None = None
+    """The value of a 16-bit grey image that is white, if the file says so."""
 
 
-Read = Callable[[str], Decoded]
-"""What decodes an image file, here or in another process."""
+class Read(Protocol):
+    """What decodes an image file, here or in another process."""
+
+    def __call__(self, path: str, *, white: int = FULL_WHITE) -> Decoded:
+        """Return the image of a file, as `read_image` does."""
 
 
 class _RefusedError(Exception):
@@ -123,17 +138,20 @@ class _RefusedError(Exception):
         self.reason, self.size = reason, size
 
 
-def read_image(path: str | Path, *, max_pixels: int = 64_000_000) -> Decoded:
+def read_image(
+    path: str | Path, *, max_pixels: int = 64_000_000, white: int = FULL_WHITE
+) -> Decoded:
     """Decode an image file completely; a fault of the file is never raised, but returned.
 
     An image of more than `max_pixels` is refused by its header, before memory is allocated.
+    `white` is the value of a 16-bit grey image that becomes 255.
     """
     content = b""
     try:
         with _open_regular(path) as file:
             content = _digest(file)
             with limited():
-                decoded = _decode(file, Path(path).suffix.lower(), max_pixels)
+                decoded = _decode(file, Path(path).suffix.lower(), max_pixels, white)
         return replace(decoded, content=content)
     except _RefusedError as refused:
         return Decoded(None, "skipped", (refused.reason,), refused.size, content)
@@ -189,7 +207,7 @@ def _open_regular(path: str | Path) -> IO[bytes]:
 _O_BINARY = getattr(os, "O_BINARY", 0)
 
 
-def _decode(file: IO[bytes], suffix: str, max_pixels: int) -> Decoded:
+def _decode(file: IO[bytes], suffix: str, max_pixels: int, white: int) -> Decoded:
     _check_segments(file)
     try:
         picture = Image.open(file, formats=FORMATS)
@@ -203,20 +221,61 @@ def _decode(file: IO[bytes], suffix: str, max_pixels: int) -> Decoded:
         if scans > min(_MAX_SCANS, _MAX_SCANNED_PIXELS / (picture.width * picture.height)):
             raise _RefusedError("too_many_scans", picture.size)
     raw_mode = _raw_mode(picture)
+    highest = declared = None
     try:
         picture.load()
     except Exception as error:
         raise _RefusedError(_reason(error), picture.size) from error
+    top = white
     if picture.mode in _SIXTEEN_BIT:
-        image = _scaled(np.asarray(picture), top=4095 if raw_mode.endswith("12") else 65535)
+        values = np.asarray(picture)
+        highest, declared = int(values.max()), _declared_white(picture, raw_mode, file)
+        top = 2**12 - 1 if raw_mode.endswith("12") else white  # those are truly of 12 bits
+        image = _scaled(values, top)
     elif picture.mode in _EIGHT_BIT:
         with warnings.catch_warnings():  # a palette with transparency: its colours are what counts
             warnings.simplefilter("ignore", UserWarning)
             image = np.array(picture.convert("RGB"))
     else:
         raise _RefusedError("unsupported_mode", picture.size)
-    reasons = tuple(sorted(_oddities(picture, image, raw_mode, suffix)))
-    return Decoded(image, "flagged" if reasons else "ok", reasons, picture.size)
+    odd = _oddities(picture, image, raw_mode, suffix)
+    reasons = tuple(sorted({*odd, *(["above_white"] if (highest or 0) > top else [])}))
+    status: Status = "flagged" if reasons else "ok"
+    return Decoded(image, status, reasons, picture.size, highest=highest, declared_white=declared)
+
+
+def _declared_white(picture: ImageFile.ImageFile, raw_mode: str, file: IO[bytes]) -> int | None:
+    """Return the largest value that a 16-bit grey file says it may hold; None if it says nothing.
+
+    TIFF has tags for it (MaxSampleValue and SMaxSampleValue), and PNG a chunk of significant bits.
+    """
+    if raw_mode.endswith("12"):
+        return 2**12 - 1
+    tags = getattr(picture, "tag_v2", {})
+    for tag in _TIFF_LARGEST:
+        value = tags.get(tag)
+        value = value[0] if isinstance(value, tuple) and value else value
+        if isinstance(value, int) and 0 < value <= FULL_WHITE:
+            return value
+    if picture.format == "PNG":
+        bits = _significant_bits(file)
+        return 2**bits - 1 if bits else None
+    return None
+
+
+def _significant_bits(file: IO[bytes]) -> int:
+    """Return what the chunk sBIT of a grey PNG says, 1 to 16; 0 if there is none."""
+    file.seek(len(b"\x89PNG\r\n\x1a\n"))
+    for _ in range(_MAX_CHUNKS):
+        head = file.read(8)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if kind == b"sBIT":
+            bits = file.read(1)
+            return bits[0] if bits and 1 <= bits[0] <= 16 else 0
+        if len(head) < 8 or kind in (b"IDAT", b"IEND"):  # it stands before the pixels
+            return 0
+        file.seek(length + 4, os.SEEK_CUR)
+    return 0
 
 
 def _oddities(

@@ -15,8 +15,8 @@ import numpy as np
 
 from melaudit.artifacts.interface import Found, Mask
 from melaudit.errors import DatasetError
-from melaudit.images.artifact_labels import Codes, read_artifact_labels
 from melaudit.images.masks import Masks, open_masks
+from melaudit.images.tables.artifact_labels import Codes, read_artifact_labels
 from melaudit.wording.names import visible
 
 

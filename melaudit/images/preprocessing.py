@@ -16,6 +16,7 @@ from torch import Tensor
 
 from melaudit.choices import Resize
 from melaudit.errors import PreprocessingError
+from melaudit.images.imagefile import FULL_WHITE
 from melaudit.images.presets import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -67,6 +68,8 @@ class Preprocessing:
     """Without a crop: how the whole image becomes the model's input."""
     pad: tuple[int, ...] = (0,)
     """The colour around a letterboxed image, 0 to 255: one number, or one per channel."""
+    white: int = FULL_WHITE
+    """The value that is white in grey images of 16 bits."""
     warnings: tuple[str, ...] = ()
     """What was assumed or left out, one sentence each for the report."""
 
@@ -145,6 +148,8 @@ class Preprocessing:
             shape = f"shorter side resized to {height}, centre {self.crop} x {self.crop} kept"
         mean, std = (", ".join(f"{v:.4g}" for v in values) for values in (self.mean, self.std))
         grey = ", in grey" if self.channels == 1 else ""
+        if self.white != FULL_WHITE:
+            grey += f", {self.white} of 16-bit grey taken for white"
         return f"{shape} ({self.interpolation}){grey}, mean {mean}, std {std}; from {self.origin}"
 
     def _move(

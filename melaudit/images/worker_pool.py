@@ -138,7 +138,8 @@ class _Worker(Generic[J, R]):
         self._process = multiprocessing.get_context("spawn").Process(
             target=_serve, args=(self._work, theirs), daemon=True
         )
-        self._process.start()
+        with uninterrupted():
+            self._process.start()
         theirs.close()
         self._limited = _limit_waits(self._connection, self._wait)
         self._started = False
@@ -176,7 +177,7 @@ class _Worker(Generic[J, R]):
         self._tries.clear()
         self._lost.clear()
         self._losses, self._item = 0, None
-        return result  # type: ignore[return-value]
+        return result  # type: ignore[return-value]  # done, so it is no sign of life: None may be R
 
     def _receive(self) -> tuple[bool, R | _Failure | None]:
         """Return the next result; (False, None) for a sign of life."""
@@ -242,6 +243,23 @@ def _limit_waits(connection: Connection, seconds: float) -> bool:
     except (AttributeError, OSError):  # Windows, where a pipe is no socket
         return False
     return True
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold interrupts back; a process that is started meanwhile never gets any.
+
+    Else Ctrl-C, which goes to all processes of a terminal, would end it in its imports, with a
+    traceback of its own, before `_serve` can ignore it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

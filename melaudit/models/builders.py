@@ -141,17 +141,19 @@ class Builder:
     def _call(self, num_classes: int) -> nn.Module:
         options = dict(self.options)
         if self.library == "timm":
-            return _timm().create_model(  # type: ignore[no-any-return]
+            made: nn.Module = _timm().create_model(
                 self.name, pretrained=False, num_classes=num_classes, **options
             )
+            return made
         from torchvision import models
 
         if self.name in _TRANSFORMING:
             # Pretrained weights use transform_input, and so do models fine-tuned from them.
             options |= {"aux_logits": False, "init_weights": False, "transform_input": True}
-        return models.get_model(  # type: ignore[no-any-return]
+        model: nn.Module = models.get_model(
             self.name, weights=None, num_classes=num_classes, **options
         )
+        return model
 
 
 @functools.lru_cache(maxsize=4096)

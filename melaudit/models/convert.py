@@ -27,6 +27,7 @@ from melaudit.models.messages import first_line, shown
 from melaudit.models.pickles import CONTAINERS, DESCRIPTIVE, global_name
 from melaudit.models.state_dicts import sound_tensors, unwrap
 from melaudit.wording.names import visible
+from melaudit.wording.sentences import many
 
 _MAX_DEPTH = 6
 """Mappings within mappings that are turned into plain ones. Chosen: a round figure, not
@@ -54,7 +55,10 @@ def convert(path: Path, out: Path) -> list[str]:
         messages = ["It holds weights only, which can be read as they are.", *weights.notes]
     _write(tensors, out)
     total = sum(tensor.numel() for tensor in tensors.values())
-    return [*messages, f"{len(tensors)} tensors, {total:,} numbers, written to {shown(out)}."]
+    return [
+        *messages,
+        f"{many(len(tensors), 'tensor')}, {total:,} numbers, written to {shown(out)}.",
+    ]
 
 
 def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], list[str]]:
@@ -119,7 +123,7 @@ class _StandIn(dict[Any, Any]):
     def extend(self, items: Any) -> None:
         """Accept items as a list does."""
 
-    __hash__ = object.__hash__  # type: ignore[assignment]
+    __hash__ = object.__hash__  # type: ignore[assignment]  # dict, which it also is, has none
 
     def __eq__(self, other: object) -> bool:
         return self is other

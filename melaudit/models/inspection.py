@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from melaudit.errors import CheckpointError
+from melaudit.models.frameworks import refuse_framework
 from melaudit.models.messages import first_line, refuse, shown, trusting
 from melaudit.models.pickles import (
     MAX_PICKLE_BYTES,
@@ -51,7 +52,6 @@ _OTHER_FILES = (
     (b"BZh", "a bzip2 archive: unpack it first"),
     (b"\xfd7zXZ", "an xz archive: unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive: unpack it first"),
-    (b"\x89HDF", "an HDF5 file, such as Keras writes; expected weights of a PyTorch model"),
     (b"\x93NUMPY", "a numpy array; expected a state_dict, a mapping from names to tensors"),
     (b"\x89PNG", "a PNG image; expected a checkpoint"),
     (b"\xff\xd8\xff", "a JPEG image; expected a checkpoint"),
@@ -194,6 +194,7 @@ def _kind_by_names(names: Sequence[str], path: Path) -> Kind:
         return Kind.TORCHSCRIPT
     pickles = [name for name in names if _holds_the_pickle(name)]
     if not pickles:
+        refuse_framework(b"", path)
         what = "of numpy arrays" if names and names[0].endswith(".npy") else "of something else"
         held = ", ".join(visible(name)[:60] for name in names[:3]) or "nothing"
         refuse(path, f"a zip archive {what} (it holds {held}); expected one of torch.save")
@@ -318,6 +319,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_unknown(content: bytes, path: Path) -> NoReturn:
     start = content[:4096]
+    refuse_framework(start, path)
     for magic, what in _OTHER_FILES:
         if start.startswith(magic):
             refuse(path, what)

@@ -7,9 +7,10 @@ of names. An audit of an earlier melaudit lists no detectors; then results are c
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
-from melaudit.findings import Check, CheckStatus, DetectorInfo, Finding, Findings, Subject
+from melaudit.findings import Check, CheckStatus, DetectorInfo, Finding, Findings, Rung, Subject
 from melaudit.wording.names import human, name
 from melaudit.wording.sentences import capitalised, many_unbroken
 
@@ -29,13 +30,22 @@ def detector_of(findings: Findings, result: str) -> DetectorInfo | None:
     `result` is the id of a finding or a check, the artifact of a `NotFound` or the detector of a
     `Skipped`.
     """
-    owners = [d for d in findings.detectors if belongs(result, d.id)]
+    return _owner(findings.detectors, result)
+
+
+def _owner(detectors: Sequence[DetectorInfo], result: str) -> DetectorInfo | None:
+    owners = [d for d in detectors if belongs(result, d.id)]
     return max(owners, key=lambda d: len(d.id), default=None)
 
 
 def title_of(findings: Findings, result: str) -> str:
-    """Return what a result is called: "Hairs over the skin", "Copies of one photograph: names"."""
-    detector = detector_of(findings, result)
+    """Return what a result is called: "Hairs over the skin", "Copies of one image: names"."""
+    return called(findings.detectors, result)
+
+
+def called(detectors: Sequence[DetectorInfo], result: str) -> str:
+    """Return the same, from the detectors of a run."""
+    detector = _owner(detectors, result)
     if detector is None:
         return capitalised(human(result))
     rest = result.removeprefix(detector.id).strip(" .()")
@@ -68,3 +78,15 @@ def artifact_of(findings: Findings, finding: Finding) -> str | None:
     if finding.artifact is not None and is_artifact(findings, finding.artifact):
         return finding.artifact
     return None
+
+
+def mitigation_command(findings: Findings, finding: Finding) -> str:
+    """Return the command that mitigates a finding, "" for one that it cannot.
+
+    It can where edits showed that decisions depend on an artifact.
+    """
+    used = finding.rung.rank >= Rung.DEPENDENCE.rank
+    if not used or not findings.detectors or not is_artifact(findings, finding.detector):
+        return ""
+    out = shlex.quote(str(findings.provenance.config.get("out") or "audit"))
+    return f"melaudit mitigate {out} --finding {shlex.quote(finding.id)}"

@@ -46,7 +46,9 @@ def test_it_names_itself(artifact: Artifact) -> None:
     assert artifact.id.isidentifier()
     assert artifact.id == artifact.id.lower()
     assert isinstance(artifact.phrases, Phrases)
-    assert all(vars(artifact.phrases).values())
+    said = vars(artifact.phrases)
+    assert bool(said.pop("made")) == artifact.whole_picture
+    assert all(said.values())
     assert artifact.title
     assert artifact.doses
     assert artifact.remedy.endswith(".")

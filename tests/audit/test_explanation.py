@@ -245,6 +245,7 @@ def test_the_doctor_names_the_model_judges_the_maps_and_predicts_the_cost(
     assert sum(calls for name, _, calls in found.operations if name == "relu") == 2
     text = "\n".join(described(found))
     assert "conservation" in text and "a full audit   9 images" in text
+    assert re.search(r"of it robustness: 189 pictures at [\d,]+ a second, [\d.]+ s", text)
     assert "decides by     2 logits: the largest decides" in text
 
 

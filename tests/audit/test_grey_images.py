@@ -41,13 +41,15 @@ def one_detector() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_sixteen_bits_reach_the_model_and_the_page_unclipped(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("suffix", "bits"), [("png", 16), ("tif", 16), ("png", 12)])
+def test_sixteen_bits_reach_the_model_and_the_page_unclipped(
+    suffix: str, bits: int, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
     for i in range(8):
         # Both classes are far above 255, so that clipping to 8 bits would make them alike.
         level = 18_000 if i % 2 else 55_000
-        pixels = rng.integers(level - 3000, level + 3000, (40, 60)).astype(np.uint16)
+        pixels = rng.integers(level - 3000, level + 3000, (40, 60)).astype(np.uint16) >> (16 - bits)
         place = tmp_path / "data" / ("dim" if i % 2 else "light")
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place / f"{i}.{suffix}")
@@ -57,6 +59,8 @@ def test_sixteen_bits_reach_the_model_and_the_page_unclipped(suffix: str, tmp_pa
     found = melaudit.audit(Bright(), tmp_path / "data", out=out, progress=False, **settings)
     assert found.performance.accuracy == 1.0
     assert found.inputs.flagged["sixteen_bit"] == 8
+    assert ("4095 of 16-bit grey" in found.provenance.preprocessing) is (bits == 12)
+    assert any("--white" in warning for warning in found.warnings) is (bits == 12)
     assert "letterbox" in str(found.provenance.config["resize"])
     assert "padded" in found.provenance.preprocessing and "grey" in found.provenance.preprocessing
     for exhibit in read_record(out).exhibits.values():

@@ -2,8 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,12 +17,14 @@ from torch import nn
 import melaudit
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit import runner
+from melaudit.audit.measure import sweep
 from melaudit.audit.runner import folders_of
 from melaudit.cli import main
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Detector
 from melaudit.errors import MelauditError
 from melaudit.findings import Rung, Verdict
+from melaudit.images.image_stream import ImageStream, Loaded
 from melaudit.images.imagefile import read_image
 from melaudit.images.preprocessing import resolve
 from melaudit.statistics.correction import false_discovery
@@ -108,12 +112,31 @@ def arguments(place: Path, out: Path, *more: str) -> list[str]:
     ]
 
 
+class Counted(ImageStream):
+    """Counts how often each image of all 90 is decoded in a pass."""
+
+    times: ClassVar[Counter[int]] = Counter()
+
+    def read(self, batches: Iterable[Sequence[int]]) -> Generator[Loaded, None, None]:
+        read = list(batches)
+        if len(self._paths) == 90:
+            self.times.update(row for batch in read for row in batch)
+        return super().read(read)
+
+
 @pytest.fixture(scope="module")
 def out(place: Path) -> Path:
     """Return the output folder of one command."""
     folder = place / "out"
-    assert main(arguments(place, folder)) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "ImageStream", Counted)
+        assert main(arguments(place, folder)) == 1
     return folder
+
+
+def test_the_pass_decodes_an_image_once_for_all_labels(out: Path) -> None:
+    assert out.is_dir()
+    assert Counted.times == Counter(range(90))
 
 
 def test_the_ring_is_found_for_its_label_and_not_for_the_other(out: Path) -> None:
@@ -149,6 +172,23 @@ def test_one_label_is_audited_alone_by_name_or_place(place: Path, tmp_path: Path
         folder = tmp_path / str(number)
         assert main(arguments(place, folder, "--edits", "0", "--output", name)) == 3
         assert melaudit.load(folder).provenance.classes == ("no device", "device")
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--labels"])
+def test_what_belongs_to_one_audit_is_refused_before_anything_is_written(
+    option: str, out: Path, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = {"--baseline": "findings.json", "--labels": "suspicious.csv"}[option]
+    reviewed = out / "effusion" / name
+    if option == "--labels":
+        reviewed = tmp_path / name
+        reviewed.write_text("image,artifact\n00.png,ring\n")
+    given = ("--edits", "0", option, str(reviewed))
+    assert main(arguments(place, tmp_path / "out", *given)) == 2
+    assert "--output effusion" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    if option == "--baseline":  # the remedy
+        assert main(arguments(place, tmp_path / "out", *given, "--output", "effusion")) != 2
 
 
 def test_each_remedy_of_a_refusal_works(

@@ -137,3 +137,10 @@ def test_hostile_names_reach_neither_terminal_nor_build_server(
     for text in (said.out, said.err):
         assert all(c.isprintable() or c == "\n" for c in text)
         assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+
+
+def test_record_makes_its_folder(ring: Path, tmp_path: Path) -> None:
+    assert main(["record", str(ring), "--out", str(tmp_path / "new" / "place")]) in (0, None)
+    assert (tmp_path / "new" / "place" / "annex.md").is_file()
+    (tmp_path / "file").touch()
+    assert main(["record", str(ring), "--out", str(tmp_path / "file")]) == 2

@@ -21,6 +21,7 @@ from tests.faults.small_audit import (
     Disturb,
     attempt,
     begin,
+    begin_worker,
     build,
     end,
     hash_of,
@@ -232,6 +233,45 @@ def stopped(folder: Path, _: int | None) -> str:
     os.kill(process.pid or 0, signal.SIGCONT)
     process.join(LONGEST)
     return f"{ended_as(end(process, place), place)}, another {other}"
+
+
+def worker_call(call: str, number: int, folder: Path, only: int | None) -> str:
+    """Let each call of a kind fail in turn in a worker; the run waits for the fault."""
+    met: dict[str, int] = {}
+    n = only or 1
+    while True:
+        place = fresh(folder / "audit")
+        worker = begin_worker(place, partial(d.fail_at, call, n, number))
+        run = begin(place, partial(d.when_stage, "Checking", partial(d.until_fired, worker.pid)))
+        run.join(LONGEST)
+        outcome = ended_as(end(run, place), place)
+        worker.join(LONGEST)
+        ended = end(worker, place, "worker.txt").code
+        outcome = f"worker {WORKER_ENDS.get(ended, f'ended with {ended}')}, run {outcome}"
+        fired = (place / d.FIRED).exists()
+        if fired or outcome != "worker finished, run finished":
+            met[outcome] = met.get(outcome, 0) + 1
+        if only or not fired:
+            break
+        n += 1
+    return " / ".join(sorted(met)) + (f" ({sum(met.values())} times)" if not only else "")
+
+
+WORKER_ENDS = {0: "finished", 2: "refused", -signal.SIGKILL: "killed", 130: "interrupted"}
+
+
+def run_killed(folder: Path, _: int | None) -> str:
+    """The run is killed as it begins to measure; a worker computes all that is left."""
+    place = fresh(folder / "audit")
+    first = attempt(place, partial(d.at_stage, "Measuring", partial(d.signals, (signal.SIGKILL,))))
+    outcome = ended_as(first, place)
+    worker = begin_worker(place)
+    worker.join(LONGEST)
+    ended = end(worker, place, "worker.txt").code
+    there = sorted(path.name[:6] for path in (place / "out" / "shards").rglob("0*.parquet"))
+    once = "each shard once" if there == ["000000", "000000", "000001"] else f"shards {there}"
+    outcome = f"{outcome}, worker {WORKER_ENDS.get(ended, ended)}, {once}"
+    return then_resumed(outcome, place)
 
 
 def killed_again_and_again(folder: Path, _: int | None) -> str:

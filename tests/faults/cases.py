@@ -86,6 +86,15 @@ def all_faults() -> Iterator[Fault]:
                 must,
                 stage == "Editing" and names == "SIGTERM and SIGTERM",
             )
+    said = "worker killed, run finished"
+    act = partial(acts.worker_call, "rename", 0)
+    yield Fault("worker", "kill -9 of a worker at every rename in turn", act, (said,), True)
+    said = "worker refused, run finished"
+    act = partial(acts.worker_call, "write", errno.ENOSPC)
+    yield Fault("worker", "ENOSPC in a worker at every write in turn", act, (said,))
+    said = "killed, worker finished, each shard once, resumed"
+    name = "kill -9 of the run; a worker computes the rest"
+    yield Fault("worker", name, acts.run_killed, (said,), True)
     yield Fault("signal", "SIGSTOP, then SIGCONT", acts.stopped, ("finished, another refused",))
     yield Fault("driver", "two on one folder", acts.two_drivers, RESUMED, quick=True)
     yield Fault("disk", "full, a tmpfs of 64 KB", acts.full_disk, RESUMED)

@@ -23,10 +23,10 @@ class FragileDecoding(Decoding):
 
     signal = 0
 
-    def __call__(self, job: str, lost: Lost, announce: Announce) -> Decoded:
-        """Return the image of the file `job`."""
+    def __call__(self, job: tuple[str, int], lost: Lost, announce: Announce) -> Decoded:
+        """Return the image of a file."""
         announce(0)
-        if job.endswith(FIRST) and not lost:
+        if job[0].endswith(FIRST) and not lost:
             os.kill(os.getpid(), self.signal)
         return super().__call__(job, lost, announce)
 

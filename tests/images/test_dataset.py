@@ -13,10 +13,10 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from melaudit.errors import DatasetError
-from melaudit.images.annotations import interpret
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.files import Omissions
-from melaudit.images.tables import read_table
+from melaudit.images.tables.annotations import interpret
+from melaudit.images.tables.table import read_table
 from melaudit.wording.names import visible
 
 
@@ -321,7 +321,7 @@ def test_a_table_gives_labels_and_metadata_under_known_names(tmp_path: Path) -> 
         "anatom_site_general": (None, "head", "torso"),
         "width": (200.0, 100.0, 100.0),
     }
-    assert "1 rows have no label" in dataset.notes[0]
+    assert "1 row without a label" in dataset.notes[0]
 
 
 @pytest.mark.parametrize("image", ["image", "path", "Image Name", "isic_id", "file-name", "img_id"])

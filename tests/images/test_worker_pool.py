@@ -185,3 +185,16 @@ def test_jobs_are_taken_only_a_little_ahead() -> None:
     with Pool(Shout(), 2) as pool:
         next(pool.map(jobs()))
     assert taken == 4
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows")
+def test_an_interrupt_does_not_reach_a_process_however_early_it_comes() -> None:
+    """Ctrl-C goes to every process of a terminal, and these may still be importing."""
+    with Pool(Shout(), 1) as pool:
+        (worker,) = pool._workers
+        for _ in range(20):
+            os.kill(worker._process.pid or 0, signal.SIGINT)
+            time.sleep(0.01)
+        assert list(pool.map(JOBS)) == NOTHING_LOST
+        assert worker._process.exitcode is None
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()

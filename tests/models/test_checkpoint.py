@@ -206,6 +206,7 @@ def test_a_shard_outside_the_folder_is_refused(tmp_path: Path, name: str) -> Non
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull"),
         (bytes(range(256)) * 8, "unknown kind"),
         (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),
+        (b"\x1c\x00\x00\x00TFL3" + bytes(64), "TensorFlow Lite"),
         (b"\x1f\x8b\x08" + bytes(64), "gzip"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(64), "7z"),
         (b"\x93NUMPY\x01\x00", "numpy"),

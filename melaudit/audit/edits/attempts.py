@@ -37,7 +37,7 @@ def put_in(
     artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
 ) -> Iterator[Attempt]:
     """Yield each image with the artifact put in, and with the placebos that mean nothing."""
-    edit = Edit("add", f"{artifact.phrases.shows} put in")
+    edit = Edit("add", artifact.phrases.put_in)
     for row, image in laboratory.pictures(rows):
         edited = held.add(artifact, image, draws(artifact, row, seed), dose)
         yield Attempt(edit, row, dose, edited.image)
@@ -95,7 +95,7 @@ def taken_out(
     """
     if artifact.whole_picture:
         return
-    taken = Edit("remove", f"the {artifact.phrases.thing} taken out")
+    taken = Edit("remove", artifact.phrases.taken_out)
     filled = Edit(
         "elsewhere", f"the same place filled on {artifact.phrases.lacking} images", "remove"
     )

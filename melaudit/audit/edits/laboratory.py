@@ -24,6 +24,8 @@ VIEW = 512
 """Longer side of the pictures that are edited, in pixels. Chosen: a round figure, not measured."""
 MAX_HELD = 512
 """Pictures held in memory, 400 MB at most."""
+Held = dict[str, RGB]
+"""Path -> picture, as far as pictures are held."""
 MIN_NATURAL = 20
 """Natural pictures that a distance from them needs. Chosen: a round figure, not measured."""
 
@@ -46,7 +48,8 @@ class Laboratory:
     """Reads the images named by `ids`, row by row, and shows pictures to the model.
 
     Pictures are shrunk to `VIEW` pixels before they are edited, and the unedited ones that edits
-    are held against have come the same way.
+    are held against have come the same way. `held` is shared by laboratories of the same images, so
+    that each of these is decoded once.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Laboratory:
         ids: Sequence[str],
         knowledge: Knowledge | None = None,
         domain: Domain = FALLBACK,
+        held: Held | None = None,
     ) -> None:
         self.viewer, self.domain = viewer, domain
         self._forward, self._layer = viewer.explainer.forward, viewer.layer
@@ -63,20 +67,22 @@ class Laboratory:
         self._rows = [row_of[identity] for identity in ids]
         self._paths, self._contents = dataset.paths, dataset.contents
         self._knowledge = knowledge or Knowledge()
-        self._pictures: dict[int, RGB] = {}
+        self._held: Held = {} if held is None else held
         self._known: dict[int, Responses] = {}
 
     def pictures(self, rows: Iterable[int] | NDArray[np.int64]) -> Iterator[tuple[int, RGB]]:
         """Yield (row, picture) of those rows that can still be read."""
         for row in map(int, rows):
-            if row not in self._pictures:
-                image = read_unchanged(self._paths, self._contents, self._rows[row]).image
+            path = self._paths[self._rows[row]]
+            if path not in self._held:
+                white = self.viewer.preprocessing.white
+                image = read_unchanged(self._paths, self._contents, self._rows[row], white).image
                 if image is None:  # as in the pass
                     continue
-                while len(self._pictures) >= MAX_HELD:
-                    del self._pictures[next(iter(self._pictures))]
-                self._pictures[row] = shrink(image, VIEW)
-            yield row, self._pictures[row]
+                while len(self._held) >= MAX_HELD:
+                    del self._held[next(iter(self._held))]
+                self._held[path] = shrink(image, VIEW)
+            yield row, self._held[path]
 
     def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
         """Return where an artifact is in a picture of an image; see `interface.locate`."""
@@ -121,26 +127,27 @@ class Laboratory:
             yield self.viewer.inputs(picture for _, picture in batch)
 
     def meet(self, rows: Iterable[int]) -> None:
-        """Look at images as they are, all that are new at once; see `known`."""
+        """Look at images as they are, those that are new; see `known`.
+
+        Each is shown alone: the last bits of an answer depend on what is in the batch, and an
+        answer must not depend on what was asked before, or by which of several processes.
+        """
         new = [row for row in dict.fromkeys(rows) if row not in self._known]
-        for batch in self.viewer.batches(self.pictures(new)):
-            seen = self.look([picture for _, picture in batch])
-            self.remember(
-                Responses(seen.logits, seen.features, np.array([row for row, _ in batch]))
-            )
+        for row, picture in self.pictures(new):
+            seen = self.look([picture])
+            self.remember(Responses(seen.logits, seen.features, np.array([row])))
 
     def known(self, row: int) -> Responses:
         """Return what the model makes of one image as it is; computed once."""
         self.meet([row])
         return self._known[row]
 
-    def reference(self) -> Responses | None:
-        """Return what the model made of all unedited images so far; None for none."""
-        return self.recall(self._known) if self._known else None
-
     def recall(self, rows: Iterable[int]) -> Responses:
         """Return what the model made of those of the images, unedited, that it has seen."""
         met = sorted(self._known.keys() & set(rows))
+        if not met:
+            nothing = np.zeros((0, 0), np.float32)
+            return Responses(nothing, nothing, np.zeros(0, np.int64))
         known = [self._known[row] for row in met]
         return Responses(
             np.concatenate([seen.logits for seen in known]),

@@ -72,7 +72,7 @@ def _edits(
     elif found.remove is not None:
         for row, image in laboratory.pictures(_telling(trials, "remove", found.target, table.seed)):
             removed = held.remove(artifact, image, laboratory.find(artifact, row, image).mask).image
-            versions = {f"the {artifact.phrases.thing} taken out": removed}
+            versions = {artifact.phrases.taken_out: removed}
             yield _edit(finding, found, table.ids[row], image, versions, laboratory)
 
 
@@ -82,7 +82,7 @@ def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> dict[
     placebos = held.placebos(artifact, image, edited, draws(artifact, row, seed + 1))
     ordered = sorted(placebos, key=lambda p: p.look_alike is not None)
     return {
-        f"{artifact.phrases.shows} put in": edited.image,
+        artifact.phrases.put_in: edited.image,
         **{
             f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}": p.image
             for p in ordered

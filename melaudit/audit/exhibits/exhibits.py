@@ -215,10 +215,11 @@ def readable(
     A picture shows what its map lies over: the crop, where preprocessing crops.
     """
     row_of = {identity: row for row, identity in enumerate(dataset.ids)}
+    white = viewer.preprocessing.white
     for some in viewer.batches(ids):
         rows = [(identity, row_of[identity]) for identity in some]
         read = [
-            (named, read_unchanged(dataset.paths, dataset.contents, named[1]).image)
+            (named, read_unchanged(dataset.paths, dataset.contents, named[1], white).image)
             for named in rows
         ]
         there = [(named, image) for named, image in read if image is not None]

@@ -25,7 +25,8 @@ from melaudit.audit.measure.store import Store
 from melaudit.errors import ConfigurationError, StoreError
 from melaudit.findings import Cluster, Findings, first_clusters
 from melaudit.images.dataset import open_dataset
-from melaudit.images.imagefile import read_image
+from melaudit.images.grey_depth import white_of
+from melaudit.images.imagefile import FULL_WHITE, read_image
 from melaudit.measurements import GRID
 from melaudit.publish import publish
 from melaudit.regular_file import read_regular
@@ -152,9 +153,11 @@ def _paths(ids: tuple[str, ...], data: Path) -> list[str]:
 def _pictures(kept: Kept, paths: list[str] | None) -> Iterator[NDArray[np.uint8]]:
     """Yield the images (SIDE, SIDE, 3) in order."""
     tiny = kept.store.column("thumbnail")
+    given = kept.findings.provenance.config.get("white")
+    white = FULL_WHITE if paths is None else white_of(paths, given=given)[0]
     hidden = kept.findings.provenance.config.get("sharing") == "no-images"
     for row in range(len(kept.ids)):
-        read = None if paths is None else read_image(paths[row]).image
+        read = None if paths is None else read_image(paths[row], white=white).image
         image = tiny[row] if read is None else read
         if read is None and hidden:
             image = np.full_like(image, 200)

@@ -24,7 +24,7 @@ from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import moments
 from melaudit.errors import DatasetError
 from melaudit.findings import Cluster, Probe, Skipped, first_clusters
-from melaudit.images.swallowed_rows import swallowed_rows
+from melaudit.images.tables.swallowed_rows import swallowed_rows
 from melaudit.measurements import Measurements
 from melaudit.publish import publish
 from melaudit.statistics.estimates import proportion

@@ -8,12 +8,14 @@ whoever computes it and whenever.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.audit.leases import ALONE, Turns, Units
 from melaudit.audit.measure.learn_words import vocabularies
 from melaudit.audit.measure.measurer import CheckSample, Known, Measurer
 from melaudit.audit.measure.store import Store
@@ -44,25 +46,54 @@ class Passed:
     """The visual words that some of the columns are written in."""
 
 
+@dataclass(frozen=True)
+class Subject:
+    """One model in a pass, or one label of a model that has several."""
+
+    configuration: Configuration
+    prepared: Prepared
+    viewer: Viewer
+    known: Known
+    """What checks measured before the pass, which is not measured again."""
+
+
 def measure(
-    configuration: Configuration,
-    prepared: Prepared,
-    viewer: Viewer,
+    subjects: Sequence[Subject],
     detectors: tuple[Detector, ...],
-    known: Known,
     observer: Observer,
-) -> Passed:
+    turns: Turns = ALONE,
+) -> tuple[Passed, ...]:
     """Measure all images of a run, or those that an earlier try at the same run has not.
 
-    `known` is what checks measured before the pass, which is not measured again.
+    Several subjects have the same images, each of which is decoded and searched for artifacts once.
+    `turns` says what this process computes, where several measure together.
     """
-    dataset, workers = prepared.dataset, configuration.workers
-    store = _store(configuration, prepared, viewer, detectors)
-    words = vocabularies(viewer, dataset, store.folder, configuration.seed, observer, workers)
-    checked = sample(dataset.labels, configuration.check_images, configuration.seed)
-    measurer = Measurer(viewer, dataset, detectors, CheckSample(checked, known), words)
-    sweep(measurer, store, observer, knowledge=prepared.knowledge, workers=workers)
-    return Passed(store, words)
+    found = []
+    for subject in subjects:
+        configuration, dataset = subject.configuration, subject.prepared.dataset
+        store = _store(configuration, subject.prepared, subject.viewer, detectors)
+        words = vocabularies(
+            subject.viewer,
+            dataset,
+            store.folder,
+            configuration.seed,
+            observer,
+            configuration.workers,
+            turns,
+        )
+        subject.viewer.explainer.close()
+        checked = sample(dataset.labels, configuration.check_images, configuration.seed)
+        known = CheckSample(checked, subject.known)
+        measurer = Measurer(subject.viewer, dataset, detectors, known, words)
+        found.append((measurer, Passed(store, words)))
+    sweep(
+        [(measurer, passed.store) for measurer, passed in found],
+        observer,
+        knowledge=subjects[0].prepared.knowledge,
+        workers=subjects[0].configuration.workers,
+        turns=turns,
+    )
+    return tuple(passed for _, passed in found)
 
 
 def _store(
@@ -90,30 +121,38 @@ def _store(
 
 
 def sweep(
-    measurer: Measurer,
-    store: Store,
+    parts: Sequence[tuple[Measurer, Store]],
     observer: Observer,
     *,
     knowledge: Knowledge | None = None,
     workers: int = 0,
     read: Read | None = None,
     stage: str = "Measuring",
+    turns: Turns = ALONE,
 ) -> None:
-    """Measure every image of the data set into the store, skipping shards that are there.
+    """Measure every image of the data set into each store, skipping shards that are there.
 
+    The measurers have the same images in the same order, and their stores the same shards.
     `knowledge` is what the user says of the images; `workers` processes decode them;
-    with none, `read` does.
+    with none, `read` does. `turns` says which shards are this process's; it returns when all are
+    there.
     """
+    measurer, store = parts[0]
     dataset, viewer = measurer.dataset, measurer.viewer
     knowledge = knowledge or Knowledge()
     observer.stage(stage, len(dataset.ids))
-    todo = [shard for shard in range(len(store)) if not store.done(shard)]
+    todo = [i for i in range(len(store)) if not all(own.done(i) for _, own in parts)]
     there = len(dataset.ids) - sum(len(store.rows(shard)) for shard in todo)
     if there:
         observer.note(f"resuming: {there} of {len(dataset.ids)} images are done already")
         observer.advance(there, computed=False)
-    told = viewer.explainer.fits
-    batches = [batch for shard in todo for batch in _batches(store.rows(shard), viewer.batch_size)]
+    units = Units(
+        todo,
+        turns,
+        lambda shard: f"{store.folder.name}-{shard:06d}",
+        lambda shard: all(own.done(shard) for _, own in parts),
+        lambda shard: observer.advance(len(store.rows(shard))),
+    )
     stream = ImageStream(
         dataset.paths,
         viewer.preprocessing,
@@ -122,25 +161,55 @@ def sweep(
         contents=dataset.contents,
         read=read,
     )
-    with contextlib.closing(stream.read(batches)) as images:
-        for shard in todo:
-            chunks: list[dict[str, Array]] = []
-            statuses: Statuses = []
-            for _ in _batches(store.rows(shard), viewer.batch_size):
-                loaded = next(images)
-                shown = knowledge.of_batch(loaded.positions, [_size(v) for v in loaded.views])
-                statuses += _flagged(loaded, shown)
-                if loaded.positions:
-                    chunks.append(measurer.measure(loaded, shown, observer))
-                observer.advance(len(loaded.statuses))
-                if viewer.explainer.fits != told:
-                    told = viewer.explainer.fits
-                    observer.note(
-                        f"memory ran out with {viewer.batch_size} images at a time (--batch-size): "
-                        f"{told} at a time from here on"
-                    )
-            every, readable = _columns(statuses)
-            store.write(shard, every, _join(chunks), readable)
+    size = viewer.batch_size
+    while units.left:
+        # Read ahead: a shard becomes this process's when its first batch begins to be decoded.
+        batches = (b for shard in units.free() for b in _batches(store.rows(shard), size))
+        with contextlib.closing(stream.read(batches)) as images:
+            for shard, batch in itertools.groupby(images, lambda loaded: store.shard(loaded.start)):
+                _write_shard(shard, batch, parts, knowledge, observer)
+                units.release(shard)
+        units.wait()
+
+
+def _write_shard(
+    shard: int,
+    batches: Iterable[Loaded],
+    parts: Sequence[tuple[Measurer, Store]],
+    knowledge: Knowledge,
+    observer: Observer,
+) -> None:
+    """Measure the batches of a shard into each store that does not have it."""
+    due = [(own, kept) for own, kept in parts if not kept.done(shard)]
+    chunks: list[list[dict[str, Array]]] = [[] for _ in due]
+    statuses: Statuses = []
+    for loaded in batches:
+        shown = knowledge.of_batch(loaded.positions, [_size(v) for v in loaded.views])
+        statuses += _flagged(loaded, shown)
+        for (own, _), columns in zip(due, chunks, strict=True):
+            if loaded.positions:
+                columns.append(_measured(own, loaded, shown, observer))
+            if len(due) > 1:  # they share modules, on which one engine can be at a time
+                own.viewer.explainer.close()
+        observer.advance(len(loaded.statuses))
+    every, readable = _columns(statuses)
+    for (_, kept), columns in zip(due, chunks, strict=True):
+        kept.write(shard, every, _join(columns), readable)
+
+
+def _measured(
+    measurer: Measurer, loaded: Loaded, shown: BatchKnowledge, observer: Observer
+) -> dict[str, Array]:
+    """Measure one batch, and tell the user if it did not fit into memory."""
+    viewer = measurer.viewer
+    told = viewer.explainer.fits
+    columns = measurer.measure(loaded, shown, observer)
+    if viewer.explainer.fits != told:
+        observer.note(
+            f"memory ran out with {viewer.batch_size} images at a time (--batch-size): "
+            f"{viewer.explainer.fits} at a time from here on"
+        )
+    return columns
 
 
 def _batches(rows: range, size: int) -> list[range]:

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+import re
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +21,7 @@ from melaudit.detectors.settings import DetectorSettings
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
 from melaudit.images.classes import NAME_FILES, read_names
+from melaudit.images.imagefile import FULL_WHITE
 from melaudit.settings import Topic, about, settings_of
 
 SETTINGS_NAME = "melaudit.toml"
@@ -31,18 +35,38 @@ class Configuration(DetectorSettings):
     those of `DetectorSettings`. Raises ConfigurationError for values that make no sense.
     """
 
-    model: Path = field(metadata=about(Topic.MODEL, "The checkpoint: a file, or a timm folder."))
+    model: Path = field(
+        metadata=about(
+            Topic.MODEL,
+            "The checkpoint: a file, or a timm folder.",
+            first=True,
+            expects="a checkpoint",
+        )
+    )
     data: Path = field(
         metadata=about(
-            Topic.DATA, "Folder, folder with a folder per class, or table.", measured=False
+            Topic.DATA,
+            "Folder, folder with a folder per class, or table.",
+            measured=False,
+            first=True,
+            expects="a folder or table of images",
         )
     )
     out: Path = field(
-        default=Path("audit"), metadata=about(Topic.RUN, "Output folder.", measured=False)
+        default=Path("audit"),
+        metadata=about(
+            Topic.RUN,
+            "Output folder.",
+            measured=False,
+            usual="audit-MODEL-DATE; in Python, audit",
+            first=True,
+        ),
     )
     arch: str | None = field(
         default=None,
-        metadata=about(Topic.MODEL, "Builder's name (resnet50, timm:NAME) if not inferred."),
+        metadata=about(
+            Topic.MODEL, "Builder's name (resnet50, timm:NAME) if not inferred.", first=True
+        ),
     )
     factory: str | None = field(
         default=None,
@@ -64,6 +88,7 @@ class Configuration(DetectorSettings):
             "Names in the order of the model's outputs: a,b,c, or a file with one a line "
             "(.txt) or a list or index of them (.json).",
             metavar="NAMES|FILE",
+            first=True,
         ),
     )
     class_map: Mapping[str, str] = field(
@@ -83,6 +108,7 @@ class Configuration(DetectorSettings):
             "The class that matters, for example malignant.",
             metavar="NAME",
             measured=False,
+            first=True,
         ),
     )
     outputs: OutputKind = field(
@@ -113,7 +139,10 @@ class Configuration(DetectorSettings):
         ),
     )
     image_root: Path | None = field(
-        default=None, metadata=about(Topic.DATA, "Where a table's images are.")
+        default=None,
+        metadata=about(
+            Topic.DATA, "Where a table's images are.", expects="the folder of a table's images"
+        ),
     )
     image_column: str | None = field(
         default=None,
@@ -135,19 +164,28 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(
             Topic.KNOWLEDGE,
-            "Folder of masks of what the model is to look at (the lesion), by image.",
+            "Folder of masks of the object that the model is to judge, by image.",
             measured=False,
             other_name="lesion_masks",
+            expects="a folder of masks",
         ),
     )
     artifact_labels: Path | None = field(
         default=None,
-        metadata=about(Topic.KNOWLEDGE, "Table: image, and 0 or 1 per artifact.", measured=False),
+        metadata=about(
+            Topic.KNOWLEDGE,
+            "Table: image, and 0 or 1 per artifact.",
+            measured=False,
+            expects="a table of artifact labels",
+        ),
     )
     artifact_masks: Path | None = field(
         default=None,
         metadata=about(
-            Topic.KNOWLEDGE, "Folder with a folder of masks per artifact.", measured=False
+            Topic.KNOWLEDGE,
+            "Folder with a folder of masks per artifact.",
+            measured=False,
+            expects="a folder of artifact masks",
         ),
     )
     train_data: Path | None = field(
@@ -156,6 +194,7 @@ class Configuration(DetectorSettings):
             Topic.KNOWLEDGE,
             "The model's own training images, folder or table.",
             measured=False,
+            expects="a folder or table of training images",
         ),
     )
     train_sample: int = field(
@@ -164,7 +203,9 @@ class Configuration(DetectorSettings):
     )
     image_size: int | None = field(
         default=None,
-        metadata=about(Topic.PREPROCESSING, "Side of the model's input, in pixels.", least=8),
+        metadata=about(
+            Topic.PREPROCESSING, "Side of the model's input, in pixels.", least=8, first=True
+        ),
     )
     crop: int | None = field(
         default=None,
@@ -189,11 +230,25 @@ class Configuration(DetectorSettings):
     )
     mean: tuple[float, ...] | None = field(
         default=None,
-        metadata=about(Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS"),
+        metadata=about(
+            Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS", first=True
+        ),
     )
     std: tuple[float, ...] | None = field(
         default=None,
-        metadata=about(Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS"),
+        metadata=about(
+            Topic.PREPROCESSING, "Per channel, on 0 to 1: a,b,c.", metavar="NUMBERS", first=True
+        ),
+    )
+    white: int | None = field(
+        default=None,
+        metadata=about(
+            Topic.PREPROCESSING,
+            "The value that is white in grey images of 16 bits (4095 where 12 bits count); "
+            "without, as the files or their largest values say.",
+            least=1,
+            most=FULL_WHITE,
+        ),
     )
     preprocess: str = field(
         default="auto",
@@ -239,7 +294,11 @@ class Configuration(DetectorSettings):
     limit: int | None = field(
         default=None,
         metadata=about(
-            Topic.DATA, "Take a sample of so many images, balanced over the classes.", least=1
+            Topic.DATA,
+            "Take a sample of so many images, balanced over the classes (of a multi-label model: "
+            "the same for all labels, drawn at random).",
+            least=1,
+            first=True,
         ),
     )
     seed: int = field(default=0, metadata=about(Topic.RUN, "Of every random choice."))
@@ -247,6 +306,27 @@ class Configuration(DetectorSettings):
         default=1,
         metadata=about(
             Topic.RUN, "Processes that decode images; 0: this one.", least=0, measured=False
+        ),
+    )
+    processes: int = field(
+        default=1,
+        metadata=about(
+            Topic.RUN,
+            "Processes that compute the run: on this machine, or with --engine-address all that "
+            "join, this one among them.",
+            least=1,
+            measured=False,
+            recorded=False,
+        ),
+    )
+    engine_address: str | None = field(
+        default=None,
+        metadata=about(
+            Topic.RUN,
+            "A Ray cluster whose nodes compute too: auto, or ray://HOST:PORT.",
+            metavar="ADDRESS",
+            measured=False,
+            recorded=False,
         ),
     )
     batch_size: int = field(default=16, metadata=about(Topic.RUN, "Images at a time.", least=1))
@@ -291,7 +371,10 @@ class Configuration(DetectorSettings):
     labels: Path | None = field(
         default=None,
         metadata=about(
-            Topic.KNOWLEDGE, "A suspicious.csv with what you saw filled in.", measured=False
+            Topic.KNOWLEDGE,
+            "A suspicious.csv with what you saw filled in.",
+            measured=False,
+            expects="a suspicious.csv with what you saw filled in",
         ),
     )
     max_skipped: float = field(
@@ -440,7 +523,29 @@ def configure(options: Mapping[str, Any], folder: Path | None = None) -> Configu
             f"no data given; add --data FOLDER_OR_TABLE, or write into {beside}:  "
             'data = "path/to/images"'
         )
-    return Configuration(**settings)
+    return Configuration(**{"out": own_folder(settings["model"]), **settings})
+
+
+def own_folder(model: Path, within: Path = Path()) -> Path:
+    """Return the output folder of a run that names none: the audits of two models do not mix.
+
+    It has the model's name and today's date; if a run of an earlier day was cut short, its folder.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", model.stem).strip("-") or "model"
+    begun = [path.parent for path in within.glob(f"audit-{name}-[0-9]*/shards")]
+    cut = [path for path in begun if not any((path / last).exists() for last in _WRITTEN_LAST)]
+    return max(cut, default=within / f"audit-{name}-{_today()}")
+
+
+_WRITTEN_LAST = ("manifest.json", "labels.json")
+"""What the output folder of a run that ended holds: of one audit, of one for each label."""
+
+
+def _today() -> str:
+    """Return the date, that of SOURCE_DATE_EPOCH where it is set."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(given) if given.isdecimal() else time.time()
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -471,10 +576,14 @@ _NO_PATHS = ("factory", "preprocess", "detectors", "class_map", "output", "inten
 def as_plain(configuration: Configuration) -> dict[str, Any]:
     """Return the settings as JSON's own types, paths by their last part only.
 
-    A report must be safe to share, so it names no folders of the machine.
+    A report must be safe to share, so it names no folders of the machine. What only says who
+    computes is left out: whoever does, the report is the same.
     """
     plain = {}
+    settings = settings_of(Configuration)
     for f in dataclasses.fields(configuration):
+        if not settings[f.name].about.recorded:
+            continue
         value = getattr(configuration, f.name)
         # Other text may hold a slash and be no path: the name of a class, of a builder.
         free = f.name not in _NO_PATHS

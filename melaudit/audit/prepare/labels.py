@@ -17,6 +17,7 @@ from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.dataset import Dataset
 from melaudit.models.architectures import LoadedModel
 from melaudit.wording.names import visible
+from melaudit.wording.sentences import many
 
 _MAX_NAMED = 12
 
@@ -115,7 +116,8 @@ def _names(
     if len(names) != loaded.outputs:
         given = "--classes names" if user_names is not None else "the table marks"
         raise DatasetError(
-            f"the model has {loaded.outputs} outputs but {given} {len(names)} labels "
+            f"the model has {many(loaded.outputs, 'output')} but {given} "
+            f"{many(len(names), 'label')} "
             f"({_listed(names)}); pass --classes with one name for each output, in their order, "
             "named as the columns are: labels without a column are not audited"
         )

@@ -121,10 +121,15 @@ def understood(loaded: LoadedModel, x: Tensor, kind: OutputKind) -> LoadedModel:
         meaning=_meaning(seen, probabilities),
         doubts=(*loaded.doubts, *_doubt(seen, kind, probabilities)),
     )
-    if not probabilities:
+    if not (probabilities or _shifted(seen, kind)):
         return known
     model = as_logits(loaded.model, loaded.outputs, probabilities=True)
     return dataclasses.replace(known, model=model)
+
+
+def _shifted(seen: Seen, kind: OutputKind) -> bool:
+    """Whether outputs are logits less one number of each image, which maps would explain too."""
+    return kind is OutputKind.AUTO and seen.last is Last.LOG_SOFTMAX
 
 
 def operated(
@@ -188,10 +193,9 @@ def _note(seen: Seen, kind: OutputKind, probabilities: bool) -> tuple[str, ...]:
             if seen.last is not Last.OTHER
             else "they lie within 0 and 1 and sum to 1"
         )
-        visible = seen.last not in (Last.OTHER, Last.LOG_SOFTMAX)
         explained = (
             f"what goes into the {seen.last}"
-            if visible
+            if seen.last is not Last.OTHER
             else "their log-odds"
             if seen.outputs == 1
             else "their logarithms"
@@ -208,8 +212,8 @@ def _note(seen: Seen, kind: OutputKind, probabilities: bool) -> tuple[str, ...]:
         return ("The model's outputs are taken for logits: --outputs says so.",)
     if seen.last is Last.LOG_SOFTMAX:
         return (
-            "The model ends in a log-softmax: its outputs, logarithms of probabilities, are taken "
-            "for logits.",
+            "The model ends in a log-softmax: what goes into the log-softmax is explained; "
+            "--outputs logits explains the logarithms of the probabilities.",
         )
     return ()
 

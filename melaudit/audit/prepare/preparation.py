@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,11 +29,13 @@ from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.class_map import offer
 from melaudit.images.contents import contents_of
 from melaudit.images.dataset import Dataset, open_dataset
+from melaudit.images.grey_depth import white_of
 from melaudit.images.imagefile import Read, read_image
 from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
 from melaudit.models.architectures import LoadedModel, load_model
 from melaudit.observer import Observer
+from melaudit.relevance.model.layers import find_layer
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,16 @@ class Prepared:
         for note in (*self.loaded.doubts, *self.notes):
             observer.note(f"note: {note}")
 
-    def with_contents(self, observer: Observer) -> Prepared:
-        """Note what every file holds, so that a change of any is noticed."""
-        observer.stage("Reading the files", len(self.dataset))
-        contents = contents_of(self.dataset.paths, observer.advance)
-        return replace(self, dataset=replace(self.dataset, contents=contents))
+
+def with_contents(everything: Sequence[Prepared], observer: Observer) -> tuple[Prepared, ...]:
+    """Note what every file holds, so that a change of any is noticed; all have the same files."""
+    paths = everything[0].dataset.paths
+    observer.stage("Reading the files", len(paths))
+    contents = contents_of(paths, observer.advance)
+    return tuple(
+        replace(prepared, dataset=replace(prepared.dataset, contents=contents))
+        for prepared in everything
+    )
 
 
 def choose_device(name: str) -> torch.device:
@@ -94,7 +102,8 @@ def load(
 ) -> tuple[LoadedModel, Preprocessing, torch.device]:
     """Return the model (loaded unless one is given), its preprocessing, and where to run it.
 
-    Raises CheckpointError, PreprocessingError or ConfigurationError.
+    Raises CheckpointError, PreprocessingError, ConfigurationError, or RelevanceError for a concept
+    layer that the model does not have.
     """
     device = choose_device(configuration.device)
     loaded = model or load_model(
@@ -103,6 +112,8 @@ def load(
         factory=configuration.factory,
         image_size=configuration.image_size,
     )
+    if configuration.layer is not None:
+        find_layer(loaded.model, configuration.layer)
     preprocessing = resolve(
         loaded.preset,
         image_size=configuration.image_size,
@@ -146,6 +157,9 @@ def prepare_each(
         class_map=configuration.class_map,
         task=configuration.task,
     )
+    white, said = white_of(dataset.paths, read, configuration.white)
+    preprocessing = replace(preprocessing, white=white, warnings=(*preprocessing.warnings, *said))
+    read = functools.partial(read, white=white)
     chosen = choose_domain(configuration.domain, dataset.paths, read)
     head = configuration.output if len(loaded.returned) > 1 else None
     loaded = loaded.with_output(head, len(dataset.classes) or len(dataset.marks) or None)
@@ -159,6 +173,8 @@ def prepare_each(
     if is_multi_label(configuration.task, answers, loaded.outputs, marked, one_class):
         refuse_single_label_settings(configuration)
         wanted = None if head else configuration.output
+        if wanted is None:  # several labels have the same images
+            dataset = _drawn(dataset, configuration)
         parts = labels_apart(loaded, dataset, configuration.classes, wanted)
     elif configuration.output is not None and head is None:
         loaded.with_output(configuration.output, None)  # says that there is no choice
@@ -171,11 +187,15 @@ def prepare_each(
     )
 
 
+def _drawn(dataset: Dataset, configuration: Configuration) -> Dataset:
+    """Return as many images as the user wants, or all."""
+    limit = configuration.limit
+    return dataset if limit is None else dataset.with_limit(limit, configuration.seed)
+
+
 def _answered(prepared: Prepared, configuration: Configuration, x: Tensor) -> Prepared:
     """Make the classes fit, and understand the outputs on the first images x (N, C, H, W)."""
-    loaded, dataset = prepared.loaded, prepared.dataset
-    if configuration.limit is not None:
-        dataset = dataset.with_limit(configuration.limit, configuration.seed)
+    loaded, dataset = prepared.loaded, _drawn(prepared.dataset, configuration)
     classes = fit_classes(loaded, dataset, configuration.positive)
     named = classes[1] if prepared.label else configuration.positive
     positive, assumed = choose_positive(classes, named, prepared.domain.domain)

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from melaudit.images.imagefile import Decoded, Read, content_of, read_image
+from melaudit.images.imagefile import FULL_WHITE, Decoded, Read, content_of, read_image
 from melaudit.images.worker_pool import Announce, Lost, WorkerPool
 
 
@@ -24,8 +24,12 @@ def reading(workers: int) -> Iterator[Read]:
     if not workers:
         yield read_image
         return
-    with WorkerPool[str, Decoded](Decoding(), 1) as pool:
+    with WorkerPool[_Job, Decoded](Decoding(), 1) as pool:
         yield _Reader(pool)
+
+
+_Job = tuple[str, int]
+"""The path of an image, and what is white in it."""
 
 
 class Decoding:
@@ -34,26 +38,27 @@ class Decoding:
     def prepare(self) -> None:
         """Need nothing."""
 
-    def __call__(self, job: str, lost: Lost, announce: Announce) -> Decoded:
-        """Return the image of the file `job`, skipped if it is lost."""
+    def __call__(self, job: _Job, lost: Lost, announce: Announce) -> Decoded:
+        """Return the image of a file, skipped if it is lost."""
         announce(0)
+        path, white = job
         if lost:
-            return Decoded(None, "skipped", (lost[0],), None, content_of(job))
-        return read_image(job)
+            return Decoded(None, "skipped", (lost[0],), None, content_of(path))
+        return read_image(path, white=white)
 
 
 @dataclass(frozen=True)
 class _Reader:
     """Decodes one image at a time."""
 
-    pool: WorkerPool[str, Decoded]
+    pool: WorkerPool[_Job, Decoded]
     lost: dict[str, Decoded] = field(default_factory=dict)
     """What is known of the files that cost two processes."""
 
-    def __call__(self, path: str) -> Decoded:
+    def __call__(self, path: str, *, white: int = FULL_WHITE) -> Decoded:
         if path in self.lost:
             return self.lost[path]
-        (decoded,) = self.pool.map((path,))
+        (decoded,) = self.pool.map(((path, white),))
         if decoded.reasons and decoded.reasons[0].startswith("decoder_"):
             self.lost[path] = decoded
         return decoded

@@ -28,7 +28,7 @@ from melaudit.detectors.measures.signatures import SIDE, signature
 from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.finder_results import picklable
-from melaudit.images.imagefile import Read, read_image, shrink
+from melaudit.images.imagefile import FULL_WHITE, Read, read_image, shrink
 from melaudit.images.worker_pool import Announce, Lost, results
 from melaudit.measurements import Pictures
 from melaudit.observer import Observer
@@ -69,6 +69,7 @@ def training_evidence(
     classes: Sequence[str],
     observer: Observer,
     label: str = "",
+    white: int = FULL_WHITE,
     read: Read = read_image,
 ) -> TrainingEvidence:
     """Look for artifacts in a sample of the training images, balanced over the classes.
@@ -76,8 +77,8 @@ def training_evidence(
     Nothing without training images. Kept in the output folder under a name that changes with the
     images, the sample and the finders. Raises DatasetError for images that cannot be opened, have
     no labels, or other classes than `classes`.
-    `label` is the one that is audited of several that may hold of an image; `read` decodes where no
-    process can be handed the finders.
+    `label` is the one that is audited of several that may hold of an image. `white` is what is
+    white in 16-bit grey images. `read` decodes where no process can be handed the finders.
     """
     if configuration.train_data is None:
         return TrainingEvidence()
@@ -92,12 +93,12 @@ def training_evidence(
     rows = rows[dataset.labels[rows] >= 0]
     names = [artifact.id for artifact in artifacts]
     observer.note(f"training images: {dataset.describe()}; {len(rows)} of them are looked at")
-    place = configuration.out / f"training-{_fingerprint(dataset, rows, names)[:16]}.npz"
+    place = configuration.out / f"training-{_fingerprint(dataset, rows, names, white)[:16]}.npz"
     kept = _kept(place, len(rows), names)
     if kept is None:
         observer.stage("Looking through the training images", len(rows))
         paths = [dataset.paths[row] for row in rows]
-        kept = _look(paths, artifacts, read, configuration.workers, observer)
+        kept = look(paths, artifacts, configuration.workers, observer, white, read)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, seen=kept[0], signatures=kept[1], properties=kept[2])
         publish(place, buffer.getvalue())
@@ -117,7 +118,7 @@ def training_evidence(
 def _by_artifact(
     artifacts: Sequence[Artifact], seen: NDArray[np.int8], labels: NDArray[np.int64]
 ) -> Training:
-    """Return what `_look` saw (m, artifacts) for each artifact, and for each kind of it."""
+    """Return what `look` saw (m, artifacts) for each artifact, and for each kind of it."""
     out = {}
     for artifact, column in zip(artifacts, seen.T, strict=True):
         known = column != UNSEEN
@@ -145,8 +146,8 @@ def _opened(
     return dataset
 
 
-def _fingerprint(dataset: Dataset, rows: NDArray[np.intp], names: Sequence[str]) -> str:
-    facts = [dataset.fingerprint, rows.tolist(), list(names), code_fingerprint()]
+def _fingerprint(dataset: Dataset, rows: NDArray[np.intp], names: Sequence[str], white: int) -> str:
+    facts = [dataset.fingerprint, rows.tolist(), list(names), white, code_fingerprint()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -164,16 +165,21 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
     return (seen, pictures, properties) if whole and seen.dtype == np.int8 else None
 
 
-def _look(
-    paths: Sequence[str], finders: Sequence[Artifact], read: Read, workers: int, observer: Observer
+def look(
+    paths: Sequence[str],
+    finders: Sequence[Artifact],
+    workers: int,
+    observer: Observer,
+    white: int = FULL_WHITE,
+    read: Read = read_image,
 ) -> Looks:
     """Return what is seen of each image; the same for any `workers`."""
     # A finder that cannot be handed to a process keeps all of them in this one.
     workers = workers if len(picklable(finders)) == len(finders) else 0
-    look = Looking(tuple(finders), read_image if workers else read)
-    looks = [look((), {}, lambda _: None)]
+    looking = Looking(tuple(finders), read_image if workers else read, white)
+    looks = [looking((), {}, lambda _: None)]
     chunks = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
-    with contextlib.closing(results(look, chunks, workers)) as found:
+    with contextlib.closing(results(looking, chunks, workers)) as found:
         for some in found:
             looks.append(some)
             observer.advance(len(some[0]))
@@ -187,6 +193,8 @@ class Looking:
 
     finders: tuple[Artifact, ...]
     read: Read
+    white: int
+    """What is white in 16-bit grey images."""
 
     def prepare(self) -> None:
         """Leave the other cores to the other processes."""
@@ -203,7 +211,7 @@ class Looking:
         properties = np.full((len(job), len(PROPERTIES)), np.nan)
         for i, path in enumerate(job):
             announce(i)
-            decoded = None if i in lost else self.read(path)
+            decoded = None if i in lost else self.read(path, white=self.white)
             if decoded is None or decoded.image is None:
                 continue
             view = shrink(decoded.image)

@@ -1,10 +1,15 @@
-"""What one edit does to the decision for one class, beyond its strongest placebo."""
+"""What one edit does to the decision for one class, beyond its strongest placebo.
+
+Decisions are held against the placebo that turns the most of them, log-odds against the one that
+moves them the farthest: these need not be the same.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -35,7 +40,6 @@ MIN_EDITED = 8
 """Edited images below which nothing is concluded: a sign-flip test of 8 images can reach p =
 1/128, of 5 only 1/16."""
 
-
 MIN_EXCLUDED = 36
 """Edited images below which no change is excluded, whatever their intervals: where none of n turns,
 the exact and Wilson's 97.5 % bounds of the share that may are below `MIN_SHARE` from n = 36 on."""
@@ -44,17 +48,16 @@ MIN_SHARE = 0.1
 """Share of decisions that must change beyond the placebo before the model is said to use an
 artifact. Chosen, not measured."""
 
-
 DRAWS = 200
 """Bootstrap draws of the mean change of all logits, where there are several classes."""
-
 
 MAX_MOVED_LOGITS = 40_000_000
 """Logits that may be shifted for one interval. Limits the time."""
 
-
 MAX_IMAGES = 2000
 """Audited images used to find the class that decisions move to, at most. Limits the time."""
+
+Figure = TypeVar("Figure", float, tuple[float, float])
 
 
 @dataclass(frozen=True, order=True)
@@ -73,10 +76,13 @@ class Effect:
 
     edit: Edit
     placebo: Edit
+    """The placebo that turns the most decisions the way the edit does."""
+    margin_placebo: Edit
+    """The placebo that moves the log-odds the farthest the way the edit does."""
     margin: Tested
-    """Change of the log-odds of the class beyond that of the placebo."""
+    """Change of the log-odds of the class beyond that of `margin_placebo`."""
     share: Tested
-    """Change of the share of images predicted as the class, beyond that of the placebo."""
+    """Change of the share of images predicted as the class, beyond that of `placebo`."""
     turning: Estimate
     """The same change on all audited images, if their log-odds moved by `margin`."""
     n: int
@@ -182,8 +188,13 @@ class Effect:
 
     @property
     def alone(self) -> bool:
-        """Whether no placebo moves decisions the way the edit does, so that it stands alone."""
+        """Whether no placebo turns decisions the way the edit does, so that it stands alone."""
         return self.placebo.id.startswith(LEFT_ALONE)
+
+    @property
+    def margin_alone(self) -> bool:
+        """Whether no placebo moves the log-odds the way the edit does."""
+        return self.margin_placebo.id.startswith(LEFT_ALONE)
 
     @property
     def sign(self) -> int:
@@ -192,40 +203,38 @@ class Effect:
 
 
 def effect_of(measurements: Measurements, trials: Trials, name: str, target: int) -> Effect | None:
-    """Hold one edit against the placebo that moves decisions the farthest the same way."""
+    """Hold one edit against the placebos that move decisions the farthest the same way."""
     edit = next((e for e in trials.edits if e.id == name), None)
-    placebos = [
-        e
-        for e in trials.edits
-        if e.placebo_for == name and e.look_alike is None and len(trials.of(e.id)) >= MIN_EDITED
-    ]
     chosen = trials.of(name)
     if edit is None or len(chosen) < MIN_EDITED:
         return None
-    if all(p.id.startswith(LEFT_ALONE) for p in placebos):
-        return None
     sign = -1 if name == "remove" else 1
 
-    def moved(placebo: Edit) -> float:
-        at = trials.of(placebo.id)
+    def moved(at: Rows) -> float:
         change = log_odds(trials.after[at], target) - log_odds(trials.before[at], target)
-        return sign * float(change.mean())
+        return sign * float(np.clip(change, -50, 50).mean())
 
-    placebo = max(placebos, key=moved)
-    against = trials.of(placebo.id)
+    def turns(at: Rows) -> tuple[float, float]:
+        return round(sign * float(_gained(trials, at)[target]), 9), moved(at)
+
+    placebo, margin_placebo = strongest(trials, name, turns), strongest(trials, name, moved)
+    if placebo is None or margin_placebo is None:
+        return None
+    against, margin_against = trials.of(placebo.id), trials.of(margin_placebo.id)
     before, after = called(trials.before[chosen], target), called(trials.after[chosen], target)
     p_before, p_after = (
         called(trials.before[against], target),
         called(trials.after[against], target),
     )
-    margin, _ = _beyond(measurements, trials, chosen, against, target, margins=True)
+    margin, _ = _beyond(measurements, trials, chosen, margin_against, target, margins=True)
     share, bounds = _beyond(measurements, trials, chosen, against, target, margins=False)
     return Effect(
         edit=edit,
         placebo=placebo,
+        margin_placebo=margin_placebo,
         margin=margin,
         share=share,
-        turning=_turning(measurements, trials, chosen, against, target, margin),
+        turning=_turning(measurements, trials, chosen, margin_against, target, margin),
         n=len(chosen),
         before=int(before.sum()),
         after=int(after.sum()),
@@ -236,6 +245,22 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, target: int
         ),
         bounds=bounds,
     )
+
+
+def strongest(trials: Trials, name: str, by: Callable[[Rows], Figure]) -> Edit | None:
+    """Return the placebo of an edit that does the most by a figure of its trials; else None.
+
+    The picture left alone is one of them, but not where it is the only one: then nothing tells
+    what any change there does.
+    """
+    placebos = [
+        e
+        for e in trials.edits
+        if e.placebo_for == name and e.look_alike is None and len(trials.of(e.id)) >= MIN_EDITED
+    ]
+    if all(e.id.startswith(LEFT_ALONE) for e in placebos):
+        return None
+    return max(placebos, key=lambda e: by(trials.of(e.id)))
 
 
 def _turning(
@@ -278,7 +303,8 @@ def gaining(logits: Logits, trials: Trials, fewest: int) -> int:
     """Return the class that decisions move to when the artifact is added (or from, when removed).
 
     logits (n, K) of the audited images. What counts is the larger of the decisions that turn on the
-    edited images and those that would turn on the audited ones, beyond the strongest placebo.
+    edited images, beyond the placebo that turns most of them, and those that would turn on the
+    audited ones, beyond the placebo that moves log-odds the farthest.
     """
     classes = logits.shape[1]
     best = np.full(classes, -np.inf)
@@ -292,17 +318,17 @@ def gaining(logits: Logits, trials: Trials, fewest: int) -> int:
         ]
         if len(at) < fewest or not placebos:
             continue
+        turned = np.array([_gained(trials, p) for p in placebos])
+        seen = sign * _gained(trials, at) - (sign * turned).max(0)
         odds = np.array([_mean_change(all_log_odds, trials, p) for p in placebos])
-        strongest = (sign * odds).argmax(0)
+        farthest = (sign * odds).argmax(0)
         shift = _mean_change(np.asarray, trials, at)
-        seen, implied = np.empty((2, classes))
-        turns = _gained(trials, at)
+        implied = np.empty(classes)
         for k, placebo in enumerate(placebos):
-            mine = strongest == k
+            mine = farthest == k
             together = turned_together(some, shift - _mean_change(np.asarray, trials, placebo))
-            seen[mine] = (turns - _gained(trials, placebo))[mine]
-            implied[mine] = together[mine]
-        best = np.maximum(best, np.maximum(sign * seen, sign * implied))
+            implied[mine] = sign * together[mine]
+        best = np.maximum(best, np.maximum(seen, implied))
     return int(best.argmax())
 
 
@@ -313,8 +339,8 @@ def _mean_change(of: Callable[[Logits], Values], trials: Trials, at: Rows) -> Va
 
 
 def _gained(trials: Trials, at: Rows) -> Values:
-    """Return the change of each class's share of decisions (K,) under one edit."""
-    classes = trials.after.shape[1]
+    """Return the change of each class's share of decisions (C,) under one edit."""
+    classes = max(trials.after.shape[1], 2)  # a single logit tells two apart
     after, before = (
         np.bincount(predictions(each[at]), minlength=classes) / max(len(at), 1)
         for each in (trials.after, trials.before)

@@ -106,7 +106,7 @@ def look_alikes(
 def as_cue(
     trials: Trials,
     artifact: Rows,
-    placebo: Edit,
+    placebos: tuple[Edit, Edit],
     target: int,
     seed: int,
     groups: NDArray[np.object_] | None,
@@ -114,19 +114,21 @@ def as_cue(
 ) -> Alike | None:
     """Return the placebo as one more look-alike, whose cue is any change there; else None.
 
-    artifact: rows of `trials` under the artifact's edit. cue: what is at work if the placebo acts
-    as the artifact does. Both are held against the picture left alone: in decisions, of which any
-    change may turn nearly all, where the artifact turns some of them.
+    artifact: rows of `trials` under the artifact's edit. placebos: the strongest by decisions, and
+    by log-odds. cue: what is at work if the placebo acts as the artifact does. Both are held
+    against the picture left alone: in decisions, of which any change may turn nearly all, where the
+    artifact turns some of them.
     """
     rng = np.random.default_rng(seed)
-    at, alone = trials.of(placebo.id), trials.of(f"{LEFT_ALONE}.{placebo.placebo_for}")
-    if placebo.id.startswith(LEFT_ALONE) or not len(alone):
-        return None
     turned = (
         called(trials.after[artifact], target).mean()
         - called(trials.before[artifact], target).mean()
     )
     by_decisions = bool(turned >= MIN_TURNED)
+    placebo = placebos[0] if by_decisions else placebos[1]
+    at, alone = trials.of(placebo.id), trials.of(f"{LEFT_ALONE}.{placebo.placebo_for}")
+    if placebo.id.startswith(LEFT_ALONE) or not len(alone):
+        return None
     effect, own, floor = (
         _means(trials, rows, target, groups, rng, by_decisions=by_decisions)
         for rows in (artifact, at, alone)

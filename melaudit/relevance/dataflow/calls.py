@@ -127,8 +127,9 @@ def out_of_place(name: str) -> Callable[..., Any]:
     Raises AttributeError where torch has none.
     """
     for place in (torch.Tensor, functional, torch, torch.special):
-        if callable(function := getattr(place, name, None)):
-            return function  # type: ignore[no-any-return]
+        function: Callable[..., Any] | None = getattr(place, name, None)
+        if callable(function):
+            return function
     raise AttributeError(f"torch has {name}_ but no {name}")
 
 

@@ -9,7 +9,8 @@ log-odds or logarithms of the probabilities are: they decide alike.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from melaudit.relevance.model.outputs import find_logits
@@ -59,6 +61,10 @@ _OPERATIONS: Mapping[Any, Last] = {
 }
 
 
+_MODULES = (nn.Sigmoid, nn.LogSigmoid, nn.Softmax, nn.LogSoftmax)
+"""The same operations as modules."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a model's outputs on some images say of their kind."""
@@ -82,7 +88,7 @@ class Seen:
 
 def look_at_outputs(model: nn.Module, x: Tensor, num_classes: int) -> Seen:
     """Run the model on images x (N, C, H, W) and return what its outputs (N, num_classes) are."""
-    with torch.no_grad(), _Activations() as calls:
+    with torch.no_grad(), _Activations.noted() as calls:
         taken = find_logits(model(x), num_classes)
     last, _ = calls.source(taken)
     unit = bool(((taken >= 0) & (taken <= 1)).all())
@@ -102,8 +108,9 @@ def as_logits(
 
     What is returned shares weights, submodules and their names with the model; only its call
     differs, so that hooks on the model come before. `probabilities` says that the outputs are
-    probabilities. `column` takes one of the outputs in place of all, (N, 1). `shift`, one number
-    for each output that is left, is subtracted from the logits: it moves the boundary.
+    probabilities, or their logarithms by an activation that is seen. `column` takes one of the
+    outputs in place of all, (N, 1). `shift`, one number for each output that is left, is subtracted
+    from the logits: it moves the boundary.
     """
     model = getattr(model, "_orig_mod", model)  # inside a compiled module
     own = type(model)
@@ -113,7 +120,7 @@ def as_logits(
             output = own.__call__(self, *args, **kwargs)
             logits = _column(find_logits(output, num_classes), column)
         else:
-            with _Activations() as calls:
+            with _Activations.noted() as calls:
                 output = own.__call__(self, *args, **kwargs)
             taken = _column(find_logits(output, num_classes), column)
             _, before = calls.source(taken)
@@ -142,11 +149,34 @@ def _log_odds(taken: Tensor) -> Tensor:
 
 
 class _Activations(TorchFunctionMode):
-    """Note what went into the activations a model calls, and what came out."""
+    """Note what went into the activations a model calls, and what came out.
+
+    Of an activation that is a module, its input is noted before any hook sees it. An engine's hooks
+    on that module take part in no backward pass that starts before the module, and the ones of
+    zennit fail when only half of them do.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._calls: list[tuple[Last, Tensor, Tensor]] = []
+        self._given: Tensor | None = None
+        """The input of the last activation module that was entered."""
+
+    @classmethod
+    @contextmanager
+    def noted(cls) -> Iterator[_Activations]:
+        """Note those that run while the `with` lasts."""
+        calls = cls()
+        watch = register_module_forward_pre_hook(calls._entered)  # it runs before a module's own
+        try:
+            with calls:
+                yield calls
+        finally:
+            watch.remove()
+
+    def _entered(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if isinstance(module, _MODULES) and inputs and isinstance(inputs[0], Tensor):
+            self._given = inputs[0]
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -163,8 +193,15 @@ class _Activations(TorchFunctionMode):
             self._calls.append((last, args[0], after))
             return before
         after = func(*args, **kwargs)
-        self._calls.append((last, before, after))
+        self._calls.append((last, self._before_hooks(before), after))
         return after
+
+    def _before_hooks(self, before: Tensor) -> Tensor:
+        """Return the input of an activation as its module was given it, if hooks left it alike."""
+        given, self._given = self._given, None
+        if given is None or given.shape != before.shape:
+            return before
+        return given if torch.equal(given.detach(), before.detach()) else before
 
     def source(self, taken: Tensor) -> tuple[Last, Tensor | None]:
         """Return where outputs (N, K) come from, and the logits (N, K) that went in, if seen.

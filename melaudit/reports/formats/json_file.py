@@ -6,16 +6,17 @@ import json
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from melaudit.errors import StoreError
 from melaudit.findings import MAX_NUMBER, Findings
 from melaudit.publish import publish
 from melaudit.regular_file import read_regular
 from melaudit.reports.formats.interface import Format
+from melaudit.reports.formats.mitigation_file import with_mitigations
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 NAME = "findings.json"
 MAX_BYTES = 64 * 2**20
@@ -62,11 +63,13 @@ def read_findings(place: Path) -> Findings:
     What is read is held against the schema, because whoever wrote the file may be anybody. In a
     folder, a link that leads out of it is not followed. Raises StoreError when the file is missing,
     no findings.json, or of another schema version.
+
+    What was done about findings afterwards, in a mitigation.json beside it, comes with them.
     """
     within = place if place.is_dir() else None
     path = place if within is None else place / NAME
     try:
-        return parse_findings(read_regular(path, MAX_BYTES, within))
+        findings = parse_findings(read_regular(path, MAX_BYTES, within))
     except OSError as error:
         folders = sorted(found.parent for found in place.glob(f"*/{NAME}")) if within else []
         made = (
@@ -80,6 +83,7 @@ def read_findings(place: Path) -> Findings:
             f"{path} is no findings.json of this melaudit ({str(error)[:300]}); "
             "run the audit again or use the melaudit that wrote it"
         ) from error
+    return with_mitigations(findings, path.parent)
 
 
 def parse_findings(content: bytes) -> Findings:
@@ -94,6 +98,8 @@ def parse_findings(content: bytes) -> Findings:
     # What a file has too much is passed over, and what it lacks has a default or was just missed.
     wrong = [e for e in _validator().iter_errors(data) if e.validator not in _OF_VERSIONS]
     if wrong:
+        from jsonschema.exceptions import best_match
+
         first = best_match(wrong)
         raise ValueError(f"{first.json_path}: {first.message}")
     return findings
@@ -135,6 +141,9 @@ def _refused(text: str) -> NoReturn:
 
 @cache
 def _validator() -> Draft202012Validator:
+    # Imported here: help texts name every format, and most commands read no findings.
+    from jsonschema import Draft202012Validator
+
     return Draft202012Validator(schema())
 
 

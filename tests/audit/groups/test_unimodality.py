@@ -1,5 +1,6 @@
 """The valley between two kinds of images, and no valley in one lopsided cloud."""
 
+import diptest
 import numpy as np
 import pytest
 
@@ -41,3 +42,14 @@ def test_hills_are_counted_as_the_density_is_smoothed() -> None:
     # Two unit Gaussians at -2 and 2 blend into one hill when their spread reaches 2:
     # 1 + width ** 2 = 4.
     assert critical_width(counts, edges) == pytest.approx(np.sqrt(3), rel=0.03)
+
+
+@pytest.mark.parametrize("apart", [0, 1, 5, 6])
+def test_the_dip_of_others_tells_the_same_clouds_apart(apart: float) -> None:
+    """Hartigan's dip (1985) asks the same question of the distribution, not of a density."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        values = rng.normal(size=400) + apart * (np.arange(400) < 150)
+        _, dip = diptest.diptest(values)
+        ours = unimodality_p_value(values, np.random.default_rng(0))
+        assert (ours <= 0.05, dip <= 0.05) == ((True, True) if apart >= 5 else (False, False))

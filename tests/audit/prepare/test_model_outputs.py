@@ -114,11 +114,13 @@ def test_logits_stay_what_they_are_and_nothing_is_said(x: Tensor) -> None:
         assert found.notes == plain.notes
 
 
-def test_a_log_softmax_is_kept_and_said(x: Tensor) -> None:
-    plain = loaded(Net(3, nn.LogSoftmax(1)))
+def test_the_logits_before_a_log_softmax_are_taken_unless_the_user_wants_it(x: Tensor) -> None:
+    module = Net(3, nn.LogSoftmax(1))
+    plain = loaded(module)
     found = understood(plain, x, OutputKind.AUTO)
-    assert found.model is plain.model
-    assert "log-softmax" in found.notes[-1]
+    assert torch.equal(found.model(x), module.score(x))
+    assert "--outputs logits" in found.notes[-1]
+    assert understood(plain, x, LOGITS).model is plain.model
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -213,12 +215,38 @@ def test_a_threshold_that_means_nothing_is_refused_with_what_to_do(x: Tensor) ->
         operated(take(Net(3, nn.Identity()), x), 0.3, 0, ("a", "b", "c"))
 
 
-def test_maps_explain_what_goes_into_the_sigmoid(x: Tensor) -> None:
-    maps = []
-    for module in (Net(1, nn.Identity()), Net(1, nn.Sigmoid())):
-        with Explainer(take(module, x).model, num_classes=1) as explainer:
-            maps.append(explainer.lrp(x, torch.ones(len(x), dtype=torch.long)))
-    assert torch.allclose(maps[0], maps[1], atol=1e-5)
+ENDS: dict[str, tuple[int, Ending]] = {
+    "sigmoid": (1, nn.Sigmoid()),
+    "log-sigmoid": (1, nn.LogSigmoid()),
+    "sigmoids": (3, nn.Sigmoid()),
+    "function": (1, torch.sigmoid),
+    "softmax": (3, nn.Softmax(1)),
+    "log-softmax": (3, nn.LogSoftmax(1)),
+}
+
+
+@pytest.mark.parametrize("engine", ["dataflow", "zennit", "gradient_x_input", "occlusion"])
+@pytest.mark.parametrize(("outputs", "ending"), ENDS.values(), ids=ENDS.keys())
+def test_every_engine_explains_what_goes_into_the_end_as_if_there_were_none(
+    engine: str, outputs: int, ending: Ending, x: Tensor
+) -> None:
+    found = []
+    for end in (nn.Identity(), ending):
+        module = Net(outputs, end)
+        with Explainer(take(module, x).model, engine=engine, num_classes=outputs) as explainer:
+            ones = torch.ones(len(x), dtype=torch.long)
+            found.append([explainer.lrp(x, ones), explainer.logits(x)])
+            if engine != "occlusion":  # which has no maps of channels
+                found[-1].append(explainer.crp(x[:1], ones[:1], "convolution", [0, 3]))
+    for without, with_end in zip(*found, strict=True):
+        assert torch.allclose(without, with_end, atol=1e-5)
+
+
+def test_a_hook_of_the_models_own_on_its_end_counts(x: Tensor) -> None:
+    end = nn.Sigmoid()
+    end.register_forward_pre_hook(lambda module, inputs: (inputs[0] / 4,))
+    module = Net(1, end)
+    assert torch.allclose(take(module, x).model(x), module.score(x) / 4, atol=1e-6)
 
 
 def test_what_else_a_model_returns_is_still_there(x: Tensor) -> None:

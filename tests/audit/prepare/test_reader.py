@@ -26,11 +26,11 @@ class Fatal(Decoding):
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def __call__(self, job: str, lost: Lost, announce: Announce) -> Decoded:
-        """Return the image of the file `job`."""
-        if job.endswith("fatal.png") and not lost:
+    def __call__(self, job: tuple[str, int], lost: Lost, announce: Announce) -> Decoded:
+        """Return the image of a file."""
+        if job[0].endswith("fatal.png") and not lost:
             announce(0)
-            with Path(f"{job}.log").open("a", encoding="ascii") as log:
+            with Path(f"{job[0]}.log").open("a", encoding="ascii") as log:
                 log.write("x")
             os.kill(os.getpid(), self.number)
         return super().__call__(job, lost, announce)

@@ -14,7 +14,7 @@ from melaudit.artifacts.registry import artifacts
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
 from melaudit.errors import DatasetError
-from melaudit.images.imagefile import Decoded, read_image
+from melaudit.images.imagefile import FULL_WHITE, Decoded, read_image
 from tests.images.fatal import make_fatal
 
 
@@ -156,9 +156,9 @@ def test_where_no_process_can_be_handed_the_finders_images_are_decoded_as_told(
 
     read: list[str] = []
 
-    def reading(path: str) -> Decoded:
+    def reading(path: str, *, white: int = FULL_WHITE) -> Decoded:
         read.append(path)
-        return read_image(path)
+        return read_image(path, white=white)
 
     one = replace(settings(folder), workers=1)
     training_evidence(one, (Own(),), CLASSES, Watcher(), read=reading)

@@ -16,12 +16,13 @@ from scipy import stats
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.rungs.dependence import Dependence, depend
-from melaudit.detectors.rungs.harm import harm
+from melaudit.detectors.rungs.harm import evidence, harm
 from melaudit.detectors.rungs.trials import called, left_alone, log_odds, turned
 from melaudit.findings import Finding, NotFound, Reaction, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import settle
 from melaudit.statistics.estimates import Estimate
+from melaudit.wording.terms import NO_HARM
 from tests.said import said
 
 Make = Callable[..., Measurements]
@@ -225,6 +226,54 @@ def test_the_placebo_that_moves_decisions_the_most_is_the_one_compared_with(
     assert found.add.margin.value == pytest.approx(3.0, abs=0.3)
 
 
+def two_placebos(make: Make, ring: int, skin: int, back: int) -> Measurements:
+    """Build trials where a ring and a ring of skin turn so many decisions to class 1.
+
+    The skin crosses the boundary by little. Noise moves what is far from the boundary a long way,
+    so that the log-odds tell of it most, and turns `back` decisions to the other class.
+    """
+    table = study(make)
+    tried = table.trials["dark_ring"]
+    after = tried.after.copy()
+    low, high = (np.flatnonzero(called(tried.before, target)) for target in (0, 1))
+    for edit, n, far in ((ADD, ring, 3.0), (SKIN, skin, 0.2), (NOISE, 0, 0.0)):
+        at = tried.of(edit.id)
+        after[at] = tried.before[at]
+        after[np.intersect1d(at, low)[:n]] = logits(np.full(n, far), 2)
+    noise = tried.of(NOISE.id)
+    after[np.intersect1d(noise, low)] = logits(np.array([-0.1]), 2)
+    after[np.intersect1d(noise, high)[:back]] = logits(np.array([-0.1]), 2)
+    trials = dataclasses.replace(tried, after=after)
+    return dataclasses.replace(table, trials={"dark_ring": trials})
+
+
+def test_decisions_and_log_odds_are_each_held_against_their_own_strongest_placebo(
+    measurements: Make,
+) -> None:
+    table = two_placebos(measurements, ring=16, skin=13, back=0)
+    found = used(table)
+    effect = found.add
+    assert effect is not None
+    assert found.target == 1
+    assert (effect.placebo, effect.margin_placebo) == (SKIN, NOISE)
+    assert effect.share.value == pytest.approx(3 / effect.n)
+    assert not effect.seen
+    (cost,) = (c for c in harm(table, "dark_ring", found) if c.effect.sign > 0)
+    assert cost.placebo == SKIN
+    assert cost.loss.value == pytest.approx(3 / cost.n)
+
+
+def test_a_placebo_that_turns_decisions_the_other_way_makes_no_effect_larger(
+    measurements: Make,
+) -> None:
+    found = used(two_placebos(measurements, ring=1, skin=0, back=6))
+    effect = found.add
+    assert effect is not None
+    assert effect.margin_placebo == NOISE
+    assert effect.placebo != NOISE
+    assert effect.share.value == pytest.approx(1 / effect.n)
+
+
 def test_what_does_not_depend_is_told_of_the_class_that_matters(measurements: Make) -> None:
     table = study(measurements, add=-0.4, skin=0.0, remove=0.4)  # towards benign, hardly
     found = used(table)
@@ -361,6 +410,24 @@ def test_harm_is_counted_on_the_labels_it_endangers(measurements: Make) -> None:
     assert all(-1 <= c.loss.low < c.loss.high <= 1 for c in every)
 
 
+def test_a_loss_that_is_no_harm_says_why(measurements: Make) -> None:
+    table = study(measurements)
+    costs = settle(harm(table, "dark_ring", used(table)))
+    cost = next(c for c in costs if c.reached)
+    doubtful = dataclasses.replace(cost, loss=dataclasses.replace(cost.loss, q_value=0.4))
+    slight = dataclasses.replace(cost, loss=dataclasses.replace(cost.loss, value=0.01))
+    said = [
+        evidence((each,), PHRASES, known, table.classes)[0].statement.partition(f"{NO_HARM}: ")[2]
+        for each, known in ((cost, True), (cost, False), (doubtful, True), (slight, True))
+    ]
+    assert said == [
+        "",
+        "that the model uses it was not shown.",
+        f"on {cost.n} images a loss of this size is not clear of chance.",
+        "fewer than 5.0 of 100 right decisions are lost.",
+    ]
+
+
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 def test_log_odds_are_those_of_the_probabilities(outputs: int) -> None:
     logits = np.random.default_rng(0).normal(0, 2, (6, outputs)).astype(np.float32)
@@ -456,7 +523,7 @@ def test_any_frame_is_never_called_black_rings_alone(measurements: Make, n: int)
     for seed in range(50):
         found = used(framed(measurements, FRAME, n, seed))
         cue = found.cue("black rings")
-        told = "any high-contrast frame" in cue or "a white ring acts much the same" in cue
+        told = "high-contrast frame" in cue or "a white ring acts much the same" in cue
         assert told, f"seed {seed}: {cue}"
 
 
@@ -617,3 +684,23 @@ def test_of_several_classes_the_one_is_named_that_decisions_go_to(measurements: 
     assert (found.add.before, found.add.after) == (0, n)
     # Counted with all logits moved: as many decisions turn as do on the very images.
     assert found.add.turning.value == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_single_logit_that_decides_one_way_under_every_edit_is_weighed_as_two_are(
+    measurements: Make,
+) -> None:
+    """All decisions are for class 0 before, under the placebo and after: none is of class 1."""
+    n = 30
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], n)
+    margins = np.where(labels == 1, 2.0, -6.0) + rng.normal(0, 0.3, 2 * n)
+    low = np.flatnonzero(labels == 0)
+    found = []
+    for outputs in (1, 2):
+        tried = left_alone(trials({ADD: (low, 2.0), SKIN: (low, 0.1)}, margins, outputs=outputs))
+        table = measurements({}, labels=labels, logits=logits(margins, outputs))
+        found.append(used(dataclasses.replace(table, trials={"dark_ring": tried})))
+    one, two = (each.add for each in found)
+    assert one is not None and two is not None
+    assert (one.before, one.after, one.n) == (two.before, two.after, two.n)
+    assert one.margin.value == pytest.approx(two.margin.value, abs=1e-4)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from melaudit import wording
 from melaudit.findings import Evidence, Finding, Rung, Severity, Table
 from melaudit.reports import scales
+from melaudit.reports.detectability import detectability
 from melaudit.reports.interface import Record
 from melaudit.reports.ladder import Step, counts, ladder
 from melaudit.reports.page import charts
@@ -15,6 +16,7 @@ from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.pictures import EditView, edit, pair
 from melaudit.reports.page.sections.tiles import Tiles, tiles
 from melaudit.wording import terms
+from melaudit.wording.detectors import mitigation_command
 from melaudit.wording.sentences import first_sentence
 
 MAX_CARDS = 6
@@ -107,7 +109,10 @@ class Card:
     examples: Tiles
     tables: tuple[TableView, ...]
     remedy: str
+    command: str
+    """What fits the model anew against it; "" where nothing does."""
     does_not_show: str
+    detectability: str
     affected: str
     names: tuple[str, ...]
     names_note: str
@@ -198,7 +203,9 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         examples=tiles(plates, finding.images, limit, maps=maps),
         tables=() if brief else tuple(table(t) for t in finding.tables),
         remedy=finding.remedy,
+        command=mitigation_command(record.findings, finding),
         does_not_show=finding.does_not_show,
+        detectability=detectability(record.findings, finding),
         affected=wording.many_unbroken(len(finding.images), "image") if finding.images else "",
         names=tuple(wording.name(i, 120) for i in finding.images[:MAX_NAMES]),
         names_note=f"and {wording.count(left)} more in findings.json" if left > 0 else "",
@@ -221,8 +228,14 @@ def _cell(evidence: Sequence[Evidence]) -> tuple[str, str]:
     if first.counts is not None:
         c = first.counts
         figure = f"{c.before:,} \u2192 {c.after:,} of{wording.NBSP}{c.n:,}"
-        return figure, f"{c.images} predicted {c.target}, with {c.change}"
+        return figure, f"{c.images} predicted {c.target}, with {c.change}{_why_not(first)}"
     return scales.written(first.name, first.estimate), scales.plain(first.name)
+
+
+def _why_not(evidence: Evidence) -> str:
+    """Return why a change that stands in the cell does not count, where the evidence says it."""
+    _, marked, why = evidence.statement.rpartition(f"{terms.NO_HARM}: ")
+    return f". {terms.NO_HARM}: {why.rstrip('.')}" if marked and not evidence.reached else ""
 
 
 def _rung(finding: Finding, step: Step, charted: bool, brief: bool) -> RungRow:

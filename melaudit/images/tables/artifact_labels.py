@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.registry import aliases
 from melaudit.errors import DatasetError
-from melaudit.images.annotations import column_of_images
 from melaudit.images.files import Omissions, names_of, stem_of
-from melaudit.images.tables import Table, read_table
+from melaudit.images.tables.annotations import column_of_images
+from melaudit.images.tables.table import Table, read_table
 from melaudit.wording.names import visible
 
 YES = ("1", "1.0", "yes", "true", "y", "t")

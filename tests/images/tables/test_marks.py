@@ -34,7 +34,7 @@ def test_columns_of_0_and_1_are_labels_of_which_several_hold(folder: Path) -> No
         "Lung Opacity": [1, 0, 1, -1],
     }
     assert not found.classes and (found.labels == -1).all()
-    assert any("1 labels are -1, uncertain" in note for note in found.notes)
+    assert any("1 label of -1, uncertain" in note for note in found.notes)
     one = found.of_label("lung_opacity")
     assert one.classes == ("no lung_opacity", "lung_opacity")
     assert one.labels.tolist() == [1, 0, 1, -1]

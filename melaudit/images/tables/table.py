@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from melaudit.errors import DatasetError
 from melaudit.images.files import Omissions
 from melaudit.images.imagefile import SUFFIXES
-from melaudit.images.swallowed_rows import swallowed_rows
+from melaudit.images.tables.swallowed_rows import swallowed_rows
 from melaudit.wording.names import visible
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")

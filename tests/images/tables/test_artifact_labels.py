@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from melaudit.errors import DatasetError
-from melaudit.images.artifact_labels import read_artifact_labels
+from melaudit.images.tables.artifact_labels import read_artifact_labels
 
 KNOWN = ("dark_ring", "ruler", "ink", "colour_patch", "gel_bubble", "hair")
 IDS = ("benign/a.jpg", "benign/b.jpg", "malignant/c.jpg")

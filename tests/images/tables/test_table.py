@@ -10,7 +10,7 @@ import pytest
 
 from melaudit.errors import DatasetError
 from melaudit.images.files import Omissions
-from melaudit.images.tables import Table, read_table
+from melaudit.images.tables.table import Table, read_table
 
 ROWS = (("a.jpg", "benign", "61"), ("b.jpg", "malignant", ""), ("ç.jpg", "benign", "47.5"))
 

@@ -10,8 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from melaudit.images.tables import Table
+from melaudit.images.tables.table import Table
 from melaudit.wording.names import visible
+from melaudit.wording.sentences import many
 
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
 SEPARATOR = "|"
@@ -45,7 +46,7 @@ def marks_of_columns(columns: Mapping[str, Sequence[str | None]]) -> Marked | No
     notes = [f"Columns of 0 and 1 can be labels of which several hold: {_listed(marked)}."]
     uncertain = sum(cell in _UNCERTAIN for name in marked for cell in columns[name])
     if uncertain:
-        notes.append(f"{uncertain} labels are -1, uncertain: they count as unknown.")
+        notes.append(f"{many(uncertain, 'label')} of -1, uncertain: counted as unknown.")
     return marked, tuple(notes)
 
 

@@ -10,15 +10,16 @@ from pathlib import Path
 from melaudit.choices import Task
 from melaudit.errors import DatasetError
 from melaudit.images.imagefile import SUFFIXES
-from melaudit.images.marks import (
+from melaudit.images.tables.marks import (
     marks_of_columns,
     marks_of_lists,
     one_hot,
     one_hot_columns,
     plain_name,
 )
-from melaudit.images.tables import Table
+from melaudit.images.tables.table import Table
 from melaudit.wording.names import visible
+from melaudit.wording.sentences import many
 
 IMAGE_COLUMNS = (
     *("image_path", "img_path", "filepath", "file_path", "path", "filename", "file_name", "file"),
@@ -279,7 +280,7 @@ def _labels(
             notes.append("Labels that differ in case only were taken as one.")
     empty = sum(cell is None for cell in raw)
     if empty:
-        notes.append(f"{empty} rows have no label; their images are used without one.")
+        notes.append(f"{many(empty, 'row')} without a label; images are used without one.")
     return (
         tuple(None if cell is None else spelled[cell] for cell in raw),
         tuple(order),

@@ -1,0 +1,1 @@
+"""Tables about images: read, their columns told apart, and what users mark in them."""
