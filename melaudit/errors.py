@@ -46,3 +46,23 @@ class StoreError(MelauditError):
 
 class DomainError(MelauditError):
     """A domain that cannot be loaded or that breaks its contract."""
+
+
+_OUT_OF_MEMORY = ("OutOfMemoryError", "_ArrayMemoryError", "MemoryError")
+"""PyTorch's on a GPU, NumPy's and Python's, by name: PyTorch takes seconds to import."""
+_SAID = ("DefaultCPUAllocator: ", "MPS backend out of memory")
+"""What PyTorch's plain RuntimeError says elsewhere."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, whoever says it."""
+    said = str(error)
+    return type(error).__name__ in _OUT_OF_MEMORY or any(text in said for text in _SAID)
+
+
+def ends_the_run(error: BaseException) -> bool:
+    """Tell whether an error is of the store, the data or the machine.
+
+    It could have met anybody, so no detector or artifact is left out for it.
+    """
+    return isinstance(error, StoreError | DatasetError) or out_of_memory(error)

@@ -276,7 +276,7 @@ def _acceptance_rules(findings: Findings, policy: Policy) -> Iterator[Rule]:
         accepted = any(matches(limit.measure, pattern) for pattern in policy.passing.limits)
         if outcome is Outcome.INCONCLUSIVE and accepted:
             outcome, statement = Outcome.PASS, f"{statement} The policy accepts that."
-        title = f"The intended use's limit of {measure(limit.measure)} is met"
+        title = f"Limit of the intended use: {measure(limit.measure)}"
         yield Rule(f"acceptance.{limit.measure}", title, outcome, statement)
 
 

@@ -1,7 +1,8 @@
 """What a user sees in the terminal while a run goes on: progress and notes, on stderr.
 
 On a screen: a bar with images per second and time left. Elsewhere (a log, TERM=dumb): plain lines,
-one every half minute. NO_COLOR takes colour away, CLICOLOR_FORCE keeps it where there is no screen.
+one every half minute and one for each percent at most. NO_COLOR takes colour away, CLICOLOR_FORCE
+keeps it where there is no screen.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from melaudit.wording.figures import NBSP, duration
+from melaudit.wording.figures import whole_duration
 
 PLAIN_EVERY = 30.0
 """Seconds between two lines of progress where stderr is no screen."""
@@ -36,11 +37,6 @@ def printable(text: str) -> str:
     return _COMMAND.sub(lambda m: f"{m[1]}\\x{ord(m[2][0]):02x}{m[2][1:]}", shown)
 
 
-def whole_duration(seconds: float) -> str:
-    """Return "8 s", "1 min 48 s" or "2 h 3 min", in plain text."""
-    return duration(round(seconds)).replace(NBSP, " ")
-
-
 class Rate:
     """Images per second over the last minute, of those that were computed."""
 
@@ -50,6 +46,8 @@ class Rate:
     def add(self, images: int, now: float) -> None:
         """Count images that were finished at `now`."""
         self._marks.append((now, self._marks[-1][1] + images))
+        if len(self._marks) == 3 and self._marks[0][1] == 0:
+            self._marks.popleft()  # until the first batch is done, processes start and caches fill
         # The mark before the window stays: from it on the window is measured.
         while len(self._marks) > 2 and self._marks[1][0] <= now - WINDOW:
             self._marks.popleft()
@@ -79,7 +77,7 @@ class Terminal:
         self._task: TaskID | None = None
         self._name, self._unit = "", "images"
         self._total: int | None = None
-        self._done = 0
+        self._done = self._percent = 0
         self._since = self._said = 0.0
         self._rate = Rate(0.0)
 
@@ -99,6 +97,7 @@ class Terminal:
         self._end()
         self._name, self._total, self._done, self._unit = name, total, 0, unit
         self._since = self._said = time.monotonic()
+        self._percent = 0
         self._rate = Rate(self._since)
         if total is None or not self.live:
             self.print(name if total is None else f"{name}: {total} {unit}")
@@ -121,8 +120,8 @@ class Terminal:
             self._rate.add(images, now)
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=self._done, rate=self._pace())
-        elif now - self._said >= PLAIN_EVERY and self._total and self._pace():
-            self._said = now
+        elif self._due(now) and self._pace():
+            self._said, self._percent = now, self._reached()
             self.print(f"{self._name}: {self._done} of {self._total} {self._unit}, {self._pace()}")
 
     def note(self, text: str) -> None:
@@ -143,6 +142,14 @@ class Terminal:
         for row in rows:
             shown.add_row(*(Text(printable(cell)) for cell in row))
         self.console.print(shown, soft_wrap=False)
+
+    def _due(self, now: float) -> bool:
+        """Tell whether a log has to hear of progress again."""
+        return now - self._said >= PLAIN_EVERY and self._reached() > self._percent
+
+    def _reached(self) -> int:
+        """Return how far the stage is, in percent; 0 where that is not known."""
+        return 100 * self._done // self._total if self._total else 0
 
     def _pace(self) -> str:
         """Return "1.6 images/s, 1 min 48 s left", the rate unless it is slow; or nothing yet."""

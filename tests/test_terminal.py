@@ -6,7 +6,8 @@ import time
 import pytest
 
 from melaudit import terminal as module
-from melaudit.terminal import Rate, Terminal, printable, whole_duration
+from melaudit.terminal import Rate, Terminal, printable
+from melaudit.wording.figures import whole_duration
 
 
 class Screen(io.StringIO):
@@ -107,6 +108,28 @@ def test_what_is_no_image_is_not_called_one_and_a_slow_rate_is_left_out(
         "Editing images: 2 of 3 artifacts, 30 s left",
         "Editing images: 3 artifacts in 1 min 30 s",
     ]
+
+
+def test_a_log_hears_of_each_percent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, clock = io.StringIO(), [0.0]
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with Terminal() as terminal:
+        terminal.stage("Measuring", 400_000)
+        for _ in range(1000):
+            clock[0] += 40
+            terminal.advance(40)
+    told = [line for line in stream.getvalue().splitlines() if "left" in line]
+    assert len(told) == 10
+    assert "\r" not in stream.getvalue()
+
+
+def test_the_first_batch_counts_only_until_there_is_a_second() -> None:
+    rate = Rate(0.0)
+    rate.add(16, 80.0)  # processes started, and caches were filled
+    assert rate.per_second() == pytest.approx(0.2)
+    rate.add(16, 84.0)
+    assert rate.per_second() == pytest.approx(4)
 
 
 def test_the_rate_forgets_a_slow_start() -> None:

@@ -37,6 +37,28 @@ class Phrases:
     """Several of them: "black rings"."""
     place: str = "of the picture"
     """Where it changes a picture, for what any other change there may do: "at the rim"."""
+    made: str = ""
+    """For a property of the whole picture, what becomes of a picture that is given it: "darkened";
+    empty for a thing that is put in."""
+
+    @property
+    def put_in(self) -> str:
+        """What was done where it was put in: "a ring put in", "the picture darkened"."""
+        return f"the picture {self.made}" if self.made else f"{self.shows} put in"
+
+    @property
+    def thing_put_in(self) -> str:
+        """The same where it was named before: "the ring put in", "the picture darkened"."""
+        return f"the picture {self.made}" if self.made else f"the {self.thing} put in"
+
+    @property
+    def taken_out(self) -> str:
+        """What was done where it was taken out: "the ring taken out"."""
+        return f"the {self.thing} taken out"
+
+    def edited(self, sign: int) -> str:
+        """Return what an edit did: +1 put it in, -1 took it out."""
+        return self.thing_put_in if sign > 0 else self.taken_out
 
 
 @dataclass(frozen=True)

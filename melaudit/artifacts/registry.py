@@ -8,10 +8,12 @@ A package registers an artifact class (or a function that returns an artifact) l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 
-from melaudit.artifacts.interface import Artifact, HasAliases
+from melaudit.artifacts.interface import Artifact, HasAliases, HasKinds, Phrases
 from melaudit.artifacts.kinds.annotation import Annotation
 from melaudit.artifacts.kinds.black_border import BlackBorder
 from melaudit.artifacts.kinds.blur import Blur
@@ -59,20 +61,19 @@ OURS: tuple[Artifact, ...] = (
 )
 """All our artifacts; a domain (`melaudit.domains`) says which come up in its pictures."""
 
-CONTRACT = (
-    "id",
-    "title",
-    "phrases",
-    "remedy",
-    "whole_picture",
-    "threshold",
-    "doses",
-    "find",
-    "add",
-    "remove",
-    "placebos",
-)
-"""The attributes and methods that an artifact must have."""
+ATTRIBUTES: Mapping[str, type | tuple[type, ...]] = {
+    "id": str,
+    "title": str,
+    "phrases": Phrases,
+    "remedy": str,
+    "whole_picture": bool,
+    "threshold": (float, int),
+    "doses": str,
+}
+"""The attributes that an artifact must have, and of which type."""
+METHODS = ("find", "add", "remove", "placebos")
+"""The methods that it must have; `held` holds what they return to the contract."""
+_ID = re.compile("[a-z][a-z0-9_]*")
 
 
 def artifacts(ours: Sequence[Artifact] = ()) -> tuple[Artifact, ...]:
@@ -89,12 +90,19 @@ def artifacts(ours: Sequence[Artifact] = ()) -> tuple[Artifact, ...]:
                 f"artifact {entry.name!r} ({entry.value}) cannot be loaded: {error}; "
                 "fix or uninstall the package that registers it"
             ) from error
-        lacking = [name for name in CONTRACT if not hasattr(artifact, name)]
+        lacking = [name for name in (*ATTRIBUTES, *METHODS) if not hasattr(artifact, name)]
         if lacking:
             raise ArtifactError(
                 f"artifact {entry.name!r} ({entry.value}) lacks {lacking}; an artifact needs all "
-                f"of {list(CONTRACT)}, see melaudit.artifacts.Artifact"
+                f"of {[*ATTRIBUTES, *METHODS]}, see melaudit.artifacts.Artifact"
             )
+        for name, kind in ATTRIBUTES.items():
+            value = getattr(artifact, name)
+            if not isinstance(value, kind) or (name == "id" and not _ID.fullmatch(str(value))):
+                raise ArtifactError(
+                    f"artifact {entry.name!r} ({entry.value}) has the {name} {value!r:.80}, which "
+                    "is not what melaudit.artifacts.Artifact says of it; mend or uninstall it"
+                )
         if any(artifact.id == other.id for other in found):
             raise ArtifactError(
                 f"two artifacts have the id {artifact.id!r}; {entry.value} is one of them: "
@@ -102,6 +110,22 @@ def artifacts(ours: Sequence[Artifact] = ()) -> tuple[Artifact, ...]:
             )
         found.append(artifact)
     return tuple(found)
+
+
+def named(key: str, ours: Sequence[Artifact] = ()) -> Artifact:
+    """Return the artifact with an id ("hair"), or one kind of it ("colour_cast.bluish").
+
+    `ours` are those of a domain, all unless some are given. Raises ArtifactError for another key.
+    """
+    known = {artifact.id: artifact for artifact in artifacts(ours)}
+    for artifact in tuple(known.values()):
+        for kind in artifact.kinds if isinstance(artifact, HasKinds) else ():
+            known[f"{artifact.id}.{kind.kind}"] = kind
+    if key in known:
+        return known[key]
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known)}"
+    raise ArtifactError(f"no artifact is named {key!r}; {hint}")
 
 
 def aliases() -> dict[str, str]:

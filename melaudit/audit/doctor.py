@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from melaudit.audit.forecast import Stage, forecast
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import informed, prepare
-from melaudit.audit.viewer import Viewer
+from melaudit.audit.prepare.reader import reading
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
-from melaudit.images.imagefile import read_image
+from melaudit.images.imagefile import Read
 from melaudit.observer import Observer
+from melaudit.wording.figures import whole_duration
 from melaudit.wording.sentences import many
 
 _MAX_NAMED = 12
@@ -45,10 +47,14 @@ class Examination:
     """(operation, rule, calls) of one forward pass; empty when the engine keeps no such list."""
     images: int
     """In the data set."""
-    images_per_second: float
-    seconds: float
-    """Expected for a full audit, the checks of the maps included."""
+    stages: tuple[Stage, ...]
+    """What each stage of a full audit is expected to take."""
     notes: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Expected for a full audit."""
+        return sum(stage.seconds for stage in self.stages)
 
 
 def examine(configuration: Configuration, observer: Observer) -> Examination:
@@ -56,8 +62,13 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
 
     Raises a MelauditError for everything a user can mend.
     """
+    with reading(configuration.workers) as read:
+        return _examine(configuration, observer, read)
+
+
+def _examine(configuration: Configuration, observer: Observer, read: Read) -> Examination:
     observer.stage("Loading")
-    prepared = prepare(configuration)
+    prepared = prepare(configuration, read=read)
     asked = detectors(configuration.for_detectors, prepared.domain.domain)
     prepared = informed(prepared, configuration, artifacts_of(asked))
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +81,10 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
             "the files, or draw others with --check-images"
         )
     with viewing(method.configuration, prepared, method.layer) as viewer:
-        rate = _rate(viewer, [prepared.dataset.paths[row] for row in method.known.rows])
+        with tempfile.TemporaryDirectory() as folder:
+            stages = forecast(
+                configuration, prepared, asked, viewer, checked, observer, Path(folder)
+            )
         engine = viewer.explainer.describe()
         operations = viewer.explainer.operations(first_input(prepared))
     return Examination(
@@ -87,23 +101,9 @@ def examine(configuration: Configuration, observer: Observer) -> Examination:
         skipped=method.checked.skipped,
         operations=operations,
         images=len(prepared.dataset),
-        images_per_second=rate,
-        seconds=len(prepared.dataset) / rate + checked,
+        stages=stages,
         notes=(*prepared.loaded.doubts, *prepared.notes, *method.notes),
     )
-
-
-def _rate(viewer: Viewer, paths: Sequence[str]) -> float:
-    """Return images/s of decoding and explaining, on the second of two equal rounds."""
-    seconds = 0.0
-    for _ in range(2):  # the first one warms up
-        begun = time.monotonic()
-        white = viewer.preprocessing.white
-        images = [read_image(path, white=white).image for path in paths]
-        x = viewer.inputs(image for image in images if image is not None)
-        viewer.explainer.attribute(x, None, viewer.layers).maps.cpu()
-        seconds = time.monotonic() - begun
-    return len(paths) / seconds
 
 
 def _first(names: Sequence[str]) -> str:
@@ -131,10 +131,11 @@ def described(found: Examination) -> list[str]:
         lines.append("operation             calls  rule")
         lines += [f"  {name:<20}{calls:>5}  {rule}" for name, rule, calls in found.operations]
         lines.append("")
-    minutes = found.seconds / 60
-    cost = f"{minutes:.0f} min" if minutes >= 2 else f"{found.seconds:.0f} s"
     lines.append(
-        f"a full audit   {found.images} images at {found.images_per_second:.1f} images/s: "
-        f"about {cost}, the checks included"
+        f"a full audit   {many(found.images, 'image')}: about {whole_duration(found.seconds)}"
     )
+    lines += [
+        f"  {whole_duration(stage.seconds):>14}  {stage.name}: {stage.work}"
+        for stage in found.stages
+    ]
     return lines

@@ -25,9 +25,9 @@ from melaudit.audit.prepare.model_outputs import (
     understood,
 )
 from melaudit.audit.prepare.preparation import choose_positive, load
+from melaudit.audit.prepare.reader import reading
 from melaudit.errors import ConfigurationError, DatasetError, RelevanceError
 from melaudit.images.grey_depth import white_of
-from melaudit.images.imagefile import read_image
 from melaudit.logits import predictions
 from melaudit.relevance import Explainer
 from melaudit.relevance.agreement import agreement
@@ -53,13 +53,14 @@ def explain_image(
     `configuration.data` is not used. `target` is a class name or index; None takes the predicted
     class. Raises a MelauditError for everything a user can mend.
     """
-    loaded, preprocessing, device = load(configuration)
+    with reading(configuration.workers) as read:
+        loaded, preprocessing, device = load(configuration)
+        white, said = white_of([str(image)], given=configuration.white)
+        preprocessing = replace(preprocessing, white=white)
+        decoded = read(str(image), white=white)
     loaded = loaded.with_output(
         configuration.output, len(configuration.classes) if configuration.classes else None
     )
-    white, said = white_of([str(image)], given=configuration.white)
-    preprocessing = replace(preprocessing, white=white)
-    decoded = read_image(image, white=white)
     if decoded.image is None:
         raise DatasetError(f"{image} cannot be read ({', '.join(decoded.reasons)})")
     names = configuration.classes or loaded.class_names

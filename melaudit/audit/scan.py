@@ -6,16 +6,13 @@ association as a detector's.
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,12 +20,13 @@ from melaudit.artifacts import artifacts
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.exhibits.exhibits import webp
 from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain
+from melaudit.detectors.rungs.company import Company, Part, company
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
-from melaudit.images.artifact_scan import RULES, ImageScores, score_files
+from melaudit.images.artifact_scan import RULES, ImageScores, Scoring
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import FULL_WHITE, read_image
-from melaudit.images.worker_pool import uninterrupted
+from melaudit.images.worker_pool import results
 from melaudit.reports.scan import MAX_PICTURES, Scan, Scanned
 from melaudit.statistics.correction import settle
 
@@ -58,17 +56,21 @@ def scan(
 
     `pictures` keeps photographs of what was found, for a page that shows them; `white` is what is
     white in 16-bit grey images.
-    Raises ConfigurationError for an unknown rule, DatasetError when no image can be read or a
-    worker dies.
+    An image that twice kills its worker or holds it up is skipped. Raises ConfigurationError for an
+    unknown rule, DatasetError when no image can be read or many workers are lost.
     """
     unknown = [rule for rule in rules if rule not in RULES]
     if unknown:
         raise ConfigurationError(f"no rule is named {unknown[0]!r}; there is: {', '.join(RULES)}")
     scored: list[ImageScores] = []
     observer.stage("Scanning", len(dataset))
-    for chunk in _scores(dataset.paths, tuple(rules), domain.domain.id, workers, white):
-        scored += chunk
-        observer.advance(len(chunk))
+    paths = dataset.paths
+    chunks = (paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK))
+    scoring = Scoring(tuple(rules), domain.domain.id, white)
+    with closing(results(scoring, chunks, workers)) as found:
+        for chunk in found:
+            scored += chunk
+            observer.advance(len(chunk))
     read = np.array([not image.skipped for image in scored], np.bool_)
     left_out = {reason: list(names) for reason, names in dataset.examples.items()}
     for identity, image in zip(dataset.ids, scored, strict=True):
@@ -110,28 +112,6 @@ def _pictures(dataset: Dataset, rows: Sequence[Scanned], white: int) -> dict[str
     return {i: webp(image) for i, image in decoded.items() if image is not None}
 
 
-def _scores(
-    paths: Sequence[str], rules: tuple[str, ...], field: str, workers: int, white: int
-) -> Iterator[Sequence[ImageScores]]:
-    """Yield what the finders say of the images, a chunk at a time, in order."""
-    chunks = [tuple(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
-    if workers < 1:
-        for chunk in chunks:
-            yield score_files(chunk, rules, field, white)
-        return
-    # "spawn": a fork of a process with threads can hang.
-    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        try:
-            work = functools.partial(score_files, rules=rules, field=field, white=white)
-            with uninterrupted():  # the first job starts the processes
-                scored = pool.map(work, chunks)
-            yield from scored
-        except BrokenProcessPool as error:
-            raise DatasetError(
-                "a worker process died while it read an image; --workers 0 shows which"
-            ) from error
-
-
 def _rows(
     dataset: Dataset,
     images: Sequence[ImageScores],
@@ -152,12 +132,43 @@ def _rows(
         looked_for.append((identity, title, present, scores))
     # What could not be compared is a text, and holds no test.
     compared = settle([_compared(dataset, present) for _, _, present, _ in looked_for])
+    beside = _beside(dataset, {i: present for i, _, present, _ in looked_for}, sought)
     rows = [
-        _scanned(identity, title, dataset, present, scores, data)
+        _scanned(identity, title, dataset, present, scores, data, beside.get(identity))
         for (identity, title, present, scores), data in zip(looked_for, compared, strict=True)
     ]
     order = sorted(rows, key=lambda r: (not r.reached, 1.0 if r.p_value is None else r.p_value))
     return order, failed
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What finders saw, as `company` asks for it: a scan keeps no places and knows no training."""
+
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    present: Mapping[str, NDArray[np.bool_]]
+    labelled: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    training: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
+
+    def __getitem__(self, name: str) -> NDArray[np.bool_]:
+        if not name.endswith(".present"):
+            raise KeyError(name)
+        return self.present[name.removesuffix(".present")]
+
+
+def _beside(
+    dataset: Dataset, present: Mapping[str, NDArray[np.bool_]], sought: Sequence[Artifact]
+) -> dict[str, tuple[str, tuple[Company, ...]]]:
+    """Return, by artifact, several of it in words, and what takes something from it."""
+    looked = _Looked(dataset.labels, tuple(dataset.classes), present)
+    return {
+        each.id: (each.phrases.things, company(looked, each, each.id, present[each.id], sought))
+        for each in sought
+        if each.id in present
+    }
 
 
 def _compared(dataset: Dataset, present: NDArray[np.bool_]) -> Association | str:
@@ -179,8 +190,11 @@ def _scanned(
     present: NDArray[np.bool_],
     scores: NDArray[np.float64],
     compared: Association | str,
+    beside: tuple[str, tuple[Company, ...]] | None,
 ) -> Scanned:
     """Count one artifact and write down how it goes with the labels."""
+    things, others = beside or (title, ())
+    explained = any(each.part is Part.SEEN_WITH for each in others)
     labels, classes = dataset.labels, dataset.classes
     known = labels >= 0
     data = None if isinstance(compared, str) else compared
@@ -204,7 +218,8 @@ def _scanned(
         ci_high=None if data is None else data.odds.high,
         p_value=None if data is None else data.odds.p_value,
         q_value=None if data is None else data.odds.q_value,
-        reached=data is not None and data.reached,
+        reached=data is not None and data.reached and not explained,
+        beside=tuple(each.words(things) for each in others),
         reason=compared if isinstance(compared, str) else "",
         examples=tuple(dataset.ids[i] for i in surest),
     )

@@ -11,18 +11,19 @@ from typing import NoReturn
 
 import click
 
-from melaudit.cli.auditing import demo, run
+from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
 from melaudit.cli.mitigating import mitigate
 from melaudit.cli.outputs import diff, gate, record, report
 from melaudit.cli.scanning import scan
+from melaudit.cli.starting import init
 from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
-from melaudit.errors import MelauditError
+from melaudit.errors import MelauditError, out_of_memory
 from melaudit.terminal import printable
 
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
-    "Audit a model": (run, doctor, demo),
+    "Audit a model": (run, init, doctor, demo, worker),
     "Look at a model or at images": (explain, scan, convert, detectors),
     "After an audit": (report, mitigate, diff, gate, record, export),
 }
@@ -53,7 +54,7 @@ def cli() -> None:
     """Audit an image classifier before deployment: does it decide for the wrong reasons?
 
     Exit codes: 0 pass, 1 findings, 2 could not run, 3 inconclusive, 4 internal error,
-    130 interrupted (the same command goes on where it stopped).
+    130 interrupted (`melaudit run` then goes on where it stopped).
     """
 
 
@@ -61,8 +62,6 @@ for command in (command for commands in COMMANDS.values() for command in command
     cli.add_command(command)
 
 
-_OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
-"""Python's, NumPy's and torch's, by name: torch takes seconds to import."""
 _EXHAUSTED = (
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
@@ -71,7 +70,7 @@ _EXHAUSTED = (
 
 def _exhausted(error: Exception) -> str | None:
     """Return what to say of an error of the machine, which is no fault of melaudit."""
-    if type(error).__name__ in _OUT_OF_MEMORY:
+    if out_of_memory(error):
         return (
             "memory ran out. Run the same command again with a smaller --batch-size, fewer "
             "--workers or --device cpu: what is finished is kept"
@@ -82,6 +81,12 @@ def _exhausted(error: Exception) -> str | None:
             "(disk, open files, memory) and run the same command again: what is finished is kept"
         )
     return None
+
+
+def _keeps(arguments: list[str] | None) -> bool:
+    """Tell whether a command keeps what it finished, so that the same one goes on from there."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return next(iter(given), None) == run.name
 
 
 def _terminated(_: int, __: FrameType | None) -> NoReturn:
@@ -101,7 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
         error.show()
         return 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("melaudit: interrupted; the same command goes on where it stopped", err=True)
+        goes_on = "; the same command goes on where it stopped" if _keeps(arguments) else ""
+        click.echo(f"melaudit: interrupted{goes_on}", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         sys.stdout = None

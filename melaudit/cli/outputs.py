@@ -12,7 +12,7 @@ import click
 
 from melaudit.choices import Sharing
 from melaudit.cli.options import PATH, format_options, gate_options, sharing_options
-from melaudit.cli.verdicts import EXIT, Gate, findings_of, sharing, write
+from melaudit.cli.verdicts import EXIT, Gate, findings_of, open_page, sharing, write
 from melaudit.errors import MelauditError, StoreError
 from melaudit.publish import make_folder
 from melaudit.reports.formats.interface import Format
@@ -24,8 +24,11 @@ from melaudit.terminal import Terminal
 @click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--out", type=PATH, help="HTML file (default: in DIR, named for what it shows).")
 @click.option("--csv", type=PATH, help="Write the affected images as a CSV file here.")
+@click.option("--open", "show", is_flag=True, help="Open it in a browser.")
 @sharing_options
-def report(folder: Path, out: Path | None, csv: Path | None, no_images: bool, blur: bool) -> None:
+def report(
+    folder: Path, out: Path | None, csv: Path | None, show: bool, no_images: bool, blur: bool
+) -> None:
     """Draw the report of the output folder DIR again, for sharing without its images.
 
     Every figure stays. The model and the images are not needed.
@@ -51,6 +54,8 @@ def report(folder: Path, out: Path | None, csv: Path | None, no_images: bool, bl
         if csv is not None:
             publish(csv, to_csv(record.findings).encode("utf-8"))
             terminal.note(f"Affected images: {csv}")
+    if show:
+        open_page(place)
 
 
 @click.command()

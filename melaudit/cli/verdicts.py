@@ -7,6 +7,7 @@ error, 130 interrupted.
 from __future__ import annotations
 
 import datetime
+import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,14 @@ def write(files: Mapping[Format, Path], findings: Findings, result: GateResult) 
 
     for form, path in files.items():
         publish(path, form.render(findings, result).encode("utf-8"))
+
+
+def open_page(page: Path) -> None:
+    """Open a page in the user's browser; say so where there is none."""
+    if not webbrowser.open(page.resolve().as_uri()):
+        click.echo(
+            f"melaudit: no browser was found; open {printable(str(page))} yourself", err=True
+        )
 
 
 def findings_of(path: Path) -> Findings:

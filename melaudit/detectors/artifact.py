@@ -26,6 +26,7 @@ from functools import partial
 
 import numpy as np
 
+from melaudit.artifacts.held import kind_of, rule
 from melaudit.artifacts.interface import Adaptable, Artifact, HasKinds, HasPlainRule
 from melaudit.detectors.claim import Claim, Worded, finding, reached
 from melaudit.detectors.interface import Batch, Detector, Result
@@ -88,13 +89,13 @@ class ArtifactDetector(Detector):
             columns |= {"mask": masks, "share": on_it[0], "signed": on_it[1], "area": on_it[2]}
         if isinstance(self.artifact, HasKinds):
             kinds = [
-                self.artifact.kind_of(image, seen) if seen.present else -1
+                kind_of(self.artifact, image, seen) if seen.present else -1
                 for image, seen in zip(batch.images.views, found, strict=True)
             ]
             columns["kind"] = np.array(kinds, np.int16)
         if isinstance(self.artifact, HasPlainRule):
-            rule = [self.artifact.rule(image) for image in batch.images.views]
-            columns["rule"] = np.array(rule, np.bool_)
+            holds = [rule(self.artifact, image) for image in batch.images.views]
+            columns["rule"] = np.array(holds, np.bool_)
         return columns
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
@@ -109,6 +110,14 @@ class ArtifactDetector(Detector):
             if not climb.present.any():
                 statement = f"{few}, so nothing is known of how the model treats them."
                 return NotFound(self.id, len(climb.present), None, "odds ratio", statement)
+            if self._never_varies(measurements):
+                statement = (
+                    f"All {many(len(climb.present), 'image')} are alike in this, so no decision "
+                    "among them can go by it; how the model treats others is not known."
+                )
+                return NotFound(
+                    self.id, len(climb.present), None, "odds ratio", statement, excluded=True
+                )
             return Skipped(
                 shown.key,
                 f"{few}; a comparison needs {MIN_WITH_ARTIFACT} with and "
@@ -122,6 +131,10 @@ class ArtifactDetector(Detector):
             evidence=partial(_evidence, measurements, shown),
             word=partial(self._word, measurements, shown),
         )
+
+    def _never_varies(self, measurements: Measurements) -> bool:
+        """Tell whether every image has a property of the whole picture to the same degree."""
+        return self.artifact.whole_picture and not np.ptp(measurements[f"{self.id}.score"])
 
     def _word(
         self,

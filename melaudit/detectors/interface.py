@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from melaudit.artifacts.held import find
 from melaudit.artifacts.interface import RGB, Artifact, Found, Mask
 from melaudit.detectors.claim import Claim
 from melaudit.findings import Check, NotFound, Skipped, Subject
@@ -193,9 +194,9 @@ def locate(artifact: Artifact, image: RGB, user: Found | None, seen: Found | Non
     finder saw, if it has looked already.
     """
     if user is None:
-        return seen or artifact.find(image)
+        return seen or find(artifact, image)
     if user.present and not user.mask.any():
-        return replace(user, mask=(seen or artifact.find(image)).mask)
+        return replace(user, mask=(seen or find(artifact, image)).mask)
     return user
 
 

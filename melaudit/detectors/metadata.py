@@ -34,6 +34,7 @@ from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Ski
 from melaudit.measurements import Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import proportion
+from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import interval, many, percent, ratio
 
 PATIENT = ("site", "sex", "age")
@@ -214,7 +215,8 @@ def _chain(profile: Profile, classes: tuple[str, ...]) -> tuple[Evidence, ...]:
                 "the same probe on shuffled groups",
                 "Among images of one label, a linear probe on the model's concepts tells "
                 f"{column} {names[group]!r} from the rest with an area under the curve of "
-                f"{area.value:.2f} (95 % interval {area.low:.2f} to {area.high:.2f}; .5 is "
+                f"{correlation(area.value)} (95 % interval {correlation(area.low)} to "
+                f"{correlation(area.high)}; .5 is "
                 "chance).",
                 # Every model knows a little of where and whose a lesion is; alone it is no claim.
                 reached=profile.encoded and bool(profile.wide or profile.associated),
@@ -274,7 +276,7 @@ def _finding(
         group, probe = profile.encoding
         said.append(
             f"the model's concepts tell {column} {names[group]!r} among images of one label "
-            f"(area under the curve {probe.auc.value:.2f})"
+            f"(area under the curve {correlation(probe.auc.value)})"
         )
     return finding(
         chain,

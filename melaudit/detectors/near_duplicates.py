@@ -1,4 +1,4 @@
-"""Near duplicates: the same photograph more than once in the data.
+"""Near duplicates: the same image more than once in the data.
 
 Looks for: pictures that differ only in compression, size, brightness or a slight crop, above all
 those with two labels, of two patients, or in two splits. Where the user names the training images,
@@ -46,17 +46,17 @@ RowMask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class NearDuplicates(Detector):
-    """Photographs that stand in the data more than once."""
+    """Images that stand in the data more than once."""
 
     id = "near_duplicates"
 
     correlation: float = DetectorSettings.duplicate_correlation
-    """Of detail, from which two pictures are one photograph; more in large sets."""
+    """Of detail, from which two pictures show one image; more in large sets."""
     words: Words = field(default_factory=Words)
 
     @property
     def title(self) -> str:  # type: ignore[override]  # it is read only, as all detectors' titles
-        """What it looks for: "Copies of one photograph"."""
+        """What it looks for: "Copies of one image"."""
         return f"Copies of one {self.words.picture}"
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
@@ -113,8 +113,8 @@ def _learned(identity: str, measurements: Measurements, correlation: float) -> l
     share = proportion(len(rows), n)
     said = (
         f"{len(rows):,} of {many(n, 'audited image')} ({percent(share.value)}, "
-        f"{interval(share, percent)}) show a {words.picture} that is among the "
-        f"{many(t, 'training image')} that were looked at"
+        f"{interval(share, percent)}) show what one of the "
+        f"{many(t, 'training image')} that were looked at shows"
     )
     evidence = evidence_of(
         Rung.OPPORTUNITY,
@@ -171,7 +171,7 @@ class Copies:
 
     pairs: Matches
     group: NDArray[np.int64]
-    """(n,) images with the same number show one photograph."""
+    """(n,) images with the same number show one image."""
     conflicting: RowMask
     """(p,) pairs whose two labels differ."""
     people: RowMask
@@ -181,7 +181,7 @@ class Copies:
 
     @property
     def superfluous(self) -> int:
-        """Images beyond the first of every photograph."""
+        """Images beyond the first of every image."""
         return len(self.group) - int(self.group.max()) - 1
 
     @property

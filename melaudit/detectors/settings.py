@@ -22,7 +22,7 @@ class DetectorSettings:
         default=0.93,
         metadata=about(
             Topic.DETECTORS,
-            "Two pictures whose detail correlates by as much are one photograph; many pictures, "
+            "Two pictures whose detail correlates by as much show one image twice; many pictures, "
             "and pictures that are much alike, need more.",
             least=0.5,
             most=1,

@@ -37,6 +37,7 @@ from melaudit.statistics.correction import clear, q_value
 from melaudit.statistics.estimates import Tested, Z
 from melaudit.statistics.ranks import stratified_auc
 from melaudit.statistics.resampling import clusters, weights_drawn
+from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import many
 
 MIN_RIGHT = 20
@@ -240,7 +241,7 @@ def _summary(m: Measured) -> str:
         d, r = m.both.distance, m.both.correlation
         said += (
             f" The two methods differ by {d.value:.0f} degrees at the median (95 % interval "
-            f"{d.low:.0f} to {d.high:.0f}), with a rank correlation of {r.value:.2f} ({r.low:.2f} "
-            f"to {r.high:.2f})."
+            f"{d.low:.0f} to {d.high:.0f}), with a rank correlation of "
+            f"{correlation(r.value)} ({correlation(r.low)} to {correlation(r.high)})."
         )
     return said + " An angle is no skin type: it measures lamp and camera as well."

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from melaudit.artifacts.interface import RGB, Artifact
+from melaudit.artifacts.registry import named
 from melaudit.findings import Words
 
 Sought = TypeVar("Sought", bound=Artifact)
@@ -50,6 +51,13 @@ class Domain:
     """What `recognises` goes by, after "they are": "grey, and symmetric or surrounded by black"."""
     facts: tuple[str, ...] = ()
     """What is known of shortcuts in this field, each a sentence that names its source."""
+
+    def artifact(self, key: str) -> Artifact:
+        """Return the artifact of that id that is sought in pictures of the field, or a kind of it.
+
+        Raises ArtifactError for a key that no such artifact has.
+        """
+        return named(key, self.artifacts)
 
 
 def dressed(artifact: Sought, **words: Any) -> Sought:

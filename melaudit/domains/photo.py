@@ -31,7 +31,7 @@ PHOTO = Domain(
     artifacts=(
         dressed(
             Text(),
-            title="Lettering or a watermark",
+            title="Lettering or a time stamp",
             phrases=Phrases(
                 "lettering",
                 "lettered",
@@ -39,8 +39,8 @@ PHOTO = Domain(
                 "written letters or digits",
                 "letters",
             ),
-            remedy="Take photographs without watermarks and time stamps, or cover their place in "
-            "every image.",
+            remedy="Take photographs without notices and time stamps written into them, or cover "
+            "their place in every image.",
         ),
         WhiteFrame(),
         BlackBorder(),

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
+
+from melaudit.artifacts.held import find
 from melaudit.artifacts.interface import RGB, Artifact, HasPlainRule
 from melaudit.artifacts.registry import OURS, artifacts
 from melaudit.domains.registry import domain
 from melaudit.images.imagefile import FULL_WHITE, read_image, shrink
+from melaudit.images.worker_pool import Announce, Lost
 
 RULES: Mapping[str, tuple[str, Callable[[RGB], bool]]] = {
     artifact.rule_id: (artifact.rule_definition, artifact.rule)
@@ -34,15 +38,40 @@ class ImageScores:
     """The error of each finder and rule; empty where there was none."""
 
 
-def score_files(
-    paths: Sequence[str], rules: Sequence[str], field: str, white: int = FULL_WHITE
-) -> list[ImageScores]:
-    """Run every artifact finder of the domain `field`, then the named rules, on image files.
+@dataclass(frozen=True)
+class Scoring:
+    """Runs every artifact finder of a domain, then rules, on image files: work for processes."""
 
-    `white` is what is white in 16-bit grey images.
-    """
-    sought = artifacts(domain(field).artifacts)
-    return [_score_file(path, rules, sought, white) for path in paths]
+    rules: tuple[str, ...]
+    """Their names."""
+    field: str
+    """The id of the domain."""
+    white: int = FULL_WHITE
+    """What is white in 16-bit grey images."""
+
+    def prepare(self) -> None:
+        """Leave the other cores to the other processes."""
+        cv2.setNumThreads(1)
+
+    def __call__(
+        self, job: Sequence[str], lost: Lost, announce: Announce
+    ) -> tuple[ImageScores, ...]:
+        """Return what is said of each file; a file that is lost is skipped for that reason."""
+        sought = artifacts(domain(self.field).artifacts)
+        scored = []
+        for number, path in enumerate(job):
+            announce(number)
+            gone = lost.get(number)
+            said = (
+                _score_file(path, self.rules, sought, self.white) if gone is None else skipped(gone)
+            )
+            scored.append(said)
+        return tuple(scored)
+
+
+def skipped(reason: str) -> ImageScores:
+    """Return what is said of a file that cannot be read."""
+    return ImageScores(reason, (), (), ())
 
 
 def _score_file(
@@ -50,12 +79,12 @@ def _score_file(
 ) -> ImageScores:
     decoded = read_image(path, white=white)
     if decoded.image is None:
-        return ImageScores(decoded.reasons[0], (), (), ())
+        return skipped(decoded.reasons[0])
     image = shrink(decoded.image)
     scores, present, failures = [], [], []
     for artifact in sought:
         try:
-            found = artifact.find(image)
+            found = find(artifact, image)
             score, there, failure = found.score, found.present, ""
         except Exception as error:  # third-party finders can raise anything; the scan goes on
             score, there, failure = float("nan"), False, f"{type(error).__name__}: {error}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.artifacts.held import find
 from melaudit.artifacts.interface import RGB, Artifact, Found
 
 
@@ -65,7 +66,7 @@ def find_all(artifacts: Sequence[Artifact], images: Iterable[RGB]) -> dict[str, 
         for artifact in artifacts:
             if artifact.id in results:
                 try:
-                    results[artifact.id].append(pack(artifact.find(image)))
+                    results[artifact.id].append(pack(find(artifact, image)))
                 except Exception:  # a finder may be anybody's
                     del results[artifact.id]
     return results

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import os
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from melaudit.images.contents import Contents, refuse_changed
 from melaudit.images.finder_results import FinderResults, PackedFound, find_all, picklable
 from melaudit.images.imagefile import Decoded, Read, Status, content_of, read_image, shrink
 from melaudit.images.preprocessing import Preprocessing
-from melaudit.images.worker_pool import Announce, Lost, WorkerPool
+from melaudit.images.worker_pool import Announce, Lost, results
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - its free space is read; nothing is written by name
 _SHARED_RESERVE = 64 * 2**20
@@ -62,11 +61,10 @@ class ImageStream:
     """Read images by batches of indices.
 
     The content of a batch does not depend on the number of workers. With 0 workers, everything
-    happens in this process, and an image that kills it or holds it up ends the run or stops it.
+    happens in this process, and an image that kills it or holds it up ends the run or stops it,
     unless `read` decodes it elsewhere. Workers are spawned, because a forked process cannot use
-    CUDA. They also run the finders of
-    `artifacts`, while this process does something else with the images; without workers that would
-    gain nothing, and `Loaded.seen` stays empty.
+    CUDA. They also run the finders of `artifacts`, while this process does something else with the
+    images; without workers that would gain nothing, and `Loaded.seen` stays empty.
     """
 
     def __init__(
@@ -97,15 +95,8 @@ class ImageStream:
         a file is not what `contents` says.
         """
         jobs = (tuple((int(i), self._paths[i]) for i in batch) for batch in batches)
-        if not self._workers:
-            for job in jobs:
-                yield self._unpacked(self._files(job))
-            return
-        first = tuple(itertools.islice(jobs, 1))
-        if not first:  # nothing that is worth a start
-            return
-        with WorkerPool[_Job, _Payload](self._files, self._workers) as pool:
-            for payload in pool.map(itertools.chain(first, jobs)):
+        with contextlib.closing(results(self._files, jobs, self._workers)) as payloads:
+            for payload in payloads:
                 yield self._unpacked(payload)
 
     def _unpacked(self, payload: _Payload) -> Loaded:

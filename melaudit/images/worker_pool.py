@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, Protocol, TypeVar
@@ -96,6 +96,22 @@ class WorkerPool(Generic[J, R]):
                 yield due.popleft().result()
         while due:
             yield due.popleft().result()
+
+
+def results(work: Work[J, R], jobs: Iterable[J], workers: int) -> Generator[R, None, None]:
+    """Yield the result of every job, in order: by so many processes, or with 0 in this one.
+
+    Processes start with the first job, and are gone when the generator is closed. Raises as
+    `WorkerPool.map`.
+    """
+    jobs = iter(jobs)
+    if not workers:
+        for job in jobs:
+            yield work(job, {}, lambda _: None)
+        return
+    first = tuple(itertools.islice(jobs, workers))
+    with WorkerPool(work, len(first)) as pool:  # none that would have nothing to do
+        yield from pool.map(itertools.chain(first, jobs))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from melaudit.errors import out_of_memory
 from melaudit.relevance.interface import Attribution
 
 T = TypeVar("T")
@@ -34,9 +35,11 @@ class Chunks:
                     run(x[i : i + size], None if target is None else target[i : i + size])
                     for i in range(0, len(x), size)
                 ]
-            except torch.OutOfMemoryError:
-                if size == 1:
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
                     raise
+                if size == 1:
+                    raise torch.OutOfMemoryError(str(error)) from error
             # Outside of `except`, where the traceback would keep the tensors alive.
             size = self.fits = size // 2
             torch.cuda.empty_cache()

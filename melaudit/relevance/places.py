@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from melaudit.errors import RelevanceError
+from melaudit.errors import RelevanceError, out_of_memory
 
 Side = Literal["inside", "outside"]
 
@@ -110,10 +110,10 @@ def sums_within(
             return None
         inside = [(values * down * mask).sum() for mask in masks]
         found = [grad([i], leaves, retain_graph=True, allow_unused=True) for i in inside]
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:  # an operation without a second derivative
-        return None
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        return None  # an operation without a second derivative
     contributions = [
         [
             torch.zeros_like(start) if gradient is None else gradient * start.detach()

@@ -49,11 +49,14 @@ class Scanned:
     q_value: float | None
     """p after correction over everything this scan tested."""
     reached: bool
-    """Whether the association is strong and clear of chance, all tests counted."""
+    """Whether the association is strong and clear of chance, all tests counted, and no other
+    artifact on the same images explains it."""
     reason: str
     """Why there is no odds ratio; empty when there is one."""
     examples: tuple[str, ...]
     """Ids of images that show it, the surest first."""
+    beside: tuple[str, ...] = ()
+    """What else the same images show that may be what goes with the class, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ def _rows(scan: Scan) -> list[tuple[str, ...]]:
 def _goes_with(row: Scanned) -> str:
     if row.label is None or row.reason:
         return wording.DASH
+    if row.beside and not row.reached:
+        return f"seen with another ({wording.name(row.label)})"
     return wording.name(row.label) if row.reached else f"not clear ({wording.name(row.label)})"
 
 
@@ -166,6 +171,7 @@ def _notes(scan: Scan) -> list[str]:
         f"with a label; {wording.count(sum(scan.skipped.values()))} left out"
         f"{f' ({reasons})' if reasons else ''}."
     ]
+    notes += [wording.capitalised(said) for row in scan.artifacts for said in row.beside]
     notes += [_left_out(scan, reason) for reason in sorted(scan.left_out)]
     notes += [
         f"{wording.human(name)} was left out: {wording.name(why, 200)}"

@@ -30,13 +30,22 @@ def detector_of(findings: Findings, result: str) -> DetectorInfo | None:
     `result` is the id of a finding or a check, the artifact of a `NotFound` or the detector of a
     `Skipped`.
     """
-    owners = [d for d in findings.detectors if belongs(result, d.id)]
+    return _owner(findings.detectors, result)
+
+
+def _owner(detectors: Sequence[DetectorInfo], result: str) -> DetectorInfo | None:
+    owners = [d for d in detectors if belongs(result, d.id)]
     return max(owners, key=lambda d: len(d.id), default=None)
 
 
 def title_of(findings: Findings, result: str) -> str:
-    """Return what a result is called: "Hairs over the skin", "Copies of one photograph: names"."""
-    detector = detector_of(findings, result)
+    """Return what a result is called: "Hairs over the skin", "Copies of one image: names"."""
+    return called(findings.detectors, result)
+
+
+def called(detectors: Sequence[DetectorInfo], result: str) -> str:
+    """Return the same, from the detectors of a run."""
+    detector = _owner(detectors, result)
     if detector is None:
         return capitalised(human(result))
     rest = result.removeprefix(detector.id).strip(" .()")

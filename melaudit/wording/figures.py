@@ -13,6 +13,8 @@ from melaudit.wording.names import name
 NBSP = "\u00a0"
 MINUS = "\u2212"
 DASH = "\u2013"
+FINEST = 9
+"""Digits after the point of a figure that is nearly 1."""
 
 
 def is_known(value: float | None) -> bool:
@@ -34,7 +36,17 @@ def figure(value: float | None) -> str:
         return f"{sign}{_trimmed(mantissa)}{NBSP}\u00d7{NBSP}10{_raised(int(exponent))}"
     if size >= 1000 or size.is_integer():
         return f"{sign}{size:,.0f}"
-    return sign + _trimmed(f"{size:.{max(0, 2 - math.floor(math.log10(size)))}f}")
+    digits = max(0, 2 - math.floor(math.log10(size)))
+    while size < 1 <= float(f"{size:.{digits}f}") and digits < FINEST:
+        digits += 1  # a correlation of 0.9996 is not 1
+    return sign + _trimmed(f"{size:.{digits}f}")
+
+
+def correlation(value: float, digits: int = 2) -> str:
+    """Return a figure between -1 and 1 in words: "0.92", "-0.9996"; 1 only where it is 1."""
+    while abs(value) < 1 <= abs(float(f"{value:.{digits}f}")) and digits < FINEST:
+        digits += 1
+    return f"{value:.{digits}f}"
 
 
 def _trimmed(digits: str) -> str:
@@ -105,7 +117,9 @@ def chance(symbol: str, value: float | None) -> str:
     if value < 0.0001:
         return f"{symbol}{NBSP}<{NBSP}0.0001"
     return (
-        f"{symbol}{NBSP}={NBSP}{value:.2g}" if value < 0.1 else f"{symbol}{NBSP}={NBSP}{value:.2f}"
+        f"{symbol}{NBSP}={NBSP}{value:.2g}"
+        if value < 0.1
+        else f"{symbol}{NBSP}={NBSP}{correlation(value)}"
     )
 
 
@@ -138,3 +152,8 @@ def duration(seconds: float) -> str:
         return f"{minutes}{NBSP}min {rest}{NBSP}s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}{NBSP}h {minutes}{NBSP}min"
+
+
+def whole_duration(seconds: float) -> str:
+    """Return "8 s", "1 min 48 s" or "2 h 3 min", in plain text."""
+    return duration(round(seconds)).replace(NBSP, " ")

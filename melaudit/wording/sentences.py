@@ -49,6 +49,11 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def within(title: str) -> str:
+    """Return a title as it stands within a sentence: "black ring", but "JPEG compression"."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
 def ratio(value: float) -> str:
     """Return a ratio with two or three significant digits: 0.62, 4.1, 350."""
     if math.isinf(value):
@@ -56,6 +61,12 @@ def ratio(value: float) -> str:
     if value >= 100:
         return f"{float(f'{value:.2g}'):,.0f}"
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+ALMOST = 1e-6
+"""Hundredths that no figure of an audit resolves: the error of its sums."""
+MOST_DIGITS = 2
+"""Digits after the point of a share in hundredths."""
 
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'\u201c])")
@@ -81,15 +92,29 @@ def frequencies(counts: Counts) -> str:
 
 def percent(share: float) -> str:
     """Return a share of 1 as a percentage, finer where it is small: "34 %", "0.8 %"."""
-    digits = 0 if abs(share) < 0.00005 else percent_digits(share)
-    return f"{100 * share:.{digits}f} %"
+    return _hundredths(share, percent_digits(share), " %")
 
 
 def points(share: float) -> str:
     """Return a share of images, or a change of one, in images of a hundred: "34 of 100"."""
+    return _hundredths(share, 0 if abs(share) >= 0.0995 else 1, " of 100")
+
+
+def _hundredths(share: float, digits: int, unit: str) -> str:
+    """Return 100 times a share; never rounded to none or all of them unless it is that."""
     size = 100 * abs(share)
-    digits = 0 if size >= 9.95 or size == 0 else 1
-    return f"{100 * share:.{digits}f} of 100"
+    if size < ALMOST or abs(size - 100) < ALMOST:
+        return f"{100 * share:.0f}{unit}".replace("-0", "0", size < ALMOST)
+    while float(f"{size:.{digits}f}") in (0, 100) and digits < MOST_DIGITS:
+        digits += 1
+    shown, least = f"{size:.{digits}f}", 10.0**-digits
+    sign = "-" if share < 0 else ""
+    if float(shown) == 0:
+        return f"{'above' if share < 0 else 'below'} {sign}{least:.{digits}f}{unit}"
+    if float(shown) == 100:
+        above = (size > 100) == (share > 0)
+        return f"{'above' if above else 'below'} {sign}100{unit}"
+    return f"{sign}{shown}{unit}"
 
 
 _UNITS = (" %", " of 100")

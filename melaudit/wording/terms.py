@@ -52,6 +52,9 @@ ABSENCE = {
 LIMITS_MISSED = "The model misses a limit that its intended use sets."
 """How the verdict begins where figures fail the model, and no finding does."""
 
+NO_HARM = "It does not count as harm"
+"""How a loss of right decisions that is no harm begins to say why."""
+
 WHAT_TO_DO = {
     Verdict.PASS: "Check that what the audit could not see is small enough for your use.",
     Verdict.FAIL: "Improve the model, or state a use whose limits it keeps to. Then audit again.",

@@ -19,6 +19,18 @@ class Sticker(DarkRing):
     id = "sticker"
 
 
+class Nameless(Sticker):
+    """Its title is no text."""
+
+    title = 5  # type: ignore[assignment]
+
+
+class Astray(Sticker):
+    """Its id would be a path."""
+
+    id = "../sticker"
+
+
 class Broken:
     """Lacks nearly everything."""
 
@@ -34,7 +46,8 @@ def _registered(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
 
 
 def _load(entry: EntryPoint) -> Any:
-    return {"Sticker": Sticker, "Broken": Broken, "Ring": DarkRing}[entry.value]
+    made = {each.__name__: each for each in (Sticker, Broken, Nameless, Astray)}
+    return {**made, "Ring": DarkRing}[entry.value]
 
 
 def test_ours_have_ids_of_their_own() -> None:
@@ -68,6 +81,8 @@ def test_a_registered_artifact_comes_after_ours(monkeypatch: pytest.MonkeyPatch)
     [
         ("Missing", "cannot be loaded"),
         ("Broken", r"lacks \['title', 'phrases'"),
+        ("Nameless", "has the title 5, which is not"),
+        ("Astray", "has the id '../sticker', which is not"),
         ("Ring", "two artifacts have the id 'dark_ring'"),
     ],
 )

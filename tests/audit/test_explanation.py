@@ -2,6 +2,7 @@
 
 import io
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from melaudit.choices import EngineName
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.findings import Trust
 from melaudit.reports.page.panel import Tile, panel
+from tests.images.fatal import make_fatal
 
 FACTORY = """
 import torch
@@ -236,11 +238,22 @@ def test_the_doctor_names_the_model_judges_the_maps_and_predicts_the_cost(
     assert (found.outputs, found.images) == (2, 9)
     assert {c.id for c in found.checks} >= {"conservation"}
     assert found.trust in Trust
-    assert found.images_per_second > 0
-    assert found.seconds >= found.images / found.images_per_second
+    assert all(stage.seconds > 0 for stage in found.stages)
+    assert found.seconds == sum(stage.seconds for stage in found.stages)
+    assert {"Measuring", "Editing images", "Concluding"} <= {stage.name for stage in found.stages}
     assert ("Conv2d", "rule Flat()", 1) in found.operations  # the first layer's
     assert any(name == "Conv2d" and "ZPlus" in rule for name, rule, _ in found.operations)
     assert sum(calls for name, _, calls in found.operations if name == "relu") == 2
     text = "\n".join(described(found))
-    assert "conservation" in text and "a full audit   9 images" in text
+    assert "conservation" in text and "a full audit   9 images: about" in text
     assert "decides by     2 logits: the largest decides" in text
+
+
+def test_an_image_that_kills_what_decodes_it_ends_neither_doctor_nor_explanation_badly(
+    configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_fatal("/0.png", signal.SIGKILL, monkeypatch)
+    configuration = replace(configuration, workers=1)
+    assert examine(configuration, Silence()).images == 9
+    with pytest.raises(DatasetError, match=r"0\.png cannot be read \(decoder_died"):
+        explain_image(configuration, configuration.data / "0" / "0.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,18 @@ from PIL import Image
 
 from melaudit.artifacts.interface import RGB, Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing
+from melaudit.audit import scan as scanning
 from melaudit.audit.prepare.domain_choice import ChosenDomain
 from melaudit.audit.scan import scan
 from melaudit.cli import main
 from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images import artifact_scan
+from melaudit.images.artifact_scan import ImageScores
 from melaudit.images.dataset import open_dataset
 from melaudit.reports.scan import Scan, Scanned, statement, to_text
 from melaudit.statistics.estimates import odds_ratio
+from tests.images.fatal import make_fatal
 
 LESIONS = ChosenDomain(DERMOSCOPY, "They are drawn so.")
 
@@ -140,6 +144,16 @@ def test_images_that_cannot_be_read_are_counted_by_reason(folder: Path, tmp_path
         scan(open_dataset(tmp_path), Silent(), domain=LESIONS)
 
 
+def test_an_image_that_holds_its_worker_up_is_skipped_and_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_fatal("benign/03.png", signal.SIGSTOP, monkeypatch)
+    found = scan(open_dataset(folder), Silent(), domain=LESIONS, workers=1)
+    assert (found.read, found.skipped) == (23, {"decoder_hangs": 1})
+    assert found.left_out == {"decoder_hangs": ("benign/03.png",)}
+    assert of(found, "dark_ring").by_label == {"benign": (1, 11), "malignant": (9, 12)}
+
+
 def test_images_without_labels_are_searched_and_nothing_is_tested(tmp_path: Path) -> None:
     for i in range(12):
         skin(i, i < 6).save(tmp_path / f"{i}.png")
@@ -196,3 +210,42 @@ def test_a_folder_that_is_not_there_is_one_line(
 ) -> None:
     assert main(["scan", str(tmp_path / "none")]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("counts", "explained"),
+    [
+        # Of each class: both, ink alone, hair alone, neither.
+        (((2, 1, 6, 21), (18, 5, 1, 6)), True),
+        (((1, 5, 2, 22), (13, 3, 11, 3)), False),
+    ],
+)
+def test_what_goes_with_a_class_by_another_artifact_alone_is_seen_with_it(
+    counts: tuple[tuple[int, ...], ...],
+    explained: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [artifact.id for artifact in DERMOSCOPY.artifacts]
+    for label, of_class in zip(("benign", "malignant"), counts, strict=True):
+        (tmp_path / label).mkdir()
+        kinds = np.repeat(["ink hair", "ink", "hair", "none"], of_class)
+        for i, kind in enumerate(kinds):
+            Image.new("RGB", (2, 2)).save(tmp_path / label / f"{i:02d} {kind}.png")
+
+    def score(paths: list[str], *_: object) -> list[ImageScores]:
+        shown = [tuple(n in Path(path).stem.split() for n in names) for path in paths]
+        return [
+            ImageScores("", tuple(map(float, each)), each, ("",) * len(names)) for each in shown
+        ]
+
+    monkeypatch.setattr(scanning, "score_files", score)
+    found = scan(open_dataset(tmp_path), Silent(), domain=LESIONS)
+    hair, ink = of(found, "hair"), of(found, "ink")
+    assert ink.reached and not ink.beside
+    assert hair.q_value is not None and hair.q_value < 0.05
+    assert hair.reached is not explained
+    assert bool(hair.beside) is explained
+    if explained:
+        assert "so they are seen with ink" in " ".join(hair.beside)
+        assert "Hairs" in to_text(found) and "seen with another (malignant)" in to_text(found)

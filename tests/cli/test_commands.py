@@ -144,3 +144,19 @@ def test_every_setting_is_an_option_under_its_topic_and_told_with_its_default() 
             assert setting.about.help in told
     assert "Images at a time. [default: 16]" in told
     assert "[default: 0.01; 0 to 1]" in told
+
+
+@pytest.mark.parametrize(("command", "goes_on"), [("run", True), ("doctor", False)])
+def test_only_what_keeps_its_work_says_that_it_goes_on(
+    command: str,
+    goes_on: bool,
+    images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.commands[command], "invoke", interrupted)
+    assert main([command, "--model", "none.pt", "--data", str(images)]) == 130
+    assert ("goes on where it stopped" in said(capsys)) is goes_on

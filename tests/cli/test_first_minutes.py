@@ -14,6 +14,7 @@ from torch import nn
 from melaudit.cli import cli, main
 from melaudit.cli.application import COMMANDS, first_sentence
 from melaudit.cli.options import FIRST, GroupedOption
+from tests.docs import pages
 
 SLOW_TO_IMPORT = ("torch", "torchvision", "scipy", "sklearn", "pandas", "pyarrow", "cv2", "zennit")
 """Packages that take seconds; what needs none of them is told at once."""
@@ -158,3 +159,41 @@ def test_mistakes_in_options_are_usage_errors() -> None:
     shown = CliRunner().invoke(cli, ["run", "--modle", "x"])
     assert shown.exit_code == click.UsageError.exit_code
     assert "--model" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("melaudit ru", "run"),
+        ("melaudit run --ima", "--image-size"),
+        ("melaudit gate --pol", "--policy"),
+    ],
+)
+def test_a_shell_completes_commands_and_options(
+    line: str,
+    offered: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("_MELAUDIT_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    with pytest.raises(SystemExit):
+        main([])
+    assert f"plain,{offered}" in capsys.readouterr().out.splitlines()
+
+
+def test_the_line_of_the_readme_makes_a_shell_complete(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = [
+        line
+        for block in pages.blocks("README.md")
+        for line in block.splitlines()
+        if "_source" in line
+    ]
+    variable, _, asked = line.partition("$(")[2].partition(" ")[0].partition("=")
+    monkeypatch.setenv(variable, asked)
+    with pytest.raises(SystemExit):
+        main([])
+    assert "complete -o nosort -F _melaudit_completion melaudit" in capsys.readouterr().out

@@ -40,7 +40,7 @@ def test_copies_of_one_label_are_information(measurements: Make) -> None:
     assert found.severity is Severity.INFO
     assert found.rung is Rung.OPPORTUNITY
     assert found.images == (table.ids[5], table.ids[100])
-    assert "199 different photographs" in found.statement
+    assert "199 different images" in found.statement
     assert found.evidence[0].estimate == pytest.approx(2 / N)
     assert found.evidence[0].n == N
 
@@ -61,12 +61,12 @@ def test_copies_with_two_labels_are_worse_and_come_first(measurements: Make) -> 
 def test_many_copies_make_the_numbers_misleading(measurements: Make) -> None:
     found = finding(measurements(column({100 + i: i for i in range(10)}), labels=np.zeros(N)))
     assert found.severity is Severity.LOW
-    assert "190 different photographs" in found.statement
+    assert "190 different images" in found.statement
 
 
 def test_a_photograph_that_stands_there_three_times_is_two_too_many(measurements: Make) -> None:
     found = finding(measurements(column({100: 5, 101: 5}), labels=np.zeros(N)))
-    assert "198 different photographs" in found.statement
+    assert "198 different images" in found.statement
     assert len(found.images) == 3
     assert len(found.tables[0].rows) == 3
 

@@ -111,7 +111,7 @@ def audited(
         std=(1.0,) * 3,
         workers=0,
         check_images=4,
-        edits=14,
+        edits=8,
         corruption_images=0,
         engine=EngineName.GRADIENT_X_INPUT,  # one that is named is the only one that is tried
         positive="pneumonia",

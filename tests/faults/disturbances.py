@@ -180,6 +180,12 @@ def wait_for_ever(_: Path) -> None:
     time.sleep(3600)
 
 
+def until_fired(pid: int, folder: Path) -> None:
+    """Wait until a fault has happened, or the process that it is to happen in has ended."""
+    while not (folder / FIRED).exists() and Path(f"/proc/{pid}").exists():
+        time.sleep(0.05)
+
+
 def replace_image(folder: Path) -> None:
     """Put another image of the same length in the place of one."""
     image = folder / "data" / AT
@@ -277,12 +283,14 @@ def no_shared_memory(_: Path) -> None:
     put_on(image_stream, "_SHARED_RESERVE", 2**62)
 
 
-def out_of_memory(above: int, _: Path) -> None:
-    """Let memory run out with more than so many images at a time."""
+def out_of_memory(above: int, on_the_cpu: bool, _: Path) -> None:
+    """Let memory run out with more than so many images at a time: on a GPU, or on the CPU."""
     usual = gradient.GradientEngine.attribute
 
     def attribute(self: Any, x: torch.Tensor, *rest: Any) -> Any:
         if len(x) > above:
+            if on_the_cpu:
+                torch.empty(2**45)  # no processor can address as much
             raise torch.OutOfMemoryError("CUDA out of memory")
         return usual(self, x, *rest)
 

@@ -297,7 +297,7 @@ class Scarce:
 
     def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
         if len(x) > 2:
-            raise torch.OutOfMemoryError("too much")
+            torch.empty(2**45)  # what is said on the CPU
         return x[:, :1].expand(-1, len(channels), -1, -1) * target[:, None, None, None]
 
     def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
@@ -329,10 +329,15 @@ def test_a_batch_that_does_not_fit_is_taken_in_chunks_and_so_are_those_after_it(
 
 def test_one_image_that_does_not_fit_is_an_error() -> None:
     def never(x: Tensor, target: Tensor | None) -> Tensor:
-        raise torch.OutOfMemoryError("too much")
+        return torch.empty(2**45)
 
-    with pytest.raises(torch.OutOfMemoryError):
+    def broken(x: Tensor, target: Tensor | None) -> Tensor:
+        raise RuntimeError("another fault")
+
+    with pytest.raises(torch.OutOfMemoryError, match="you tried to allocate"):
         Chunks()(images(), None, never)
+    with pytest.raises(RuntimeError, match="another fault"):
+        Chunks()(images(), None, broken)
 
 
 def test_joined_chunks_keep_what_was_absorbed() -> None:

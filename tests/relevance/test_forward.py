@@ -97,14 +97,23 @@ def test_an_engine_comes_off_first_and_goes_on_again(engine: str) -> None:
         assert torch.equal(explainer.lrp(x), maps)
 
 
-def test_a_batch_that_does_not_fit_is_taken_in_chunks() -> None:
+def on_a_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def on_the_cpu() -> None:
+    torch.empty(2**45)  # more than any processor can address
+
+
+@pytest.mark.parametrize("run_out", [on_a_gpu, on_the_cpu])
+def test_a_batch_that_does_not_fit_is_taken_in_chunks(run_out: Callable[[], None]) -> None:
     sizes = []
 
     class Scarce(Net):
         def forward(self, x: Tensor) -> Tensor:
             sizes.append(len(x))
             if len(x) > 2:
-                raise torch.OutOfMemoryError("too much")
+                run_out()
             return super().forward(x)
 
     model, x = Scarce(), images(5)

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from melaudit import wording
+from melaudit.wording.figures import correlation
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,15 @@ def test_times_and_durations_are_read_as_people_say_them() -> None:
     assert wording.date("not a date") == "not a date"
     assert wording.duration(812.4) == "13\u00a0min 32\u00a0s"
     assert wording.duration(7400) == "2\u00a0h 3\u00a0min"
+
+
+def test_what_is_nearly_one_is_not_written_as_one() -> None:
+    shown = [wording.figure(value) for value in (0.9996, -0.99996, 0.999, 1.0, 1.0004)]
+    assert shown == ["0.9996", "\u22120.99996", "0.999", "1", "1"]
+    assert [correlation(v) for v in (-0.999, 0.92, 1.0, -1.0)] == [
+        "-0.999",
+        "0.92",
+        "1.00",
+        "-1.00",
+    ]
+    assert wording.chance("p", 0.997) == "p\u00a0=\u00a00.997"

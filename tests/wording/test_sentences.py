@@ -19,6 +19,7 @@ from melaudit.wording.sentences import (
     points,
     ratio,
     rest_of,
+    within,
 )
 
 
@@ -41,7 +42,11 @@ def test_what_is_counted_agrees_with_its_number(
 
 @pytest.mark.parametrize(
     ("share", "words"),
-    [(0.34, "34 %"), (0.008, "0.8 %"), (0.0004, "0.04 %"), (0.0, "0 %"), (1e-9, "0 %")],
+    [
+        *((0.34, "34 %"), (0.008, "0.8 %"), (0.0004, "0.04 %"), (0.0, "0 %"), (1e-9, "0 %")),
+        *((1.0, "100 %"), (1 - 1e-12, "100 %"), (0.9996, "99.96 %"), (0.996, "99.6 %")),
+        *((0.00001, "below 0.01 %"), (0.99999, "below 100 %"), (1.004, "100.4 %")),
+    ],
 )
 def test_a_percentage_in_plain_text_is_finer_where_it_is_small(share: float, words: str) -> None:
     assert percent(share) == words
@@ -51,6 +56,9 @@ def test_ratios_changes_and_intervals_in_plain_text() -> None:
     assert (ratio(0.623), ratio(4.12), ratio(34.6), ratio(351.0)) == ("0.62", "4.1", "35", "350")
     assert ratio(math.inf) == "any size"
     assert (points(0.34), points(-0.031), points(0)) == ("34 of 100", "-3.1 of 100", "0 of 100")
+    assert (points(0.9996), points(-0.9996)) == ("99.96 of 100", "-99.96 of 100")
+    assert (points(0.0004), points(-0.0004)) == ("0.04 of 100", "-0.04 of 100")
+    assert (points(-0.00001), points(1.0)) == ("above -0.01 of 100", "100 of 100")
     assert interval(Estimate(2, 1, 4), ratio) == "95 % interval 1 to 4"
     assert interval(Estimate(2, 1, math.inf), ratio) == "95 % interval from 1 upwards"
 
@@ -86,3 +94,8 @@ def test_a_text_is_split_after_its_first_sentence() -> None:
         "Not more. Really.",
     )
     assert rest_of("One only.") == ""
+
+
+def test_a_title_within_a_sentence_has_no_capital_unless_it_is_all_capitals() -> None:
+    assert within("Black ring of the dermatoscope") == "black ring of the dermatoscope"
+    assert within("JPEG compression") == "JPEG compression"

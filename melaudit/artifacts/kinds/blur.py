@@ -50,7 +50,7 @@ class Blur:
 
     id = "blur"
     title = "Blurred picture"
-    phrases = Phrases("blur", "blurred", "sharp", "blur", "blurred pictures")
+    phrases = Phrases("blur", "blurred", "sharp", "blur", "blurred pictures", made="blurred")
     remedy = (
         "Leave blurred images out or take them again, or blur images of every class while "
         "training; then audit again."

@@ -56,7 +56,9 @@ class Brightness:
 
     id = "brightness"
     title = "Dark picture"
-    phrases = Phrases("darkness", "dark", "lighter", "a dark picture", "dark pictures")
+    phrases = Phrases(
+        "darkness", "dark", "lighter", "a dark picture", "dark pictures", made="darkened"
+    )
     remedy = (
         "Bring every image to the same lightness before training and in use, or vary the exposure "
         "while training; then audit again."

@@ -61,7 +61,9 @@ class ColourCast:
 
     id = "colour_cast"
     title = "Colour cast"
-    phrases: Phrases = Phrases("colour cast", "tinted", "neutral", "a colour cast", "colour casts")
+    phrases: Phrases = Phrases(
+        "colour cast", "tinted", "neutral", "a colour cast", "colour casts", made="tinted"
+    )
     remedy = (
         "Balance the white of every image before training and in use, or vary hue and white "
         "balance while training; then audit again."
@@ -81,7 +83,9 @@ class ColourCast:
         self.kind = kind
         if kind:
             cast = f"{kind} colour cast"
-            self.phrases = Phrases(cast, kind, f"not {kind}", f"a {cast}", f"{cast}s")
+            self.phrases = Phrases(
+                cast, kind, f"not {kind}", f"a {cast}", f"{cast}s", made=f"made {kind}"
+            )
 
     @property
     def kinds(self) -> tuple[ColourCast, ...]:
@@ -110,7 +114,8 @@ class ColourCast:
         cast = copy.copy(self)
         cast.hue = float(np.rad2deg(np.arctan2(b, a)))
         shows = f"{self.phrases.shows} of the hue that images here show"
-        cast.phrases = replace(self.phrases, shows=shows)
+        made = f"{self.phrases.made} in the hue that images here show"
+        cast.phrases = replace(self.phrases, shows=shows, made=made)
         return cast
 
     def find(self, image: RGB) -> Found:

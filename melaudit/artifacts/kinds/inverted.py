@@ -53,7 +53,14 @@ class Inverted:
 
     id = "inverted"
     title = "Inverted grey levels"
-    phrases = Phrases("inversion", "inverted", "non-inverted", "inverted grey levels", "negatives")
+    phrases = Phrases(
+        "inversion",
+        "inverted",
+        "non-inverted",
+        "inverted grey levels",
+        "negatives",
+        made="inverted",
+    )
     remedy = (
         "Read the photometric interpretation of every file, and turn negatives round before "
         "training and in use; then audit again."

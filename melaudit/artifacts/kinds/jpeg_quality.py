@@ -56,6 +56,7 @@ class JpegQuality:
         "cleanly stored",
         "the blocks of strong JPEG compression",
         "strongly compressed pictures",
+        made="strongly compressed",
     )
     remedy = (
         "Take the images from their source in one quality, or compress images of every class to "

@@ -52,6 +52,7 @@ class PictureSize:
         "usually sized",
         "a small or elongated format",
         "small or elongated pictures",
+        made="made coarse and squeezed",
     )
     remedy = (
         "Crop every image to one shape and reduce it to one size before training and in use, or "

@@ -1,4 +1,6 @@
-"""Text: time stamps, numbers or watermarks that a camera or a program wrote into the picture.
+"""Text: time stamps, numbers or notices that a camera or a program wrote into the picture.
+
+Large semi-transparent watermarks are not found (docs/domains.md).
 
 How it is found: small marks of equal contrast and height in a row, as close to each other as
 letters. The ticks of a ruler also stand in a row, but all of them are thin; hairs are long.

@@ -1,7 +1,10 @@
 """Losses of quality that any camera or file may bring: noise, blur, compression, too much light.
 
 Kinds and steps are those of ImageNet-C (Hendrycks and Dietterich 2019, "Benchmarking neural network
-robustness to common corruptions and perturbations"), whose pictures have 224 pixels a side.
+robustness to common corruptions and perturbations"), whose pictures have 224 pixels a side: the
+figures of `gaussian_noise`, `gaussian_blur`, `jpeg_compression` and `brightness` in
+ImageNet-C/create_c/make_imagenet_c.py of github.com/hendrycks/robustness, which the paper names as
+its code. Blur is one of its four kinds for validation.
 """
 
 from __future__ import annotations

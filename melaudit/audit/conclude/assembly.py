@@ -34,6 +34,7 @@ from melaudit.findings import (
     Provenance,
 )
 from melaudit.images.dataset import Dataset
+from melaudit.wording.detectors import called
 
 NO_LOSS = frozenset({"not_an_image_extension", "apple_double", "repeated_row"})
 """Reasons to leave out a file or row that take no image away from the audit."""
@@ -126,6 +127,7 @@ def assemble(
         edits=configuration.edits,
         limits=() if use is None else use.acceptance,
     )
+    listed = (*(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors), GROUPING)
     verdict, reason = judge(
         conclusions.findings,
         missing,
@@ -134,6 +136,7 @@ def assemble(
         conclusions.reactions,
         outcome.controls,
         () if use is None else use.acceptance,
+        lambda result: called(listed, result),
     )
     return Findings(
         verdict=verdict,
@@ -183,10 +186,7 @@ def assemble(
         shortfalls=missing,
         domain=prepared.domain.info,
         tests=conclusions.tests,
-        detectors=(
-            *(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors),
-            GROUPING,
-        ),
+        detectors=listed,
     )
 
 

@@ -8,7 +8,9 @@ one (the intersection-union principle of Berger 1982), however many artifacts th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from melaudit.audit.conclude.conclusions import Conclusions
 from melaudit.detectors.interface import Detector
@@ -41,7 +43,7 @@ def shortfalls(
     doubts: reasons why nothing this run says can be relied on. images: how many were read. edits:
     how many of each class were to be edited. limits: figures held against the intended use.
     """
-    return (
+    lacking = (
         *(Shortfall(Missing.EVIDENCE, "", "", doubt, "") for doubt in doubts),
         *_maps(trust),
         *_images(images),
@@ -53,6 +55,26 @@ def shortfalls(
         ),
         *_artifacts(detectors, conclusions, edits),
     )
+    most = max((_asked(lack.settle) for lack in lacking), default=0)
+    return tuple(_asking(lack, most) for lack in lacking)
+
+
+_EDITS = re.compile(r"--edits (\d+)(, with \d+ images)?")
+
+
+def _asked(settle: str) -> int:
+    """Return how many images of each class a remedy asks to edit; 0 where it asks for none."""
+    found = _EDITS.search(settle)
+    return int(found[1]) if found else 0
+
+
+def _asking(lack: Shortfall, edits: int) -> Shortfall:
+    """Return a shortfall whose remedy asks for the edits that settle all of them."""
+
+    def more(found: re.Match[str]) -> str:
+        return f"--edits {edits}" + (f", with {edits} images" if found[2] else "")
+
+    return replace(lack, settle=_EDITS.sub(more, lack.settle))
 
 
 def _maps(trust: Trust) -> Iterator[Shortfall]:
@@ -122,7 +144,8 @@ def _artifact(
     used = any(name in (f.id, f.artifact) and f.rung in USED for f in conclusions.findings)
     if used or any(r.artifact == name for r in conclusions.reactions):
         return
-    tested = [n for n in conclusions.not_found if n.artifact == name and n.edited]
+    # What no edit showed is excluded where all images are alike in it.
+    tested = [n for n in conclusions.not_found if n.artifact == name and (n.edited or n.excluded)]
     skipped = [s.reason for s in conclusions.skipped if belongs(s.detector, name)]
     said = [n.excluded for n in tested]
     if True in said and False not in said and not skipped:

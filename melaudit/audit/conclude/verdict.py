@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from melaudit.findings import (
     Shortfall,
     Verdict,
 )
-from melaudit.wording.sentences import many, points
+from melaudit.wording.sentences import many, points, within
 from melaudit.wording.terms import LIMITS_MISSED
 
 CLASS_LIMIT = 5
@@ -89,11 +89,13 @@ def judge(
     reactions: Sequence[Reaction] = (),
     controls: Sequence[Control] = (),
     limits: Sequence[Acceptance] = (),
+    called: Callable[[str], str] = wording.human,
 ) -> tuple[Verdict, str]:
     """Return the verdict and why it is this one, in a few sentences.
 
     findings: the most severe first. shortfalls: what a pass lacks, the gravest first. limits: of
-    the intended use; one that is not met fails the model. A failure is a claim of presence and
+    the intended use; one that is not met fails the model. called: what an artifact is called, from
+    its id. A failure is a claim of presence and
     stands whatever else was not tested; a pass or a warning also says that nothing worse is there,
     which only tests with the power to see it can say.
     """
@@ -102,7 +104,7 @@ def judge(
         return Verdict.INCONCLUSIVE, " ".join(filter(None, (doubts[0].statement, doubts[0].settle)))
     worst = findings[0] if findings else None
     broken = [limit.statement for limit in limits if limit.answer is Answer.NOT_MET]
-    further = [_robustness(reactions), _alarms(controls)]
+    further = [_robustness(reactions, called), _alarms(controls)]
     if worst and worst.severity.rank >= fail_on.rank:
         return Verdict.FAIL, _joined(sentence(worst), *broken, *further[1:])
     if broken:
@@ -120,7 +122,7 @@ def judge(
     if warns and worst is not None:
         return Verdict.WARN, _joined(sentence(worst), *further)
     first = "No finding reached the level at which this audit warns."
-    return Verdict.PASS, _joined(first, _excluded(not_found), *further)
+    return Verdict.PASS, _joined(first, _excluded(not_found, called), *further)
 
 
 def sentence(finding: Finding) -> str:
@@ -155,22 +157,28 @@ def _joined(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _excluded(not_found: Sequence[NotFound]) -> str:
+def _excluded(not_found: Sequence[NotFound], called: Callable[[str], str]) -> str:
     """Say of which artifacts a dependence that matters is excluded."""
-    names = dict.fromkeys(wording.human(n.artifact) for n in not_found if n.excluded)
-    if not names:
-        return ""
-    return (
+    names = dict.fromkeys(within(called(n.artifact)) for n in not_found if n.excluded and n.edited)
+    alike = dict.fromkeys(
+        within(called(n.artifact)) for n in not_found if n.excluded and not n.edited
+    )
+    return _joined(
         f"A change of {points(MIN_SHARE)} decisions or more is excluded for every artifact that "
         f"decisions do not follow: {', '.join(names)}."
+        if names
+        else "",
+        f"The images are all alike in what no decision among them can go by: {', '.join(alike)}."
+        if alike
+        else "",
     )
 
 
-def _robustness(reactions: Sequence[Reaction]) -> str:
+def _robustness(reactions: Sequence[Reaction], called: Callable[[str], str]) -> str:
     """Name what the model reacts to though no image shows it."""
     if not reactions:
         return ""
-    named = ", ".join(wording.human(r.artifact) for r in reactions)
+    named = ", ".join(within(called(r.artifact)) for r in reactions)
     return f"Robustness: the model reacts to what these images do not show ({named})."
 
 

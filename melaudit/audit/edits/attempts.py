@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.artifacts import held
 from melaudit.artifacts.interface import RGB, Artifact, Mask
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.measurements import Edit
@@ -36,11 +37,11 @@ def put_in(
     artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
 ) -> Iterator[Attempt]:
     """Yield each image with the artifact put in, and with the placebos that mean nothing."""
-    edit = Edit("add", f"{artifact.phrases.shows} put in")
+    edit = Edit("add", artifact.phrases.put_in)
     for row, image in laboratory.pictures(rows):
-        edited = artifact.add(image, draws(artifact, row, seed), dose)
+        edited = held.add(artifact, image, draws(artifact, row, seed), dose)
         yield Attempt(edit, row, dose, edited.image)
-        for placebo in artifact.placebos(image, edited, draws(artifact, row, seed + 1)):
+        for placebo in held.placebos(artifact, image, edited, draws(artifact, row, seed + 1)):
             if placebo.look_alike is None:
                 yield Attempt(Edit(placebo.id, placebo.title, "add"), row, dose, placebo.image)
 
@@ -50,8 +51,8 @@ def resembling(
 ) -> Iterator[Attempt]:
     """Yield each image with what shares a property with the artifact."""
     for row, image in laboratory.pictures(rows):
-        edited = artifact.add(image, draws(artifact, row, seed))
-        for placebo in artifact.placebos(image, edited, draws(artifact, row, seed + 1)):
+        edited = held.add(artifact, image, draws(artifact, row, seed))
+        for placebo in held.placebos(artifact, image, edited, draws(artifact, row, seed + 1)):
             if placebo.look_alike is not None:
                 edit = Edit(placebo.id, placebo.title, "add", placebo.look_alike)
                 yield Attempt(edit, row, 1.0, placebo.image)
@@ -78,7 +79,7 @@ def on_bare_ground(
     edit = Edit("bare", f"{artifact.phrases.shows} on {laboratory.domain.words.bare}")
     for row, image in laboratory.pictures(rows):
         bare = without_object(image, draws(artifact, row, seed + 2))
-        edited = artifact.add(bare, draws(artifact, row, seed))
+        edited = held.add(artifact, bare, draws(artifact, row, seed))
         yield Attempt(edit, row, 1.0, edited.image, before=bare)
 
 
@@ -94,7 +95,7 @@ def taken_out(
     """
     if artifact.whole_picture:
         return
-    taken = Edit("remove", f"the {artifact.phrases.thing} taken out")
+    taken = Edit("remove", artifact.phrases.taken_out)
     filled = Edit(
         "elsewhere", f"the same place filled on {artifact.phrases.lacking} images", "remove"
     )
@@ -103,12 +104,12 @@ def taken_out(
         found = laboratory.find(artifact, row, image)
         if not found.mask.any():  # seen at full size only, or the user said that it is there only
             continue
-        yield Attempt(taken, row, 1.0, artifact.remove(image, found.mask).image)
+        yield Attempt(taken, row, 1.0, held.remove(artifact, image, found.mask).image)
         if partners[targets[row]]:
             partner = int(partners[targets[row]].pop())
             for _, other in laboratory.pictures([partner]):
                 mask = _moved(found.mask, other)
-                yield Attempt(filled, partner, 1.0, artifact.remove(other, mask).image)
+                yield Attempt(filled, partner, 1.0, held.remove(artifact, other, mask).image)
 
 
 def _moved(mask: Mask, image: RGB) -> Mask:

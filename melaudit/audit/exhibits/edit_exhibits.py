@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from melaudit.artifacts import held
 from melaudit.artifacts.interface import RGB, Artifact
 from melaudit.audit.edits.attempts import DOSES, draws
 from melaudit.audit.edits.interventions import as_shown
@@ -70,18 +71,18 @@ def _edits(
             yield _edit(finding, found, table.ids[row], image, versions, laboratory)
     elif found.remove is not None:
         for row, image in laboratory.pictures(_telling(trials, "remove", found.target, table.seed)):
-            removed = artifact.remove(image, laboratory.find(artifact, row, image).mask).image
-            versions = {f"the {artifact.phrases.thing} taken out": removed}
+            removed = held.remove(artifact, image, laboratory.find(artifact, row, image).mask).image
+            versions = {artifact.phrases.taken_out: removed}
             yield _edit(finding, found, table.ids[row], image, versions, laboratory)
 
 
 def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> dict[str, RGB]:
     """Return title -> picture: the very edits that the model was shown."""
-    edited = artifact.add(image, draws(artifact, row, seed))
-    placebos = artifact.placebos(image, edited, draws(artifact, row, seed + 1))
+    edited = held.add(artifact, image, draws(artifact, row, seed))
+    placebos = held.placebos(artifact, image, edited, draws(artifact, row, seed + 1))
     ordered = sorted(placebos, key=lambda p: p.look_alike is not None)
     return {
-        f"{artifact.phrases.shows} put in": edited.image,
+        artifact.phrases.put_in: edited.image,
         **{
             f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}": p.image
             for p in ordered

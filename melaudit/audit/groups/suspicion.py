@@ -26,6 +26,7 @@ from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.findings import Cluster, Exclusive, Skipped
 from melaudit.measurements import Measurements
 from melaudit.statistics.overlap import jaccard
+from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import percent
 
 WEIGHTS = {
@@ -220,8 +221,8 @@ def reasons(name: str, portrait: Portrait, group: ClassGroup) -> tuple[str, ...]
     inside, rest = portrait.alike
     if inside - rest >= MIN_DIFFERENCE_WORDED["alike"]:
         lines.append(
-            f"its pictures look alike (mean correlation {inside:.2f}, {rest:.2f} in the rest of "
-            "the class)"
+            f"its pictures look alike (mean correlation {correlation(inside)}, "
+            f"{correlation(rest)} in the rest of the class)"
         )
     if portrait.duplicated >= MIN_DIFFERENCE_WORDED["duplicates"]:
         lines.append(f"{percent(portrait.duplicated)} have a near-duplicate among them")

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import os
+import re
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from melaudit.findings import Severity
 from melaudit.images.classes import NAME_FILES, read_names
 from melaudit.images.imagefile import FULL_WHITE
 from melaudit.settings import Topic, about, settings_of
+from melaudit.tables import require_known
 
 SETTINGS_NAME = "melaudit.toml"
 
@@ -51,7 +54,13 @@ class Configuration(DetectorSettings):
     )
     out: Path = field(
         default=Path("audit"),
-        metadata=about(Topic.RUN, "Output folder.", measured=False, first=True),
+        metadata=about(
+            Topic.RUN,
+            "Output folder.",
+            measured=False,
+            usual="audit-MODEL-DATE; in Python, audit",
+            first=True,
+        ),
     )
     arch: str | None = field(
         default=None,
@@ -155,7 +164,7 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(
             Topic.KNOWLEDGE,
-            "Folder of masks of what the model is to look at (the lesion), by image.",
+            "Folder of masks of the object that the model is to judge, by image.",
             measured=False,
             other_name="lesion_masks",
             expects="a folder of masks",
@@ -297,6 +306,27 @@ class Configuration(DetectorSettings):
         default=1,
         metadata=about(
             Topic.RUN, "Processes that decode images; 0: this one.", least=0, measured=False
+        ),
+    )
+    processes: int = field(
+        default=1,
+        metadata=about(
+            Topic.RUN,
+            "Processes that compute the run: on this machine, or with --engine-address all that "
+            "join, this one among them.",
+            least=1,
+            measured=False,
+            recorded=False,
+        ),
+    )
+    engine_address: str | None = field(
+        default=None,
+        metadata=about(
+            Topic.RUN,
+            "A Ray cluster whose nodes compute too: auto, or ray://HOST:PORT.",
+            metavar="ADDRESS",
+            measured=False,
+            recorded=False,
         ),
     )
     batch_size: int = field(default=16, metadata=about(Topic.RUN, "Images at a time.", least=1))
@@ -459,11 +489,7 @@ def typed(settings: Mapping[str, Any], where: str, folder: Path = Path()) -> dic
     known = settings_of(Configuration)
     other = {s.about.other_name: name for name, s in known.items() if s.about.other_name}
     settings = {other.get(name, name): value for name, value in settings.items()}
-    for name in settings:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-            raise ConfigurationError(f"{where}: unknown setting {name!r}{hint}")
+    require_known(settings, known, where, "setting")
     read = {name: known[name].read(value, where) for name, value in settings.items()}
     if (file := _names_file(read.get("classes"))) is not None:
         read["classes"] = read_names(folder / file.expanduser())
@@ -493,7 +519,29 @@ def configure(options: Mapping[str, Any], folder: Path | None = None) -> Configu
             f"no data given; add --data FOLDER_OR_TABLE, or write into {beside}:  "
             'data = "path/to/images"'
         )
-    return Configuration(**settings)
+    return Configuration(**{"out": own_folder(settings["model"]), **settings})
+
+
+def own_folder(model: Path, within: Path = Path()) -> Path:
+    """Return the output folder of a run that names none: the audits of two models do not mix.
+
+    It has the model's name and today's date; if a run of an earlier day was cut short, its folder.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", model.stem).strip("-") or "model"
+    begun = [path.parent for path in within.glob(f"audit-{name}-[0-9]*/shards")]
+    cut = [path for path in begun if not any((path / last).exists() for last in _WRITTEN_LAST)]
+    return max(cut, default=within / f"audit-{name}-{_today()}")
+
+
+_WRITTEN_LAST = ("manifest.json", "labels.json")
+"""What the output folder of a run that ended holds: of one audit, of one for each label."""
+
+
+def _today() -> str:
+    """Return the date, that of SOURCE_DATE_EPOCH where it is set."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(given) if given.isdecimal() else time.time()
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -524,10 +572,14 @@ _NO_PATHS = ("factory", "preprocess", "detectors", "class_map", "output", "inten
 def as_plain(configuration: Configuration) -> dict[str, Any]:
     """Return the settings as JSON's own types, paths by their last part only.
 
-    A report must be safe to share, so it names no folders of the machine.
+    A report must be safe to share, so it names no folders of the machine. What only says who
+    computes is left out: whoever does, the report is the same.
     """
     plain = {}
+    settings = settings_of(Configuration)
     for f in dataclasses.fields(configuration):
+        if not settings[f.name].about.recorded:
+            continue
         value = getattr(configuration, f.name)
         # Other text may hold a slash and be no path: the name of a class, of a builder.
         free = f.name not in _NO_PATHS

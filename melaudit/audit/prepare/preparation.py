@@ -129,13 +129,15 @@ def load(
     return loaded, preprocessing, device
 
 
-def prepare(configuration: Configuration, model: LoadedModel | None = None) -> Prepared:
+def prepare(
+    configuration: Configuration, model: LoadedModel | None = None, read: Read = read_image
+) -> Prepared:
     """Load the model (unless one is given) and the data, and make classes and pictures fit.
 
-    Of a multi-label model, the first label is taken. Raises CheckpointError, DatasetError,
-    PreprocessingError or ConfigurationError.
+    The first images are decoded by `read`. Of a multi-label model, the first label is taken. Raises
+    CheckpointError, DatasetError, PreprocessingError or ConfigurationError.
     """
-    return prepare_each(configuration, model)[0]
+    return prepare_each(configuration, model, read)[0]
 
 
 def prepare_each(
@@ -143,7 +145,7 @@ def prepare_each(
 ) -> tuple[Prepared, ...]:
     """Return what `prepare` does: one, or for a multi-label model one for each of its labels.
 
-    The first images are decoded by `read`. Raises as `prepare`.
+    Raises as `prepare`.
     """
     loaded, preprocessing, device = load(configuration, model)
     dataset = open_dataset(

@@ -7,20 +7,18 @@ its training data, so the finders look through a sample of them.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.artifacts.held import find, kind_of
 from melaudit.artifacts.interface import Artifact, HasKinds
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
@@ -30,8 +28,8 @@ from melaudit.detectors.measures.signatures import SIDE, signature
 from melaudit.errors import DatasetError
 from melaudit.images.dataset import Dataset, open_dataset
 from melaudit.images.finder_results import picklable
-from melaudit.images.imagefile import FULL_WHITE, read_image, shrink
-from melaudit.images.worker_pool import uninterrupted
+from melaudit.images.imagefile import FULL_WHITE, Read, read_image, shrink
+from melaudit.images.worker_pool import Announce, Lost, results
 from melaudit.measurements import Pictures
 from melaudit.observer import Observer
 from melaudit.publish import publish
@@ -72,6 +70,7 @@ def training_evidence(
     observer: Observer,
     label: str = "",
     white: int = FULL_WHITE,
+    read: Read = read_image,
 ) -> TrainingEvidence:
     """Look for artifacts in a sample of the training images, balanced over the classes.
 
@@ -79,7 +78,7 @@ def training_evidence(
     images, the sample and the finders. Raises DatasetError for images that cannot be opened, have
     no labels, or other classes than `classes`.
     `label` is the one that is audited of several that may hold of an image. `white` is what is
-    white in 16-bit grey images.
+    white in 16-bit grey images. `read` decodes where no process can be handed the finders.
     """
     if configuration.train_data is None:
         return TrainingEvidence()
@@ -99,7 +98,7 @@ def training_evidence(
     if kept is None:
         observer.stage("Looking through the training images", len(rows))
         paths = [dataset.paths[row] for row in rows]
-        kept = _look(paths, artifacts, configuration.workers, observer, white)
+        kept = look(paths, artifacts, configuration.workers, observer, white, read)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, seen=kept[0], signatures=kept[1], properties=kept[2])
         publish(place, buffer.getvalue())
@@ -108,18 +107,18 @@ def training_evidence(
     if unseen:
         observer.note(f"training images: {unseen} of {len(rows)} could not be looked at")
     labels = dataset.labels[rows]
-    read = pictures.any(1)  # a signature is nowhere all zero
+    readable = pictures.any(1)  # a signature is nowhere all zero
     return TrainingEvidence(
         artifacts=_by_artifact(artifacts, seen, labels),
         properties={p.id: (properties[:, k], labels) for k, p in enumerate(PROPERTIES)},
-        pictures=Pictures(tuple(dataset.ids[row] for row in rows[read]), pictures[read]),
+        pictures=Pictures(tuple(dataset.ids[row] for row in rows[readable]), pictures[readable]),
     )
 
 
 def _by_artifact(
     artifacts: Sequence[Artifact], seen: NDArray[np.int8], labels: NDArray[np.int64]
 ) -> Training:
-    """Return what `_look` saw (m, artifacts) for each artifact, and for each kind of it."""
+    """Return what `look` saw (m, artifacts) for each artifact, and for each kind of it."""
     out = {}
     for artifact, column in zip(artifacts, seen.T, strict=True):
         known = column != UNSEEN
@@ -166,72 +165,63 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
     return (seen, pictures, properties) if whole and seen.dtype == np.int8 else None
 
 
-def _look(
+def look(
     paths: Sequence[str],
     finders: Sequence[Artifact],
     workers: int,
     observer: Observer,
     white: int = FULL_WHITE,
+    read: Read = read_image,
 ) -> Looks:
-    """Return what is seen of each image: artifacts, signature, properties.
-
-    Artifacts are from `PRESENT` on present, 0 not, `UNSEEN` unknown. Of an image that cannot be
-    read the signature is 0 and the properties are NaN.
-
-    All are the same for any `workers`.
-    """
+    """Return what is seen of each image; the same for any `workers`."""
+    # A finder that cannot be handed to a process keeps all of them in this one.
+    workers = workers if len(picklable(finders)) == len(finders) else 0
+    looking = Looking(tuple(finders), read_image if workers else read, white)
+    looks = [looking((), {}, lambda _: None)]
     chunks = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
-    rows: list[NDArray[np.int8]] = [np.empty((0, len(finders)), np.int8)]
-    pictures: list[NDArray[np.uint8]] = [np.empty((0, SIDE * SIDE), np.uint8)]
-    properties: list[NDArray[np.float64]] = [np.empty((0, len(PROPERTIES)))]
-    for seen, some, figures in _each(chunks, finders, workers, white):
-        rows.append(seen)
-        pictures.append(some)
-        properties.append(figures)
-        observer.advance(len(seen))
-    return np.concatenate(rows), np.concatenate(pictures), np.concatenate(properties)
+    with contextlib.closing(results(looking, chunks, workers)) as found:
+        for some in found:
+            looks.append(some)
+            observer.advance(len(some[0]))
+    seen, pictures, properties = zip(*looks, strict=True)
+    return np.concatenate(seen), np.concatenate(pictures), np.concatenate(properties)
 
 
-def _each(
-    chunks: Sequence[Sequence[str]], finders: Sequence[Artifact], workers: int, white: int
-) -> Iterator[Looks]:
-    look = functools.partial(_present, tuple(finders), white=white)
-    # One of another package that cannot be handed to a process keeps all of them in this one.
-    if workers < 2 or len(picklable(finders)) < len(finders):
-        yield from map(look, chunks)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            with uninterrupted():  # the first job starts the processes
-                looks = pool.map(look, chunks)
-            yield from looks
-        except BrokenProcessPool as error:
-            raise DatasetError(
-                f"one of {workers} processes that look through the training images ended "
-                "unexpectedly; run with fewer --workers"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+@dataclass(frozen=True)
+class Looking:
+    """Looks at image files, shrunk as in the audit: work for processes."""
 
+    finders: tuple[Artifact, ...]
+    read: Read
+    white: int
+    """What is white in 16-bit grey images."""
 
-def _present(finders: Sequence[Artifact], paths: Sequence[str], white: int = FULL_WHITE) -> Looks:
-    """Return what is seen in images, shrunk as in the audit: see `Looks`."""
-    seen = np.full((len(paths), len(finders)), UNSEEN, np.int8)
-    pictures = np.zeros((len(paths), SIDE * SIDE), np.uint8)
-    properties = np.full((len(paths), len(PROPERTIES)), np.nan)
-    for i, path in enumerate(paths):
-        decoded = read_image(path, white=white)
-        if decoded.image is None:
-            continue
-        view = shrink(decoded.image)
-        figures = measured(view, decoded.original_size)
-        properties[i] = [figures[p.id] for p in PROPERTIES]
-        pictures[i] = signature(view)
-        for k, finder in enumerate(finders):
-            with contextlib.suppress(Exception):  # a finder may be anybody's
-                found = finder.find(view)
-                seen[i, k] = PRESENT * found.present
-                if found.present and isinstance(finder, HasKinds) and finder.kinds:
-                    seen[i, k] += finder.kind_of(view, found)
-    return seen, pictures, properties
+    def prepare(self) -> None:
+        """Leave the other cores to the other processes."""
+        cv2.setNumThreads(1)
+
+    def __call__(self, job: Sequence[str], lost: Lost, announce: Announce) -> Looks:
+        """Return what is seen of each file: artifacts, signature, properties.
+
+        Artifacts are from `PRESENT` on present, 0 not, `UNSEEN` unknown. Of an image that cannot be
+        read, or is lost, the signature is 0 and the properties are NaN.
+        """
+        seen = np.full((len(job), len(self.finders)), UNSEEN, np.int8)
+        pictures = np.zeros((len(job), SIDE * SIDE), np.uint8)
+        properties = np.full((len(job), len(PROPERTIES)), np.nan)
+        for i, path in enumerate(job):
+            announce(i)
+            decoded = None if i in lost else self.read(path, white=self.white)
+            if decoded is None or decoded.image is None:
+                continue
+            view = shrink(decoded.image)
+            figures = measured(view, decoded.original_size)
+            properties[i] = [figures[p.id] for p in PROPERTIES]
+            pictures[i] = signature(view)
+            for k, finder in enumerate(self.finders):
+                with contextlib.suppress(Exception):  # a finder may be anybody's
+                    found = find(finder, view)
+                    seen[i, k] = PRESENT * found.present
+                    if found.present and isinstance(finder, HasKinds) and finder.kinds:
+                        seen[i, k] += kind_of(finder, view, found)
+        return seen, pictures, properties

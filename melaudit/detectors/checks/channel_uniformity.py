@@ -38,6 +38,7 @@ from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import RelevanceError
 from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
+from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import many
 
 
@@ -125,13 +126,13 @@ class ChannelUniformity(Detector):
         if least >= self.alike:
             statement = (
                 f"The maps of all channels are the same (|cosine| of the two least alike "
-                f"{least:.4f}; {where})."
+                f"{correlation(least, 4)}; {where})."
             )
             return Check(self.id, CheckStatus.DEGRADED, least, self.alike, statement)
         statement = (
             f"The maps of the channels are not all the same (|cosine| of the two least alike "
-            f"{least:.4f}, of any two {mean:.4f} on average; {where}). What they hold is not "
-            "judged: the method that made them promises no amounts."
+            f"{correlation(least, 4)}, of any two {correlation(mean, 4)} on average; {where}). "
+            "What they hold is not judged: the method that made them promises no amounts."
         )
         return Check(self.id, CheckStatus.PASS, least, self.alike, statement)
 
@@ -162,7 +163,7 @@ class ChannelUniformity(Detector):
         if mean is not None and not alike:
             statement += (
                 " Maps of several channels may look alike where these answer to the same place; "
-                f"that is no fault (mean |cosine| {mean:.4f})."
+                f"that is no fault (mean |cosine| {correlation(mean, 4)})."
             )
         return Check(self.id, status, off, self.misfit[0], statement)
 

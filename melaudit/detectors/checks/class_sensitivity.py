@@ -35,6 +35,7 @@ from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.logits import one_logit
 from melaudit.measurements import Array, Measurements
+from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import many
 
 
@@ -93,21 +94,21 @@ class ClassSensitivity(Detector):
         if status is CheckStatus.PASS:
             statement = (
                 f"Maps depend on the class: those of the predicted and of the least likely class "
-                f"are opposed (median cosine {value:+.2f} over {n})."
+                f"are opposed (median cosine {correlation(value)} over {n})."
             )
         else:
             statement = (
                 f"Maps hardly depend on the class: the model speaks for one and against the other, "
                 f"yet the map of the least likely class points the same way as that of the "
-                f"predicted one (median cosine {value:+.3f} over {n}). They explain no decision; "
-                "use another composite."
+                f"predicted one (median cosine {correlation(value, 3)} over {n}). They "
+                "explain no decision; use another composite."
             )
         return Check(self.id, status, value, self.opposed[0], statement)
 
     def _by_likeness(self, cosine: Array) -> Check:
         value, n = float(np.median(cosine)), many(len(cosine), "image")
         status = grade(value <= self.agreeing[0], value <= self.agreeing[1])
-        compared = f"median cosine {value:+.4f} over {n}, logits of one sign"
+        compared = f"median cosine {correlation(value, 4)} over {n}, logits of one sign"
         if status is CheckStatus.PASS:
             statement = f"Maps of the predicted and of the least likely class differ ({compared})."
         else:

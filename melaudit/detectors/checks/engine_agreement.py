@@ -41,6 +41,7 @@ from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
+from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import many
 
 COLUMNS = ("applied", "cosine", "ratio", "other_ratio", "books")
@@ -125,7 +126,7 @@ class EngineAgreement(Detector):
             return [Skipped(self.id, reason)]
         value, n = float(np.median(cosine[both])), many(int(both.sum()), "image")
         status = grade(value >= self.same, True)
-        figures = f"median cosine {value:.4f} over {n} on which both conserve relevance"
+        figures = f"median cosine {correlation(value, 4)} over {n} on which both conserve relevance"
         if status is CheckStatus.PASS:
             statement = f"Two engines that share no code give the same maps ({figures})."
         else:

@@ -45,6 +45,7 @@ from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import GRID, Array, Measurements
+from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import many
 
 DEPTHS = {"head": 1e-9, "half": 0.5, "all": 1.0}
@@ -104,7 +105,7 @@ class Randomisation(Detector):
         ]
         figures = "; ".join(
             [
-                f"|cosine| {value:.2f} with all weights shuffled",
+                f"|cosine| {correlation(value)} with all weights shuffled",
                 *less,
                 f"median of {many(len(known['all']), 'image')}",
             ]

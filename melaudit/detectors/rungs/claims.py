@@ -79,8 +79,9 @@ def claim(
         # What is drawn is the artifact alone; what is lifted may carry the other along.
         own = not climb.lifted and climb.use.add is not None and climb.use.add.reached
         title = f"The model {does} {climb.use.cue(phrases.things if own else named)}"
-        counted = " ".join(f"{capitalised(clause)}." for clause in climb.use.counts())
-        said = _joined(counted, climb.use.at_odds(), climb.use.resembles(), allowed, beside)
+        said = _joined(
+            climb.use.sentences(), climb.use.at_odds(), climb.use.resembles(), allowed, beside
+        )
         return title, said
     label = classes[climb.data.target] if climb.data is not None else ""
     if Rung.ATTENTION in reached and isinstance(climb.look, Attention):
@@ -140,15 +141,15 @@ def _unused(climb: Climb) -> str:
     """Return what trials said against use, where there were any."""
     if not isinstance(climb.use, Dependence):
         return ""
-    counted = climb.use.counted()
+    counted = climb.use.sentences()
     if climb.use.excluded:
         return (
             f"But edits show no dependence: a change of {points(MIN_SHARE)} decisions or more is "
-            f"excluded ({counted})."
+            f"excluded. {counted}"
         )
     return (
         "Too few images were edited to tell whether decisions depend on it: a change of up to "
-        f"{points(climb.use.reach)} could have been missed ({counted})."
+        f"{points(climb.use.reach)} could have been missed. {counted}"
     )
 
 

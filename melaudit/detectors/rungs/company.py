@@ -11,9 +11,10 @@ No test is added to a run: what is held against the other here can only make a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from melaudit.artifacts.interface import Artifact
 from melaudit.detectors.claim import evidence_of
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import Evidence, Rung
-from melaudit.measurements import Array, Measurements
+from melaudit.measurements import Array
 from melaudit.statistics.estimates import Estimate, odds_ratio_held_fixed
 from melaudit.wording.sentences import interval, many, ratio
 
@@ -38,6 +39,34 @@ MAX_PLACES = 400
 """Images whose places are compared, at most. Limits the time."""
 
 RowMask = NDArray[np.bool_]
+
+
+class Seen(Protocol):
+    """What finders and people saw in images, beside their labels; `Measurements` are such."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(n,) class index; -1 where unknown."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        ...
+
+    @property
+    def labelled(self) -> Mapping[str, NDArray[np.int8]]:
+        """Artifact that no finder knows -> (n,) what the user says: 1 shows it."""
+        ...
+
+    @property
+    def training(self) -> Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+        """Artifact -> whether training images show it, and their labels."""
+        ...
+
+    def __getitem__(self, name: str) -> Array:
+        """Return "dark_ring.present" (n,); raises KeyError for what was not looked for."""
+        ...
 
 
 class Part(StrEnum):
@@ -93,7 +122,7 @@ class Company:
 
 
 def company(
-    table: Measurements,
+    table: Seen,
     artifact: Artifact,
     key: str,
     present: RowMask,
@@ -148,7 +177,7 @@ class _Candidate:
     present: RowMask
 
 
-def _candidates(table: Measurements, others: Sequence[Artifact]) -> list[_Candidate]:
+def _candidates(table: Seen, others: Sequence[Artifact]) -> list[_Candidate]:
     """Return every artifact that a finder or the user speaks of."""
     out = []
     for each in others:
@@ -164,7 +193,7 @@ def _candidates(table: Measurements, others: Sequence[Artifact]) -> list[_Candid
 
 
 def _beside(
-    table: Measurements, artifact: str, key: str, present: RowMask, other: _Candidate
+    table: Seen, artifact: str, key: str, present: RowMask, other: _Candidate
 ) -> Company | None:
     """Hold an artifact against another one; None where they are not seen together."""
     rows = present & other.present
@@ -202,7 +231,7 @@ def _beside(
 
 
 def _where_learned(
-    table: Measurements, key: str, present: RowMask, other: _Candidate
+    table: Seen, key: str, present: RowMask, other: _Candidate
 ) -> tuple[RowMask, RowMask, NDArray[np.int64]]:
     """Return which images show each of two artifacts, and the labels (m,).
 
@@ -239,7 +268,7 @@ def _associated(
     return associate(present, labels, classes)
 
 
-def _inside(table: Measurements, first: str, second: str, rows: RowMask) -> tuple[bool, bool]:
+def _inside(table: Seen, first: str, second: str, rows: RowMask) -> tuple[bool, bool]:
     """Tell whether the first lies within the second on these images (n,), and the reverse."""
     chosen = np.flatnonzero(rows)[:MAX_PLACES]
     masks = [_column(table, f"{name}.mask") for name in (first, second)]
@@ -264,7 +293,7 @@ def _mostly_within(first: NDArray[np.float64], second: NDArray[np.float64]) -> b
     return share >= MIN_INSIDE and share >= MIN_LIFT * float(near[has].mean())
 
 
-def _column(table: Measurements, name: str) -> Array | None:
+def _column(table: Seen, name: str) -> Array | None:
     try:
         return table[name]
     except KeyError:  # its detector failed in the pass, or it has no place

@@ -30,7 +30,7 @@ from melaudit.detectors.rungs.trials import (
 from melaudit.findings import Words
 from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import bonferroni
-from melaudit.wording.sentences import either, many, points
+from melaudit.wording.sentences import capitalised, either, many, points
 
 UNNATURAL_DISTANCE = 2.0
 """Distance from natural pictures, in units of the distance between natural pictures, from which
@@ -91,7 +91,9 @@ class Dependence:
                 return f"{things} ({a.edit.title} acts much the same)"
         unknown = [a.edit.look_alike or "" for a in alike if a.likeness is Likeness.UNKNOWN]
         if unknown:
-            return f"{things}, or {either(list(dict.fromkeys(unknown)))} (too few images to tell)"
+            first, *more = dict.fromkeys(unknown)  # "any dark dashes or high-contrast line"
+            others = either([first, *(name.removeprefix("any ") for name in more)])
+            return f"{things}, or {others} (too few images to tell)"
         return things
 
     def _alike(self) -> tuple[Alike, ...]:
@@ -110,6 +112,10 @@ class Dependence:
         """Return what was done and seen, in counts: putting it in, and taking it out."""
         return "; ".join(self.counts())
 
+    def sentences(self) -> str:
+        """Return the same in a sentence for each edit."""
+        return " ".join(f"{capitalised(clause)}." for clause in self.counts())
+
     def counts(self) -> tuple[str, ...]:
         """Return the same in a clause for each edit."""
         name = self.classes[self.target]
@@ -123,8 +129,8 @@ class Dependence:
         if (e := self.remove) is not None:
             said.append(
                 f"of {many(e.n, 'image')} that show {self.phrases.shows} the model predicts "
-                f"{name} for {e.before:,} as they are and for {e.after:,} with the "
-                f"{self.phrases.thing} taken out{self._implied(e)}"
+                f"{name} for {e.before:,} as they are and for {e.after:,} with "
+                f"{self.phrases.taken_out}{self._implied(e)}"
             )
         return tuple(said)
 
@@ -176,7 +182,7 @@ class Dependence:
             without, with_it, n = self.bare
             out.append(
                 f"Of {many(n, 'picture')} of {self.words.bare}, it predicts {name} for "
-                f"{without:,}; with the {self.phrases.thing} put in, for {with_it:,}."
+                f"{without:,}; with {self.phrases.thing_put_in}, for {with_it:,}."
             )
         if self.distance is not None and np.isfinite(self.distance):
             far = self.distance >= UNNATURAL_DISTANCE

@@ -26,16 +26,16 @@ def missed(found: Dependence, artifact: str) -> tuple[NotFound, ...]:
 
 def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequence[Evidence]:
     name, phrases = found.classes[found.target], found.phrases
-    done = "put in" if effect.sign > 0 else "taken out"
+    done = phrases.edited(effect.sign)
     null = f"the same change under {effect.placebo.title}"
     verb = "rises" if effect.share.value >= 0 else "falls"
     first = evidence_of(
         Rung.DEPENDENCE,
-        f"change of decisions to {name} beyond placebo, {phrases.thing} {done}",
+        f"change of decisions to {name} beyond placebo, {done.removeprefix('the ')}",
         effect.share,
         effect.n,
         null,
-        f"With the {phrases.thing} {done}, the model predicts {name} for {effect.after:,} of "
+        f"With {done}, the model predicts {name} for {effect.after:,} of "
         f"{many(effect.n, 'image')}, for {effect.before:,} before; {_beside(effect)} that share "
         f"{verb} by {points(abs(effect.share.value))}, "
         f"{interval(effect.share, points)}.",
@@ -48,12 +48,12 @@ def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequen
             target=name,
             before=effect.before,
             after=effect.after,
-            change=effect.edit.title if effect.sign > 0 else f"the {phrases.thing} taken out",
+            change=effect.edit.title if effect.sign > 0 else phrases.taken_out,
         ),
     )
     second = evidence_of(
         Rung.DEPENDENCE,
-        f"change of the margin of {name} beyond placebo, {phrases.thing} {done}",
+        f"change of the margin of {name} beyond placebo, {done.removeprefix('the ')}",
         effect.margin,
         effect.n,
         f"the same change under {effect.margin_placebo.title}",
@@ -99,7 +99,7 @@ def _turning(effect: Effect, name: str) -> str:
 
 
 def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
-    done = "put in" if effect.sign > 0 else "taken out"
+    done = found.phrases.edited(effect.sign)
     left = (
         f"a change of {points(MIN_SHARE)} or more is excluded"
         if effect.excluded
@@ -110,7 +110,7 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         n=effect.n,
         minimum_detectable_effect=effect.least,
         effect="change of decisions beyond placebo (share)",
-        statement=f"With the {found.phrases.thing} {done}, the model predicts "
+        statement=f"With {done}, the model predicts "
         f"{found.classes[found.target]} for {effect.after:,} of {many(effect.n, 'image')}, for "
         f"{effect.before:,} before: beyond the placebo {points(effect.share.value)}, "
         f"{interval(effect.share, points)}; {left}.",

@@ -22,6 +22,7 @@ from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import clear
 from melaudit.statistics.estimates import Tested, paired_mean, proportion, two_samples
 from melaudit.wording.sentences import interval, many, percent, points
+from melaudit.wording.terms import NO_HARM
 
 MIN_LOSS = 0.05
 """Share of right decisions lost beyond the placebo from which an artifact has a cost. Chosen,
@@ -86,7 +87,7 @@ def table(costs: tuple[Harm, ...], phrases: Phrases, classes: tuple[str, ...]) -
         before, after = (proportion(k, cost.n) for k in (cost.right_before, cost.right_after))
         rows.append(
             (
-                f"{phrases.thing} {'put in' if cost.effect.sign > 0 else 'taken out'}",
+                phrases.edited(cost.effect.sign).removeprefix("the "),
                 classes[cost.label],
                 cost.measure,
                 cost.n,
@@ -160,33 +161,45 @@ def _counts(cost: Harm, phrases: Phrases, classes: tuple[str, ...]) -> Counts:
     before, after, target = cost.right_before, cost.right_after, cost.label
     if len(classes) == 2:
         before, after, target = cost.n - before, cost.n - after, 1 - cost.label
-    put_in = cost.effect.sign > 0
     return Counts(
         images=f"{classes[cost.label]} images",
         n=cost.n,
         target=classes[target],
         before=before,
         after=after,
-        change=cost.effect.edit.title if put_in else f"the {phrases.thing} taken out",
+        change=cost.effect.edit.title if cost.effect.sign > 0 else phrases.taken_out,
     )
 
 
 def _evidence(cost: Harm, phrases: Phrases, used: bool, classes: tuple[str, ...]) -> Evidence:
-    done = "put in" if cost.effect.sign > 0 else "taken out"
+    done = phrases.edited(cost.effect.sign)
     loss = cost.loss
     per = 1000
     return evidence_of(
         Rung.HARM,
-        f"right decisions lost beyond placebo, {phrases.thing} {done} ({cost.measure})",
+        f"right decisions lost beyond placebo, {done.removeprefix('the ')} ({cost.measure})",
         loss,
         cost.n,
         f"the same loss under {cost.placebo.title}",
         f"{cost.measure.capitalize()} goes from {points(cost.right_before / cost.n)} to "
-        f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} once the "
-        f"{phrases.thing} is {done} ({points(cost.right_with_placebo)} with "
+        f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} with "
+        f"{done} ({points(cost.right_with_placebo)} with "
         f"{cost.placebo.title}): beyond the placebo, "
         f"{per * loss.value:,.0f} right decisions of {per:,} are lost, "
-        f"{interval(loss, lambda share: f'{per * share:,.0f}')}.",
+        f"{interval(loss, lambda share: f'{per * share:,.0f}')}.{_why_not(cost, used)}",
         reached=used and cost.reached,
         counts=_counts(cost, phrases, classes),
     )
+
+
+def _why_not(cost: Harm, used: bool) -> str:
+    """Say why a loss does not count as harm; empty where it does."""
+    if cost.loss.value < MIN_LOSS:
+        why = f"fewer than {points(MIN_LOSS)} right decisions are lost"
+    elif not cost.reached:
+        why = f"on {many(cost.n, 'image')} a loss of this size is not clear of chance"
+    elif not used:
+        why = "that the model uses it was not shown"
+    else:
+        return ""
+    return f" {NO_HARM}: {why}."

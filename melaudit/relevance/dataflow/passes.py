@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from melaudit.errors import RelevanceError
+from melaudit.errors import RelevanceError, out_of_memory
 from melaudit.logits import predictions
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.steps import nonzero
@@ -138,9 +138,9 @@ def _backward(
     try:
         with exact():
             return grad([start], into, [seed], retain_graph=keep, allow_unused=True)
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        if out_of_memory(error):
+            raise
         raise RelevanceError(
             f"relevance cannot go back through the model ({str(error).splitlines()[0]}); if it "
             "uses gradient checkpointing, switch that off"

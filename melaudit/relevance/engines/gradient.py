@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from melaudit.errors import RelevanceError
+from melaudit.errors import RelevanceError, out_of_memory
 from melaudit.logits import predictions
 from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.intact import remember_state
@@ -140,9 +140,9 @@ class GradientPass:
         into = [self.image, *(call.edge for call in calls)]
         try:
             found = grad([score], into, retain_graph=True, allow_unused=True)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if out_of_memory(error):
+                raise
             raise RelevanceError(
                 f"gradients cannot go back through the model ({str(error).splitlines()[0]}); if it "
                 "uses gradient checkpointing, switch that off"

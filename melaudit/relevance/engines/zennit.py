@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from zennit.core import Composite
 
-from melaudit.errors import ConfigurationError, RelevanceError
+from melaudit.errors import ConfigurationError, RelevanceError, out_of_memory
 from melaudit.logits import predictions
 from melaudit.relevance.engines.canonizers import canonizer_name, find_canonizer
 from melaudit.relevance.interface import Attribution
@@ -218,9 +218,9 @@ def _clear_errors() -> Iterator[None]:
     """Turn errors in hooks and graphs into a RelevanceError that says what to do."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
+        if out_of_memory(error):
+            raise
         raise RelevanceError(
             f"zennit cannot pass relevance through this model ({type(error).__name__}: "
             f"{str(error).splitlines()[0] if str(error) else 'no message'}); use --engine dataflow"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from melaudit.errors import MelauditError, RelevanceError
+from melaudit.errors import MelauditError, RelevanceError, out_of_memory
 
 MAX_LOGIT_DIFFERENCE = 0.05
 """Share of the largest logit by which an engine's logits may differ from the model's own. Chosen: a
@@ -75,9 +75,11 @@ def model_errors(x: Tensor) -> Iterator[None]:
     """Turn an error of the model itself into a RelevanceError that names the shape of x."""
     try:
         yield
-    except (MelauditError, torch.OutOfMemoryError):
+    except MelauditError:
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise RelevanceError(
             f"the model fails on an input of shape {tuple(x.shape)}: {type(error).__name__}: "
             f"{error}; check the image size and the preprocessing"

@@ -6,10 +6,9 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
-from melaudit.errors import RelevanceError
+from melaudit.errors import RelevanceError, out_of_memory
 
 
 def remember_state(model: nn.Module) -> Callable[[], None]:
@@ -66,9 +65,9 @@ def copied(model: nn.Module) -> nn.Module:
     """Return a deep copy of the model; RelevanceError with the reason if it cannot be copied."""
     try:
         return copy.deepcopy(model)
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:  # whatever a model holds may refuse to be copied
+        if out_of_memory(error):
+            raise
         raise RelevanceError(
             f"the model cannot be copied: {type(error).__name__}: {error}; give one whose "
             "attributes copy.deepcopy can copy"

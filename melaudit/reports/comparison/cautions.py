@@ -26,8 +26,8 @@ def cautions_of(before: Findings, after: Findings) -> tuple[Caution, ...]:
         cautions.append(
             Caution(
                 "other images",
-                f"The two audits are of different images ({sizes[0]} of {a.data} before, "
-                f"{sizes[1]} of {b.data} after): what differs may come from the images.",
+                f"The two audits are of different images ({sizes[0]} in {a.data} before, "
+                f"{sizes[1]} in {b.data} after): what differs may come from the images.",
             )
         )
     if a.preprocessing != b.preprocessing:

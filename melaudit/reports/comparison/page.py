@@ -153,7 +153,7 @@ def _side(which: str, findings: Findings) -> Side:
             ("Model", wording.name(p.model)),
             ("Architecture", wording.name(p.architecture)),
             ("SHA-256", p.model_sha256[:16]),
-            ("Images", f"{wording.count(findings.inputs.read)} of {wording.name(p.data)}"),
+            ("Images", f"{wording.count(findings.inputs.read)} in {wording.name(p.data)}"),
             ("Data fingerprint", p.data_fingerprint[:16]),
             ("Preprocessing", p.preprocessing),
             ("Maps", findings.explanations.status.value),

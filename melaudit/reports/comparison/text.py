@@ -50,7 +50,7 @@ def _audit_words(findings: Findings) -> str:
     p = findings.provenance
     return (
         f"{p.model} ({p.architecture}), {findings.verdict.value}, "
-        f"{wording.many_unbroken(findings.inputs.read, 'image')} of {p.data}, "
+        f"{wording.many_unbroken(findings.inputs.read, 'image')} in {p.data}, "
         f"{wording.date(p.started)}"
     )
 

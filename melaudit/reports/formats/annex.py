@@ -14,11 +14,12 @@ from melaudit.findings import Evidence, Finding, Findings, Mitigated, Rung
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
 from melaudit.reports import scales
+from melaudit.reports.detectability import detectability
 from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.markdown import escaped, prose, table
 from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
 from melaudit.wording import terms
-from melaudit.wording.detectors import artifact_of, mitigation_command, title_of
+from melaudit.wording.detectors import mitigation_command, title_of
 
 _HAZARDS = {
     Rung.OPPORTUNITY: "The data reward a decision by something other than {cause}; a model "
@@ -93,22 +94,6 @@ def _use(findings: Findings) -> list[str]:
     return [*lines, ""]
 
 
-def _detectability(findings: Findings, finding: Finding) -> str:
-    """Say what would show the failure while the model is in use."""
-    alone = "A single prediction does not show it."
-    if artifact_of(findings, finding) in {detector.id for detector in findings.detectors}:
-        return (
-            f"{alone} The audit's own finder marks the images that show the artifact "
-            "(`images.parquet`), so that a check of the inputs can flag or refuse them."
-        )
-    if finding.images:
-        return (
-            f"{alone} This audit lists the images concerned; which others are, only another audit "
-            "tells."
-        )
-    return f"{alone} Only another audit does."
-
-
 def _entry(number: int, finding: Finding, waiver: Waiver | None, findings: Findings) -> list[str]:
     effect = _HAZARDS[finding.rung].format(**dataclasses.asdict(findings.domain.words))
     return [
@@ -124,7 +109,7 @@ def _entry(number: int, finding: Finding, waiver: Waiver | None, findings: Findi
         + ".",
         "- **Evidence**:",
         *(f"  - {_evidence(e)}" for e in finding.evidence),
-        f"- **Detectability**: {_detectability(findings, finding)}",
+        f"- **Detectability**: {detectability(findings, finding)}",
         f"- **Does not show**: {prose(finding.does_not_show)}",
         f"- **Risk control**: {_control(finding, findings)}",
         f"- **Residual risk**: {_residual(finding, waiver, findings)}",

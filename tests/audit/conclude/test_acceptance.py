@@ -164,6 +164,6 @@ def test_the_gate_names_measures_in_words() -> None:
 
     titles = [rule.title for rule in result.rules if rule.id.startswith("acceptance.")]
     assert titles == [
-        "The intended use's limit of area under the ROC curve is met",
-        "The intended use's limit of calibration error is met",
+        "Limit of the intended use: area under the ROC curve",
+        "Limit of the intended use: calibration error",
     ]

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Artifact
+from melaudit.artifacts.kinds.picture_size import PictureSize
 from melaudit.audit.conclude.conclusions import conclude
 from melaudit.audit.conclude.shortfalls import EDITS, shortfalls
 from melaudit.audit.conclude.verdict import judge
@@ -83,3 +85,23 @@ def test_an_artifact_that_may_turn_a_tenth_of_the_decisions_keeps_a_model_from_a
     verdict, reason = judged(measurements, some, {"brightness": 0.7})  # turns 7 of 100
     assert verdict is Verdict.INCONCLUSIVE
     assert "Not decided: Dark picture (" in reason
+
+
+@pytest.mark.parametrize(("spread", "passes"), [(0.0, True), (0.1, False)])
+def test_what_all_images_have_to_the_same_degree_needs_no_edit(
+    spread: float, passes: bool, measurements: Make
+) -> None:
+    columns: dict[str, NDArray[Any]] = {
+        "picture_size.present": np.ones(IMAGES, np.bool_),
+        "picture_size.score": 0.7 + spread * np.linspace(0, 1, IMAGES),
+        "picture_size.mask": np.ones((IMAGES, GRID, GRID), np.uint8),
+        **{f"picture_size.{c}": np.zeros(IMAGES) for c in ("share", "signed", "area")},
+    }
+    logits = np.stack([np.zeros(IMAGES), np.where(LABELS == 1, 2.0, -2.0)], 1).astype(np.float32)
+    table = measurements(columns, labels=LABELS, predictions=LABELS, logits=logits)
+    detectors = [ArtifactDetector(PictureSize(), ())]
+    found = conclude(detectors, table)
+    open_ = shortfalls(detectors, found, (), Trust.TRUSTED, doubts=(), images=IMAGES, edits=EDITS)
+    verdict, reason = judge(found.findings, open_, Severity.HIGH, found.not_found)
+    assert (verdict is Verdict.PASS) is passes
+    assert ("all alike in what no decision among them can go by: picture size" in reason) is passes

@@ -112,6 +112,14 @@ def test_as_many_edits_are_asked_for_as_would_exclude_it() -> None:
     assert "10 of 100 decisions or more" in large[0].statement
 
 
+def test_one_number_of_edits_is_asked_for_the_largest_that_is_needed() -> None:
+    open_ = dataclasses.replace(edited("hair", False), needed=140)  # 70 of each class
+    lacking = said(Skipped("dark_ring", "fewer than 8 images could be edited"), open_)
+    asked = {word for lack in lacking for word in lack.settle.rstrip(".").split() if word.isdigit()}
+    assert asked == {"80"}
+    assert any("with 80 images of each class" in lack.settle for lack in lacking)
+
+
 def test_a_few_that_were_taken_out_do_not_undo_what_putting_in_excludes() -> None:
     assert said(RING_FINE, edited("hair", True), edited("hair", None)) == ()
 

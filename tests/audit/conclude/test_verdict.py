@@ -91,6 +91,10 @@ def test_reactions_to_what_no_image_shows_are_named_as_robustness() -> None:
     frame = Reaction("white_frame", "It reacts", ("malignant",), 80, "s", (), "d")
     _, reason = judge([], [], Severity.HIGH, reactions=[frame])
     assert "Robustness: the model reacts to what these images do not show (white frame)." in reason
+    _, reason = judge(  # as a field may call it
+        [], [], Severity.HIGH, reactions=[frame], called=lambda _: "Paper border"
+    )
+    assert "do not show (paper border)." in reason
 
 
 def test_false_alarms_of_the_audit_itself_are_said_beside_what_it_found() -> None:

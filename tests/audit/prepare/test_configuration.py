@@ -33,6 +33,22 @@ def test_options_win_over_the_file_and_the_checkpoints_folder_over_the_working_f
     assert configure({"model": "c.pt"}, tmp_path).data == tmp_path / "far"
 
 
+def test_a_run_that_names_no_folder_has_one_by_model_and_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"model": "nets/re snet.v2.pt", "data": "d"}
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(86400))
+    assert configure(given).out == Path("audit-re-snet-v2-1970-01-02")
+    assert configure({**given, "out": "here"}).out == Path("here")
+    # What a run of an earlier day began goes on, unless it ended.
+    (tmp_path / "audit-re-snet-v2-1970-01-02" / "shards").mkdir(parents=True)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(3 * 86400))
+    assert configure(given).out == Path("audit-re-snet-v2-1970-01-02")
+    (tmp_path / "audit-re-snet-v2-1970-01-02" / "manifest.json").touch()
+    assert configure(given).out == Path("audit-re-snet-v2-1970-01-04")
+
+
 def test_pyproject_counts_only_with_our_table(tmp_path: Path) -> None:
     write(tmp_path, "[project]\nname = 'x'", "pyproject.toml")
     assert find_settings(None, tmp_path) is None

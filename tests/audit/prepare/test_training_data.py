@@ -1,5 +1,6 @@
 """The training images are looked through once, balanced over classes, and remembered."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from melaudit.artifacts.registry import artifacts
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
 from melaudit.errors import DatasetError
+from melaudit.images.imagefile import FULL_WHITE, Decoded, read_image
+from tests.images.fatal import make_fatal
 
 
 class Watcher:
@@ -132,6 +135,34 @@ def test_a_finder_that_fails_takes_nothing_from_the_others(
     found = training_evidence(two, (*artifacts(), Broken()), CLASSES, Watcher())
     assert len(found.artifacts["dark_ring"][0]) == 16
     assert len(found.artifacts["broken"][0]) == 0
+
+
+def test_an_image_that_kills_its_worker_does_not_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_fatal("benign/03.png", signal.SIGKILL, monkeypatch)
+    found = looked_through(replace(settings(folder), workers=1))
+    present, labels = found.artifacts["dark_ring"]
+    assert (len(present), present[labels == 0].all()) == (15, True)
+    assert found.pictures is not None
+    assert "benign/03.png" not in found.pictures.ids
+
+
+def test_where_no_process_can_be_handed_the_finders_images_are_decoded_as_told(
+    folder: Path,
+) -> None:
+    class Own(DarkRing):
+        """One that cannot be handed to another process."""
+
+    read: list[str] = []
+
+    def reading(path: str, *, white: int = FULL_WHITE) -> Decoded:
+        read.append(path)
+        return read_image(path, white=white)
+
+    one = replace(settings(folder), workers=1)
+    training_evidence(one, (Own(),), CLASSES, Watcher(), read=reading)
+    assert len(read) == 16
 
 
 def test_without_training_images_nothing_is_said(folder: Path) -> None:

@@ -16,12 +16,13 @@ from scipy import stats
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.rungs.dependence import Dependence, depend
-from melaudit.detectors.rungs.harm import harm
+from melaudit.detectors.rungs.harm import evidence, harm
 from melaudit.detectors.rungs.trials import called, left_alone, log_odds, turned
 from melaudit.findings import Finding, NotFound, Reaction, Rung, Severity, Skipped, Trust
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import settle
 from melaudit.statistics.estimates import Estimate
+from melaudit.wording.terms import NO_HARM
 from tests.said import said
 
 Make = Callable[..., Measurements]
@@ -409,6 +410,24 @@ def test_harm_is_counted_on_the_labels_it_endangers(measurements: Make) -> None:
     assert all(-1 <= c.loss.low < c.loss.high <= 1 for c in every)
 
 
+def test_a_loss_that_is_no_harm_says_why(measurements: Make) -> None:
+    table = study(measurements)
+    costs = settle(harm(table, "dark_ring", used(table)))
+    cost = next(c for c in costs if c.reached)
+    doubtful = dataclasses.replace(cost, loss=dataclasses.replace(cost.loss, q_value=0.4))
+    slight = dataclasses.replace(cost, loss=dataclasses.replace(cost.loss, value=0.01))
+    said = [
+        evidence((each,), PHRASES, known, table.classes)[0].statement.partition(f"{NO_HARM}: ")[2]
+        for each, known in ((cost, True), (cost, False), (doubtful, True), (slight, True))
+    ]
+    assert said == [
+        "",
+        "that the model uses it was not shown.",
+        f"on {cost.n} images a loss of this size is not clear of chance.",
+        "fewer than 5.0 of 100 right decisions are lost.",
+    ]
+
+
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 def test_log_odds_are_those_of_the_probabilities(outputs: int) -> None:
     logits = np.random.default_rng(0).normal(0, 2, (6, outputs)).astype(np.float32)
@@ -504,7 +523,7 @@ def test_any_frame_is_never_called_black_rings_alone(measurements: Make, n: int)
     for seed in range(50):
         found = used(framed(measurements, FRAME, n, seed))
         cue = found.cue("black rings")
-        told = "any high-contrast frame" in cue or "a white ring acts much the same" in cue
+        told = "high-contrast frame" in cue or "a white ring acts much the same" in cue
         assert told, f"seed {seed}: {cue}"
 
 
@@ -665,3 +684,23 @@ def test_of_several_classes_the_one_is_named_that_decisions_go_to(measurements: 
     assert (found.add.before, found.add.after) == (0, n)
     # Counted with all logits moved: as many decisions turn as do on the very images.
     assert found.add.turning.value == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_single_logit_that_decides_one_way_under_every_edit_is_weighed_as_two_are(
+    measurements: Make,
+) -> None:
+    """All decisions are for class 0 before, under the placebo and after: none is of class 1."""
+    n = 30
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], n)
+    margins = np.where(labels == 1, 2.0, -6.0) + rng.normal(0, 0.3, 2 * n)
+    low = np.flatnonzero(labels == 0)
+    found = []
+    for outputs in (1, 2):
+        tried = left_alone(trials({ADD: (low, 2.0), SKIN: (low, 0.1)}, margins, outputs=outputs))
+        table = measurements({}, labels=labels, logits=logits(margins, outputs))
+        found.append(used(dataclasses.replace(table, trials={"dark_ring": tried})))
+    one, two = (each.add for each in found)
+    assert one is not None and two is not None
+    assert (one.before, one.after, one.n) == (two.before, two.after, two.n)
+    assert one.margin.value == pytest.approx(two.margin.value, abs=1e-4)

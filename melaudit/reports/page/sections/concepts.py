@@ -194,7 +194,7 @@ def detail_view(detail: Detail, key: str, map_alt: str, plates: Plates) -> Detai
     return DetailView(
         picture=picture.id,
         map=layer.id if layer else None,
-        picture_alt=f"Part of photograph {name}",
+        picture_alt=f"Part of image {name}",
         map_alt=map_alt,
         name=name,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from melaudit import wording
 from melaudit.findings import Evidence, Finding, Rung, Severity, Table
 from melaudit.reports import scales
+from melaudit.reports.detectability import detectability
 from melaudit.reports.interface import Record
 from melaudit.reports.ladder import Step, counts, ladder
 from melaudit.reports.page import charts
@@ -111,6 +112,7 @@ class Card:
     command: str
     """What fits the model anew against it; "" where nothing does."""
     does_not_show: str
+    detectability: str
     affected: str
     names: tuple[str, ...]
     names_note: str
@@ -203,6 +205,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         remedy=finding.remedy,
         command=mitigation_command(record.findings, finding),
         does_not_show=finding.does_not_show,
+        detectability=detectability(record.findings, finding),
         affected=wording.many_unbroken(len(finding.images), "image") if finding.images else "",
         names=tuple(wording.name(i, 120) for i in finding.images[:MAX_NAMES]),
         names_note=f"and {wording.count(left)} more in findings.json" if left > 0 else "",
@@ -225,8 +228,14 @@ def _cell(evidence: Sequence[Evidence]) -> tuple[str, str]:
     if first.counts is not None:
         c = first.counts
         figure = f"{c.before:,} \u2192 {c.after:,} of{wording.NBSP}{c.n:,}"
-        return figure, f"{c.images} predicted {c.target}, with {c.change}"
+        return figure, f"{c.images} predicted {c.target}, with {c.change}{_why_not(first)}"
     return scales.written(first.name, first.estimate), scales.plain(first.name)
+
+
+def _why_not(evidence: Evidence) -> str:
+    """Return why a change that stands in the cell does not count, where the evidence says it."""
+    _, marked, why = evidence.statement.rpartition(f"{terms.NO_HARM}: ")
+    return f". {terms.NO_HARM}: {why.rstrip('.')}" if marked and not evidence.reached else ""
 
 
 def _rung(finding: Finding, step: Step, charted: bool, brief: bool) -> RungRow:

@@ -55,7 +55,7 @@ def tile(plates: Plates, image: str, *, maps: bool) -> Tile | None:
         labelled="no label" if label is None else f"labelled {label}",
         said=f"predicted {said}, {chance}",
         verdict=_verdict(exhibit),
-        picture_alt=f"Photograph {shown}, "
+        picture_alt=f"Image {shown}, "
         + ("without label" if label is None else f"labelled {label}")
         + f", predicted {said} with probability {chance}",
         map_alt=_map_words(exhibit) if layer else "",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from melaudit import wording
 from melaudit.findings import Acceptance, Answer, Findings
+from melaudit.wording.sentences import rest_of
 
 KINDS = {Answer.MET: "pass", Answer.NOT_MET: "fail", Answer.OPEN: "degraded"}
 """How each answer is drawn."""
@@ -68,17 +69,21 @@ def written(value: float | None, measure: str) -> str:
     return wording.rounded_percent(value, 1)
 
 
+def _interval(limit: Acceptance) -> str:
+    if limit.measure in ("auc", "calibration_error"):
+        return wording.span(limit.low, limit.high)
+    return wording.percent_span(limit.low, limit.high, 1)
+
+
 def _row(limit: Acceptance) -> LimitRow:
     least = "at least" if limit.at_least else "at most"
-    share = limit.measure not in ("auc", "calibration_error")
-    interval = wording.percent_span if share else wording.span
     return LimitRow(
         measure=wording.capitalised(wording.human(limit.measure)).replace("Auc", "AUC"),
         limit=f"{least} {written(limit.limit, limit.measure)}",
         figure=written(limit.value, limit.measure),
-        interval="" if limit.value is None else interval(limit.low, limit.high),
+        interval="" if limit.value is None else _interval(limit),
         n=wording.count(limit.n),
         kind=KINDS[limit.answer],
         word=limit.answer.value,
-        statement=wording.unbroken(wording.visible_as_code_points(limit.statement)),
+        statement=wording.unbroken(wording.visible_as_code_points(rest_of(limit.statement))),
     )

@@ -1,0 +1,106 @@
+"""`melaudit init`: settings to begin with, of what a folder shows."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from melaudit.audit.prepare.configuration import Configuration, configure, typed
+from melaudit.audit.prepare.starter import EXAMPLES
+from melaudit.cli import main
+from melaudit.settings import settings_of
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a checkpoint and images of two classes."""
+    for name in ("malignant", "benign"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "1.png").touch()
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "net.pt").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def without_comments(text: str) -> str:
+    """Take the # off every line that is a setting, as a user does."""
+    kept = [line.removeprefix("# ") for line in text.splitlines() if " = " in line]
+    return "\n".join(kept)
+
+
+def test_what_the_folder_shows_is_set_and_a_run_takes_it(project: Path) -> None:
+    assert main(["init"]) == 0
+    text = (project / "melaudit.toml").read_text()
+    assert tomllib.loads(text) == {
+        "model": "weights/net.pt",
+        "data": "data",
+        "classes": ["benign", "malignant"],
+        "positive": "malignant",
+    }
+    made = configure({})
+    assert made.model.resolve() == project / "weights" / "net.pt"
+    assert made.classes == ("benign", "malignant")
+
+
+def test_what_stands_there_as_a_comment_is_a_setting_too(project: Path) -> None:
+    assert main(["init"]) == 0
+    settings = tomllib.loads(without_comments((project / "melaudit.toml").read_text()))
+    first = {name for name, s in settings_of(Configuration).items() if s.about.first}
+    assert set(settings) == first
+    assert set(EXAMPLES) | {"model", "data"} == first
+    typed(settings, "melaudit.toml")
+    told = (project / "melaudit.toml").read_text()
+    assert [name for name in settings_of(Configuration) if name not in told] == []
+
+
+def test_settings_that_are_there_are_kept(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "melaudit.toml").write_text("seed = 3\n")
+    assert main(["init"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (project / "melaudit.toml").read_text() == "seed = 3\n"
+    assert main(["init", "--force"]) == 0
+    assert "net.pt" in (project / "melaudit.toml").read_text()
+
+
+def test_where_several_could_be_meant_they_are_named(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "labels.csv").write_text("image,label\n")
+    assert main(["init"]) == 2
+    said = capsys.readouterr().err
+    assert "several things here could be images: data, labels.csv; add --data PATH" in said
+    assert not (project / "melaudit.toml").exists()
+    assert main(["init", "--data", "labels.csv"]) == 0
+    assert tomllib.loads((project / "melaudit.toml").read_text())["data"] == "labels.csv"
+
+
+def test_what_an_earlier_audit_left_is_not_meant(project: Path) -> None:
+    (project / "audit" / "shards").mkdir(parents=True)
+    (project / "audit" / "images.parquet").touch()
+    assert main(["init"]) == 0
+
+
+def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "labels.csv").write_text("image,label\n")
+    asked = []
+
+    def answer(text: str, **_: object) -> int:
+        asked.append(text)
+        return 2
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("click.prompt", answer)
+    assert main(["init"]) == 0
+    assert asked == ["Which one? (--data)"]
+    assert tomllib.loads((project / "melaudit.toml").read_text())["data"] == "labels.csv"
+
+
+def test_a_folder_without_a_checkpoint_is_told_what_to_add(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "add --model PATH" in said
