@@ -93,6 +93,7 @@ class Audited:
     def row(self, name: str, usual: dict[str, str]) -> str:
         """Return a row of the table."""
         same = "the same" if self.files == usual and len(usual) == len(FILES) else "OTHER"
+        same = "—" if self.files is usual else same
         there, shards = self.shards
         once = "each once" if there == shards else f"{there} files of {shards} shards"
         return f"| {name} | {self.clock:.1f} | {self.processor:.1f} | {same} | {once} |"
