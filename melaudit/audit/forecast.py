@@ -139,8 +139,9 @@ class _Rehearsal:
             found = intervene([artifact], table, laboratory, Silent(), MAX_EDITED)
             seconds = (time.monotonic() - begun) / max(1, len(found))
             tried += [(artifact, trials, seconds) for trials in list(found.values())[:1]]
-        begun = time.monotonic()
         done = min(MAX_CORRUPTED, len(table.ids))
+        corrupted(table, laboratory, 1, Silent())  # the first one warms up
+        begun = time.monotonic()
         corrupted(table, laboratory, done, Silent())
         return table, tried, (time.monotonic() - begun) / done
 
