@@ -49,10 +49,10 @@ HARMLESS = ((hairs, 0.3), (ruler, 0.15), (bubbles, 0.15))
 """What images of both classes show, and the share of them that does."""
 
 
-def draw(rng: np.random.Generator, label: int) -> RGB:
-    """Return an image with a small (0) or a large lesion (1)."""
-    picture = skin(rng, SIDE)
-    y, x = grid(SIDE)
+def draw(rng: np.random.Generator, label: int, side: int = SIDE) -> RGB:
+    """Return an image (side, side, 3) with a small (0) or a large lesion (1)."""
+    picture = skin(rng, side)
+    y, x = grid(side)
     off, radius = rng.normal(0, SHIFT, 2), rng.uniform(*RADII[label])
     inside = radius - np.hypot(y - off[0], x - off[1])
     body = np.asarray(0.5 * (1 + np.tanh(inside / 0.012)), np.float32)
@@ -64,13 +64,13 @@ def draw(rng: np.random.Generator, label: int) -> RGB:
     return image
 
 
-def write(folder: Path, images: int, seed: int) -> None:
+def write(folder: Path, images: int, seed: int, side: int) -> None:
     """Write an image folder, as many images of each class."""
     for k in range(images):
         label = k % 2
         place = folder / CLASSES[label]
         place.mkdir(parents=True, exist_ok=True)
-        drawn = draw(np.random.default_rng((seed, k)), label)
+        drawn = draw(np.random.default_rng((seed, k)), label, side)
         Image.fromarray(drawn).save(place / f"{k:04}.png")
 
 
@@ -103,9 +103,9 @@ def weights() -> dict[str, torch.Tensor]:
     }
 
 
-def make(folder: Path, images: int, seed: int = 0) -> None:
+def make(folder: Path, images: int, side: int = SIDE, seed: int = 0) -> None:
     """Draw the images and write the checkpoint into a folder."""
-    write(folder / "images", images, seed)
+    write(folder / "images", images, seed, side)
     torch.save(weights(), folder / "ckpt.pt")
 
 
@@ -134,9 +134,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.clean", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("out/clean"))
     parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--side", type=int, default=SIDE, help="of an image, in pixels")
     given, more = parser.parse_known_args()
     if not (given.folder / "ckpt.pt").exists():
-        make(given.folder, given.images)
+        make(given.folder, given.images, given.side)
     ran = subprocess.run([sys.executable, "-m", "melaudit", *command(given.folder, more)])
     findings = json.loads((given.folder / "audit" / "findings.json").read_text())
     print(f"exit {ran.returncode}, {findings['verdict']}: {findings['reason']}")

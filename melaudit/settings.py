@@ -51,6 +51,8 @@ class About:
     measured: bool = True
     """Whether a measurement may depend on it, so that another value makes it another run. False
     where it only judges or shows what was measured, or where what it names counts by content."""
+    recorded: bool = True
+    """Whether a report says it. False where it says who computes, which changes no result."""
     other_name: str = ""
     """A second name by which it may be given."""
     option: bool = True

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from melaudit.audit.conclude.conclusions import Checked, check_maps, trust
 from melaudit.audit.conclude.table import measured
+from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.measurer import CheckSample, Known, Measurer
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.sweep import sweep
@@ -111,12 +112,14 @@ def choose_method(
     detectors: Sequence[Detector],
     observer: Observer,
     folder: Path,
+    turns: Turns = ALONE,
 ) -> Examined:
     """Return the first method whose maps hold; the first of all, with a note, when none does.
 
     Those of the detectors that check maps decide whether they hold. What they measure is kept in
-    stores under `folder`, so that a run that is resumed finds it there. Raises RelevanceError when
-    no method can be applied to the model at all.
+    stores under `folder`, so that a run that is resumed finds it there; `turns` says which of
+    several processes measures it. Raises RelevanceError when no method can be applied to the model
+    at all.
     """
     layer, without = _concept_layer(configuration, prepared)
     checks = tuple(d for d in detectors if d.subject is Subject.EXPLANATIONS)
@@ -125,7 +128,7 @@ def choose_method(
     notes: list[str] = []
     for attempt in methods(configuration):
         try:
-            examined = _examine(attempt, prepared, checks, layer, observer, folder)
+            examined = _examine(attempt, prepared, checks, layer, observer, folder, turns)
         except RelevanceError as error:
             refusals.append(error)
             notes.append(f"{_name(attempt)} cannot be applied to this model: {error}")
@@ -180,6 +183,7 @@ def _examine(
     layer: str,
     observer: Observer,
     folder: Path,
+    turns: Turns,
 ) -> Examined:
     """Run the checks of the maps on the sampled images."""
     dataset = prepared.dataset
@@ -201,7 +205,7 @@ def _examine(
         every = CheckSample(np.ones(len(rows), bool))
         measurer = Measurer(viewer, few.dataset, checks, every)
         stage = f"Checking {_name(configuration)}"
-        sweep([(measurer, store)], observer, read=prepared.read, stage=stage)
+        sweep([(measurer, store)], observer, read=prepared.read, stage=stage, turns=turns)
     if "row" not in store.names():  # not one of the few can be read, but others may be
         unknown = Checked((), trust(()), ())
         return Examined(configuration, layer, Known(rows[:0], {}), unknown)

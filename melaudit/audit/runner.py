@@ -4,6 +4,9 @@ A multi-label model is run once for each of its labels. Two things are common: t
 `passed` shows every image to all of them, and the correction. `studied` goes as far as what can be
 said before that, `conclude_together` corrects the tests of all labels, and `reported` goes on from
 there.
+
+Several processes may compute one run: each does `looked_at` and `tried`, whose units leases share
+out, and the one that was asked for the audit concludes.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from melaudit.audit.conclude.assembly import Clock, assemble
@@ -21,13 +24,18 @@ from melaudit.audit.conclude.table import measured
 from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import edited
 from melaudit.audit.edits.laboratory import Held, Laboratory
+from melaudit.audit.engines.interface import Watch
+from melaudit.audit.engines.plan import Plan, in_force
+from melaudit.audit.engines.supply import engine
 from melaudit.audit.exhibits.concepts import with_concepts
 from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.groups.feedback import read_reviews
+from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.sweep import Passed, Subject, measure
 from melaudit.audit.method import Examined, choose_method, operations, viewing
 from melaudit.audit.output_folder import held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
+from melaudit.audit.prepare.places import write_places
 from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each, with_contents
 from melaudit.audit.prepare.reader import reading
 from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
@@ -59,14 +67,14 @@ def run(
     these. The same call after an interruption goes on where it stopped.
     """
     with reading(configuration.workers) as read:
-        everything = _opened(configuration, observer, model, read)
+        everything = opened(configuration, observer, model, read)
         if len(everything) > 1:
             raise ConfigurationError(
                 f"the model is multi-label ({len(everything)} labels), and one audit was asked "
                 "for: call melaudit.audit_labels, or audit one label with "
                 f"output={everything[0].label!r}"
             )
-        return _run(configuration, observer, everything, command)[0].findings
+        return _run(configuration, observer, everything, command, model)[0].findings
 
 
 def run_each(
@@ -85,7 +93,7 @@ def run_each(
     and ConfigurationError where there are several audits and such an option.
     """
     with reading(configuration.workers) as read:
-        everything = _opened(configuration, observer, model, read)
+        everything = opened(configuration, observer, model, read)
         given = [*of_one, *(["--labels"] if configuration.labels is not None else [])]
         if given and len(everything) > 1:
             raise ConfigurationError(
@@ -93,12 +101,13 @@ def run_each(
                 f"({len(everything)} labels, an audit each); audit one label with "
                 f"--output {visible(everything[0].label)}, or leave it out"
             )
-        return _run(configuration, observer, everything, command)
+        return _run(configuration, observer, everything, command, model)
 
 
-def _opened(
+def opened(
     configuration: Configuration, observer: Observer, model: LoadedModel | None, read: Read
 ) -> tuple[Prepared, ...]:
+    """Load model and data, and make them fit each other."""
     observer.stage("Loading")
     if configuration.labels is not None:
         # Read first: a file with a fault must be known before the work, not after.
@@ -137,29 +146,22 @@ def _run(
     observer: Observer,
     everything: Sequence[Prepared],
     command: str,
+    model: LoadedModel | None,
 ) -> tuple[LabelAudit, ...]:
     several = len(everything) > 1
     folders = folders_of([prepared.label for prepared in everything]) if several else {}
-    # Every label has the same pictures, so the same domain.
-    detectors = all_detectors(configuration.for_detectors, everything[0].domain.domain)
-    everything = [informed(each, configuration, artifacts_of(detectors)) for each in everything]
+    everything, detectors = equipped(everything, configuration)
     pictures: Held = {}
-    with held(configuration.out):
+    clock = Clock.start()
+    with held(configuration.out), contextlib.ExitStack() as stack:
         everything = with_contents(everything, observer)
-        methods = []
-        for prepared in everything:
-            if several:
-                observer.note(f"label: {prepared.label}")
-            prepared.introduce(observer)
-            out = configuration.out / folders.get(prepared.label, "")
-            out.mkdir(exist_ok=True)
-            own = dataclasses.replace(configuration, out=out)
-            methods.append(chosen(own, prepared, detectors, observer))
+        parts = [(each, folders.get(each.label, "")) for each in everything]
+        turns = stack.enter_context(_shared(configuration, parts, model, observer))
         studies = []
-        for each, seen in passed(methods, detectors, observer):
+        for each, seen in looked_at(configuration, parts, detectors, clock, observer, turns):
             if several:
                 observer.note(f"label: {each.prepared.label}")
-            studies.append(studied(each, seen, detectors, pictures, observer))
+            studies.append(studied(each, seen, detectors, pictures, observer, turns))
         corrected = conclude_together([study.found.uncorrected for study in studies])
         audits = tuple(
             LabelAudit(
@@ -174,14 +176,77 @@ def _run(
     return audits
 
 
+def equipped(
+    everything: Sequence[Prepared], configuration: Configuration
+) -> tuple[tuple[Prepared, ...], tuple[Detector, ...]]:
+    """Return what was prepared with what the user knows of the images, and the detectors."""
+    # Every label has the same pictures, so the same domain.
+    detectors = all_detectors(configuration.for_detectors, everything[0].domain.domain)
+    artifacts = artifacts_of(detectors)
+    return tuple(informed(each, configuration, artifacts) for each in everything), detectors
+
+
+@contextlib.contextmanager
+def _shared(
+    configuration: Configuration,
+    parts: Sequence[tuple[Prepared, str]],
+    model: LoadedModel | None,
+    observer: Observer,
+) -> Iterator[Turns]:
+    """Let other processes compute the run too, those that were asked for and any that join."""
+    if model is not None:  # no other process has it
+        if configuration.processes > 1 or configuration.engine_address is not None:
+            raise ConfigurationError(
+                "other processes cannot see a model that is at hand in this one: save it, and name "
+                "the checkpoint, or ask for one process and no engine"
+            )
+        yield ALONE
+        return
+    out, plan = configuration.out, Plan.of(configuration, parts)
+    contents = parts[0][0].dataset.contents
+    with (
+        in_force(plan, out, b"" if contents is None else contents.tobytes()),
+        engine(configuration, plan.device) as workers,
+        plan.leases(out, may_compute=Watch(workers, observer)) as turns,
+    ):
+        yield turns
+
+
+def looked_at(
+    configuration: Configuration,
+    parts: Sequence[tuple[Prepared, str]],
+    detectors: tuple[Detector, ...],
+    clock: Clock,
+    observer: Observer,
+    turns: Turns = ALONE,
+) -> list[tuple[_Chosen, Passed]]:
+    """Choose how each model is explained, and pass over the images; all of it is there then.
+
+    Each part has a folder in the output folder. What `clock` shows now counts for each of them.
+    `turns` says what this process computes of it.
+    """
+    spent = clock.seconds()
+    methods = []
+    for prepared, folder in parts:
+        if len(parts) > 1:
+            observer.note(f"label: {prepared.label}")
+        prepared.introduce(observer)
+        out = configuration.out / folder
+        out.mkdir(exist_ok=True)
+        own = dataclasses.replace(configuration, out=out)
+        methods.append(chosen(own, prepared, detectors, clock.again(spent), observer, turns))
+    return passed(methods, detectors, observer, turns)
+
+
 def chosen(
     configuration: Configuration,
     prepared: Prepared,
     detectors: tuple[Detector, ...],
+    clock: Clock,
     observer: Observer,
+    turns: Turns,
 ) -> _Chosen:
     """Look through the training images, and choose a method of explanation."""
-    clock = Clock.start()
     training = training_evidence(
         configuration,
         artifacts_of(detectors),
@@ -192,12 +257,12 @@ def chosen(
         prepared.read,
     )
     folder = configuration.out / "shards"
-    method = choose_method(configuration, prepared, detectors, observer, folder)
+    method = choose_method(configuration, prepared, detectors, observer, folder, turns)
     return _Chosen(configuration, prepared, clock, clock.seconds(), training, method)
 
 
 def passed(
-    methods: Sequence[_Chosen], detectors: tuple[Detector, ...], observer: Observer
+    methods: Sequence[_Chosen], detectors: tuple[Detector, ...], observer: Observer, turns: Turns
 ) -> list[tuple[_Chosen, Passed]]:
     """Pass over the images once for all models; the time of the pass counts for each of them."""
     clock = Clock.start()
@@ -213,12 +278,34 @@ def passed(
             )
             for each in methods
         ]
-        found = measure(subjects, detectors, observer)
+        found = measure(subjects, detectors, observer, turns)
     took = clock.seconds()
     return [
         (dataclasses.replace(each, seconds=each.seconds + took), own)
         for each, own in zip(methods, found, strict=True)
     ]
+
+
+@contextlib.contextmanager
+def tried(
+    each: _Chosen,
+    seen: Passed,
+    detectors: tuple[Detector, ...],
+    pictures: Held,
+    observer: Observer,
+    turns: Turns = ALONE,
+) -> Iterator[tuple[Laboratory, Measurements]]:
+    """Edit the images of one model: yield the open laboratory, and the measurements with trials.
+
+    What passes each door: choosing a method of explanation gives a `Viewer`; the pass leaves
+    `Passed`, a store of columns, which is read as `Measurements`; edits add their trials to these.
+    """
+    configuration, prepared, method = each.configuration, each.prepared, each.method
+    edits, seed = configuration.edits, configuration.seed
+    with viewing(method.configuration, prepared, method.layer) as viewer:
+        table = measured(seen.store, prepared, viewer.layer, seed, each.training)
+        laboratory = _laboratory(viewer, prepared, table, pictures)
+        yield laboratory, edited(table, detectors, laboratory, seen.store, edits, observer, turns)
 
 
 def studied(
@@ -227,27 +314,17 @@ def studied(
     detectors: tuple[Detector, ...],
     pictures: Held,
     observer: Observer,
+    turns: Turns = ALONE,
 ) -> _Study:
-    """Edit and group the images of one model.
-
-    What passes each door: choosing a method of explanation gives a `Viewer`; the pass leaves
-    `Passed`, a store of columns, which is read as `Measurements`; edits add their trials to these;
-    what follows from them is `Grouped`.
-    """
-    configuration, prepared, method = each.configuration, each.prepared, each.method
+    """Edit and group the images of one model: what follows from the trials is `Grouped`."""
+    configuration = each.configuration
     clock = each.clock.again(each.seconds)
-    edits = configuration.edits
-    with viewing(method.configuration, prepared, method.layer) as viewer:
-        store, seed = seen.store, configuration.seed
-        table = measured(store, prepared, viewer.layer, seed, each.training)
-
-        laboratory = _laboratory(viewer, prepared, table, pictures)
-        tested = edited(table, detectors, laboratory, store, edits, observer)
-        worse = corrupted(table, laboratory, configuration.corruption_images, observer)
-
+    with tried(each, seen, detectors, pictures, observer, turns) as (laboratory, tested):
+        worse = corrupted(tested, laboratory, configuration.corruption_images, observer)
         observer.stage("Concluding")
-        tries = laboratory if edits else None
-        found = grouped(tested, store, detectors, tries, seen.vocabularies)
+        tries = laboratory if configuration.edits else None
+        found = grouped(tested, seen.store, detectors, tries, seen.vocabularies)
+    seen.store.tidy()
     return _Study(each, clock.seconds(), seen, found, worse)
 
 
@@ -294,6 +371,7 @@ def reported(
         sent = shared(record, configuration.sharing)
         observer.stage("Writing the report")
         write(configuration.out, configuration.assets, sent, result, prepared, store)
+        write_places(configuration)
     return sent.findings
 
 

@@ -11,9 +11,10 @@ from typing import NoReturn
 
 import click
 
-from melaudit.cli.auditing import demo, run
+from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
+from melaudit.cli.mitigating import mitigate
 from melaudit.cli.outputs import diff, gate, record, report
 from melaudit.cli.scanning import scan
 from melaudit.cli.starting import init
@@ -22,9 +23,9 @@ from melaudit.errors import MelauditError, out_of_memory
 from melaudit.terminal import printable
 
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
-    "Audit a model": (run, init, doctor, demo),
+    "Audit a model": (run, init, doctor, demo, worker),
     "Look at a model or at images": (explain, scan, convert, detectors),
-    "After an audit": (report, diff, gate, record, export),
+    "After an audit": (report, mitigate, diff, gate, record, export),
 }
 """Heading of the help text -> the commands under it."""
 

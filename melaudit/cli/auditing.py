@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from melaudit.cli.options import (
 )
 from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, open_page, sharing, tell, write
 from melaudit.findings import Verdict
-from melaudit.settings import Topic
+from melaudit.settings import Topic, settings_of
 from melaudit.terminal import Terminal, printable
 
 if TYPE_CHECKING:
@@ -120,6 +122,46 @@ def _beside(files: Mapping[Format, Path], folder: str) -> dict[Format, Path]:
 
 
 @click.command()
+@click.argument("folder", metavar="RUN", type=PATH)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    help="Seconds to wait for the run to begin.",
+)
+@click.option("--factory", help="Allow a run that builds its model with this code to do so.")
+@click.option(
+    "--until-stdin-closes",
+    "attended",
+    is_flag=True,
+    hidden=True,
+    help="End when whoever started this process is gone.",
+)
+def worker(folder: Path, wait: float, factory: str | None, attended: bool) -> None:
+    """Compute a part of the run whose output folder is RUN, beside other processes.
+
+    Start any number, on any machine that shares the folder, the images and the checkpoint under the
+    same paths: with torchrun, Slurm, Kubernetes or by hand. `melaudit run` plans the run and
+    concludes it. A worker takes what nobody computes and ends when nothing is left; it may be
+    killed at any time. LOCAL_RANK chooses the GPU.
+    """
+    from melaudit.audit.worker import work
+
+    if attended:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    with Terminal() as terminal:
+        work(folder, terminal, factory=factory, wait=wait)
+
+
+def _end_with_stdin() -> None:
+    """End this process when whoever started it is gone."""
+    while os.read(0, 1):  # not through sys.stdin, whose lock would be held when Python ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@click.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to make.")
 @click.option("--quick", is_flag=True, help="A smaller set and a shorter training.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of images and training.")
@@ -159,7 +201,7 @@ def _audit(
     from melaudit.reports.labels import headline
 
     # A report must be safe to share: it names the command without the machine's folders.
-    command = " ".join(shlex.quote(_shareable(part)) for part in sys.argv[1:])
+    command = " ".join(shlex.quote(_shareable(part)) for part in _telling(sys.argv[1:]))
     with Terminal(quiet=quiet) as terminal:
         audits = run_each(configuration, terminal, command=f"melaudit {command}", of_one=of_one)
     for audit in audits:
@@ -170,6 +212,24 @@ def _audit(
         Terminal().print(f"\n{headline(audits)}")
         Terminal().print(f"Report: {configuration.out / 'report.html'}")
     return audits
+
+
+def _telling(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments without those that say who computes, which changes no result."""
+    from melaudit.audit.prepare.configuration import Configuration
+
+    quiet = {
+        f"--{name.replace('_', '-')}"
+        for name, setting in settings_of(Configuration).items()
+        if not setting.about.recorded
+    }
+    left = iter(arguments)
+    for argument in left:
+        option, equals, _ = argument.partition("=")
+        if option not in quiet:
+            yield argument
+        elif not equals:
+            next(left, None)
 
 
 def _shareable(argument: str) -> str:

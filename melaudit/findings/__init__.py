@@ -46,6 +46,14 @@ from melaudit.findings.groups import (
     first_clusters,
 )
 from melaudit.findings.intended_use import Acceptance, Answer, IntendedUse
+from melaudit.findings.mitigation import (
+    CueChange,
+    Measured,
+    Method,
+    Mitigated,
+    Outcome,
+    Paired,
+)
 from melaudit.findings.performance import (
     Calibration,
     ClassPerformance,
@@ -84,6 +92,7 @@ __all__ = [
     "Corruption",
     "CorruptionStep",
     "Counts",
+    "CueChange",
     "CurvePoint",
     "DetectorInfo",
     "Discrimination",
@@ -100,12 +109,17 @@ __all__ = [
     "GroupRange",
     "Inputs",
     "IntendedUse",
+    "Measured",
+    "Method",
     "Missing",
+    "Mitigated",
     "Mitigation",
     "NotFound",
     "OperatingPoint",
     "Operation",
+    "Outcome",
     "Outlier",
+    "Paired",
     "Performance",
     "Probe",
     "Prototype",

@@ -25,6 +25,7 @@ from melaudit.findings.evidence import (
 )
 from melaudit.findings.groups import Cluster, Concept, Outlier, Probe, Prototype, Slice
 from melaudit.findings.intended_use import IntendedUse
+from melaudit.findings.mitigation import Mitigated
 from melaudit.findings.performance import Performance
 from melaudit.findings.plain import plain, rebuild
 from melaudit.findings.robustness import Corruption
@@ -228,12 +229,15 @@ class Findings:
     """None where the pictures show no skin, or nothing of it could be measured."""
     intended_use: IntendedUse | None = None
     """What the model is meant for, where its makers said so, and the limits it must keep to."""
+    mitigations: tuple[Mitigated, ...] = ()
+    """What was done about findings afterwards; kept in mitigation.json, not in findings.json."""
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of findings.json: plain types; NaN and infinities are None."""
         content = plain(self)
         assert isinstance(content, dict)
+        del content["mitigations"]  # what an audit says does not change with what is done later
         # The contract's name for a cluster's predicted class; a Python field cannot be `class`.
         for cluster in content["clusters"]:
             cluster["class"] = cluster.pop("predicted")

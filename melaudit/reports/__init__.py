@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from melaudit.reports.formats.sarif import to_sarif
     from melaudit.reports.formats.step_summary import to_step_summary
     from melaudit.reports.formats.text import summary
+    from melaudit.reports.mitigation import write_mitigation_page
     from melaudit.reports.page.html import render_report, render_split, write_report
     from melaudit.reports.page.page import build_page
     from melaudit.reports.sharing import shared
@@ -43,6 +44,7 @@ _HOMES = {
     "melaudit.reports.formats.sarif": ("to_sarif",),
     "melaudit.reports.formats.step_summary": ("to_step_summary",),
     "melaudit.reports.formats.text": ("summary",),
+    "melaudit.reports.mitigation": ("write_mitigation_page",),
     "melaudit.reports.page.html": ("render_report", "render_split", "write_report"),
     "melaudit.reports.page.page": ("build_page",),
     "melaudit.reports.sharing": ("shared",),
@@ -73,6 +75,7 @@ __all__ = [
     "to_sarif",
     "to_step_summary",
     "write_findings",
+    "write_mitigation_page",
     "write_record",
     "write_report",
 ]

@@ -7,9 +7,10 @@ of names. An audit of an earlier melaudit lists no detectors; then results are c
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
-from melaudit.findings import Check, CheckStatus, DetectorInfo, Finding, Findings, Subject
+from melaudit.findings import Check, CheckStatus, DetectorInfo, Finding, Findings, Rung, Subject
 from melaudit.wording.names import human, name
 from melaudit.wording.sentences import capitalised, many_unbroken
 
@@ -77,3 +78,15 @@ def artifact_of(findings: Findings, finding: Finding) -> str | None:
     if finding.artifact is not None and is_artifact(findings, finding.artifact):
         return finding.artifact
     return None
+
+
+def mitigation_command(findings: Findings, finding: Finding) -> str:
+    """Return the command that mitigates a finding, "" for one that it cannot.
+
+    It can where edits showed that decisions depend on an artifact.
+    """
+    used = finding.rung.rank >= Rung.DEPENDENCE.rank
+    if not used or not findings.detectors or not is_artifact(findings, finding.detector):
+        return ""
+    out = shlex.quote(str(findings.provenance.config.get("out") or "audit"))
+    return f"melaudit mitigate {out} --finding {shlex.quote(finding.id)}"

@@ -49,6 +49,11 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def within(title: str) -> str:
+    """Return a title as it stands within a sentence: "black ring", but "JPEG compression"."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
 def ratio(value: float) -> str:
     """Return a ratio with two or three significant digits: 0.62, 4.1, 350."""
     if math.isinf(value):

@@ -21,6 +21,7 @@ from tests.faults.small_audit import (
     Disturb,
     attempt,
     begin,
+    begin_worker,
     build,
     end,
     hash_of,
@@ -30,6 +31,9 @@ from tests.faults.small_audit import (
 MAX_CALLS = 20
 """Calls that all fail in turn, unless the command says how many. Chosen: a run has fewer of all but
 a few kinds."""
+
+
+KILLED_IN_THE_END = partial(d.at_stage, "Concluding", partial(d.signals, (signal.SIGKILL,)))
 
 
 @cache
@@ -80,12 +84,20 @@ def then_resumed(outcome: str, folder: Path) -> str:
     return f"{outcome}, resumed" if again == "finished" else f"{outcome}, then {again}"
 
 
-def every_call(call: str, number: int, folder: Path, only: int | None) -> str:
-    """Let each call of a kind fail in turn, until none is left that could."""
+def every_call(
+    call: str, number: int, folder: Path, only: int | None, resuming: bool = False
+) -> str:
+    """Let each call of a kind fail in turn, until none is left that could.
+
+    `resuming` lets them fail in an audit that goes on where it was killed.
+    """
     met: dict[str, int] = {}
     n = only or 1
     while True:
         place = fresh(folder / "audit")
+        if resuming:
+            attempt(place, KILLED_IN_THE_END)
+            (place / d.FIRED).rmdir()
         ended = attempt(place, partial(d.fail_at, call, n, number))
         if not (place / d.FIRED).exists():
             outcome = ended_as(ended, place)
@@ -98,6 +110,8 @@ def every_call(call: str, number: int, folder: Path, only: int | None) -> str:
             break
         # Hundreds of calls are alike: further on only some of them fail.
         n += 1 if n < MAX_CALLS else max(1, n // 2)
+    if not met:
+        return "never called"
     return " / ".join(sorted(met)) + (f" ({sum(met.values())} times)" if not only else "")
 
 
@@ -131,7 +145,7 @@ def changed(disturb: Disturb, folder: Path, _: int | None) -> str:
 def changed_between(folder: Path, _: int | None) -> str:
     """An image changes after the run was killed, before it is resumed."""
     place = fresh(folder / "audit")
-    attempt(place, partial(d.at_stage, "Concluding", partial(d.signals, (signal.SIGKILL,))))
+    attempt(place, KILLED_IN_THE_END)
     d.replace_image(place)
     attempt(place)
     shutil.copytree(place, folder / "anew", ignore=shutil.ignore_patterns("out"))
@@ -142,7 +156,7 @@ def changed_between(folder: Path, _: int | None) -> str:
 def damaged(pattern: str, how: str, folder: Path, _: int | None) -> str:
     """A file of the store is damaged when the run was killed; what is damaged is done again."""
     place = fresh(folder / "audit")
-    attempt(place, partial(d.at_stage, "Concluding", partial(d.signals, (signal.SIGKILL,))))
+    attempt(place, KILLED_IN_THE_END)
     if how == "every":
         d.damage_every_block(place)
     else:
@@ -219,6 +233,45 @@ def stopped(folder: Path, _: int | None) -> str:
     os.kill(process.pid or 0, signal.SIGCONT)
     process.join(LONGEST)
     return f"{ended_as(end(process, place), place)}, another {other}"
+
+
+def worker_call(call: str, number: int, folder: Path, only: int | None) -> str:
+    """Let each call of a kind fail in turn in a worker; the run waits for the fault."""
+    met: dict[str, int] = {}
+    n = only or 1
+    while True:
+        place = fresh(folder / "audit")
+        worker = begin_worker(place, partial(d.fail_at, call, n, number))
+        run = begin(place, partial(d.when_stage, "Checking", partial(d.until_fired, worker.pid)))
+        run.join(LONGEST)
+        outcome = ended_as(end(run, place), place)
+        worker.join(LONGEST)
+        ended = end(worker, place, "worker.txt").code
+        outcome = f"worker {WORKER_ENDS.get(ended, f'ended with {ended}')}, run {outcome}"
+        fired = (place / d.FIRED).exists()
+        if fired or outcome != "worker finished, run finished":
+            met[outcome] = met.get(outcome, 0) + 1
+        if only or not fired:
+            break
+        n += 1
+    return " / ".join(sorted(met)) + (f" ({sum(met.values())} times)" if not only else "")
+
+
+WORKER_ENDS = {0: "finished", 2: "refused", -signal.SIGKILL: "killed", 130: "interrupted"}
+
+
+def run_killed(folder: Path, _: int | None) -> str:
+    """The run is killed as it begins to measure; a worker computes all that is left."""
+    place = fresh(folder / "audit")
+    first = attempt(place, partial(d.at_stage, "Measuring", partial(d.signals, (signal.SIGKILL,))))
+    outcome = ended_as(first, place)
+    worker = begin_worker(place)
+    worker.join(LONGEST)
+    ended = end(worker, place, "worker.txt").code
+    there = sorted(path.name[:6] for path in (place / "out" / "shards").rglob("0*.parquet"))
+    once = "each shard once" if there == ["000000", "000000", "000001"] else f"shards {there}"
+    outcome = f"{outcome}, worker {WORKER_ENDS.get(ended, ended)}, {once}"
+    return then_resumed(outcome, place)
 
 
 def killed_again_and_again(folder: Path, _: int | None) -> str:

@@ -180,6 +180,12 @@ def wait_for_ever(_: Path) -> None:
     time.sleep(3600)
 
 
+def until_fired(pid: int, folder: Path) -> None:
+    """Wait until a fault has happened, or the process that it is to happen in has ended."""
+    while not (folder / FIRED).exists() and Path(f"/proc/{pid}").exists():
+        time.sleep(0.05)
+
+
 def replace_image(folder: Path) -> None:
     """Put another image of the same length in the place of one."""
     image = folder / "data" / AT

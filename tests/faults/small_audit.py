@@ -87,23 +87,40 @@ def attempt(folder: Path, disturb: Disturb | None = None, *options: str) -> Atte
 
 def begin(folder: Path, disturb: Disturb | None = None, *options: str) -> _processes.Process:  # type: ignore[name-defined]
     """Start the audit of `folder` in a process of its own."""
-    process = _processes.Process(target=_audit, args=(folder, disturb, options))
+    usual = ("--model", "net.pt", "--data", "data", "--factory", "net.py:build", "--out", "out")
+    quick = ("--image-size", "32", "--workers", "0", "--batch-size", "4", "--check-images", "2")
+    method = ("--engine", "gradient_x_input", "--edits", "2", "--domain", "dermoscopy")
+    return _begun(folder, disturb, ("run", *usual, *quick, *method, *options), "said.txt")
+
+
+def begin_worker(
+    folder: Path, disturb: Disturb | None = None, name: str = "worker.txt"
+) -> _processes.Process:  # type: ignore[name-defined]
+    """Start a worker of that audit, whose words are in the file `name`."""
+    arguments = ("worker", "out", "--factory", "net.py:build", "--wait", str(LONGEST))
+    return _begun(folder, disturb, arguments, name)
+
+
+def _begun(
+    folder: Path, disturb: Disturb | None, arguments: Sequence[str], name: str
+) -> _processes.Process:  # type: ignore[name-defined]
+    process = _processes.Process(target=_command, args=(folder, disturb, arguments, name))
     process.start()
     return process
 
 
-def end(process: _processes.Process, folder: Path) -> Attempt:  # type: ignore[name-defined]
+def end(process: _processes.Process, folder: Path, name: str = "said.txt") -> Attempt:  # type: ignore[name-defined]
     """Return how a process ended; one that has not by now is killed."""
     hung = process.is_alive()
     process.kill()
     process.join()
-    said = (folder / "said.txt").read_text("utf-8", "replace")
+    said = (folder / name).read_text("utf-8", "replace")
     return Attempt(1000 if hung else process.exitcode or 0, said)
 
 
-def _audit(folder: Path, disturb: Disturb | None, options: Sequence[str]) -> None:
+def _command(folder: Path, disturb: Disturb | None, arguments: Sequence[str], name: str) -> None:
     os.chdir(folder)
-    said = os.open("said.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o666)
+    said = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o666)
     for stream in (1, 2):
         os.dup2(said, stream)
     os.environ |= {"SOURCE_DATE_EPOCH": "1", "COLUMNS": "200"}
@@ -113,10 +130,7 @@ def _audit(folder: Path, disturb: Disturb | None, options: Sequence[str]) -> Non
     put("melaudit.audit.runner", "all_detectors", _few)
     if disturb is not None:
         disturb(folder)
-    usual = ("--model", "net.pt", "--data", "data", "--factory", "net.py:build", "--out", "out")
-    quick = ("--image-size", "32", "--workers", "0", "--batch-size", "4", "--check-images", "2")
-    method = ("--engine", "gradient_x_input", "--edits", "2", "--domain", "dermoscopy")
-    code = main(["run", *usual, *quick, *method, *options])
+    code = main(list(arguments))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

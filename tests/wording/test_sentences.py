@@ -19,6 +19,7 @@ from melaudit.wording.sentences import (
     points,
     ratio,
     rest_of,
+    within,
 )
 
 
@@ -93,3 +94,8 @@ def test_a_text_is_split_after_its_first_sentence() -> None:
         "Not more. Really.",
     )
     assert rest_of("One only.") == ""
+
+
+def test_a_title_within_a_sentence_has_no_capital_unless_it_is_all_capitals() -> None:
+    assert within("Black ring of the dermatoscope") == "black ring of the dermatoscope"
+    assert within("JPEG compression") == "JPEG compression"

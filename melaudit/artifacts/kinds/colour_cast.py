@@ -114,7 +114,8 @@ class ColourCast:
         cast = copy.copy(self)
         cast.hue = float(np.rad2deg(np.arctan2(b, a)))
         shows = f"{self.phrases.shows} of the hue that images here show"
-        cast.phrases = replace(self.phrases, shows=shows)
+        made = f"{self.phrases.made} in the hue that images here show"
+        cast.phrases = replace(self.phrases, shows=shows, made=made)
         return cast
 
     def find(self, image: RGB) -> Found:

@@ -21,7 +21,7 @@ from melaudit.findings import (
     Shortfall,
     Verdict,
 )
-from melaudit.wording.sentences import many, points
+from melaudit.wording.sentences import many, points, within
 from melaudit.wording.terms import LIMITS_MISSED
 
 CLASS_LIMIT = 5
@@ -159,8 +159,10 @@ def _joined(*sentences: str) -> str:
 
 def _excluded(not_found: Sequence[NotFound], called: Callable[[str], str]) -> str:
     """Say of which artifacts a dependence that matters is excluded."""
-    names = dict.fromkeys(called(n.artifact) for n in not_found if n.excluded and n.edited)
-    alike = dict.fromkeys(called(n.artifact) for n in not_found if n.excluded and not n.edited)
+    names = dict.fromkeys(within(called(n.artifact)) for n in not_found if n.excluded and n.edited)
+    alike = dict.fromkeys(
+        within(called(n.artifact)) for n in not_found if n.excluded and not n.edited
+    )
     return _joined(
         f"A change of {points(MIN_SHARE)} decisions or more is excluded for every artifact that "
         f"decisions do not follow: {', '.join(names)}."
@@ -176,7 +178,7 @@ def _robustness(reactions: Sequence[Reaction], called: Callable[[str], str]) -> 
     """Name what the model reacts to though no image shows it."""
     if not reactions:
         return ""
-    named = ", ".join(called(r.artifact) for r in reactions)
+    named = ", ".join(within(called(r.artifact)) for r in reactions)
     return f"Robustness: the model reacts to what these images do not show ({named})."
 
 

@@ -26,12 +26,13 @@ from melaudit.audit.edits.attempts import (
 )
 from melaudit.audit.edits.laboratory import Laboratory, Responses, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
+from melaudit.audit.leases import ALONE, Turns, Units
 from melaudit.audit.measure.store import Store
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.detectors.rungs.trials import left_alone
-from melaudit.errors import DatasetError, StoreError, out_of_memory
+from melaudit.errors import ends_the_run
 from melaudit.measurements import Array, Edit, Measurements, Trials
 from melaudit.observer import Observer
 
@@ -111,18 +112,19 @@ def edited(
     store: Store,
     per_class: int,
     observer: Observer,
+    turns: Turns = ALONE,
 ) -> Measurements:
     """Add what edits of images show, for every artifact that was looked for.
 
     `per_class` images of each class are edited, none for 0. Answers are kept beside the shards of
-    the run in `store`.
+    the run in `store`; `turns` says which artifacts are this process's.
     """
     sought = [a for a in artifacts_of(detectors) if _was_measured(table, f"{a.id}.present")]
     if not sought or per_class == 0:
         return table
     # The run's name leaves out what cannot change a measurement, and so how many are edited.
     kept = TrialStore(store.folder, f"{store.run_id}-{per_class}")
-    trials = intervene(sought, table, laboratory, observer, per_class, kept)
+    trials = intervene(sought, table, laboratory, observer, per_class, kept, turns)
     return dataclasses.replace(table, trials=trials)
 
 
@@ -141,33 +143,42 @@ def intervene(
     observer: Observer,
     per_class: int,
     store: TrialStore | None = None,
+    turns: Turns = ALONE,
 ) -> dict[str, Trials]:
     """Edit images for every artifact, and every kind of it that images show.
 
     Returns what the model said of them, by the key of what was `shown`.
 
     Artifacts may be anybody's: one that fails is left out, and the user is told. What `store` holds
-    of an earlier run is taken from there, and what is new is kept in it.
+    of an earlier run, or of another process, is taken from there, and what is new is kept in it.
     """
     every = [each for artifact in artifacts for each in shown(artifact, table, artifacts)]
     observer.stage("Editing images", len(every), "artifacts")
     results: dict[str, _Results] = {}
-    for each in every:
+
+    def there(each: Shown) -> bool:
         kept = None if store is None else store.read(each.key)
+        if kept is not None:
+            results[each.key] = _remembered(kept, laboratory)
+        return kept is not None
+
+    def name(each: Shown) -> str:
+        return each.key if store is None else store.head(each.key)
+
+    def came(each: Shown) -> None:
+        observer.advance(1, computed=False)
+
+    for each in Units(every, turns, name, there, came):
         try:
-            if kept is None:
-                results[each.key] = _tried(each, table, laboratory, per_class, store)
-            else:
-                results[each.key] = _remembered(kept, laboratory)
-        except (DatasetError, StoreError):
-            raise  # not the artifact's fault
+            results[each.key] = _tried(each, table, laboratory, per_class, store)
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
-            if out_of_memory(error):
+            if ends_the_run(error):
                 raise
             observer.note(f"{each.key} cannot be put in or taken out: {error!r}")
-        observer.advance(1, computed=kept is None)
-    reference = laboratory.reference()
-    return {name: _trials(found, reference) for name, found in results.items() if found.kept}
+        observer.advance(1)
+    found = {e.key: results[e.key] for e in every if e.key in results and results[e.key].kept}
+    natural = laboratory.recall(row for one in found.values() for _, row, _ in one.kept)
+    return {key: _trials(one, natural) for key, one in found.items()}
 
 
 def chosen(rows: NDArray[np.bool_], targets: Rows, per_class: int, seed: int) -> Rows:
@@ -217,7 +228,7 @@ def _tried(
 ) -> _Results:
     """Try an artifact, and keep what was seen together with the images it is held against."""
     results = _try(each, table, laboratory, per_class)
-    if store is not None and results.kept:
+    if store is not None:
         met = laboratory.recall(row for _, row, _ in results.kept)
         natural: dict[str, Array] = {
             "met": met.rows,

@@ -127,26 +127,27 @@ class Laboratory:
             yield self.viewer.inputs(picture for _, picture in batch)
 
     def meet(self, rows: Iterable[int]) -> None:
-        """Look at images as they are, all that are new at once; see `known`."""
+        """Look at images as they are, those that are new; see `known`.
+
+        Each is shown alone: the last bits of an answer depend on what is in the batch, and an
+        answer must not depend on what was asked before, or by which of several processes.
+        """
         new = [row for row in dict.fromkeys(rows) if row not in self._known]
-        for batch in self.viewer.batches(self.pictures(new)):
-            seen = self.look([picture for _, picture in batch])
-            self.remember(
-                Responses(seen.logits, seen.features, np.array([row for row, _ in batch]))
-            )
+        for row, picture in self.pictures(new):
+            seen = self.look([picture])
+            self.remember(Responses(seen.logits, seen.features, np.array([row])))
 
     def known(self, row: int) -> Responses:
         """Return what the model makes of one image as it is; computed once."""
         self.meet([row])
         return self._known[row]
 
-    def reference(self) -> Responses | None:
-        """Return what the model made of all unedited images so far; None for none."""
-        return self.recall(self._known) if self._known else None
-
     def recall(self, rows: Iterable[int]) -> Responses:
         """Return what the model made of those of the images, unedited, that it has seen."""
         met = sorted(self._known.keys() & set(rows))
+        if not met:
+            nothing = np.zeros((0, 0), np.float32)
+            return Responses(nothing, nothing, np.zeros(0, np.int64))
         known = [self._known[row] for row in met]
         return Responses(
             np.concatenate([seen.logits for seen in known]),

@@ -28,7 +28,7 @@ class TrialStore:
 
     def read(self, artifact: str) -> dict[str, Array] | None:
         """Return the arrays of an artifact; None where none of this run are there and whole."""
-        for path in sorted(self._folder.glob(f"{self._head(artifact)}-*.npz")):
+        for path in sorted(self._folder.glob(f"{self.head(artifact)}-*.npz")):
             content = path.read_bytes()
             if path.name != self._name(artifact, content):
                 path.unlink(missing_ok=True)  # cut short, or changed since
@@ -51,8 +51,8 @@ class TrialStore:
         publish(self._folder / self._name(artifact, content), content)
 
     def _name(self, artifact: str, content: bytes) -> str:
-        return f"{self._head(artifact)}-{hashlib.sha256(content).hexdigest()[:24]}.npz"
+        return f"{self.head(artifact)}-{hashlib.sha256(content).hexdigest()[:24]}.npz"
 
-    def _head(self, artifact: str) -> str:
+    def head(self, artifact: str) -> str:
         """Return how an artifact's files are named; ids may be anybody's, and of any kind."""
         return "edits-" + hashlib.sha256(f"{self._run}\0{artifact}".encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from melaudit.audit.leases import ALONE, Turns, Units
 from melaudit.audit.measure.visual_words import (
     MAX_IMAGES,
     SIDES,
@@ -26,18 +27,31 @@ KEPT = "words.npz"
 
 
 def vocabularies(
-    viewer: Viewer, dataset: Dataset, folder: Path, seed: int, observer: Observer, workers: int = 0
+    viewer: Viewer,
+    dataset: Dataset,
+    folder: Path,
+    seed: int,
+    observer: Observer,
+    workers: int = 0,
+    turns: Turns = ALONE,
 ) -> tuple[Vocabulary, ...]:
     """Return the visual words of the layers that tell details apart, fine and coarse.
 
     None for a model without such layers. They are kept in the folder: shards of one run must all be
-    read with the same ones. `workers` processes decode the images they are learned on.
+    read with the same ones. `workers` processes decode the images they are learned on; `turns` says
+    which of several processes learns them.
     """
-    kept = load(folder / KEPT)
-    if kept is None:
-        kept = _learned(viewer, dataset, seed, observer, workers)
-        save(kept, folder / KEPT)
-    return kept
+    kept: list[tuple[Vocabulary, ...]] = []
+
+    def there(path: Path) -> bool:
+        found = load(path)
+        kept.extend([] if found is None else [found])
+        return found is not None
+
+    for path in Units([folder / KEPT], turns, lambda _: f"{folder.name}-words", there):
+        kept.append(_learned(viewer, dataset, seed, observer, workers))
+        save(kept[-1], path)
+    return kept[-1]
 
 
 def _learned(

@@ -38,8 +38,6 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{folder} cannot be made: {error.strerror}") from error
-        for leftover in folder.glob(".*.parquet.*.tmp"):  # of a run that was killed while writing
-            leftover.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         """Return how many shards the plan has."""
@@ -48,6 +46,18 @@ class Store:
     def rows(self, shard: int) -> range:
         """Return the rows of the plan that make up a shard."""
         return range(shard * SHARD, min((shard + 1) * SHARD, len(self.ids)))
+
+    def shard(self, row: int) -> int:
+        """Return the shard that a row of the plan is in."""
+        return row // SHARD
+
+    def tidy(self) -> None:
+        """Remove what processes left behind that were killed while writing.
+
+        When all shards are there: before that, it may be what another process is writing now.
+        """
+        for leftover in self.folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
 
     def done(self, shard: int) -> bool:
         """Tell whether a shard is there, whole and of this very run."""

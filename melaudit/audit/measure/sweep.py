@@ -8,12 +8,14 @@ whoever computes it and whenever.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.audit.leases import ALONE, Turns, Units
 from melaudit.audit.measure.learn_words import vocabularies
 from melaudit.audit.measure.measurer import CheckSample, Known, Measurer
 from melaudit.audit.measure.store import Store
@@ -56,11 +58,15 @@ class Subject:
 
 
 def measure(
-    subjects: Sequence[Subject], detectors: tuple[Detector, ...], observer: Observer
+    subjects: Sequence[Subject],
+    detectors: tuple[Detector, ...],
+    observer: Observer,
+    turns: Turns = ALONE,
 ) -> tuple[Passed, ...]:
     """Measure all images of a run, or those that an earlier try at the same run has not.
 
     Several subjects have the same images, each of which is decoded and searched for artifacts once.
+    `turns` says what this process computes, where several measure together.
     """
     found = []
     for subject in subjects:
@@ -73,6 +79,7 @@ def measure(
             configuration.seed,
             observer,
             configuration.workers,
+            turns,
         )
         subject.viewer.explainer.close()
         checked = sample(dataset.labels, configuration.check_images, configuration.seed)
@@ -84,6 +91,7 @@ def measure(
         observer,
         knowledge=subjects[0].prepared.knowledge,
         workers=subjects[0].configuration.workers,
+        turns=turns,
     )
     return tuple(passed for _, passed in found)
 
@@ -120,12 +128,14 @@ def sweep(
     workers: int = 0,
     read: Read | None = None,
     stage: str = "Measuring",
+    turns: Turns = ALONE,
 ) -> None:
     """Measure every image of the data set into each store, skipping shards that are there.
 
     The measurers have the same images in the same order, and their stores the same shards.
     `knowledge` is what the user says of the images; `workers` processes decode them;
-    with none, `read` does.
+    with none, `read` does. `turns` says which shards are this process's; it returns when all are
+    there.
     """
     measurer, store = parts[0]
     dataset, viewer = measurer.dataset, measurer.viewer
@@ -136,7 +146,13 @@ def sweep(
     if there:
         observer.note(f"resuming: {there} of {len(dataset.ids)} images are done already")
         observer.advance(there, computed=False)
-    batches = [batch for shard in todo for batch in _batches(store.rows(shard), viewer.batch_size)]
+    units = Units(
+        todo,
+        turns,
+        lambda shard: f"{store.folder.name}-{shard:06d}",
+        lambda shard: all(own.done(shard) for _, own in parts),
+        lambda shard: observer.advance(len(store.rows(shard))),
+    )
     stream = ImageStream(
         dataset.paths,
         viewer.preprocessing,
@@ -145,24 +161,40 @@ def sweep(
         contents=dataset.contents,
         read=read,
     )
-    with contextlib.closing(stream.read(batches)) as images:
-        for shard in todo:
-            due = [(own, kept) for own, kept in parts if not kept.done(shard)]
-            chunks: list[list[dict[str, Array]]] = [[] for _ in due]
-            statuses: Statuses = []
-            for _ in _batches(store.rows(shard), viewer.batch_size):
-                loaded = next(images)
-                shown = knowledge.of_batch(loaded.positions, [_size(v) for v in loaded.views])
-                statuses += _flagged(loaded, shown)
-                for (own, _), columns in zip(due, chunks, strict=True):
-                    if loaded.positions:
-                        columns.append(_measured(own, loaded, shown, observer))
-                    if len(due) > 1:  # they share modules, on which one engine can be at a time
-                        own.viewer.explainer.close()
-                observer.advance(len(loaded.statuses))
-            every, readable = _columns(statuses)
-            for (_, kept), columns in zip(due, chunks, strict=True):
-                kept.write(shard, every, _join(columns), readable)
+    size = viewer.batch_size
+    while units.left:
+        # Read ahead: a shard becomes this process's when its first batch begins to be decoded.
+        batches = (b for shard in units.free() for b in _batches(store.rows(shard), size))
+        with contextlib.closing(stream.read(batches)) as images:
+            for shard, batch in itertools.groupby(images, lambda loaded: store.shard(loaded.start)):
+                _write_shard(shard, batch, parts, knowledge, observer)
+                units.release(shard)
+        units.wait()
+
+
+def _write_shard(
+    shard: int,
+    batches: Iterable[Loaded],
+    parts: Sequence[tuple[Measurer, Store]],
+    knowledge: Knowledge,
+    observer: Observer,
+) -> None:
+    """Measure the batches of a shard into each store that does not have it."""
+    due = [(own, kept) for own, kept in parts if not kept.done(shard)]
+    chunks: list[list[dict[str, Array]]] = [[] for _ in due]
+    statuses: Statuses = []
+    for loaded in batches:
+        shown = knowledge.of_batch(loaded.positions, [_size(v) for v in loaded.views])
+        statuses += _flagged(loaded, shown)
+        for (own, _), columns in zip(due, chunks, strict=True):
+            if loaded.positions:
+                columns.append(_measured(own, loaded, shown, observer))
+            if len(due) > 1:  # they share modules, on which one engine can be at a time
+                own.viewer.explainer.close()
+        observer.advance(len(loaded.statuses))
+    every, readable = _columns(statuses)
+    for (_, kept), columns in zip(due, chunks, strict=True):
+        kept.write(shard, every, _join(columns), readable)
 
 
 def _measured(

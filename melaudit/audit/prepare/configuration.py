@@ -308,6 +308,27 @@ class Configuration(DetectorSettings):
             Topic.RUN, "Processes that decode images; 0: this one.", least=0, measured=False
         ),
     )
+    processes: int = field(
+        default=1,
+        metadata=about(
+            Topic.RUN,
+            "Processes that compute the run: on this machine, or with --engine-address all that "
+            "join, this one among them.",
+            least=1,
+            measured=False,
+            recorded=False,
+        ),
+    )
+    engine_address: str | None = field(
+        default=None,
+        metadata=about(
+            Topic.RUN,
+            "A Ray cluster whose nodes compute too: auto, or ray://HOST:PORT.",
+            metavar="ADDRESS",
+            measured=False,
+            recorded=False,
+        ),
+    )
     batch_size: int = field(default=16, metadata=about(Topic.RUN, "Images at a time.", least=1))
     check_images: int = field(
         default=16,
@@ -551,10 +572,14 @@ _NO_PATHS = ("factory", "preprocess", "detectors", "class_map", "output", "inten
 def as_plain(configuration: Configuration) -> dict[str, Any]:
     """Return the settings as JSON's own types, paths by their last part only.
 
-    A report must be safe to share, so it names no folders of the machine.
+    A report must be safe to share, so it names no folders of the machine. What only says who
+    computes is left out: whoever does, the report is the same.
     """
     plain = {}
+    settings = settings_of(Configuration)
     for f in dataclasses.fields(configuration):
+        if not settings[f.name].about.recorded:
+            continue
         value = getattr(configuration, f.name)
         # Other text may hold a slash and be no path: the name of a class, of a builder.
         free = f.name not in _NO_PATHS

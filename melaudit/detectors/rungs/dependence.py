@@ -30,7 +30,7 @@ from melaudit.detectors.rungs.trials import (
 from melaudit.findings import Words
 from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.correction import bonferroni
-from melaudit.wording.sentences import capitalised, many, points
+from melaudit.wording.sentences import capitalised, either, many, points
 
 UNNATURAL_DISTANCE = 2.0
 """Distance from natural pictures, in units of the distance between natural pictures, from which
@@ -91,9 +91,9 @@ class Dependence:
                 return f"{things} ({a.edit.title} acts much the same)"
         unknown = [a.edit.look_alike or "" for a in alike if a.likeness is Likeness.UNKNOWN]
         if unknown:
-            others = list(dict.fromkeys(unknown))
-            other = others[0] if len(others) == 1 else "what looks like them"
-            return f"{things}, or {other} (too few images to tell)"
+            first, *more = dict.fromkeys(unknown)  # "any dark dashes or high-contrast line"
+            others = either([first, *(name.removeprefix("any ") for name in more)])
+            return f"{things}, or {others} (too few images to tell)"
         return things
 
     def _alike(self) -> tuple[Alike, ...]:

@@ -40,7 +40,6 @@ MIN_EDITED = 8
 """Edited images below which nothing is concluded: a sign-flip test of 8 images can reach p =
 1/128, of 5 only 1/16."""
 
-
 MIN_EXCLUDED = 36
 """Edited images below which no change is excluded, whatever their intervals: where none of n turns,
 the exact and Wilson's 97.5 % bounds of the share that may are below `MIN_SHARE` from n = 36 on."""
@@ -49,18 +48,14 @@ MIN_SHARE = 0.1
 """Share of decisions that must change beyond the placebo before the model is said to use an
 artifact. Chosen, not measured."""
 
-
 DRAWS = 200
 """Bootstrap draws of the mean change of all logits, where there are several classes."""
-
 
 MAX_MOVED_LOGITS = 40_000_000
 """Logits that may be shifted for one interval. Limits the time."""
 
-
 MAX_IMAGES = 2000
 """Audited images used to find the class that decisions move to, at most. Limits the time."""
-
 
 Figure = TypeVar("Figure", float, tuple[float, float])
 
@@ -344,8 +339,8 @@ def _mean_change(of: Callable[[Logits], Values], trials: Trials, at: Rows) -> Va
 
 
 def _gained(trials: Trials, at: Rows) -> Values:
-    """Return the change of each class's share of decisions (K,) under one edit."""
-    classes = trials.after.shape[1]
+    """Return the change of each class's share of decisions (C,) under one edit."""
+    classes = max(trials.after.shape[1], 2)  # a single logit tells two apart
     after, before = (
         np.bincount(predictions(each[at]), minlength=classes) / max(len(at), 1)
         for each in (trials.after, trials.before)

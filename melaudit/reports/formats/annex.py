@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from melaudit import wording
-from melaudit.findings import Evidence, Finding, Findings, Rung
+from melaudit.findings import Evidence, Finding, Findings, Mitigated, Rung
 from melaudit.gate import GateResult
 from melaudit.policy import Waiver
 from melaudit.reports import scales
@@ -19,7 +19,7 @@ from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.markdown import escaped, prose, table
 from melaudit.reports.formats.regulation import DISCLAIMER, QUESTIONS
 from melaudit.wording import terms
-from melaudit.wording.detectors import title_of
+from melaudit.wording.detectors import mitigation_command, title_of
 
 _HAZARDS = {
     Rung.OPPORTUNITY: "The data reward a decision by something other than {cause}; a model "
@@ -111,9 +111,28 @@ def _entry(number: int, finding: Finding, waiver: Waiver | None, findings: Findi
         *(f"  - {_evidence(e)}" for e in finding.evidence),
         f"- **Detectability**: {detectability(findings, finding)}",
         f"- **Does not show**: {prose(finding.does_not_show)}",
-        f"- **Risk control**: {prose(finding.remedy)}",
-        f"- **Residual risk**: {_residual(finding, waiver)}",
+        f"- **Risk control**: {_control(finding, findings)}",
+        f"- **Residual risk**: {_residual(finding, waiver, findings)}",
     ]
+
+
+def _done(finding: Finding, findings: Findings) -> Mitigated | None:
+    """Return the latest mitigation of a finding; None where none was made."""
+    return next((m for m in reversed(findings.mitigations) if m.finding == finding.id), None)
+
+
+def _control(finding: Finding, findings: Findings) -> str:
+    """Return what can be done, and what was done and came of it."""
+    made, command = _done(finding, findings), mitigation_command(findings, finding)
+    said = prose(finding.remedy)
+    if made is not None:
+        return (
+            f"{said} Done on {wording.date(made.started)}: new weights for the last layer "
+            f"({escaped(made.layer)}), {escaped(made.new_model)}, SHA-256 "
+            f"{escaped(made.new_sha256)}. {wording.capitalised(made.outcome.value)}. "
+            f"{prose(made.statement)}"
+        )
+    return f"{said} For this model as it is: `{command}`." if command else said
 
 
 def _evidence(e: Evidence) -> str:
@@ -130,7 +149,7 @@ def _evidence(e: Evidence) -> str:
     return f"{e.rung.value}, {word}: {prose(e.statement)} ({prose(line)})"
 
 
-def _residual(finding: Finding, waiver: Waiver | None) -> str:
+def _residual(finding: Finding, waiver: Waiver | None, findings: Findings) -> str:
     untested = [r for r in Rung if not any(e.rung is r for e in finding.evidence)]
     sentences = []
     if untested:
@@ -139,6 +158,14 @@ def _residual(finding: Finding, waiver: Waiver | None) -> str:
     if waiver is not None:
         sentences.append(
             f"Accepted until {waiver.expires} by {escaped(waiver.owner)}: {prose(waiver.reason)}"
+        )
+    elif (made := _done(finding, findings)) is not None:
+        left = made.dependence.flips
+        sentences.append(
+            f"With the new weights, {round(1000 * left.after):,} of 1,000 decisions still follow "
+            f"it beyond the placebo (n {wording.count(left.n)}). That holds where these weights "
+            "are used, and another audit has to show it (`melaudit diff`); nobody has accepted it "
+            "in the policy."
         )
     else:
         sentences.append(

@@ -13,6 +13,7 @@ from melaudit.findings import MAX_NUMBER, Findings
 from melaudit.publish import publish
 from melaudit.regular_file import read_regular
 from melaudit.reports.formats.interface import Format
+from melaudit.reports.formats.mitigation_file import with_mitigations
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -62,11 +63,13 @@ def read_findings(place: Path) -> Findings:
     What is read is held against the schema, because whoever wrote the file may be anybody. In a
     folder, a link that leads out of it is not followed. Raises StoreError when the file is missing,
     no findings.json, or of another schema version.
+
+    What was done about findings afterwards, in a mitigation.json beside it, comes with them.
     """
     within = place if place.is_dir() else None
     path = place if within is None else place / NAME
     try:
-        return parse_findings(read_regular(path, MAX_BYTES, within))
+        findings = parse_findings(read_regular(path, MAX_BYTES, within))
     except OSError as error:
         folders = sorted(found.parent for found in place.glob(f"*/{NAME}")) if within else []
         made = (
@@ -80,6 +83,7 @@ def read_findings(place: Path) -> Findings:
             f"{path} is no findings.json of this melaudit ({str(error)[:300]}); "
             "run the audit again or use the melaudit that wrote it"
         ) from error
+    return with_mitigations(findings, path.parent)
 
 
 def parse_findings(content: bytes) -> Findings:

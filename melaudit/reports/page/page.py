@@ -23,6 +23,7 @@ from melaudit.reports.page.sections.in_data import DataSection, in_data
 from melaudit.reports.page.sections.inputs import InputsSection, inputs
 from melaudit.reports.page.sections.landscape import LandscapeSection, landscape
 from melaudit.reports.page.sections.limits import does_not_show
+from melaudit.reports.page.sections.mitigations import MitigationCard, mitigations
 from melaudit.reports.page.sections.not_found import ControlRow, NotFoundRow, controls, not_found
 from melaudit.reports.page.sections.performance.figures import PerformanceSection, performance
 from melaudit.reports.page.sections.performance.intended_use import UseSection, intended_use
@@ -39,6 +40,7 @@ from melaudit.wording import terms
 SECTIONS = (
     ("summary", "Verdict"),
     ("findings", "Findings"),
+    ("mitigations", "What was done about it"),
     ("reactions", "Robustness"),
     ("in-data", "In your data, not seen in your model"),
     ("drift", "Training and audited images"),
@@ -82,6 +84,7 @@ class Page:
     summary: Summary
     trust: TrustSection
     cards: CardSection
+    mitigations: tuple[MitigationCard, ...]
     reactions: tuple[ReactionCard, ...]
     corruptions: CorruptionSection | None
     in_data: DataSection
@@ -148,6 +151,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         "not-found": len(findings.not_found),
     }
     there = {
+        "mitigations": bool(findings.mitigations),
         "reactions": bool(findings.reactions or findings.corruptions),
         "in-data": bool(allowed.rows),
         "drift": bool(findings.drift),
@@ -175,6 +179,7 @@ def build_page(record: Record, *, max_bytes: int = MAX_BYTES, max_tiles: int = M
         summary=first_screen,
         trust=trust_section,
         cards=card_section,
+        mitigations=mitigations(findings.mitigations),
         reactions=reactions(findings),
         corruptions=corruptions(findings),
         in_data=allowed,

@@ -94,7 +94,7 @@ def test_reactions_to_what_no_image_shows_are_named_as_robustness() -> None:
     _, reason = judge(  # as a field may call it
         [], [], Severity.HIGH, reactions=[frame], called=lambda _: "Paper border"
     )
-    assert "do not show (Paper border)." in reason
+    assert "do not show (paper border)." in reason
 
 
 def test_false_alarms_of_the_audit_itself_are_said_beside_what_it_found() -> None:

@@ -88,5 +88,7 @@ def test_an_unknown_column_is_a_key_error(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".000000-ab.parquet.12abcd.tmp").write_bytes(b"half")
-    Store(tmp_path, "run", ["a"])
+    store = Store(tmp_path, "run", ["a"])
+    assert list(tmp_path.iterdir())  # another process may be writing it
+    store.tidy()
     assert not list(tmp_path.iterdir())

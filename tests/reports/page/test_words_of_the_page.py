@@ -49,4 +49,4 @@ def test_words_of_the_glossary_lead_to_it_and_once_in_a_text(texts: dict[str, st
             assert set(linked) <= known
             assert not linked or max(linked.values()) == 1, block
     of_ring = set(re.findall(r'class="term" href="#([^"]+)"', texts["ring"]))
-    assert {"word-rung", "word-placebo"} <= of_ring
+    assert {"word-rung", "word-suspicion"} <= of_ring

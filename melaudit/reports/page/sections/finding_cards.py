@@ -16,6 +16,7 @@ from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.pictures import EditView, edit, pair
 from melaudit.reports.page.sections.tiles import Tiles, tiles
 from melaudit.wording import terms
+from melaudit.wording.detectors import mitigation_command
 from melaudit.wording.sentences import first_sentence
 
 MAX_CARDS = 6
@@ -108,6 +109,8 @@ class Card:
     examples: Tiles
     tables: tuple[TableView, ...]
     remedy: str
+    command: str
+    """What fits the model anew against it; "" where nothing does."""
     does_not_show: str
     detectability: str
     affected: str
@@ -200,6 +203,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         examples=tiles(plates, finding.images, limit, maps=maps),
         tables=() if brief else tuple(table(t) for t in finding.tables),
         remedy=finding.remedy,
+        command=mitigation_command(record.findings, finding),
         does_not_show=finding.does_not_show,
         detectability=detectability(record.findings, finding),
         affected=wording.many_unbroken(len(finding.images), "image") if finding.images else "",

@@ -1,0 +1,184 @@
+"""Workers on the nodes of a Ray cluster: an actor for each device, which runs `melaudit worker`.
+
+Ray says where there is room, starts an actor again elsewhere when its node is lost, and hears of
+the run only how its workers ended: model, images and results go through the shared folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from melaudit.audit.engines.interface import REFUSED, Ended, command
+from melaudit.errors import ConfigurationError
+
+_CONNECT = 5.0
+"""Seconds within which a cluster must take a connection. Chosen: a round figure, not measured."""
+_TRIES = 3
+"""Times that a worker is begun again elsewhere, beyond the first, when its node is lost."""
+_CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's own, and only read
+"""Where `ray start` leaves the address of the cluster that this machine belongs to."""
+_TOKEN = "RAY_AUTH_MODE=token and one RAY_AUTH_TOKEN"  # noqa: S105 - it is none
+
+
+@dataclass
+class Cluster:
+    """Workers on a Ray cluster."""
+
+    ray: Any
+    tasks: dict[Any, str]
+    """What Ray gave for each worker -> its name."""
+    count: int
+    computes_here = False
+    """The device of this process may be one that Ray has given to a worker."""
+
+    def ended(self) -> Sequence[Ended]:
+        """Return the workers that ended since the last call."""
+        if not self.tasks:
+            return ()
+        over, _ = self.ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=0)
+        return [self._result(task) for task in over]
+
+    def _result(self, task: Any) -> Ended:
+        name = self.tasks.pop(task)
+        try:
+            host, code, said = self.ray.get(task)
+        except self.ray.exceptions.RayError as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return Ended(name, REFUSED, lines[-1].strip())
+        return Ended(f"{name} (on {host})", code, said)
+
+
+@contextlib.contextmanager
+def cluster(
+    address: str, out: Path, processes: int, device: str, factory: str | None
+) -> Iterator[Cluster]:
+    """Have workers of the Ray cluster at `address` compute the run in `out`.
+
+    As many as there are GPUs, or processors for a run on processors; one less than `processes` if
+    that is more than 1. Raises ConfigurationError where Ray is not installed, nothing answers, or
+    the cluster would run code for anybody.
+    """
+    ray = _ray()
+    _refuse_open_or_absent(address)
+    _connect(ray, address)
+    try:
+        resource = "GPU" if device == "cuda" else "CPU"
+        there = int(ray.cluster_resources().get(resource, 0))
+        count = processes - 1 if processes > 1 else there
+        if not there:
+            raise ConfigurationError(
+                f"the Ray cluster at {address} has no {resource} for a run on {device}; start "
+                "nodes with one, or choose another --device"
+            )
+        supplier = ray.remote(
+            num_cpus=1,
+            num_gpus=int(device == "cuda"),
+            max_restarts=-1,
+            max_task_retries=_TRIES,
+        )(_supplier())
+        actors = [supplier.remote() for _ in range(count)]
+        order = command(out, factory)[1:], str(Path.cwd())
+        tasks = {actor.work.remote(*order): f"worker {k}" for k, actor in enumerate(actors, 1)}
+        yield Cluster(ray, tasks, count)
+        for actor in actors:
+            ray.kill(actor)
+    finally:
+        ray.shutdown()
+
+
+def _supplier() -> type:
+    # Made here, Ray sends its code: a node without melaudit can start it and say what is missing.
+    class Supplier:
+        """Runs a worker on a node; what it starts ends when it does."""
+
+        def work(self, arguments: list[str], folder: str) -> tuple[str, int, str]:
+            """Return the node's name, the worker's exit code and its last line."""
+            import pathlib
+            import platform
+            import subprocess
+            import sys
+
+            process = subprocess.Popen(  # noqa: S603 - our own command, as a list
+                [sys.executable, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=folder if pathlib.Path(folder).is_dir() else None,
+            )
+            said = ""
+            for line in process.stdout or ():
+                said = line.decode("utf-8", "replace").strip() or said
+            return platform.node(), process.wait(), said
+
+    return Supplier
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--engine-address needs Ray, which cannot be imported ({error}): "
+            "pip install 'melaudit[ray]'"
+        ) from error
+    return ray
+
+
+def _refuse_open_or_absent(address: str) -> None:
+    """Raise ConfigurationError for an address where nothing answers, or anybody would be obeyed."""
+    place = _place(address)
+    if place is None:
+        raise ConfigurationError(
+            f"--engine-address {address}: no Ray cluster runs on this machine; start one with "
+            "ray start, or name ray://HOST:PORT"
+        )
+    host, port = place
+    try:
+        with socket.create_connection((host, port), _CONNECT) as connection:
+            loopback = ipaddress.ip_address(connection.getpeername()[0]).is_loopback
+    except OSError as error:
+        raise ConfigurationError(
+            f"--engine-address {address}: nothing answers at {host}:{port} "
+            f"({error.strerror or error}); start the cluster, or mend the address"
+        ) from error
+    if not loopback and os.environ.get("RAY_AUTH_MODE") != "token":
+        raise ConfigurationError(
+            f"--engine-address {address}: Ray runs code for whoever reaches {host}, so a cluster "
+            f"there is used with a token only: set {_TOKEN} for every node and for this command"
+        )
+
+
+def _place(address: str) -> tuple[str, int] | None:
+    """Return host and port of an address; None for auto where no cluster is known here."""
+    if address == "auto":
+        with contextlib.suppress(OSError):
+            address = os.environ.get("RAY_ADDRESS") or _CURRENT.read_text("utf-8").strip()
+        if address == "auto":
+            return None
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) < 2**16):
+        raise ConfigurationError(
+            f"--engine-address is {address!r}; expected auto, HOST:PORT or ray://HOST:PORT"
+        )
+    return host.strip("[]"), int(port)
+
+
+def _connect(ray: Any, address: str) -> None:
+    import logging
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except Exception as error:  # Ray raises many kinds, and its own are no common one
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigurationError(
+            f"--engine-address {address}: Ray cannot join ({first}). If the cluster asks for a "
+            f"token, set {_TOKEN} here as on its nodes"
+        ) from error
