@@ -102,7 +102,7 @@ def points(share: float) -> str:
 
 def _hundredths(share: float, digits: int, unit: str) -> str:
     """Return 100 times a share; never rounded to none or all of them unless it is that."""
-    size = 100 * abs(share)
+    size = float(100 * abs(share))
     if size < ALMOST or abs(size - 100) < ALMOST:
         return f"{100 * share:.0f}{unit}".replace("-0", "0", size < ALMOST)
     while float(f"{size:.{digits}f}") in (0, 100) and digits < MOST_DIGITS:

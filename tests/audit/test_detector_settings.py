@@ -68,7 +68,8 @@ def module(place: Path) -> torch.nn.Module:
 
 def by_command(*options: str) -> dict[str, Any]:
     quick = [f"--{k.replace('_', '-')}={v}" for k, v in QUICK.items()]
-    given = ["--model", "net.pt", "--data", "data", "--factory", "net.py:build", "--quiet"]
+    given = ["--model", "net.pt", "--data", "data", "--factory", "net.py:build"]
+    given += ["--out", "audit", "--quiet"]
     assert main(["run", *given, *quick, *options]) in (0, 1, 3)
     found: dict[str, Any] = json.loads(Path("audit/findings.json").read_text())
     return found

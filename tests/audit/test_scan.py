@@ -11,7 +11,6 @@ from PIL import Image
 
 from melaudit.artifacts.interface import RGB, Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing
-from melaudit.audit import scan as scanning
 from melaudit.audit.prepare.domain_choice import ChosenDomain
 from melaudit.audit.scan import scan
 from melaudit.cli import main
@@ -233,13 +232,11 @@ def test_what_goes_with_a_class_by_another_artifact_alone_is_seen_with_it(
         for i, kind in enumerate(kinds):
             Image.new("RGB", (2, 2)).save(tmp_path / label / f"{i:02d} {kind}.png")
 
-    def score(paths: list[str], *_: object) -> list[ImageScores]:
-        shown = [tuple(n in Path(path).stem.split() for n in names) for path in paths]
-        return [
-            ImageScores("", tuple(map(float, each)), each, ("",) * len(names)) for each in shown
-        ]
+    def score(path: str, *_: object) -> ImageScores:
+        shown = tuple(name in Path(path).stem.split() for name in names)
+        return ImageScores("", tuple(map(float, shown)), shown, ("",) * len(names))
 
-    monkeypatch.setattr(scanning, "score_files", score)
+    monkeypatch.setattr(artifact_scan, "_score_file", score)
     found = scan(open_dataset(tmp_path), Silent(), domain=LESIONS)
     hair, ink = of(found, "hair"), of(found, "ink")
     assert ink.reached and not ink.beside
