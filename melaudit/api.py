@@ -35,10 +35,10 @@ def audit(
         >>> findings = melaudit.audit("ckpt.pt", "images", image_size=128)  # doctest: +SKIP
         >>> findings.verdict, [f.title for f in findings.findings]          # doctest: +SKIP
     """
+    configuration, loaded = _asked(model, data, options)
     from melaudit.audit.runner import run
     from melaudit.terminal import Terminal
 
-    configuration, loaded = _asked(model, data, options)
     if not progress:
         return Audit.of(run(configuration, Silent(), model=loaded), configuration.out)
     with Terminal() as terminal:
@@ -54,10 +54,10 @@ def audit_labels(
     column of 0 and 1 for each label answers. q-values are corrected over all labels. Arguments and
     errors are those of `audit`; a model that is not multi-label has one audit, of the label "".
     """
+    configuration, loaded = _asked(model, data, options)
     from melaudit.audit.runner import run_each
     from melaudit.terminal import Terminal
 
-    configuration, loaded = _asked(model, data, options)
     if not progress:
         audits = run_each(configuration, Silent(), model=loaded)
     else:
@@ -79,12 +79,15 @@ def _asked(
 ) -> tuple[Configuration, LoadedModel | None]:
     """Return the settings, and the model if it is at hand."""
     from melaudit.audit.prepare.configuration import Configuration, typed
+    from melaudit.audit.prepare.first_look import first_look
 
     path = Path(model) if isinstance(model, str | Path) else Path("module")
     settings = typed({"workers": 0, **options, "model": path, "data": Path(data)}, "audit()")
     configuration = Configuration(**settings)
-    size = configuration.image_size
-    return configuration, None if isinstance(model, str | Path) else _loaded(model, size)
+    if isinstance(model, str | Path):
+        first_look(configuration)  # before torch is imported, which takes seconds
+        return configuration, None
+    return configuration, _loaded(model, configuration.image_size)
 
 
 def _loaded(module: nn.Module, image_size: int | None) -> LoadedModel:

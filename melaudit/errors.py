@@ -58,3 +58,11 @@ def out_of_memory(error: BaseException) -> bool:
     """Tell whether an error says that memory ran out, whoever says it."""
     said = str(error)
     return type(error).__name__ in _OUT_OF_MEMORY or any(text in said for text in _SAID)
+
+
+def ends_the_run(error: BaseException) -> bool:
+    """Tell whether an error is of the store, the data or the machine.
+
+    It could have met anybody, so no detector or artifact is left out for it.
+    """
+    return isinstance(error, StoreError | DatasetError) or out_of_memory(error)

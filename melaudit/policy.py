@@ -41,22 +41,18 @@ what is open; `[pass]` accepts such points one by one, in writing.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import difflib
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Missing, Rung, Severity, Shortfall, Trust
 from melaudit.regular_file import read_regular
-
-E = TypeVar("E", bound=StrEnum)
+from melaudit.tables import Images, Share, Text, key, read_table
 
 _MAX_BYTES = 4 * 2**20
 """Chosen: a round figure, not measured."""
@@ -71,10 +67,10 @@ def matches(finding: str, pattern: str) -> bool:
 class Waiver:
     """A finding that somebody accepts, for a reason and for a time."""
 
-    finding: str
+    finding: Text
     """A finding's id, or a pattern."""
-    owner: str
-    reason: str
+    owner: Text
+    reason: Text
     expires: datetime.date
     """The first day on which it no longer holds."""
 
@@ -91,8 +87,8 @@ class Waiver:
 class Coverage:
     """What an audit must have seen to be worth judging."""
 
-    max_skipped: float | None = None
-    min_images: int | None = None
+    max_skipped: Share | None = None
+    min_images: Images | None = None
     detectors: tuple[str, ...] = ()
     maps: Trust | None = None
     """The least trust in the maps that is enough; None asks nothing."""
@@ -104,7 +100,7 @@ class PassTerms:
 
     untested: tuple[str, ...] = ()
     """Artifacts, by id or pattern, on which dependence may be untested or undecided."""
-    min_images: int | None = None
+    min_images: Images | None = None
     """Images that are enough for a pass; None leaves it to the audit."""
     failed_controls: tuple[str, ...] = ()
     """Controls, by id or pattern, that may have failed."""
@@ -134,9 +130,9 @@ class PassTerms:
 class Required:
     """The performance that a model must show, each 0 to 1."""
 
-    accuracy: float | None = None
-    auc: float | None = None
-    recall: Mapping[str, float] = field(default_factory=dict)
+    accuracy: Share | None = None
+    auc: Share | None = None
+    recall: Mapping[str, Share] = field(default_factory=dict)
     """Class name -> recall."""
 
 
@@ -149,10 +145,9 @@ class Policy:
     findings: tuple[str, ...] = ()
     """Ids or patterns."""
     coverage: Coverage = field(default_factory=Coverage)
-    passing: PassTerms = field(default_factory=PassTerms)
-    """The table `[pass]`."""
+    passing: PassTerms = field(default_factory=PassTerms, metadata=key("pass"))
     performance: Required = field(default_factory=Required)
-    waivers: tuple[Waiver, ...] = ()
+    waivers: tuple[Waiver, ...] = field(default=(), metadata=key("waiver"))
 
 
 DEFAULT = Policy(fail_on=Severity.HIGH)
@@ -177,139 +172,6 @@ def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
 
     Raises ConfigurationError, naming `where`, for an unknown key or a wrong value.
     """
-    known = {"fail_on", "rung", "findings", "coverage", "pass", "performance", "waiver"}
-    _known(table, known, where)
-    fail_on, rung = table.get("fail_on"), table.get("rung")
-    patterns = _names(table.get("findings", []), f"{where}: findings")
-    if fail_on is None and rung is None and not patterns:
-        fail_on = Severity.HIGH
-    return Policy(
-        fail_on=None if fail_on is None else _one_of(Severity, fail_on, f"{where}: fail_on"),
-        rung=None if rung is None else _one_of(Rung, rung, f"{where}: rung"),
-        findings=patterns,
-        coverage=_coverage(_table(table.get("coverage", {}), f"{where}: coverage"), where),
-        passing=_passing(_table(table.get("pass", {}), f"{where}: pass"), where),
-        performance=_required(_table(table.get("performance", {}), f"{where}: performance"), where),
-        waivers=_waivers(table.get("waiver", []), where),
-    )
-
-
-def _coverage(table: Mapping[str, Any], where: str) -> Coverage:
-    where = f"{where}: coverage"
-    _known(table, {f.name for f in dataclasses.fields(Coverage)}, where)
-    maps = table.get("maps")
-    return Coverage(
-        max_skipped=_share(table.get("max_skipped"), f"{where}.max_skipped"),
-        min_images=_images(table.get("min_images"), f"{where}.min_images"),
-        detectors=_names(table.get("detectors", []), f"{where}.detectors"),
-        maps=None if maps is None else _one_of(Trust, maps, f"{where}.maps"),
-    )
-
-
-def _passing(table: Mapping[str, Any], where: str) -> PassTerms:
-    where = f"{where}: pass"
-    _known(table, {f.name for f in dataclasses.fields(PassTerms)}, where)
-    unchecked = table.get("unchecked_maps", False)
-    if not isinstance(unchecked, bool):
-        raise ConfigurationError(f"{where}.unchecked_maps is {unchecked!r}; expected true or false")
-    return PassTerms(
-        untested=_names(table.get("untested", []), f"{where}.untested"),
-        min_images=_images(table.get("min_images"), f"{where}.min_images"),
-        failed_controls=_names(table.get("failed_controls", []), f"{where}.failed_controls"),
-        limits=_names(table.get("limits", []), f"{where}.limits"),
-        unchecked_maps=unchecked,
-    )
-
-
-def _images(value: Any, where: str) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{where} is {value!r}; expected a number of images")
-    return value
-
-
-def _required(table: Mapping[str, Any], where: str) -> Required:
-    where = f"{where}: performance"
-    _known(table, {f.name for f in dataclasses.fields(Required)}, where)
-    recall: dict[str, float] = {}
-    for name, value in _table(table.get("recall", {}), f"{where}.recall").items():
-        share = _share(value, f"{where}.recall.{name}")
-        assert share is not None
-        recall[name] = share
-    return Required(
-        accuracy=_share(table.get("accuracy"), f"{where}.accuracy"),
-        auc=_share(table.get("auc"), f"{where}.auc"),
-        recall=recall,
-    )
-
-
-def _waivers(tables: Any, where: str) -> tuple[Waiver, ...]:
-    if not isinstance(tables, list):
-        raise ConfigurationError(f"{where}: waiver is no list; write [[waiver]] with two brackets")
-    return tuple(_waiver(_table(t, f"{where}: waiver"), where) for t in tables)
-
-
-def _waiver(table: Mapping[str, Any], where: str) -> Waiver:
-    names = {f.name for f in dataclasses.fields(Waiver)}
-    _known(table, names, f"{where}: waiver")
-    missing = sorted(name for name in names if table.get(name) in (None, ""))
-    if missing:
-        raise ConfigurationError(
-            f"{where}: a waiver of {table.get('finding', 'no finding')!r} lacks "
-            f"{', '.join(missing)}; every waiver names finding, owner, reason and expires"
-        )
-    expires = table["expires"]
-    if isinstance(expires, str):
-        try:
-            expires = datetime.date.fromisoformat(expires)
-        except ValueError:
-            expires = None
-    if isinstance(expires, datetime.datetime):
-        expires = expires.date()
-    if not isinstance(expires, datetime.date):
-        raise ConfigurationError(
-            f"{where}: expires of the waiver of {table['finding']!r} is {table['expires']!r}; "
-            "expected a date like 2027-01-31"
-        )
-    finding, owner, reason = _names(
-        [table["finding"], table["owner"], table["reason"]], f"{where}: waiver"
-    )
-    return Waiver(finding, owner, reason, expires)
-
-
-def _known(table: Mapping[str, Any], names: Collection[str], where: str) -> None:
-    for name in table:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}"
-            raise ConfigurationError(f"{where}: unknown key {name!r}; {hint}")
-
-
-def _table(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{where} is {value!r}; expected a table")
-    return value
-
-
-def _names(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise ConfigurationError(f"{where} is {value!r}; expected a list of texts")
-    return tuple(value)
-
-
-def _share(value: Any, where: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ConfigurationError(f"{where} is {value!r}; expected a share, 0 to 1")
-    return float(value)
-
-
-def _one_of(kind: type[E], value: Any, where: str) -> E:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ConfigurationError(
-            f"{where} is {value!r}; expected one of {', '.join(kind)}"
-        ) from None
+    if not {"fail_on", "rung", "findings"} & set(table):
+        table = {**table, "fail_on": Severity.HIGH}
+    return read_table(table, Policy, where)

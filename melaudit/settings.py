@@ -15,10 +15,10 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from melaudit.errors import ConfigurationError
+from melaudit.tables import read_value
 
 _KEY = "melaudit"
 
@@ -101,7 +101,7 @@ class Setting:
         name = f"{where}: {self.name}" if where else self.name
         if value is None:
             return None
-        read = _typed(self.type, value, name)
+        read = read_value(self.type, _spelled_out(self.type, value, name), name)
         self.check(read, name)
         return read
 
@@ -140,41 +140,18 @@ def _required(hint: Any) -> Any:
     return hint
 
 
-def _typed(hint: Any, value: Any, name: str) -> Any:
-    """Bring a value to a type, or say what was expected."""
+def _spelled_out(hint: Any, value: Any, name: str) -> Any:
+    """Return what text says as a list or a table, for a setting that is one; else the value.
+
+    Items of a list are separated by commas, and may be quoted as in CSV; entries of a table are
+    NAME=VALUE. Raises ConfigurationError for text that is no such table.
+    """
     origin = typing.get_origin(hint)
-    if origin is tuple:
-        return _several(typing.get_args(hint)[0], value, name)
-    if origin is not None and issubclass(origin, Mapping):
-        return _table(typing.get_args(hint)[1], value, name)
-    if hint is Any:
+    if not isinstance(value, str) or not isinstance(origin, type):
         return value
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        try:
-            return hint(value)
-        except ValueError:
-            raise ConfigurationError(
-                f"{name} is {value!r}; expected one of {', '.join(hint)}"
-            ) from None
-    if hint is Path and isinstance(value, str | Path):
-        return Path(value)
-    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigurationError(f"{name} is {value!r}; expected {hint.__name__}")
-    return value
-
-
-def _several(hint: Any, value: Any, name: str) -> tuple[Any, ...]:
-    """Read a list; text is one whose items are separated by commas, and may be quoted as in CSV."""
-    if isinstance(value, str):
-        value = _items(value)
-    if not isinstance(value, list | tuple):
-        raise ConfigurationError(f"{name} is {value!r}; expected a list")
-    return tuple(_typed(hint, item, name) for item in value)
+    if origin is tuple:
+        return _items(value)
+    return _entries(value, name) if issubclass(origin, Mapping) else value
 
 
 def _items(text: str) -> list[str]:
@@ -183,15 +160,11 @@ def _items(text: str) -> list[str]:
     return [item.strip() for item in found if item.strip()]
 
 
-def _table(hint: Any, value: Any, name: str) -> dict[str, Any]:
-    """Read a table; text is one whose entries are NAME=VALUE, separated by commas."""
-    if isinstance(value, str):
-        entries = [item.rpartition("=") for item in _items(value)]
-        if not all(equals for _, equals, _ in entries):
-            raise ConfigurationError(f"{name} is {value!r}; expected NAME=VALUE,NAME=VALUE")
-        if len({key for key, _, _ in entries}) < len(entries):
-            raise ConfigurationError(f"{name} is {value!r}; it gives a name twice")
-        value = {key.strip(): inner.strip() for key, _, inner in entries}
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name} is {value!r}; expected a table")
-    return {str(key): _typed(hint, inner, f"{name}.{key}") for key, inner in value.items()}
+def _entries(text: str, name: str) -> dict[str, str]:
+    """Return the entries of a table in text: a=x, b=y."""
+    entries = [item.rpartition("=") for item in _items(text)]
+    if not all(equals for _, equals, _ in entries):
+        raise ConfigurationError(f"{name} is {text!r}; expected NAME=VALUE,NAME=VALUE")
+    if len({key for key, _, _ in entries}) < len(entries):
+        raise ConfigurationError(f"{name} is {text!r}; it gives a name twice")
+    return {key.strip(): inner.strip() for key, _, inner in entries}

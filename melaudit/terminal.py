@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from melaudit.wording.figures import NBSP, duration
+from melaudit.wording.figures import whole_duration
 
 PLAIN_EVERY = 30.0
 """Seconds between two lines of progress where stderr is no screen."""
@@ -35,11 +35,6 @@ def printable(text: str) -> str:
     """Show control characters (and with them terminal escapes) instead of obeying them."""
     shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
     return _COMMAND.sub(lambda m: f"{m[1]}\\x{ord(m[2][0]):02x}{m[2][1:]}", shown)
-
-
-def whole_duration(seconds: float) -> str:
-    """Return "8 s", "1 min 48 s" or "2 h 3 min", in plain text."""
-    return duration(round(seconds)).replace(NBSP, " ")
 
 
 class Rate:

@@ -67,14 +67,17 @@ def test_a_policy_about_rungs_alone_leaves_severities_alone() -> None:
         ("[performance]\naccuracy = '0.9'", "expected a share"),
         ("[performance.recall]\nmalignant = 2", "recall.malignant is 2"),
         ('[waiver]\nfinding = "x"', "[[waiver]] with two brackets"),
-        ('[[waiver]]\nfinding = "x"\nowner = "y"', "lacks expires, reason"),
+        ('[[waiver]]\nfinding = "x"\nowner = "y"', "waiver 1 lacks expires, reason"),
+        ("[[waiver]]\nowners = 'y'", "waiver 1: unknown key 'owners'; did you mean 'owner'"),
+        ("[coverage]\nmax_skipped = true", "coverage.max_skipped is True; expected a share"),
+        ("[performance]\nauc = nan", "performance.auc is nan; expected a share"),
         (
             '[[waiver]]\nfinding = "x"\nowner = "y"\nreason = "z"\nexpires = "soon"',
             "expected a date like",
         ),
         (
             '[[waiver]]\nfinding = 3\nowner = "y"\nreason = "z"\nexpires = 2027-01-01',
-            "expected a list of texts",
+            "waiver 1.finding is 3; expected a text",
         ),
     ],
 )

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from melaudit import terminal as module
-from melaudit.terminal import Rate, Terminal, printable, whole_duration
+from melaudit.terminal import Rate, Terminal, printable
+from melaudit.wording.figures import whole_duration
 
 
 class Screen(io.StringIO):

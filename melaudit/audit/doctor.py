@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from melaudit.artifacts.painting.corruptions import CORRUPTIONS
+from melaudit.audit.forecast import Stage, forecast
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import informed, prepare
 from melaudit.audit.prepare.reader import reading
-from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
 from melaudit.images.imagefile import Read
 from melaudit.observer import Observer
+from melaudit.wording.figures import whole_duration
 from melaudit.wording.sentences import many
 
 _MAX_NAMED = 12
@@ -47,14 +47,14 @@ class Examination:
     """(operation, rule, calls) of one forward pass; empty when the engine keeps no such list."""
     images: int
     """In the data set."""
-    images_per_second: float
-    corrupted: int
-    """Pictures of lower quality that an audit shows to the model, forward only."""
-    shown_per_second: float
-    """Pictures that the model decides in a second, forward only."""
-    seconds: float
-    """Expected for a full audit, the checks of the maps included."""
+    stages: tuple[Stage, ...]
+    """What each stage of a full audit is expected to take."""
     notes: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Expected for a full audit."""
+        return sum(stage.seconds for stage in self.stages)
 
 
 def examine(configuration: Configuration, observer: Observer) -> Examination:
@@ -81,8 +81,10 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
             "the files, or draw others with --check-images"
         )
     with viewing(method.configuration, prepared, method.layer) as viewer:
-        paths = [prepared.dataset.paths[row] for row in method.known.rows]
-        rate, shown = _rate(viewer, paths, read), _shown(viewer, paths, read)
+        with tempfile.TemporaryDirectory() as folder:
+            stages = forecast(
+                configuration, prepared, asked, viewer, checked, observer, Path(folder)
+            )
         engine = viewer.explainer.describe()
         operations = viewer.explainer.operations(first_input(prepared))
     return Examination(
@@ -99,44 +101,9 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
         skipped=method.checked.skipped,
         operations=operations,
         images=len(prepared.dataset),
-        images_per_second=rate,
-        corrupted=(worse := _corrupted(configuration, len(prepared.dataset))),
-        shown_per_second=shown,
-        seconds=len(prepared.dataset) / rate + checked + worse / shown,
+        stages=stages,
         notes=(*prepared.loaded.doubts, *prepared.notes, *method.notes),
     )
-
-
-def _rate(viewer: Viewer, paths: Sequence[str], read: Read) -> float:
-    """Return images/s of decoding and explaining, on the second of two equal rounds."""
-    seconds = 0.0
-    for _ in range(2):  # the first one warms up
-        begun = time.monotonic()
-        white = viewer.preprocessing.white
-        images = [read(path, white=white).image for path in paths]
-        x = viewer.inputs(image for image in images if image is not None)
-        viewer.explainer.attribute(x, None, viewer.layers).maps.cpu()
-        seconds = time.monotonic() - begun
-    return len(paths) / seconds
-
-
-def _shown(viewer: Viewer, paths: Sequence[str], read: Read) -> float:
-    """Return pictures/s of a forward pass, on the second of two equal rounds."""
-    images = [read(path, white=viewer.preprocessing.white).image for path in paths]
-    seconds = 0.0
-    for _ in range(2):  # the first one warms up
-        begun = time.monotonic()
-        viewer.explainer.forward.logits(
-            viewer.inputs(image for image in images if image is not None)
-        ).cpu()
-        seconds = time.monotonic() - begun
-    return len(paths) / seconds
-
-
-def _corrupted(configuration: Configuration, images: int) -> int:
-    """Return how many pictures robustness shows: each image as it is, and at every step."""
-    steps = sum(len(kind.steps) for kind in CORRUPTIONS)
-    return min(configuration.corruption_images, images) * (1 + steps)
 
 
 def _first(names: Sequence[str]) -> str:
@@ -164,16 +131,11 @@ def described(found: Examination) -> list[str]:
         lines.append("operation             calls  rule")
         lines += [f"  {name:<20}{calls:>5}  {rule}" for name, rule, calls in found.operations]
         lines.append("")
-    minutes = found.seconds / 60
-    cost = f"{minutes:.0f} min" if minutes >= 2 else f"{found.seconds:.0f} s"
     lines.append(
-        f"a full audit   {found.images} images at {found.images_per_second:.1f} images/s: "
-        f"about {cost}, the checks included"
+        f"a full audit   {many(found.images, 'image')}: about {whole_duration(found.seconds)}"
     )
-    if found.corrupted:
-        lines.append(
-            f"  of it robustness: {found.corrupted} pictures at "
-            f"{found.shown_per_second:.0f} a second, "
-            f"{found.corrupted / found.shown_per_second:.1f} s"
-        )
+    lines += [
+        f"  {whole_duration(stage.seconds):>14}  {stage.name}: {stage.work}"
+        for stage in found.stages
+    ]
     return lines

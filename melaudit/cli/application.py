@@ -25,7 +25,7 @@ from melaudit.terminal import printable
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
     "Audit a model": (run, init, doctor, demo, worker),
     "Look at a model or at images": (explain, scan, convert, detectors),
-    "After an audit": (report, diff, gate, record, export, mitigate),
+    "After an audit": (report, mitigate, diff, gate, record, export),
 }
 """Heading of the help text -> the commands under it."""
 

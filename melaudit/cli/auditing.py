@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 @output_option("--json", "as_json", is_flag=True, help="Print findings.json to stdout.")
 @output_option("--quiet", is_flag=True, help="Only the verdict.")
 @output_option("--open", "show", is_flag=True, help="Open the report in a browser at the end.")
+@output_option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done and how long it would take; write nothing.",
+)
 @click.pass_context
 def run(
     context: click.Context,
@@ -54,6 +59,7 @@ def run(
     as_json: bool,
     quiet: bool,
     show: bool,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Audit a model on a folder of images and write an HTML report.
@@ -70,6 +76,9 @@ def run(
     first_look(configuration)
     # Read before the audit: a mistake in the policy should not cost an hour.
     gate = Gate.open(policy, baseline, configuration.fail_on)
+    if dry_run:
+        _plan(configuration)
+        return
     audits = _audit(configuration, quiet, () if baseline is None else ("--baseline",))
     if show:
         open_page(configuration.out / "report.html")
@@ -90,6 +99,19 @@ def run(
         gate.tell(result, quiet=quiet)
     codes = {EXIT[result.outcome] for result in results}
     context.exit(next(code for code in (EXIT["fail"], EXIT["inconclusive"], 0) if code in codes))
+
+
+def _plan(configuration: Configuration) -> None:
+    """Print what an audit would do, from a look at the model and a rehearsal."""
+    from melaudit.audit.doctor import described, examine
+
+    with Terminal() as terminal:
+        found = examine(configuration, terminal)
+    for line in described(found):
+        click.echo(printable(line))
+    begun = (configuration.out / "shards").is_dir()
+    state = "is there: what is finished and still fits is taken from it" if begun else "is new"
+    click.echo(printable(f"output folder  {configuration.out}, which {state}"))
 
 
 def _beside(files: Mapping[Format, Path], folder: str) -> dict[Format, Path]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=GroupedCommand)
-@setting_options(Topic.MODEL, Topic.DATA, Topic.PREPROCESSING, Topic.RELEVANCE, "device")
+@setting_options(Topic.MODEL, Topic.DATA, Topic.PREPROCESSING, Topic.RELEVANCE)
+@setting_options("edits", "corruption_images", "device", "workers", "batch_size")
 @output_option("--json", "as_json", is_flag=True, help="Print everything as JSON to stdout.")
 def doctor(as_json: bool, **options: Any) -> None:
     """Say what a model is, check its maps on a few images, and predict the cost of an audit."""
@@ -35,7 +36,8 @@ def doctor(as_json: bool, **options: Any) -> None:
     with Terminal(quiet=as_json) as terminal:
         found = examine(configuration, terminal)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=True))
+        plain = dataclasses.asdict(found) | {"seconds": found.seconds}
+        click.echo(json.dumps(plain, indent=2, ensure_ascii=True))
         return
     for line in described(found):
         click.echo(printable(line))

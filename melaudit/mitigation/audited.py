@@ -58,15 +58,15 @@ def opened(folder: Path, given: Mapping[str, Any], observer: Observer) -> Iterat
     observer.stage("Loading")
     with reading(configuration.workers) as read:
         prepared = _same(prepare_each(configuration, None, read), findings, configuration)
-    sought = artifacts_of(detectors(configuration.for_detectors, prepared.domain.domain))
-    (prepared,) = with_contents([informed(prepared, configuration, sought)], observer)
-    table = _table(folder, prepared, configuration.seed)
-    sought = tuple(a for a in sought if _measured(table, a))
-    with viewing(configuration, prepared, "") as viewer:
-        laboratory = Laboratory(
-            viewer, prepared.dataset, table.ids, prepared.knowledge, prepared.domain.domain
-        )
-        yield Audited(folder, findings, configuration, prepared, table, sought, laboratory)
+        sought = artifacts_of(detectors(configuration.for_detectors, prepared.domain.domain))
+        (prepared,) = with_contents([informed(prepared, configuration, sought)], observer)
+        table = _table(folder, prepared, configuration.seed)
+        sought = tuple(a for a in sought if _measured(table, a))
+        with viewing(configuration, prepared, "") as viewer:
+            laboratory = Laboratory(
+                viewer, prepared.dataset, table.ids, prepared.knowledge, prepared.domain.domain
+            )
+            yield Audited(folder, findings, configuration, prepared, table, sought, laboratory)
 
 
 def _same(every: tuple[Prepared, ...], findings: Findings, of: Configuration) -> Prepared:

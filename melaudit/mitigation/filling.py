@@ -140,8 +140,9 @@ def _said(known: Known, counts: Rows, view: View, *, has: bool) -> str:
         for label, name in enumerate(known.classes)
     ]
     done = "put into" if has else "taken out of"
-    return (
+    said = (
         f"Among the images to fit on are only {' and '.join(thin)}, so the {phrases.thing} was "
-        f"{done} others: {', '.join(of)}. Every class has such pictures, so that the edit itself "
-        "goes with none."
+        f"{done} others: {', '.join(of)}."
     )
+    alike = " Every class has such pictures, so that the edit itself goes with none."
+    return said + alike if has else said

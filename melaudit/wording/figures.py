@@ -152,3 +152,8 @@ def duration(seconds: float) -> str:
         return f"{minutes}{NBSP}min {rest}{NBSP}s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}{NBSP}h {minutes}{NBSP}min"
+
+
+def whole_duration(seconds: float) -> str:
+    """Return "8 s", "1 min 48 s" or "2 h 3 min", in plain text."""
+    return duration(round(seconds)).replace(NBSP, " ")

@@ -238,14 +238,14 @@ def test_the_doctor_names_the_model_judges_the_maps_and_predicts_the_cost(
     assert (found.outputs, found.images) == (2, 9)
     assert {c.id for c in found.checks} >= {"conservation"}
     assert found.trust in Trust
-    assert found.images_per_second > 0
-    assert found.seconds >= found.images / found.images_per_second
+    assert all(stage.seconds > 0 for stage in found.stages)
+    assert found.seconds == sum(stage.seconds for stage in found.stages)
+    assert {"Measuring", "Editing images", "Concluding"} <= {stage.name for stage in found.stages}
     assert ("Conv2d", "rule Flat()", 1) in found.operations  # the first layer's
     assert any(name == "Conv2d" and "ZPlus" in rule for name, rule, _ in found.operations)
     assert sum(calls for name, _, calls in found.operations if name == "relu") == 2
     text = "\n".join(described(found))
-    assert "conservation" in text and "a full audit   9 images" in text
-    assert re.search(r"of it robustness: 189 pictures at [\d,]+ a second, [\d.]+ s", text)
+    assert "conservation" in text and "a full audit   9 images: about" in text
     assert "decides by     2 logits: the largest decides" in text
 
 

@@ -77,6 +77,12 @@ def test_where_several_could_be_meant_they_are_named(
     assert tomllib.loads((project / "melaudit.toml").read_text())["data"] == "labels.csv"
 
 
+def test_what_an_earlier_audit_left_is_not_meant(project: Path) -> None:
+    (project / "audit" / "shards").mkdir(parents=True)
+    (project / "audit" / "images.parquet").touch()
+    assert main(["init"]) == 0
+
+
 def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "labels.csv").write_text("image,label\n")
     asked = []

@@ -33,6 +33,9 @@ MAX_CALLS = 20
 a few kinds."""
 
 
+KILLED_IN_THE_END = partial(d.at_stage, "Concluding", partial(d.signals, (signal.SIGKILL,)))
+
+
 @cache
 def built() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="melaudit-faults-"))
@@ -81,12 +84,20 @@ def then_resumed(outcome: str, folder: Path) -> str:
     return f"{outcome}, resumed" if again == "finished" else f"{outcome}, then {again}"
 
 
-def every_call(call: str, number: int, folder: Path, only: int | None) -> str:
-    """Let each call of a kind fail in turn, until none is left that could."""
+def every_call(
+    call: str, number: int, folder: Path, only: int | None, resuming: bool = False
+) -> str:
+    """Let each call of a kind fail in turn, until none is left that could.
+
+    `resuming` lets them fail in an audit that goes on where it was killed.
+    """
     met: dict[str, int] = {}
     n = only or 1
     while True:
         place = fresh(folder / "audit")
+        if resuming:
+            attempt(place, KILLED_IN_THE_END)
+            (place / d.FIRED).rmdir()
         ended = attempt(place, partial(d.fail_at, call, n, number))
         if not (place / d.FIRED).exists():
             outcome = ended_as(ended, place)
@@ -99,6 +110,8 @@ def every_call(call: str, number: int, folder: Path, only: int | None) -> str:
             break
         # Hundreds of calls are alike: further on only some of them fail.
         n += 1 if n < MAX_CALLS else max(1, n // 2)
+    if not met:
+        return "never called"
     return " / ".join(sorted(met)) + (f" ({sum(met.values())} times)" if not only else "")
 
 
@@ -132,7 +145,7 @@ def changed(disturb: Disturb, folder: Path, _: int | None) -> str:
 def changed_between(folder: Path, _: int | None) -> str:
     """An image changes after the run was killed, before it is resumed."""
     place = fresh(folder / "audit")
-    attempt(place, partial(d.at_stage, "Concluding", partial(d.signals, (signal.SIGKILL,))))
+    attempt(place, KILLED_IN_THE_END)
     d.replace_image(place)
     attempt(place)
     shutil.copytree(place, folder / "anew", ignore=shutil.ignore_patterns("out"))
@@ -143,7 +156,7 @@ def changed_between(folder: Path, _: int | None) -> str:
 def damaged(pattern: str, how: str, folder: Path, _: int | None) -> str:
     """A file of the store is damaged when the run was killed; what is damaged is done again."""
     place = fresh(folder / "audit")
-    attempt(place, partial(d.at_stage, "Concluding", partial(d.signals, (signal.SIGKILL,))))
+    attempt(place, KILLED_IN_THE_END)
     if how == "every":
         d.damage_every_block(place)
     else:

@@ -45,8 +45,6 @@ def all_faults() -> Iterator[Fault]:
         "fsync a file": (errno.EIO,),
         "chmod": (errno.EPERM,),
         "rename": (errno.EIO, errno.EEXIST),
-        "make a folder": (errno.ENOSPC,),
-        "read a file of the store": (errno.EIO,),
         "open a shard": (errno.EIO,),
     }
     for call, numbers in failures.items():
@@ -54,11 +52,20 @@ def all_faults() -> Iterator[Fault]:
             name = f"{call}: {errno.errorcode[number]} at every call in turn"
             act = partial(acts.every_call, call, number)
             yield Fault("call", name, act, RESUMED, call == "write" and number == errno.ENOSPC)
+    # Some folders are there already, and some images are looked at only in order to guess.
+    act = partial(acts.every_call, "make a folder", errno.ENOSPC)
+    name = "make a folder: ENOSPC at every call in turn"
+    yield Fault("call", name, act, (*FINISHED, *RESUMED))
+    # What cannot be read of the store is done again.
+    act = partial(acts.every_call, "read a file of the store", errno.EIO, resuming=True)
+    name = "read a file of the store: EIO at every call in turn of a resumed audit"
+    yield Fault("call", name, act, (*FINISHED, *RESUMED))
     name = "fsync a folder: EIO at every call in turn"
     yield Fault("call", name, partial(acts.every_call, "fsync a folder", errno.EIO), FINISHED)
     for call in ("open an image", "hash an image"):
         act = partial(acts.every_call, call, errno.EIO)
-        yield Fault("call", f"{call}: EIO at every call in turn", act, RESUMED)
+        name = f"{call}: EIO at every call in turn"
+        yield Fault("call", name, act, (*FINISHED, *RESUMED))
     for call in ("make a temporary file", "write", "fsync a file", "rename", "after a rename"):
         name = f"kill -9 at every call in turn: {call}"
         yield Fault("kill", name, partial(acts.every_call, call, 0), KILLED, call == "rename")

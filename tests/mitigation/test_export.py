@@ -25,6 +25,7 @@ from melaudit.images.dataset import open_dataset
 from melaudit.mitigation.export import export, export_finding, shown_in
 from melaudit.observer import Silent
 from tests.artifacts.pictures import RGB, lesion, skin
+from tests.docs import pages
 from tests.reports.made_up_findings import findings
 
 DERMOSCOPY = domain("dermoscopy")
@@ -142,6 +143,24 @@ def test_a_kind_of_an_artifact_is_told_from_the_others(tmp_path: Path) -> None:
     assert shown("colour_cast.bluish") == [1, 0, 0]
     assert shown("colour_cast.yellowish") == [0, 1, 0]
     assert shown("dark_ring") == [0, 0, 1]
+
+
+def test_the_lines_of_the_documentation_do_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "train", {"benign": (3, 1), "malignant": (2, 2)})
+    monkeypatch.chdir(tmp_path)
+    called, added, transform = (
+        block
+        for block in pages.blocks("docs/mitigation.md")
+        if "melaudit" in block or "Put" in block
+    )
+    exec(called, {})
+    page = Path("next/README.md").read_text(encoding="utf-8")
+    assert all(f"    {line}\n" in page for line in added.splitlines())
+    names: dict[str, Any] = {"v2": v2, "torch": torch}
+    exec(transform, names)
+    assert names["transform"](Image.new("RGB", (30, 20))).shape == (3, 224, 224)
 
 
 def audit(*ids: str, field: str = "dermoscopy") -> Findings:

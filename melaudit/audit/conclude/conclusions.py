@@ -9,6 +9,7 @@ from typing import Any
 from melaudit.audit.conclude.soundness import sound
 from melaudit.detectors.claim import Claim, Worded
 from melaudit.detectors.interface import Detector, Result
+from melaudit.errors import ends_the_run
 from melaudit.findings import (
     Check,
     CheckStatus,
@@ -167,6 +168,8 @@ def _worded(results: Sequence[Result], corrected: Sequence[Any]) -> tuple[list[S
             evidence = tuple(sound(e) for e in result.evidence(tested))
             held = [_held(sound(r), evidence) for r in result.word(tested, evidence)]
         except Exception as error:  # a claim may be anybody's
+            if ends_the_run(error):
+                raise
             said.append(Skipped(result.detector or result.id, _failure(error)))
         else:
             said += held
@@ -234,6 +237,8 @@ def _results(detector: Detector, measurements: Measurements) -> Sequence[Result]
             )
         return [_returned(result, detector) for result in results]
     except Exception as error:
+        if ends_the_run(error):
+            raise
         reason = _failure(error)
         if _checks(detector):  # a check that cannot answer must not look passed
             broken = Check(detector.id, CheckStatus.DEGRADED, None, float("nan"), reason)

@@ -32,7 +32,7 @@ from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.detectors.rungs.trials import left_alone
-from melaudit.errors import DatasetError, StoreError, out_of_memory
+from melaudit.errors import ends_the_run
 from melaudit.measurements import Array, Edit, Measurements, Trials
 from melaudit.observer import Observer
 
@@ -171,10 +171,8 @@ def intervene(
     for each in Units(every, turns, name, there, came):
         try:
             results[each.key] = _tried(each, table, laboratory, per_class, store)
-        except (DatasetError, StoreError):
-            raise  # not the artifact's fault
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
-            if out_of_memory(error):
+            if ends_the_run(error):
                 raise
             observer.note(f"{each.key} cannot be put in or taken out: {error!r}")
         observer.advance(1)

@@ -17,6 +17,7 @@ from melaudit.audit.groups.suppression import suppress
 from melaudit.audit.groups.suspicion import suspicious_clusters
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.detectors.claim import Claim
+from melaudit.errors import ends_the_run
 from melaudit.findings import (
     Cluster,
     DetectorInfo,
@@ -63,6 +64,8 @@ def group(
     try:
         return _groups(measurements, artifacts, laboratory, vocabularies)
     except Exception as error:
+        if ends_the_run(error):
+            raise
         reason = f"it failed: {type(error).__name__}: {error}"
         return Groups(skipped=(Skipped(ID, reason),))
 

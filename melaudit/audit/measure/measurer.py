@@ -22,7 +22,7 @@ from melaudit.detectors.interface import (
     Maps,
     UserKnowledge,
 )
-from melaudit.errors import DetectorError
+from melaudit.errors import DetectorError, ends_the_run
 from melaudit.images.dataset import Dataset
 from melaudit.images.image_stream import Loaded
 from melaudit.images.knowledge import BatchKnowledge
@@ -112,6 +112,8 @@ class Measurer:
             try:
                 columns |= _taken_over(detector, batch, rows, self.sample.known)
             except Exception as error:  # a detector may be anybody's: the run goes on without it
+                if ends_the_run(error):
+                    raise
                 self.failed.add(detector.id)
                 observer.note(f"detector {detector.id} failed and is left out: {error!r}")
         return columns

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
 import time
@@ -23,6 +22,7 @@ from melaudit.findings import Severity
 from melaudit.images.classes import NAME_FILES, read_names
 from melaudit.images.imagefile import FULL_WHITE
 from melaudit.settings import Topic, about, settings_of
+from melaudit.tables import require_known
 
 SETTINGS_NAME = "melaudit.toml"
 
@@ -489,11 +489,7 @@ def typed(settings: Mapping[str, Any], where: str, folder: Path = Path()) -> dic
     known = settings_of(Configuration)
     other = {s.about.other_name: name for name, s in known.items() if s.about.other_name}
     settings = {other.get(name, name): value for name, value in settings.items()}
-    for name in settings:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-            raise ConfigurationError(f"{where}: unknown setting {name!r}{hint}")
+    require_known(settings, known, where, "setting")
     read = {name: known[name].read(value, where) for name, value in settings.items()}
     if (file := _names_file(read.get("classes"))) is not None:
         read["classes"] = read_names(folder / file.expanduser())

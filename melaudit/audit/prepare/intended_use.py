@@ -17,16 +17,37 @@ recall = { melanoma = 0.95 }
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from melaudit.errors import ConfigurationError
+from melaudit.tables import Share, read_table
 
 MEASURES = ("sensitivity", "specificity", "accuracy", "auc", "calibration_error")
 """Figures that a limit can be set for, besides the recall of each class."""
-_TEXTS = ("purpose", "population", "reference_standard")
+
+
+@dataclass(frozen=True)
+class _Acceptance:
+    """The table of limits, as it is written."""
+
+    sensitivity: Share | None = None
+    specificity: Share | None = None
+    accuracy: Share | None = None
+    auc: Share | None = None
+    calibration_error: Share | None = None
+    recall: Mapping[str, Share] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The whole table, as it is written."""
+
+    purpose: str = ""
+    population: str = ""
+    reference_standard: str = ""
+    operating_threshold: Share | None = None
+    acceptance: _Acceptance = field(default_factory=_Acceptance)
 
 
 @dataclass(frozen=True)
@@ -48,47 +69,13 @@ def stated(table: Mapping[str, Any], where: str = "intended_use") -> Stated | No
     """
     if not table:
         return None
-    _known(table, (*_TEXTS, "operating_threshold", "acceptance"), where)
-    texts = {}
-    for name in _TEXTS:
-        texts[name] = table.get(name, "")
-        if not isinstance(texts[name], str):
-            raise ConfigurationError(f"{where}.{name} is {texts[name]!r}; expected a text")
-    threshold = table.get("operating_threshold")
-    if threshold is not None:
-        threshold = _share(threshold, f"{where}.operating_threshold")
+    read = read_table(table, _Table, where)
+    limits = {name: getattr(read.acceptance, name) for name in MEASURES}
+    limits |= {f"recall of {name}": limit for name, limit in read.acceptance.recall.items()}
     return Stated(
-        **texts,
-        operating_threshold=threshold,
-        limits=_limits(table.get("acceptance", {}), f"{where}.acceptance"),
+        read.purpose,
+        read.population,
+        read.reference_standard,
+        read.operating_threshold,
+        {name: limit for name, limit in limits.items() if limit is not None},
     )
-
-
-def _limits(table: Any, where: str) -> dict[str, float]:
-    _table(table, where)
-    _known(table, (*MEASURES, "recall"), where)
-    limits = {name: _share(table[name], f"{where}.{name}") for name in MEASURES if name in table}
-    recall = table.get("recall", {})
-    _table(recall, f"{where}.recall")
-    for name, value in recall.items():
-        limits[f"recall of {name}"] = _share(value, f"{where}.recall.{name}")
-    return limits
-
-
-def _table(value: Any, where: str) -> None:
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{where} is {value!r}; expected a table, such as auc = 0.9")
-
-
-def _known(table: Mapping[str, Any], names: Collection[str], where: str) -> None:
-    for name in table:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
-            raise ConfigurationError(f"{where}: unknown key {name!r}; {hint}")
-
-
-def _share(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ConfigurationError(f"{where} is {value!r}; expected a number from 0 to 1")
-    return float(value)

@@ -131,6 +131,9 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Yield (folder, names of its folders, names of its files), as deep as `_MAX_DEPTH`."""
     for root, folders, files in os.walk(folder):
         place = Path(root)
+        if "shards" in folders:  # what an earlier audit left
+            folders.clear()
+            continue
         if len(place.relative_to(folder).parts) >= _MAX_DEPTH:
             folders.clear()
         folders[:] = sorted(name for name in folders if not name.startswith("."))[:_MAX_ENTRIES]

@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from melaudit.detectors.checks.grading import amount, grade, worse
+from melaudit.detectors.checks.grading import amount, bound, grade, worse
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import Array, Measurements
@@ -137,7 +137,7 @@ class Conservation(Detector):
         else:
             statement = (
                 f"For each unit of evidence the map holds {amount(ratio)}; biases and stabilisers "
-                f"account for the rest to within {amount(error)}."
+                f"account for the rest to within {bound(error)}."
             )
         if not self.passes[0] <= ratio <= self.passes[1]:
             status = worse(status, CheckStatus.DEGRADED)

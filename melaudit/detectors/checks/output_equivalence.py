@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melaudit.detectors.checks.grading import amount, grade
+from melaudit.detectors.checks.grading import bound, grade
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped, Subject
@@ -78,7 +78,7 @@ class OutputEquivalence(Detector):
             return [Skipped(self.id, "no sampled image could be run through the bare model")]
         off = float(relative(difference[compared], scale[compared], self.faint).max())
         status = grade(off <= self.limits[0], off <= self.limits[1])
-        by = f"by at most {amount(off)} of the largest logit"
+        by = f"by at most {bound(off)} of the largest logit"
         over = f"compared on {many(int(compared.sum()), 'image')} with the engine taken off"
         if status is CheckStatus.PASS:
             statement = f"The engine's logits are the model's own: they differ {by} ({over})."

@@ -11,6 +11,7 @@ import pytest
 from melaudit.audit.conclude.conclusions import check_maps, conclude, trust, worded
 from melaudit.detectors.claim import Claim, evidence_of, finding
 from melaudit.detectors.interface import Batch, Detector, Result
+from melaudit.errors import DatasetError, StoreError
 from melaudit.findings import (
     Check,
     CheckStatus,
@@ -200,6 +201,18 @@ def test_a_detector_that_raises_is_skipped_and_a_check_that_raises_degrades(
     assert check_maps([sound, broken], table).trust is Trust.TRUSTED
     assert conclude([sound, broken], table).skipped == (Skipped("d", "it failed: ValueError: no"),)
     assert check_maps([sound, Fixed("e", True, ValueError("no"))], table).trust is Trust.DEGRADED
+
+
+@pytest.mark.parametrize(
+    "error", [StoreError("a shard is gone"), DatasetError("another file"), MemoryError()]
+)
+def test_what_could_have_met_any_detector_ends_the_run(
+    error: Exception, table: Measurements
+) -> None:
+    with pytest.raises(type(error)):
+        conclude([Fixed("a", False, error)], table)
+    with pytest.raises(type(error)):
+        check_maps([Fixed("a", True, error)], table)
 
 
 def test_a_finding_that_no_correction_has_seen_is_refused(table: Measurements) -> None:

@@ -56,10 +56,10 @@ def test_two_thresholds_must_be_one() -> None:
     [
         ({"purpos": "x"}, "unknown key 'purpos'; did you mean 'purpose'"),
         ({"purpose": 3}, "purpose is 3; expected a text"),
-        ({"operating_threshold": 30}, "operating_threshold is 30; expected a number from 0 to 1"),
-        ({"acceptance": 0.9}, "acceptance is 0.9; expected a table, such as auc = 0.9"),
+        ({"operating_threshold": 30}, "operating_threshold is 30; expected a share, 0 to 1"),
+        ({"acceptance": 0.9}, "acceptance is 0.9; expected a table"),
         ({"acceptance": {"sensitivty": 0.9}}, "did you mean 'sensitivity'"),
-        ({"acceptance": {"auc": True}}, "auc is True; expected a number"),
+        ({"acceptance": {"auc": True}}, "auc is True; expected a share"),
         ({"acceptance": {"recall": 0.9}}, "recall is 0.9; expected a table"),
         ({"acceptance": {"recall": {"a": "90 %"}}}, "recall.a is '90 %'"),
     ],

@@ -15,7 +15,7 @@ from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock
 
 from melaudit.detectors.checks.conservation import Conservation
-from melaudit.detectors.checks.grading import amount
+from melaudit.detectors.checks.grading import amount, bound
 from melaudit.detectors.interface import Result
 from melaudit.findings import Check, CheckStatus, Skipped
 from melaudit.measurements import Measurements
@@ -132,6 +132,13 @@ def test_without_any_logit_there_is_nothing_to_say(measurements: Make) -> None:
 )
 def test_amounts_are_written_for_reading(value: float, text: str) -> None:
     assert amount(value) == text
+
+
+def test_errors_below_the_noise_of_adding_up_are_all_said_alike() -> None:
+    assert {bound(error) for error in (0.0, 6e-8, 7.7e-7)} == {"0.00001"}
+    assert bound(0.0023) == "0.0023"
+    assert bound(math.inf) == "inf"
+    assert bound(math.nan) == "nan"
 
 
 def small_resnet() -> ResNet:
