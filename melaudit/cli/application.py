@@ -13,9 +13,10 @@ import click
 
 from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
+from melaudit.cli.extending import new
 from melaudit.cli.inspecting import convert, detectors, doctor, explain
 from melaudit.cli.mitigating import mitigate
-from melaudit.cli.outputs import diff, gate, record, report
+from melaudit.cli.outputs import diff, gate, policy, record, report
 from melaudit.cli.scanning import scan
 from melaudit.cli.starting import init
 from melaudit.cli.verdicts import INTERNAL, INTERRUPTED
@@ -25,7 +26,8 @@ from melaudit.terminal import printable
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
     "Audit a model": (run, init, doctor, demo, worker),
     "Look at a model or at images": (explain, scan, convert, detectors),
-    "After an audit": (report, mitigate, diff, gate, record, export),
+    "After an audit": (report, mitigate, diff, gate, policy, record, export),
+    "Add to melaudit": (new,),
 }
 """Heading of the help text -> the commands under it."""
 
