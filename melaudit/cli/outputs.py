@@ -1,8 +1,12 @@
-"""Commands on finished audits: draw a report again, compare, gate, write files for the record."""
+"""Commands on finished audits: draw a report again, compare, gate, write files for the record.
+
+And `policy`, which checks what a gate holds them against.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import shlex
 from collections.abc import Mapping
@@ -17,7 +21,7 @@ from melaudit.errors import MelauditError, StoreError
 from melaudit.publish import make_folder
 from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.registry import FORMATS
-from melaudit.terminal import Terminal
+from melaudit.terminal import Terminal, printable
 
 
 @click.command()
@@ -123,6 +127,29 @@ def gate(
     else:
         held.tell(result, err=False)
     context.exit(EXIT[result.outcome])
+
+
+@click.command()
+@click.argument("files", metavar="POLICY...", type=PATH, nargs=-1, required=True)
+@click.pass_context
+def policy(context: click.Context, /, files: tuple[Path, ...]) -> None:
+    """Check policies before they are used: 0 in order, 1 a waiver has expired, 2 not valid.
+
+    No audit is needed.
+    """
+    from melaudit.policy import read_policy
+
+    today = datetime.datetime.now(datetime.UTC).date()
+    expired = 0
+    for path, read in [(path, read_policy(path)) for path in files]:
+        over = [waiver for waiver in read.waivers if waiver.expired(today)]
+        expired += len(over)
+        for waiver in over:
+            said = f"the waiver of {waiver.finding} by {waiver.owner} expired on {waiver.expires}"
+            click.echo(printable(f"{path}: {said}; mend the model or renew it"), err=True)
+        if not over:
+            click.echo(printable(f"{path}: in order, with {len(read.waivers)} waivers"))
+    context.exit(EXIT["fail"] if expired else 0)
 
 
 ON_RECORD = tuple(f for f in FORMATS if f.for_record)

@@ -1,4 +1,4 @@
-"""The detector that CONTRIBUTING.md shows is installed as a package and takes part in a run."""
+"""The package of examples/plugin is installed, and its detector takes part in a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch import nn
 
 import melaudit
 from melaudit.detectors.registry import detectors
-from tests.docs import pages
+from tests.docs.pages import ROOT
+from tests.plugins.installed import installed
 
-PAGE = "CONTRIBUTING.md"
+EXAMPLE = ROOT / "examples" / "plugin"
 IMAGES = 40
 QUICK: dict[str, Any] = {
     "image_size": 24,
@@ -30,18 +31,8 @@ QUICK: dict[str, Any] = {
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Install the example, as pip would, into a folder on the path."""
-    (code,) = [block for block in pages.blocks(PAGE) if "(Detector):" in block]
-    (registration,) = [b for b in pages.blocks(PAGE) if "stamp = " in b]
-    package, installed = tmp_path / "site" / "my_package", tmp_path / "site" / "mine-1.dist-info"
-    package.mkdir(parents=True)
-    installed.mkdir()
-    (package / "__init__.py").touch()
-    (package / "stamp.py").write_text(code)
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    entry = registration.replace('[project.entry-points."melaudit.detectors"]', "").replace('"', "")
-    (installed / "entry_points.txt").write_text(f"[melaudit.detectors]{entry}\n")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    """Install the example, as pip would, and go to an empty folder."""
+    installed(EXAMPLE, tmp_path / "site", monkeypatch)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -68,8 +59,8 @@ def test_it_is_listed_last(place: Path) -> None:
 def test_it_finds_stamps_that_go_with_a_class(place: Path) -> None:
     findings = audited(place, {"benign": 2, "malignant": 30})
     (found,) = [f for f in findings.findings if f.id == "stamp"]
-    assert found.title == "White stamps go with malignant"
-    assert found.statement == "30 of 32 images with a stamp are malignant."
+    assert found.title == "White corners go with malignant"
+    assert found.statement == "30 of 32 images with a white corner are malignant."
     assert len(found.images) == 32
     (test,) = [t for t in findings.tests if t.claim == "stamp"]
     assert test.q_value is not None and test.q_value >= test.p_value
@@ -79,4 +70,4 @@ def test_it_does_not_find_stamps_that_do_not(place: Path) -> None:
     findings = audited(place, {"benign": 15, "malignant": 16})
     assert "stamp" not in {f.id for f in findings.findings}
     (said,) = [n for n in findings.not_found if n.artifact == "stamp"]
-    assert said.statement == "Stamps do not go with the labels."
+    assert said.statement == "White corners do not go with the labels."

@@ -16,7 +16,7 @@ from melaudit.policy import parse_policy
 from tests.docs import pages, reference
 from tests.docs.pages import FILES, OPTION, ROOT
 
-FOLDERS = ("melaudit", "tests", "docs", "benchmarks")
+FOLDERS = ("melaudit", "tests", "docs", "benchmarks", "examples")
 """Folders of the project whose files the documents name."""
 FOREIGN = {"--upgrade"}
 """Options of other programs that messages tell people to give: pip's."""

@@ -65,8 +65,7 @@ def cluster(
     that is more than 1. Raises ConfigurationError where Ray is not installed, nothing answers, or
     the cluster would run code for anybody.
     """
-    ray = _ray()
-    _refuse_open_or_absent(address)
+    ray = joinable(address)
     _connect(ray, address)
     try:
         resource = "GPU" if device == "cuda" else "CPU"
@@ -118,6 +117,16 @@ def _supplier() -> type:
             return platform.node(), process.wait(), said
 
     return Supplier
+
+
+def joinable(address: str) -> Any:
+    """Return Ray, if there is a cluster at an address and its nodes obey not everybody.
+
+    Raises ConfigurationError otherwise, within seconds.
+    """
+    ray = _ray()
+    _refuse_open_or_absent(address)
+    return ray
 
 
 def _ray() -> Any:

@@ -1,0 +1,1 @@
+"""Packages that add a detector, an artifact or a domain: written to begin with."""
