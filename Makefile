@@ -30,8 +30,9 @@ format: $(VENV)/installed  ## Mend style where a machine can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-reference: $(VENV)/installed  ## Write docs/reference.md anew, from the help texts of the code
+reference: $(VENV)/installed  ## Write docs/reference.md and docs/api.md anew, from the help texts of the code
 	$(BIN)/python -m tests.docs.reference
+	$(BIN)/python -m tests.docs.api
 
 clean:  ## Remove everything that can be made again
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
