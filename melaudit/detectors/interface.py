@@ -52,8 +52,12 @@ class Attributor(Protocol):
         """
         ...
 
-    def both_engines(self) -> AbstractContextManager[tuple[Attributor, Attributor]] | None:
+    def both_engines(
+        self, x: Tensor
+    ) -> AbstractContextManager[tuple[Attributor, Attributor]] | None:
         """Give this engine and another, on copies of the model, with biases treated alike.
+
+        Both explain images like x (N, C, H, W).
 
         None where there is no other.
         """

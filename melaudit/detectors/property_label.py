@@ -210,7 +210,9 @@ def _chain(
     classes: tuple[str, ...], words: Words, found: tuple[Contrast, ...]
 ) -> tuple[Evidence, ...]:
     carrying = _carrying(found)
-    return tuple(e for c in found for e in _evidence(c, classes, words, c in carrying))
+    # The difference that the finding is worded by comes first, for whoever shows one figure.
+    ordered = sorted(found, key=lambda c: (c not in carrying, -c.label.value))
+    return tuple(e for c in ordered for e in _evidence(c, classes, words, c in carrying))
 
 
 def _word(
@@ -257,7 +259,7 @@ def _finding(
         classes=(label,),
         statement=statement,
         images=_far(measurements, first),
-        remedy=f"See that {words.objects} of all classes are photographed in one light and focus; "
+        remedy=f"See that {words.objects} of all classes are pictured in the same way; "
         f"the {words.object}'s own look needs no remedy."
         if whole
         else REMEDY[family],
@@ -319,8 +321,8 @@ def _far(measurements: Measurements, c: Contrast) -> tuple[str, ...]:
 def _does_not_show(whole: bool, family: Family, words: Words) -> str:
     if whole:
         return (
-            f"That anything but the {words.object} differs: dark and colourful {words.objects} are "
-            "what a model is meant to see."
+            f"That anything but the {words.object} differs: how {words.objects} look is what a "
+            "model is meant to see."
         )
     varies = (
         ""

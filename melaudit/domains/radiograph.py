@@ -53,7 +53,7 @@ RADIOGRAPH = Domain(
         reason="for a medical reason",
         harm="to the harm of patients: diseases are missed or healthy people are treated as ill",
         artifacts="a side marker, a collimation border, a tube",
-        concepts="marker, rib, border",
+        concepts="marker, bone, border",
         unlike="another hospital, device, protocol or year",
     ),
     artifacts=(

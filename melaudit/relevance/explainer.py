@@ -19,6 +19,7 @@ from melaudit.relevance.attention import Attention, Source, attention
 from melaudit.relevance.attention import join as join_attention
 from melaudit.relevance.attention_record import recording
 from melaudit.relevance.batches import Chunks, join
+from melaudit.relevance.engines.averages import unseen_averages
 from melaudit.relevance.engines.choice import build_engine, choose_engine, other_engine
 from melaudit.relevance.engines.composites import (
     DEFAULT_COMPOSITE,
@@ -269,15 +270,16 @@ class Explainer:
                 yield explainer
                 explainer.close()  # the model's own weights are shuffled on, not canonizers'
 
-    def both_engines(self) -> AbstractContextManager[tuple[Explainer, Explainer]] | None:
+    def both_engines(self, x: Tensor) -> AbstractContextManager[tuple[Explainer, Explainer]] | None:
         """Return explainers with this engine and with the other, each on a copy of the model.
 
-        Biases absorb their share in both, so the two must give the same maps. None where there is
-        no other engine. On entering, raises ConfigurationError or RelevanceError when the other
-        engine cannot take this composite or model.
+        Biases absorb their share in both, so the two must give the same maps for images like
+        x (N, C, H, W). None where there is no other engine. On entering, raises ConfigurationError
+        or RelevanceError when the other engine cannot take this composite or model, or is known to
+        get it wrong.
         """
         other = other_engine(self.engine)
-        return None if other is None else self._side_by_side(other)
+        return None if other is None else self._side_by_side(other, x)
 
     def describe(self) -> str:
         """Return method, engine, composite, canonizer and explained quantity in one line."""
@@ -304,9 +306,16 @@ class Explainer:
         return self._attachment.engine
 
     @contextmanager
-    def _side_by_side(self, other: str) -> Iterator[tuple[Explainer, Explainer]]:
+    def _side_by_side(self, other: str, x: Tensor) -> Iterator[tuple[Explainer, Explainer]]:
         own = replace(self._method, biased=True)
         self.close()
+        if other == "zennit":
+            averages = unseen_averages(self.model, lambda: self.logits(x[:1]))
+            if averages:
+                raise RelevanceError(
+                    f"zennit does not follow {averages[0]}: it spreads relevance evenly there; an "
+                    "nn.AdaptiveAvgPool2d or nn.AvgPool2d in its place it does follow"
+                )
         with (
             self._alike(copied(self.model), own) as first,
             self._alike(copied(self.model), replace(own, engine=other, canonizer="auto")) as second,

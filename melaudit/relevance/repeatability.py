@@ -7,17 +7,15 @@ they do not are noted, with the module that calls them.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from melaudit.relevance.forward import Forward
+from melaudit.relevance.watching import Called, watching
 
 MAX_DIFFERENCE = 1e-3
 """Share of the largest logit by which logits of one image may differ. Chosen: a round figure above
@@ -47,7 +45,8 @@ def unrepeatable(model: nn.Module, x: Tensor, num_classes: int) -> Unrepeatable 
     Raises RelevanceError for a model that fails on the images.
     """
     forward = Forward(model, num_classes)
-    with _watching(forward.model) as watch:
+    causes = _Causes()
+    with watching(forward.model, causes.note):
         first = forward.logits(x)
     again = forward.logits(x)
     scale = float(first.abs().max().clamp_min(torch.finfo(first.dtype).tiny))
@@ -58,14 +57,14 @@ def unrepeatable(model: nn.Module, x: Tensor, num_classes: int) -> Unrepeatable 
 
     apart = difference(again)
     if apart > MAX_DIFFERENCE:
-        return Unrepeatable(True, apart, len(x), tuple(watch.random))
+        return Unrepeatable(True, apart, len(x), tuple(causes.random))
     alone = torch.cat([forward.logits(image[None]) for image in x])
     turned = forward.logits(x.flip(0)).flip(0)
     copies = forward.logits(x[:1].expand(COPIES, -1, -1, -1).contiguous())
     among = torch.cat([copies[:1], first[1:]])
     apart = max(difference(alone), difference(turned), difference(among))
     if apart > MAX_DIFFERENCE:
-        return Unrepeatable(False, apart, len(x), tuple(watch.batched))
+        return Unrepeatable(False, apart, len(x), tuple(causes.batched))
     return None
 
 
@@ -90,32 +89,27 @@ _RANDOM = frozenset(
 )
 
 
-class _Watch(TorchFunctionMode):
-    """Note the operations that make a model depend on more than the image, once each."""
+class _Causes:
+    """The operations that make a model depend on more than the image, once each."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.inside: list[str] = []
-        """Names of the modules that are running, the innermost last."""
         self.random: dict[str, None] = {}
         self.batched: dict[str, None] = {}
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        name = getattr(func, "__name__", str(func)).strip("_")
-        place = f"{name} in {self.inside[-1] if self.inside else 'the model'}"
+    def note(self, call: Called) -> None:
+        """Note a call that is one of them."""
+        func, args, kwargs = call.function, call.args, call.kwargs
         if func in _RANDOM or (func in _DROPOUTS and _argument(args, kwargs, _DROPOUTS[func])):
-            self.random[place] = None
+            self.random[call.place] = None
         elif func is functional.batch_norm and (
             _argument(args, kwargs, 5, False)
             or _argument(args, kwargs, 1, None, "running_mean") is None
         ):
-            self.batched[f"batch statistics of {place}"] = None
-        elif name in ("softmax", "log_softmax") and _argument(args, kwargs, 1, None, "dim") == 0:
-            self.batched[f"{place} over the images (dim=0)"] = None
-        return func(*args, **kwargs)
+            self.batched[f"batch statistics of {call.place}"] = None
+        elif call.name in ("softmax", "log_softmax") and (
+            _argument(args, kwargs, 1, None, "dim") == 0
+        ):
+            self.batched[f"{call.place} over the images (dim=0)"] = None
 
 
 def _argument(
@@ -127,27 +121,3 @@ def _argument(
 ) -> Any:
     """Return an argument of a call, by name or place."""
     return kwargs.get(name, args[place] if len(args) > place else default)
-
-
-@contextlib.contextmanager
-def _watching(model: nn.Module) -> Iterator[_Watch]:
-    """Watch what the model calls, and in which of its modules."""
-    watch = _Watch()
-    handles = []
-    for name, module in model.named_modules():
-        title = f"{name} ({type(module).__name__})" if name else type(module).__name__
-
-        def enter(_: nn.Module, __: object, title: str = title) -> None:
-            watch.inside.append(title)
-
-        def leave(_: nn.Module, __: object, ___: object) -> None:
-            watch.inside.pop()
-
-        handles.append(module.register_forward_pre_hook(enter))
-        handles.append(module.register_forward_hook(leave))
-    try:
-        with watch:
-            yield watch
-    finally:
-        for handle in handles:
-            handle.remove()

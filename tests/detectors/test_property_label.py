@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from PIL import Image
 from melaudit.audit.conclude.conclusions import Said
 from melaudit.detectors.measures.properties import PROPERTIES, measured
 from melaudit.detectors.property_label import PropertyLabel
-from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped
+from melaudit.findings import Finding, NotFound, Rung, Severity, Skipped, Words
 from melaudit.measurements import Measurements
+from melaudit.reports.ladder import carrying
 from tests.said import said
 
 Make = Callable[..., Measurements]
@@ -77,6 +79,36 @@ def test_a_difference_of_the_lesion_alone_is_information(measurements: Make) -> 
     assert finding.severity is Severity.INFO
     assert "lesion" in finding.statement
     assert "skin" in finding.title
+
+
+@pytest.mark.parametrize(
+    ("stronger", "weaker"), [("lightness", "contrast"), ("contrast", "lightness")]
+)
+def test_the_difference_that_is_claimed_is_the_first_figure_shown(
+    measurements: Make, stronger: str, weaker: str
+) -> None:
+    labels = np.repeat([0, 1], 150)
+    columns = properties(300)
+    columns[f"property_label.{stronger}"] += 4 * labels.astype(np.float32)
+    columns[f"property_label.{weaker}"] += 2 * labels.astype(np.float32)
+    found, _ = split(said(PropertyLabel().conclude(measurements(columns, labels=labels))))
+    finding = found["property_label.light"]
+    shown = carrying(finding)
+    assert shown is not None
+    assert stronger in shown.name and stronger in finding.statement
+    assert {e.name.split()[0] for e in finding.evidence if e.reached} >= {stronger, weaker}
+
+
+def test_what_to_do_speaks_of_no_camera_and_of_no_colour(measurements: Make) -> None:
+    labels = np.repeat([0, 1], 150)
+    columns = properties(300)
+    columns["property_label.contrast"] += 2 * labels.astype(np.float32)
+    words = Words(object="body part", objects="body parts", surroundings="outer field")
+    table = replace(measurements(columns, labels=labels), words=words)
+    finding = split(said(PropertyLabel().conclude(table)))[0]["property_label.light"]
+    told = f"{finding.remedy} {finding.does_not_show}"
+    assert "body parts" in told
+    assert not {"photographed", "colourful", "focus", "skin"} & set(re.findall("[a-z]+", told))
 
 
 def test_predictions_that_follow_within_a_label_are_told(measurements: Make) -> None:

@@ -102,8 +102,8 @@ def _mislabelled(
         if farther >= 0.5 and not found.unlike[i]:
             told = measurements.classes[labels[i]]
             why = (
-                f"labelled {told}, but decided just as the usual {name}: nearer to it than "
-                f"{percent(farther)} of the images that are"
+                f"labelled {told}, but decided just as the usual {name}: nearer to its middle "
+                f"than {percent(farther)} of the images decided so"
             )
             listed.append(_outlier(measurements, int(rows[i]), "label", 1 - farther, why))
     return sorted(listed, key=lambda o: (o.p_value, o.image))[:MAX_OUTLIERS]

@@ -19,6 +19,7 @@ from melaudit.models.architectures import LoadedModel
 from melaudit.relevance.model.deciding import Last, Seen, as_logits, look_at_outputs
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.repeatability import MAX_DIFFERENCE, Unrepeatable, unrepeatable
+from melaudit.wording.figures import figure
 from melaudit.wording.names import visible
 
 LOOKED_AT = 4
@@ -244,7 +245,7 @@ def _doubt(seen: Seen, kind: OutputKind, probabilities: bool) -> tuple[str, ...]
 def _refusal(found: Unrepeatable) -> str:
     causes = ", ".join(found.causes)
     by = (
-        f"by {100 * found.difference:.2g} % of the largest logit (more than "
+        f"by {figure(100 * found.difference)} % of the largest logit (more than "
         f"{100 * MAX_DIFFERENCE:g} % is no rounding)"
     )
     if found.random:

@@ -16,11 +16,12 @@ two is right is what conservation tells. For the same reason, where the run's en
 an image counts only if both maps hold the same amount to 2 % (engines that agree: to 0.03 %):
 another engine that loses or makes up relevance within that range is nothing against maps whose
 books close. A run whose engine keeps none gets no such benefit of the doubt.
-Measured on trained ResNets (18 and 50) and random VGG and SqueezeNet: 1.0000; on an untrained
-DenseNet 0.67, whose functional ReLU and pooling zennit does not see, though its sum is right. A
-median of 0.99 and more passes. Less is degraded and never a failure, however little it is: this
-check cannot tell which of the two is wrong, and a map that fails on its own account fails
-elsewhere.
+Measured on trained ResNets (18 and 50) and random VGG and SqueezeNet: 1.0000. Where the model
+averages outside a module, as DenseNet does, zennit is known to be wrong though its sum is right
+(see `engines.averages`; cosine 0.67 on an untrained DenseNet): it is then no witness against maps
+of dataflow, and the check is skipped. A run that was asked to use zennit is still checked. A median
+of 0.99 and more passes. Less is degraded and never a failure, however little it is: this check
+cannot tell which of the two is wrong, and a map that fails on its own account fails elsewhere.
 
 Costs two copies of the model and four attributions for each such image.
 
@@ -84,7 +85,7 @@ class EngineAgreement(Detector):
         images = batch.images.inputs[rows]
         target = torch.from_numpy(batch.maps.targets[rows]).to(images.device)
         try:
-            both = batch.check_images.explainer.both_engines()
+            both = batch.check_images.explainer.both_engines(images)
             if both is None:
                 return measured
             with both as engines:
@@ -109,7 +110,10 @@ class EngineAgreement(Detector):
         tried = applied == 1
         if not tried.any():
             failed = bool((applied == 0).any())
-            reason = "there is no other engine, or it cannot take this model with these rules"
+            reason = (
+                "there is no other engine, or it cannot follow this model with these rules; zennit "
+                "does not follow an average that no module takes, such as x.mean((2, 3))"
+            )
             return [Skipped(self.id, reason if failed else "no image was sampled for it")]
         low, high = self.conserved
         with np.errstate(invalid="ignore"):

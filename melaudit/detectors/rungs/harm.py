@@ -7,7 +7,7 @@ the artifact pushes benign images to malignant, sensitivity where malignant imag
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,16 @@ from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import clear
 from melaudit.statistics.estimates import Tested, paired_mean, proportion, two_samples
 from melaudit.statistics.looks import at_look, coverage_of
+from melaudit.wording.figures import figure
 from melaudit.wording.sentences import interval, many, percent, points
 from melaudit.wording.terms import NO_HARM
 
 MIN_LOSS = 0.05
 """Share of right decisions lost beyond the placebo from which an artifact has a cost. Chosen,
 not measured."""
+
+PER = 1000
+"""Right decisions of which a sentence says how many are lost."""
 
 Rights = NDArray[np.float64]
 
@@ -178,7 +182,6 @@ def _counts(cost: Harm, phrases: Phrases, classes: tuple[str, ...]) -> Counts:
 def _evidence(cost: Harm, phrases: Phrases, used: bool, classes: tuple[str, ...]) -> Evidence:
     done = phrases.edited(cost.effect.sign)
     loss = cost.loss
-    per = 1000
     return evidence_of(
         Rung.HARM,
         f"right decisions lost beyond placebo, {done.removeprefix('the ')} ({cost.measure})",
@@ -189,10 +192,21 @@ def _evidence(cost: Harm, phrases: Phrases, used: bool, classes: tuple[str, ...]
         f"{points(cost.right_after / cost.n)} on {many(cost.n, 'image')} with "
         f"{done} ({points(cost.right_with_placebo)} with "
         f"{cost.placebo.title}): beyond the placebo, "
-        f"{per * loss.value:,.0f} right decisions of {per:,} are lost, "
-        f"{interval(loss, lambda share: f'{per * share:,.0f}')}.{_why_not(cost, used)}",
+        f"{_lost(loss)}.{_why_not(cost, used)}",
         reached=used and cost.reached,
         counts=_counts(cost, phrases, classes),
+    )
+
+
+def _lost(loss: Tested) -> str:
+    """Say how many right decisions are lost, or gained where there are more than before."""
+    sign = -1 if loss.value < 0 else 1
+    ends = sorted((sign * loss.low, sign * loss.high))
+    change = replace(loss, value=sign * loss.value, low=ends[0], high=ends[1])
+    return (
+        f"{figure(round(PER * change.value))} right decisions of {PER:,} are "
+        f"{'gained' if sign < 0 else 'lost'}, "
+        f"{interval(change, lambda share: figure(round(PER * share)))}"
     )
 
 

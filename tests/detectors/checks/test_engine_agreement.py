@@ -39,13 +39,14 @@ class Doubled(nn.Module):
         super().__init__()
         self.body = small_net()[:-3]
         self.more = nn.ModuleList(nn.Conv2d(12, 12, 3, padding=1, bias=False) for _ in range(6))
+        self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Linear(12, 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.body(x)
         for layer in self.more:
             x = x + layer(x).relu()
-        return self.head(x.mean((2, 3)))  # type: ignore[no-any-return]
+        return self.head(self.pool(x).flatten(1))  # type: ignore[no-any-return]
 
 
 def images(n: int = 3) -> Tensor:
@@ -149,6 +150,38 @@ def test_where_zennit_makes_relevance_up_there_is_nothing_to_compare(examine: Ex
         (result,) = examine(EngineAgreement(), e, images(), "body")
     assert isinstance(result, Skipped)
     assert "can be compared" in result.reason
+
+
+class Averaging(nn.Module):
+    """The small net with its average written as a call, not as a module."""
+
+    def __init__(self, average: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.body, self.head, self.average = small_net()[:-3], small_net()[-1], average
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.average(self.body(x)).flatten(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        lambda x: x.mean((2, 3)),
+        lambda x: torch.mean(x, dim=(2, 3)),
+        lambda x: nn.functional.adaptive_avg_pool2d(x, 1),
+        lambda x: nn.functional.avg_pool2d(x, 12),
+    ],
+    ids=["mean", "torch.mean", "adaptive_avg_pool2d", "avg_pool2d"],
+)
+def test_an_average_that_zennit_cannot_follow_is_nothing_against_maps_of_dataflow(
+    examine: Examine, average: Callable[[Tensor], Tensor]
+) -> None:
+    with Explainer(Averaging(average), engine="dataflow") as e:
+        (own,) = examine(EngineAgreement(), e, images(), "body")
+    with Explainer(Averaging(average), engine="zennit") as e:
+        (zennit,) = examine(EngineAgreement(), e, images(), "body")
+    assert isinstance(own, Skipped) and "x.mean((2, 3))" in own.reason
+    assert isinstance(zennit, Check) and zennit.status == CheckStatus.DEGRADED
 
 
 def test_without_another_engine_or_a_copy_it_is_skipped(

@@ -428,6 +428,24 @@ def test_a_loss_that_is_no_harm_says_why(measurements: Make) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (0.25, -0.1, 0.5, "250 right decisions of 1,000 are lost, {} \u2212100 to 500."),
+        (-0.25, -0.5, 0.1, "250 right decisions of 1,000 are gained, {} \u2212100 to 500."),
+        (0.0, -0.2, 1.0, "0 right decisions of 1,000 are lost, {} \u2212200 to 1,000."),
+    ],
+)
+def test_more_right_decisions_than_before_are_gained_not_lost(
+    measurements: Make, value: float, low: float, high: float, said: str
+) -> None:
+    table = study(measurements)
+    cost = settle(harm(table, "dark_ring", used(table)))[0]
+    loss = dataclasses.replace(cost.loss, value=value, low=low, high=high)
+    (shown,) = evidence((dataclasses.replace(cost, loss=loss),), PHRASES, True, table.classes)
+    assert f"beyond the placebo, {said.format('95 % interval')}" in shown.statement
+
+
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 def test_log_odds_are_those_of_the_probabilities(outputs: int) -> None:
     logits = np.random.default_rng(0).normal(0, 2, (6, outputs)).astype(np.float32)

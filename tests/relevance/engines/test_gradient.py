@@ -139,7 +139,7 @@ def test_occlusion_takes_its_concepts_from_gradients_and_refuses_conditional_map
         with pytest.raises(RelevanceError, match="no conditional maps"):
             e.crp(x, None, "2", [0])
         assert "gradient x activation" in e.describe() and "LRP" not in e.describe()
-        assert e.both_engines() is None and not e.conserves
+        assert e.both_engines(images()) is None and not e.conserves
 
 
 def test_the_model_is_left_as_it_was() -> None:

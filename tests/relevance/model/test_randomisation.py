@@ -123,7 +123,7 @@ def test_both_engines_explain_copies_with_the_same_rules(engine: str) -> None:
     x = images()
     with Explainer(small_net(), EpsilonPlus(), engine) as explainer:
         maps = explainer.lrp(x)
-        both = explainer.both_engines()
+        both = explainer.both_engines(images())
         assert both is not None
         with both as (first, second):
             assert type(first._engine) is type(explainer._engine) is not type(second._engine)
@@ -141,7 +141,7 @@ def test_a_model_that_cannot_be_copied_is_an_error_that_says_so() -> None:
     with Explainer(Bound(*small_net())) as explainer:
         with pytest.raises(RelevanceError, match=r"cannot be copied.*holds a file"):
             next(explainer.randomised((1.0,), 0))
-        both = explainer.both_engines()
+        both = explainer.both_engines(images())
         assert both is not None
         with pytest.raises(RelevanceError, match="cannot be copied"):
             both.__enter__()

@@ -25,7 +25,7 @@ def does_not_show(findings: Findings) -> tuple[str, ...]:
             "detail should not be read."
         )
     if findings.skipped:
-        skipped = findings.skipped[:MAX_NAMED_DETECTORS]
-        names = ", ".join(wording.human(s.detector) for s in skipped)
+        skipped = tuple(dict.fromkeys(wording.human(s.detector) for s in findings.skipped))
+        names = ", ".join(skipped[:MAX_NAMED_DETECTORS])
         own.append(f"Anything about what could not be tested here: {names}.")
     return (*own, *terms.never_shown(findings.domain.words))
