@@ -3,9 +3,9 @@
 Generated images and a net of one convolution. Each way computes the audit by the command line:
 alone, with two processes, with a worker beside it, with workers of torchrun, on a Ray cluster of
 two nodes on this machine (started and stopped here). Then a worker, a node or the audit itself is
-killed at a random moment (signal 9), and an audit that was killed is begun again. Printed are
-seconds by the clock and of processor time, and whether every file has the same bytes and every
-shard is there once.
+killed (signal 9) within two seconds after a random one of its results was there, and an audit that
+was killed is begun again. Printed are seconds by the clock and of processor time, and whether every
+file has the same bytes and every shard is there once.
 
     python -m benchmarks.engines --images 48 --kills 3
     python -m benchmarks.engines --ways alone ray --kill node
@@ -73,10 +73,10 @@ def main() -> None:
                 print(place.audited(way).row(way, usual), flush=True)
         for victim in options.kill:
             for k in range(options.kills):
-                moment = moments.uniform(0.05, 0.95) * alone.clock
+                moment = moments.uniform(0, alone.results)
                 killed = place.audited("ray" if victim == "node" else "worker", victim, moment)
-                said = f"{victim} killed after {moment:.0f} s ({k + 1} of {options.kills})"
-                print(killed.row(said, usual), flush=True)
+                said = f"{victim} killed after {int(moment)} of {alone.results} results"
+                print(killed.row(f"{said} ({k + 1}. time)", usual), flush=True)
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ class Audited:
     processor: float
     files: dict[str, str]
     """Name -> SHA-256."""
+    results: int
+    """Files that the units left."""
     shards: tuple[int, int]
     """Files of shards, and how many shards they are of."""
 
@@ -124,7 +126,7 @@ class Place:
         torch.save(state, self.folder / "net.pt")
 
     def audited(self, way: str, victim: str = "", moment: float = 0.0) -> Audited:
-        """Run the audit in some way, with a victim killed after `moment` seconds."""
+        """Run the audit in some way, with a victim killed after `moment` results."""
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
             out = Path(name)
             for there in ("data", "net.py", "net.pt"):
@@ -137,7 +139,8 @@ class Place:
             found = list((out / "audit" / "shards").rglob("*.parquet"))
             shards = {(path.parent.name, path.name.partition("-")[0]) for path in found}
             hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-            return Audited(clock, processor, hashes, (len(found), len(shards)))
+            results = len(_results(out))
+            return Audited(clock, processor, hashes, results, (len(found), len(shards)))
 
     def _run(
         self, way: str, out: Path, stack: contextlib.ExitStack, victim: str, moment: float
@@ -157,8 +160,9 @@ class Place:
             victims["node"], more = node, ["--engine-address", address]
         victims["audit"] = stack.enter_context(_running(self._command(more), out))
         if victim:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                victims["audit"].wait(moment)
+            while len(_results(out)) < int(moment) and victims["audit"].poll() is None:
+                time.sleep(0.05)
+            time.sleep(2 * (moment % 1))
             _kill(victims[victim], signal.SIGKILL)
         victims["audit"].wait()
         if victim == "audit":
@@ -170,6 +174,12 @@ class Place:
         quick = ["--image-size", "32", "--workers", "0", "--check-images", "4"]
         edits = ["--edits", str(self.edits), "--corruption-images", "2", "--out", "audit"]
         return [*PYTHON, "melaudit", "run", *usual, *quick, *edits, *more]
+
+
+def _results(out: Path) -> list[Path]:
+    """Return the files that units have left, whole."""
+    found = (out / "audit" / "shards").rglob("*")
+    return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
 
 def _environment() -> dict[str, str]:

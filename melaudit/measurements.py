@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,29 @@ class Edit:
     """For a placebo that shares a property with the artifact: what the cue is if it acts alike."""
 
 
+class Stop(StrEnum):
+    """Why no more images were edited."""
+
+    ALL = "all"
+    """All that were planned were."""
+    EXCLUDED = "excluded"
+    """The edit alone turns so few decisions that a change which matters is excluded, whatever its
+    placebos do: none were shown."""
+    CLEAR = "clear"
+    """Decisions change so clearly that more images would only show it again."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the trial of one edit was planned, and where it ended."""
+
+    planned: int = 0
+    """Images to edit, if it does not end before."""
+    error: float = 1.0
+    """Share of the error of the look that it ended with; the looks of a trial share it."""
+    stop: Stop = Stop.ALL
+
+
 @dataclass(frozen=True)
 class Trials:
     """Outputs of the model on images with and without one artifact: m trials, each of one edit."""
@@ -53,6 +77,12 @@ class Trials:
     distance: NDArray[np.float64]
     """(m,) how far the edited picture lies from natural ones in the model's own features, in units
     of the usual distance between natural ones; NaN where it was not measured."""
+    courses: Mapping[str, Course] = field(default_factory=dict)
+    """"add" or "remove" -> how its trial went; one look at all images where nothing is said."""
+
+    def course(self, name: str) -> Course:
+        """Return how the trial of an edit went."""
+        return self.courses.get(name) or Course(len(self.of(name)))
 
     def of(self, identity: str, dose: float = 1.0) -> NDArray[np.int64]:
         """Return the trials of one edit at one dose, in the order of the rows edited."""

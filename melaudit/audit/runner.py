@@ -26,7 +26,7 @@ from melaudit.audit.edits.interventions import edited
 from melaudit.audit.edits.laboratory import Held, Laboratory
 from melaudit.audit.engines.interface import Watch
 from melaudit.audit.engines.plan import Plan, in_force
-from melaudit.audit.engines.supply import engine
+from melaudit.audit.engines.supply import engine, refuse_absent
 from melaudit.audit.exhibits.concepts import with_concepts
 from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.groups.feedback import read_reviews
@@ -150,6 +150,7 @@ def _run(
 ) -> tuple[LabelAudit, ...]:
     several = len(everything) > 1
     folders = folders_of([prepared.label for prepared in everything]) if several else {}
+    refuse_absent(configuration)
     everything, detectors = equipped(everything, configuration)
     pictures: Held = {}
     clock = Clock.start()
@@ -255,6 +256,7 @@ def chosen(
         prepared.label,
         prepared.preprocessing.white,
         prepared.read,
+        turns,
     )
     folder = configuration.out / "shards"
     method = choose_method(configuration, prepared, detectors, observer, folder, turns)

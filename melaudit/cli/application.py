@@ -95,9 +95,21 @@ def _terminated(_: int, __: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _share_cores() -> None:
+    """Let threads that wait sleep; before torch is loaded, which is when its threads are told.
+
+    By default they spin. On a machine with other work they then hold the cores that they wait for:
+    on two busy cores two threads took five to eight times as long as sleeping ones, and as much
+    more processor time (docs/speed.md). How many there are is left to OMP_NUM_THREADS and to the
+    cores that the process may use, because another number may round results differently.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code; the only place where errors are caught."""
     signal.signal(signal.SIGTERM, _terminated)  # a batch system's stop is an interruption too
+    _share_cores()
     try:
         code = cli.main(arguments, prog_name="melaudit", standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from melaudit.cli.options import (
 )
 from melaudit.cli.verdicts import EXIT, INTERNAL, Gate, open_page, sharing, tell, write
 from melaudit.findings import Verdict
+from melaudit.observer import Timing
 from melaudit.settings import Topic, settings_of
 from melaudit.terminal import Terminal, printable
 
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from melaudit.audit.prepare.configuration import Configuration
     from melaudit.reports.formats.interface import Format
     from melaudit.reports.labels import LabelAudit
+    from melaudit.stopwatch import Stopwatch
+
+PROFILE = "profile.speedscope.json"
+"""The file of where the time went, in the output folder."""
 
 
 @click.command(cls=GroupedCommand)
@@ -41,6 +47,11 @@ if TYPE_CHECKING:
 @format_options
 @output_option("--json", "as_json", is_flag=True, help="Print findings.json to stdout.")
 @output_option("--quiet", is_flag=True, help="Only the verdict.")
+@output_option(
+    "--profile",
+    is_flag=True,
+    help=f"Print where the time went, and write {PROFILE} into --out, for speedscope.",
+)
 @output_option("--open", "show", is_flag=True, help="Open the report in a browser at the end.")
 @output_option(
     "--dry-run",
@@ -58,6 +69,7 @@ def run(
     blur: bool,
     as_json: bool,
     quiet: bool,
+    profile: bool,
     show: bool,
     dry_run: bool,
     **options: Any,
@@ -79,7 +91,9 @@ def run(
     if dry_run:
         _plan(configuration)
         return
-    audits = _audit(configuration, quiet, () if baseline is None else ("--baseline",))
+    of_one = () if baseline is None else ("--baseline",)
+    with _profiling(configuration.out) if profile else nullcontext() as watch:
+        audits = _audit(configuration, quiet, of_one, watch)
     if show:
         open_page(configuration.out / "report.html")
     from melaudit.reports.labels import to_json, worst
@@ -189,8 +203,28 @@ def demo(context: click.Context, /, out: Path, quick: bool, seed: int) -> None:
     context.exit(0 if found else INTERNAL)
 
 
+@contextmanager
+def _profiling(out: Path) -> Iterator[Stopwatch]:
+    """Give a stopwatch, and tell at the end where the time went."""
+    from melaudit.publish import publish
+    from melaudit.stopwatch import Stopwatch, running, speedscope, table
+
+    watch = Stopwatch()
+    watch.begin("Starting")
+    with running(watch):
+        yield watch
+    publish(out / PROFILE, json.dumps(speedscope(watch.marks, "melaudit run")).encode())
+    terminal = Terminal()
+    terminal.print("\nWhere the time went: processor seconds, images shown to the model")
+    terminal.table(("part", "seconds", "share", "shown"), table(watch.marks))
+    terminal.print(f"Profile: {out / PROFILE}")
+
+
 def _audit(
-    configuration: Configuration, quiet: bool, of_one: Sequence[str] = ()
+    configuration: Configuration,
+    quiet: bool,
+    of_one: Sequence[str] = (),
+    watch: Stopwatch | None = None,
 ) -> tuple[LabelAudit, ...]:
     """Run an audit under a progress bar and print its summary to stderr.
 
@@ -203,7 +237,8 @@ def _audit(
     # A report must be safe to share: it names the command without the machine's folders.
     command = " ".join(shlex.quote(_shareable(part)) for part in _telling(sys.argv[1:]))
     with Terminal(quiet=quiet) as terminal:
-        audits = run_each(configuration, terminal, command=f"melaudit {command}", of_one=of_one)
+        observer = terminal if watch is None else Timing(terminal, watch)
+        audits = run_each(configuration, observer, command=f"melaudit {command}", of_one=of_one)
     for audit in audits:
         if audit.label:
             Terminal().print(f"\nLabel: {audit.label}")

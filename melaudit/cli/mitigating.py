@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from melaudit.cli.options import PATH, GroupedCommand, output_option, setting_options
+from melaudit.errors import ConfigurationError
 from melaudit.findings import Method, Outcome
 from melaudit.terminal import Terminal
 
-_HEADING = "Mitigation"
+_HEADING, _NEXT = "Mitigation", "The next training"
 _CODES = {Outcome.REDUCED: 0, Outcome.AT_A_COST: 1, Outcome.NOT_REDUCED: 1}
 
 
@@ -46,6 +47,21 @@ _CODES = {Outcome.REDUCED: 0, Outcome.AT_A_COST: 1, Outcome.NOT_REDUCED: 1}
 @setting_options("model", "factory", "data", "image_root")
 @setting_options("object_masks", "artifact_labels", "artifact_masks", "device", "batch_size")
 @setting_options("workers")
+@output_option(
+    "--export",
+    "export_to",
+    heading=_NEXT,
+    type=PATH,
+    metavar="DIR",
+    help="Fit nothing; write into DIR sampling weights for the images of --train-data under which "
+    "the artifact goes with no class, and the lines to add to a training script.",
+)
+@output_option(
+    "--train-data",
+    heading=_NEXT,
+    type=PATH,
+    help="Images that the next model is trained on, folder or table.",
+)
 @output_option("--out", type=PATH, help="New weights.  [default: mitigated.safetensors in AUDIT]")
 @output_option("--json", "as_json", is_flag=True, help="Print the result as JSON to stdout.")
 @click.pass_context
@@ -56,6 +72,8 @@ def mitigate(
     finding: str | None,
     method: str,
     tolerance: float,
+    export_to: Path | None,
+    train_data: Path | None,
     out: Path | None,
     as_json: bool,
     **options: Any,
@@ -66,7 +84,18 @@ def mitigate(
     is measured on the other half, on every group and every other artifact, beside a placebo
     mitigation. The page is AUDIT/mitigation.html, and `melaudit record` fills in the risk control.
     Exit code 0: reduced, at no group's cost, or nothing to mitigate; 1: not so; 2: could not run.
+
+    With --export nothing is fitted: what the next training needs is written, and neither the model
+    nor the audited images are opened.
     """
+    if (export_to is None) != (train_data is None):
+        raise ConfigurationError(
+            "--export DIR and --train-data IMAGES go together: weights are for the images that the "
+            "next model is trained on; give both"
+        )
+    if export_to is not None and train_data is not None:
+        _export(folder, finding or "", train_data, export_to, options["workers"] or 0)
+        return
     from melaudit.mitigation.command import mitigate_audit
 
     words = ["melaudit", *(shlex.quote(each) for each in sys.argv[1:])]
@@ -97,3 +126,14 @@ def mitigate(
 
         click.echo(json.dumps(plain(made), indent=2, allow_nan=False))
     context.exit(_CODES[made.outcome])
+
+
+def _export(folder: Path, finding: str, images: Path, out: Path, workers: int) -> None:
+    """Write what the next training needs, and say what to do with it."""
+    from melaudit.mitigation.export import README, WEIGHTS, export_finding
+    from melaudit.reports import read_findings
+
+    with Terminal() as terminal:
+        export_finding(read_findings(folder), finding, images, out, workers, terminal)
+        terminal.note(f"Sampling weights: {out / WEIGHTS}")
+        terminal.note(f"Lines to add to the training script: {out / README}")

@@ -16,6 +16,7 @@ from melaudit.findings.document import (
 )
 from melaudit.findings.domain import DomainInfo, Words
 from melaudit.findings.drift import Drift
+from melaudit.findings.editing import Tried
 from melaudit.findings.evidence import (
     Check,
     CheckStatus,
@@ -139,6 +140,7 @@ __all__ = [
     "Test",
     "ToneEstimate",
     "ToneTrend",
+    "Tried",
     "Trust",
     "Verdict",
     "Words",

@@ -13,6 +13,7 @@ from typing import Any
 
 from melaudit.findings.domain import DomainInfo
 from melaudit.findings.drift import Drift
+from melaudit.findings.editing import Tried
 from melaudit.findings.evidence import (
     Check,
     Finding,
@@ -220,6 +221,8 @@ class Findings:
     """What kind of pictures these are taken for, and the words that go with it."""
     tests: tuple[Test, ...] = ()
     """Every test that could have carried a finding; the q-values are over all of them."""
+    edits: tuple[Tried, ...] = ()
+    """How the trial of each edit was planned and where it ended; empty where nothing was edited."""
     corruptions: tuple[Corruption, ...] = ()
     """Robustness: how decisions change as pictures lose quality, by kind; empty if not tried."""
     drift: tuple[Drift, ...] = ()

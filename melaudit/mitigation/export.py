@@ -119,7 +119,7 @@ def export(out: Path, dataset: Dataset, shows: Codes, key: str, domain: Domain) 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"the folder {out} cannot be made: {error.strerror}; give another folder"
+            f"the folder {out} cannot be made: {error.strerror}; give another --export"
         ) from error
     publish(out / WEIGHTS, rows)
     publish(out / README, text.encode("utf-8"))

@@ -2,11 +2,14 @@
 
 Where a class hardly shows the artifact, no fit can learn that it does not matter. Then the artifact
 is put into images of that class, and into as many of every other class, so that the edit itself
-goes with no class; and taken out likewise, where a class hardly ever lacks it.
+goes with no class. The placebos of the same images, edits that mean nothing, are fitted on as
+images without the artifact, so that what is learned is the artifact and not that something was
+edited there. It is taken out likewise, where a class hardly ever lacks it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,24 +60,29 @@ def gathered(eyes: Eyes, artifact: Artifact, natural: View, known: Known) -> Fil
             for c in range(len(known.classes))
         ]
     )
-    parts = [_part(natural, known, present[rows], edited=False)]
+    thing = known.phrases.thing
+    parts = {"": _part(natural, known, present[rows], edited=False)}
     stand_ins = [_part(natural, known, _shuffled(present[rows], known.seed), edited=False)]
     said = []
     if (counts[:, 1] < MIN_GROUP).any():
         put = eyes.put_in(artifact, _some(rows[~present[rows]], known), known.seed)
-        parts.append(_part(put.added, known, np.ones(len(put.added), bool), edited=True))
-        instead = put.placebos[0] if put.placebos else natural.of(put.added.rows)
-        stand_ins.append(_part(instead, known, np.ones(len(instead), bool), edited=True))
+        alone = natural.of(put.added.rows)
+        instead = put.placebos[0] if put.placebos else alone
+        parts[f" ({thing} put in)"] = _edited(put.added, known, has=True)
+        stand_ins.append(_edited(instead, known, has=True))
+        if put.placebos:
+            neutral = _joined([_edited(each, known, has=False) for each in put.placebos])
+            parts[f" (placebo of the {thing} put in)"] = neutral
+            stand_ins.append(neutral)
         said.append(_said(known, counts[:, 1], put.added, has=True))
     if (counts[:, 0] < MIN_GROUP).any():
         taken = eyes.taken_out(artifact, _some(rows[present[rows]], known))
         if len(taken):
-            parts.append(_part(taken, known, np.zeros(len(taken), bool), edited=True))
-            instead = natural.of(taken.rows)
-            stand_ins.append(_part(instead, known, np.zeros(len(instead), bool), edited=True))
+            parts[f" ({thing} taken out)"] = _edited(taken, known, has=False)
+            stand_ins.append(_edited(natural.of(taken.rows), known, has=False))
             said.append(_said(known, counts[:, 0], taken, has=False))
-    pool = _joined(parts)
-    return Filled(pool, _joined(stand_ins), _counted(pool, known), " ".join(said))
+    pool = _joined(list(parts.values()))
+    return Filled(pool, _joined(stand_ins), _counted(parts, known), " ".join(said))
 
 
 def _some(rows: Rows, known: Known) -> Rows:
@@ -102,6 +110,11 @@ def _part(view: View, known: Known, present: Mask, *, edited: bool) -> Pool:
     )
 
 
+def _edited(view: View, known: Known, *, has: bool) -> Pool:
+    """Return edited pictures, all of which show the artifact, or none."""
+    return _part(view, known, np.full(len(view), has), edited=True)
+
+
 def _joined(parts: list[Pool]) -> Pool:
     return Pool(
         np.concatenate([p.features for p in parts]),
@@ -112,17 +125,15 @@ def _joined(parts: list[Pool]) -> Pool:
     )
 
 
-def _counted(pool: Pool, known: Known) -> tuple[tuple[str, int], ...]:
-    phrases = known.phrases
-    out = []
+def _counted(parts: Mapping[str, Pool], known: Known) -> tuple[tuple[str, int], ...]:
+    phrases, out = known.phrases, []
     for label, name in enumerate(known.classes):
-        for shown in (False, True):
-            for edited in (False, True):
-                of = (pool.labels == label) & (pool.present == shown) & (pool.edited == edited)
-                done = f" ({phrases.thing} {'put in' if shown else 'taken out'})" if edited else ""
-                if of.any():
-                    state = phrases.having if shown else phrases.lacking
-                    out.append((f"{name}, {state}{done}", int(of.sum())))
+        for done, pool in parts.items():
+            for shown in (False, True):
+                n = int(((pool.labels == label) & (pool.present == shown)).sum())
+                state = phrases.having if shown else phrases.lacking
+                if n:
+                    out.append((f"{name}, {state}{done}", n))
     return tuple(out)
 
 
@@ -144,5 +155,8 @@ def _said(known: Known, counts: Rows, view: View, *, has: bool) -> str:
         f"Among the images to fit on are only {' and '.join(thin)}, so the {phrases.thing} was "
         f"{done} others: {', '.join(of)}."
     )
-    alike = " Every class has such pictures, so that the edit itself goes with none."
+    alike = (
+        " Every class has such pictures, and pictures with a placebo in that place instead, so "
+        "that an edit by itself goes with none."
+    )
     return said + alike if has else said

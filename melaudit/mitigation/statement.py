@@ -59,7 +59,7 @@ def statement(
     done = f"Decisions that turn to {target} when the {phrases.thing} is put in, beyond the placebo"
     on = f"on {many(flips.n, 'image')} that no step had used"
     if flips.falls:
-        half = "" if reduced_by_half(dependence) else ", which is less than half"
+        half = "" if reduced_by_half(dependence) else "; that is less than half of it"
         said = [f"{done}, are reduced {change_in_words(flips)}, {on}{half}."]
     else:
         said = [f"{done}, are not clearly reduced: {change_in_words(flips)}, {on}."]

@@ -6,6 +6,7 @@ from these features.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from melaudit.artifacts.interface import RGB, Artifact
-from melaudit.audit.edits.attempts import put_in, taken_out
+from melaudit.audit.edits.attempts import beside, put_in, taken_out
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.mitigation.head import Head, features_of
 from melaudit.observer import Observer, Silent
@@ -76,7 +77,9 @@ class Eyes:
     def put_in(self, artifact: Artifact, rows: Rows, seed: int) -> PutIn:
         """Put an artifact into images, and its neutral placebos, as an audit does."""
         found: dict[str, tuple[str, list[int], list[NDArray[np.float32]]]] = {}
-        attempts = put_in(artifact, rows, self.laboratory, seed)
+        others = beside(artifact, rows, self.laboratory, seed)
+        neutral = (attempt for attempt in others if attempt.edit.look_alike is None)
+        attempts = itertools.chain(put_in(artifact, rows, self.laboratory, seed), neutral)
         for batch in self.laboratory.viewer.batches(attempts):
             for attempt, seen in zip(batch, self._shown([a.picture for a in batch]), strict=True):
                 _, of, features = found.setdefault(attempt.edit.id, (attempt.edit.title, [], []))
@@ -91,11 +94,9 @@ class Eyes:
 
     def taken_out(self, artifact: Artifact, rows: Rows) -> View:
         """Take an artifact out of the images in which a place for it is found."""
-        none = np.empty(0, np.int64)
-        classes = np.zeros(int(max(rows, default=0)) + 1, np.int64)
         of: list[int] = []
         features: list[NDArray[np.float32]] = []
-        attempts = taken_out(artifact, rows, none, classes, self.laboratory)
+        attempts = taken_out(artifact, rows, self.laboratory)
         for batch in self.laboratory.viewer.batches(attempts):
             of.extend(attempt.row for attempt in batch)
             features.extend(self._shown([attempt.picture for attempt in batch]))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from melaudit.errors import out_of_memory
 from melaudit.relevance.interface import Attribution
+from melaudit.stopwatch import shown
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class Chunks:
 
         Raises torch.OutOfMemoryError only when a single image does not fit.
         """
+        shown(len(x))
         size = min(self.fits or len(x), len(x))
         while True:
             try:

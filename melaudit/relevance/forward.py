@@ -96,14 +96,16 @@ class Forward:
         with self._running(x):
             return torch.stack(self.chunks(x, None, total)).sum(0) / len(x)
 
-    def suppressed(self, x: Tensor, layer: str, channels: Sequence[int], values: Tensor) -> Tensor:
-        """Return the logits (N, K) with channels of the layer set to `values` (channels, ...).
+    def suppressed(
+        self, x: Tensor, layer: str, sets: Sequence[Sequence[int]], values: Tensor
+    ) -> Tensor:
+        """Return the logits (N, sets, K) with each set of channels set to `values` (channels, ...).
 
         `mean_map` gives such values; see the module `suppression`.
         """
 
         def forward(x: Tensor, target: Tensor | None) -> Tensor:
-            return suppressed(self.model, x, layer, channels, values, self.num_classes)
+            return suppressed(self.model, x, layer, sets, values, self.num_classes)
 
         x = accepted(x, self.model)
         with self._running(x):

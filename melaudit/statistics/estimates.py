@@ -1,9 +1,11 @@
 """The statistics that findings rest on: pure functions, arrays in, estimates with intervals out.
 
-Intervals are 95 %, tests two-sided unless named otherwise. Whatever draws random numbers takes a
-seed. Everything stays fast at 400,000 rows: exact methods hand over to their large-sample forms
-where the two agree.
+Intervals are 95 % unless another coverage is given, tests two-sided unless named otherwise.
+Whatever draws random numbers takes a seed. Everything stays fast at 400,000 rows: exact methods
+hand over to their large-sample forms where the two agree.
 """
+
+# Long because: estimates and tests of shares, means and odds draw on one another.
 
 from __future__ import annotations
 
@@ -19,7 +21,16 @@ from scipy.stats.contingency import odds_ratio as conditional_odds_ratio
 
 Vector = NDArray[np.float64]
 
-Z = float(stats.norm.ppf(0.975))
+COVERAGE = 0.95
+"""Of all intervals, unless another is asked for."""
+
+
+def z_of(coverage: float) -> float:
+    """Return the standard normal quantile to which an interval of a coverage reaches."""
+    return float(stats.norm.ppf((1 + coverage) / 2))
+
+
+Z = z_of(COVERAGE)
 
 MIN_WOOLF_COUNT = 100
 """From this many in every cell of a 2 x 2 table Woolf's interval is within 2 % of the exact one."""
@@ -27,6 +38,8 @@ MAX_EXACT_SUPPORT = 20_000
 """Largest support of a 2 x 2 table for the exact interval, which takes seconds beyond."""
 DRAWS = 2000
 """Bootstrap resamples and permutations, where `MAX_DRAWN_VALUES` allows."""
+FLIPS = 9999
+"""Flips of signs of one test; where there are no more than so many in all, each is tried once."""
 MIN_DRAWS = 500
 MAX_DRAWN_VALUES = 40_000_000
 """Random numbers that one test may draw. Limits the time."""
@@ -166,6 +179,7 @@ def mean_difference(
     second: ArrayLike,
     seed: int,
     groups: tuple[ArrayLike, ArrayLike] | None = None,
+    coverage: float = COVERAGE,
 ) -> Estimate:
     """Estimate mean(first) - mean(second) with a percentile bootstrap (Efron 1979).
 
@@ -180,12 +194,18 @@ def mean_difference(
         return Estimate(math.nan, -math.inf, math.inf)
     groups_a, groups_b = groups if groups is not None else (None, None)
     drawn = resampled_means(a, groups_a, rng) - resampled_means(b, groups_b, rng)
-    low, high = (float(v) for v in np.quantile(drawn, [0.025, 0.975]))
+    low, high = _middle(drawn, coverage)
     value = float(a.mean() - b.mean())
     if np.ptp(a) == 0 and np.ptp(b) == 0:
         reach = math.hypot(_unseen(a, groups_a), _unseen(b, groups_b))
         low, high = value - reach, value + reach
     return Estimate(value, low, high)
+
+
+def _middle(drawn: Vector, coverage: float) -> tuple[float, float]:
+    """Return between which two values the middle of those drawn lies."""
+    low, high = np.quantile(drawn, [(1 - coverage) / 2, (1 + coverage) / 2])
+    return float(low), float(high)
 
 
 def _unseen(values: Vector, groups: ArrayLike | None) -> float:
@@ -203,11 +223,16 @@ def mean(values: ArrayLike, seed: int, groups: ArrayLike | None = None) -> Estim
     if not len(each):
         return Estimate(math.nan, -math.inf, math.inf)
     drawn = resampled_means(each, groups, np.random.default_rng(seed))
-    low, high = (float(v) for v in np.quantile(drawn, [0.025, 0.975]))
+    low, high = _middle(drawn, COVERAGE)
     return Estimate(float(each.mean()), low, high)
 
 
-def paired_mean(differences: ArrayLike, seed: int, groups: ArrayLike | None = None) -> Tested:
+def paired_mean(
+    differences: ArrayLike,
+    seed: int,
+    groups: ArrayLike | None = None,
+    coverage: float = COVERAGE,
+) -> Tested:
     """Estimate the mean of paired differences (n,): bootstrap interval, sign-flip test.
 
     Differences of one group (patient or lesion) are resampled and flipped together. The interval is
@@ -221,23 +246,38 @@ def paired_mean(differences: ArrayLike, seed: int, groups: ArrayLike | None = No
     _, member = np.unique(
         np.arange(len(values)) if groups is None else np.asarray(groups, str), return_inverse=True
     )
-    sums = np.bincount(member, values)
+    sums: Vector = np.bincount(member, values).astype(np.float64)
     rng = np.random.default_rng(seed)
     drawn = resampled_means(values, member, rng)
-    low, high = (float(v) for v in np.quantile(drawn, [0.025, 0.975]))
+    low, high = _middle(drawn, coverage)
     value = float(values.mean())
     if np.ptp(values) == 0:
         reach = float(proportion(0, len(sums), exact=True).high)
         low, high = value - reach, value + reach
     if not sums.any():
         return Tested(value, low, high, 1.0)
-    flipped = stats.permutation_test(
-        (sums,), np.sum, permutation_type="samples", n_resamples=9999, rng=rng, vectorized=True
-    )
-    return Tested(value, low, high, float(flipped.pvalue))
+    return Tested(value, low, high, _sign_flips(sums, rng))
 
 
-def paired_share(differences: ArrayLike, groups: ArrayLike | None = None) -> Estimate:
+def _sign_flips(sums: Vector, rng: np.random.Generator) -> float:
+    """Return the two-sided p-value (twice the smaller side) of a sum, by flipping signs of (n,)."""
+    n, observed = len(sums), float(sums.sum())
+    if 2**n <= FLIPS:
+        signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+        drawn, seen = signs @ sums, 0  # the observed one is among them
+    else:
+        step = max(1, CHUNK // n)
+        sizes = [min(step, FLIPS - start) for start in range(0, FLIPS, step)]
+        parts = [(2 * rng.integers(0, 2, (k, n), np.int8) - 1) @ sums for k in sizes]
+        drawn, seen = np.concatenate(parts), 1
+    room = 1e-12 * float(np.abs(sums).sum())  # sums that are equal but for rounding
+    sides = ((drawn >= observed - room).sum(), (drawn <= observed + room).sum())
+    return float(min(1.0, 2 * (min(sides) + seen) / (len(drawn) + seen)))
+
+
+def paired_share(
+    differences: ArrayLike, groups: ArrayLike | None = None, coverage: float = COVERAGE
+) -> Estimate:
     """Estimate the mean of paired differences (n,) of yes and no: each is -1, 0 or 1.
 
     The interval is that of a difference of two proportions, those that gained and those that lost,
@@ -253,7 +293,7 @@ def paired_share(differences: ArrayLike, groups: ArrayLike | None = None) -> Est
         values = np.bincount(member, values) / np.bincount(member)
     n = len(values)
     gained, lost = float(values.clip(min=0).sum()), float((-values).clip(min=0).sum())
-    up, down = (_wilson(k, n) for k in (gained, lost))
+    up, down = (_wilson(k, n, z_of(coverage)) for k in (gained, lost))
     value = up.value - down.value
     return Estimate(
         value,
@@ -262,9 +302,12 @@ def paired_share(differences: ArrayLike, groups: ArrayLike | None = None) -> Est
     )
 
 
-def _wilson(successes: float, n: int) -> Estimate:
-    """Return a proportion with Wilson's interval (1927); the count may be no whole number."""
-    share, z = successes / n, Z * Z / n
+def _wilson(successes: float, n: int, reach: float) -> Estimate:
+    """Return a proportion with Wilson's interval (1927); the count may be no whole number.
+
+    reach: the standard normal quantile to which the interval reaches.
+    """
+    share, z = successes / n, reach * reach / n
     centre = (share + z / 2) / (1 + z)
     width = math.sqrt(z * (share * (1 - share) + z / 4)) / (1 + z)
     return Estimate(share, max(0.0, centre - width), min(1.0, centre + width))
@@ -275,12 +318,13 @@ def two_samples(
     second: ArrayLike,
     seed: int,
     groups: tuple[ArrayLike, ArrayLike] | None = None,
+    coverage: float = COVERAGE,
 ) -> Tested:
     """Estimate mean(first) - mean(second) as `mean_difference`, with a permutation test.
 
     Where groups are known, the test assigns whole groups to the two samples.
     """
-    estimate = mean_difference(first, second, seed, groups)
+    estimate = mean_difference(first, second, seed, groups, coverage)
     values = np.concatenate([np.asarray(first, np.float64), np.asarray(second, np.float64)])
     member = np.arange(len(values)) < len(np.asarray(first))
     if groups is not None:  # one value for each group and sample, so that groups count once

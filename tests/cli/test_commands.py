@@ -146,6 +146,17 @@ def test_every_setting_is_an_option_under_its_topic_and_told_with_its_default() 
     assert "[default: 0.01; 0 to 1]" in told
 
 
+@pytest.mark.parametrize("given", [None, "ACTIVE"])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(
+    given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert main(["--version"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == (given or "PASSIVE")
+
+
 @pytest.mark.parametrize(("command", "goes_on"), [("run", True), ("doctor", False)])
 def test_only_what_keeps_its_work_says_that_it_goes_on(
     command: str,

@@ -54,6 +54,17 @@ def test_what_stands_there_as_a_comment_is_a_setting_too(project: Path) -> None:
     assert [name for name in settings_of(Configuration) if name not in told] == []
 
 
+def test_images_may_be_linked(project: Path) -> None:
+    (project / "data").rename(project.parent / "elsewhere")
+    (project / "images").symlink_to(project.parent / "elsewhere", target_is_directory=True)
+    (project / "loop").symlink_to(project, target_is_directory=True)
+    assert main(["init", "--model", "weights/net.pt", "--data", "images"]) == 0
+    (project / "loop").unlink()
+    assert main(["init", "--force"]) == 0
+    settings = tomllib.loads((project / "melaudit.toml").read_text())
+    assert (settings["data"], settings["positive"]) == ("images", "malignant")
+
+
 def test_settings_that_are_there_are_kept(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,8 @@ LEFT_OUT = {
     "eval": "tests/cli/test_first_minutes.py asks for what the shell would be given",
 }
 """Programs whose lines are not run."""
+ELSEWHERE = ("mitigate",)
+"""Commands that need an audit with a proven finding; their own tests run them on one."""
 NEEDS_BENCH = "efficientnet-lite0-57934424.pth"
 QUICK = """
 factory = "net.py:build"
@@ -97,7 +99,7 @@ def test_every_command_of_the_readme_runs(place: Path) -> None:
     ran = []
     for block in pages.blocks(PAGE):
         for words in lines(block) if "melaudit " in block and "import" not in block else []:
-            if words[:1] == ["melaudit"] and NEEDS_BENCH not in words:
+            if words[:1] == ["melaudit"] and not {NEEDS_BENCH, *ELSEWHERE} & set(words):
                 run(words[1:], place)
                 ran.append(words[1])
             else:

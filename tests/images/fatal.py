@@ -15,7 +15,7 @@ from melaudit.images.worker_pool import Announce, Lost, Work, WorkerPool
 if TYPE_CHECKING:
     import pytest
 
-J = TypeVar("J", str, Sequence[str])
+J = TypeVar("J", str, Sequence[object])
 R = TypeVar("R")
 
 WAIT = 5.0
@@ -37,8 +37,8 @@ class Fatal(Generic[J, R]):
         self.work.prepare()
 
     def __call__(self, job: J, lost: Lost, announce: Announce) -> R:
-        """Return the result of the job: a path, or several."""
-        paths = [job] if isinstance(job, str) else job
+        """Return the result of the job: a path, or several, perhaps each with a number."""
+        paths = [path_of(item) for item in ([job] if isinstance(job, str) else job)]
 
         def announced(number: int) -> None:
             announce(number)
@@ -46,6 +46,12 @@ class Fatal(Generic[J, R]):
                 os.kill(os.getpid(), self.number)
 
         return self.work(job, lost, announced)
+
+
+def path_of(item: object) -> str:
+    """Return the path in what a job says of one image; "" where it says none."""
+    parts = item if isinstance(item, tuple) else (item,)
+    return next((part for part in parts if isinstance(part, str)), "")
 
 
 def make_fatal(image: str, number: int, patch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,14 @@ from torchvision.transforms import v2
 
 from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.dark_ring import DarkRing
+from melaudit.cli import main
 from melaudit.domains import domain
 from melaudit.errors import ArtifactError, MelauditError, StoreError
 from melaudit.findings import Findings
 from melaudit.images.dataset import open_dataset
 from melaudit.mitigation.export import export, export_finding, shown_in
 from melaudit.observer import Silent
+from melaudit.reports import write_findings
 from tests.artifacts.pictures import RGB, lesion, skin
 from tests.docs import pages
 from tests.reports.made_up_findings import findings
@@ -150,10 +152,10 @@ def test_the_lines_of_the_documentation_do_what_it_says(
 ) -> None:
     written(tmp_path / "train", {"benign": (3, 1), "malignant": (2, 2)})
     monkeypatch.chdir(tmp_path)
+    blocks = pages.blocks("docs/mitigation.md")
     called, added, transform = (
-        block
-        for block in pages.blocks("docs/mitigation.md")
-        if "melaudit" in block or "Put" in block
+        next(block for block in blocks if begins in block)
+        for begins in ("import export", "dataset.transform = ", "import Put")
     )
     exec(called, {})
     page = Path("next/README.md").read_text(encoding="utf-8")
@@ -182,6 +184,23 @@ def test_an_audit_and_training_images_are_enough(tmp_path: Path) -> None:
     assert "black rings" in (tmp_path / "next" / "README.md").read_text()
     export_finding(said, "hair", root, tmp_path / "next", 0, Silent())
     assert "artifact('hair')" in (tmp_path / "next" / "README.md").read_text()
+
+
+def test_the_command_needs_the_audit_and_the_training_images_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = written(tmp_path / "train", {"benign": (3, 1), "malignant": (2, 2)})
+    write_findings(audit("dark_ring"), tmp_path / "findings.json")
+    given = ["mitigate", str(tmp_path), "--export", str(tmp_path / "next")]
+    assert main([*given, "--train-data", str(root)]) == 0
+    said = capsys.readouterr()
+    assert "README.md" in said.err and not said.out
+    page = (tmp_path / "next" / "README.md").read_text(encoding="utf-8")
+    assert len(shares(*trained_on(page, root), epochs=1)) == 2
+    assert main(given) == 2
+    assert "--train-data IMAGES go together" in capsys.readouterr().err
+    assert main([*given, "--train-data", str(root), "--finding", "hair"]) == 2
+    assert "has no finding 'hair'" in capsys.readouterr().err
 
 
 def test_what_an_export_cannot_be_made_of_is_refused(tmp_path: Path) -> None:
@@ -213,5 +232,5 @@ def test_a_name_of_no_artifact_and_a_folder_that_cannot_be_are_refused(tmp_path:
     root = written(tmp_path / "train", {"benign": (1, 1), "malignant": (1, 1)})
     dataset = open_dataset(root)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="give another folder"):
+    with pytest.raises(StoreError, match="give another --export"):
         export(tmp_path / "file" / "x", dataset, np.array([0, 1, 0, 1]), "dark_ring", DERMOSCOPY)

@@ -53,7 +53,7 @@ def test_each_answer_is_that_of_the_model_run_by_hand() -> None:
     outputs = forward.outputs(x, ["stem", "body"])
     assert torch.allclose(outputs["stem"], stem) and torch.allclose(outputs["body"], body)
     assert torch.allclose(forward.mean_map(x, "body"), body.mean(0), atol=1e-6)
-    same = forward.suppressed(x, "body", [], body.mean(0))
+    same = forward.suppressed(x, "body", [[]], body.mean(0))[:, 0]
     assert torch.allclose(same, logits, atol=1e-6)
 
 
@@ -62,7 +62,7 @@ RUNS: list[Callable[[Forward, Tensor], object]] = [
     lambda forward, x: forward.features(x, "body"),
     lambda forward, x: forward.outputs(x, ["body"]),
     lambda forward, x: forward.mean_map(x, "body"),
-    lambda forward, x: forward.suppressed(x, "body", [0], torch.zeros(6, 8, 8)),
+    lambda forward, x: forward.suppressed(x, "body", [[0]], torch.zeros(6, 8, 8)),
     lambda forward, x: forward.detail_layers(x, [8]),
 ]
 

@@ -180,6 +180,7 @@ def assemble(
         controls=outcome.controls,
         intended_use=use,
         reactions=conclusions.reactions,
+        edits=outcome.edits,
         corruptions=outcome.corruptions,
         drift=conclusions.drift,
         skin_tone=conclusions.skin_tone,

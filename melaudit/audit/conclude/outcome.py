@@ -14,6 +14,7 @@ from melaudit.audit.conclude.conclusions import (
     gathered,
 )
 from melaudit.audit.conclude.controls import controls
+from melaudit.audit.conclude.courses import tried
 from melaudit.audit.conclude.performance_details import detailed
 from melaudit.audit.conclude.subgroup_performance import by_column, slices
 from melaudit.audit.conclude.table import artifacts, performed
@@ -32,6 +33,7 @@ from melaudit.findings import (
     Performance,
     Probe,
     Skipped,
+    Tried,
 )
 from melaudit.measurements import Measurements
 
@@ -49,6 +51,7 @@ class Outcome:
     controls: tuple[Control, ...]
     probes: tuple[Probe, ...] = ()
     concepts: tuple[Concept, ...] = ()
+    edits: tuple[Tried, ...] = ()
     corruptions: tuple[Corruption, ...] = ()
 
     @property
@@ -106,6 +109,7 @@ def outcome(
         performance=dataclasses.replace(figures, slices=parts, columns=columns),
         skipped=(*checked.skipped, *conclusions.skipped, *groups.skipped),
         controls=controls(table, present),
+        edits=tried(table),
         corruptions=corruptions,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -36,34 +36,32 @@ class Attempt:
 def put_in(
     artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
 ) -> Iterator[Attempt]:
-    """Yield each image with the artifact put in, and with the placebos that mean nothing."""
+    """Yield each image with the artifact put in."""
     edit = Edit("add", artifact.phrases.put_in)
     for row, image in laboratory.pictures(rows):
         edited = held.add(artifact, image, draws(artifact, row, seed), dose)
         yield Attempt(edit, row, dose, edited.image)
-        for placebo in held.placebos(artifact, image, edited, draws(artifact, row, seed + 1)):
-            if placebo.look_alike is None:
-                yield Attempt(Edit(placebo.id, placebo.title, "add"), row, dose, placebo.image)
 
 
-def resembling(
-    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
+def beside(
+    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
 ) -> Iterator[Attempt]:
-    """Yield each image with what shares a property with the artifact."""
+    """Yield each image with what is put in beside the artifact: its placebos and look-alikes."""
     for row, image in laboratory.pictures(rows):
-        edited = held.add(artifact, image, draws(artifact, row, seed))
+        edited = held.add(artifact, image, draws(artifact, row, seed), dose)
         for placebo in held.placebos(artifact, image, edited, draws(artifact, row, seed + 1)):
-            if placebo.look_alike is not None:
-                edit = Edit(placebo.id, placebo.title, "add", placebo.look_alike)
-                yield Attempt(edit, row, 1.0, placebo.image)
+            edit = Edit(placebo.id, placebo.title, "add", placebo.look_alike)
+            yield Attempt(edit, row, dose, placebo.image)
 
 
 def smaller_doses(
-    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int
+    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, placebo: str
 ) -> Iterator[Attempt]:
-    """Yield each image with less of the artifact put in, and with as little of its placebos."""
+    """Yield each image with less of the artifact put in, and with as little of a placebo."""
     for dose in DOSES:
         yield from put_in(artifact, rows, laboratory, seed, dose)
+        little = beside(artifact, rows, laboratory, seed, dose)
+        yield from (attempt for attempt in little if attempt.edit.id == placebo)
 
 
 def on_bare_ground(
@@ -83,33 +81,52 @@ def on_bare_ground(
         yield Attempt(edit, row, 1.0, edited.image, before=bare)
 
 
-def taken_out(
-    artifact: Artifact, rows: Rows, others: Rows, targets: Rows, laboratory: Laboratory
-) -> Iterator[Attempt]:
-    """Yield each image with its artifact taken out, and the same place filled on another image.
+def taken_out(artifact: Artifact, rows: Rows, laboratory: Laboratory) -> Iterator[Attempt]:
+    """Yield each image with its artifact taken out.
 
-    rows: (m,) images that show the artifact; others: (k,) images that do not; targets: (n,) the
-    class of every image. The other image is of the same class, so what filling does to its decision
-    is not due to the artifact. What the whole picture has is not taken out: on a picture without it
-    there is nothing to correct, so no placebo would change as much.
+    What the whole picture has is not taken out: on a picture without it there is nothing to
+    correct, so no placebo would change as much.
     """
     if artifact.whole_picture:
         return
     taken = Edit("remove", artifact.phrases.taken_out)
+    for row, image, mask in _found(artifact, rows, laboratory):
+        yield Attempt(taken, row, 1.0, held.remove(artifact, image, mask).image)
+
+
+def filled_elsewhere(
+    artifact: Artifact, rows: Rows, partners: Mapping[int, int], laboratory: Laboratory
+) -> Iterator[Attempt]:
+    """Yield the place of each image's artifact filled on its partner, which does not show it."""
     filled = Edit(
         "elsewhere", f"the same place filled on {artifact.phrases.lacking} images", "remove"
     )
-    partners = {t: list(others[targets[others] == t]) for t in np.unique(targets)}
+    for row, _, mask in _found(artifact, rows, laboratory):
+        for partner, other in laboratory.pictures([partners[row]] if row in partners else []):
+            yield Attempt(
+                filled, partner, 1.0, held.remove(artifact, other, _moved(mask, other)).image
+            )
+
+
+def partners_of(rows: Rows, others: Rows, targets: Rows) -> dict[int, int]:
+    """Return row -> another image of the same class, no image twice, as far as there are any.
+
+    rows: (m,) images that show an artifact; others: (k,) images that do not; targets: (n,) the
+    class of every image. As the class is the same, what filling does to the other's decision is not
+    due to the artifact.
+    """
+    free = {t: list(others[targets[others] == t]) for t in np.unique(targets)}
+    return {int(row): int(free[targets[row]].pop()) for row in rows if free[targets[row]]}
+
+
+def _found(
+    artifact: Artifact, rows: Rows, laboratory: Laboratory
+) -> Iterator[tuple[int, RGB, Mask]]:
+    """Yield (row, picture, where the artifact is) of the images in which it is seen."""
     for row, image in laboratory.pictures(rows):
-        found = laboratory.find(artifact, row, image)
-        if not found.mask.any():  # seen at full size only, or the user said that it is there only
-            continue
-        yield Attempt(taken, row, 1.0, held.remove(artifact, image, found.mask).image)
-        if partners[targets[row]]:
-            partner = int(partners[targets[row]].pop())
-            for _, other in laboratory.pictures([partner]):
-                mask = _moved(found.mask, other)
-                yield Attempt(filled, partner, 1.0, held.remove(artifact, other, mask).image)
+        mask = laboratory.find(artifact, row, image).mask
+        if mask.any():  # else seen at full size only, or the user said that it is there only
+            yield row, image, mask
 
 
 def _moved(mask: Mask, image: RGB) -> Mask:

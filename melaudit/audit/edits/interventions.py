@@ -1,40 +1,44 @@
 """Interventions: what the model says of images with an artifact put in, taken out or imitated.
 
-Forward passes only, on a seeded sample matched over the classes. Every artifact is screened: put
-in, taken out, and against the placebos that should mean nothing. Where decisions move, more is
-asked: what resembles it, smaller doses, and the artifact on pictures without the object.
+Forward passes only, on a seeded sample matched over the classes. Every artifact is put in and taken
+out, each until its trial ends (`rungs.stopping`): first alone, then against the placebos that
+should mean nothing. Where decisions move, more is asked: what resembles it, smaller doses, and the
+artifact on pictures without the object.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Adaptable, Artifact
+from melaudit.audit.edits.answers import Answers
 from melaudit.audit.edits.attempts import (
     Attempt,
+    beside,
+    filled_elsewhere,
     on_bare_ground,
+    partners_of,
     put_in,
-    resembling,
     smaller_doses,
     taken_out,
 )
-from melaudit.audit.edits.laboratory import Laboratory, Responses, natural_distances
+from melaudit.audit.edits.laboratory import Laboratory, Responses
 from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.audit.leases import ALONE, Turns, Units
 from melaudit.audit.measure.store import Store
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
+from melaudit.detectors.rungs.effect import Effect
 from melaudit.detectors.rungs.shown import Shown, shown
-from melaudit.detectors.rungs.trials import left_alone
+from melaudit.detectors.rungs.stopping import LOOK, carried_out
 from melaudit.errors import ends_the_run
-from melaudit.measurements import Array, Edit, Measurements, Trials
+from melaudit.measurements import Array, Course, Measurements, Trials
 from melaudit.observer import Observer
+from melaudit.stopwatch import timed
 
 MAX_IMAGES = 160
 """Images of all classes together that are edited, unless more are asked of two classes. Chosen: a
@@ -42,7 +46,7 @@ round figure, not measured."""
 MIN_PER_CLASS = 8
 """Images of a class that are edited however many classes there are. Chosen: a round figure, not
 measured."""
-MAX_PER_DOSE = 16
+MAX_PER_DOSE = 8
 """Images of each class that smaller doses are put into, and that are shown without the object.
 Chosen: a round figure, not measured."""
 MAX_EXAMPLES, MIN_EXAMPLES = 24, 4
@@ -53,56 +57,6 @@ PROMISING = 0.06
 (`dependence.MIN_SHARE`), so that nothing that may count is passed over. Chosen, not measured."""
 
 Rows = NDArray[np.int64]
-
-
-@dataclass
-class _Results:
-    """What the model said of the attempts at one artifact, as they come in."""
-
-    edits: dict[str, Edit] = field(default_factory=dict)
-    kept: list[tuple[str, int, float]] = field(default_factory=list)
-    before: list[NDArray[np.float32]] = field(default_factory=list)
-    after: list[NDArray[np.float32]] = field(default_factory=list)
-    features: list[NDArray[np.float32] | None] = field(default_factory=list)
-
-    def arrays(self) -> dict[str, Array]:
-        """Return all of it as arrays, by name, as they are stored."""
-        names = list(self.edits)
-        ids, rows, doses = zip(*self.kept, strict=True) if self.kept else ((), (), ())
-        edits = [dataclasses.asdict(edit) for edit in self.edits.values()]
-        known = [i for i, values in enumerate(self.features) if values is not None]
-        features = [values for values in self.features if values is not None]
-        return {
-            "edits": np.array(json.dumps(edits)),
-            "edit": np.array([names.index(identity) for identity in ids], np.int64),
-            "rows": np.array(rows, np.int64),
-            "dose": np.array(doses, np.float64),
-            "before": np.array(self.before, np.float32),
-            "after": np.array(self.after, np.float32),
-            "described": np.array(known, np.int64),
-            "features": np.array(features, np.float32),
-        }
-
-    @staticmethod
-    def of(arrays: Mapping[str, Array]) -> _Results:
-        """Read what `arrays` wrote."""
-        edits = {e["id"]: Edit(**e) for e in json.loads(str(arrays["edits"]))}
-        names = list(edits)
-        features: list[NDArray[np.float32] | None] = [None] * len(arrays["rows"])
-        for i, values in zip(arrays["described"], arrays["features"], strict=True):
-            features[int(i)] = values
-        return _Results(
-            edits,
-            [
-                (names[int(edit)], int(row), float(dose))
-                for edit, row, dose in zip(
-                    arrays["edit"], arrays["rows"], arrays["dose"], strict=True
-                )
-            ],
-            list(arrays["before"]),
-            list(arrays["after"]),
-            features,
-        )
 
 
 def edited(
@@ -154,12 +108,12 @@ def intervene(
     """
     every = [each for artifact in artifacts for each in shown(artifact, table, artifacts)]
     observer.stage("Editing images", len(every), "artifacts")
-    results: dict[str, _Results] = {}
+    answers: dict[str, Answers] = {}
 
     def there(each: Shown) -> bool:
         kept = None if store is None else store.read(each.key)
         if kept is not None:
-            results[each.key] = _remembered(kept, laboratory)
+            answers[each.key] = _remembered(kept, laboratory)
         return kept is not None
 
     def name(each: Shown) -> str:
@@ -170,15 +124,16 @@ def intervene(
 
     for each in Units(every, turns, name, there, came):
         try:
-            results[each.key] = _tried(each, table, laboratory, per_class, store)
+            with timed(each.key):
+                answers[each.key] = _tried(each, table, laboratory, per_class, store)
         except Exception as error:  # whatever a foreign artifact raises: the run goes on
             if ends_the_run(error):
                 raise
             observer.note(f"{each.key} cannot be put in or taken out: {error!r}")
         observer.advance(1)
-    found = {e.key: results[e.key] for e in every if e.key in results and results[e.key].kept}
+    found = {e.key: answers[e.key] for e in every if e.key in answers and answers[e.key].kept}
     natural = laboratory.recall(row for one in found.values() for _, row, _ in one.kept)
-    return {key: _trials(one, natural) for key, one in found.items()}
+    return {key: one.trials(natural) for key, one in found.items()}
 
 
 def chosen(rows: NDArray[np.bool_], targets: Rows, per_class: int, seed: int) -> Rows:
@@ -225,97 +180,117 @@ def _tried(
     laboratory: Laboratory,
     per_class: int,
     store: TrialStore | None,
-) -> _Results:
+) -> Answers:
     """Try an artifact, and keep what was seen together with the images it is held against."""
-    results = _try(each, table, laboratory, per_class)
+    answers = _try(each, table, laboratory, per_class)
     if store is not None:
-        met = laboratory.recall(row for _, row, _ in results.kept)
+        met = laboratory.recall(row for _, row, _ in answers.kept)
         natural: dict[str, Array] = {
             "met": met.rows,
             "met.logits": met.logits,
             "met.features": met.features,
         }
-        store.write(each.key, results.arrays() | natural)
-    return results
+        store.write(each.key, answers.arrays() | natural)
+    return answers
 
 
-def _remembered(kept: Mapping[str, Array], laboratory: Laboratory) -> _Results:
+def _remembered(kept: Mapping[str, Array], laboratory: Laboratory) -> Answers:
     """Return what was seen before the run was cut short."""
     met = (kept[name] for name in ("met.logits", "met.features", "met"))
     laboratory.remember(Responses(*met))
-    return _Results.of(kept)
+    return Answers.of(kept)
 
 
-def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: int) -> _Results:
+def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: int) -> Answers:
     """Show the model one artifact, and more of it where decisions move."""
-    seed, present, targets = table.seed, each.present, _targets(table)
+    seed, targets = table.seed, _targets(table)
     artifact = as_shown(each, table, laboratory)
-    lacking = chosen(~present, targets, per_class, seed)
-    having = chosen(each.alone, targets, per_class, seed)
-    results = _Results()
-    _show(results, laboratory, put_in(artifact, lacking, laboratory, seed), features=True)
-    _show(results, laboratory, taken_out(artifact, having, lacking, targets, laboratory))
-    if _promising(each, table, results):
-        few = chosen(~present, targets, min(MAX_PER_DOSE, per_class), seed)
-        _show(results, laboratory, resembling(artifact, lacking, laboratory, seed))
-        _show(results, laboratory, smaller_doses(artifact, few, laboratory, seed))
-        _show(results, laboratory, on_bare_ground(artifact, few, laboratory, seed))
-    return results
+    resembling: list[Attempt] = []  # painted with the placebos of the first look, seldom shown
 
+    def placebos(rows: Rows) -> Iterator[Attempt]:
+        keep = not resembling
+        for attempt in beside(artifact, rows, laboratory, seed):
+            if attempt.edit.look_alike is None:
+                yield attempt
+            elif keep:
+                resembling.append(attempt)
 
-def _show(
-    results: _Results,
-    laboratory: Laboratory,
-    attempts: Iterable[Attempt],
-    features: bool = False,
-) -> None:
-    """Show the attempts to the model, a batch at a time, and keep what it said."""
-    for batch in laboratory.viewer.batches(attempts):
-        laboratory.meet(attempt.row for attempt in batch if attempt.before is None)
-        seen = laboratory.look([attempt.picture for attempt in batch])
-        bare = [attempt.before for attempt in batch if attempt.before is not None]
-        bare_seen = iter(laboratory.look(bare).logits if bare else ())
-        for i, attempt in enumerate(batch):
-            if attempt.before is None:
-                before = laboratory.known(attempt.row).logits[0]
-            else:
-                before = next(bare_seen)
-            results.edits.setdefault(attempt.edit.id, attempt.edit)
-            results.kept.append((attempt.edit.id, attempt.row, attempt.dose))
-            results.before.append(before)
-            results.after.append(seen.logits[i])
-            keep = features and attempt.edit.id == "add"
-            results.features.append(seen.features[i] if keep else None)
-
-
-def _promising(each: Shown, table: Measurements, results: _Results) -> bool:
-    """Tell whether decisions move enough to ask more."""
-    if not results.kept:
-        return False
-    trials = _trials(results, None)
-    judged = dataclasses.replace(table, trials={each.key: trials}, above_chance=True)
-    found = depend(judged, each.key, each.artifact.phrases)
-    if not isinstance(found, Dependence):
-        return False
-    return any(e.turns or e.moves or e.share.value * e.sign >= PROMISING for e in found.effects)
-
-
-def _trials(results: _Results, reference: Responses | None) -> Trials:
-    names = list(results.edits)
-    ids, rows, doses = zip(*results.kept, strict=True)
-    distance = np.full(len(rows), np.nan)
-    known = {i: values for i, values in enumerate(results.features) if values is not None}
-    if reference is not None and known:
-        measured, edited = list(known), np.stack(list(known.values()))
-        distance[measured] = natural_distances(edited, np.array(rows)[measured], reference)
-    return left_alone(
-        Trials(
-            edits=tuple(results.edits.values()),
-            edit=np.array([names.index(identity) for identity in ids], np.int64),
-            rows=np.array(rows, np.int64),
-            dose=np.array(doses, np.float64),
-            before=np.stack(results.before),
-            after=np.stack(results.after),
-            distance=distance,
-        )
+    first, lacking = _looks_at(~each.present, targets, per_class, seed)
+    answers = _course(
+        "add",
+        (each, table, laboratory),
+        (first, lacking),
+        lambda rows: put_in(artifact, rows, laboratory, seed),
+        placebos,
     )
+    if not artifact.whole_picture and each.alone.any():
+        some, having = _looks_at(each.alone, targets, per_class, seed)
+        partners = partners_of(having, lacking, targets)
+        removed = _course(
+            "remove",
+            (each, table, laboratory),
+            (some, having),
+            lambda rows: taken_out(artifact, rows, laboratory),
+            lambda rows: filled_elsewhere(artifact, rows, partners, laboratory),
+        )
+        answers.join(removed)
+    found = _judged(each, table, answers)
+    if found is not None and found.add is not None and resembling and _promising(found):
+        few = chosen(~each.present, targets, min(MAX_PER_DOSE, per_class), seed)
+        placebo = found.add.placebo.id
+        answers.ask(laboratory, resembling)
+        answers.ask(laboratory, smaller_doses(artifact, few, laboratory, seed, placebo))
+        answers.ask(laboratory, on_bare_ground(artifact, few, laboratory, seed))
+    return answers
+
+
+def _looks_at(
+    rows: NDArray[np.bool_], targets: Rows, per_class: int, seed: int
+) -> tuple[Rows, Rows]:
+    """Return the images that are looked at first, and all that are to be edited, as balanced."""
+    every = chosen(rows, targets, per_class, seed)
+    sizes = (chosen(rows, targets, few, seed) for few in range(1, per_class + 1))
+    return next((some for some in sizes if len(some) >= LOOK), every), every
+
+
+def _course(
+    name: str,
+    of: tuple[Shown, Measurements, Laboratory],
+    samples: tuple[Rows, Rows],
+    edit: Callable[[Rows], Iterable[Attempt]],
+    placebos: Callable[[Rows], Iterable[Attempt]],
+) -> Answers:
+    """Show the model one edit and its placebos, until the trial ends; see `rungs.stopping`.
+
+    samples: the images of the first look, and all that are planned.
+    """
+    each, table, laboratory = of
+    answers = Answers()
+
+    def effect(course: Course) -> Effect | None:
+        answers.courses[name] = course
+        found = _judged(each, table, answers)
+        return None if found is None else next(iter(found.effects))
+
+    answers.courses[name] = carried_out(
+        *samples,
+        lambda rows: answers.ask(laboratory, edit(rows)),
+        lambda rows: answers.ask(laboratory, placebos(rows)),
+        effect,
+    )
+    return answers
+
+
+def _judged(each: Shown, table: Measurements, answers: Answers) -> Dependence | None:
+    """Return what the answers so far say; None where they are too few to say anything."""
+    if not answers.kept:
+        return None
+    trials = {each.key: answers.trials()}
+    judged = dataclasses.replace(table, trials=trials, above_chance=True)
+    found = depend(judged, each.key, each.artifact.phrases)
+    return found if isinstance(found, Dependence) else None
+
+
+def _promising(found: Dependence) -> bool:
+    """Tell whether decisions move enough to ask more."""
+    return any(e.turns or e.moves or e.share.value * e.sign >= PROMISING for e in found.effects)

@@ -19,6 +19,7 @@ from melaudit.images.contents import read_unchanged
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import shrink
 from melaudit.images.knowledge import Knowledge
+from melaudit.stopwatch import timed
 
 VIEW = 512
 """Longer side of the pictures that are edited, in pixels. Chosen: a round figure, not measured."""
@@ -92,17 +93,19 @@ class Laboratory:
 
     def look(self, pictures: Sequence[RGB]) -> Responses:
         """Return what the model makes of pictures (h, w, 3) of any size."""
-        x = self.viewer.inputs(pictures)
-        if self._layer:
-            logits, means = self._forward.features(x, self._layer)
-        else:  # a model without channels has no features to measure distances in
-            logits = self._forward.logits(x)
-            means = logits[:, :0]
+        with timed("the model"):
+            x = self.viewer.inputs(pictures)
+            if self._layer:
+                logits, means = self._forward.features(x, self._layer)
+            else:  # a model without channels has no features to measure distances in
+                logits = self._forward.logits(x)
+                means = logits[:, :0]
         return Responses(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
 
     def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return what the model says of the images as they are, (m, K)."""
-        return np.concatenate([_numbers(self._forward.logits(x)) for x in self._inputs(rows)])
+        self.meet(rows.tolist())
+        return np.concatenate([self._known[int(row)].logits for row in rows])
 
     def mean_map(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Return what the concept layer gives on the mean of the images, (channels, ...)."""
@@ -111,15 +114,14 @@ class Laboratory:
         return total / sum(n for n, _ in means)
 
     def suppressed(
-        self, rows: NDArray[np.int64], channels: Sequence[int], values: torch.Tensor
+        self, rows: NDArray[np.int64], sets: Sequence[Sequence[int]], values: torch.Tensor
     ) -> NDArray[np.float32]:
-        """Return what the model says, (m, K), with channels of the concept layer set to values."""
-        return np.concatenate(
-            [
-                _numbers(self._forward.suppressed(x, self._layer, channels, values))
-                for x in self._inputs(rows)
-            ]
-        )
+        """Return what the model says, (sets, m, K), with each set of channels set to values."""
+        said = [
+            _numbers(self._forward.suppressed(x, self._layer, sets, values))
+            for x in self._inputs(rows)
+        ]
+        return np.concatenate(said).transpose(1, 0, 2)
 
     def _inputs(self, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """Yield the images as the model takes them, some at a time."""

@@ -148,7 +148,9 @@ class Plan:
         if device == "cuda":
             rank, count = os.environ.get("LOCAL_RANK", ""), torch.cuda.device_count()
             device = f"cuda:{int(rank) % count}" if rank.isdecimal() and count else "cuda"
-        return dataclasses.replace(self.configuration, out=out, device=device)
+        return dataclasses.replace(
+            self.configuration, out=out, device=device, processes=1, engine_address=None
+        )
 
     def agreed(self, everything: Sequence[Prepared], out: Path) -> list[tuple[Prepared, str]]:
         """Return what this process prepared, with what the files held when the run began.

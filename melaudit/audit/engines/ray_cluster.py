@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,12 @@ _TRIES = 3
 _CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's own, and only read
 """Where `ray start` leaves the address of the cluster that this machine belongs to."""
 _TOKEN = "RAY_AUTH_MODE=token and one RAY_AUTH_TOKEN"  # noqa: S105 - it is none
+
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_NUM_REDIS_GET_RETRIES": "3",  # tries to join, a second each; 20 by default
+}
 
 
 @dataclass
@@ -65,8 +74,7 @@ def cluster(
     that is more than 1. Raises ConfigurationError where Ray is not installed, nothing answers, or
     the cluster would run code for anybody.
     """
-    ray = _ray()
-    _refuse_open_or_absent(address)
+    ray = joinable(address)
     _connect(ray, address)
     try:
         resource = "GPU" if device == "cuda" else "CPU"
@@ -120,8 +128,19 @@ def _supplier() -> type:
     return Supplier
 
 
+def joinable(address: str) -> Any:
+    """Return Ray, if there is a cluster at an address and its nodes obey not everybody.
+
+    Raises ConfigurationError otherwise, within seconds.
+    """
+    ray = _ray()
+    _refuse_open_or_absent(address)
+    return ray
+
+
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _QUIET.items():  # read when Ray is imported
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError as error:
@@ -172,8 +191,7 @@ def _place(address: str) -> tuple[str, int] | None:
 
 
 def _connect(ray: Any, address: str) -> None:
-    import logging
-
+    stopping = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:  # Ray raises many kinds, and its own are no common one
@@ -182,3 +200,5 @@ def _connect(ray: Any, address: str) -> None:
             f"--engine-address {address}: Ray cannot join ({first}). If the cluster asks for a "
             f"token, set {_TOKEN} here as on its nodes"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stopping)  # Ray puts one there that prints a stack

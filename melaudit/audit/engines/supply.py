@@ -7,8 +7,14 @@ from collections.abc import Iterator
 
 from melaudit.audit.engines.interface import Engine
 from melaudit.audit.engines.local import local
-from melaudit.audit.engines.ray_cluster import cluster
+from melaudit.audit.engines.ray_cluster import cluster, joinable
 from melaudit.audit.prepare.configuration import Configuration
+
+
+def refuse_absent(configuration: Configuration) -> None:
+    """Raise ConfigurationError for a cluster that cannot be used, before time is spent on a run."""
+    if configuration.engine_address is not None:
+        joinable(configuration.engine_address)
 
 
 @contextlib.contextmanager

@@ -83,8 +83,7 @@ def suppress(
     sets = [marking, *(placebo(marking, strength, rng) for _ in range(PLACEBO_DRAWS))]
     margins, decided = [], []
     for rows in (plan.tried, plan.others):
-        plain = laboratory.logits(rows)
-        logits = [plain, *(laboratory.suppressed(rows, chosen, usual) for chosen in sets)]
+        logits = [laboratory.logits(rows), *laboratory.suppressed(rows, sets, usual)]
         margins.append(np.stack([log_odds(values, target) for values in logits]))
         decided.append(np.stack([called(values, target) for values in logits]))
     return _weighed(margins, decided, len(marking), plan, measurements)

@@ -31,6 +31,7 @@ from melaudit.logits import predictions
 from melaudit.measurements import Array
 from melaudit.observer import Observer
 from melaudit.relevance import Attribution
+from melaudit.stopwatch import timed
 
 HANDFUL = 4
 """Images of a run on which the checks run that cost many passes each. Chosen: a round figure, not
@@ -86,13 +87,14 @@ class Measurer:
         """Measure one batch of readable images: named columns, one row per image."""
         viewer, rows = self.viewer, list(loaded.positions)
         x = loaded.inputs.to(viewer.device)
-        attribution = viewer.explainer.attribute(
-            x,
-            None,
-            viewer.layers,
-            attention=viewer.layer or None,
-            outputs=[vocabulary.layer for vocabulary in self.vocabularies],
-        )
+        with timed("maps"):
+            attribution = viewer.explainer.attribute(
+                x,
+                None,
+                viewer.layers,
+                attention=viewer.layer or None,
+                outputs=[vocabulary.layer for vocabulary in self.vocabularies],
+            )
         batch = self._batch(loaded, shown, attribution, x)
         columns: dict[str, Array] = {
             "row": np.asarray(rows, np.int64),
@@ -105,12 +107,14 @@ class Measurer:
         if attribution.attention is not None:
             columns |= attention_columns(attribution.attention)
         for vocabulary in self.vocabularies:
-            columns[vocabulary.column] = vocabulary.read(attribution.outputs[vocabulary.layer])
+            with timed("visual words"):
+                columns[vocabulary.column] = vocabulary.read(attribution.outputs[vocabulary.layer])
         for detector in self.detectors:
             if detector.id in self.failed:
                 continue
             try:
-                columns |= _taken_over(detector, batch, rows, self.sample.known)
+                with timed(detector.id):
+                    columns |= _taken_over(detector, batch, rows, self.sample.known)
             except Exception as error:  # a detector may be anybody's: the run goes on without it
                 if ends_the_run(error):
                     raise

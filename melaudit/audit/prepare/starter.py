@@ -86,13 +86,14 @@ def settings_text(model: Path, data: Path, folder: Path) -> str:
         lines += [f"classes = {json.dumps(list(classes))}", ""]
     if positive is not None:
         lines += _setting("positive", json.dumps(positive))
-    lines += ["# These must be those of your own pipeline: take the # away and set them.", ""]
     written = {*known, "classes", *({"positive"} if positive else ())}
-    first = [name for name, s in settings_of(Configuration).items() if s.about.first]
-    for name in first:
-        if name not in written:
-            said, example, _ = _setting(name, EXAMPLES[name])
-            lines += [said, f"# {example}", ""]
+    first = {name: s.about for name, s in settings_of(Configuration).items() if s.about.first}
+    own = [name for name in first if first[name].topic is Topic.PREPROCESSING]
+    rest = [name for name in first if name not in (*own, *written)]
+    lines += ["# These must be those of your own pipeline: take the # away and set them.", ""]
+    lines += [line for name in own for line in _example(name)]
+    lines += ["# These are set where they are needed.", ""]
+    lines += [line for name in rest for line in _example(name)]
     others = [n for n in settings_of(Configuration) if n not in (*first, "positive")]
     lines += [
         "# What else may be set (docs/reference.md says what each is):",
@@ -118,6 +119,11 @@ def _setting(name: str, value: str) -> list[str]:
     return [f"# {settings_of(Configuration)[name].about.help}", f"{name} = {value}", ""]
 
 
+def _example(name: str) -> list[str]:
+    said, example, _ = _setting(name, EXAMPLES[name])
+    return [said, f"# {example}", ""]
+
+
 def _about(topic: Topic, names: Sequence[str]) -> str:
     known = settings_of(Configuration)
     return ", ".join(name for name in names if known[name].about.topic is topic)
@@ -129,7 +135,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Yield (folder, names of its folders, names of its files), as deep as `_MAX_DEPTH`."""
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(folder, followlinks=True):  # the depth ends any loop
         place = Path(root)
         if "shards" in folders:  # what an earlier audit left
             folders.clear()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.held import find, kind_of
 from melaudit.artifacts.interface import Artifact, HasKinds
+from melaudit.audit.leases import ALONE, Turns, Units
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
 from melaudit.choices import Task
@@ -57,6 +60,9 @@ Looks = tuple[NDArray[np.int8], NDArray[np.uint8], NDArray[np.float64]]
 
 AT_A_TIME = 8
 """Images that a worker is given together."""
+UNIT = 256
+"""Images that one process looks at before another may have the next. Chosen: some tens of seconds
+of work, not measured."""
 UNSEEN = -1
 """An image that could not be read, or that a finder failed on."""
 PRESENT = 1
@@ -71,6 +77,7 @@ def training_evidence(
     label: str = "",
     white: int = FULL_WHITE,
     read: Read = read_image,
+    turns: Turns = ALONE,
 ) -> TrainingEvidence:
     """Look for artifacts in a sample of the training images, balanced over the classes.
 
@@ -78,7 +85,8 @@ def training_evidence(
     images, the sample and the finders. Raises DatasetError for images that cannot be opened, have
     no labels, or other classes than `classes`.
     `label` is the one that is audited of several that may hold of an image. `white` is what is
-    white in 16-bit grey images. `read` decodes where no process can be handed the finders.
+    white in 16-bit grey images. `read` decodes where no process can be handed the finders. `turns`
+    says which images this process looks at, where several look together.
     """
     if configuration.train_data is None:
         return TrainingEvidence()
@@ -93,16 +101,16 @@ def training_evidence(
     rows = rows[dataset.labels[rows] >= 0]
     names = [artifact.id for artifact in artifacts]
     observer.note(f"training images: {dataset.describe()}; {len(rows)} of them are looked at")
-    place = configuration.out / f"training-{_fingerprint(dataset, rows, names, white)[:16]}.npz"
-    kept = _kept(place, len(rows), names)
-    if kept is None:
-        observer.stage("Looking through the training images", len(rows))
-        paths = [dataset.paths[row] for row in rows]
-        kept = look(paths, artifacts, configuration.workers, observer, white, read)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, seen=kept[0], signatures=kept[1], properties=kept[2])
-        publish(place, buffer.getvalue())
-    seen, pictures, properties = kept
+    fingerprint = _fingerprint(dataset, rows, names, white)[:16]
+    looking = _looking(artifacts, configuration.workers, white, read)
+    seen, pictures, properties = _looked_at(
+        [[dataset.paths[row] for row in rows[i : i + UNIT]] for i in range(0, len(rows), UNIT)],
+        *looking,
+        lambda unit: configuration.out / f"training-{fingerprint}-{unit:04d}.npz",
+        names,
+        observer,
+        turns,
+    )
     unseen = int((seen == UNSEEN).any(1).sum())
     if unseen:
         observer.note(f"training images: {unseen} of {len(rows)} could not be looked at")
@@ -174,15 +182,87 @@ def look(
     read: Read = read_image,
 ) -> Looks:
     """Return what is seen of each image; the same for any `workers`."""
-    # A finder that cannot be handed to a process keeps all of them in this one.
-    workers = workers if len(picklable(finders)) == len(finders) else 0
-    looking = Looking(tuple(finders), read_image if workers else read, white)
+    looking, workers = _looking(finders, workers, white, read)
     looks = [looking((), {}, lambda _: None)]
-    chunks = [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
-    with contextlib.closing(results(looking, chunks, workers)) as found:
+    with contextlib.closing(results(looking, _chunks(paths), workers)) as found:
         for some in found:
             looks.append(some)
             observer.advance(len(some[0]))
+    return _joined(looks)
+
+
+def _looking(
+    finders: Sequence[Artifact], workers: int, white: int, read: Read
+) -> tuple[Looking, int]:
+    """Return what looks at images, and by how many processes."""
+    # A finder that cannot be handed to a process keeps all of them in this one.
+    workers = workers if len(picklable(finders)) == len(finders) else 0
+    return Looking(tuple(finders), read_image if workers else read, white), workers
+
+
+def _looked_at(
+    units: Sequence[Sequence[str]],
+    looking: Looking,
+    workers: int,
+    place: Callable[[int], Path],
+    names: Sequence[str],
+    observer: Observer,
+    turns: Turns,
+) -> Looks:
+    """Return what is seen of the files of all units, each of which is kept at its `place`."""
+    kept: dict[int, Looks] = {}
+
+    def there(unit: int) -> bool:
+        found = _kept(place(unit), len(units[unit]), names)
+        if found is not None:
+            kept[unit] = found
+        return found is not None
+
+    def came(unit: int) -> None:
+        observer.advance(len(units[unit]), computed=False)
+
+    todo = [unit for unit in range(len(units)) if not there(unit)]
+    if todo:
+        total = sum(len(units[unit]) for unit in todo)
+        observer.stage("Looking through the training images", total)
+    owners: deque[int] = deque()
+
+    def owner(_: Looks) -> int:
+        return owners.popleft()
+
+    due = Units(todo, turns, lambda unit: place(unit).stem, there, came)
+    while due.left:
+        with contextlib.closing(results(looking, _owned(due, units, owners), workers)) as found:
+            for unit, some in itertools.groupby(found, owner):
+                looks = []
+                for each in some:
+                    looks.append(each)
+                    observer.advance(len(each[0]))
+                kept[unit] = seen, pictures, properties = _joined(looks)
+                buffer = io.BytesIO()
+                np.savez_compressed(buffer, seen=seen, signatures=pictures, properties=properties)
+                publish(place(unit), buffer.getvalue())
+                due.release(unit)
+        due.wait()
+    nothing = looking((), {}, lambda _: None)
+    return _joined([nothing, *(kept[unit] for unit in range(len(units)))])
+
+
+def _owned(
+    due: Units[int], units: Sequence[Sequence[str]], owners: deque[int]
+) -> Iterator[Sequence[str]]:
+    """Yield the files of each unit that is this process's, some at a time, and note whose."""
+    for unit in due.free():
+        for chunk in _chunks(units[unit]):
+            owners.append(unit)
+            yield chunk
+
+
+def _chunks(paths: Sequence[str]) -> list[Sequence[str]]:
+    return [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
+
+
+def _joined(looks: Iterable[Looks]) -> Looks:
     seen, pictures, properties = zip(*looks, strict=True)
     return np.concatenate(seen), np.concatenate(pictures), np.concatenate(properties)
 

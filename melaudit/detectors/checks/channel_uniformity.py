@@ -6,7 +6,8 @@ the whole map plus a trifle, and no channel's picture is its own.
 
 Why: the pictures look convincing one by one. Concepts named after them name one picture.
 
-How: on the sampled images, the conditional maps of the channels with most relevance. A map must
+How: on at most four sampled images of a run, since every channel costs a pass of its own and sound
+and leaking maps lie far apart, the conditional maps of the channels with most relevance. A map must
 hold its own channel's relevance and no more; how far it is from that, summed over the channels and
 divided by what they hold, is the misfit. Biases absorb relevance on the way down, so what a channel
 is expected to hold is scaled by what the image's whole map kept of its start. Measured on trained
@@ -73,7 +74,7 @@ class ChannelUniformity(Detector):
             for name in ("applied", "filled", "mean_cosine", "min_cosine", "misfit")
         }
         maps = batch.maps
-        for i in batch.check_images.rows:
+        for i in batch.check_images.few:
             own = maps.concepts[i].astype(np.float64)
             strongest = np.argsort(-np.abs(own))[: self.channels]
             image = batch.images.inputs[i : i + 1]

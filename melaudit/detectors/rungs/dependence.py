@@ -284,6 +284,8 @@ def _among(cue: str, things: str) -> str:
 
 def _beside(effect: Effect) -> str:
     """Return what the placebo does, beside what the artifact does."""
+    if effect.unplaced:
+        return "so few that no placebo is needed"
     if effect.alone:
         return "and no placebo moves decisions that way"
     return f"with {effect.placebo.title} for {round(effect.with_placebo * effect.n):,}"

@@ -72,6 +72,8 @@ def _evidence(effect: Effect, found: Dependence, notes: Sequence[str]) -> Sequen
 
 def _beside(effect: Effect) -> str:
     """Say what the placebo does."""
+    if effect.unplaced:
+        return "no placebo is needed where an edit alone changes so little:"
     if effect.alone:
         return "no placebo moves decisions that way, so nothing is taken off:"
     return (
@@ -105,6 +107,9 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         if effect.excluded
         else f"too few images to tell, a change of up to {points(effect.reach)} could be missed"
     )
+    if effect.unplaced:
+        left += ", so no placebo was needed, nor more images"
+    against = "" if effect.unplaced else "beyond the placebo "
     return NotFound(
         artifact=artifact,
         n=effect.n,
@@ -112,7 +117,7 @@ def _missed(effect: Effect, artifact: str, found: Dependence) -> NotFound:
         effect="change of decisions beyond placebo (share)",
         statement=f"With {done}, the model predicts "
         f"{found.classes[found.target]} for {effect.after:,} of {many(effect.n, 'image')}, for "
-        f"{effect.before:,} before: beyond the placebo {points(effect.share.value)}, "
+        f"{effect.before:,} before: {against}{points(effect.share.value)}, "
         f"{interval(effect.share, points)}; {left}.",
         p_value=effect.share.p_value,
         excluded=effect.excluded,

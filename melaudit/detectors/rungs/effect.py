@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
+from melaudit.detectors.rungs.comparison import beyond
 from melaudit.detectors.rungs.trials import (
     LEFT_ALONE,
     Logits,
@@ -25,24 +26,15 @@ from melaudit.detectors.rungs.trials import (
     turned_together,
 )
 from melaudit.logits import predictions
-from melaudit.measurements import Edit, Measurements, Trials
+from melaudit.measurements import Course, Edit, Measurements, Stop, Trials
 from melaudit.statistics.correction import clear
-from melaudit.statistics.estimates import (
-    Estimate,
-    Tested,
-    paired_mean,
-    paired_share,
-    two_samples,
-)
+from melaudit.statistics.estimates import Estimate, Tested
+from melaudit.statistics.looks import at_look, coverage_of, fewest_to_exclude
 from melaudit.statistics.power import minimum_detectable_paired_share
 
 MIN_EDITED = 8
 """Edited images below which nothing is concluded: a sign-flip test of 8 images can reach p =
 1/128, of 5 only 1/16."""
-
-MIN_EXCLUDED = 36
-"""Edited images below which no change is excluded, whatever their intervals: where none of n turns,
-the exact and Wilson's 97.5 % bounds of the share that may are below `MIN_SHARE` from n = 36 on."""
 
 MIN_SHARE = 0.1
 """Share of decisions that must change beyond the placebo before the model is said to use an
@@ -98,6 +90,9 @@ class Effect:
     """Smallest change of the share that would have been detected."""
     bounds: Estimate
     """`share` with the interval that absence is claimed by: see `estimates.paired_share`."""
+    course: Course = field(default_factory=Course)
+    """How its trial was planned, and where it ended. Intervals and p-values are those of a look
+    with its share of the error."""
     opposite: Reach | None = None
     """How far decisions may move to the other of two classes; None where there are more."""
 
@@ -133,13 +128,18 @@ class Effect:
         Of two classes, decisions may move to either: to each, beyond the placebo that moves them
         there the most. What stays behind its placebo moves none, unless the edit itself turns as
         many decisions as matter: then the model reacts to any change there, and no use is excluded.
-        Each end is that of a 95 % interval, so each test has level .025. None where fewer than
-        `MIN_EXCLUDED` images were edited and their estimates do not matter: such a sample says
+        Each end is that of a 95 % interval, so each test has level .025. None where too few images
+        were edited to exclude anything and their estimates do not matter: such a sample says
         nothing either way.
         """
-        if self.n >= MIN_EXCLUDED:
+        if self.n >= self.fewest:
             return self.reach < MIN_SHARE
         return None if self._open.value < MIN_SHARE else False
+
+    @property
+    def fewest(self) -> int:
+        """Edited images below which no change is excluded, whatever their intervals."""
+        return fewest_to_exclude(MIN_SHARE, self.course.error)
 
     @property
     def reach(self) -> float:
@@ -155,7 +155,7 @@ class Effect:
         room, width = MIN_SHARE - self._open.value, self._open.end - self._open.value
         if room <= 0:
             return None
-        return max(MIN_EXCLUDED, self.n, math.ceil(self.n * (width / room) ** 2))
+        return max(self.fewest, self.n, math.ceil(self.n * (width / room) ** 2))
 
     @property
     def towards(self) -> Reach:
@@ -173,7 +173,7 @@ class Effect:
     @property
     def _itself(self) -> Reach:
         """What the edit turned, whatever its placebo did; 0 where too few images tell."""
-        turned = abs(self.after - self.before) / self.n if self.n >= MIN_EXCLUDED else 0.0
+        turned = abs(self.after - self.before) / self.n if self.n >= self.fewest else 0.0
         return Reach(turned, turned)
 
     def _signed(self, change: Estimate) -> Reach:
@@ -190,6 +190,11 @@ class Effect:
     def alone(self) -> bool:
         """Whether no placebo turns decisions the way the edit does, so that it stands alone."""
         return self.placebo.id.startswith(LEFT_ALONE)
+
+    @property
+    def unplaced(self) -> bool:
+        """Whether no placebo was shown, because the edit alone turns so few decisions."""
+        return self.course.stop is Stop.EXCLUDED
 
     @property
     def margin_alone(self) -> bool:
@@ -226,15 +231,18 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, target: int
         called(trials.before[against], target),
         called(trials.after[against], target),
     )
-    margin, _ = _beyond(measurements, trials, chosen, margin_against, target, margins=True)
-    share, bounds = _beyond(measurements, trials, chosen, against, target, margins=False)
+    course = trials.course(name)
+    coverage = coverage_of(course.error)
+    given = (target, coverage, MIN_EDITED)
+    margin, _ = beyond(measurements, trials, chosen, margin_against, *given, margins=True)
+    share, bounds = beyond(measurements, trials, chosen, against, *given, margins=False)
     return Effect(
         edit=edit,
         placebo=placebo,
         margin_placebo=margin_placebo,
-        margin=margin,
-        share=share,
-        turning=_turning(measurements, trials, chosen, margin_against, target, margin),
+        margin=at_look(margin, course.error),
+        share=at_look(share, course.error),
+        turning=_turning(measurements, trials, chosen, margin_against, target, margin, coverage),
         n=len(chosen),
         before=int(before.sum()),
         after=int(after.sum()),
@@ -244,6 +252,7 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, target: int
             len(chosen), float((after != before).mean()), float((p_after != p_before).mean())
         ),
         bounds=bounds,
+        course=course,
     )
 
 
@@ -251,14 +260,15 @@ def strongest(trials: Trials, name: str, by: Callable[[Rows], Figure]) -> Edit |
     """Return the placebo of an edit that does the most by a figure of its trials; else None.
 
     The picture left alone is one of them, but not where it is the only one: then nothing tells
-    what any change there does.
+    what any change there does, unless the edit alone does so little that nothing need tell.
     """
     placebos = [
         e
         for e in trials.edits
         if e.placebo_for == name and e.look_alike is None and len(trials.of(e.id)) >= MIN_EDITED
     ]
-    if all(e.id.startswith(LEFT_ALONE) for e in placebos):
+    alone = all(e.id.startswith(LEFT_ALONE) for e in placebos)
+    if not placebos or (alone and trials.course(name).stop is not Stop.EXCLUDED):
         return None
     return max(placebos, key=lambda e: by(trials.of(e.id)))
 
@@ -270,6 +280,7 @@ def _turning(
     against: Rows,
     target: int,
     margin: Estimate,
+    coverage: float,
 ) -> Estimate:
     """Estimate how the share called so changes if all audited images moved as the edited ones did.
 
@@ -295,7 +306,7 @@ def _turning(
         first, second = (m[rng.integers(0, len(m), len(m))].mean(0) for m in moved)
         shifts.append(first - second)
     gained = np.array([turned_together(logits, shift)[target] for shift in shifts])
-    low, high = np.quantile(gained[1:], [0.025, 0.975])
+    low, high = np.quantile(gained[1:], [(1 - coverage) / 2, (1 + coverage) / 2])
     return Estimate(float(gained[0]), float(low), float(high))
 
 
@@ -347,52 +358,3 @@ def _gained(trials: Trials, at: Rows) -> Values:
     )
     out: Values = after - before
     return out
-
-
-def _beyond(
-    measurements: Measurements,
-    trials: Trials,
-    chosen: Rows,
-    against: Rows,
-    target: int,
-    *,
-    margins: bool,
-) -> tuple[Tested, Estimate]:
-    """Estimate the mean change under an edit less that under its placebo.
-
-    The same images under both are compared image by image; else the two means are. Beside the
-    tested estimate stands the one that absence is claimed by, where shares are compared.
-    """
-
-    def change(at: Rows) -> Values:
-        if margins:
-            moved = log_odds(trials.after[at], target) - log_odds(trials.before[at], target)
-            return np.clip(moved, -50, 50)  # a saturated output must not outweigh all others
-        after, before = called(trials.after[at], target), called(trials.before[at], target)
-        return after.astype(np.float64) - before
-
-    rows, others = trials.rows[chosen], trials.rows[against]
-    groups = measurements.groups
-    named = (lambda at: at) if groups is None else (lambda at: groups[at])
-    common = np.intersect1d(rows, others)
-    if len(common) >= MIN_EDITED and len(common) >= 0.8 * min(len(rows), len(others)):
-        first = change(chosen[np.searchsorted(rows, common)])
-        second = change(against[np.searchsorted(others, common)])
-        beyond = paired_mean(first - second, measurements.seed, named(common))
-        if margins:
-            return beyond, beyond
-        return of_shares(beyond), paired_share(first - second, named(common))
-    own, theirs = change(chosen), change(against)
-    beyond = two_samples(own, theirs, measurements.seed, (named(rows), named(others)))
-    if margins:
-        return beyond, beyond
-    one, two = paired_share(own, named(rows)), paired_share(theirs, named(others))
-    low = math.hypot(one.value - one.low, two.high - two.value)
-    high = math.hypot(one.high - one.value, two.value - two.low)
-    return of_shares(beyond), Estimate(beyond.value, beyond.value - low, beyond.value + high)
-
-
-def of_shares(beyond: Tested) -> Tested:
-    """Return a difference of shares with an interval that says no more than all, either way."""
-    most = max(1.0, abs(beyond.value))
-    return replace(beyond, low=max(beyond.low, -most), high=min(beyond.high, most))

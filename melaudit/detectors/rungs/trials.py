@@ -94,4 +94,5 @@ def left_alone(trials: Trials) -> Trials:
         before=trials.before[rows],
         after=np.where(added[:, None], trials.before[rows], trials.after[rows]),
         distance=np.where(added, np.nan, trials.distance[rows]),
+        courses=trials.courses,
     )

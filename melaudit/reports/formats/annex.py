@@ -162,10 +162,10 @@ def _residual(finding: Finding, waiver: Waiver | None, findings: Findings) -> st
     elif (made := _done(finding, findings)) is not None:
         left = made.dependence.flips
         sentences.append(
-            f"With the new weights, {round(1000 * left.after):,} of 1,000 decisions still follow "
-            f"it beyond the placebo (n {wording.count(left.n)}). That holds where these weights "
-            "are used, and another audit has to show it (`melaudit diff`); nobody has accepted it "
-            "in the policy."
+            f"With the new weights, {round(1000 * left.after):,} of 1,000 decisions turn with it "
+            f"beyond the placebo (n {wording.count(left.n)}). That holds where these weights are "
+            "used, and another audit has to show it (`melaudit diff`); nobody has accepted it in "
+            "the policy."
         )
     else:
         sentences.append(

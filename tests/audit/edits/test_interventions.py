@@ -18,6 +18,8 @@ from melaudit.artifacts.interface import RGB, Edited
 from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit.conclude.controls import controls
+from melaudit.audit.conclude.courses import tried as courses_tried
+from melaudit.audit.edits.answers import Answers
 from melaudit.audit.edits.attempts import DOSES
 from melaudit.audit.edits.interventions import as_shown, chosen, intervene
 from melaudit.audit.edits.laboratory import Laboratory, Responses, natural_distances
@@ -28,11 +30,12 @@ from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import shown
+from melaudit.detectors.rungs.stopping import FIRST
 from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.findings import Finding, Rung, Trust
 from melaudit.images.dataset import open_dataset
 from melaudit.images.preprocessing import resolve
-from melaudit.measurements import Array, Measurements
+from melaudit.measurements import Array, Course, Measurements, Stop
 from melaudit.relevance import Explainer
 from melaudit.statistics.correction import settle
 from tests.said import said
@@ -210,6 +213,56 @@ def test_every_answer_is_the_models_own_on_the_very_edit(measurements: Make, fol
         assert tried.before[i] == pytest.approx(expected, abs=1e-4)
     again = intervene([DarkRing()], table, laboratory, Silent(), per_class=4)["dark_ring"]
     assert np.array_equal(again.after, tried.after)
+
+
+@pytest.fixture(scope="module")
+def ringless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an image folder: 28 benign and 28 malignant images, none of them ringed."""
+    root = tmp_path_factory.mktemp("ringless")
+    rng = np.random.default_rng(1)
+    for kind in ("benign", "malignant"):
+        (root / kind).mkdir()
+        for i in range(28):
+            Image.fromarray(picture(rng, kind == "malignant", False)).save(root / kind / f"{i}.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("weight", "course", "placebos", "n"),
+    [
+        (0.0, Course(56, FIRST, Stop.EXCLUDED), 0, 50),
+        (12.0, Course(56, FIRST, Stop.CLEAR), 50, 50),
+    ],
+)
+def test_a_trial_ends_when_its_answer_is_known(
+    measurements: Make, ringless: Path, weight: float, course: Course, placebos: int, n: int
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, ringless, weight)
+    trials = intervene([DarkRing()], table, laboratory, Silent(), per_class=28)
+    tried = dataclasses.replace(table, trials=trials)
+    of = trials["dark_ring"]
+    assert of.course("add") == course
+    assert (len(of.of("add")), len(of.of("texture"))) == (n, placebos)
+    (found,) = settle([depend(tried, "dark_ring", DarkRing().phrases)])
+    assert isinstance(found, Dependence) and found.add is not None
+    assert found.reached is (course.stop is Stop.CLEAR)
+    assert found.excluded is (course.stop is Stop.EXCLUDED)
+    (said_of,) = courses_tried(tried)
+    assert (said_of.n, said_of.planned, said_of.stop) == (n, 56, course.stop.value)
+    # The first look's images are balanced, and come again whenever the run does.
+    assert np.bincount(table.labels[of.rows[of.of("add")]]).tolist() == [25, 25]
+
+
+def test_answers_come_back_as_they_were_kept(measurements: Make, ringless: Path) -> None:
+    table, laboratory = table_and_laboratory(measurements, ringless, 0.0)
+    (each,) = shown(DarkRing(), table, ())
+    store = TrialStore(ringless.parent, "run")
+    intervene([DarkRing()], table, laboratory, Silent(), 28, store)
+    kept = store.read(each.key)
+    assert kept is not None
+    again = Answers.of(kept)
+    assert again.courses == {"add": Course(56, FIRST, Stop.EXCLUDED)}
+    assert len(again.trials().of("add")) == 50
 
 
 class Broken(DarkRing):

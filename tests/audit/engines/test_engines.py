@@ -160,24 +160,3 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         cluster("auto", Path(), 1, "cpu", None),
     ):
         pass
-
-
-def test_workers_run_on_a_ray_cluster_and_nothing_else_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two processes in place of workers, on a cluster that is started and stopped here."""
-    pytest.importorskip("ray", reason="Ray is an extra")
-    from benchmarks.engines import TOKEN, _cluster
-
-    said = "print('on a node'); raise SystemExit(3)"
-    monkeypatch.setattr(ray_cluster, "command", lambda out, factory: ["python", "-c", said])
-    for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}.items():
-        monkeypatch.setenv(name, value)
-    with _cluster(tmp_path) as (address, _), cluster(address, tmp_path, 3, "cpu", None) as engine:
-        assert engine.count == 2 and not engine.computes_here
-        over: list[Ended] = []
-        end = time.monotonic() + 200
-        while len(over) < 2 and time.monotonic() < end:
-            over += engine.ended()
-            time.sleep(0.2)
-    assert [(worker.code, worker.said) for worker in over] == [(3, "on a node")] * 2

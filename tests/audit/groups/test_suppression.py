@@ -34,10 +34,13 @@ class Linear:
     def mean_map(self, rows: Array) -> torch.Tensor:
         return torch.from_numpy(self.activations[rows].mean(0))
 
-    def suppressed(self, rows: Array, channels: Sequence[int], values: torch.Tensor) -> Array:
-        given = self.activations[rows].copy()
-        given[:, list(channels)] = values.numpy()[list(channels)]
-        return self._out(given)
+    def suppressed(self, rows: Array, sets: Sequence[Sequence[int]], values: torch.Tensor) -> Array:
+        said = []
+        for channels in sets:
+            given = self.activations[rows].copy()
+            given[:, list(channels)] = values.numpy()[list(channels)]
+            said.append(self._out(given))
+        return np.stack(said)
 
     def _out(self, given: Array) -> Array:
         score = given @ self.weights

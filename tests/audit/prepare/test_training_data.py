@@ -3,6 +3,7 @@
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from melaudit.artifacts.interface import RGB, Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.artifacts.registry import artifacts
+from melaudit.audit.prepare import training_data
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.training_data import TrainingEvidence, training_evidence
 from melaudit.errors import DatasetError
@@ -108,6 +110,51 @@ def test_a_damaged_memory_is_looked_up_again(folder: Path) -> None:
     watcher = Watcher()
     looked_through(settings(folder), watcher)
     assert watcher.looked == 16
+
+
+def test_units_are_kept_apart_and_another_process_may_have_some(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = looked_through(settings(folder))
+    for path in (folder / "out").glob("training-*.npz"):
+        path.unlink()
+    monkeypatch.setattr(training_data, "UNIT", 6)
+    assert_same(whole, looked_through(replace(settings(folder), workers=1)))
+    _, second, third = sorted((folder / "out").glob("training-*.npz"))
+    content = second.read_bytes()
+    second.unlink()
+    third.unlink()
+
+    class Turns:
+        """Another process computes the second unit, and is finished when this one first waits."""
+
+        asked: ClassVar[list[str]] = []
+
+        def take(self, unit: str) -> bool:
+            self.asked.append(unit)
+            return unit != second.stem
+
+        def release(self, unit: str) -> None: ...
+
+        def wait(self) -> None:
+            second.write_bytes(content)
+
+    watcher = Watcher()
+    again = training_evidence(settings(folder), artifacts(), CLASSES, watcher, turns=Turns())
+    assert_same(whole, again)
+    assert Turns.asked == [second.stem, third.stem]
+    assert watcher.looked == 4 + 6  # both are told of, and one is computed here
+
+
+def assert_same(one: TrainingEvidence, other: TrainingEvidence) -> None:
+    for name, (present, labels) in one.artifacts.items():
+        assert np.array_equal(present, other.artifacts[name][0])
+        assert np.array_equal(labels, other.artifacts[name][1])
+    for name, (values, _) in one.properties.items():
+        assert np.array_equal(values, other.properties[name][0], equal_nan=True)
+    assert one.pictures is not None and other.pictures is not None
+    assert one.pictures.ids == other.pictures.ids
+    assert np.array_equal(one.pictures.signatures, other.pictures.signatures)
 
 
 def test_an_unreadable_image_does_not_count(folder: Path) -> None:

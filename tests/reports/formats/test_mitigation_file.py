@@ -64,4 +64,4 @@ def test_the_annex_fills_in_the_risk_control() -> None:
     assert "`melaudit mitigate audit --finding dark_ring.malignant`" in before
     assert "fixed.safetensors, SHA-256 abab" in after
     assert "Reduced at a cost." in after
-    assert "20 of 1,000 decisions still follow it" in after
+    assert "20 of 1,000 decisions turn with it beyond the placebo" in after
