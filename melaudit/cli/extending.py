@@ -26,7 +26,8 @@ def new(kind: str, name: str, out: Path | None) -> None:
     from melaudit.detectors.registry import detectors
     from melaudit.domains.registry import AUTO, domains
 
-    taken = {each.id for each in (*detectors(), *artifacts(), *domains())} | {AUTO}
+    taken = {AUTO, *(d.id for d in detectors()), *(a.id for a in artifacts())}
+    taken |= {d.id for d in domains()}
     made = plugin(Kind(kind), name, taken)
     folder = out or Path(made.project)
     write(made, folder)

@@ -1,10 +1,10 @@
 """A callback of Hugging Face's Trainer: an audit when the training ends.
 
-    from melaudit.integrations.hugging_face import AuditCallback
+from melaudit.integrations.hugging_face import AuditCallback
 
-    audit = AuditCallback("images", image_size=224, out="audit")
-    Trainer(model, args, callbacks=[audit], ...).train()
-    audit.audit.gate().outcome
+audit = AuditCallback("images", image_size=224, out="audit")
+Trainer(model, args, callbacks=[audit], ...).train()
+audit.audit.gate().outcome
 """
 
 from __future__ import annotations

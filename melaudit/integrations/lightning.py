@@ -1,10 +1,10 @@
 """A callback of Lightning: an audit when the training ends.
 
-    from melaudit.integrations.lightning import AuditCallback
+from melaudit.integrations.lightning import AuditCallback
 
-    audit = AuditCallback("images", module="model", image_size=224, out="audit")
-    Trainer(callbacks=[audit]).fit(...)
-    audit.audit.gate().outcome
+audit = AuditCallback("images", module="model", image_size=224, out="audit")
+Trainer(callbacks=[audit]).fit(...)
+audit.audit.gate().outcome
 """
 
 from __future__ import annotations

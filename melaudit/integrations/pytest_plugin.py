@@ -1,7 +1,7 @@
 """The plugin of pytest: one fixture. Every run of pytest imports this, so it imports little.
 
-    def test_it_takes_no_shortcut(assert_no_shortcut):
-        assert_no_shortcut("ckpt.pt", "images", image_size=224, allow=["ruler*"])
+def test_it_takes_no_shortcut(assert_no_shortcut):
+    assert_no_shortcut("ckpt.pt", "images", image_size=224, allow=["ruler*"])
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ def assert_no_shortcut(
     Reports lie in the test's `tmp_path` unless `out` says otherwise. Verdict, outcome of the gate
     and place of the report are properties of the test, which `--junit-xml` writes.
     """
+    return assertion(tmp_path, record_property)
+
+
+def assertion(place: Path, note: Callable[[str, object], None]) -> Callable[..., Audit]:
+    """Return the assertion, whose reports lie in `place` and which notes what came of each."""
     made: list[Audit] = []
 
     def check(
@@ -35,13 +40,13 @@ def assert_no_shortcut(
         from melaudit.integrations.assertion import require_pass, terms
 
         rules = terms(allow, policy)
-        folder = tmp_path / f"audit-{len(made) + 1}"
+        folder = place / f"audit-{len(made) + 1}"
         audit = api.audit(model, data, **{"out": folder, "progress": False, **options})
         made.append(audit)
         result = audit.gate(rules)
-        record_property("melaudit.verdict", audit.verdict.value)
-        record_property("melaudit.gate", result.outcome.value)
-        record_property("melaudit.report", str((audit.folder or folder) / "report.html"))
+        note("melaudit-verdict", audit.verdict.value)
+        note("melaudit-gate", result.outcome.value)
+        note("melaudit-report", str((audit.folder or folder) / "report.html"))
         require_pass(audit, result)
         return audit
 

@@ -21,7 +21,9 @@ def written(folder: Path, name: str, text: str) -> str:
 
 
 def test_policies_in_order_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good = written(tmp_path, "good.toml", 'fail_on = "high"\n' + WAIVER.format(expires="9999-01-31"))
+    good = written(
+        tmp_path, "good.toml", 'fail_on = "high"\n' + WAIVER.format(expires="9999-01-31")
+    )
     empty = written(tmp_path, "empty.toml", "")
     assert main(["policy", good, empty]) == 0
     told = capsys.readouterr().out.splitlines()

@@ -19,19 +19,22 @@ PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "api.md"
 HEAD = """\
 # Names to rely on: the public API
 
-Written by `make reference` from the docstrings of the code; a test checks that it is current. Commands, options and settings are in
-[docs/reference.md](reference.md).
+Written by `make reference` from the docstrings of the code; a test checks that it is current.
+Commands, options and settings are in [docs/reference.md](reference.md).
 
 ## What stays, and for how long
 
-* What this page lists is stable. A name that is listed goes, or changes so that code which was right breaks, in a new minor version at the
-  earliest (from 1.0 on, in a new major one), and only after a minor version in which its use gives a `DeprecationWarning` that names what
-  to use instead. The changelog names it under Deprecated, and then under Removed.
-* At any time a function may get a parameter with a default, a class another attribute or method, an enumeration another value, and a message
-  other words. What other people's classes must have (`Detector`, `Artifact`, `Domain`) gets additions only with defaults.
-* The same holds of commands, options and settings. What stands neither here nor there, and every name with a leading underscore, may change
-  in any version.
-* Figures are no part of the promise: a version that measures better gives other ones, and the changelog says so.
+* What this page lists is stable. A name that is listed goes, or changes so that code which was
+  right breaks, in a new minor version at the earliest (from 1.0 on, in a new major one), and only
+  after a minor version in which its use gives a `DeprecationWarning` that names what to use
+  instead. The changelog names it under Deprecated, and then under Removed.
+* At any time a function may get a parameter with a default, a class another attribute or method, an
+  enumeration another value, and a message other words. What other people's classes must have
+  (`Detector`, `Artifact`, `Domain`) gets additions only with defaults.
+* The same holds of commands, options and settings. What stands neither here nor there, and every
+  name with a leading underscore, may change in any version.
+* Figures are no part of the promise: a version that measures better gives other ones, and the
+  changelog says so.
 """
 
 SECTIONS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {

@@ -119,7 +119,7 @@ def outcome(pytester: pytest.Pytester, test: str) -> tuple[pytest.RunResult, dic
     result = pytester.runpytest_inprocess(
         *loading, "-p", "no:cacheprovider", "--junit-xml=junit.xml"
     )
-    tree = ElementTree.parse(pytester.path / "junit.xml")  # noqa: S314 - our own file
+    tree = ElementTree.parse(pytester.path / "junit.xml")
     return result, {p.attrib["name"]: p.attrib["value"] for p in tree.iter("property")}
 
 
@@ -132,8 +132,8 @@ def test_the_fixture_fails_the_test_and_junit_tells_why(
     result.assert_outcomes(failed=1)
     assert "test_model" in result.stdout.str() and "the gate fails" in result.stdout.str()
     assert "require_pass" not in result.stdout.str()
-    assert properties["melaudit.verdict"] == properties["melaudit.gate"] == "fail"
-    assert properties["melaudit.report"].endswith("report.html")
+    assert properties["melaudit-verdict"] == properties["melaudit-gate"] == "fail"
+    assert properties["melaudit-report"].endswith("report.html")
 
 
 def test_the_fixture_passes_on_what_is_allowed_and_gives_the_audit(
@@ -144,11 +144,11 @@ def test_the_fixture_passes_on_what_is_allowed_and_gives_the_audit(
         pytester,
         "def test_model(assert_no_shortcut, tmp_path):\n"
         "    for _ in range(2):\n"
-        "        audit = assert_no_shortcut('ckpt.pt', 'images', allow=['*'], positive='malignant')\n"
+        "        audit = assert_no_shortcut('m.pt', 'images', allow=['*'], positive='malignant')\n"
         "    assert audit.verdict == 'fail'\n",
     )
     result.assert_outcomes(passed=1)
-    assert properties["melaudit.gate"] == "pass"
+    assert properties["melaudit-gate"] == "pass"
     assert [options["out"].name for _, _, options in asked] == ["audit-1", "audit-2"]
     assert {options["positive"] for _, _, options in asked} == {"malignant"}
 

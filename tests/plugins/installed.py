@@ -1,4 +1,4 @@
-"""Packages installed as pip would, without it: on the path, with the metadata of their entry points."""
+"""Packages installed as pip would, without it: on the path, with their entry points."""
 
 import tomllib
 from pathlib import Path

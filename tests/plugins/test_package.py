@@ -39,9 +39,9 @@ def test_each_package_passes_its_own_tests_and_is_registered(
     for kind, folder in folders.items():
         write(plugin(kind, NAMES[kind]), folder)
     sources = [str(ROOT), *(str(folder / "src") for folder in folders.values())]
+    asked = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={tmp_path}"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
-        + [f"--rootdir={tmp_path}", "--import-mode=importlib", *map(str, folders.values())],
+        [sys.executable, "-m", "pytest", *asked, "--import-mode=importlib", *folders.values()],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sources)},
         capture_output=True,
