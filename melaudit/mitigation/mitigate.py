@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.edits.interventions import as_shown, chosen
+from melaudit.audit.edits.interventions import as_shown, put_into
 from melaudit.audit.prepare.model_outputs import first_inputs
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.errors import ConfigurationError, DatasetError
@@ -122,7 +122,8 @@ def mitigated(
     loaded = prepared.loaded
     present = cue.shown.present
     units = np.array(table.ids, np.object_) if table.groups is None else table.groups
-    used = chosen(~present, _targets(audited), audited.configuration.edits, table.seed)
+    edits, tried = audited.configuration.edits, _tried(audited, cue)
+    used = put_into(~present, _targets(audited), edits, table.seed, tried)
     parts = halves(table.labels, present, units, used, table.seed)
     _refuse_too_few(audited, cue, parts, used)
     x = first_inputs(prepared.dataset.paths, prepared.preprocessing, prepared.read)
@@ -183,6 +184,13 @@ def with_classes(head: Head, made: fit.Linear) -> Head:
         )
     common = head.slopes.mean(0) - made.slopes.mean(0), head.offsets.mean() - made.offsets.mean()
     return head.with_margins(made.slopes + common[0], made.offsets + common[1])
+
+
+def _tried(audited: Audited, cue: Cue) -> int:
+    """Return how many images the audit put the artifact into; 0 where that is not known."""
+    return next(
+        (t.n for t in audited.findings.edits if (t.artifact, t.edit) == (cue.shown.key, "add")), 0
+    )
 
 
 def _targets(audited: Audited) -> Rows:

@@ -151,6 +151,16 @@ def chosen(rows: NDArray[np.bool_], targets: Rows, per_class: int, seed: int) ->
     return out
 
 
+def put_into(rows: NDArray[np.bool_], targets: Rows, per_class: int, seed: int, n: int) -> Rows:
+    """Return the images that a trial which edited `n` of these rows edited, as far as can be told.
+
+    A trial that ended at its first look edited no others. Where the number does not tell, all that
+    were planned are returned.
+    """
+    first, planned = _looks_at(rows, targets, per_class, seed)
+    return first if n == len(first) else planned
+
+
 def as_shown(each: Shown, table: Measurements, laboratory: Laboratory) -> Artifact:
     """Return the artifact in the make that images show of the class that shows it most often.
 
