@@ -44,6 +44,7 @@ def said(measurements: Measurements) -> Finding | NotFound:
     assert isinstance(claim, Claim)
     (tested,) = settle([claim.tested])
     (worded,) = claim.word(tested, tuple(claim.evidence(tested)))
+    assert isinstance(worded, Finding | NotFound)
     return worded
 
 
