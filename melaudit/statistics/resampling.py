@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,15 +52,17 @@ def clusters(n: int, seed: int, groups: ArrayLike | None) -> NDArray[np.int64]:
     return np.arange(n)
 
 
-def weights_drawn(member: NDArray[np.int64], seed: int) -> list[Vector]:
-    """Return the weights (n,) of the rows in each bootstrap sample of their clusters (n,)."""
+def weights_drawn(member: NDArray[np.int64], seed: int) -> Iterator[Vector]:
+    """Yield the weights (n,) of the rows in each bootstrap sample of their clusters (n,).
+
+    One at a time: all of them together would be the largest thing in memory.
+    """
     n, total = len(member), int(member.max(initial=-1)) + 1
     rng = np.random.default_rng(seed)
     draws = int(np.clip(MAX_DRAWN_VALUES // max(n, 1), MIN_DRAWS, DRAWS))
-    return [
-        np.bincount(rng.integers(0, total, total), minlength=total)[member].astype(np.float64)
-        for _ in range(draws)
-    ]
+    for _ in range(draws):
+        times = np.bincount(rng.integers(0, total, total), minlength=total)
+        yield times[member].astype(np.float64)
 
 
 def share(is_true: ArrayLike, seed: int, groups: ArrayLike | None = None) -> Estimate:
