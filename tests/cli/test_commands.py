@@ -146,15 +146,22 @@ def test_every_setting_is_an_option_under_its_topic_and_told_with_its_default() 
     assert "[default: 0.01; 0 to 1]" in told
 
 
-@pytest.mark.parametrize("given", [None, "ACTIVE"])
-def test_threads_that_wait_sleep_unless_the_user_says_otherwise(
-    given: str | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [
+        ("OMP_WAIT_POLICY", "PASSIVE", "ACTIVE"),
+        ("ARROW_DEFAULT_MEMORY_POOL", "system", "mimalloc"),
+    ],
+)
+@pytest.mark.parametrize("given", [True, False])
+def test_threads_sleep_and_memory_goes_back_unless_the_user_says_otherwise(
+    name: str, ours: str, theirs: str, given: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
-    if given is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setenv(name, theirs)
+    if not given:
+        monkeypatch.delenv(name)
     assert main(["--version"]) == 0
-    assert os.environ["OMP_WAIT_POLICY"] == (given or "PASSIVE")
+    assert os.environ[name] == (theirs if given else ours)
 
 
 @pytest.mark.parametrize(("command", "goes_on"), [("run", True), ("doctor", False)])
