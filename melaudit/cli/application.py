@@ -100,8 +100,8 @@ def _share_the_machine() -> None:
 
     By default threads that wait spin. On a machine with other work they then hold the cores that
     they wait for: on two busy cores two threads took five to eight times as long as sleeping ones,
-    and as much more processor time (docs/speed.md). How many there are is left to OMP_NUM_THREADS and to the
-    cores that the process may use, because another number may round results differently.
+    and as much more processor time (docs/speed.md). How many there are is left to OMP_NUM_THREADS
+    and to the cores that the process may use, because another number may round results differently.
     Arrow's own allocator keeps what is freed: of 6,000 images, 100 MB (docs/scale.md).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
