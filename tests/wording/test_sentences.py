@@ -2,8 +2,10 @@
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import melaudit
@@ -99,3 +101,10 @@ def test_a_text_is_split_after_its_first_sentence() -> None:
 def test_a_title_within_a_sentence_has_no_capital_unless_it_is_all_capitals() -> None:
     assert within("Black ring of the dermatoscope") == "black ring of the dermatoscope"
     assert within("JPEG compression") == "JPEG compression"
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64])
+def test_a_share_may_be_a_number_of_numpy(kind: Callable[[float], float]) -> None:
+    shares = (0.0, 0.25, 1.0)
+    assert [percent(kind(share)) for share in shares] == ["0 %", "25 %", "100 %"]
+    assert [points(kind(share)) for share in shares] == ["0 of 100", "25 of 100", "100 of 100"]
