@@ -270,7 +270,11 @@ class Units(Generic[U]):
         there: Callable[[U], bool],
         came: Callable[[U], None] = lambda unit: None,
     ) -> None:
-        """`there` tells whether a unit's result is; `came` is told of each by another process."""
+        """Take the units of a stage.
+
+        `name` gives a unit's name in the folder. `there` tells whether the result of a unit has
+        been published. `came` is called with each unit that another process computed.
+        """
         self._left = list(units)
         self._turns, self._name, self._there, self._came = turns, name, there, came
 

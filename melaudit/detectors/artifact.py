@@ -112,8 +112,9 @@ class ArtifactDetector(Detector):
                 return NotFound(self.id, len(climb.present), None, "odds ratio", statement)
             if self._never_varies(measurements):
                 statement = (
-                    f"All {many(len(climb.present), 'image')} are alike in this, so no decision "
-                    "among them can go by it; how the model treats others is not known."
+                    f"All {many(len(climb.present), 'image')} have this to the same degree, so "
+                    "the model cannot tell them apart by it. Images that differ in it were not "
+                    "tested."
                 )
                 return NotFound(
                     self.id, len(climb.present), None, "odds ratio", statement, excluded=True

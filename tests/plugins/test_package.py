@@ -1,5 +1,7 @@
 """`melaudit new`: a package that works as it is written, and names that cannot be."""
 
+import ast
+import keyword
 import os
 import subprocess
 import sys
@@ -71,9 +73,15 @@ def test_a_name_that_cannot_be_an_id_is_refused(name: str) -> None:
 
 def test_a_word_of_python_makes_a_package_too() -> None:
     for kind in Kind:
-        for path, text in files(plugin(kind, "none")).items():
-            if path.endswith(".py"):
-                compile(text, path, "exec")
+        written = {p: t for p, t in files(plugin(kind, "none")).items() if p.endswith(".py")}
+        names = {
+            node.name
+            for text in written.values()
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.ClassDef | ast.FunctionDef)
+        }
+        assert len(written) > 1 and names
+        assert not {name for name in names if keyword.iskeyword(name)}
 
 
 @pytest.mark.parametrize("name", ["dark_ring", "metadata", "photo", "auto"])

@@ -168,7 +168,8 @@ def _excluded(not_found: Sequence[NotFound], called: Callable[[str], str]) -> st
         f"decisions do not follow: {', '.join(names)}."
         if names
         else "",
-        f"The images are all alike in what no decision among them can go by: {', '.join(alike)}."
+        "All images are alike in this, so the model cannot tell them apart by it: "
+        f"{', '.join(alike)}."
         if alike
         else "",
     )
