@@ -57,7 +57,7 @@ class AttentionRule(StrEnum):
         return "half to the values, half to queries and keys"
 
 
-class SignedGammaHook(BasicHook):
+class SignedGammaHook(BasicHook):  # type: ignore[misc]  # zennit is untyped
     """LRP-gamma for inputs of both signs, for zennit, which has no such rule.
 
     What has the output's sign counts 1 + gamma times (Andeol et al., Neural Networks 167, 2023).

@@ -25,17 +25,16 @@ PIXEL_BOUNDS: tuple[Bound, Bound] = (-3.0, 3.0)
 """Contains all pixels after the usual preprocessing: [0, 1], [-1, 1], ImageNet's [-2.12, 2.64]."""
 
 
-class EveryGamma(LayerMapComposite):
-    """Gamma on every linear layer, for inputs of both signs, and a rule for attention.
+def every_gamma(gamma: float, attention: AttentionRule) -> Composite:
+    """Return a composite with gamma on every linear layer, and a rule for attention.
 
     On transformers the epsilon rule multiplies differences of large numbers, and gamma matters far
     more than the rule for attention (Achtibat et al., AttnLRP, ICML 2024, appendix B.3). One gamma
     holds for the whole model. Zennit has no rule for attention, so `attention` means nothing to it.
     """
-
-    def __init__(self, gamma: float, attention: AttentionRule) -> None:
-        self.attention = attention
-        super().__init__([*LAYER_MAP_BASE, (Linear, SignedGammaHook(gamma))])
+    composite = LayerMapComposite([*LAYER_MAP_BASE, (Linear, SignedGammaHook(gamma))])
+    composite.attention = attention
+    return composite
 
 
 GAMMAS = (0.05, 0.25, 1.0)
@@ -58,6 +57,8 @@ COMPOSITES: dict[str, type[Composite]] = {
 NAMES = (*COMPOSITES, *OF_ATTENTION)
 DEFAULT_COMPOSITE = "epsilon_plus_flat"
 """The composite where none is named."""
+DEFAULT_OF_ATTENTION = "gamma_0.25"
+"""The composite for a model with attention where no images tell which is most faithful."""
 
 
 def find_composite(
@@ -71,7 +72,7 @@ def find_composite(
     if isinstance(composite, Composite):
         return composite
     if composite in OF_ATTENTION:
-        return EveryGamma(*OF_ATTENTION[composite])
+        return every_gamma(*OF_ATTENTION[composite])
     if composite not in COMPOSITES:
         raise ConfigurationError(
             f"there is no composite {composite!r}; choose one of {', '.join(NAMES)}, "

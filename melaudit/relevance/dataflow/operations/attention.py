@@ -111,9 +111,7 @@ def _written_out(
 ) -> Tensor:
     """Return what F.scaled_dot_product_attention does, by operations that have rules."""
     if enable_gqa:
-        key, value = (
-            t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value)
-        )
+        key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
     scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
     if is_causal:
         attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
