@@ -18,6 +18,9 @@ Array = NDArray[Any]
 GRID = 32
 """Side of the low-resolution maps and masks kept for every image (divides 128, 224, 256, 384)."""
 
+CHUNK = 4096
+"""Rows of a large column that are held in memory at a time."""
+
 EMPTY_MAP = 1e-12
 """Keeps the sum of a map that is zero everywhere from dividing by zero; others sum to about 1."""
 
@@ -115,6 +118,34 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class SomeRows:
+    """Some rows of a column, each read when it is asked for: all of them may not fit into memory.
+
+    It stands for the array `column[rows]` where rows are taken, by index or by slice.
+    """
+
+    column: Array
+    """(n, ...)."""
+    rows: NDArray[np.int64]
+    """(m,)."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(m, ...)."""
+        return (len(self.rows), *self.column.shape[1:])
+
+    def __getitem__(self, key: NDArray[np.int64] | slice) -> Array:
+        return self.column[self.rows[key]]
+
+
+Features = NDArray[np.floating] | SomeRows
+"""(m, d) what images are compared by."""
+
+
+@dataclass(frozen=True)
 class Measurements:
     """The whole data set as columns, one row per image that was read; what `conclude` works on."""
 
@@ -172,7 +203,9 @@ class Measurements:
         positive and the negated negative part of each map, each pixel's share of the image's total
         absolute relevance (both together sum to 1). So do, where there is a `layer`,
         `relevance.concepts` (n, channels), the channels' relevance divided by the image's sum of
-        absolute channel relevance.
+        absolute channel relevance. An array of more than one dimension may be larger than memory:
+        take the rows that you need, or go through it `CHUNK` rows at a time. None can be written
+        to.
         Raises KeyError for a name that nothing measured.
         """
         return self.columns(name)
