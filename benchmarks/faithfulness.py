@@ -9,8 +9,8 @@ Each method is measured by
     deletion   how far the logit falls when the cells with most relevance are filled with the mean
                colour, 10 to 50 % of 8 x 8 (Samek et al. 2017)
     insertion  how much of it they bring back, put into a picture of the mean colour (Petsiuk 2018)
-    flipping   area under the probability while pixels are set to the mean, most relevant first; by
-               Quantus (Hedstroem et al. 2023); less is better
+    flipping   mean probability of the class while pixels are set to the mean, most relevant first;
+               by Quantus (Hedstroem et al. 2023); less is better
     parts      of two parts of one picture, how often the one without which the logit falls further
                has more relevance: the single deletion of FunnyBirds (Hesse et al. 2023)
     weights    |cosine| of maps, averaged over 4 noisy copies, before and after all weights are
@@ -28,11 +28,13 @@ from __future__ import annotations
 
 import argparse
 import copy
+import importlib
 import json
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -188,9 +190,8 @@ def _zennit(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 def _captum(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    from captum.attr import LRP
-
-    found: Tensor = LRP(copy.deepcopy(model)).attribute(x.clone(), target=target)
+    captum: Any = importlib.import_module("captum.attr")
+    found: Tensor = captum.LRP(copy.deepcopy(model)).attribute(x.clone(), target=target)
     return found.sum(1)
 
 
@@ -206,7 +207,7 @@ def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 def _random(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    return torch.rand(len(x), *x.shape[2:], generator=torch.Generator().manual_seed(len(x)))
+    return torch.randn(len(x), *x.shape[2:], generator=torch.Generator().manual_seed(len(x)))
 
 
 def _of(logits: Tensor, target: Tensor) -> Values:
@@ -264,24 +265,25 @@ def _weights(method: Method, model: nn.Module, x: Tensor, target: Tensor) -> Val
         sum((method(m, x + n, target) for n in noise), torch.zeros(()))[:, None]
         for m in (model, shuffled)
     )
-    pooled = [functional.adaptive_avg_pool2d(m.double(), 16).flatten(1) for m in (own, other)]
-    similar: Values = functional.cosine_similarity(*pooled).abs().numpy()
+    a, b = (functional.adaptive_avg_pool2d(m.double(), 16).flatten(1) for m in (own, other))
+    similar: Values = functional.cosine_similarity(a, b).abs().numpy()
     return similar
 
 
 def _flipped(model: nn.Module, x: Tensor, target: Tensor, maps: Tensor) -> Values | None:
     """Return the area under Quantus' pixel flipping, (n,); None where it is not installed."""
     try:
-        import quantus
+        quantus: Any = importlib.import_module("quantus")
     except ImportError:
         return None
     metric = quantus.PixelFlipping(
         features_in_step=x[0, 0].numel() // 16,
         perturb_baseline="mean",
-        return_auc_per_sample=True,
         disable_warnings=True,
     )
-    scores = metric(
+    full = maps.flatten(1).abs().amax(1) > 0  # Quantus refuses maps of nothing
+    x, target, maps = x[full], target[full], maps[full]
+    curves = metric(  # not its area, for which it calls a function that numpy no longer has
         model=model,
         x_batch=x.numpy(),
         y_batch=target.numpy(),
@@ -289,8 +291,8 @@ def _flipped(model: nn.Module, x: Tensor, target: Tensor, maps: Tensor) -> Value
         softmax=True,
         device="cpu",
     )
-    # Quantus adds up the curve's steps; a share of all steps is the mean probability.
-    return np.asarray(scores, np.float64) / 16
+    area: Values = np.asarray(curves, np.float64).mean(1)
+    return area
 
 
 def _registers(model: nn.Module, x: Tensor, maps: Tensor) -> Values | None:

@@ -18,6 +18,10 @@ Array = NDArray[Any]
 GRID = 32
 """Side of the low-resolution maps and masks kept for every image (divides 128, 224, 256, 384)."""
 
+WITHOUT_REGISTERS = "without_registers."
+"""Begins the names of columns that were measured once more, on maps without relevance on registers
+of a transformer."""
+
 EMPTY_MAP = 1e-12
 """Keeps the sum of a map that is zero everywhere from dividing by zero; others sum to about 1."""
 
