@@ -22,6 +22,9 @@ WITHOUT_REGISTERS = "without_registers."
 """Begins the names of columns that were measured once more, on maps without relevance on registers
 of a transformer."""
 
+CHUNK = 4096
+"""Rows of a large column that are held in memory at a time."""
+
 EMPTY_MAP = 1e-12
 """Keeps the sum of a map that is zero everywhere from dividing by zero; others sum to about 1."""
 
@@ -106,6 +109,34 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class SomeRows:
+    """Some rows of a column, each read when it is asked for: all of them may not fit into memory.
+
+    It stands for the array `column[rows]` where rows are taken, by index or by slice.
+    """
+
+    column: Array
+    """(n, ...)."""
+    rows: NDArray[np.int64]
+    """(m,)."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(m, ...)."""
+        return (len(self.rows), *self.column.shape[1:])
+
+    def __getitem__(self, key: NDArray[np.int64] | slice) -> Array:
+        return self.column[self.rows[key]]
+
+
+Features = NDArray[np.floating] | SomeRows
+"""(m, d) what images are compared by."""
+
+
+@dataclass(frozen=True)
 class Measurements:
     """The whole data set as columns, one row per image that was read; what `conclude` works on."""
 
@@ -155,6 +186,8 @@ class Measurements:
     shift: tuple[float, ...] = ()
     """What the user's threshold took off each of the K logits; () for none. Decisions are by the
     logits as they are, probabilities by those before."""
+    without_registers: bool = False
+    """Whether relevance on a transformer's registers is left out of `absolute_shares`."""
 
     def __getitem__(self, name: str) -> Array:
         """Return a measured column, named "detector.measurement".
@@ -163,7 +196,9 @@ class Measurements:
         positive and the negated negative part of each map, each pixel's share of the image's total
         absolute relevance (both together sum to 1). So do, where there is a `layer`,
         `relevance.concepts` (n, channels), the channels' relevance divided by the image's sum of
-        absolute channel relevance.
+        absolute channel relevance. An array of more than one dimension may be larger than memory:
+        take the rows that you need, or go through it `CHUNK` rows at a time. None can be written
+        to.
         Raises KeyError for a name that nothing measured.
         """
         return self.columns(name)
@@ -176,6 +211,8 @@ class Measurements:
         """
         positive, negative = self["relevance.positive"], self["relevance.negative"]
         absolute = (positive[rows].astype(np.float64) + negative[rows]).reshape(len(rows), -1)
+        if self.without_registers:
+            absolute *= 1 - self["register_tokens.cells"][rows].reshape(len(rows), -1) / 255
         # Maps are kept in half precision, so that their sums are only about 1.
         shares: NDArray[np.float64] = absolute / np.maximum(
             absolute.sum(1, keepdims=True), EMPTY_MAP

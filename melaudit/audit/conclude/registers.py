@@ -17,13 +17,11 @@ import numpy as np
 from melaudit.detectors.claim import Claim, Worded
 from melaudit.detectors.interface import Result
 from melaudit.findings import Evidence, Finding, NotFound, Rung
-from melaudit.measurements import EMPTY_MAP, WITHOUT_REGISTERS, Array, Measurements
+from melaudit.measurements import WITHOUT_REGISTERS, Array, Measurements
 
 MIN_SHARE = 0.01
 """Mean share of relevance on registers from which claims are made without them as well. Chosen, not
 measured: less cannot carry a claim, whose excess is 1.25 times the usual relevance."""
-
-SIGNS = ("relevance.positive", "relevance.negative")
 
 Attention = Mapping[tuple[str, str], bool]
 """(claim, name of its evidence) -> whether it reaches attention."""
@@ -47,18 +45,12 @@ def without_registers(measurements: Measurements) -> Measurements:
     read = measurements.columns
 
     def column(name: str) -> Array:
-        if name in SIGNS:
-            kept = 1 - read("register_tokens.cells").astype(np.float32) / 255
-            both = [read(sign).astype(np.float32) * kept for sign in SIGNS]
-            total = sum(part.sum((1, 2), keepdims=True) for part in both)
-            rest: Array = both[SIGNS.index(name)] / np.maximum(total, EMPTY_MAP)
-            return rest
         try:
             return read(f"{WITHOUT_REGISTERS}{name}")
         except KeyError:
             return read(name)
 
-    return dataclasses.replace(measurements, columns=column)
+    return dataclasses.replace(measurements, columns=column, without_registers=True)
 
 
 def attention(results: Sequence[Result], settled: Sequence[Any]) -> Attention:
