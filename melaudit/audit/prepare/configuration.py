@@ -349,6 +349,16 @@ class Configuration(DetectorSettings):
             measured=False,
         ),
     )
+    discover: int = field(
+        default=3,
+        metadata=about(
+            Topic.DETECTORS,
+            "Parts of pictures that one class shows and others hardly do that are put in and taken "
+            "out like an artifact, the strongest ones; 0: none.",
+            least=0,
+            measured=False,
+        ),
+    )
     corruption_images: int = field(
         default=12,  # 252 pictures more: an estimated 4 of 100 of an audit of 120 images
         metadata=about(
