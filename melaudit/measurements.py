@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -90,6 +90,19 @@ class Trials:
     def course(self, name: str) -> Course:
         """Return how the trial of an edit went."""
         return self.courses.get(name) or Course(len(self.of(name)))
+
+    def moved(self, place: NDArray[np.int64]) -> Trials:
+        """Return the trials with every row at another place (rows,); without those at none, -1."""
+        kept = place[self.rows] >= 0
+        return replace(
+            self,
+            edit=self.edit[kept],
+            rows=place[self.rows[kept]],
+            dose=self.dose[kept],
+            before=self.before[kept],
+            after=self.after[kept],
+            distance=self.distance[kept],
+        )
 
     def of(self, identity: str, dose: float = 1.0) -> NDArray[np.int64]:
         """Return the trials of one edit at one dose, in the order of the rows edited."""
@@ -202,6 +215,28 @@ class Measurements:
         Raises KeyError for a name that nothing measured.
         """
         return self.columns(name)
+
+    def of(self, rows: NDArray[np.bool_]) -> Measurements:
+        """Return the same of some images (n,), as if there were no others.
+
+        Trials of other images are left out. What was learned of training images stays.
+        """
+        at = np.flatnonzero(rows)
+        place = np.full(len(rows), -1)
+        place[at] = np.arange(len(at))
+        return replace(
+            self,
+            ids=tuple(self.ids[row] for row in at),
+            labels=self.labels[at],
+            predictions=self.predictions[at],
+            targets=self.targets[at],
+            logits=self.logits[at],
+            columns=lambda name: self.columns(name)[at],
+            metadata={name: cells[at] for name, cells in self.metadata.items()},
+            groups=None if self.groups is None else self.groups[at],
+            labelled={name: codes[at] for name, codes in self.labelled.items()},
+            trials={key: trials.moved(place) for key, trials in self.trials.items()},
+        )
 
     def absolute_shares(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the maps of some images, (m, GRID * GRID), without their signs.
