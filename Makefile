@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint site format reference clean
+.PHONY: help demo test fuzz lint site format reference clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: $(VENV)/installed  ## Generate data, train a small model on it, audit it: 
 
 test: $(VENV)/installed  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+fuzz: $(VENV)/installed  ## Give each boundary damaged and made-up inputs for 30 seconds, two at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds 30 --at-once 2
 
 lint: $(VENV)/installed  ## Check style, types and which way imports go
 	$(BIN)/ruff check .

@@ -27,10 +27,11 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from melaudit.audit.groups.clustering import dense_groups
-from melaudit.audit.groups.embedding import CHUNK, Points, fit
+from melaudit.audit.groups.embedding import Points, fit
 from melaudit.audit.groups.exclusive import counted, exclusive_patterns
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.measure.visual_words import MAX_VISUAL_WORDS, SIDES, Vocabulary
+from melaudit.measurements import CHUNK
 from melaudit.statistics.overlap import jaccard
 
 CELLS = 64

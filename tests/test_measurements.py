@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from melaudit.findings import Trust
-from melaudit.measurements import Measurements
+from melaudit.measurements import Measurements, SomeRows
 
 
 def test_absolute_shares_are_those_of_the_signed_maps() -> None:
@@ -29,3 +29,12 @@ def test_absolute_shares_are_those_of_the_signed_maps() -> None:
     for found, row in zip(shares, (4, 0), strict=False):
         for cell, value in enumerate(signed[row].ravel()):
             assert abs(found[cell] - abs(value) / np.abs(signed[row]).sum()) < 1e-3
+
+
+def test_some_rows_stand_for_the_array_that_indexing_gives() -> None:
+    column = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float16)
+    rows = np.array([7, 0, 3, 3])
+    some, whole = SomeRows(column, rows), column[rows]
+    assert (len(some), some.shape) == (4, whole.shape)
+    np.testing.assert_array_equal(some[1:3], whole[1:3])
+    np.testing.assert_array_equal(some[np.array([3, 0])], whole[[3, 0]])

@@ -23,6 +23,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from melaudit.artifacts.held import add, find, remove
 from melaudit.artifacts.interface import RGB, Artifact
 from melaudit.artifacts.registry import named
 
@@ -87,7 +88,8 @@ class Put(_Edit):
     sought in pictures of a field, `Ruler().like(images)` for the make that images show. Place,
     size and colour are drawn anew each time.
 
-    Raises ArtifactError for an id that no artifact has, ValueError for a share outside 0 to 1.
+    Raises ArtifactError for an id that no artifact has and, at an image, for what an artifact must
+    not return; ValueError for a share outside 0 to 1.
     """
 
     def __init__(self, artifact: str | Artifact, p: float = 0.5) -> None:
@@ -96,7 +98,9 @@ class Put(_Edit):
     def edited(self, image: RGB, rng: np.random.Generator) -> RGB:
         """Return an image (h, w, 3) with the artifact; the same array if it was found there."""
         # Twice the artifact would be a new cue, of the class that had it more often.
-        return image if self.artifact.find(image).present else self.artifact.add(image, rng).image
+        if find(self.artifact, image).present:
+            return image
+        return add(self.artifact, image, rng).image
 
 
 class Remove(_Edit):
@@ -117,8 +121,8 @@ class Remove(_Edit):
 
     def edited(self, image: RGB, rng: np.random.Generator) -> RGB:
         """Return an image (h, w, 3) without the artifact; the same array if none was found."""
-        found = self.artifact.find(image)
-        return self.artifact.remove(image, found.mask).image if found.present else image
+        found = find(self.artifact, image)
+        return remove(self.artifact, image, found.mask).image if found.present else image
 
 
 def _pixels(picture: Any, name: str) -> RGB:

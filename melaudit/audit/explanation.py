@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from melaudit.audit.exhibits.channels import Place, View
-from melaudit.audit.method import explain
+from melaudit.audit.method import explain, suited
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.labels import is_multi_label
 from melaudit.audit.prepare.model_outputs import (
@@ -84,6 +84,7 @@ def explain_image(
         *preprocessing.warnings,
         *said,
     ]
+    configuration = suited(configuration, loaded, device, x)
     with explain(configuration, loaded, device) as explainer:
         asked = None if target is None else torch.tensor([_class(target, classes)])
         tiles = [Tile("image", "as the model's input shows it" if preprocessing.reframes else "")]

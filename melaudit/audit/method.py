@@ -1,6 +1,8 @@
 """Which method explains a run: the first of an order that holds on a few of the run's own images.
 
 The order is LRP with the usual composite, LRP with other composites, gradient x input, occlusion.
+For a model with attention the first of all is that of the composites for such models whose maps are
+most faithful on these images.
 A method holds when none of the checks of the maps fails. They run before the pass, on the sampled
 images, and the pass takes over what they measured, so that nothing is measured twice. Whoever names
 an engine, a canonizer or a composite gets that one and no other, and its maps may be unusable.
@@ -29,14 +31,20 @@ from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import run_id
 from melaudit.audit.viewer import Viewer
 from melaudit.choices import EngineName
+from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Operation, Subject, Trust
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.relevance import Explainer
-from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE
+from melaudit.relevance.engines.composites import (
+    DEFAULT_COMPOSITE,
+    DEFAULT_OF_ATTENTION,
+    OF_ATTENTION,
+)
 from melaudit.statistics.sampling import sample
+from melaudit.wording.sentences import many
 
 AUTO = "auto"
 
@@ -59,25 +67,56 @@ class Examined:
     """What the checks measured."""
     checked: Checked
     notes: tuple[str, ...] = ()
-    """Which methods were tried before and failed, each a sentence for the reader."""
+    """How the method was chosen: each a sentence for the reader."""
 
 
-def methods(configuration: Configuration) -> tuple[Configuration, ...]:
-    """Return the configurations to try, in order: only the first if the user named a method."""
-    named = (configuration.engine, configuration.canonizer, configuration.composite)
+def methods(configuration: Configuration, for_attention: str = "") -> tuple[Configuration, ...]:
+    """Return the configurations to try, in order: only the first if the user named a method.
+
+    `for_attention`: the composite to begin with, of a model that has attention.
+    """
     first = settled(configuration)
-    if named != (AUTO, AUTO, AUTO):
+    if not is_free(configuration):
         return (first,)
-    others = [dataclasses.replace(first, composite=name) for name in OTHER_COMPOSITES]
+    names = [for_attention] * bool(for_attention) + [DEFAULT_COMPOSITE, *OTHER_COMPOSITES]
+    by_rules = [dataclasses.replace(first, composite=name) for name in names]
     without = [dataclasses.replace(first, engine=name) for name in WITHOUT_RULES]
-    return (first, *others, *without)
+    return (*by_rules, *without)
+
+
+def is_free(configuration: Configuration) -> bool:
+    """Whether the user named neither engine nor canonizer nor composite."""
+    named = (configuration.engine, configuration.canonizer, configuration.composite)
+    return named == (AUTO, AUTO, AUTO)
 
 
 def settled(configuration: Configuration) -> Configuration:
-    """Return the configuration with a composite named."""
+    """Return the configuration with a composite named: the usual one."""
     if configuration.composite != AUTO:
         return configuration
     return dataclasses.replace(configuration, composite=DEFAULT_COMPOSITE)
+
+
+def suited(
+    configuration: Configuration, loaded: LoadedModel, device: torch.device, x: Tensor
+) -> Configuration:
+    """Return the configuration with a composite that suits the model, without a choice by images.
+
+    x (N, 3, H, W) is what the model is tried on. Whoever has a data set lets `choose_method` choose
+    among the composites for attention.
+    """
+    if not is_free(configuration) or not attends(configuration, loaded, device, x):
+        return settled(configuration)
+    return dataclasses.replace(configuration, composite=DEFAULT_OF_ATTENTION)
+
+
+def attends(
+    configuration: Configuration, loaded: LoadedModel, device: torch.device, x: Tensor
+) -> bool:
+    """Whether the model has self-attention; False where it cannot be run as it is."""
+    with explain(configuration, loaded, device) as explainer, contextlib.suppress(RelevanceError):
+        return explainer.attends(x)
+    return False
 
 
 def explain(configuration: Configuration, loaded: LoadedModel, device: torch.device) -> Explainer:
@@ -126,7 +165,8 @@ def choose_method(
     failed: list[Examined] = []
     refusals: list[RelevanceError] = []
     notes: list[str] = []
-    for attempt in methods(configuration):
+    composite, chosen = _for_attention(configuration, prepared, layer, observer, folder, turns)
+    for attempt in methods(configuration, composite):
         try:
             examined = _examine(attempt, prepared, checks, layer, observer, folder, turns)
         except RelevanceError as error:
@@ -135,7 +175,7 @@ def choose_method(
         else:
             if examined.checked.trust is not Trust.UNUSABLE:
                 tried = _tell(notes, attempt, observer)
-                return dataclasses.replace(examined, notes=(*without, *tried))
+                return dataclasses.replace(examined, notes=(*without, *chosen, *tried))
             failed.append(examined)
             notes.append(f"{_name(attempt)} fails on this model ({_failures(examined)})")
     if not failed:
@@ -143,7 +183,52 @@ def choose_method(
     if len(notes) > 1:
         notes.append("no method of explanation holds on this model")
     tried = _tell(notes, failed[0].configuration, observer) if len(notes) > 1 else ()
-    return dataclasses.replace(failed[0], notes=(*without, *tried))
+    return dataclasses.replace(failed[0], notes=(*without, *chosen, *tried))
+
+
+def _for_attention(
+    configuration: Configuration,
+    prepared: Prepared,
+    layer: str,
+    observer: Observer,
+    folder: Path,
+    turns: Turns,
+) -> tuple[str, tuple[str, ...]]:
+    """Return the most faithful composite for a model with attention, and say how it was chosen.
+
+    "" for a model without, or where the user named a method. Every composite is measured by the
+    check `faithfulness`, on the same images and against the same random deletions, and what it
+    measured stays in a store: who resumes a run, or shares it, chooses the same.
+    """
+    loaded, device = prepared.loaded, prepared.device
+    if not is_free(configuration):
+        return "", ()
+    if not attends(configuration, loaded, device, first_input(prepared)):
+        return "", ()
+    # One random deletion is enough to compare: it is the same for all composites.
+    faithful = Faithfulness(draws=1)
+    found: dict[str, float] = {}
+    images = 0
+    for name in OF_ATTENTION:
+        attempt = dataclasses.replace(configuration, composite=name)
+        with contextlib.suppress(RelevanceError):
+            known = _examine(attempt, prepared, (faithful,), layer, observer, folder, turns).known
+            advantage = known.columns.get(f"{faithful.id}.advantage", np.zeros(0))
+            advantage = advantage[np.isfinite(advantage)]
+            if len(advantage):
+                found[name] = float(advantage.mean(dtype=np.float64))
+                images = max(images, len(advantage))
+    if not found:
+        return DEFAULT_OF_ATTENTION, ()
+    best = max(found, key=found.__getitem__)
+    others = ", ".join(f"{name} {gain:+.2f}" for name, gain in found.items() if name != best)
+    note = (
+        f"The model has attention. Of the composites for such models, {best} was the most faithful "
+        f"on {many(images, 'image')}: without what its maps mark the logit falls by "
+        f"{found[best]:.2f} more than without as much elsewhere ({others})."
+    )
+    observer.note(f"note: {note}")
+    return best, (note,)
 
 
 def first_input(prepared: Prepared) -> Tensor:

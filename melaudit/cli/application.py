@@ -14,7 +14,7 @@ import click
 from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
 from melaudit.cli.extending import new
-from melaudit.cli.inspecting import convert, detectors, doctor, explain
+from melaudit.cli.inspecting import convert, detectors, doctor, explain, outcomes
 from melaudit.cli.mitigating import mitigate
 from melaudit.cli.outputs import diff, gate, policy, record, report
 from melaudit.cli.scanning import scan
@@ -25,7 +25,7 @@ from melaudit.terminal import printable
 
 COMMANDS: dict[str, tuple[click.Command, ...]] = {
     "Audit a model": (run, init, doctor, demo, worker),
-    "Look at a model or at images": (explain, scan, convert, detectors),
+    "Look at a model or at images": (explain, outcomes, scan, convert, detectors),
     "After an audit": (report, mitigate, diff, gate, policy, record, export),
     "Add to melaudit": (new,),
 }

@@ -113,6 +113,41 @@ def explain(
         terminal.note(f"Picture: {place}")
 
 
+@click.command(cls=GroupedCommand)
+@setting_options(Topic.MODEL, Topic.DATA, Topic.PREPROCESSING)
+@setting_options("engine", "composite", "canonizer", "device", "workers")
+@output_option(
+    "--each",
+    heading="What is shown",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="How many images of each outcome are shown.",
+)
+@output_option("--out", type=PATH, help="PNG to write.  [default: MODEL-outcomes.png here]")
+def outcomes(each: int, out: Path | None, **options: Any) -> None:
+    """Show true and false positives and negatives beside their LRP maps, as a PNG.
+
+    Of each outcome the images of which the model is surest. What is positive: --positive.
+    """
+    from melaudit.audit.prepare.configuration import configure
+    from melaudit.audit.prepare.first_look import first_look
+    from melaudit.publish import publish
+
+    configuration = configure(options)
+    first_look(configuration)
+    # After what can be told without torch, which takes seconds to import.
+    from melaudit.audit.outcomes import explain_outcomes
+
+    place = out or Path(f"{configuration.model.stem}-outcomes.png")
+    with Terminal() as terminal:
+        png, notes = explain_outcomes(configuration, each)
+        for note in notes:
+            terminal.note(note)
+        publish(place, png)
+        terminal.note(f"Picture: {place}")
+
+
 @click.command()
 @click.argument("file", type=PATH)
 @click.argument("out", type=PATH)

@@ -86,7 +86,7 @@ def mitigate(
     Exit code 0: reduced, at no group's cost, or nothing to mitigate; 1: not so; 2: could not run.
 
     With --export nothing is fitted: what the next training needs is written, and neither the model
-    nor the audited images are opened.
+    nor the audited images are opened. --artifact-labels is then about the images of --train-data.
     """
     if (export_to is None) != (train_data is None):
         raise ConfigurationError(
@@ -94,7 +94,8 @@ def mitigate(
             "next model is trained on; give both"
         )
     if export_to is not None and train_data is not None:
-        _export(folder, finding or "", train_data, export_to, options["workers"] or 0)
+        labels, workers = options["artifact_labels"], options["workers"] or 0
+        _export(folder, finding or "", train_data, export_to, workers, labels)
         return
     from melaudit.mitigation.command import mitigate_audit
 
@@ -128,12 +129,14 @@ def mitigate(
     context.exit(_CODES[made.outcome])
 
 
-def _export(folder: Path, finding: str, images: Path, out: Path, workers: int) -> None:
+def _export(
+    folder: Path, finding: str, images: Path, out: Path, workers: int, labels: Path | None
+) -> None:
     """Write what the next training needs, and say what to do with it."""
     from melaudit.mitigation.export import README, WEIGHTS, export_finding
     from melaudit.reports import read_findings
 
     with Terminal() as terminal:
-        export_finding(read_findings(folder), finding, images, out, workers, terminal)
+        export_finding(read_findings(folder), finding, images, out, workers, terminal, labels)
         terminal.note(f"Sampling weights: {out / WEIGHTS}")
         terminal.note(f"Lines to add to the training script: {out / README}")

@@ -19,6 +19,7 @@ from torchvision.models import resnet18
 from melaudit.demo.dataset import CLASSES, DemoData
 from melaudit.images.preprocessing import resolve
 from melaudit.publish import publish
+from melaudit.relevance.model.outputs import find_logits
 
 BATCH_SIZE = 32
 LEARNING_RATE = 2e-3
@@ -49,7 +50,7 @@ def train(
 ) -> TrainingReport:
     """Train on the training half and save the weights as a plain state_dict.
 
-    `build` makes the model, by default a ResNet-18. `progress(epoch, loss)` is called after every
+    `build` makes the model, by default a ResNet-18; it may return more beside its logits. `progress(epoch, loss)` is called after every
     epoch, counted from 1. The random state and thread count of torch are restored. The same seed
     gives the same weights on the same machine with the same number of threads. Raises StoreError if
     `out_ckpt` cannot be written.
@@ -105,7 +106,8 @@ def _fit(
         total = 0.0
         for rows in torch.randperm(len(x), generator=draws).tensor_split(batches):
             batch = _turned(x[rows], draws).to(device)
-            loss = nn.functional.cross_entropy(model(batch), y[rows].to(device))
+            logits = find_logits(model(batch), len(CLASSES))
+            loss = nn.functional.cross_entropy(logits, y[rows].to(device))
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -140,7 +142,10 @@ def _accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     model.eval()
     with torch.inference_mode():
         answers = torch.cat(
-            [model(chunk.to(device)).argmax(1).cpu() for chunk in torch.split(x, 64)]
+            [
+                find_logits(model(chunk.to(device)), len(CLASSES)).argmax(1).cpu()
+                for chunk in torch.split(x, 64)
+            ]
         )
     return float((answers == y).double().mean())
 

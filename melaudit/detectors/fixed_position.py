@@ -37,7 +37,7 @@ from melaudit.findings import (
     Skipped,
     Table,
 )
-from melaudit.measurements import Array, Measurements
+from melaudit.measurements import CHUNK, Array, Measurements
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.wording.sentences import interval, many, percent, ratio
 
@@ -288,7 +288,9 @@ def _finding(identity: str, measurements: Measurements, mark: Mark, number: int)
             f"structure {where}",
         )
     rows = np.flatnonzero(mark.bears & (measurements.targets == mark.target))
-    share = measurements.absolute_shares(rows)[:, mark.place.mask.reshape(-1)].sum(1)
+    some = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)] or [rows]
+    there = mark.place.mask.reshape(-1)
+    share = np.concatenate([measurements.absolute_shares(part)[:, there].sum(1) for part in some])
     place = where.removeprefix("at the ").removeprefix("in the ").replace(" ", "_")
     return finding(
         _evidence(measurements, mark),

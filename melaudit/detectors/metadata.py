@@ -31,7 +31,7 @@ from melaudit.detectors.measures.encoding import Encoding, encode
 from melaudit.detectors.measures.subgroups import MIN_IMAGES, Gap, Grouping, gaps, grouping
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.findings import Evidence, Finding, Mitigation, NotFound, Rung, Skipped, Table
-from melaudit.measurements import Array, Measurements
+from melaudit.measurements import Array, Measurements, SomeRows
 from melaudit.statistics.correction import bonferroni, clear
 from melaudit.statistics.estimates import proportion
 from melaudit.wording.figures import correlation
@@ -175,7 +175,7 @@ def _profile(measurements: Measurements, groups: Grouping) -> Profile:
         group = best[0] if best is not None and best[1].strong else 0
         patients = measurements.groups
         probe = encode(
-            measurements["relevance.concepts"][rows],
+            SomeRows(measurements["relevance.concepts"], np.flatnonzero(rows)),
             (groups.member == group)[rows],
             labels[rows],
             None if patients is None else patients[rows],

@@ -156,14 +156,21 @@ def _from_hugging_face(config: Mapping[str, Any], origin: str) -> Preset:
     size = config.get("size", 224)
     side: int
     crop: int | None = None
-    if isinstance(size, Mapping) and "shortest_edge" in size:
-        side = int(size["shortest_edge"])
+    if config.get("do_flip_channel_order"):
+        raise ValueError("it turns RGB into BGR, and models are shown RGB here")
+    shortest = size.get("shortest_edge") if isinstance(size, Mapping) else None
+    if isinstance(size, int) and "crop_pct" in config:  # the older form of the next rule
+        shortest = size
+    if shortest is None:
+        side = _hugging_face_side(size)
+    else:
+        side = int(shortest)
         if "crop_pct" in config and side < 384:  # the rule of ConvNextImageProcessor
             side, crop = int(side / config["crop_pct"]), side
-    else:
-        side = _hugging_face_side(size)
     if config.get("do_center_crop") and "crop_size" in config:
         crop = _hugging_face_side(config["crop_size"])
+    elif shortest is not None and "crop_pct" not in config:
+        raise ValueError("it keeps the ratio of an image without a crop, and models see squares")
     # Pixels are multiplied by the factor, then normalised; a preset is on a scale of 0 to 1.
     factor = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
     if config.get("rescale_offset"):
@@ -172,6 +179,8 @@ def _from_hugging_face(config: Mapping[str, Any], origin: str) -> Preset:
     scale = 255 * factor
     mean = _channels(config["image_mean"]) if normalises else (0.0, 0.0, 0.0)
     std = _channels(config["image_std"]) if normalises else (1.0, 1.0, 1.0)
+    if normalises and config.get("include_top"):  # EfficientNetImageProcessor divides again
+        std = tuple(s * s for s in std)
     return Preset(
         origin=origin,
         image_size=side,

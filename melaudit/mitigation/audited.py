@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from melaudit.artifacts.interface import Artifact
-from melaudit.audit.conclude.table import columns_of, groups
+from melaudit.audit.conclude.table import groups
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.method import viewing
 from melaudit.audit.prepare.configuration import Configuration
@@ -121,7 +121,7 @@ def _table(folder: Path, prepared: Prepared, seed: int) -> Measurements:
         logits=np.log(np.maximum(chances, np.finfo(np.float64).tiny)).astype(np.float32),
         classes=classes,
         positive=prepared.positive,
-        columns=columns_of(column),
+        columns=column,
         layer="",
         explanations=Trust.TRUSTED,
         seed=seed,

@@ -18,10 +18,12 @@ from melaudit.domains.registry import domain as domain_of
 from melaudit.errors import ArtifactError, ConfigurationError, DatasetError, StoreError
 from melaudit.findings import Findings
 from melaudit.images.dataset import Dataset, open_dataset
+from melaudit.images.tables.artifact_labels import read_artifact_labels
 from melaudit.mitigation.weights import MAX_DRAWS, UNKNOWN, Balance, Codes, balance, weights_csv
 from melaudit.observer import Observer
 from melaudit.publish import publish
 from melaudit.reports.formats.markdown import escaped, prose, table
+from melaudit.wording.names import visible
 from melaudit.wording.sentences import many, percent
 
 WEIGHTS, README = "weights.csv", "README.md"
@@ -30,15 +32,22 @@ PUT = 0.5
 
 
 def export_finding(
-    findings: Findings, wanted: str, images: Path, out: Path, workers: int, observer: Observer
+    findings: Findings,
+    wanted: str,
+    images: Path,
+    out: Path,
+    workers: int,
+    observer: Observer,
+    artifact_labels: Path | None = None,
 ) -> Balance:
     """Write the folder `out` for training again on `images`, against a finding of an audit.
 
     wanted: the id of the finding, the worst about an artifact if empty; images: the training
-    images, a folder of class folders or a table. Neither the model nor the audited images are
-    needed. Raises ConfigurationError for a finding that is not there or about no artifact,
-    DatasetError for images of other classes than the audit's or without labels, and what `export`
-    raises.
+    images, a folder of class folders or a table; artifact_labels: a table that says which of them
+    show it, where a person has looked. Neither the model nor the audited images are needed. Raises
+    ConfigurationError for a finding that is not there or about no artifact, DatasetError for images
+    of other classes than the audit's or without labels and for a table that says nothing of the
+    artifact, and what `export` raises.
     """
     if not findings.domain.id:
         raise ConfigurationError(
@@ -56,8 +65,11 @@ def export_finding(
             "name a folder with a folder per class, or a table"
         )
     observer.note(f"training images: {dataset.describe()}")
-    shows = shown_in(dataset.paths, key, field, workers, observer)
-    return export(out, dataset, shows, key, field)
+    said = said_of(dataset.ids, key, artifact_labels, field, observer)
+    asked = np.flatnonzero(said == UNKNOWN)
+    paths = [dataset.paths[row] for row in asked]
+    said[asked] = shown_in(paths, key, field, workers, observer)
+    return export(out, dataset, said, key, field)
 
 
 def _key(findings: Findings, wanted: str, field: Domain) -> str:
@@ -84,6 +96,29 @@ def _is_artifact(key: str, field: Domain) -> bool:
     except ArtifactError:
         return False
     return True
+
+
+def said_of(
+    ids: Sequence[str], key: str, table: Path | None, domain: Domain, observer: Observer
+) -> Codes:
+    """Return what a person noted of the n images `ids`: (n,) 1, 0 or -1 where nothing is known.
+
+    A kind of an artifact ("colour_cast.bluish") is its own column. Raises DatasetError for a table
+    that cannot be read or has no column for the artifact.
+    """
+    if table is None:
+        return np.full(len(ids), UNKNOWN)
+    read = read_artifact_labels(table, ids, (key,))
+    if key not in read.columns:
+        names = ", ".join(visible(name) for name in read.columns)
+        raise DatasetError(
+            f"{table} says nothing of {domain.artifact(key).phrases.things}; it has {names}: name "
+            f"a column {key}, or leave out --artifact-labels and our finder decides"
+        )
+    for note in read.notes:
+        observer.note(note)
+    out: Codes = read.columns[key].astype(np.int64)
+    return out
 
 
 def shown_in(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,33 @@ from torch import Tensor, nn
 from melaudit.errors import CheckpointError, PreprocessingError
 from melaudit.images.presets import Preset, preset_from_config
 from melaudit.models.checkpoint import Weights, read_weights
+from melaudit.models.confined import Answer, confined
 from melaudit.models.dry_run import GREY, RGB, attempt, dry_run
 from melaudit.models.factories import build_from_factory
+from melaudit.models.fences import Limits
 from melaudit.models.fitting import Fit, compare, install, load_into, take_grey
 from melaudit.models.head_stack import described_stack
+from melaudit.models.libraries.hugging_face import (
+    FolderError,
+    HuggingFace,
+    is_hugging_face,
+    quiet,
+    refuse_code,
+)
 from melaudit.models.messages import first_line
 from melaudit.models.output_choice import ModelOutput, choose_output, returning_only
-from melaudit.models.recognition import Match, recognise, shapes_of, without
+from melaudit.models.recognition import Match, Naming, recognise, shapes_of
 from melaudit.models.state_dicts import prefixes
 from melaudit.models.training_states import without_states
 from melaudit.wording.names import visible
+
+_MEMORY_TO_BUILD = 4 * 2**30
+_SECONDS_TO_BUILD = 60
+"""To build a model as a config asks, beside its weights. Chosen: ViT-Base takes 2 seconds."""
+
+
+_PLACEHOLDER = re.compile(r"LABEL_\d+")
+"""What transformers calls classes that nobody named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +121,8 @@ def load_model(
     weights = read_weights(path)
     if factory:
         return _from_factory(path, weights, factory, image_size)
+    if not arch and is_hugging_face(weights.config):
+        return _from_hugging_face(path, weights, image_size)
     weights = without_states(weights)
     return _build(path, weights, *recognise(path, weights, arch))
 
@@ -150,34 +171,61 @@ def _build(path: Path, weights: Weights, match: Match, notes: tuple[str, ...]) -
     if found.grey:
         take_grey(model, found.grey)
         notes += ("The first layer takes images of one channel: they are turned into grey.",)
-    tensors = without(weights.tensors, match.prefix)
+    tensors = match.naming(weights.tensors)
     tensors = {key: tensors[key] for key in tensors if key not in found.auxiliary}
     notes += load_into(model, tensors)
     side = builder.bound_size()
     if found.replaced:
         notes += (_try_head(model, path, match, side),)
-    notes = (*_prefix_note(match.prefix), *notes, *builder.notes(), *_auxiliary_note(found))
+    notes = (*match.naming.notes(), *notes, *builder.notes(), *_auxiliary_note(found))
     loaded = _described(path, weights, model, str(builder), found.head.outputs, side, notes)
     return replace(loaded, channels=GREY if found.grey else RGB)
+
+
+def _from_hugging_face(path: Path, weights: Weights, image_size: int | None) -> LoadedModel:
+    try:
+        folder = HuggingFace(weights.config)
+        with quiet():
+            # Settings come from the file, and could ask for a model without end.
+            confined(partial(_tried, folder, weights, path), visible(str(path)), _limits(weights))
+            model = folder.build(weights.tensors)
+    except FolderError as error:
+        raise CheckpointError(f"{visible(str(path))} {error}") from error
+    ran = dry_run(model, image_size or folder.side)
+    loaded = _described(path, weights, model, str(folder), ran.outputs, ran.input_size, ran.notes)
+    return replace(loaded, channels=ran.channels, returned=ran.returned)
+
+
+def _tried(folder: HuggingFace, weights: Weights, path: Path) -> Answer:
+    try:
+        return {}, {"tensors": len(folder.build(weights.tensors).state_dict())}
+    except FolderError as error:
+        raise CheckpointError(f"{visible(str(path))} {error}") from error
+
+
+def _limits(weights: Weights) -> Limits:
+    """Return what it may take to give weights to a model that a config describes."""
+    size = sum(t.numel() * t.element_size() for t in weights.tensors.values())
+    return Limits(4 * size + _MEMORY_TO_BUILD, _SECONDS_TO_BUILD)
 
 
 def _from_factory(path: Path, weights: Weights, spec: str, image_size: int | None) -> LoadedModel:
     model = build_from_factory(spec).to("cpu", torch.float32).eval()
     expected = shapes_of(model.state_dict())
     tried = [
-        (some, prefix, compare(shapes_of(without(some.tensors, prefix)), expected))
+        (some, Naming(prefix), compare(Naming(prefix)(shapes_of(some.tensors)), expected))
         for some in (weights, without_states(weights))  # the model may have such states itself
         for prefix in prefixes(some.tensors)
     ]
-    weights, prefix, found = max(tried, key=lambda each: (each[2].fits, each[2].likeness))
+    weights, naming, found = max(tried, key=lambda each: (each[2].fits, each[2].likeness))
     if not found.fits:
         raise CheckpointError(
             f"{visible(str(path))} does not fit the model of --factory {visible(spec)}: "
             f"{found.differences()}"
         )
-    notes = load_into(model, without(weights.tensors, prefix))
+    notes = load_into(model, naming(weights.tensors))
     ran = dry_run(model, image_size)
-    notes = (*_prefix_note(prefix), *notes, *ran.notes)
+    notes = (*naming.notes(), *notes, *ran.notes)
     architecture = f"factory {visible(_shareable(spec))}"
     loaded = _described(path, weights, model, architecture, ran.outputs, ran.input_size, notes)
     return replace(loaded, channels=ran.channels, returned=ran.returned)
@@ -246,8 +294,9 @@ def _preset(weights: Weights, path: Path) -> tuple[Preset | None, tuple[str, ...
         if not ({"image_mean", "do_normalize", "input_size", "pretrained_cfg"} & set(config)):
             continue
         try:
+            refuse_code(config, name)
             return preset_from_config(config, f"{name} of {visible(path.name)}"), ()
-        except PreprocessingError as error:
+        except (PreprocessingError, FolderError) as error:
             return None, (f"The preprocessing that came with the weights was not used: {error}.",)
     return None, ()
 
@@ -260,6 +309,8 @@ def _class_names(
     inner = inner if isinstance(inner, Mapping) else {}
     found = config.get("id2label") or config.get("label_names") or inner.get("label_names")
     if not found:
+        return None, ()
+    if isinstance(found, Mapping) and all(_PLACEHOLDER.fullmatch(str(v)) for v in found.values()):
         return None, ()
     if isinstance(found, Mapping):
         by_place = {str(place): str(name) for place, name in found.items()}
@@ -283,10 +334,6 @@ def _dead_head(model: nn.Module, outputs: int) -> tuple[str, ...]:
     if not heads or heads[-1].count_nonzero():
         return ()
     return ("The weights of the last layer are all zero: the model says the same of any image.",)
-
-
-def _prefix_note(prefix: str) -> tuple[str, ...]:
-    return (f"All names began with {prefix!r}, which was taken off.",) if prefix else ()
 
 
 def _auxiliary_note(found: Fit) -> tuple[str, ...]:

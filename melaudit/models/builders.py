@@ -1,15 +1,12 @@
-"""Builders: the image classifiers that torchvision and timm build by name, without weights."""
+"""Builders: the image classifiers that libraries build by name, without weights."""
 
 from __future__ import annotations
 
 import difflib
 import functools
-import importlib.util
 import math
-import os
-import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +15,13 @@ import torch
 from torch import nn
 
 from melaudit.errors import CheckpointError
+from melaudit.models.libraries.interface import Library, Shapes
+from melaudit.models.libraries.monai import Monai
+from melaudit.models.libraries.timm import FIXED_OPTIONS, Timm, timm_names
+from melaudit.models.libraries.torchvision import Torchvision
 from melaudit.models.messages import first_line
-from melaudit.models.weightless import PLACEHOLDER_CLASSES, Weightless, consists_of
+from melaudit.models.weightless import PLACEHOLDER_CLASSES, Weightless
 from melaudit.wording.names import visible
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -46,35 +45,12 @@ class Signature:
         )
 
 
-_FAMILIES = (
-    ("alexnet", "features.10.weight"),
-    ("vgg", "features.0.weight"),
-    ("squeezenet", "features.3.squeeze.weight"),
-    ("resnet|resnext|wide_resnet", "layer1.0.conv1.weight"),
-    ("densenet", "features.denseblock1.denselayer1.norm1.weight"),
-    ("googlenet", "inception3a.branch1.conv.weight"),
-    ("inception_v3", "Mixed_5b.branch1x1.conv.weight"),
-    ("shufflenet", "stage2.0.branch1.0.weight"),
-    ("mobilenet_v2", "features.1.conv.0.0.weight"),
-    ("mobilenet_v3", "features.1.block.0.0.weight"),
-    ("mnasnet", "layers.8.0.layers.0.weight"),
-    ("efficientnet", "features.1.0.block.0.0.weight"),
-    ("regnet", "trunk_output.block1.block1-0.f.a.0.weight"),
-    ("convnext", "features.1.0.layer_scale"),
-    ("swin", "features.1.0.attn.qkv.weight"),
-    ("vit", "conv_proj.weight"),
-    ("maxvit", "stem.0.0.weight"),
-)
-"""Names of torchvision's builders, and a key that only their models have: it saves building
-them."""
-
-_TRANSFORMING = ("googlenet", "inception_v3")
-"""Architectures that transform their input if their weights are torchvision's."""
-
-_FIXED_OPTIONS = {
-    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
-    *("num_classes", "in_chans", "features_only", "scriptable", "exportable", "no_jit"),
+LIBRARIES: Mapping[str, Library] = {
+    "torchvision": Torchvision(),
+    "monai": Monai(),
+    "timm": Timm(),
 }
+"""The libraries that build by name, in the order in which they are searched: timm takes longest."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +58,7 @@ class Builder:
     """A named architecture of a library, with its options."""
 
     library: str
-    """"torchvision" or "timm"."""
+    """"torchvision", "timm" or "monai"."""
     name: str
     options: tuple[tuple[str, Any], ...] = ()
 
@@ -106,20 +82,11 @@ class Builder:
 
     def bound_size(self) -> int | None:
         """Return the only side of images that the architecture accepts; None if any will do."""
-        if self.library == "torchvision":
-            if self.name.startswith("vit_"):
-                return int(dict(self.options).get("image_size", 224))
-            return 224 if self.name == "maxvit_t" else None
-        return _timm_bound_size(self)
+        return LIBRARIES[self.library].bound_size(self.name, dict(self.options))
 
     def notes(self) -> tuple[str, ...]:
         """Return what the weights do not tell about how this architecture is run."""
-        if self.library == "torchvision" and self.name in _TRANSFORMING:
-            return (
-                f"{self.name} was built with transform_input=True, as torchvision does for "
-                "pretrained weights; for one trained from scratch give --factory.",
-            )
-        return ()
+        return LIBRARIES[self.library].notes(self.name)
 
     def _make_weightless(self, num_classes: int) -> nn.Module:
         try:
@@ -136,24 +103,8 @@ class Builder:
     def _make(self, num_classes: int) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return self._call(num_classes)
-
-    def _call(self, num_classes: int) -> nn.Module:
-        options = dict(self.options)
-        if self.library == "timm":
-            made: nn.Module = _timm().create_model(
-                self.name, pretrained=False, num_classes=num_classes, **options
-            )
-            return made
-        from torchvision import models
-
-        if self.name in _TRANSFORMING:
-            # Pretrained weights use transform_input, and so do models fine-tuned from them.
-            options |= {"aux_logits": False, "init_weights": False, "transform_input": True}
-        model: nn.Module = models.get_model(
-            self.name, weights=None, num_classes=num_classes, **options
-        )
-        return model
+            library = LIBRARIES[self.library]
+            return library.make(self.name, num_classes, dict(self.options))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -168,25 +119,11 @@ def _signature(builder: Builder) -> Signature:
     return Signature({key: tuple(value.shape) for key, value in model.state_dict().items()})
 
 
-def torchvision_candidates(shapes: Shapes) -> list[Builder]:
-    """Return torchvision's classifiers whose family has tensors of these names, in its own order.
-
-    Builders of unknown families, from a later torchvision, are always among them.
-    """
-    found = []
-    for name in torchvision_names():
-        telltale = [key for names, key in _FAMILIES if re.fullmatch(rf"({names})[\d_a-z]*", name)]
-        if not telltale or any(key in shapes for key in telltale):
-            found.append(Builder("torchvision", name))
-    return found
-
-
-@functools.cache
-def torchvision_names() -> tuple[str, ...]:
-    """Return the names of torchvision's image classifiers."""
-    from torchvision import models
-
-    return tuple(models.list_models(module=models))
+def candidates(library: str, shapes: Shapes) -> list[Builder]:
+    """Return the classifiers of a library that weights of these shapes may belong to."""
+    found = [Builder(library, name) for name in LIBRARIES[library].likely(shapes)]
+    # One of timm's thousands cannot be built without options.
+    return found if library != "timm" else [each for each in found if _buildable(each)]
 
 
 def resized(builder: Builder, shapes: Shapes) -> Builder:
@@ -214,56 +151,36 @@ def named_builder(arch: str) -> Builder:
 
     Raises CheckpointError for an unknown name, and lists names close to it.
     """
-    library, colon, name = arch.strip().rpartition(":")
-    name = name.replace("-", "_") if library != "timm" else name
-    if colon and library not in ("torchvision", "timm"):
+    asked, colon, name = arch.strip().rpartition(":")
+    if colon and asked not in LIBRARIES:
         raise CheckpointError(
-            f"--arch {arch!r} names the unknown library {library!r}; expected a name of "
-            "torchvision's, or timm:NAME; for a model of your own give --factory module:function"
+            f"--arch {arch!r} names the unknown library {asked!r}; expected a name of "
+            "torchvision's, timm:NAME or monai:NAME; for a model of your own give --factory "
+            "module:function"
         )
-    known = torchvision_names()
-    if library != "timm" and name in known:
-        return Builder("torchvision", name)
-    if library != "timm" and name.lower() in known:
-        return Builder("torchvision", name.lower())
-    if library != "torchvision":
-        names = timm_names()
-        if name in names:
-            return Builder("timm", name)
-        if library == "timm" and not names:
-            raise CheckpointError(f"--arch {arch!r} needs timm: pip install 'melaudit[timm]'")
-        known += tuple(f"timm:{n}" for n in names)
-    close = difflib.get_close_matches(name, known, 4, 0.5)
-    close += [f"timm:{n}" for n in difflib.get_close_matches(name, timm_names(), 2, 0.7)]
-    near = f"; close to it are {', '.join(dict.fromkeys(close))}" if close else ""
+    searched = (asked,) if colon else tuple(LIBRARIES)
+    for library in searched:
+        for spelt in (name, name.replace("-", "_"), name.replace("-", "_").lower()):
+            if spelt in LIBRARIES[library].names():
+                return Builder(library, spelt)
+    if colon and not LIBRARIES[asked].names():
+        raise CheckpointError(f"--arch {arch!r} needs {asked}: pip install 'melaudit[{asked}]'")
+    own = [n if lib == "torchvision" else f"{lib}:{n}" for lib, n in _all_names(searched)]
+    close = difflib.get_close_matches(name, own, 4, 0.5)
+    for library in LIBRARIES:
+        near = difflib.get_close_matches(name, LIBRARIES[library].names(), 2, 0.7)
+        close += [n if library == "torchvision" else f"{library}:{n}" for n in near]
+    said = f"; close to it are {', '.join(dict.fromkeys(close))}" if close else ""
     raise CheckpointError(
-        f"--arch {arch!r} is no classifier of torchvision or timm{near}. For a model of your own "
-        "give --factory module:function"
+        f"--arch {arch!r} is no classifier of torchvision, timm or MONAI{said}. For a model of "
+        "your own give --factory module:function"
     )
 
 
-@functools.cache
-def timm_names() -> tuple[str, ...]:
-    """Return the names of timm's models; none if it is not installed."""
-    if importlib.util.find_spec("timm") is None:
-        return ()
-    return tuple(_timm().list_models())
-
-
-def timm_candidates(shapes: Shapes) -> list[Builder]:
-    """Return timm's classifiers that consist of these shapes, the shortest names first."""
-    found = []
-    among = frozenset(shapes.values())
-    for name in sorted(timm_names(), key=lambda name: (len(name), name)):
-        config = _timm().get_pretrained_cfg(name, allow_unregistered=True)
-        first = getattr(config, "first_conv", None)
-        names = first if isinstance(first, list | tuple) else [first]
-        if any(f"{name}.weight" in shapes for name in names):
-            builder = Builder("timm", name)
-            build = functools.partial(builder._make, PLACEHOLDER_CLASSES)
-            if consists_of(build, among) and _buildable(builder):
-                found.append(builder)
-    return found
+def _all_names(libraries: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for library in libraries:
+        for name in LIBRARIES[library].names():
+            yield library, name
 
 
 def _buildable(builder: Builder) -> bool:
@@ -303,7 +220,7 @@ def configured_builder(config: Mapping[str, Any], path: Path) -> Builder:
         )
     arguments = config.get("model_args")
     options = arguments.items() if isinstance(arguments, Mapping) else ()
-    plain = {str(key): _plain(v, shown) for key, v in options if key not in _FIXED_OPTIONS}
+    plain = {str(key): _plain(v, shown) for key, v in options if key not in FIXED_OPTIONS}
     return Builder("timm", name, tuple(plain.items()))
 
 
@@ -315,21 +232,3 @@ def _plain(value: Any, shown: str) -> Any:
             "texts or lists: give --factory module:function"
         )
     return tuple(_plain(each, shown) for each in value) if isinstance(value, list) else value
-
-
-def _timm_bound_size(builder: Builder) -> int | None:
-    config = _timm().get_pretrained_cfg(builder.name, allow_unregistered=True)
-    size = dict(builder.options).get("img_size")
-    if size is not None:
-        return int(size[0] if isinstance(size, tuple) else size)
-    fixed = getattr(config, "fixed_input_size", False)
-    return int(config.input_size[-1]) if fixed else None
-
-
-def _timm() -> Any:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import timm
-
-    return timm

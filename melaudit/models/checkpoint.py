@@ -14,7 +14,7 @@ import math
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,15 +94,21 @@ def read_weights(path: Path) -> Weights:
     names = [path / name for name in _weight_files(path)] if path.is_dir() else [path]
     files = [(name, read_bytes(name)) for name in names]
     size = sum(len(content) for _, content in files)
-    work = functools.partial(load_tensors, files, path)
-    seconds = _SECONDS + _SECONDS_A_GIB * math.ceil(size / 2**30)
-    limits = Limits(_MEMORY_GROWTH * size + _MEMORY_SLACK, seconds)
-    tensors, said = confined(work, shown(path), limits, _MAX_GROWTH * size + _SLACK_BYTES)
+    tensors, said = behind_fences(functools.partial(load_tensors, files, path), path, size)
     digest = hashlib.sha256()
     for _, content in files:
         digest.update(content)
     under, notes = str(said["under"]), tuple(map(str, said["notes"]))
     return Weights(tensors, digest.hexdigest(), under, notes, config, preprocessor)
+
+
+def behind_fences(
+    work: Callable[[], Answer], path: Path, size: int
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Do `confined` work on a file of so many bytes, within limits that fit its size."""
+    seconds = _SECONDS + _SECONDS_A_GIB * math.ceil(size / 2**30)
+    limits = Limits(_MEMORY_GROWTH * size + _MEMORY_SLACK, seconds)
+    return confined(work, shown(path), limits, _MAX_GROWTH * size + _SLACK_BYTES)
 
 
 def load_tensors(files: Sequence[tuple[Path, bytes]], path: Path) -> Answer:

@@ -7,6 +7,7 @@ there is no other way to read them; that is why the command asks for trust.
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import pickle
@@ -21,7 +22,8 @@ import torch
 from torch import Tensor
 
 from melaudit.errors import CheckpointError
-from melaudit.models.checkpoint import read_weights, require_safe_torch
+from melaudit.models.checkpoint import behind_fences, read_weights, require_safe_torch
+from melaudit.models.confined import Answer
 from melaudit.models.inspection import Kind, disassemblies, kind_of, read_bytes
 from melaudit.models.messages import first_line, shown
 from melaudit.models.pickles import CONTAINERS, DESCRIPTIVE, global_name
@@ -65,6 +67,18 @@ def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], l
     """Read the weights of a file that `read_weights` refused, if trust is all that is missing."""
     content = read_bytes(path)
     kind = kind_of(content, path)
+    if kind is Kind.SAFETENSORS:
+        raise refusal
+    work = functools.partial(opened, content, kind, path)
+    tensors, said = behind_fences(work, path, len(content))
+    return tensors, list(map(str, said["messages"]))
+
+
+def opened(content: bytes, kind: Kind, path: Path) -> Answer:
+    """Open a trusted file, and choose and check its weights; raises CheckpointError.
+
+    What is stored in a program may run here, so `convert` does it in a child process.
+    """
     messages: list[str] = []
     try:
         with warnings.catch_warnings():
@@ -74,12 +88,10 @@ def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], l
                 loaded: object = program.state_dict()
             elif kind is Kind.EXPORTED:
                 loaded = dict(torch.export.load(io.BytesIO(content)).state_dict)
-            elif kind is Kind.SAFETENSORS:
-                raise refusal
             else:
                 disassemblies(content, kind, path)  # refuses pickles built to exhaust memory
                 loaded, messages = _without_foreign_objects(content, kind)
-    except CheckpointError:
+    except (CheckpointError, MemoryError):
         raise
     except Exception as error:  # hostile or damaged bytes can make torch raise anything
         raise CheckpointError(
@@ -89,7 +101,7 @@ def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], l
         messages = [f"It is a program ({kind.value}); its weights were taken, its code was not."]
     found, _, notes = unwrap(loaded, shown(path))
     tensors, more = sound_tensors(found, shown(path), len(content))
-    return tensors, [*messages, *notes, *more]
+    return tensors, {"messages": [*messages, *notes, *more]}
 
 
 # --- pickles ---------------------------------------------------------------------------------

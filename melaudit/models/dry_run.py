@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from melaudit.errors import CheckpointError, RelevanceError
+from melaudit.errors import CheckpointError, RelevanceError, out_of_memory
 from melaudit.models.messages import described
 from melaudit.models.output_choice import ModelOutput, outputs_of
 from melaudit.relevance.model.outputs import find_logits
@@ -85,6 +85,8 @@ def dry_run(model: nn.Module, image_size: int | None = None) -> DryRun:
             f"the model returned no logits (N, K) for images (N, {wanted}, {first}, {first}) or of "
             f"other sizes{f': {error}' if error else ''}"
         )
+    if out_of_memory(error):  # which is no fault of the model
+        raise error
     raise CheckpointError(
         f"the model failed on images (N, {wanted}, {first}, {first}), and on other sizes: "
         f"{described(error)}. {_remedy(error, image_size)}"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from melaudit.models.builders import Builder, Shapes
+from melaudit.models.builders import Builder
 from melaudit.models.head_stack import HeadLayer, stack, stacked_layers
+from melaudit.models.libraries.interface import Shapes
 from melaudit.models.training_states import is_training_state
 from melaudit.models.weightless import PLACEHOLDER_CLASSES
 from melaudit.wording.names import visible

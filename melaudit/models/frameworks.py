@@ -5,6 +5,7 @@ Most of these files are bare protocol buffers, which only their name tells apart
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from melaudit.models.messages import refuse
@@ -29,6 +30,31 @@ _FRAMEWORKS = (
     ((".mlmodel", ".mlpackage", ".mlmodelc"), (), f"a CoreML model; {_EXPORTED}"),
 )
 """Suffixes, bytes at the beginning (for TensorFlow Lite, after four others), and what it is."""
+
+
+_LEARNER = (
+    "a fastai export, whose Learner is code; expected weights: where fastai is installed, run "
+    "torch.save(load_learner(PATH).model.state_dict(), 'weights.pt'), and name the function that "
+    "builds the same network with --factory FILE.py:FUNCTION, such as one that returns fastai's "
+    "create_vision_model(resnet18, 2)"
+)
+_CODE_OF = {
+    "fastai": _LEARNER,
+    "ultralytics": (
+        "a checkpoint of Ultralytics, whose network is pickled code; expected weights: run "
+        "torch.save(YOLO(PATH).model.state_dict(), 'weights.pt'), and name the function that "
+        "builds the same network with --factory FILE.py:FUNCTION"
+    ),
+}
+"""Packages whose files hold objects of their own, and what such a file is."""
+
+
+def refuse_objects(names: Collection[str], path: Path) -> None:
+    """Raise CheckpointError if a pickle would import objects of a package that is known here."""
+    packages = {name.partition(".")[0] for name in names}
+    for package, what in _CODE_OF.items():
+        if package in packages:
+            refuse(path, what)
 
 
 def first_look(path: Path) -> None:

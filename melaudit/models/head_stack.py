@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from melaudit.models.builders import Shapes
+from melaudit.models.libraries.interface import Shapes
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from melaudit.errors import CheckpointError
-from melaudit.models.frameworks import refuse_framework
+from melaudit.models.frameworks import refuse_framework, refuse_objects
 from melaudit.models.messages import first_line, refuse, shown, trusting
 from melaudit.models.pickles import (
     MAX_PICKLE_BYTES,
@@ -108,15 +108,17 @@ def kind_of(content: bytes, path: Path) -> Kind:
     """
     if content.startswith(b"PK\x03\x04"):
         return _kind_of_archive(content, path)
+    length = int.from_bytes(content[:8], "little")
+    named = content[8:9] == b"{"
+    # Before pickles: the length of one header in 32 begins as a pickle does.
+    if named and length <= min(_MAX_HEADER_BYTES, len(content) - 8):
+        return Kind.SAFETENSORS
     if content.startswith(b"\x80"):
         return _kind_of_pickle(_disassembled(io.BytesIO(content), path))
-    if content[8:9] == b"{":
-        length = int.from_bytes(content[:8], "little")
+    if named:
         if length > _MAX_HEADER_BYTES:
             refuse(path, f"a safetensors file whose header claims {length:,} bytes; get it again")
-        if 8 + length > len(content):
-            refuse(path, "a safetensors file that breaks off in its header; get it again")
-        return Kind.SAFETENSORS
+        refuse(path, "a safetensors file that breaks off in its header; get it again")
     try:  # the first pickle protocols have no magic bytes
         found = disassemble(io.BytesIO(content[:MAX_PICKLE_BYTES]))
     except MalformedPickleError:
@@ -140,6 +142,7 @@ def require_weights_only(content: bytes, kind: Kind, path: Path) -> None:
         _require_plain(disassemblies(content, kind, path), path)
     elif kind is Kind.PICKLE:
         foreign = disassemblies(content, kind, path)[0].foreign
+        refuse_objects(foreign, path)
         what = f" that would import {_listed(foreign)}" if foreign else ""
         refuse(path, f"a plain pickle{what}; expected a file of torch.save: {trusting(path)}")
     else:
@@ -283,6 +286,7 @@ def _disassembled(stream: io.BytesIO, path: Path) -> Disassembly:
 def _require_plain(found: Sequence[Disassembly], path: Path) -> None:
     foreign = sorted({name for pickle in found for name in pickle.foreign})
     if foreign:
+        refuse_objects(foreign, path)
         refuse(
             path,
             f"a pickle of more than tensors: it would import {_listed(foreign)}; expected a "

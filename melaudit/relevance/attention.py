@@ -22,6 +22,7 @@ from melaudit.errors import RelevanceError
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import Edge, find_layer, first_tensor
 from melaudit.relevance.model.outputs import find_logits, tensors
+from melaudit.relevance.model.tokens import is_tokens
 
 PRODUCTS = ("mul", "mul_", "multiply", "multiply_", "__mul__", "__rmul__", "__imul__")
 """Names of torch's functions that multiply element by element."""
@@ -184,7 +185,7 @@ class _GateFinder(TorchFunctionMode):
             def leave(module: nn.Module, inputs: object, output: object, name: str = name) -> None:
                 self.running.pop()
                 tensor = first_tensor(output)
-                if name == self.layer and tensor is not None and tensor.ndim == 4:
+                if name == self.layer and tensor is not None and _has_channels(tensor):
                     self.channels, self.output = tensor.shape[1], _origin(tensor)
 
             handles.append(module.register_forward_pre_hook(enter))
@@ -247,6 +248,11 @@ def per_channel(tensor: Tensor, n: int, channels: int) -> Tensor | None:
     while weights.ndim > 2:
         weights = weights[..., 0]
     return weights
+
+
+def _has_channels(tensor: Tensor) -> bool:
+    """Whether a layer's output is a map; no gate weighs the channels of tokens."""
+    return tensor.ndim == 4 and not is_tokens(tensor.shape)
 
 
 def _in_range(weights: Tensor) -> bool:

@@ -19,6 +19,7 @@ from melaudit.relevance.attention import Attention, Source, attention
 from melaudit.relevance.attention import join as join_attention
 from melaudit.relevance.attention_record import recording
 from melaudit.relevance.batches import Chunks, join
+from melaudit.relevance.dataflow.engine import DataflowEngine
 from melaudit.relevance.engines.averages import unseen_averages
 from melaudit.relevance.engines.choice import build_engine, choose_engine, other_engine
 from melaudit.relevance.engines.composites import (
@@ -241,6 +242,15 @@ class Explainer:
         x = accepted(x, self.model)[:1]
         with model_errors(x):
             return concept_layer(self.model, x, self.num_classes)
+
+    def attends(self, x: Tensor) -> bool:
+        """Return whether the engine meets self-attention in the model, on the first image of x.
+
+        Only dataflow looks: a softmax of products of two signals that weighs a third.
+        """
+        x = accepted(x, self.model)[:1]
+        with self._attachment.entered(x):
+            return isinstance(self._engine, DataflowEngine) and self._engine.attends(x)
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, rule, calls): what the engine does with each part of the model."""

@@ -20,6 +20,7 @@ from melaudit.logits import predictions
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import find_layer, first_tensor
 from melaudit.relevance.model.outputs import find_logits, start_relevance
+from melaudit.relevance.model.tokens import as_map
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def grad_cam(
         model.requires_grad_(False)
         with torch.inference_mode(False), torch.enable_grad():
             logits = find_logits(model(x.detach().clone().requires_grad_()), num_classes)
-            features = _single_map(seen, layer)
+            features = _single_map(seen, layer, x)
             explained = predictions(logits) if target is None else target.to(logits.device)
             score = start_relevance(logits, explained).sum()
             (gradient,) = torch.autograd.grad(score, features, allow_unused=True)
@@ -92,7 +93,9 @@ def grad_cam(
         raise RelevanceError(
             f"layer {layer} has no influence on the logits; name a layer the decision goes through"
         )
-    return GradCam(features.detach(), gradient.mean((2, 3)))
+    of_features, of_gradient = (as_map(t, *x.shape[2:]) for t in (features.detach(), gradient))
+    assert of_features is not None and of_gradient is not None
+    return GradCam(of_features, of_gradient.mean((2, 3)))
 
 
 def join(chunks: Sequence[GradCam]) -> GradCam:
@@ -103,14 +106,15 @@ def join(chunks: Sequence[GradCam]) -> GradCam:
     )
 
 
-def _single_map(seen: Sequence[Tensor], layer: str) -> Tensor:
+def _single_map(seen: Sequence[Tensor], layer: str, x: Tensor) -> Tensor:
     if len(seen) != 1:
         raise RelevanceError(
             f"layer {layer} gave {len(seen)} tensors that gradients reach in one forward pass; "
             "Grad-CAM needs a layer that runs once"
         )
-    if seen[0].ndim != 4:
+    if as_map(seen[0], *x.shape[2:]) is None:
         raise RelevanceError(
-            f"layer {layer} gives {tuple(seen[0].shape)}; Grad-CAM needs a map (N, C, h, w)"
+            f"layer {layer} gives {tuple(seen[0].shape)}; Grad-CAM needs a map (N, C, h, w) "
+            "or tokens (N, T, D) that lie on a grid"
         )
     return seen[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torchvision.transforms import v2
 
 from benchmarks.pictures import radiograph
 from melaudit.artifacts import Artifact, artifacts
+from melaudit.artifacts.interface import Edited, Mask
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.artifacts.kinds.ruler import Ruler
 from melaudit.artifacts.transforms import Put, Remove
@@ -207,6 +209,26 @@ def test_a_kind_a_field_and_the_make_of_some_images_can_be_named() -> None:
         domain("photo").artifact("dark_ring")
     make = Ruler().like([Ruler().add(clean(DarkRing()), np.random.default_rng(2)).image])
     assert (made(Put(make, p=1), image) != image).any()
+
+
+class Careless(DarkRing):
+    """An artifact of somebody else, whose edits are pictures of another type."""
+
+    def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
+        edited = super().add(image, rng, dose)
+        return replace(edited, image=edited.image / 255)  # type: ignore[arg-type]
+
+    def remove(self, image: RGB, mask: Mask) -> Edited:
+        return replace(super().remove(image, mask), image=image[:-1])
+
+
+def test_an_artifact_that_breaks_its_contract_is_named() -> None:
+    plain = clean(Careless())
+    with pytest.raises(ArtifactError, match="artifact dark_ring: add gave an array"):
+        made(Put(Careless(), p=1), Image.fromarray(plain))
+    ringed = DarkRing().add(plain, np.random.default_rng(0)).image
+    with pytest.raises(ArtifactError, match="artifact dark_ring: remove gave an array"):
+        made(Remove(Careless()), Image.fromarray(ringed))
 
 
 class Same(Dataset[torch.Tensor]):

@@ -186,6 +186,29 @@ def test_an_audit_and_training_images_are_enough(tmp_path: Path) -> None:
     assert "artifact('hair')" in (tmp_path / "next" / "README.md").read_text()
 
 
+def test_what_a_person_noted_decides_and_the_finder_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = written(tmp_path / "train", {"benign": (6, 2), "malignant": (4, 4)})
+    write_findings(audit("dark_ring"), tmp_path / "findings.json")
+    rings = sorted(path for path in root.rglob("*.png") if is_ringed(np.array(Image.open(path))))
+    noted = tmp_path / "noted.csv"
+    noted.write_text(  # of two ringed images a person says that there is no ring
+        "image,dark_ring\n" + "".join(f'"{p.parent.name}/{p.name}",0\n' for p in rings[:2])
+    )
+    given = ["mitigate", str(tmp_path), "--export", str(tmp_path / "next")]
+    given += ["--train-data", str(root), "--artifact-labels", str(noted)]
+    assert main(given) == 0
+    assert "noted.csv says of 2 of 16 images" in capsys.readouterr().err
+    with (tmp_path / "next" / "weights.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(row["artifact"] == "1" for row in rows) == len(rings) - 2 == 4
+    noted.write_text("image,hair\n" + f'"{rings[0].name}",1\n')
+    assert main(given) == 2
+    said = capsys.readouterr().err
+    assert "says nothing of black rings; it has hair: name a column dark_ring" in said
+
+
 def test_the_command_needs_the_audit_and_the_training_images_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

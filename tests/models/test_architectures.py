@@ -12,8 +12,10 @@ from torch import nn
 
 from melaudit.errors import CheckpointError
 from melaudit.models.architectures import LoadedModel, load_model
-from melaudit.models.builders import Builder, resized, torchvision_candidates, torchvision_names
+from melaudit.models.builders import Builder, candidates, resized
 from melaudit.models.fitting import fit
+from melaudit.models.libraries import torchvision
+from melaudit.models.libraries.torchvision import torchvision_names
 from melaudit.models.weightless import PLACEHOLDER_CLASSES
 from tests.models.made_up_models import assert_same_function, built, refusal, resnet18, saved, state
 
@@ -46,7 +48,7 @@ def test_every_classifier_of_torchvision_fits_itself_and_no_other(name: str) -> 
     shapes = {
         key: (7, *s[1:]) if s[:1] == (PLACEHOLDER_CLASSES,) else s for key, s in expected.items()
     }
-    fits = {b.name: fit(b, shapes) for b in torchvision_candidates(shapes)}
+    fits = {b.name: fit(b, shapes) for b in candidates("torchvision", shapes)}
     assert [name for name, each in fits.items() if each.fits] == [name]
     head = fits[name].head
     assert head is not None
@@ -113,10 +115,8 @@ def test_counters_of_batches_may_be_missing(tmp_path: Path) -> None:
 def test_what_fits_several_architectures_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from melaudit.models import builders
-
     known = torchvision_names()
-    monkeypatch.setattr(builders, "torchvision_names", lambda: ("resnet34", "resnet18", *known))
+    monkeypatch.setattr(torchvision, "torchvision_names", lambda: ("resnet34", "resnet18", *known))
     loaded = load_model(saved(tmp_path, state(resnet18())))
     assert loaded.architecture == "torchvision resnet18"
     assert any("fit several architectures" in note for note in loaded.notes)

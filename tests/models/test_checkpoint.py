@@ -39,6 +39,17 @@ def test_the_old_format_is_read_too(tmp_path: Path) -> None:
     assert same(read_weights(path).tensors, small())
 
 
+def test_safetensors_whose_first_byte_is_that_of_a_pickle_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "ckpt.safetensors"
+    for padding in range(0, 300, 8):  # headers are as long as a multiple of 8 bytes
+        save_file(small(), path, {"note": "x" * padding})
+        if path.read_bytes()[:1] == b"\x80":
+            break
+    else:
+        pytest.fail("no padding gives this length")
+    assert same(read_weights(path).tensors, dict(sorted(small().items())))
+
+
 def test_safetensors_are_read_whatever_they_are_called(tmp_path: Path) -> None:
     save_file(small(), tmp_path / "ckpt.pt")
     found = read_weights(tmp_path / "ckpt.pt").tensors

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import socket
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -235,3 +236,26 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="NaN"):
         convert(tmp_path / "ckpt.pt", tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fences are of Linux")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (lambda path: path.write_text("I was here"), "PermissionError"),
+        (lambda _: socket.socket(), "PermissionError"),
+        (lambda _: bytearray(2**45), "memory"),
+    ],
+)
+def test_what_a_program_does_when_it_is_opened_it_does_behind_fences(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[[Path], object],
+    told: str,
+) -> None:
+    torch.jit.script(net()).save(str(tmp_path / "ckpt.pt"))
+    monkeypatch.setattr(torch.jit, "load", lambda *_, **__: act(tmp_path / "trace"))
+    with pytest.raises(CheckpointError, match=told):
+        convert(tmp_path / "ckpt.pt", tmp_path / "out.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["ckpt.pt"]

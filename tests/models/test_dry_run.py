@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from melaudit.errors import CheckpointError, PreprocessingError
 from melaudit.images.preprocessing import resolve
 from melaudit.models.architectures import from_module, load_model
-from melaudit.models.dry_run import attempt
+from melaudit.models.dry_run import attempt, dry_run
 from melaudit.relevance.forward import Forward
 
 
@@ -163,3 +163,12 @@ def test_other_channels_are_refused_with_a_remedy_that_works(channels: int) -> N
 
 def test_a_size_that_the_model_refuses_is_no_attempt() -> None:
     assert attempt(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), 4).outputs is None
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_model() -> None:
+    class Large(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        dry_run(Large())

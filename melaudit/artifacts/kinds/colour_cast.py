@@ -83,6 +83,7 @@ class ColourCast:
         self.kind = kind
         if kind:
             cast = f"{kind} colour cast"
+            self.title = cast[:1].upper() + cast[1:]
             self.phrases = Phrases(
                 cast, kind, f"not {kind}", f"a {cast}", f"{cast}s", made=f"made {kind}"
             )

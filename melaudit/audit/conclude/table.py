@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,16 +18,11 @@ from melaudit.findings import (
     Performance,
     Trust,
 )
-from melaudit.measurements import Array, Measurements
+from melaudit.measurements import CHUNK, Measurements
 from melaudit.relevance.model.outputs import probabilities
 
 GROUPS = ("patient_id", "lesion_id")
 """Columns that tell which images are not independent, the wider group first."""
-
-
-MAX_LARGE_COLUMNS = 4
-"""Columns of maps, masks or concepts in memory at once: both signs of relevance, the concepts, and
-one more."""
 PRESENT = ".present"
 """Columns that end so are boolean and say whether an image shows an artifact."""
 
@@ -73,7 +67,7 @@ def measured(
         logits=store.column("logits"),
         classes=prepared.classes,
         positive=prepared.positive,
-        columns=columns_of(store.column),
+        columns=store.column,
         layer=layer,
         explanations=Trust.TRUSTED,
         seed=seed,
@@ -87,29 +81,6 @@ def measured(
         labelled={name: codes[rows] for name, codes in prepared.knowledge.others.items()},
     )
     return dataclasses.replace(table, above_chance=doubts(performed(table)) is None)
-
-
-def columns_of(read: Callable[[str], Array]) -> Callable[[str], Array]:
-    """Return `read` with a memory: for columns of single values, and for a few larger ones.
-
-    Maps and masks of all images take a hundred times the memory of all single values.
-    """
-    small: dict[str, Array] = {}
-    large: OrderedDict[str, Array] = OrderedDict()
-
-    def column(name: str) -> Array:
-        if name in small:
-            return small[name]
-        values = large.pop(name) if name in large else read(name)
-        if values.ndim == 1:
-            small[name] = values
-        else:
-            large[name] = values  # the last one used is the last one
-            if len(large) > MAX_LARGE_COLUMNS:
-                large.popitem(last=False)
-        return values
-
-    return column
 
 
 def groups(
@@ -142,6 +113,6 @@ def artifacts(store: Store) -> dict[str, NDArray[np.bool_]]:
 
 def class_probabilities(measurements: Measurements) -> NDArray[np.float32]:
     """Return (n, classes) probabilities, two columns also for models with one logit."""
-    logits = torch.from_numpy(measurements.logits)
-    found: NDArray[np.float32] = probabilities(logits, measurements.shift).numpy()
-    return found
+    logits, shift = measurements.logits, measurements.shift
+    some = [torch.tensor(logits[i : i + CHUNK]) for i in range(0, len(logits), CHUNK)]
+    return np.concatenate([probabilities(part, shift).numpy() for part in some])

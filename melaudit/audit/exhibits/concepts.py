@@ -20,7 +20,6 @@ from melaudit.audit.conclude.outcome import Outcome
 from melaudit.audit.conclude.table import artifacts
 from melaudit.audit.exhibits.details import detail
 from melaudit.audit.exhibits.exhibits import readable
-from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.enrichment import Bools, Enriched, enriched, traits
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.measure.store import Store
@@ -28,7 +27,7 @@ from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Concept, Skipped
 from melaudit.images.dataset import Dataset
-from melaudit.measurements import Measurements
+from melaudit.measurements import CHUNK, Measurements
 from melaudit.observer import Observer
 from melaudit.relevance.places import Places
 from melaudit.reports.interface import ConceptView, Detail

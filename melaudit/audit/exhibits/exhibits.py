@@ -21,7 +21,7 @@ from melaudit.findings import Cluster, Example, Finding
 from melaudit.images.contents import read_unchanged
 from melaudit.images.dataset import Dataset
 from melaudit.logits import predictions
-from melaudit.measurements import Measurements
+from melaudit.measurements import CHUNK, Measurements, SomeRows
 from melaudit.observer import Observer
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import choose_channels
@@ -201,10 +201,18 @@ def mean_maps(
     positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
     means = {}
     for cluster in clusters[:CLUSTERS]:
-        rows = [row_of[identity] for identity in cluster.images]
-        mean = positive[rows].mean(0, dtype=float) - negative[rows].mean(0, dtype=float)
+        rows = np.array([row_of[identity] for identity in cluster.images])
+        mean = _mean(SomeRows(positive, rows)) - _mean(SomeRows(negative, rows))
         means[cluster.id] = _scaled(torch.as_tensor(mean))
     return means
+
+
+def _mean(maps: SomeRows) -> NDArray[np.float64]:
+    total = np.zeros(maps.shape[1:])
+    for start in range(0, len(maps), CHUNK):
+        total += maps[start : start + CHUNK].sum(0, dtype=float)
+    mean: NDArray[np.float64] = total / len(maps)
+    return mean
 
 
 def readable(

@@ -39,8 +39,9 @@ def image_table(result: Outcome, prepared: Prepared, store: Store) -> pd.DataFra
         "label": names[dataset.labels],
         "prediction": _spread(names[table.predictions], rows, n),
     }
+    chances = class_probabilities(table)
     for i, name in enumerate(prepared.classes):
-        columns[f"probability_{name}"] = _spread(class_probabilities(table)[:, i], rows, n)
+        columns[f"probability_{name}"] = _spread(chances[:, i], rows, n)
     for name in store.names():
         if name not in _KEPT_ELSEWHERE:
             values = store.column(name)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from melaudit.audit.groups.embedding import finite
 from melaudit.findings import Cluster, first_clusters
 from melaudit.measurements import Measurements
 from melaudit.reports.interface import Landscape
@@ -28,7 +29,7 @@ MIN_IMAGES = 10
 def landscape(measurements: Measurements, clusters: Sequence[Cluster]) -> Landscape | None:
     """Lay out the images by their concept relevance; None for fewer than `MIN_IMAGES`."""
     concepts = measurements["relevance.concepts"]
-    usable = np.flatnonzero(np.isfinite(concepts.astype(np.float64)).all(1))
+    usable = np.flatnonzero(finite(concepts))
     if len(usable) < MIN_IMAGES or concepts.shape[1] < 2:
         return None
     rows = sample(usable, measurements.seed)

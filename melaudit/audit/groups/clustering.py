@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import HDBSCAN
 from sklearn.neighbors import KDTree
 
-from melaudit.audit.groups.embedding import CHUNK, Points
+from melaudit.audit.groups.embedding import Points
+from melaudit.measurements import CHUNK
 
 Labels = NDArray[np.int64]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.fft import dct
 from sklearn.utils.extmath import randomized_svd
 
+from melaudit.measurements import CHUNK, Features
+
 Points = NDArray[np.float32]
 
-CHUNK = 4096
-"""Rows held as float32 at a time."""
 MAX_FITTED_ROWS = 10_000
 """Rows from which components are computed, at most."""
 SHUFFLES = 3
@@ -38,7 +38,7 @@ class Projection:
     scale: float
     """The points' total standard deviation: divided out, so that all embeddings weigh the same."""
 
-    def apply(self, features: NDArray[np.floating]) -> Points:
+    def apply(self, features: Features) -> Points:
         """Project (n, d) to (n, k), in chunks of rows."""
         out = np.empty((len(features), len(self.axes)), np.float32)
         for start in range(0, len(features), CHUNK):
@@ -47,9 +47,7 @@ class Projection:
         return out
 
 
-def fit(
-    features: NDArray[np.floating], seed: int, components: int | None = None
-) -> Projection | None:
+def fit(features: Features, seed: int, components: int | None = None) -> Projection | None:
     """Fit the projection of (n, d) features; None when they do not vary together.
 
     `components` takes so many, as a null must have as many as the data.
@@ -85,6 +83,14 @@ def shuffled(features: Points, rng: np.random.Generator) -> Points:
         signs = rng.choice(np.array([-1, 1], np.float32), features.shape[1])
         features = rng.permuted(dct(features * signs, norm="ortho", axis=1), axis=0)
     return features
+
+
+def finite(features: Features) -> NDArray[np.bool_]:
+    """Tell which rows of features (n, d) have finite values only."""
+    out = np.empty(len(features), np.bool_)
+    for start in range(0, len(features), CHUNK):
+        out[start : start + CHUNK] = np.isfinite(features[start : start + CHUNK]).all(1)
+    return out
 
 
 def pooled(maps: NDArray[np.floating], cells: int = 8) -> Points:

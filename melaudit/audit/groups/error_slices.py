@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
-from melaudit.audit.groups.embedding import CHUNK, fit
+from melaudit.audit.groups.embedding import fit
 from melaudit.audit.groups.enrichment import Bools, Enriched, enriched, traits
 from melaudit.findings import Skipped, Slice
 from melaudit.logits import per_class
-from melaudit.measurements import Measurements
+from melaudit.measurements import CHUNK, Measurements, SomeRows
 from melaudit.statistics.correction import clear, q_value, settle
 from melaudit.statistics.estimates import odds_ratio, proportion
 from melaudit.wording.sentences import percent
@@ -80,7 +80,7 @@ def slices(
     projection = fit(concepts, measurements.seed)
     if projection is None:
         return (), (Skipped("slices", "the images' concepts do not vary together"),)
-    points = projection.apply(concepts[judged.rows])
+    points = projection.apply(SomeRows(concepts, judged.rows))
     rng = np.random.default_rng(measurements.seed)
     searched = rng.permutation(len(points)) % 2 == 0
     least = max(MIN_IMAGES, int(MIN_SHARE * searched.sum()))

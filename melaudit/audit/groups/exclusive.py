@@ -21,10 +21,10 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import hypergeom
 
-from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.stability import DRAWS, MIN_STABILITY, NULLS
 from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
+from melaudit.measurements import CHUNK
 from melaudit.statistics.correction import level_of_each
 from melaudit.statistics.overlap import jaccard
 

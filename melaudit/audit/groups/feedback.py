@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.portrait import moments
 from melaudit.errors import DatasetError
 from melaudit.findings import Cluster, Probe, Skipped, first_clusters
 from melaudit.images.tables.swallowed_rows import swallowed_rows
-from melaudit.measurements import Measurements
+from melaudit.measurements import CHUNK, Measurements
 from melaudit.publish import publish
 from melaudit.statistics.estimates import proportion
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from melaudit.audit.groups.embedding import CHUNK, MAX_FITTED_ROWS, Points
+from melaudit.audit.groups.embedding import MAX_FITTED_ROWS, Points
+from melaudit.measurements import CHUNK
 from melaudit.statistics.correction import ALPHA, false_discovery
 
 FOLDS = 5

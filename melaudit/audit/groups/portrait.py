@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.groups.embedding import CHUNK
 from melaudit.audit.groups.enrichment import Bools, Enriched
 from melaudit.audit.measure.thumbnails import duplicated, likeness
-from melaudit.measurements import GRID, Measurements
+from melaudit.measurements import CHUNK, GRID, Features, Measurements, SomeRows
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -119,16 +118,16 @@ def portray(inside: Rows, rest: Rows, enriched: tuple[Enriched, ...], table: Col
             if (labels == i).any()
         },
         enriched=enriched,
-        marking=marking_channels(table.concepts[inside], table.concepts[rest]),
+        marking=marking_channels(SomeRows(table.concepts, inside), SomeRows(table.concepts, rest)),
         alike=(_alike(table, inside), _alike(table, rest)),
         duplicated=0.0
         if table.thumbnails is None or table.common is None
-        else duplicated(table.thumbnails[inside], table.common),
+        else duplicated(SomeRows(table.thumbnails, inside), table.common),
     )
 
 
 def marking_channels(
-    inside: NDArray[np.floating], rest: NDArray[np.floating], count: int = MAX_CHANNELS
+    inside: Features, rest: Features, count: int = MAX_CHANNELS
 ) -> tuple[Marking, ...]:
     """Name the channels whose relevance stands higher inside a group (n, channels) than in the
     rest (m, channels) of its class, by the difference of means in pooled standard deviations.
@@ -142,7 +141,7 @@ def marking_channels(
     return tuple(Marking(int(c), float(effect[c])) for c in order if effect[c] > 0)
 
 
-def moments(values: NDArray[np.floating]) -> tuple[Floats, Floats]:
+def moments(values: Features) -> tuple[Floats, Floats]:
     """Return mean and variance of every column of (n, d), in chunks of rows."""
     total, square = np.zeros(values.shape[1]), np.zeros(values.shape[1])
     for start in range(0, len(values), CHUNK):
@@ -160,7 +159,7 @@ def mean(values: Floats | Bools) -> float:
 
 
 def _alike(table: Columns, rows: Rows) -> float:
-    return float("nan") if table.thumbnails is None else likeness(table.thumbnails[rows])
+    return float("nan") if table.thumbnails is None else likeness(SomeRows(table.thumbnails, rows))
 
 
 def _thumbnails(measurements: Measurements) -> NDArray[np.uint8] | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.groups.embedding import fit
+from melaudit.audit.groups.embedding import finite, fit
 from melaudit.audit.groups.mixture import MIN_IMAGES_PER_COMPONENT, Mixture, mixture
 from melaudit.findings import Outlier, Prototype
-from melaudit.measurements import Measurements
+from melaudit.measurements import Measurements, SomeRows
 from melaudit.statistics.correction import ALPHA
 from melaudit.wording.sentences import percent
 
@@ -37,13 +37,14 @@ def prototypes(
     odd: list[Outlier] = []
     for index, name in enumerate(measurements.classes):
         rows = np.flatnonzero(measurements.predictions == index)
-        rows = rows[np.isfinite(concepts[rows]).all(1)]
+        rows = rows[finite(SomeRows(concepts, rows))]
         if len(rows) < 2 * MIN_IMAGES_PER_COMPONENT:
             continue
-        projection = fit(concepts[rows], measurements.seed)
+        some = SomeRows(concepts, rows)
+        projection = fit(some, measurements.seed)
         if projection is None:
             continue
-        found = mixture(projection.apply(concepts[rows]), measurements.seed)
+        found = mixture(projection.apply(some), measurements.seed)
         usual += _usual(name, rows, found, measurements)
         odd += _unlike(name, rows, found, measurements)
         odd += _mislabelled(name, rows, found, measurements)

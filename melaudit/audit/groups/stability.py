@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from melaudit.audit.groups.clustering import Labels, dense_groups
 from melaudit.audit.groups.embedding import Points, fit, shuffled
+from melaudit.measurements import Features
 from melaudit.statistics.overlap import pairwise_jaccard
 
 MIN_STABILITY = 0.6
@@ -51,7 +52,7 @@ def steadiness(
 
 
 def by_chance(
-    blocks: Sequence[NDArray[np.floating]],
+    blocks: Sequence[Features],
     components: Sequence[int],
     smallest: int,
     seed: int,

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.audit.groups.clustering import dense_groups
-from melaudit.audit.groups.embedding import Points, fit
+from melaudit.audit.groups.embedding import Points, finite, fit
 from melaudit.audit.groups.stability import MIN_STABILITY, by_chance, steadiness
 from melaudit.audit.groups.unimodality import separation_p_value
+from melaudit.measurements import Features, SomeRows
 from melaudit.statistics.correction import level_of_each
 
 Rows = NDArray[np.int64]
@@ -74,17 +75,17 @@ def smallest_group(n: int) -> int:
     return max(MIN_IMAGES, int(min(MIN_SHARE * n, np.sqrt(5 * n))))
 
 
-def strategies(concepts: NDArray[np.floating], maps: Points, seed: int) -> tuple[Strategy, ...]:
+def strategies(concepts: Features, maps: Points, seed: int) -> tuple[Strategy, ...]:
     """Group the images of a class, the largest group first; no image is in two.
 
     concepts: (n, channels) concept relevance; maps: (n, cells) pooled signed maps. Rows with a
     non-finite value are in no group. Deterministic for a seed.
     """
-    rows = np.flatnonzero(np.isfinite(concepts).all(1) & np.isfinite(maps).all(1))
+    rows = np.flatnonzero(finite(concepts) & finite(maps))
     smallest = smallest_group(len(rows))
     if len(rows) < 2 * smallest:
         return ()
-    views = _views({CONCEPTS: concepts[rows], MAPS: maps[rows]}, smallest, seed)
+    views = _views({CONCEPTS: _some(concepts, rows), MAPS: _some(maps, rows)}, smallest, seed)
     if not views:
         return ()
     found: list[tuple[Mask, tuple[str, ...], float, float]] = []
@@ -111,9 +112,13 @@ def typical(points: Points, mask: Mask) -> Rows:
     return ordered
 
 
-def _views(
-    features: Mapping[str, NDArray[np.floating]], smallest: int, seed: int
-) -> dict[str, View]:
+def _some(features: Features, rows: Rows) -> SomeRows:
+    if isinstance(features, SomeRows):
+        return SomeRows(features.column, features.rows[rows])
+    return SomeRows(features, rows)
+
+
+def _views(features: Mapping[str, SomeRows], smallest: int, seed: int) -> dict[str, View]:
     """Group by each kind of features and, where both vary, by both concatenated."""
     projections = {name: fit(block, seed) for name, block in features.items()}
     points = {
@@ -128,7 +133,7 @@ def _views(
 
 
 def _view(
-    blocks: Sequence[NDArray[np.floating]], projected: Sequence[Points], smallest: int, seed: int
+    blocks: Sequence[SomeRows], projected: Sequence[Points], smallest: int, seed: int
 ) -> View:
     points = np.hstack(projected)
     labels = dense_groups(points, smallest, seed)

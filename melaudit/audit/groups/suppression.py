@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from melaudit.audit.edits.laboratory import Laboratory
-from melaudit.audit.groups.portrait import marking_channels
+from melaudit.audit.groups.portrait import marking_channels, moments
 from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Suppression
-from melaudit.measurements import Measurements
+from melaudit.measurements import Measurements, SomeRows
 from melaudit.statistics.estimates import two_samples
 
 MAX_TRIED = 24
@@ -71,15 +71,14 @@ def suppress(
     concepts = measurements["relevance.concepts"]
     channels = concepts.shape[1]
     count = max(MIN_CHANNELS, channels // CHANNELS_PER_SUPPRESSED)
-    marking = [
-        m.channel for m in marking_channels(concepts[plan.learned], concepts[plan.usual], count)
-    ]
+    learned, others = (SomeRows(concepts, rows) for rows in (plan.learned, plan.usual))
+    marking = [m.channel for m in marking_channels(learned, others, count)]
     if not marking or channels < 2 * len(marking):
         return None
     usual = laboratory.mean_map(plan.usual[:MAX_USUAL])
     rng = np.random.default_rng(measurements.seed)
     of_class = np.concatenate([plan.learned, plan.usual])
-    strength = concepts[of_class].mean(0, dtype=np.float64)
+    strength, _ = moments(SomeRows(concepts, of_class))
     sets = [marking, *(placebo(marking, strength, rng) for _ in range(PLACEBO_DRAWS))]
     margins, decided = [], []
     for rows in (plan.tried, plan.others):

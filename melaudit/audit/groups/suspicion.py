@@ -24,7 +24,7 @@ from melaudit.audit.groups.portrait import Portrait, columns, portray
 from melaudit.audit.groups.strategies import Strategy, smallest_group, strategies
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.findings import Cluster, Exclusive, Skipped
-from melaudit.measurements import Measurements
+from melaudit.measurements import CHUNK, Measurements, SomeRows
 from melaudit.statistics.overlap import jaccard
 from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import percent
@@ -91,12 +91,13 @@ def suspicious_clusters(
     most suspicious first, and the classes that do not fall into groups.
     """
     table = columns(measurements)
-    counts_by_vocabulary = _counted(measurements, vocabularies)
+    counts_by_vocabulary = counted_words(measurements, vocabularies)
     groups: list[tuple[str, ClassGroup, NDArray[np.int64], NDArray[np.int64]]] = []
     skipped: list[Skipped] = []
     for index, name in enumerate(measurements.classes):
         rows = np.flatnonzero(measurements.predictions == index)
-        strategic = strategies(table.concepts[rows], _pooled(measurements, rows), measurements.seed)
+        concepts, maps = SomeRows(table.concepts, rows), _pooled(measurements, rows)
+        strategic = strategies(concepts, maps, measurements.seed)
         others = measurements.predictions != index
         patterns = exclusive_patterns(
             [counts.of(rows) for counts in counts_by_vocabulary],
@@ -262,7 +263,8 @@ def _cluster(
     )
 
 
-def _counted(measurements: Measurements, vocabularies: Sequence[Vocabulary]) -> list[Counted]:
+def counted_words(measurements: Measurements, vocabularies: Sequence[Vocabulary]) -> list[Counted]:
+    """Return the counts of visual words of every image, for each vocabulary."""
     positive = measurements["relevance.positive"] if vocabularies else np.empty(0)
     return [
         counted(measurements[vocabulary.column], positive, len(vocabulary.visual_words))
@@ -285,7 +287,8 @@ def _exclusive(pattern: Pattern | None, others: int) -> Exclusive | None:
 
 def _pooled(measurements: Measurements, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
-    return pooled(positive[rows]) - pooled(negative[rows])
+    some = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)] or [rows]
+    return np.concatenate([pooled(positive[part]) - pooled(negative[part]) for part in some])
 
 
 def _unit(value: float) -> float:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from melaudit.audit.measure.laid_out import LaidOut
 from melaudit.errors import StoreError
 from melaudit.measurements import Array
 from melaudit.publish import publish
 
 SHARD = 512
 """Images in a shard: some tens of seconds of work, a commit of some milliseconds."""
+
+
+@dataclass(frozen=True)
+class _AtHand:
+    """What is kept in memory of the shards, once they are all there."""
+
+    names: tuple[str, ...]
+    """Of all columns."""
+    singles: Mapping[str, Array]
+    """Those with one value for each image."""
 
 
 class Store:
@@ -34,6 +46,8 @@ class Store:
         self.run_id = run_id
         self.ids = ids
         self._found: dict[int, Path] = {}
+        self._read: _AtHand | None = None
+        self._laid_out: dict[str, LaidOut] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -107,42 +121,72 @@ class Store:
             pa.Table.from_arrays([array for _, array in arrays.values()], schema=schema),
             buffer,
             compression="zstd",
+            # Of maps hardly two cells are alike: codes for them only cost time.
+            use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
         )
         content = buffer.getvalue().to_pybytes()
         path = self.folder / _name(shard, content)
         publish(path, content)
         self._found[shard] = path
+        self._read = None
+        self._laid_out.clear()
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all columns, in the order of their first appearance."""
-        found: dict[str, None] = {}
-        for shard in range(len(self)):
-            with self._opened(shard) as file:
-                found.update(dict.fromkeys(file.schema_arrow.names))
-        return tuple(found)
+        """Return the names of the columns, in the order of their first appearance.
+
+        A column that a shard lacks, in which images could be read, is none: its detector failed.
+        """
+        return self._at_hand().names
 
     def column(self, name: str) -> Array:
-        """Read one column over all shards: (n, ...), rows of unread images left out.
+        """Return one column over all shards: (n, ...), rows of unread images left out.
 
-        Raises KeyError when no shard has it, StoreError when a shard is missing or damaged.
+        Not to be written to. Columns of single values are kept in memory. All others are laid out
+        in a file, from which only what is looked at comes into memory: take the rows you need.
+
+        Raises KeyError for a name that is none of `names`, StoreError when a shard is missing or
+        damaged.
         """
-        found = (self._column_of(shard, name) for shard in range(len(self)))
-        chunks = [chunk for chunk in found if chunk is not None]
-        if not chunks:
+        there = self._at_hand()
+        if name in there.singles:
+            return there.singles[name]
+        if name not in there.names:
             raise KeyError(name)
-        return np.concatenate(chunks)
+        if name not in self._laid_out:
+            self._laid_out[name] = LaidOut(self.folder, self._chunks(name))
+        return self._laid_out[name].array()
 
-    def _column_of(self, shard: int, name: str) -> Array | None:
-        """Read a column of one shard; None where the shard has none (no image could be read)."""
-        # One opening for schema and values: a conclusion reads hundreds of columns.
-        with self._opened(shard) as file:
-            schema = file.schema_arrow
-            if name not in schema.names:
+    def _at_hand(self) -> _AtHand:
+        """Read the names of all columns, and those of single values whole."""
+        if self._read is None:
+            names: dict[str, None] = {}
+            of_shards: list[set[str]] = []
+            chunks: dict[str, list[Array]] = {}
+            for shard in range(len(self)):
+                # One opening for all of them: a conclusion reads hundreds of columns.
+                with self._opened(shard) as file:
+                    schema = file.schema_arrow
+                    table = file.read([field.name for field in schema if _shape(field) == ()])
+                names.update(dict.fromkeys(schema.names))
                 if schema.metadata[b"read"] != b"0":
-                    raise KeyError(name)
-                return None
-            column = file.read([name]).column(0)
-        return _from_arrow(column.combine_chunks().drop_null(), schema.field(name))
+                    of_shards.append(set(schema.names))
+                for name in table.column_names:
+                    array = table.column(name).combine_chunks().drop_null()
+                    chunks.setdefault(name, []).append(_from_arrow(array, schema.field(name)))
+            there = tuple(n for n in names if all(n in others for others in of_shards))
+            singles = {n: np.concatenate(chunks.pop(n)) for n in there if n in chunks}
+            self._read = _AtHand(there, singles)
+        return self._read
+
+    def _chunks(self, name: str) -> Iterator[Array]:
+        """Yield a column shard by shard, without those of which no image could be read."""
+        for shard in range(len(self)):
+            with self._opened(shard) as file:
+                schema = file.schema_arrow
+                if name not in schema.names:
+                    continue
+                array = file.read([name]).column(0).combine_chunks().drop_null()
+            yield _from_arrow(array, schema.field(name))
 
     @contextlib.contextmanager
     def _opened(self, shard: int) -> Iterator[pq.ParquetFile]:
@@ -185,8 +229,18 @@ def _to_arrow(values: Array) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
 
 
+def _shape(field: pa.Field) -> tuple[int, ...]:
+    """Return the shape of one row of a column."""
+    return tuple(json.loads((field.metadata or {}).get(b"shape", b"[]")))
+
+
 def _from_arrow(array: pa.Array, field: pa.Field) -> Array:
-    shape = tuple(json.loads((field.metadata or {}).get(b"shape", b"[]")))
+    shape = _shape(field)
+    if pa.types.is_string(field.type):
+        # Rows that say the same share one text.
+        coded = array.dictionary_encode()
+        texts: Array = coded.dictionary.to_numpy(zero_copy_only=False)[coded.indices.to_numpy()]
+        return texts
     if not shape:
         values: NDArray[np.generic] = array.to_numpy(zero_copy_only=False)
         return values

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from melaudit.measurements import CHUNK, SomeRows
+
 SIDE = 16
 SAME = 0.97
 """Correlation of two thumbnails, each less the mean of all, from which one picture is the other
@@ -14,6 +16,8 @@ MAX_COMPARED = 2000
 """Images compared with each other, at most."""
 
 Thumbnails = NDArray[np.uint8]
+Pictures = Thumbnails | SomeRows
+"""(n, SIDE, SIDE, 3)."""
 
 
 def thumbnail(image: NDArray[np.uint8]) -> Thumbnails:
@@ -21,21 +25,25 @@ def thumbnail(image: NDArray[np.uint8]) -> Thumbnails:
     return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def likeness(thumbnails: Thumbnails) -> float:
+def likeness(thumbnails: Pictures) -> float:
     """Return how alike the pictures (n, SIDE, SIDE, 3) are: their mean correlation, pair by pair.
 
     NaN for fewer than two.
     """
-    unit = _unit(thumbnails.reshape(len(thumbnails), -1).astype(np.float32))
-    n = len(unit)
+    n = len(thumbnails)
     if n < 2:
         return float("nan")
+    whole, own = np.zeros(3 * SIDE**2), 0.0
+    for start in range(0, n, CHUNK):
+        some = thumbnails[start : start + CHUNK]
+        unit = _unit(some.reshape(len(some), -1).astype(np.float32))
+        whole += unit.sum(0, dtype=np.float64)
+        own += float(np.square(unit).sum(dtype=np.float64))
     # The sum over all pairs is the squared length of the sum, less each picture with itself.
-    total = np.square(unit.sum(0, dtype=np.float64)).sum() - np.square(unit).sum(dtype=np.float64)
-    return float(total / (n * (n - 1)))
+    return float((np.square(whole).sum() - own) / (n * (n - 1)))
 
 
-def duplicated(thumbnails: Thumbnails, common: NDArray[np.float32]) -> float:
+def duplicated(thumbnails: Pictures, common: NDArray[np.float32]) -> float:
     """Return the share of the pictures (n, SIDE, SIDE, 3) that have a near-duplicate among them.
 
     common: (SIDE, SIDE, 3) the mean picture of all, which is no reason to call two the same.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from melaudit.choices import OutputKind
-from melaudit.errors import CheckpointError, ConfigurationError
+from melaudit.errors import CheckpointError, ConfigurationError, out_of_memory
 from melaudit.images.imagefile import Read, read_image
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.models.architectures import LoadedModel
@@ -64,7 +64,9 @@ def answers_of(loaded: LoadedModel, x: Tensor) -> Answers:
     loaded.model.eval()
     try:
         seen = look_at_outputs(loaded.model, x, loaded.outputs)
-    except Exception:  # whatever fails here is told where outputs are understood
+    except Exception as error:  # whatever else fails here is told where outputs are understood
+        if out_of_memory(error):
+            raise
         return Answers.UNKNOWN
     if seen.outputs == 1:
         return Answers.UNKNOWN
@@ -102,6 +104,8 @@ def understood(loaded: LoadedModel, x: Tensor, kind: OutputKind) -> LoadedModel:
     try:
         seen = look_at_outputs(loaded.model, x, loaded.outputs)
     except Exception as error:  # the model ran before: what fails here is following its operations
+        if out_of_memory(error):
+            raise
         seen = Seen(loaded.outputs, Last.OTHER, False, False)
         unseen = (
             "How the model comes to its outputs could not be followed "

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from melaudit.measurements import Features
 from melaudit.statistics.estimates import Tested, Z, auc
 
 Array = NDArray[np.float64]
@@ -42,7 +43,7 @@ class Encoding:
 
 
 def encode(
-    concepts: NDArray[np.floating],
+    concepts: Features,
     member: RowMask,
     labels: NDArray[np.int64],
     patients: NDArray[np.object_] | None,

@@ -27,6 +27,8 @@ class OperationTable:
     """What holds for an operation, in words for a reader."""
     by_composite: frozenset[str]
     """Operations for which the composite has the rules."""
+    attention: frozenset[str]
+    """Operations that follow the composite's rule for attention."""
     passive: frozenset[str]
     """Operations that no relevance passes through."""
 

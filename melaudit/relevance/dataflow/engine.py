@@ -59,6 +59,7 @@ class DataflowEngine:
         self.name = "melaudit dataflow"
         self._rulebook = Rulebook(composite, model, biased)
         self._kernels = Kernels()
+        self._names: dict[int, str] = {}
         self._flow: Flow | None = None
         self._tapped: Sequence[str] = ()
         self._calls: Counter[str] = Counter()
@@ -68,6 +69,11 @@ class DataflowEngine:
     def __enter__(self) -> DataflowEngine:
         self._restore = remember_state(self.model)
         self.model.eval()
+        self._names = {
+            parameter.untyped_storage().data_ptr(): name
+            for name, parameter in self.model.named_parameters()
+            if name.rpartition(".")[2] not in ("weight", "bias")
+        }
         for name, module in self.model.named_modules():
             enter, leave = partial(self._enter_module, name), partial(self._leave_module, name)
             self._handles.append(module.register_forward_pre_hook(enter))
@@ -124,6 +130,10 @@ class DataflowEngine:
 
         return sums_by_maps(maps, x, target, relevance, masks)
 
+    def attends(self, x: Tensor) -> bool:
+        """Whether the model has self-attention: a softmax of products of signals weighs others."""
+        return self.run(x, None, ()).flow.attends
+
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, what holds for it, calls) of one forward pass, most calls first."""
         counts = self.run(x, None, ()).flow.operation_counts
@@ -138,7 +148,7 @@ class DataflowEngine:
         assert self._restore is not None, "the engine is entered before use"
         for layer in layers:
             find_layer(self.model, layer)
-        flow = Flow(OPERATIONS, self._rulebook, self._kernels, fast(x))
+        flow = Flow(OPERATIONS, self._rulebook, self._kernels, fast(x), self._names)
         with self._observed(flow, layers), torch.enable_grad():
             image = flow.input()
             with flow, followed_inside(flow):

@@ -20,7 +20,7 @@ recorded in the ledger.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakSet
@@ -59,10 +59,19 @@ WITHOUT_RULE = "NO RULE: plain gradient, named in the result"
 
 
 class Flow(TorchFunctionMode):
-    """One forward pass over N images, as a mode under which the model is run."""
+    """One forward pass over N images, as a mode under which the model is run.
+
+    `names`: address of the storage of a parameter that is no module's weight or bias -> its name,
+    such as that of a positional embedding. What is added of it has a line of its own in the ledger.
+    """
 
     def __init__(
-        self, operations: OperationTable, rulebook: Rulebook, kernels: Kernels, x: Tensor
+        self,
+        operations: OperationTable,
+        rulebook: Rulebook,
+        kernels: Kernels,
+        x: Tensor,
+        names: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__()
         self.operations, self.rulebook, self.kernels = operations, rulebook, kernels
@@ -77,6 +86,10 @@ class Flow(TorchFunctionMode):
         """The modules that are running, by name; the innermost last."""
         self.taps: dict[str, Tap] = {}
         """Layer -> the tap on its output."""
+        self.attends = False
+        """Whether attention was met: a softmax of products of two signals that weighs a third."""
+        self._products = False
+        self._names = {} if names is None else names
         self._open: dict[int, WeakSet[Step]] = {}
 
     def input(self) -> Tensor:
@@ -107,7 +120,7 @@ class Flow(TorchFunctionMode):
             self.before_writing(target)
         operation = self.operations.rules.get(name, self.operations.unknown)
         if name not in self.operations.by_composite:
-            self.operation_counts[name, self.operations.descriptions.get(name, WITHOUT_RULE)] += 1
+            self.operation_counts[name, self._description(name)] += 1
         nonnegative = name in rearrangements.RECTIFIERS or (
             name in rearrangements.SIGN_KEEPERS
             and all(is_nonnegative(t) for t in tensors((args, kwargs)))
@@ -127,6 +140,21 @@ class Flow(TorchFunctionMode):
                 put_mark(target, mark)
             return target
         return result
+
+    def _description(self, name: str) -> str:
+        """Return what becomes of relevance at an operation, in words."""
+        if name in self.operations.attention:
+            return self.rulebook.attention.words
+        return self.operations.descriptions.get(name, WITHOUT_RULE)
+
+    def note_product(self, gates: Sequence[Gate]) -> None:
+        """Note a product of matrices, by the gates of those factors that are signals."""
+        if len(gates) < 2:
+            return
+        if min(gates) == max(gates):
+            self._products = True
+        elif self._products and max(gates) == Gate.STRONG:
+            self.attends = True
 
     def is_signal(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on the input in a way that gradients can follow."""
@@ -272,7 +300,11 @@ class Flow(TorchFunctionMode):
 
     def constant(self, value: Tensor, shape: Sequence[int], images: Axis | None) -> Tensor:
         """Return a constant, expanded to a shape, whose relevance the ledger records."""
-        return self.ledger.record(value.detach().expand(shape), self.layer, images)
+        line = self._names.get(value.untyped_storage().data_ptr(), self.layer)
+        value = value.detach()
+        # What is masked is minus infinity. Nothing arrives there, but zero times that is no number.
+        finite = torch.where(value.isinf(), torch.zeros_like(value), value)
+        return self.ledger.record(value.expand(shape), line, images, value=finite.expand(shape))
 
     def recorded_gradient(self, call: Call) -> Any:
         """Make a call by its gradient; the ledger records what that loses or invents."""

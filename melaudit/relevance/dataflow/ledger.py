@@ -50,12 +50,21 @@ class Ledger:
         absorbed = (s.sum(shared, keepdim=True) if shared else s) * absorption
         return absorbed.sum(list(range(1, s.ndim))) if s.ndim > 1 else absorbed
 
-    def record(self, tensor: Tensor, layer: str, images: Axis | None, sign: float = 1.0) -> Tensor:
+    def record(
+        self,
+        tensor: Tensor,
+        layer: str,
+        images: Axis | None,
+        sign: float = 1.0,
+        value: Tensor | None = None,
+    ) -> Tensor:
         """Return the tensor; relevance that reaches it is added, times `sign`, to the account.
 
         This is how a constant that is added to a signal is recorded: its relevance ends there.
+        `value` stands in for the tensor's own values, where these are not all finite.
         """
-        recorded = _Recorded.apply(tensor, self.account(layer), self, images, sign)
+        value = tensor.detach() if value is None else value
+        recorded = _Recorded.apply(tensor, self.account(layer), self, images, sign, value)
         assert isinstance(recorded, Tensor)
         return recorded
 
@@ -63,16 +72,22 @@ class Ledger:
 class _Recorded(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, tensor: Tensor, account: Tensor, ledger: Ledger, images: Axis | None, sign: float
+        ctx: Any,
+        tensor: Tensor,
+        account: Tensor,
+        ledger: Ledger,
+        images: Axis | None,
+        sign: float,
+        value: Tensor,
     ) -> Tensor:
-        ctx.value, ctx.ledger, ctx.images, ctx.sign = tensor.detach(), ledger, images, sign
+        ctx.value, ctx.ledger, ctx.images, ctx.sign = value, ledger, images, sign
         return tensor.view_as(tensor)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
         passed = c if ctx.needs_input_grad[0] else None
         absorbed = ctx.ledger.per_image(c, ctx.value, ctx.images)
-        return passed, ctx.sign * absorbed, None, None, None
+        return passed, ctx.sign * absorbed, None, None, None, None
 
 
 def scaled_gradient(tensor: Tensor, share: float) -> Tensor:

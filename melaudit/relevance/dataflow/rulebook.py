@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -24,9 +25,11 @@ from melaudit.relevance.dataflow.rules import (
     Flat,
     Gamma,
     Rule,
+    SignedGamma,
     WSquare,
     ZBox,
     ZPlus,
+    stabiliser,
 )
 
 LRP0 = Epsilon(0.0)
@@ -34,6 +37,86 @@ LRP0 = Epsilon(0.0)
 
 NO_PROPAGATION = (zennit_rules.ReLUDeconvNet, zennit_rules.ReLUGuidedBackprop)
 """Hooks that change gradients and propagate no relevance."""
+
+
+class AttentionRule(StrEnum):
+    """How relevance passes softmax(Q K^T) V."""
+
+    CONSTANT = "constant"
+    """The weights are gates: all of it to the values (Ali et al., ICML 2022)."""
+    ATTNLRP = "attnlrp"
+    """Half to the values and half to the weights, on through the softmax by its gradient times its
+    input, whose remainder is recorded, and half each to queries and keys (Achtibat et al., AttnLRP,
+    ICML 2024)."""
+
+    @property
+    def words(self) -> str:
+        """Return what becomes of relevance there, for a reader."""
+        if self is AttentionRule.CONSTANT:
+            return "attention weights held constant"
+        return "half to the values, half to queries and keys"
+
+
+class SignedGammaHook(BasicHook):  # type: ignore[misc]  # zennit is untyped
+    """LRP-gamma for inputs of both signs, for zennit, which has no such rule.
+
+    What has the output's sign counts 1 + gamma times (Andeol et al., Neural Networks 167, 2023).
+    """
+
+    def __init__(self, gamma: float = 0.25) -> None:
+        self.gamma = gamma
+
+        def favour(low: float | None, high: float | None, biased: bool = True) -> Modifier:
+            def modified(values: Tensor, name: str) -> Tensor:
+                favoured: Tensor = values + gamma * values.clamp(low, high)
+                return favoured if biased or name != "bias" else torch.zeros_like(values)
+
+            return modified
+
+        super().__init__(
+            input_modifiers=[_positive, _negative, _positive, _negative, _same],
+            param_modifiers=[
+                favour(0, None),
+                favour(None, 0, biased=False),
+                favour(None, 0),
+                favour(0, None, biased=False),
+                lambda values, _: values,
+            ],
+            output_modifiers=[_same] * 5,
+            gradient_mapper=_by_sign,
+            reducer=lambda inputs, gradients: sum(
+                x * gradient for x, gradient in zip(inputs[:4], gradients[:4], strict=True)
+            ),
+        )
+
+    def copy(self) -> SignedGammaHook:
+        """Return a hook like this one, as zennit puts one on each module."""
+        return type(self)(self.gamma)
+
+
+Modifier = Callable[[Tensor, str], Tensor]
+"""From a parameter and its name to another parameter."""
+
+
+def _same(values: Tensor) -> Tensor:
+    return values
+
+
+def _positive(values: Tensor) -> Tensor:
+    return values.clamp(min=0)
+
+
+def _negative(values: Tensor) -> Tensor:
+    return values.clamp(max=0)
+
+
+def _by_sign(c: Tensor, outputs: list[Tensor]) -> list[Tensor]:
+    """Divide by the two outputs of the sign that the layer's own output has."""
+    of = [output.detach() for output in outputs]
+    up, down = of[0] + of[1], of[2] + of[3]
+    above = torch.where(of[4] >= 0, c / (up + stabiliser(up)), 0.0)
+    below = torch.where(of[4] < 0, c / (down + stabiliser(down)), 0.0)
+    return [above, above, below, below, torch.zeros_like(c)]
 
 
 class Rulebook:
@@ -44,6 +127,8 @@ class Rulebook:
 
     def __init__(self, composite: Composite, model: nn.Module, biased: bool = False) -> None:
         self._composite, self._biased = composite, biased
+        self.attention = AttentionRule(getattr(composite, "attention", AttentionRule.CONSTANT))
+        """How relevance passes attention; a composite says so by an attribute of that name."""
         self._context: dict[Any, Any] = {}
         self._rules: dict[nn.Module, Rule] = {}
         for name, module in model.named_modules():
@@ -118,6 +203,7 @@ def _z_box(hook: BasicHook) -> Rule:
 _RULES: dict[type[Hook], Callable[[Any], Rule]] = {
     zennit_rules.Epsilon: _epsilon,
     zennit_rules.Gamma: _gamma,
+    SignedGammaHook: lambda hook: SignedGamma(hook.gamma),
     zennit_rules.ZPlus: lambda hook: ZPlus(),
     zennit_rules.AlphaBeta: _alpha_beta,
     zennit_rules.WSquare: lambda hook: WSquare(),

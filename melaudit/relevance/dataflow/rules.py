@@ -13,19 +13,22 @@ R_x + absorbed = R_y holds for every rule.
     epsilon      W x + b                        W                                   [1]
     z-plus       W+ x+ + W- x- + b+             W+ where x > 0, W- where x < 0      [1, 2]
     gamma        (W + g W+) x + b + g b+        W + g W+                            [3]
+    signed gamma (1 + g/2) y + g/2 u            (1 + g/2) W; g/2 |W| sign x         [5]
     alpha-beta   z-plus, and its negative twin  W+, W- and the other way round      [1]
     flat         1                              1 / x                               [4]
     w-square     W^2                            W^2 / x                             [2]
     z-box        W x - W+ l - W- h              W, -W+ l / x, -W- h / x             [2]
 
 x+ is max(x, 0) and x- is min(x, 0); l and h bound the pixels. With x >= 0, as after a ReLU, z-plus
-is W+ x + b+, and W- is not used.
+is W+ x + b+, and W- is not used. u is sign(y) (|W| |x| + |b|); see `SignedGamma`.
 
 [1] Bach et al., On pixel-wise explanations ..., PLoS ONE 10(7), 2015.
 [2] Montavon et al., Explaining nonlinear classification decisions with deep Taylor decomposition,
     Pattern Recognition 65, 2017.
 [3] Montavon et al., Layer-wise relevance propagation: an overview, LNCS 11700, 2019.
 [4] Lapuschkin et al., Unmasking Clever Hans predictors ..., Nature Communications 10, 2019.
+[5] Andeol et al., Learning domain invariant representations by joint Wasserstein distance
+    minimization, Neural Networks 167, 2023: the generalised gamma rule.
 """
 
 from __future__ import annotations
@@ -176,6 +179,38 @@ class Gamma:
 
     def _favour(self, values: Tensor) -> Tensor:
         return values + self.gamma * values.clamp(min=0)
+
+
+@dataclass(frozen=True)
+class SignedGamma:
+    """LRP-gamma for inputs of both signs: what has the output's sign counts 1 + gamma times.
+
+    With p the sum of all positive contributions w_ij x_i, b+ among them, and n that of all negative
+    ones, z = y + gamma p where y > 0, and y + gamma n where y < 0. Since p + n = y and p - n =
+    |W| |x| + |b|, one more product gives both: z = (1 + gamma / 2) y + gamma / 2 sign(y) (|W| |x| +
+    |b|). It has the sign of y and is never smaller, so nothing cancels in it.
+    """
+
+    gamma: float = 0.25
+
+    def split(self, layer: Application) -> Split:
+        """Divide by the output in which one sign is favoured."""
+        x, y, kernel, half = layer.x, layer.y, layer.kernel, self.gamma / 2
+        size = kernel.make("size", torch.abs)
+        size_of_bias = None if kernel.bias is None else kernel.bias.abs()
+        favoured = half * layer.z(x.abs(), size, size_of_bias)
+        sign = torch.where(y < 0, y.new_full((), -1.0), y.new_full((), 1.0))
+        delta = STABILISER * sign
+        ratio = y / ((1 + half) * y + favoured * sign + delta)
+        by_size, bias = half * layer.per_channel(kernel.bias_or_zero().abs()), kernel.bias_or_zero()
+        weight = kernel.make(f"signed gamma {self.gamma}", lambda w: w * (1 + half))
+        of_size = kernel.make(f"size by gamma {self.gamma}", lambda w: w.abs() * half)
+        return Split(
+            (
+                Term(ratio, (1 + half) * layer.per_channel(bias) + delta, (Branch(weight),)),
+                Term(ratio * sign, by_size, (Branch(of_size, x.sign()),)),
+            )
+        )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from melaudit.errors import RelevanceError
 from melaudit.relevance.dataflow.axes import Axis
 from melaudit.relevance.dataflow.marks import Mark
+from melaudit.relevance.model.tokens import is_tokens
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Tap:
                 f"layer {self.layer} gives {tuple(shape)}, in which its channels cannot be told; "
                 "name another layer, such as one that gives (N, C, h, w)"
             )
-        return 2 if len(shape) == 3 else 1
+        return len(shape) - 1 if is_tokens(shape) else 1
 
     @cached_property
     def image_dim(self) -> int:

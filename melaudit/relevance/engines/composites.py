@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from torch import Tensor
 from zennit.composites import (
+    LAYER_MAP_BASE,
     EpsilonAlpha2Beta1,
     EpsilonAlpha2Beta1Flat,
     EpsilonGammaBox,
     EpsilonPlus,
     EpsilonPlusFlat,
+    LayerMapComposite,
 )
 from zennit.core import Composite
+from zennit.types import Linear
 
 from melaudit.errors import ConfigurationError
+from melaudit.relevance.dataflow.rulebook import AttentionRule, SignedGammaHook
 
 Bound = float | Tensor
 """A pixel value after preprocessing: one for all channels, or a tensor (1, C, 1, 1)."""
 
 PIXEL_BOUNDS: tuple[Bound, Bound] = (-3.0, 3.0)
 """Contains all pixels after the usual preprocessing: [0, 1], [-1, 1], ImageNet's [-2.12, 2.64]."""
+
+
+def every_gamma(gamma: float, attention: AttentionRule) -> Composite:
+    """Return a composite with gamma on every linear layer, and a rule for attention.
+
+    On transformers the epsilon rule multiplies differences of large numbers, and gamma matters far
+    more than the rule for attention (Achtibat et al., AttnLRP, ICML 2024, appendix B.3). One gamma
+    holds for the whole model. Zennit has no rule for attention, so `attention` means nothing to it.
+    """
+    composite = LayerMapComposite([*LAYER_MAP_BASE, (Linear, SignedGammaHook(gamma))])
+    composite.attention = attention
+    return composite
+
+
+GAMMAS = (0.05, 0.25, 1.0)
+"""A weak one, the usual one and a strong one. Chosen, not measured."""
+
+OF_ATTENTION: dict[str, tuple[float, AttentionRule]] = {
+    f"gamma_{gamma:g}" + ("" if rule is AttentionRule.CONSTANT else f"_{rule}"): (gamma, rule)
+    for rule in AttentionRule
+    for gamma in GAMMAS
+}
+"""Composites for models with attention, by name."""
 
 COMPOSITES: dict[str, type[Composite]] = {
     "epsilon_plus": EpsilonPlus,
@@ -27,9 +54,11 @@ COMPOSITES: dict[str, type[Composite]] = {
     "epsilon_alpha2_beta1": EpsilonAlpha2Beta1,
     "epsilon_alpha2_beta1_flat": EpsilonAlpha2Beta1Flat,
 }
-NAMES = tuple(COMPOSITES)
+NAMES = (*COMPOSITES, *OF_ATTENTION)
 DEFAULT_COMPOSITE = "epsilon_plus_flat"
 """The composite where none is named."""
+DEFAULT_OF_ATTENTION = "gamma_0.25"
+"""The composite for a model with attention where no images tell which is most faithful."""
 
 
 def find_composite(
@@ -42,6 +71,8 @@ def find_composite(
     """
     if isinstance(composite, Composite):
         return composite
+    if composite in OF_ATTENTION:
+        return every_gamma(*OF_ATTENTION[composite])
     if composite not in COMPOSITES:
         raise ConfigurationError(
             f"there is no composite {composite!r}; choose one of {', '.join(NAMES)}, "

@@ -28,6 +28,7 @@ from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import channel_sums, find_layer, first_tensor
 from melaudit.relevance.model.outputs import find_logits, start_relevance
+from melaudit.relevance.model.tokens import channels_first
 from melaudit.relevance.places import sums_within
 
 
@@ -72,7 +73,7 @@ class GradientEngine:
         for channel in channels:
             starts = [torch.zeros_like(gradient) for gradient in of_layer]
             for start, gradient in zip(starts, of_layer, strict=True):
-                start[:, channel] = gradient[:, channel]
+                channels_first(start)[:, channel] = channels_first(gradient)[:, channel]
             (through,) = torch.autograd.grad(
                 edges, [forward.image], starts, retain_graph=True, allow_unused=True
             )

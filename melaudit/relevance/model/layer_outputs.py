@@ -14,6 +14,7 @@ from melaudit.errors import RelevanceError
 from melaudit.relevance.layout import fast
 from melaudit.relevance.model.layers import find_layer
 from melaudit.relevance.model.outputs import find_logits, tensors
+from melaudit.relevance.model.tokens import channels_first
 
 
 def features(
@@ -30,6 +31,7 @@ def features(
             logits = find_logits(model(x), num_classes)
         return logits, logits
     logits, given = layer_output(model, x, layer, num_classes)
+    given = channels_first(given)
     return logits, given.flatten(2).mean(2) if given.ndim > 2 else given
 
 

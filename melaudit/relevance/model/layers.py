@@ -4,7 +4,8 @@ A conditional map shows what reaches the input *through* a channel. It is the wh
 path goes round the layer, as the skip connection of a residual block goes round every layer inside
 it. Therefore the layer is chosen in the graph of one forward pass: of the modules that give a
 feature map with space left in it, those that every path from the input to the logits passes; and of
-these the last one.
+these the last one. Where features are tokens, it is the last one of which the logits depend on more
+than one token: behind the last block of many transformers, only the class token is read.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
 from torch.utils.hooks import RemovableHandle
 
 from melaudit.errors import NoConceptLayerError, RelevanceError
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.outputs import find_logits
+from melaudit.relevance.model.tokens import channels_first, is_tokens
 
-Edge = tuple[object, int]
+Edge = tuple[Any, int]
 """A tensor's place in the graph: the node that made it, and which of the node's outputs it is."""
 
 
@@ -48,21 +51,24 @@ def concept_layer(model: nn.Module, x: Tensor, num_classes: int | None = None) -
     from x (N, C, H, W) to the logits passes. Modules that return the same tensor count as one,
     under the outermost name: `layer4`, not `layer4.2.relu`. Pooling only coarsens a map, so the
     layer before it with the same channels is taken. Maps with one channel per output are class
-    maps, not concepts.
+    maps, not concepts. Tokens (N, T, D) or (N, h, w, D) count where no map follows them.
 
     Runs the model once on one image and leaves it as it was. Raises NoConceptLayerError when there
-    is no such layer, as in transformers, whose features are tokens.
+    is no such layer.
     """
     outputs, logits, image = _dry_run(model, x[:1], num_classes)
     passed = _on_every_path(outputs, logits, image)
     after_weights = list(itertools.dropwhile(lambda o: not o.learned, passed))
-    tokens = [i for i, o in enumerate(after_weights) if o.learned and _is_tokens(o)]
+    tokens = [i for i, o in enumerate(after_weights) if o.learned and is_tokens(o.shape)]
     maps = [o for o in after_weights[tokens[-1] if tokens else 0 :] if _is_map(o)]
     if tokens and not maps:
+        several = _read_at_several([after_weights[i] for i in tokens], logits)
+        if several:
+            return _outermost(several[-1], several)
         last_tokens = after_weights[tokens[-1]]
         raise NoConceptLayerError(
-            f"the model's features are tokens {last_tokens.shape} (at {last_tokens.name}), not a "
-            "map with channels; name a layer that gives (N, C, h, w) with --layer"
+            f"the model's features are tokens {last_tokens.shape} (at {last_tokens.name}), and it "
+            "reads one of them alone; name a layer before it mixes them with --layer"
         )
     maps = [o for o in maps if o.shape[1] != logits.shape[1]] or maps
     if not maps:
@@ -110,9 +116,9 @@ def channels(model: nn.Module, x: Tensor, layer: str, num_classes: int | None = 
             f"layer {layer} gave no differentiable tensor when the model ran; "
             f"name a layer the model uses, for instance {_examples(outputs)}"
         )
-    if len(shapes[-1]) not in (2, 4):
+    if len(shapes[-1]) not in (2, 4) and not is_tokens(shapes[-1]):
         raise _no_channels(layer, shapes[-1])
-    return shapes[-1][1]
+    return shapes[-1][-1 if is_tokens(shapes[-1]) else 1]
 
 
 def find_layer(model: nn.Module, layer: str) -> nn.Module:
@@ -125,12 +131,12 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
 
 
 def channel_sums(relevance: Tensor, layer: str) -> Tensor:
-    """Return the relevance of a layer summed over space: (N, C, h, w) or (N, C) -> (N, C).
+    """Return the relevance of a layer summed over space, (N, C): of maps, tokens or (N, C).
 
     Raises RelevanceError for other shapes.
     """
-    if relevance.ndim == 4:
-        return relevance.sum((2, 3))
+    if relevance.ndim == 4 or is_tokens(relevance.shape):
+        return channels_first(relevance).flatten(2).sum(2)
     if relevance.ndim == 2:
         return relevance
     raise _no_channels(layer, tuple(relevance.shape))
@@ -138,7 +144,8 @@ def channel_sums(relevance: Tensor, layer: str) -> Tensor:
 
 def _no_channels(layer: str, shape: tuple[int, ...]) -> RelevanceError:
     return RelevanceError(
-        f"layer {layer} gives {shape}; concepts need channels: name a layer that gives (N, C, h, w)"
+        f"layer {layer} gives {shape}; concepts need channels: name a layer that gives "
+        "(N, C, h, w) or tokens (N, T, D)"
     )
 
 
@@ -163,18 +170,19 @@ def _outermost(one: ModuleOutput, among: Sequence[ModuleOutput]) -> str:
 def _is_map(output: ModuleOutput) -> bool:
     """Whether an output is (N, C, h, w) with space left."""
     shape = output.shape
-    return len(shape) == 4 and shape[2] * shape[3] > 1 and not _is_tokens(output)
+    return len(shape) == 4 and shape[2] * shape[3] > 1 and not is_tokens(shape)
 
 
-def _is_tokens(output: ModuleOutput) -> bool:
-    """Whether an output is (N, T, D), or (N, h, w, D) as in windowed transformers.
-
-    The two orders of axes can be told apart because h = w.
-    """
-    shape = output.shape
-    if len(shape) == 4:
-        return shape[1] == shape[2] != shape[3] and shape[1] > 1
-    return len(shape) == 3 and shape[1] > 1
+def _read_at_several(outputs: Sequence[ModuleOutput], logits: Tensor) -> list[ModuleOutput]:
+    """Return those outputs of which the first logit depends on more than one token."""
+    edges = [GradientEdge(*output.edge) for output in outputs]
+    grad: Callable[..., tuple[Tensor | None, ...]] = torch.autograd.grad
+    found = grad([logits[:, 0].sum()], edges, allow_unused=True)
+    return [
+        output
+        for output, gradient in zip(outputs, found, strict=True)
+        if gradient is not None and int(gradient.flatten(1, -2).any(-1).sum(1).max()) > 1
+    ]
 
 
 def _dry_run(

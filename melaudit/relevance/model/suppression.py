@@ -19,6 +19,7 @@ from melaudit.errors import RelevanceError
 from melaudit.relevance.layout import fast
 from melaudit.relevance.model.layers import find_layer
 from melaudit.relevance.model.outputs import find_logits, tensors
+from melaudit.relevance.model.tokens import channels_first
 
 
 def suppressed(
@@ -65,7 +66,7 @@ def _run(
             raise RelevanceError(f"layer {layer} gives more than one tensor")
         for chosen, part in zip(sets, own.chunk(len(sets)), strict=True):
             at = torch.as_tensor(list(chosen), dtype=torch.long, device=values.device)
-            part[:, at] = values[at].to(own.dtype)
+            channels_first(part)[:, at] = channels_first(values[None])[0][at].to(own.dtype)
         return output
 
     handle = find_layer(model, layer).register_forward_hook(replace)

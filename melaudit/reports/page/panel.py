@@ -29,13 +29,25 @@ class Tile:
     """(h, w) signed map to lay over the photograph; None shows the photograph itself."""
     full: float | None = None
     """The |relevance| that gets full colour; None takes the map's own scale."""
+    photograph: NDArray[np.uint8] | None = None
+    """(h, w, 3) of this tile, where tiles show different images."""
 
 
 def panel(photograph: NDArray[np.uint8], tiles: Sequence[Tile], columns: int = 4) -> bytes:
-    """Return a PNG with the tiles in rows of `columns`; photograph (h, w, 3)."""
+    """Return a PNG with the tiles in rows of `columns`.
+
+    `photograph` (h, w, 3) is shown by the tiles that have none of their own.
+    """
     font = ImageFont.load_default(13)
-    picture = ImageOps.contain(Image.fromarray(photograph), (TILE, TILE), Image.Resampling.LANCZOS)
-    _, height = picture.size
+    pictures = [
+        ImageOps.contain(
+            Image.fromarray(photograph if tile.photograph is None else tile.photograph),
+            (TILE, TILE),
+            Image.Resampling.LANCZOS,
+        )
+        for tile in tiles
+    ]
+    height = max(picture.height for picture in pictures)
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     cell_w, cell_h = TILE + GAP, height + 2 * LINE + GAP + 6
@@ -43,7 +55,7 @@ def panel(photograph: NDArray[np.uint8], tiles: Sequence[Tile], columns: int = 4
     draw = ImageDraw.Draw(sheet)
     for i, tile in enumerate(tiles):
         left, top = GAP + i % columns * cell_w, GAP + i // columns * cell_h
-        sheet.paste(_drawn(picture, tile), (left, top))
+        sheet.paste(_drawn(pictures[i], tile), (left, top))
         for line, (text, ink) in enumerate(((tile.title, "black"), (tile.note, "dimgray"))):
             shown = _fitting(text, font, TILE)
             draw.text((left, top + height + 4 + line * LINE), shown, ink, font)

@@ -7,7 +7,7 @@ import pytest
 
 from melaudit.audit.groups.embedding import pooled
 from melaudit.audit.groups.strategies import smallest_group, strategies
-from melaudit.measurements import GRID, Array
+from melaudit.measurements import GRID, Array, SomeRows
 
 Planted = Callable[[int, int, int], tuple[Array, Array, Array]]
 
@@ -58,3 +58,11 @@ def test_broken_rows_belong_nowhere_and_too_few_images_give_nothing(planted: Pla
 def test_the_smallest_group_grows_slower_than_a_large_class() -> None:
     sizes = [smallest_group(n) for n in (50, 400, 2000, 10_000, 400_000)]
     assert sizes == [10, 20, 100, 223, 1414]
+
+
+def test_rows_that_are_read_when_asked_for_give_the_same_groups(planted: Planted) -> None:
+    concepts, maps, _ = planted(200, 60, 0)
+    rows = np.arange(len(concepts))[::-1]
+    found = strategies(SomeRows(concepts, rows), pooled(maps)[rows], 0)
+    known = strategies(concepts[rows], pooled(maps)[rows], 0)
+    assert [s.members.tolist() for s in found] == [s.members.tolist() for s in known] != []

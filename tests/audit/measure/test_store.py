@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from melaudit.audit.measure import store as store_module
@@ -84,6 +85,45 @@ def test_an_unknown_column_is_a_key_error(tmp_path: Path) -> None:
     fill(store, 0, [True])
     with pytest.raises(KeyError):
         store.column("nothing")
+
+
+def test_a_column_that_one_shard_lacks_is_none(tmp_path: Path) -> None:
+    store = Store(tmp_path, "run", [f"{i}.jpg" for i in range(6)])
+    fill(store, 0, [True] * 4)
+    every: dict[str, Array] = {"status": np.array(["ok", "ok"], object)}
+    store.write(1, every, {"score": np.ones(2, np.float32)}, np.array([True, True]))
+    assert store.names() == ("status", "score")
+    for name in ("map", "present"):
+        with pytest.raises(KeyError):
+            store.column(name)
+
+
+def test_shards_are_opened_once_for_all_single_values_and_once_for_each_larger_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path, "run", [f"{i}.jpg" for i in range(12)])
+    for shard in range(3):
+        fill(store, shard, [True] * 4)
+    opened: list[object] = []
+    usual = pq.ParquetFile
+
+    def counted(path: object) -> pq.ParquetFile:
+        opened.append(path)
+        return usual(path)
+
+    monkeypatch.setattr(pq, "ParquetFile", counted)
+    for _ in range(2):
+        for name in (*store.names(), "score", "present"):
+            store.column(name)
+    assert len(opened) == 3 + 3
+
+
+def test_rows_that_say_the_same_share_one_text(tmp_path: Path) -> None:
+    store = Store(tmp_path, "run", ["a", "b", "c"])
+    fill(store, 0, [True, True, False])
+    first, second, third = store.column("status")
+    assert first is second
+    assert (first, third) == ("ok", "skipped")
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:

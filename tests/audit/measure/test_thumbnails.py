@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from melaudit.audit.measure import thumbnails
 from melaudit.audit.measure.thumbnails import SIDE, duplicated, likeness, thumbnail
 from melaudit.measurements import Array
 
@@ -14,11 +15,13 @@ def pictures(n: int, seed: int) -> Array:
     return rng.integers(0, 256, (n, SIDE, SIDE, 3)).astype(np.uint8)
 
 
-def test_likeness_is_the_mean_correlation_of_all_pairs() -> None:
+def test_likeness_is_the_mean_correlation_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     some = pictures(7, 0)
     some[3:, :4] = 0
     flat = some.reshape(7, -1).astype(float)
     pairs = [np.corrcoef(flat[i], flat[j])[0, 1] for i, j in itertools.combinations(range(7), 2)]
+    assert likeness(some) == pytest.approx(np.mean(pairs), abs=1e-5)
+    monkeypatch.setattr(thumbnails, "CHUNK", 3)
     assert likeness(some) == pytest.approx(np.mean(pairs), abs=1e-5)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -170,6 +171,19 @@ MULTI: dict[str, tuple[Ending, Answers]] = {
 @pytest.mark.parametrize(("ending", "answers"), MULTI.values(), ids=MULTI.keys())
 def test_how_outputs_go_together_is_seen(ending: Ending, answers: Answers, x: Tensor) -> None:
     assert answers_of(loaded(Net(3, ending)), x) is answers
+
+
+class Exhausted(Net):
+    """A net whose operations cannot be followed within the memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise MemoryError
+
+
+def test_memory_that_runs_out_is_no_answer(x: Tensor) -> None:
+    known = loaded(Net(3, nn.Identity()))
+    with pytest.raises(MemoryError):
+        answers_of(replace(known, model=Exhausted(3, nn.Identity())), x)
 
 
 @pytest.mark.parametrize("ending", [nn.Sigmoid(), nn.LogSigmoid(), nn.Identity()])

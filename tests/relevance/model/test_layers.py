@@ -172,10 +172,39 @@ def test_an_inplace_relu_outside_the_module_does_not_hide_it() -> None:
     assert concept_layer(Net(), image()) == "features"
 
 
-@pytest.mark.parametrize("model", [Tokens(), ChannelsLast(turned=False)])
-def test_tokens_are_refused_with_what_to_do(model: nn.Module) -> None:
+@pytest.mark.parametrize(
+    ("model", "layer"), [(Tokens(), "block"), (ChannelsLast(turned=False), "norm")]
+)
+def test_tokens_are_a_layer_with_their_last_dimension_for_channels(
+    model: nn.Module, layer: str
+) -> None:
+    assert concept_layer(model, image()) == layer
+    assert channels(model, image(), layer) == 16
+
+
+class OfClassToken(nn.Module):
+    """Blocks of which only the first token is read, as in most transformers of images."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 4, 4)
+        self.blocks = nn.Sequential(
+            *(nn.TransformerEncoderLayer(16, 2, 32, 0.0, batch_first=True) for _ in range(blocks))
+        )
+        self.head = nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        return self.head(self.blocks(tokens)[:, 0])  # type: ignore[no-any-return]
+
+
+def test_the_layer_of_tokens_is_before_the_last_block_where_one_token_alone_is_read() -> None:
+    assert concept_layer(OfClassToken(3), image()) == "blocks.1"
+
+
+def test_tokens_of_which_one_alone_is_read_are_refused_with_what_to_do() -> None:
     with pytest.raises(RelevanceError, match=r"tokens \(1, .*--layer"):
-        concept_layer(model, image())
+        concept_layer(OfClassToken(1), image())
 
 
 def test_maps_turned_back_from_channels_last_are_found() -> None:
@@ -222,8 +251,9 @@ def test_looking_leaves_the_model_as_it_was() -> None:
 def test_channels_are_counted_where_there_are_any() -> None:
     assert channels(ResidualNet(), image(), "stage.0") == 8
     assert channels(ResidualNet(), image(), "head") == 2
+    volumes = nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Flatten(), nn.Linear(768, 2))
     with pytest.raises(RelevanceError, match="need channels"):
-        channels(Tokens(), image(), "block")
+        channels(volumes, image(), "0")
 
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:
@@ -237,5 +267,7 @@ def test_channel_sums_are_over_space() -> None:
     relevance = torch.arange(24.0).reshape(1, 2, 3, 4)
     assert channel_sums(relevance, "a").tolist() == [[66.0, 210.0]]
     assert channel_sums(relevance[0, 0], "a").shape == (3, 4)
-    with pytest.raises(RelevanceError, match=r"layer a gives \(2, 3, 4\)"):
-        channel_sums(relevance[0], "a")
+    tokens = relevance[0].mT  # two images of four tokens, three channels
+    assert channel_sums(tokens, "a").tolist() == [[6.0, 22.0, 38.0], [54.0, 70.0, 86.0]]
+    with pytest.raises(RelevanceError, match=r"layer a gives \(1, 1, 2, 3, 4\)"):
+        channel_sums(relevance[None], "a")

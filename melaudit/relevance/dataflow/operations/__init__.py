@@ -28,7 +28,7 @@ _TABLES = {
     "the composite's rule": linear.OPERATIONS,
     "statistics held constant": normalisation.OPERATIONS,
     "relevance passed on unchanged": elementwise.OPERATIONS,
-    "attention weights held constant": attention.OPERATIONS,
+    "the composite's rule for attention": attention.OPERATIONS,
 }
 """What holds for a family of operations -> the family. Later families override earlier ones."""
 
@@ -37,5 +37,6 @@ OPERATIONS = OperationTable(
     unknown=unknown,
     descriptions={name: words for words, family in _TABLES.items() for name in family},
     by_composite=frozenset(linear.OPERATIONS),
+    attention=frozenset(attention.OPERATIONS),
     passive=PASSIVE,
 )

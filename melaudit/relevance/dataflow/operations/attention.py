@@ -1,11 +1,11 @@
-"""Self-attention: the attention weights are gates, and relevance goes through the values.
+"""Self-attention, by the composite's rule: through the values, or through the weights as well.
 
 A softmax of products of queries and keys weighs the values. With these weights held constant, the
 rest is linear in the values and conserves relevance; the gradient through the softmax does not (Ali
 et al., XAI for transformers: better explanations through conservative propagation, ICML 2022).
-AttnLRP (Achtibat et al., ICML 2024) instead passes half of it to queries and keys.
-
-Attention that a model writes out itself needs none of this: its softmax and products have rules.
+AttnLRP (Achtibat et al., ICML 2024) instead passes half of it to the weights, on by the softmax's
+gradient, and half of that to queries and half to keys. For this rule, fused attention is written
+out; attention that a model writes out itself has rules for its softmax and its products anyway.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from torch.nn import functional
 
 from melaudit.relevance.dataflow.calls import Call, Operation
 from melaudit.relevance.dataflow.flow import Flow
+from melaudit.relevance.dataflow.marks import Gate, put_mark
+from melaudit.relevance.dataflow.operations.elementwise import activation
+from melaudit.relevance.dataflow.rulebook import AttentionRule
 
 _SIGNATURE = inspect.signature(functional.multi_head_attention_forward)
 
@@ -27,8 +30,12 @@ def scaled_dot_product(
     flow: Flow, call: Call, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
 ) -> Any:
     """F.scaled_dot_product_attention: with constant queries and keys, the gradient is the rule."""
+    flow.attends = True
     if not flow.is_signal(value):
         return flow.recorded_gradient(call)
+    if flow.rulebook.attention is AttentionRule.ATTNLRP:
+        with flow:
+            return _written_out(query, key, value, *args, **kwargs)
     attended = call.function(query.detach(), key.detach(), value, *args, **kwargs)
     call.signals = [value]
     return flow.follow(call, attended)
@@ -42,13 +49,15 @@ def multi_head(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
     bound = _SIGNATURE.bind(*args, **kwargs)
     bound.apply_defaults()
     named = bound.arguments
+    flow.attends = True
     if named["query"].ndim == 2:
         return _unbatched(flow, named)
     heads, p = named["num_heads"], named["dropout_p"] * bool(named["training"])
     weights, biases = _projections(named)
-    with torch.no_grad():
-        query = functional.linear(named["query"].detach(), weights[0], biases[0])
-        key = functional.linear(named["key"].detach(), weights[1], biases[1])
+    constant = flow.rulebook.attention is AttentionRule.CONSTANT
+    with torch.no_grad() if constant else flow:
+        query = functional.linear(named["query"], weights[0], biases[0])
+        key = functional.linear(named["key"], weights[1], biases[1])
     with flow:
         value = functional.linear(named["value"], weights[2], biases[2])
         if named["bias_k"] is not None:
@@ -68,6 +77,50 @@ def multi_head(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
         scores = q @ k.mT / q.shape[-1] ** 0.5
         attention = (scores if mask is None else scores + mask).softmax(-1)
     return output, attention.mean(1) if named["average_attn_weights"] else attention
+
+
+def softmax(flow: Flow, call: Call, input: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """F.softmax: a gate, behind which nothing arrives; by AttnLRP's rule, gradient times input.
+
+    What the latter does not hand on is recorded. The softmax of (N, K) is a model's last operation,
+    no attention.
+    """
+    constant = flow.rulebook.attention is AttentionRule.CONSTANT
+    if constant or input.ndim < 3 or not flow.is_signal(input):
+        return activation(flow, call, input, *args, gate=Gate.STRONG, **kwargs)
+    # A masked score is minus infinity. Nothing arrives there, but zero times that is no number.
+    held = input.detach()
+    held = torch.where(held.isfinite(), held, torch.zeros_like(held))
+    scores = flow.ledger.record(input, flow.layer, flow.mark(input).images, -1.0, held)
+    weights = flow.follow(call, call.function(scores, *args, **kwargs), gate=Gate.STRONG)
+    mark = flow.mark(weights)
+    recorded = flow.ledger.record(weights, flow.layer, mark.images)
+    put_mark(recorded, mark)
+    return recorded
+
+
+def _written_out(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Return what F.scaled_dot_product_attention does, by operations that have rules."""
+    if enable_gqa:
+        key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
+    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        attn_mask = torch.zeros_like(attn_mask, dtype=scores.dtype).masked_fill(
+            ~attn_mask, -torch.inf
+        )
+    weights = functional.softmax(scores if attn_mask is None else scores + attn_mask, -1)
+    return functional.dropout(weights, dropout_p) @ value
 
 
 def _unbatched(flow: Flow, named: dict[str, Any]) -> Any:
@@ -123,4 +176,5 @@ def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
 OPERATIONS: dict[str, Operation] = {
     "scaled_dot_product_attention": scaled_dot_product,
     "multi_head_attention_forward": multi_head,
+    "softmax": softmax,
 }

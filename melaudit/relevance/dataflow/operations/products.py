@@ -13,9 +13,10 @@ from melaudit.relevance.dataflow.calls import Call, Operation
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.ledger import scaled_gradient
 from melaudit.relevance.dataflow.marks import Gate
+from melaudit.relevance.dataflow.rulebook import AttentionRule
 
 
-def shares(flow: Flow, factors: Sequence[Any]) -> list[Any]:
+def shares(flow: Flow, factors: Sequence[Any], *, matrices: bool = False) -> list[Any]:
     """Return the factors of a product, each with a gradient that passes its share of relevance.
 
     The signals that are the weakest gates get all of it. A single one is what the others weigh; k
@@ -23,12 +24,19 @@ def shares(flow: Flow, factors: Sequence[Any]) -> list[Any]:
     and parameters get none.
     Sources: Arras et al., Explaining recurrent neural network predictions in sentiment analysis,
     WASSA 2017 (gates take none); Achtibat et al., AttnLRP, ICML 2024 (equal factors share).
+
+    Where `matrices` are multiplied, the rule of AttnLRP lets every factor carry a share: attention
+    weights among them.
     """
     gates = {
         i: flow.mark(f).gate
         for i, f in enumerate(factors)
         if isinstance(f, Tensor) and flow.is_signal(f)
     }
+    if matrices:
+        flow.note_product(list(gates.values()))
+        if flow.rulebook.attention is AttentionRule.ATTNLRP:
+            gates = dict.fromkeys(gates, Gate.SIGNAL)
     weakest = min(gates.values())
     carriers = sum(gate == weakest for gate in gates.values())
     shared: list[Any] = []
@@ -73,7 +81,7 @@ def matmul(flow: Flow, call: Call, input: Tensor, other: Tensor, **kwargs: Any) 
     if not flow.is_signal(other) and other.ndim == 2 and input.ndim > 1:
         with flow:
             return functional.linear(input, other.t())
-    return flow.follow(call, call.function(*shares(flow, (input, other)), **kwargs))
+    return flow.follow(call, call.function(*shares(flow, (input, other), matrices=True), **kwargs))
 
 
 def reversed_matmul(flow: Flow, call: Call, input: Tensor, other: Tensor) -> Any:
@@ -88,7 +96,7 @@ def einsum(flow: Flow, call: Call, equation: Any, *operands: Any) -> Any:
         return flow.recorded_gradient(call)
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
-    return flow.follow(call, call.function(equation, *shares(flow, operands)))
+    return flow.follow(call, call.function(equation, *shares(flow, operands, matrices=True)))
 
 
 def pairwise(flow: Flow, call: Call, input: Tensor, other: Tensor, *args: Any) -> Any:
