@@ -18,6 +18,10 @@ Array = NDArray[Any]
 GRID = 32
 """Side of the low-resolution maps and masks kept for every image (divides 128, 224, 256, 384)."""
 
+WITHOUT_REGISTERS = "without_registers."
+"""Begins the names of columns that were measured once more, on maps without relevance on registers
+of a transformer."""
+
 CHUNK = 4096
 """Rows of a large column that are held in memory at a time."""
 
@@ -195,6 +199,8 @@ class Measurements:
     shift: tuple[float, ...] = ()
     """What the user's threshold took off each of the K logits; () for none. Decisions are by the
     logits as they are, probabilities by those before."""
+    without_registers: bool = False
+    """Whether relevance on a transformer's registers is left out of `absolute_shares`."""
 
     def __getitem__(self, name: str) -> Array:
         """Return a measured column, named "detector.measurement".
@@ -240,6 +246,8 @@ class Measurements:
         """
         positive, negative = self["relevance.positive"], self["relevance.negative"]
         absolute = (positive[rows].astype(np.float64) + negative[rows]).reshape(len(rows), -1)
+        if self.without_registers:
+            absolute *= 1 - self["register_tokens.cells"][rows].reshape(len(rows), -1) / 255
         # Maps are kept in half precision, so that their sums are only about 1.
         shares: NDArray[np.float64] = absolute / np.maximum(
             absolute.sum(1, keepdims=True), EMPTY_MAP

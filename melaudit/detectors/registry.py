@@ -28,6 +28,7 @@ from melaudit.detectors.checks.engine_agreement import EngineAgreement
 from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.checks.output_equivalence import OutputEquivalence
 from melaudit.detectors.checks.randomisation import Randomisation
+from melaudit.detectors.checks.register_tokens import RegisterTokens
 from melaudit.detectors.drift import Drift
 from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.interface import Batch, Detector, Result
@@ -64,6 +65,7 @@ def ours(settings: DetectorSettings, domain: Domain) -> tuple[Detector, ...]:
         Randomisation(),
         Faithfulness(),
         EngineAgreement(),
+        RegisterTokens(),
         BorderRelevance(),
         FixedPosition(),
         OutsideObject(words),
@@ -143,6 +145,7 @@ class Registered(Detector):
         self.subject = Subject(getattr(detector, "subject", usual))
         self.asks = str(getattr(detector, "asks", ""))
         self.why = str(getattr(detector, "why", ""))
+        self.sums_places = bool(getattr(detector, "sums_places", False))
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Let the detector measure."""
