@@ -283,6 +283,8 @@ def _flipped(model: nn.Module, x: Tensor, target: Tensor, maps: Tensor) -> Value
     )
     full = maps.flatten(1).abs().amax(1) > 0  # Quantus refuses maps of nothing
     x, target, maps = x[full], target[full], maps[full]
+    if not len(x):
+        return None
     curves = metric(  # not its area, for which it calls a function that numpy no longer has
         model=model,
         x_batch=x.numpy(),

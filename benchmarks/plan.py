@@ -86,7 +86,7 @@ def _written(root: Path, images: int) -> dict[str, Path]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)
     parser.add_argument("--images", type=int, default=400_000)
     parser.add_argument("--folder", type=Path, help="Where to write them; by default with others.")
     return parser.parse_args()

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from melaudit.audit.conclude.assembly import Clock, assemble
@@ -30,11 +29,11 @@ from melaudit.audit.engines.plan import Plan, in_force
 from melaudit.audit.engines.supply import engine, refuse_absent
 from melaudit.audit.exhibits.concepts import with_concepts
 from melaudit.audit.exhibits.record import make_record
-from melaudit.audit.groups.feedback import read_reviews
+from melaudit.audit.groups.feedback import reviews_of
 from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.sweep import Passed, Subject, measure
 from melaudit.audit.method import Examined, choose_method, operations, viewing
-from melaudit.audit.output_folder import held, write, write_index
+from melaudit.audit.output_folder import folders_of, held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.places import write_places
 from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each, with_contents
@@ -110,9 +109,7 @@ def opened(
 ) -> tuple[Prepared, ...]:
     """Load model and data, and make them fit each other."""
     observer.stage("Loading")
-    if configuration.labels is not None:
-        # Read first: a file with a fault must be known before the work, not after.
-        read_reviews(configuration.labels)
+    reviews_of(configuration)  # a file with a fault must be known before the work, not after
     return prepare_each(configuration, model, read)
 
 
@@ -395,29 +392,8 @@ def reported(
     return sent.findings
 
 
-def reviews_of(configuration: Configuration) -> dict[str, str] | None:
-    """Return image -> what a reviewer saw in it; None where no reviews are given."""
-    return None if configuration.labels is None else read_reviews(configuration.labels)
-
-
 def _laboratory(
     viewer: Viewer, prepared: Prepared, table: Measurements, pictures: Held
 ) -> Laboratory:
     domain, dataset = prepared.domain.domain, prepared.dataset
     return Laboratory(viewer, dataset, table.ids, prepared.knowledge, domain, pictures)
-
-
-def folders_of(labels: Sequence[str]) -> Mapping[str, str]:
-    """Return label -> the name of its folder: letters, digits, dashes; no two alike."""
-    folders: dict[str, str] = {}
-    taken: set[str] = set()
-    for place, label in enumerate(labels):
-        plain = re.sub(r"[^A-Za-z0-9_]+", "-", label).strip("-")[:_MAX_NAME] or "label"
-        name = plain if plain.casefold() not in taken else f"{plain}-{place}"
-        taken.add(name.casefold())
-        folders[label] = name
-    return folders
-
-
-_MAX_NAME = 60
-"""Characters of a folder's name. Chosen: a round figure well below what file systems take."""

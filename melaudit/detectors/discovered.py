@@ -6,7 +6,9 @@ Why: a shortcut may be something for which nobody has written a finder.
 How scored: as any artifact (see `artifact`). The part was chosen on one half of the images; all
 that is claimed of it is tested on the other half, and images of one patient are in one half. Every
 part that is tried has a claim of its own, so that the number of parts enters the correction. It was
-chosen because it goes with a class, so that it does is no finding: a decision must change.
+chosen because it goes with a class, so that it does is no finding: decisions must change where it
+is put in. That they change where it is taken out does not do: what of the object lies in that place
+goes with it.
 Do instead: look at the part and name it in suspicious.csv; a later audit keeps the name.
 """
 
@@ -88,9 +90,11 @@ class DiscoveredDetector(ArtifactDetector):
         evidence: tuple[Evidence, ...],
     ) -> Sequence[Worded]:
         """Say where the part comes from, if a decision changes; else what could have been seen."""
-        if not reached(evidence) & set(USED):
-            use = climb.use
-            return missed(use, self.id) if isinstance(use, Dependence) else ()
+        use = climb.use
+        if not isinstance(use, Dependence):
+            return ()
+        if not reached(evidence) & set(USED) or use.add is None or not use.add.reached:
+            return missed(use, self.id)
         return [
             replace(said, statement=f"{said.statement} {self.origin.sentences()}")
             if isinstance(said, Finding)

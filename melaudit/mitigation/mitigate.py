@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -258,12 +259,12 @@ def _proven(
     lacking, having = rows[~present[rows]], rows[present[rows]]
     put = look.put_in(artifact, _at_most(lacking, labels, MAX_PROVEN, table.seed), table.seed)
     taken = look.taken_out(artifact, _at_most(having, labels, MAX_PROVEN, table.seed))
-    named = {"key": cue.shown.key, "title": artifact.title}
+    key, title = cue.shown.key, artifact.title
     sets = _sets(cue, images, natural, put.added, taken, present)
     others = _others(audited, cue, rows, both, look, images, natural)
     return Proof(
-        dependence=cue_change(both, put, natural, cue.target, images, **named),
-        placebo=cue_change(placebo, put, natural, cue.target, images, **named),
+        dependence=cue_change(both, put, natural, cue.target, images, key=key, title=title),
+        placebo=cue_change(placebo, put, natural, cue.target, images, key=key, title=title),
         figures=measured(both, sets[0], images, tolerance),
         groups=measured(both, sets[1], images, tolerance),
         others=others,
@@ -315,11 +316,8 @@ def _others(
         put = look.put_in(artifact, at, seed)
         if not len(put.added):
             return []
-        named = {"key": each.key, "title": artifact.title}
-        return [
-            cue_change(heads, put, natural, target, images, **named, compared=compared)
-            for target in targets
-        ]
+        named = partial(cue_change, key=each.key, title=artifact.title, compared=compared)
+        return [named(heads, put, natural, target, images) for target in targets]
 
     every = range(len(table.classes))
     first: dict[str, CueChange] = {}

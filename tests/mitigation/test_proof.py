@@ -1,6 +1,7 @@
 """What both heads do on the same pictures, counted by hand."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -59,17 +60,17 @@ def test_a_change_is_paired_and_has_its_interval() -> None:
 
 def test_growth_is_clear_of_the_placebo_too_and_of_how_many_were_looked_at() -> None:
     natural = _view(1, 0)
-    named = {"key": "k", "title": "t"}
+    change = partial(cue_change, key="k", title="t")
     # Before, the placebo turned a quarter of the images, and the artifact none; now neither does.
     put = PutIn(_view(1, 0), (_view(1, 2),))
     heads = Heads(_head(1.0), _head(0.0))
-    gone = cue_change(heads, put, natural, 1, IMAGES, **named)
+    gone = change(heads, put, natural, 1, IMAGES)
     assert gone.flips.before == -0.25 and gone.flips.rises
     assert growth(gone.flips) == 0 and not gone.grew
     grows = Heads(_head(0.0), _head(1.0)), PutIn(_view(1, 2), ())
-    assert cue_change(*grows, natural, 1, IMAGES, **named, compared=10).grew
+    assert change(*grows, natural, 1, IMAGES, compared=10).grew
     few = replace(IMAGES, units=np.repeat(np.arange(6), N // 6 + 1)[:N].astype(str).astype(object))
-    assert not cue_change(*grows, natural, 1, few, **named, compared=10**6).grew
+    assert not change(*grows, natural, 1, few, compared=10**6).grew
 
 
 def test_images_of_one_patient_count_together() -> None:

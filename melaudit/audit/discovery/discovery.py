@@ -38,6 +38,7 @@ from melaudit.measurements import GRID, Array, Measurements
 from melaudit.observer import Observer
 from melaudit.statistics.overlap import jaccard
 from melaudit.stopwatch import timed
+from melaudit.wording.sentences import percent
 
 ID = "discovered"
 MAX_SOURCES = 24
@@ -49,6 +50,9 @@ MAX_LACKING = 0.5
 measured."""
 MIN_SHOWN = 5
 """Images of the half for tests that must show a part. Chosen, not measured."""
+MAX_CENTRAL = 0.5
+"""Share of the places like a part that may lie in the central half: by its area, one half.
+Beyond, the part is what the object looks like."""
 SAME_IMAGES = 0.5
 """Jaccard index of the images that show two things from which these may be one. Chosen, not
 measured."""
@@ -189,6 +193,11 @@ def _made(
     tested = int((present & ~half).sum())
     if tested < MIN_SHOWN:
         return Skipped(ID, f"a part of {predicted} is shown by {tested} of the images for tests")
+    words = table[part.vocabulary.column]
+    central = share_in_centre(words[present & half], part.pattern.visual_words)
+    if central > MAX_CENTRAL:
+        where = f"{percent(central)} of the places like it lie in the central half"
+        return Skipped(ID, f"a part of {predicted} is what the middle looks like: {where}")
     see = seeing(laboratory.viewer, part.vocabulary, part.pattern.visual_words, part.pattern.bound)
     ordered = np.argsort(-part.amount, kind="stable")
     donors = ordered[(present & of_class & half)[ordered]][:MAX_SOURCES]
@@ -208,7 +217,6 @@ def _made(
     images = tuple(table.ids[row] for row in ordered if present[row])
     called = name(sources, images, laboratory.domain.artifacts, reviews, taken)
     pool = Pool(tuple(sources), tuple(alike), tuple(others), predicted)
-    words = table[part.vocabulary.column]
     shown_on = present & half
     origin = Origin(
         tested=~half,
@@ -216,7 +224,7 @@ def _made(
         shown=int((shown_on & of_class).sum()),
         predicted=predicted,
         others=float(present[half & ~of_class].mean()),
-        central=share_in_centre(words[shown_on], part.pattern.visual_words),
+        central=central,
         resembles=called.said,
     )
     artifact = Discovered(called.id, called.title, called.phrases, pool, see)
