@@ -31,7 +31,7 @@ OUTCOMES = (
     ("true negative", False, False),
     ("false negative", True, False),
 )
-"""The name of an outcome, whether such an image is labelled and whether it is predicted positive."""
+"""The name of an outcome; whether such an image is labelled, and predicted, positive."""
 
 
 @dataclass(frozen=True)

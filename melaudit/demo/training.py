@@ -50,10 +50,10 @@ def train(
 ) -> TrainingReport:
     """Train on the training half and save the weights as a plain state_dict.
 
-    `build` makes the model, by default a ResNet-18; it may return more beside its logits. `progress(epoch, loss)` is called after every
-    epoch, counted from 1. The random state and thread count of torch are restored. The same seed
-    gives the same weights on the same machine with the same number of threads. Raises StoreError if
-    `out_ckpt` cannot be written.
+    `build` makes the model, by default a ResNet-18; it may return more beside its logits.
+    `progress(epoch, loss)` is called after every epoch, counted from 1. The random state and thread
+    count of torch are restored. The same seed gives the same weights on the same machine with the
+    same number of threads. Raises StoreError if `out_ckpt` cannot be written.
     """
     started = time.perf_counter()
     x, y = load_half(data.train, image_size)
