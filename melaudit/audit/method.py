@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from melaudit.audit.conclude.conclusions import Checked, check_maps, trust
@@ -165,10 +166,11 @@ def choose_method(
     failed: list[Examined] = []
     refusals: list[RelevanceError] = []
     notes: list[str] = []
+    rows = _to_check(configuration, prepared)
     composite, chosen = _for_attention(configuration, prepared, layer, observer, folder, turns)
     for attempt in methods(configuration, composite):
         try:
-            examined = _examine(attempt, prepared, checks, layer, observer, folder, turns)
+            examined = _examine(attempt, prepared, checks, layer, observer, folder, turns, rows)
         except RelevanceError as error:
             refusals.append(error)
             notes.append(f"{_name(attempt)} cannot be applied to this model: {error}")
@@ -198,7 +200,9 @@ def _for_attention(
 
     "" for a model without, or where the user named a method. Every composite is measured by the
     check `faithfulness`, on the same images and against the same random deletions, and what it
-    measured stays in a store: who resumes a run, or shares it, chooses the same.
+    measured stays in a store: who resumes a run, or shares it, chooses the same. The images are
+    other ones than those that the checks of the maps look at, where there are as many: what was
+    chosen is best on the images that chose it, and would be judged too well by them.
     """
     loaded, device = prepared.loaded, prepared.device
     if not is_free(configuration):
@@ -209,10 +213,18 @@ def _for_attention(
     faithful = Faithfulness(draws=1)
     found: dict[str, float] = {}
     images = 0
+    rows = _to_check(configuration, prepared)
+    left = np.setdiff1d(np.arange(len(prepared.dataset.ids)), rows)
+    apart = len(left) >= len(rows)
+    if apart:
+        few = sample(prepared.dataset.labels[left], configuration.check_images, configuration.seed)
+        rows = left[np.flatnonzero(few)]
     for name in OF_ATTENTION:
         attempt = dataclasses.replace(configuration, composite=name)
         with contextlib.suppress(RelevanceError):
-            known = _examine(attempt, prepared, (faithful,), layer, observer, folder, turns).known
+            known = _examine(
+                attempt, prepared, (faithful,), layer, observer, folder, turns, rows
+            ).known
             advantage = known.columns.get(f"{faithful.id}.advantage", np.zeros(0))
             advantage = advantage[np.isfinite(advantage)]
             if len(advantage):
@@ -222,10 +234,11 @@ def _for_attention(
         return DEFAULT_OF_ATTENTION, ()
     best = max(found, key=found.__getitem__)
     others = ", ".join(f"{name} {gain:+.2f}" for name, gain in found.items() if name != best)
+    same = "" if apart else " The checks of the maps look at the same images, for want of others."
     note = (
         f"The model has attention. Of the composites for such models, {best} was the most faithful "
         f"on {many(images, 'image')}: without what its maps mark the logit falls by "
-        f"{found[best]:.2f} more than without as much elsewhere ({others})."
+        f"{found[best]:.2f} more than without as much elsewhere ({others}).{same}"
     )
     observer.note(f"note: {note}")
     return best, (note,)
@@ -249,6 +262,12 @@ def operations(viewer: Viewer, prepared: Prepared) -> tuple[Operation, ...]:
     return tuple(Operation(*each) for each in found)
 
 
+def _to_check(configuration: Configuration, prepared: Prepared) -> NDArray[np.int64]:
+    """Return the rows of the images on which the maps are checked."""
+    labels, seed = prepared.dataset.labels, configuration.seed
+    return np.flatnonzero(sample(labels, configuration.check_images, seed))
+
+
 def _concept_layer(configuration: Configuration, prepared: Prepared) -> tuple[str, tuple[str, ...]]:
     """Return the concept layer, or "" and a note for a model that has none."""
     if configuration.layer:
@@ -269,10 +288,10 @@ def _examine(
     observer: Observer,
     folder: Path,
     turns: Turns,
+    rows: NDArray[np.int64],
 ) -> Examined:
-    """Run the checks of the maps on the sampled images."""
+    """Run the checks of the maps on the images of some rows."""
     dataset = prepared.dataset
-    rows = np.flatnonzero(sample(dataset.labels, configuration.check_images, configuration.seed))
     few = dataclasses.replace(prepared, dataset=dataset.take(rows))
     with viewing(configuration, prepared, layer) as viewer:
         settings = {
