@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from tests.docs import licences, pages
@@ -153,3 +154,27 @@ def test_the_page_of_licences_names_all_that_the_project_requires() -> None:
     found = {(name, licence) for name, licence, by in licences.rows_of(direct) if "melaudit" in by}
     assert len(found) >= len(direct)
     assert found <= listed, "docs/licences.md is not current; run: python -m tests.docs.licences"
+
+
+CONDA_NAMES = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
+"""Packages that conda-forge calls otherwise."""
+
+
+def test_the_recipe_for_conda_asks_for_what_the_project_asks_for() -> None:
+    text = (ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    recipe = yaml.safe_load(text.replace("${{ version }}", VERSION))
+    assert recipe["context"]["version"] == recipe["package"]["version"] == VERSION
+    assert recipe["package"]["name"] == PROJECT["name"]
+    assert recipe["about"]["license"] == PROJECT["license"]
+    assert (ROOT / recipe["about"]["license_file"]).is_file()
+    (script,) = recipe["build"]["python"]["entry_points"]
+    assert script == f"melaudit = {PROJECT['scripts']['melaudit']}"
+    wanted = {"python": PROJECT["requires-python"]}
+    for requirement in map(Requirement, PROJECT["dependencies"]):
+        name = CONDA_NAMES.get(requirement.name, requirement.name)
+        wanted[name] = str(requirement.specifier)
+    listed = (line.partition(" ") for line in recipe["requirements"]["run"])
+    assert {name: versions for name, _, versions in listed} == wanted
+    backend = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]
+    host = {line.replace(" ", "") for line in recipe["requirements"]["host"]}
+    assert set(backend["requires"]) <= host

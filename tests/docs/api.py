@@ -49,7 +49,13 @@ SECTIONS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
         ("melaudit.integrations.pytest_plugin", ("assert_no_shortcut",)),
         ("melaudit.artifacts.transforms", ("Put", "Remove")),
     ],
-    "Relevance": [("melaudit.relevance", ())],
+    "Relevance": [
+        ("melaudit.relevance", ()),
+        ("melaudit.reports.page.panel", ("Tile", "panel")),
+    ],
+    "Data to try things on": [
+        ("melaudit.demo", ("generate", "train", "DemoData", "TrainingReport"))
+    ],
     "To write a detector": [
         ("melaudit.detectors.interface", ("Detector", "Batch", "BatchImages", "Answers", "Maps")),
         ("melaudit.detectors.interface", ("UserKnowledge", "CheckImages", "Attributor")),
