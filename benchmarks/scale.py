@@ -21,6 +21,8 @@ the pass.
 """
 
 # Long because: each stage runs in a process of its own, and all print one table.
+# Long because: both stages share what watches an audit, and only here rows are made up.
+
 from __future__ import annotations
 
 import argparse

@@ -94,8 +94,9 @@ def design(inside: Rows, target: int, measurements: Measurements) -> Design | No
     rest = np.setdiff1d(np.flatnonzero(measurements.predictions == target), inside)
     groups = measurements.groups
     named = inside.astype(str) if groups is None else groups[inside].astype(str)
-    names = rng.permutation(np.unique(named))
-    counts = np.cumsum([(named == name).sum() for name in names])
+    distinct, images = np.unique(named, return_counts=True)
+    names = rng.permutation(distinct)
+    counts = np.cumsum(images[np.searchsorted(distinct, names)])
     half = min(MAX_TRIED, len(inside) // 2, len(rest) // 2)
     first = names[: int(np.searchsorted(counts, half, side="right"))]
     tried, learned = inside[np.isin(named, first)], inside[~np.isin(named, first)]
