@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format reference clean
+.PHONY: help demo test fuzz lint site format reference clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,19 +20,27 @@ demo: $(VENV)/installed  ## Generate data, train a small model on it, audit it: 
 test: $(VENV)/installed  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+fuzz: $(VENV)/installed  ## Give each boundary damaged and made-up inputs for 30 seconds, two at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds 30 --at-once 2
+
 lint: $(VENV)/installed  ## Check style, types and which way imports go
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
+site: $(VENV)/installed  ## Build the documentation as a site, without a network: build/site/index.html
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/site
+
 format: $(VENV)/installed  ## Mend style where a machine can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-reference: $(VENV)/installed  ## Write docs/reference.md and docs/api.md anew, from the help texts of the code
+reference: $(VENV)/installed  ## Write anew the pages of docs that are made from the code
 	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m tests.docs.api
+	$(BIN)/python -m tests.docs.detectors
+	$(BIN)/python -m tests.docs.forms
 
 clean:  ## Remove everything that can be made again
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -6,8 +6,9 @@ Stages of the benchmark, chosen by `--stages`:
   pass, over all of it and over its first and its last tenth, and the peak of the memory until the
   pass ends and until the audit ends.
 * conclude: one audit of `--rows` images, a few drawn ones with many names, whose pass is not
-  computed: the first `TEMPLATE` images are measured, and the store is filled with rows like theirs.
-  All else is the command itself: reading the folder, the plan, edits, conclusions, the page.
+  computed: `TEMPLATE` images are measured, and another process fills the store with rows like
+  theirs. All else is the command itself: reading the folder, the plan, edits, conclusions, the
+  page.
 
 Memory is what the process holds (resident), and beside it the part that is its own: pages of files
 that the process reads through the page cache can be taken away by the kernel at any time.
@@ -22,6 +23,7 @@ the pass.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import tempfile
@@ -29,7 +31,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -80,6 +81,7 @@ def main() -> None:
             print(*rates(found), "", sep="\n", flush=True)
         if "conclude" in options.stages:
             for n in sorted(options.rows):
+                _apart(_filled, folder, n, options)
                 seen = _apart(_concluded, folder, n, options)
                 print(*stages(seen), "", sep="\n", flush=True)
 
@@ -229,11 +231,15 @@ def _audited(folder: Path, images: int, options: argparse.Namespace) -> Seen:
     return _run(own, images, options)
 
 
-def _concluded(folder: Path, rows: int, options: argparse.Namespace) -> Seen:
-    """Audit so many names of a few images, whose measurements are made up."""
+class _FilledError(Exception):
+    """The store is full, and the audit need not go on."""
+
+
+def _filled(folder: Path, rows: int, options: argparse.Namespace) -> Seen:
+    """Begin to audit so many names of a few images, and make up what the pass would measure."""
     from melaudit.audit.measure import sweep as room
 
-    own = folder / f"rows-{rows}-{options.channels}"
+    own = _rows(folder, rows, options)
     if not own.exists():
         _draw(own / "data", rows, DRAWN)
         _model(own, options.channels)
@@ -241,13 +247,25 @@ def _concluded(folder: Path, rows: int, options: argparse.Namespace) -> Seen:
 
     def filled(parts: Sequence[tuple[Measurer, Store]], observer: Any, **more: Any) -> None:
         """Fill the store, where the pass would compute it."""
-        if len(parts[0][1].ids) == rows:
-            observer.stage("Filling the store", rows)
-            _fill(*parts[0], usual, more)
-        usual(parts, observer, **more)
+        if len(parts[0][1].ids) < rows:  # those on which the maps are checked
+            return usual(parts, observer, **more)
+        observer.stage("Filling the store", rows)
+        _fill(*parts[0], usual, more)
+        raise _FilledError
 
     room.sweep = filled
-    return _run(own, rows, options)
+    with contextlib.suppress(_FilledError):
+        _run(own, rows, options)
+    return Seen(rows)
+
+
+def _concluded(folder: Path, rows: int, options: argparse.Namespace) -> Seen:
+    """Audit so many names of a few images, whose pass is over."""
+    return _run(_rows(folder, rows, options), rows, options)
+
+
+def _rows(folder: Path, rows: int, options: argparse.Namespace) -> Path:
+    return folder / f"rows-{rows}-{options.channels}"
 
 
 def _run(folder: Path, images: int, options: argparse.Namespace) -> Seen:
@@ -311,7 +329,7 @@ def _varied(
         drawn[again[again > 0]] = drawn[again[again > 0] - 1]
         return np.asarray(np.clip(drawn, 0, 255), np.uint8)
     if name.startswith(VARIED) and values.dtype.kind == "f":
-        by = rng.uniform(0.9, 1.1, values.shape).astype(np.float32)
+        by = 0.9 + 0.2 * rng.random(values.shape, np.float32)
         return np.asarray(values * by, values.dtype)
     return values
 
@@ -349,7 +367,7 @@ def _model(folder: Path, channels: int) -> None:
     torch.save(net.state_dict(), folder / "net.pt")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _folder(given: Path | None) -> Iterator[Path]:
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,10 @@ Array = NDArray[Any]
 
 GRID = 32
 """Side of the low-resolution maps and masks kept for every image (divides 128, 224, 256, 384)."""
+
+WITHOUT_REGISTERS = "without_registers."
+"""Begins the names of columns that were measured once more, on maps without relevance on registers
+of a transformer."""
 
 CHUNK = 4096
 """Rows of a large column that are held in memory at a time."""
@@ -86,6 +90,19 @@ class Trials:
     def course(self, name: str) -> Course:
         """Return how the trial of an edit went."""
         return self.courses.get(name) or Course(len(self.of(name)))
+
+    def moved(self, place: NDArray[np.int64]) -> Trials:
+        """Return the trials with every row at another place (rows,); without those at none, -1."""
+        kept = place[self.rows] >= 0
+        return replace(
+            self,
+            edit=self.edit[kept],
+            rows=place[self.rows[kept]],
+            dose=self.dose[kept],
+            before=self.before[kept],
+            after=self.after[kept],
+            distance=self.distance[kept],
+        )
 
     def of(self, identity: str, dose: float = 1.0) -> NDArray[np.int64]:
         """Return the trials of one edit at one dose, in the order of the rows edited."""
@@ -182,6 +199,8 @@ class Measurements:
     shift: tuple[float, ...] = ()
     """What the user's threshold took off each of the K logits; () for none. Decisions are by the
     logits as they are, probabilities by those before."""
+    without_registers: bool = False
+    """Whether relevance on a transformer's registers is left out of `absolute_shares`."""
 
     def __getitem__(self, name: str) -> Array:
         """Return a measured column, named "detector.measurement".
@@ -197,6 +216,28 @@ class Measurements:
         """
         return self.columns(name)
 
+    def of(self, rows: NDArray[np.bool_]) -> Measurements:
+        """Return the same of some images (n,), as if there were no others.
+
+        Trials of other images are left out. What was learned of training images stays.
+        """
+        at = np.flatnonzero(rows)
+        place = np.full(len(rows), -1)
+        place[at] = np.arange(len(at))
+        return replace(
+            self,
+            ids=tuple(self.ids[row] for row in at),
+            labels=self.labels[at],
+            predictions=self.predictions[at],
+            targets=self.targets[at],
+            logits=self.logits[at],
+            columns=lambda name: self.columns(name)[at],
+            metadata={name: cells[at] for name, cells in self.metadata.items()},
+            groups=None if self.groups is None else self.groups[at],
+            labelled={name: codes[at] for name, codes in self.labelled.items()},
+            trials={key: trials.moved(place) for key, trials in self.trials.items()},
+        )
+
     def absolute_shares(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the maps of some images, (m, GRID * GRID), without their signs.
 
@@ -205,6 +246,8 @@ class Measurements:
         """
         positive, negative = self["relevance.positive"], self["relevance.negative"]
         absolute = (positive[rows].astype(np.float64) + negative[rows]).reshape(len(rows), -1)
+        if self.without_registers:
+            absolute *= 1 - self["register_tokens.cells"][rows].reshape(len(rows), -1) / 255
         # Maps are kept in half precision, so that their sums are only about 1.
         shares: NDArray[np.float64] = absolute / np.maximum(
             absolute.sum(1, keepdims=True), EMPTY_MAP

@@ -1,7 +1,10 @@
 """A long audit, killed at random again and again: its bytes must be those of one that is not.
 
-One image in a hundred is broken. Printed are the seconds, the attempts, and the memory at the
-beginning and the end of the pass, which must not grow with the images.
+One image in a hundred is broken. Each process lives for a random time, chosen so that all of them
+together live a little longer than an audit takes: the kills lie all over it, and each goes on where
+the last one stopped. An audit that ends is begun anew. Printed are the seconds, the attempts, the
+memory at the beginning and the end of the pass, which must not grow with the images, and the peak
+of each process.
 
     python -m tests.soak --images 2000 --kills 20
 """
@@ -9,12 +12,14 @@ beginning and the end of the pass, which must not grow with the images.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import resource
 import shutil
 import tempfile
 import time
+from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,9 @@ SHARD = 64
 MEMORY = "memory.txt"
 BROKEN = 100
 """Every so manieth image is broken."""
+LIVES = 3.0
+"""The longest that a process lives, in audits shared out among all that are killed: they begin
+before they get on, so that more of them than one audit is needed to come to its end."""
 KINDS = (b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(200))
 
 
@@ -53,21 +61,26 @@ def main() -> int:
             flush=True,
         )
         rng, kills, rounds = random.Random(given.seed), 0, 1
+        peaks: list[int] = []
         start = time.monotonic()
         while kills < given.kills:
             process = begin(killed, prepare)
-            process.join(rng.uniform(0.0, took / 2))
+            longest = LIVES * took / given.kills
+            peaks.append(_peak_within(process, rng.uniform(0.0, longest)))
             if process.is_alive():
                 kills += 1
             else:
                 rounds += 1
                 shutil.rmtree(killed / "out")
             end(process, killed)
+            print(
+                f"process {len(peaks)}: peak {peaks[-1]} MB, {_shards(killed)} shards", flush=True
+            )
         last = attempt(killed, prepare)
         same = left_behind(killed) == left_behind(usual) != {} and last.code == whole.code
         print(
-            f"killed {kills} times in {rounds} rounds, {time.monotonic() - start:.0f} s: "
-            f"{'the same bytes' if same else 'OTHER BYTES'}"
+            f"killed {kills} times in {rounds} rounds, {time.monotonic() - start:.0f} s, peak "
+            f"{max(peaks)} MB: {'the same bytes' if same else 'OTHER BYTES'}"
         )
         return 0 if same else 1
 
@@ -85,6 +98,22 @@ def prepare(folder: Path) -> None:
 
     put("melaudit.audit.measure.store", "SHARD", SHARD)
     store.Store.write = write  # type: ignore[assignment, method-assign]
+
+
+def _peak_within(process: Process, seconds: float) -> int:
+    """Wait for a process to end, or so long, and return the peak of its memory in MB."""
+    end, peak = time.monotonic() + seconds, 0
+    while process.is_alive() and (left := end - time.monotonic()) > 0:
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it ended just now
+            status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+            peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
+        process.join(min(left, 0.1))
+    return peak
+
+
+def _shards(folder: Path) -> int:
+    """Count the shards of the pass that are there."""
+    return len(list(folder.glob("out/shards/[!c]*/0*.parquet")))
 
 
 def _break(folder: Path) -> int:

@@ -9,7 +9,12 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 LIBRARIES = {"pictures", "rivals"}
 """What benchmarks share; no commands."""
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in LIBRARIES)
+MODULES = {path.stem: f"benchmarks.{path.stem}" for path in FOLDER.glob("*.py")}
+MODULES |= {
+    path.parent.name: f"benchmarks.{path.parent.name}.__main__"
+    for path in FOLDER.glob("*/__main__.py")
+}
+NAMES = sorted(MODULES.keys() - LIBRARIES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -18,6 +23,6 @@ def test_a_benchmark_says_how_it_is_called(
 ) -> None:
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit) as left:
-        importlib.import_module(f"benchmarks.{name}").main()
+        importlib.import_module(MODULES[name]).main()
     assert left.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: python -m benchmarks.{name} ")

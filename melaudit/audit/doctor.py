@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from melaudit.audit.forecast import Stage, forecast
+from melaudit.audit.forecast import Forecast, Stage, forecast
 from melaudit.audit.method import choose_method, first_input, viewing
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import informed, prepare
@@ -17,6 +18,7 @@ from melaudit.detectors.interface import artifacts_of
 from melaudit.detectors.registry import detectors
 from melaudit.errors import DatasetError
 from melaudit.findings import Check, Skipped, Trust
+from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import Read
 from melaudit.observer import Observer
 from melaudit.wording.figures import whole_duration
@@ -45,11 +47,21 @@ class Examination:
     skipped: tuple[Skipped, ...]
     operations: tuple[tuple[str, str, int], ...]
     """(operation, rule, calls) of one forward pass; empty when the engine keeps no such list."""
-    images: int
-    """In the data set."""
-    stages: tuple[Stage, ...]
-    """What each stage of a full audit is expected to take."""
+    dataset: Dataset
+    forecast: Forecast
     notes: tuple[str, ...]
+    label: str = ""
+    """Which label of a multi-label model was looked at; "" for any other model."""
+
+    @property
+    def images(self) -> int:
+        """In the data set."""
+        return len(self.dataset)
+
+    @functools.cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """What each stage of a full audit is expected to take."""
+        return self.forecast.stages(self.dataset.labels)
 
     @property
     def seconds(self) -> float:
@@ -82,7 +94,7 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
         )
     with viewing(method.configuration, prepared, method.layer) as viewer:
         with tempfile.TemporaryDirectory() as folder:
-            stages = forecast(
+            expected = forecast(
                 configuration, prepared, asked, viewer, checked, observer, Path(folder)
             )
         engine = viewer.explainer.describe()
@@ -100,8 +112,9 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
         checks=method.checked.checks,
         skipped=method.checked.skipped,
         operations=operations,
-        images=len(prepared.dataset),
-        stages=stages,
+        dataset=prepared.dataset,
+        forecast=expected,
+        label=prepared.label,
         notes=(*prepared.loaded.doubts, *prepared.notes, *method.notes),
     )
 

@@ -151,6 +151,65 @@ class _Rehearsal:
         return table, tried, (time.monotonic() - begun) / done
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What a rehearsal measured, from which the time for any number of images follows."""
+
+    configuration: Configuration
+    checked: float
+    """Seconds that the checks of the maps took."""
+    learning: float
+    measuring: float
+    corrupting: float
+    mapping: float
+    """Seconds for each image."""
+    speed: float
+    """How many times longer than elsewhere this machine takes for conclusions."""
+    small: Measurements
+    """Of the images that were edited."""
+    table: Measurements
+    """Of more images, which tell how many show an artifact."""
+    tried: Sequence[tuple[Artifact, Trials, float]]
+    """Artifact, its trials, and the seconds of each."""
+
+    def stages(self, labels: NDArray[np.int64]) -> tuple[Stage, ...]:
+        """Return what each stage of an audit of images with these labels (n,) is to take."""
+        n, edits, seed = len(labels), self.configuration.edits, self.configuration.seed
+        early = may_end_early(edits * len(np.unique(labels)))
+        editing = (
+            FOLLOW_UPS
+            * (ENDING_EARLY if early else 1.0)
+            * sum(
+                seconds * _times_more(artifact, trials, self.small, self.table, labels, edits, seed)
+                for artifact, trials, seconds in (self.tried if edits else ())
+            )
+        )
+        corruptions = min(n, self.configuration.corruption_images)
+        share = min(1.0, n / MEASURED_ON)
+        learned = min(n, visual_words.MAX_IMAGES)
+        checks, each = self.configuration.check_images, f"{1 / self.measuring:.1f} each second"
+        stages = (
+            Stage("Checking the maps", self.checked, f"{checks} images"),
+            Stage("Learning what there is to see", learned * self.learning, f"{learned} images"),
+            Stage("Measuring", n * self.measuring, f"{n} images, {each}"),
+            Stage(
+                "Editing images",
+                editing,
+                f"{len(self.tried)} artifacts, {edits} images of each class",
+            ),
+            Stage(
+                "Taking quality from images",
+                corruptions * self.corrupting,
+                f"{corruptions} images",
+            ),
+            *(
+                Stage(name, share * (maps * self.mapping + self.speed * seconds), "once")
+                for name, (maps, seconds) in AFTERWARDS.items()
+            ),
+        )
+        return tuple(stage for stage in stages if stage.seconds > 0)
+
+
 def forecast(
     configuration: Configuration,
     prepared: Prepared,
@@ -159,8 +218,8 @@ def forecast(
     checked: float,
     observer: Observer,
     folder: Path,
-) -> tuple[Stage, ...]:
-    """Return what each stage of an audit is expected to take.
+) -> Forecast:
+    """Rehearse an audit on a few images.
 
     checked: seconds that the checks of the maps took; `folder` holds what the rehearsal leaves.
     """
@@ -172,39 +231,20 @@ def forecast(
     table, measuring = rehearsal.measured(words)
     small, tried, corrupting = rehearsal.edited(words)
     observer.advance(len(few.dataset))
-    edits = configuration.edits
-    labels = prepared.dataset.labels
-    early = may_end_early(edits * len(np.unique(labels)))
-    editing = (
-        FOLLOW_UPS
-        * (ENDING_EARLY if early else 1.0)
-        * sum(
-            seconds * _times_more(artifact, trials, small, table, labels, edits, seed)
-            for artifact, trials, seconds in (tried if edits else ())
-        )
-    )
-    corruptions = min(n, configuration.corruption_images)
-    share = min(1.0, n / MEASURED_ON)
     path_of = dict(zip(few.dataset.ids, few.dataset.paths, strict=True))
     readable = [path_of[identity] for identity in table.ids]
-    mapping, speed = _mapping(viewer, readable, prepared.read), _unit() / UNIT
-    learned = min(n, visual_words.MAX_IMAGES)
-    stages = (
-        Stage("Checking the maps", checked, f"{configuration.check_images} images"),
-        Stage("Learning what there is to see", learned * learning, f"{learned} images"),
-        Stage("Measuring", n * measuring, f"{n} images, {1 / measuring:.1f} each second"),
-        Stage(
-            "Editing images",
-            editing,
-            f"{len(tried)} artifacts, {edits} images of each class",
-        ),
-        Stage("Taking quality from images", corruptions * corrupting, f"{corruptions} images"),
-        *(
-            Stage(name, share * (maps * mapping + speed * seconds), "once")
-            for name, (maps, seconds) in AFTERWARDS.items()
-        ),
+    return Forecast(
+        configuration,
+        checked,
+        learning=learning,
+        measuring=measuring,
+        corrupting=corrupting,
+        mapping=_mapping(viewer, readable, prepared.read),
+        speed=_unit() / UNIT,
+        small=small,
+        table=table,
+        tried=tried,
     )
-    return tuple(stage for stage in stages if stage.seconds > 0)
 
 
 def taken(prepared: Prepared, images: int, seed: int) -> Prepared:

@@ -6,7 +6,8 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from melaudit.audit.conclude.outcome import Outcome
@@ -82,3 +83,19 @@ def write_index(out: Path, audits: Sequence[LabelAudit]) -> None:
     """
     publish(out / "labels.json", to_json(audits).encode())
     publish(out / "report.html", to_html(audits).encode())
+
+
+def folders_of(labels: Sequence[str]) -> Mapping[str, str]:
+    """Return label -> the name of its folder: letters, digits, dashes; no two alike."""
+    folders: dict[str, str] = {}
+    taken: set[str] = set()
+    for place, label in enumerate(labels):
+        plain = re.sub(r"[^A-Za-z0-9_]+", "-", label).strip("-")[:_MAX_NAME] or "label"
+        name = plain if plain.casefold() not in taken else f"{plain}-{place}"
+        taken.add(name.casefold())
+        folders[label] = name
+    return folders
+
+
+_MAX_NAME = 60
+"""Characters of a folder's name. Chosen: a round figure well below what file systems take."""

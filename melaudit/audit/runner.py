@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from melaudit.audit.conclude.assembly import Clock, assemble
 from melaudit.audit.conclude.conclusions import Conclusions, conclude_together
 from melaudit.audit.conclude.outcome import Grouped, grouped, outcome, reviewed
 from melaudit.audit.conclude.table import measured
+from melaudit.audit.discovery.discovery import Tried, discover
 from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import edited
 from melaudit.audit.edits.laboratory import Held, Laboratory
@@ -29,11 +29,11 @@ from melaudit.audit.engines.plan import Plan, in_force
 from melaudit.audit.engines.supply import engine, refuse_absent
 from melaudit.audit.exhibits.concepts import with_concepts
 from melaudit.audit.exhibits.record import make_record
-from melaudit.audit.groups.feedback import read_reviews
+from melaudit.audit.groups.feedback import reviews_of
 from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.sweep import Passed, Subject, measure
 from melaudit.audit.method import Examined, choose_method, operations, viewing
-from melaudit.audit.output_folder import held, write, write_index
+from melaudit.audit.output_folder import folders_of, held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.places import write_places
 from melaudit.audit.prepare.preparation import Prepared, informed, prepare_each, with_contents
@@ -109,9 +109,7 @@ def opened(
 ) -> tuple[Prepared, ...]:
     """Load model and data, and make them fit each other."""
     observer.stage("Loading")
-    if configuration.labels is not None:
-        # Read first: a file with a fault must be known before the work, not after.
-        read_reviews(configuration.labels)
+    reviews_of(configuration)  # a file with a fault must be known before the work, not after
     return prepare_each(configuration, model, read)
 
 
@@ -139,6 +137,8 @@ class _Study:
     passed: Passed
     found: Grouped
     corruptions: tuple[Corruption, ...]
+    detectors: tuple[Detector, ...]
+    """All that concluded: those of the run, and one for each artifact that was discovered."""
 
 
 def _run(
@@ -168,7 +168,7 @@ def _run(
             LabelAudit(
                 study.chosen.prepared.label,
                 folders.get(study.chosen.prepared.label, ""),
-                reported(study, conclusions, detectors, pictures, observer, command),
+                reported(study, conclusions, pictures, observer, command),
             )
             for study, conclusions in zip(studies, corrected, strict=True)
         )
@@ -296,18 +296,33 @@ def tried(
     pictures: Held,
     observer: Observer,
     turns: Turns = ALONE,
-) -> Iterator[tuple[Laboratory, Measurements]]:
+) -> Iterator[tuple[Laboratory, Tried]]:
     """Edit the images of one model: yield the open laboratory, and the measurements with trials.
 
     What passes each door: choosing a method of explanation gives a `Viewer`; the pass leaves
-    `Passed`, a store of columns, which is read as `Measurements`; edits add their trials to these.
+    `Passed`, a store of columns, which is read as `Measurements`; edits add their trials to these,
+    first those of named artifacts, then those of what the audit discovers.
     """
     configuration, prepared, method = each.configuration, each.prepared, each.method
     edits, seed = configuration.edits, configuration.seed
     with viewing(method.configuration, prepared, method.layer) as viewer:
         table = measured(seen.store, prepared, viewer.layer, seed, each.training)
         laboratory = _laboratory(viewer, prepared, table, pictures)
-        yield laboratory, edited(table, detectors, laboratory, seen.store, edits, observer, turns)
+        table = edited(table, detectors, laboratory, seen.store, edits, observer, turns)
+        yield (
+            laboratory,
+            discover(
+                table,
+                detectors,
+                laboratory,
+                seen.vocabularies,
+                seen.store,
+                reviews_of(configuration) or {},
+                (edits, configuration.discover),
+                observer,
+                turns,
+            ),
+        )
 
 
 def studied(
@@ -322,18 +337,18 @@ def studied(
     configuration = each.configuration
     clock = each.clock.again(each.seconds)
     with tried(each, seen, detectors, pictures, observer, turns) as (laboratory, tested):
-        worse = corrupted(tested, laboratory, configuration.corruption_images, observer)
+        worse = corrupted(tested.table, laboratory, configuration.corruption_images, observer)
         observer.stage("Concluding")
         tries = laboratory if configuration.edits else None
-        found = grouped(tested, seen.store, detectors, tries, seen.vocabularies)
+        every = (*detectors, *tested.detectors)
+        found = grouped(tested.table, seen.store, every, tries, seen.vocabularies, tested.skipped)
     seen.store.tidy()
-    return _Study(each, clock.seconds(), seen, found, worse)
+    return _Study(each, clock.seconds(), seen, found, worse, every)
 
 
 def reported(
     study: _Study,
     conclusions: Conclusions,
-    detectors: tuple[Detector, ...],
     pictures: Held,
     observer: Observer,
     command: str,
@@ -343,11 +358,11 @@ def reported(
     Conclusions make an `Outcome`, put together as `Findings`; with the pictures that are shown they
     are the `Record` that the report is drawn from.
     """
-    each = study.chosen
+    each, detectors = study.chosen, study.detectors
     configuration, prepared, method = each.configuration, each.prepared, each.method
     clock = each.clock.again(study.seconds)
     store, words = study.passed.store, study.passed.vocabularies
-    reviews = None if configuration.labels is None else read_reviews(configuration.labels)
+    reviews = reviews_of(configuration)
     concluded = outcome(study.found, conclusions, store, prepared, study.corruptions)
     with viewing(method.configuration, prepared, method.layer) as viewer:
         table = study.found.judged
@@ -382,19 +397,3 @@ def _laboratory(
 ) -> Laboratory:
     domain, dataset = prepared.domain.domain, prepared.dataset
     return Laboratory(viewer, dataset, table.ids, prepared.knowledge, domain, pictures)
-
-
-def folders_of(labels: Sequence[str]) -> Mapping[str, str]:
-    """Return label -> the name of its folder: letters, digits, dashes; no two alike."""
-    folders: dict[str, str] = {}
-    taken: set[str] = set()
-    for place, label in enumerate(labels):
-        plain = re.sub(r"[^A-Za-z0-9_]+", "-", label).strip("-")[:_MAX_NAME] or "label"
-        name = plain if plain.casefold() not in taken else f"{plain}-{place}"
-        taken.add(name.casefold())
-        folders[label] = name
-    return folders
-
-
-_MAX_NAME = 60
-"""Characters of a folder's name. Chosen: a round figure well below what file systems take."""

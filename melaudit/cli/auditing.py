@@ -54,6 +54,12 @@ PROFILE = "profile.speedscope.json"
 )
 @output_option("--open", "show", is_flag=True, help="Open the report in a browser at the end.")
 @output_option(
+    "--budget",
+    heading=Topic.DATA.value,
+    metavar="TIME",
+    help="Instead of --limit: as many images as fit in 90s, 10m or 1h30m on this machine.",
+)
+@output_option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done and how long it would take; write nothing.",
@@ -71,6 +77,7 @@ def run(
     quiet: bool,
     profile: bool,
     show: bool,
+    budget: str | None,
     dry_run: bool,
     **options: Any,
 ) -> None:
@@ -91,6 +98,8 @@ def run(
     if dry_run:
         _plan(configuration)
         return
+    if budget is not None:
+        configuration = _within(configuration, budget, quiet)
     of_one = () if baseline is None else ("--baseline",)
     with _profiling(configuration.out) if profile else nullcontext() as watch:
         audits = _audit(configuration, quiet, of_one, watch)
@@ -113,6 +122,14 @@ def run(
         gate.tell(result, quiet=quiet)
     codes = {EXIT[result.outcome] for result in results}
     context.exit(next(code for code in (EXIT["fail"], EXIT["inconclusive"], 0) if code in codes))
+
+
+def _within(configuration: Configuration, budget: str, quiet: bool) -> Configuration:
+    """Return the settings with as many images as fit in a time."""
+    from melaudit.audit.budget import within
+
+    with Terminal(quiet=quiet) as terminal:
+        return within(configuration, budget, terminal)
 
 
 def _plan(configuration: Configuration) -> None:
@@ -235,7 +252,8 @@ def _audit(
     from melaudit.reports.labels import headline
 
     # A report must be safe to share: it names the command without the machine's folders.
-    command = " ".join(shlex.quote(_shareable(part)) for part in _telling(sys.argv[1:]))
+    telling = _telling(sys.argv[1:], configuration.limit)
+    command = " ".join(shlex.quote(_shareable(part)) for part in telling)
     with Terminal(quiet=quiet) as terminal:
         observer = terminal if watch is None else Timing(terminal, watch)
         audits = run_each(configuration, observer, command=f"melaudit {command}", of_one=of_one)
@@ -249,8 +267,11 @@ def _audit(
     return audits
 
 
-def _telling(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the arguments without those that say who computes, which changes no result."""
+def _telling(arguments: Sequence[str], limit: int | None) -> Iterator[str]:
+    """Yield the arguments without those that say who computes, which changes no result.
+
+    For a budget stands the number of images that it came to: another machine has another one.
+    """
     from melaudit.audit.prepare.configuration import Configuration
 
     quiet = {
@@ -261,7 +282,11 @@ def _telling(arguments: Sequence[str]) -> Iterator[str]:
     left = iter(arguments)
     for argument in left:
         option, equals, _ = argument.partition("=")
-        if option not in quiet:
+        if option == "--budget":
+            if not equals:
+                next(left, None)
+            yield from () if limit is None else ("--limit", str(limit))
+        elif option not in quiet:
             yield argument
         elif not equals:
             next(left, None)

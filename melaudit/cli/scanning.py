@@ -37,7 +37,9 @@ def scan(
     json_file: Path | None,
     **options: Any,
 ) -> None:
-    """Look for artifacts in the images of DATA (a folder or table) and the classes they go with.
+    """Look for artifacts in the images of DATA and the classes they go with.
+
+    DATA is a folder, a table, a tar or HDF5 file, or an address (https://, s3://, gs://).
 
     No model is asked. The table goes to stdout, progress to stderr.
     """

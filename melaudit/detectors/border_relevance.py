@@ -65,6 +65,7 @@ class BorderRelevance(Detector):
 
     id = "border_relevance"
     title = "Relevance at the border"
+    sums_places = True
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Add up each map's relevance in the band and in the corners; NaN for a map of nothing."""

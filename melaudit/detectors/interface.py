@@ -115,6 +115,9 @@ class Maps:
     """(N, channels) relevance of the concept layer's channels."""
     layer: str = ""
     """The concept layer; "" for a model that has none, and then no channels."""
+    registers: NDArray[np.bool_] | None = None
+    """(N, h, w) which tokens of the concept layer have an unusually large norm, so that they stand
+    for no place (see `register_tokens`); None where the layer gives no tokens on a grid."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,9 @@ class Detector(Protocol):
     """For a check of the maps: its question, in plain words."""
     why: str = ""
     """For a check of the maps: why its limit is where it is."""
+    sums_places: bool = False
+    """Whether it measures how much relevance lies at some place. The pass then asks it once more,
+    with maps without the relevance on `registers`, where there are any."""
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Return named arrays, one row per image; NaN where something was not measured."""

@@ -16,6 +16,8 @@ Reference: Bissoto et al. 2019, "(De)Constructing bias on skin lesion datasets",
 still predict the label with the lesion hidden.
 """
 
+# Long because: the look and the errors that go with it are one claim, and each has its wording.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -72,6 +74,8 @@ def named(words: Words) -> str:
 
 class OutsideObject(Detector):
     """Relevance outside the user's masks of the object, by predicted class and by error."""
+
+    sums_places = True
 
     def __init__(self, words: Words | None = None) -> None:
         self.words = words or Words()

@@ -28,6 +28,7 @@ from melaudit.detectors.checks.engine_agreement import EngineAgreement
 from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.checks.output_equivalence import OutputEquivalence
 from melaudit.detectors.checks.randomisation import Randomisation
+from melaudit.detectors.checks.register_tokens import RegisterTokens
 from melaudit.detectors.drift import Drift
 from melaudit.detectors.fixed_position import FixedPosition
 from melaudit.detectors.interface import Batch, Detector, Result
@@ -45,6 +46,8 @@ from melaudit.findings import Subject
 from melaudit.measurements import Array, Measurements
 
 GROUP = "melaudit.detectors"
+ARTIFACTS = "artifacts"
+"""What stands for every detector of an artifact in the setting `without`."""
 
 
 def ours(settings: DetectorSettings, domain: Domain) -> tuple[Detector, ...]:
@@ -62,6 +65,7 @@ def ours(settings: DetectorSettings, domain: Domain) -> tuple[Detector, ...]:
         Randomisation(),
         Faithfulness(),
         EngineAgreement(),
+        RegisterTokens(),
         BorderRelevance(),
         FixedPosition(),
         OutsideObject(words),
@@ -99,7 +103,31 @@ def detectors(
         if any(detector.id == other.id for other in found):
             raise DetectorError(f"two detectors have the id {detector.id!r}; {entry.value} is one")
         found.append(detector)
-    return tuple(found)
+    return _without(found, settings.without)
+
+
+def _without(found: Sequence[Detector], names: Sequence[str]) -> tuple[Detector, ...]:
+    """Leave out the detectors of these ids; ARTIFACTS stands for every one of an artifact.
+
+    Raises ConfigurationError for an id that no detector has; those of artifacts of another domain
+    are left out already.
+    """
+    known = [ARTIFACTS, *(d.id for d in found), *(artifact.id for artifact in OURS)]
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known)}"
+            raise ConfigurationError(f"without: no detector or artifact is named {name!r}; {hint}")
+    checks = [d.id for d in found if d.subject is Subject.EXPLANATIONS and d.id in names]
+    if checks:
+        raise ConfigurationError(
+            f"without: {checks[0]} checks the maps that findings rest on, and cannot be left out"
+        )
+    return tuple(
+        d
+        for d in found
+        if d.id not in names and not (d.artifact is not None and ARTIFACTS in names)
+    )
 
 
 CONTRACT = ("id", "title", "measure", "conclude")
@@ -117,6 +145,7 @@ class Registered(Detector):
         self.subject = Subject(getattr(detector, "subject", usual))
         self.asks = str(getattr(detector, "asks", ""))
         self.why = str(getattr(detector, "why", ""))
+        self.sums_places = bool(getattr(detector, "sums_places", False))
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Let the detector measure."""

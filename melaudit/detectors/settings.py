@@ -28,6 +28,16 @@ class DetectorSettings:
             most=1,
         ),
     )
+    without: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            Topic.DETECTORS,
+            "Leave these out: artifacts and other detectors by id (ruler,hair), or artifacts for "
+            "all that have a finder.",
+            metavar="NAME,...",
+            usual="none",
+        ),
+    )
     detectors: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict,
         metadata=about(

@@ -146,6 +146,8 @@ class Inputs:
     """Images used although something is odd about them, by reason."""
     skipped: Mapping[str, int]
     """Images not used, by reason; for the reasons in `UNSEEN_FOLDERS`, folders."""
+    drawn_from: int = 0
+    """Images of the data that those to be read are a random sample of; 0 where they are all."""
 
     @property
     def lost(self) -> int:

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.errors import DatasetError
-from melaudit.images.imagefile import Decoded, content_of, read_image
+from melaudit.images.imagefile import Decoded, read_image
+from melaudit.images.storage.reading import content_of
+from melaudit.images.storage.stored import shown
 from melaudit.wording.names import visible
 
 _READERS = 8
@@ -37,8 +39,8 @@ def refuse_changed(path: str, content: bytes, expected: Contents | None) -> None
     """Raise DatasetError if a file held something else, (32,), when the run began."""
     if expected is not None and not np.array_equal(_as_row(content), expected):
         raise DatasetError(
-            f"{visible(path)} is no longer the file that it was when the run began. Run again when "
-            "nothing writes to the images: all of them are measured again"
+            f"{visible(shown(path))} is no longer the file that it was when the run began. Run "
+            "again when nothing writes to the images: all of them are measured again"
         )
 
 

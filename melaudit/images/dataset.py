@@ -1,4 +1,4 @@
-"""The data set: a folder or table of images, opened without reading any pixels."""
+"""The data set: a folder, container or table of images, opened without reading any pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +23,15 @@ from melaudit.images.classes import (
     one_class,
     order_note,
 )
+from melaudit.images.containers.listing import members_of
 from melaudit.images.contents import Contents
 from melaudit.images.files import FileFinder, Omissions, empty_folders, image_files, twins
 from melaudit.images.imagefile import SUFFIXES
-from melaudit.images.tables.annotations import Annotations, cells, interpret
+from melaudit.images.tables.annotations import cells, interpret
 from melaudit.images.tables.marks import plain_name
-from melaudit.images.tables.table import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
-from melaudit.statistics.sampling import quotas
+from melaudit.images.tables.matching import Finder, ImageRow, matched_rows
+from melaudit.images.tables.table import PARQUET_SUFFIXES, TEXT_SUFFIXES, Table, read_table
+from melaudit.statistics.sampling import margin, quotas
 from melaudit.wording.names import visible
 from melaudit.wording.sentences import many
 
@@ -44,15 +45,17 @@ class Dataset:
     """n images and their labels and metadata, in columns, sorted by id."""
 
     root: Path
-    """The real path of the folder in which all images lie."""
+    """The real path of the folder or container in which all images lie, or an address."""
     kind: str
-    """Image folder, folder without labels, table, ISIC one-hot table or HAM10000 table."""
+    """Image folder, folder without labels, table, ISIC one-hot table, HAM10000 table, ...; where
+    they are no files of their own also that: tar shards, HDF5 file, address."""
     ids: tuple[str, ...]
     """(n,) unique paths relative to `root`, with / and visible escapes: safe to show."""
     paths: tuple[str, ...]
-    """(n,) paths to open; they may hold characters that cannot be shown."""
+    """(n,) what `storage.reading.opened` opens: paths, which may hold characters that cannot be
+    shown, or places in a container."""
     sizes: NDArray[np.int64]
-    """(n,) sizes of the files in bytes."""
+    """(n,) sizes of the files in bytes; 0 where a web server does not say it."""
     labels: NDArray[np.int64]
     """(n,) index into `classes`; -1 if unknown."""
     classes: tuple[str, ...]
@@ -70,6 +73,8 @@ class Dataset:
     marks: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     """Label -> (n,) 1 where an image has it, 0 where not, -1 where it is unknown; empty unless
     several labels may hold of an image."""
+    drawn_from: int = 0
+    """Images that these were drawn from at random; 0 where none were left out."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -146,9 +151,14 @@ class Dataset:
         for label, quota in zip(strata.tolist(), quotas(counts, limit).tolist(), strict=True):
             rng = np.random.default_rng([seed, label + 1])
             chosen.append(rng.permutation(np.flatnonzero(self.labels == label))[:quota])
-        note = f"Limited to {limit} of {len(self)} images, drawn with seed {seed}."
+        off = 100 * margin(limit, len(self))
+        note = (
+            f"Limited to {limit} of {len(self)} images, drawn with seed {seed} in proportion to "
+            f"the classes. A share of all images may differ by up to {off:.2g} of 100 from that of "
+            "these (95 %)."
+        )
         limited = self.take(np.sort(np.concatenate(chosen)))
-        return replace(limited, notes=(*self.notes, note))
+        return replace(limited, notes=(*self.notes, note), drawn_from=len(self))
 
 
 def open_dataset(
@@ -163,27 +173,33 @@ def open_dataset(
     seed: int = 0,
     task: Task = Task.AUTO,
 ) -> Dataset:
-    """Open a folder of class folders, a folder of images, or a table that names images.
+    """Open images: a folder of class folders or of images, a container, an address, or a table.
 
-    `classes` is the order of the model's outputs; by default classes are ordered by name, as
-    ImageFolder does, but as numbers where all names are whole numbers, and one-hot columns as in
-    the table. The images of a table lie below
-    `image_root`, by default the folder of the table; nothing outside is opened, whatever a table or
-    link says. For a folder, `image_root` is another folder that links may lead to. `task` says
+    A container is an HDF5 file, a tar file or a folder of tar files; an address that of a folder or
+    of tar files. `classes` is the order of the model's outputs; by default classes are ordered by
+    name, as ImageFolder does, but as numbers where all names are whole numbers, and one-hot columns
+    as in the table. The images of a table lie below `image_root`, by default the folder of the
+    table, or in it, if it is a container or an address; nothing outside is opened, whatever a table
+    or link says. For a folder, `image_root` is another folder that links may lead to. `task` says
     whether each image has one class or several labels may hold of it; the table tells if it is
     `auto`.
 
     Raises DatasetError if there is nothing to audit, or the input is ambiguous.
     """
-    place = Path(path)
-    if image_root is not None and not image_root.is_dir():
-        raise DatasetError(f"the folder of images {image_root} does not exist")
+    place, columns = Path(path), (image_column, label_column)
+    names = _Names(classes, class_map or {})
+    omitted = Omissions()
     try:
-        if place.is_dir():
-            dataset = _open_folder(place, classes, image_root, class_map or {})
+        members = members_of(place, omitted)
+        if members is not None and members.table is not None:
+            columns = (members.table.columns[0], label_column)
+            dataset = _of_table(members.table, members, columns, names, task, omitted)
+        elif members is not None:
+            dataset = _of_folders(members, members.sizes, names, omitted, [])
+        elif place.is_dir():
+            dataset = _open_folder(place, image_root, names, omitted)
         elif place.exists():
-            columns = (image_column, label_column)
-            dataset = _open_table(place, classes, image_root, columns, class_map or {}, task)
+            dataset = _open_table(place, image_root, columns, names, task, omitted)
         else:
             raise DatasetError(f"{place} does not exist; expected a folder or table of images")
     except OSError as error:
@@ -191,37 +207,58 @@ def open_dataset(
     return dataset if limit is None else dataset.with_limit(limit, seed)
 
 
-def _open_folder(
-    path: Path,
-    classes: Sequence[str] | None,
-    image_root: Path | None,
-    class_map: Mapping[str, str],
-) -> Dataset:
-    root = os.path.realpath(path)
+@dataclass(frozen=True)
+class _Names:
+    """What the user says of the names of classes."""
+
+    classes: Sequence[str] | None
+    """In the order of the model's outputs."""
+    joined: Mapping[str, str]
+    """The class map."""
+
+
+def _open_folder(path: Path, image_root: Path | None, names: _Names, omitted: Omissions) -> Dataset:
+    if image_root is not None and not image_root.is_dir():
+        raise DatasetError(f"the folder of images {image_root} does not exist")
+    finder = FileFinder(path)
     elsewhere = (os.path.realpath(image_root),) if image_root else ()
-    omitted = Omissions()
-    files = image_files(root, omitted, elsewhere=elsewhere)
+    files = image_files(finder.root, omitted, elsewhere=elsewhere)
     if not files:
         seen = f"; found instead: {omitted}" if omitted.counts else ""
         raise DatasetError(
             f"{path} holds no images ({', '.join(sorted(SUFFIXES))}){seen}. Name a folder with one "
             "folder of images per class, a folder of images, or a table"
         )
+    tables = sorted(p.name for p in path.iterdir() if p.suffix.lower() in TEXT_SUFFIXES[:2])
+    return _of_folders(finder, files, names, omitted, empty_folders(finder.root), tables)
+
+
+def _of_folders(
+    finder: Finder,
+    files: Mapping[str, int],
+    names: _Names,
+    omitted: Omissions,
+    empty: Sequence[str],
+    tables: Sequence[str] = (),
+) -> Dataset:
+    """Take folders for classes: `files` are names of images and sizes; `tables` lie beside them."""
+    if not files:
+        raise DatasetError(f"{visible(finder.root)} holds no images; found instead: {omitted}")
     full = sorted({name.partition("/")[0] for name in files if "/" in name})
     notes: list[str] = []
-    tables = sorted(p.name for p in path.iterdir() if p.suffix.lower() in TEXT_SUFFIXES[:2])
-    beside = f" {path.name} holds {', '.join(map(visible, tables[:3]))}:" if tables else ""
+    beside = f" {Path(finder.root).name} holds {', '.join(map(visible, tables[:3]))}:"
+    beside *= bool(tables)
+    labels: list[str | None] = [None] * len(files)
     if not full or (len(full) == 1 and full[0].lower() in _PLAIN_FOLDERS):
         if beside:
             notes.append(f"{beside.strip()} name that table instead of the folder for its labels.")
-        labels: list[str | None] = [None] * len(files)
         kind, found = "folder without labels", []
     else:
-        _refuse_other_folders(path, full, beside)
+        _refuse_other_folders(Path(finder.root), full, beside)
         for name in [name for name in files if "/" not in name]:
             omitted.add("outside_class_folders", name)
-            del files[name]
-        empty = sorted(set(empty_folders(root)) - set(full))
+        files = {name: size for name, size in files.items() if "/" in name}
+        empty = sorted(set(empty) - set(full))
         if empty:
             shown = ", ".join(map(visible, empty[:12]))
             notes.append(f"Class folders without any image: {shown}. They keep their place.")
@@ -233,10 +270,10 @@ def _open_folder(
         labels = [visible(name.partition("/")[0]) for name in files]
         kind, found = "image folder", [visible(name) for name in in_order([*full, *empty])]
     rows = [
-        _ImageRow(visible(name), name, size, label)
+        ImageRow(visible(name), name, size, label)
         for (name, size), label in zip(files.items(), labels, strict=True)
     ]
-    return _dataset(root, kind, sorted(rows), found, classes, class_map, {}, omitted, notes)
+    return _dataset(finder, kind, sorted(rows), found, names, {}, omitted, notes)
 
 
 def _refuse_other_folders(path: Path, folders: Sequence[str], beside: str) -> None:
@@ -256,109 +293,76 @@ def _refuse_other_folders(path: Path, folders: Sequence[str], beside: str) -> No
 
 def _open_table(
     path: Path,
-    classes: Sequence[str] | None,
     image_root: Path | None,
     columns: tuple[str | None, str | None],
-    class_map: Mapping[str, str],
+    names: _Names,
     task: Task,
+    omitted: Omissions,
 ) -> Dataset:
     """Open a table; `columns` are those of images and labels that the user named."""
     suffix = path.suffix.lower()
     if not path.is_file() or suffix not in (*TEXT_SUFFIXES, *PARQUET_SUFFIXES):
         what = "a single image" if suffix in SUFFIXES else "no table or folder of images"
         raise DatasetError(
-            f"{path} is {what}; expected a folder, or a table: "
+            f"{path} is {what}; expected a folder, an HDF5 or tar file of images, or a table: "
             f"{', '.join((*TEXT_SUFFIXES, *PARQUET_SUFFIXES))}"
         )
-    omitted = Omissions()
-    table = read_table(path, omitted)
-    root = path.parent if image_root is None else image_root
-    finder = FileFinder(root, (path.parent,))
+    finder: Finder | None = None
+    if image_root is not None:
+        finder = members_of(image_root, Omissions())
+        if finder is None and not image_root.is_dir():
+            raise DatasetError(f"the folder of images {image_root} does not exist")
+    finder = finder or FileFinder(image_root or path.parent, (path.parent,))
+    return _of_table(read_table(path, omitted), finder, columns, names, task, omitted)
+
+
+def _of_table(
+    table: Table,
+    finder: Finder,
+    columns: tuple[str | None, str | None],
+    names: _Names,
+    task: Task,
+    omitted: Omissions,
+) -> Dataset:
     annotations = interpret(
         table, *columns, lambda name: not isinstance(finder.find(name), str), task
     )
-    matched = _match(annotations, finder, omitted)
+    matched = matched_rows(annotations, finder, omitted)
     if not matched:
         raise DatasetError(
-            f"{path} has {len(table)} rows, none of which leads to an image below {root} "
-            f"({omitted}). Name the folder of the images with --image-root"
+            f"{table.path} has {len(table)} rows, none of which leads to an image below "
+            f"{visible(finder.root)} ({omitted}). Name the folder of the images with --image-root"
         )
     order = [place for _, place in matched]
     metadata = {}
     for key, column in annotations.metadata.items():
         whole = cells(table, key, column)  # one by one: 50 columns at once would take a gigabyte
         metadata[key] = tuple(whole[place] for place in order)
-    rows, real = [row for row, _ in matched], os.path.realpath(root)
+    rows = [row for row, _ in matched]
     if annotations.marks:
         rows = [row._replace(label=None) for row in rows]
-    dataset = _dataset(
-        real,
-        annotations.kind,
-        rows,
-        annotations.classes,
-        classes,
-        class_map,
-        metadata,
-        omitted,
-        annotations.notes + (() if classes or class_map else annotations.order_notes),
-    )
+    own_order = not (names.classes or names.joined)
+    notes = annotations.notes + (annotations.order_notes if own_order else ())
+    found = annotations.classes
+    dataset = _dataset(finder, annotations.kind, rows, found, names, metadata, omitted, notes)
     marks = {k: np.array(v, np.int64)[order] for k, v in annotations.marks.items()}
     return replace(dataset, marks=marks)
 
 
-def _match(
-    annotations: Annotations, finder: FileFinder, omitted: Omissions
-) -> list[tuple[_ImageRow, int]]:
-    """Return the images that a table names, sorted by id, each with its row in the table."""
-    matched: dict[str, tuple[_ImageRow, int]] = {}
-    conflicting: set[str] = set()
-    for place, name in enumerate(annotations.names):
-        shown = name or f"row {place + 1}"
-        hit: tuple[str, int] | str | None = annotations.refused.get(place)
-        hit = hit or (finder.find(name) if name else "no_image_named")
-        if isinstance(hit, str):
-            omitted.add(hit, shown)
-            continue
-        file, size = hit
-        label = annotations.labels[place] if annotations.labels else None
-        if annotations.marks:  # no class: rows of one image must agree in all of them
-            label = "".join(str(marks[place]) for marks in annotations.marks.values())
-        if file not in matched:
-            matched[file] = _ImageRow(visible(file), file, size, label), place
-        elif label == matched[file][0].label:
-            omitted.add("repeated_row", shown)
-        else:
-            omitted.add("conflicting_labels", shown)
-            conflicting.add(file)
-    for file in conflicting:  # neither label can be trusted
-        omitted.add("conflicting_labels", file)
-        del matched[file]
-    return sorted(matched.values())
-
-
-class _ImageRow(NamedTuple):
-    """One image; it sorts by id."""
-
-    id: str
-    name: str
-    size: int
-    label: str | None
-
-
 def _dataset(
-    root: str,
+    finder: Finder,
     kind: str,
-    rows: Sequence[_ImageRow],
+    rows: Sequence[ImageRow],
     found: Sequence[str],
-    classes: Sequence[str] | None,
-    class_map: Mapping[str, str],
+    wanted: _Names,
     metadata: Mapping[str, tuple[str | float | None, ...]],
     omitted: Omissions,
     notes: Iterable[str],
 ) -> Dataset:
     """Turn sorted rows into columns, with the labels that a class map gives them."""
-    if class_map and found:
-        mapped = apply_map([row.label for row in rows], found, class_map)
+    classes = wanted.classes
+    if wanted.joined and found:
+        mapped = apply_map([row.label for row in rows], found, wanted.joined)
         rows = [rows[i]._replace(label=mapped.labels[i]) for i in mapped.kept]
         metadata = {key: tuple(column[i] for i in mapped.kept) for key, column in metadata.items()}
         found, notes = mapped.classes, (*notes, *mapped.notes)
@@ -377,10 +381,10 @@ def _dataset(
     if classes is None:
         remarks += order_note(names)
     return Dataset(
-        root=Path(root),
-        kind=kind,
+        root=Path(finder.root),
+        kind=f"{kind} ({finder.kind})" if finder.kind else kind,
         ids=ids,
-        paths=tuple(f"{root}/{row.name}" for row in rows),
+        paths=tuple(finder.place(row.name) for row in rows),
         sizes=np.array([row.size for row in rows], np.int64),
         labels=codes,
         classes=names,

@@ -129,12 +129,18 @@ class FileFinder:
     A name may have no extension, differ in case, or have or lack ISIC's `_downsampled`.
     """
 
-    def __init__(self, root: Path, bases: Iterable[Path]) -> None:
-        self._root = os.path.realpath(root)
-        self._bases = tuple(dict.fromkeys([self._root, *map(os.path.realpath, bases)]))
+    kind = ""
+
+    def __init__(self, root: Path, bases: Iterable[Path] = ()) -> None:
+        self.root = os.path.realpath(root)
+        self._bases = tuple(dict.fromkeys([self.root, *map(os.path.realpath, bases)]))
         self._real: dict[str, str] = {}
         self._index: dict[str, str | None] | None = None
         self._sizes: dict[str, int] = {}
+
+    def place(self, name: str) -> str:
+        """Return the path of a file, which is named relative to the root."""
+        return f"{self.root}/{name}"
 
     def find(self, name: str) -> tuple[str, int] | str:
         """Return the path of a file relative to the root and its size in bytes, or a reason.
@@ -160,14 +166,14 @@ class FileFinder:
         try:
             if folder not in self._real:
                 self._real[folder] = os.path.realpath(folder)
-            within = contained(path, (self._root,))
-            if not contained(f"{self._real[folder]}/{name}", (self._root,)):
+            within = contained(path, (self.root,))
+            if not contained(f"{self._real[folder]}/{name}", (self.root,)):
                 return "symlink_outside_root" if within else "outside_root"
             if not within:  # an absolute path that reaches the root through a link
                 path = f"{self._real[folder]}/{name}"
             status = os.lstat(path)
             if stat.S_ISLNK(status.st_mode):
-                if not contained(os.path.realpath(path), (self._root,)):
+                if not contained(os.path.realpath(path), (self.root,)):
                     return "symlink_outside_root"
                 status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -176,11 +182,11 @@ class FileFinder:
             return "unreadable"
         if not stat.S_ISREG(status.st_mode):
             return "not_a_file"
-        return os.path.relpath(path, self._root).replace(os.sep, "/"), status.st_size
+        return os.path.relpath(path, self.root).replace(os.sep, "/"), status.st_size
 
     def _look_up(self, name: str) -> tuple[str, int] | str:
         if self._index is None:
-            self._sizes = image_files(self._root, Omissions())
+            self._sizes = image_files(self.root, Omissions())
             self._index = names_of(self._sizes)
         key = "".join(stem_of(name))
         if key not in self._index:
@@ -196,7 +202,7 @@ def names_of(files: Iterable[str]) -> dict[str, str | None]:
         stem, suffix = stem_of(file)
         stems = [stem, stem.rpartition("/")[2]] if "/" in stem else [stem]
         for way in stems:
-            for key in (way, way + suffix):
+            for key in dict.fromkeys((way, way + suffix)):
                 index[key] = None if key in index else file
     return index
 

@@ -20,8 +20,9 @@ from melaudit.artifacts.interface import Artifact, Found
 from melaudit.errors import PreprocessingError
 from melaudit.images.contents import Contents, refuse_changed
 from melaudit.images.finder_results import FinderResults, PackedFound, find_all, picklable
-from melaudit.images.imagefile import Decoded, Read, Status, content_of, read_image, shrink
+from melaudit.images.imagefile import Decoded, Read, Status, read_image, shrink
 from melaudit.images.preprocessing import Preprocessing
+from melaudit.images.storage.reading import content_of
 from melaudit.images.worker_pool import Announce, Lost, results
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - its free space is read; nothing is written by name

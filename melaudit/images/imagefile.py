@@ -21,9 +21,7 @@ A stream of images adds two: decoder_died and decoder_hangs.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import stat
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from melaudit.errors import MelauditError
 from melaudit.images.limits import OutOfTimeError, limited
+from melaudit.images.storage.reading import opened
+from melaudit.images.storage.stored import RefusedError, suffix_of
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 """The formats that are decoded; the decoders of others are used too rarely to be trusted with
@@ -87,8 +88,6 @@ _TIFF_LARGEST = (281, 341)
 _MAX_CHUNKS = 100
 """Chunks of a PNG that are passed over. Chosen: a round figure, not measured; five are usual."""
 _EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
-_MAX_FILE_BYTES = 2**30
-"""Chosen: a round figure, not measured."""
 _MAX_SCANS = 100
 """Scans of a progressive JPEG; each is a pass over all pixels. Chosen: a round figure, not
 measured."""
@@ -130,50 +129,26 @@ class Read(Protocol):
         """Return the image of a file, as `read_image` does."""
 
 
-class _RefusedError(Exception):
-    """An image that is not decoded, and why."""
-
-    def __init__(self, reason: str, size: tuple[int, int] | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.size = reason, size
-
-
 def read_image(
     path: str | Path, *, max_pixels: int = 64_000_000, white: int = FULL_WHITE
 ) -> Decoded:
-    """Decode an image file completely; a fault of the file is never raised, but returned.
+    """Decode an image completely; a fault of it is never raised, but returned.
 
     An image of more than `max_pixels` is refused by its header, before memory is allocated.
-    `white` is the value of a 16-bit grey image that becomes 255.
+    `white` is the value of a 16-bit grey image that becomes 255. Raises DatasetError where an
+    address does not answer.
     """
     content = b""
     try:
-        with _open_regular(path) as file:
-            content = _digest(file)
-            with limited():
-                decoded = _decode(file, Path(path).suffix.lower(), max_pixels, white)
+        with opened(path) as (file, content), limited():
+            decoded = _decode(file, suffix_of(path), max_pixels, white)
         return replace(decoded, content=content)
-    except _RefusedError as refused:
+    except MelauditError:  # an address does not answer: nothing is wrong with the image
+        raise
+    except RefusedError as refused:
         return Decoded(None, "skipped", (refused.reason,), refused.size, content)
     except Exception as error:  # decoders raise anything: SyntaxError, TypeError, struct.error...
         return Decoded(None, "skipped", (_reason(error),), None, content)
-
-
-def content_of(path: str | Path) -> bytes:
-    """Return SHA-256 of the bytes of an image file, or nothing, as `read_image` does."""
-    try:
-        with _open_regular(path) as file:
-            return _digest(file)
-    except (OSError, ValueError, _RefusedError):
-        return b""
-
-
-def _digest(file: IO[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    while chunk := file.read(2**20):
-        digest.update(chunk)
-    file.seek(0)
-    return digest.digest()
 
 
 def shrink(image: NDArray[np.uint8], longest: int = 1024) -> NDArray[np.uint8]:
@@ -187,45 +162,25 @@ def shrink(image: NDArray[np.uint8], longest: int = 1024) -> NDArray[np.uint8]:
     return np.array(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
-def _open_regular(path: str | Path) -> IO[bytes]:
-    """Open a regular file; opening a pipe in the usual way would wait for its writer forever."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _O_BINARY)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _RefusedError("not_a_file")
-        if status.st_size == 0:
-            raise _RefusedError("empty")
-        if status.st_size > _MAX_FILE_BYTES:
-            raise _RefusedError("too_large")
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-_O_BINARY = getattr(os, "O_BINARY", 0)
-
-
 def _decode(file: IO[bytes], suffix: str, max_pixels: int, white: int) -> Decoded:
     _check_segments(file)
     try:
         picture = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         file.seek(0)
-        raise _RefusedError(_unidentified(file.read(256))) from None
+        raise RefusedError(_unidentified(file.read(256))) from None
     if picture.width * picture.height > max_pixels:
-        raise _RefusedError("too_large", picture.size)
+        raise RefusedError("too_large", picture.size)
     if picture.format in ("JPEG", "MPO"):
         scans = _scans(file)
         if scans > min(_MAX_SCANS, _MAX_SCANNED_PIXELS / (picture.width * picture.height)):
-            raise _RefusedError("too_many_scans", picture.size)
+            raise RefusedError("too_many_scans", picture.size)
     raw_mode = _raw_mode(picture)
     highest = declared = None
     try:
         picture.load()
     except Exception as error:
-        raise _RefusedError(_reason(error), picture.size) from error
+        raise RefusedError(_reason(error), picture.size) from error
     top = white
     if picture.mode in _SIXTEEN_BIT:
         values = np.asarray(picture)
@@ -237,7 +192,7 @@ def _decode(file: IO[bytes], suffix: str, max_pixels: int, white: int) -> Decode
             warnings.simplefilter("ignore", UserWarning)
             image = np.array(picture.convert("RGB"))
     else:
-        raise _RefusedError("unsupported_mode", picture.size)
+        raise RefusedError("unsupported_mode", picture.size)
     odd = _oddities(picture, image, raw_mode, suffix)
     reasons = tuple(sorted({*odd, *(["above_white"] if (highest or 0) > top else [])}))
     status: Status = "flagged" if reasons else "ok"
@@ -362,7 +317,7 @@ def _check_segments(file: IO[bytes]) -> None:
         place = _next_segment(file, place)
     file.seek(0)
     if place is not None:
-        raise _RefusedError("damaged")
+        raise RefusedError("damaged")
 
 
 def _next_segment(file: IO[bytes], place: int) -> int | None:
@@ -377,7 +332,7 @@ def _next_segment(file: IO[bytes], place: int) -> int | None:
         fill = file.read(_MAX_FILL)
         filled = len(fill) - len(fill.lstrip(b"\xff"))
         if filled == _MAX_FILL:
-            raise _RefusedError("damaged")
+            raise RefusedError("damaged")
         place += filled - 1
         file.seek(place)
         head = file.read(4)

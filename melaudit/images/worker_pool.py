@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, Protocol, TypeVar
 
-from melaudit.errors import DatasetError
+from melaudit.errors import DatasetError, MelauditError
 from melaudit.images.limits import be_a_worker
 
 MAX_WAIT = 60.0
@@ -119,6 +119,8 @@ class _Failure:
     """An exception that the work raised."""
 
     text: str
+    complete: bool
+    """Whether it says itself what to do."""
 
 
 class _Worker(Generic[J, R]):
@@ -169,6 +171,8 @@ class _Worker(Generic[J, R]):
                 if done:
                     break
         if isinstance(result, _Failure):
+            if result.complete:
+                raise DatasetError(result.text)
             raise DatasetError(
                 f"a process that reads images failed: {result.text}. Usually memory ran out: run "
                 "with fewer --workers or a smaller --batch-size"
@@ -288,6 +292,8 @@ def _serve(work: Work[J, R], connection: Connection) -> None:
             job, lost = connection.recv()
             try:
                 result: R | _Failure = work(job, lost, announce)
+            except MelauditError as error:
+                result = _Failure(str(error), complete=True)
             except Exception as error:
-                result = _Failure(f"{type(error).__name__}: {error}")
+                result = _Failure(f"{type(error).__name__}: {error}", complete=False)
             connection.send(result)

@@ -7,11 +7,14 @@ half that nothing has used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.audit.discovery.discovery import ID as DISCOVERED
 from melaudit.audit.edits.interventions import as_shown, put_into
 from melaudit.audit.prepare.model_outputs import first_inputs
 from melaudit.detectors.rungs.shown import Shown, shown
@@ -23,9 +26,11 @@ from melaudit.mitigation.filling import Filled, Known, gathered
 from melaudit.mitigation.groups import Halves, Rows, halves
 from melaudit.mitigation.head import Head, find_head
 from melaudit.mitigation.proof import (
+    MIN_GROWTH,
     Heads,
     Images,
     cue_change,
+    growth,
     measure_of,
     measured,
     of_class,
@@ -42,7 +47,8 @@ MAX_NATURAL = 500
 MAX_PROVEN = 100
 """Images of each class that the artifact is put into for the proof. Limits the time."""
 MAX_OTHERS = 20
-"""Images of each class that every other artifact is put into. Limits the time."""
+"""Images of each class that every other artifact is put into. Limits the time; what decisions seem
+to follow more on these is put into `MAX_PROVEN` others."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,11 @@ def choose(audited: Audited, wanted: str | None) -> Cue | None:
     can = f"can be mitigated: {', '.join(cues)}" if cues else "nothing here can be mitigated"
     if wanted in every and every[wanted].rung.rank < Rung.DEPENDENCE.rank:
         return None
+    if wanted in every and every[wanted].detector.startswith(DISCOVERED):
+        raise ConfigurationError(
+            f"finding {wanted!r} was discovered in the audit's own images and has no finder that "
+            f"works without them; write one (melaudit new artifact NAME) and audit again; {can}"
+        )
     if wanted in every:
         raise ConfigurationError(
             f"finding {wanted!r} is about nothing that could be put into pictures, so no change of "
@@ -248,19 +259,15 @@ def _proven(
     lacking, having = rows[~present[rows]], rows[present[rows]]
     put = look.put_in(artifact, _at_most(lacking, labels, MAX_PROVEN, table.seed), table.seed)
     taken = look.taken_out(artifact, _at_most(having, labels, MAX_PROVEN, table.seed))
-    named = {"key": cue.shown.key, "title": artifact.title}
+    key, title = cue.shown.key, artifact.title
     sets = _sets(cue, images, natural, put.added, taken, present)
-    others = []
-    for artifact in audited.artifacts:
-        for each in shown(artifact, table, ()):
-            if each.key != cue.shown.key:
-                others.extend(_other(each, audited, rows, both, look, images, natural))
+    others = _others(audited, cue, rows, both, look, images, natural)
     return Proof(
-        dependence=cue_change(both, put, natural, cue.target, images, **named),
-        placebo=cue_change(placebo, put, natural, cue.target, images, **named),
+        dependence=cue_change(both, put, natural, cue.target, images, key=key, title=title),
+        placebo=cue_change(placebo, put, natural, cue.target, images, key=key, title=title),
         figures=measured(both, sets[0], images, tolerance),
         groups=measured(both, sets[1], images, tolerance),
-        others=tuple(sorted(others, key=lambda o: -o.flips.change)),
+        others=others,
     )
 
 
@@ -288,27 +295,47 @@ def _sets(
     return figures, groups
 
 
-def _other(
-    each: Shown,
+def _others(
     audited: Audited,
+    cue: Cue,
     rows: Rows,
     heads: Heads,
     look: Eyes,
     images: Images,
     natural: View,
-) -> list[CueChange]:
-    """Return how far decisions follow another artifact, of the class that it pushes to the most."""
-    free = natural.rows[~each.present[natural.rows]]
-    at = _at_most(free, images.labels, MAX_OTHERS, audited.table.seed)
-    if not len(at):
-        return []
-    artifact = as_shown(each, audited.table, audited.laboratory)
-    put = look.put_in(artifact, at, audited.table.seed)
-    if not len(put.added):
-        return []
-    named = {"key": each.key, "title": artifact.title}
-    towards = [
-        cue_change(heads, put, natural, target, images, **named)
-        for target in range(len(images.classes))
-    ]
-    return [max(towards, key=lambda c: max(c.flips.before, c.flips.after))]
+) -> tuple[CueChange, ...]:
+    """Return how far decisions follow every other artifact, the largest growth first.
+
+    All are put into a few images. Those that decisions seem to follow more there are put into
+    further ones, so that what is told of them was not chosen by the pictures that show it.
+    """
+    table, seed = audited.table, audited.table.seed
+
+    def seen(each: Shown, at: Rows, targets: Sequence[int], compared: int = 1) -> list[CueChange]:
+        artifact = as_shown(each, table, audited.laboratory)
+        put = look.put_in(artifact, at, seed)
+        if not len(put.added):
+            return []
+        named = partial(cue_change, key=each.key, title=artifact.title, compared=compared)
+        return [named(heads, put, natural, target, images) for target in targets]
+
+    every = range(len(table.classes))
+    first: dict[str, CueChange] = {}
+    further: list[tuple[Shown, Rows, int]] = []
+    for artifact in audited.artifacts:
+        for each in shown(artifact, table, ()):
+            free = natural.rows[~each.present[natural.rows]]
+            at = _at_most(free, images.labels, MAX_OTHERS, seed)
+            found = seen(each, at, every) if each.key != cue.shown.key and len(at) else []
+            if not found:
+                continue
+            target = max(every, key=lambda k: max(found[k].flips.before, found[k].flips.after))
+            first[each.key] = replace(found[target], grew=False)
+            more = max(every, key=lambda k: growth(found[k].flips))
+            left = _at_most(np.setdiff1d(free, at), images.labels, MAX_PROVEN, seed)
+            if growth(found[more].flips) >= MIN_GROWTH and len(left):
+                further.append((each, left, more))
+    for each, left, more in further:
+        for again in seen(each, left, [more], len(further)):
+            first[each.key] = again
+    return tuple(sorted(first.values(), key=lambda o: (-o.grew, -o.flips.change)))

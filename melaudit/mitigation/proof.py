@@ -16,7 +16,7 @@ from melaudit.findings import CueChange, Measured, Paired
 from melaudit.logits import predictions
 from melaudit.mitigation.head import Head
 from melaudit.mitigation.views import PutIn, View
-from melaudit.statistics.estimates import Estimate, paired_mean, paired_share
+from melaudit.statistics.estimates import COVERAGE, Estimate, paired_mean, paired_share
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -24,8 +24,9 @@ Values = NDArray[np.float64]
 MIN_GROUP = 8
 """Images of a group below which its loss decides nothing. Chosen: as `effect.MIN_EDITED`."""
 MIN_GROWTH = 0.05
-"""Share of decisions by which another dependence must grow, clearly, before it is told. Chosen:
-half of what counts as use, `effect.MIN_SHARE`; not measured."""
+"""Share of decisions by which another dependence must grow before it is looked at again on further
+images, and clearly on these before it is told. Chosen: half of what counts as use,
+`effect.MIN_SHARE`; not measured."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +75,41 @@ def flips(head: Head, put: PutIn, natural: View, target: int) -> Values:
 
 
 def cue_change(
-    heads: Heads, put: PutIn, natural: View, target: int, images: Images, *, key: str, title: str
+    heads: Heads,
+    put: PutIn,
+    natural: View,
+    target: int,
+    images: Images,
+    *,
+    key: str,
+    title: str,
+    compared: int = 1,
 ) -> CueChange:
-    """Return how far decisions follow an artifact before and after."""
+    """Return how far decisions follow an artifact before and after.
+
+    `compared`: of how many artifacts, told from other images, it is asked whether decisions follow
+    them more; growth is then clear at the level of all of them together (Bonferroni). It has to be
+    clear of what was before and of the placebo: decisions that went the other way before and follow
+    nothing now have not taken to it.
+    """
     first, second = (flips(head, put, natural, target) for head in (heads.before, heads.after))
     units = images.units[put.added.rows]
-    change: Estimate = paired_mean(second - first, images.seed, units)
+    change, after = (paired_mean(v, images.seed, units) for v in (second - first, second))
     share = _paired(first, second, change)
+    level = (1 - COVERAGE) / compared
+    clear = all(tested.value > 0 and tested.p_value <= level for tested in (change, after))
     return CueChange(
         artifact=key,
         title=title,
         target=images.classes[target],
         flips=share,
-        grew=share.rises and share.change >= MIN_GROWTH,
+        grew=clear and growth(share) >= MIN_GROWTH,
     )
+
+
+def growth(share: Paired) -> float:
+    """Return by how much decisions follow an artifact more than they did, or than not at all."""
+    return share.after - max(share.before, 0.0)
 
 
 def share_right(heads: Heads, view: View, images: Images) -> Paired:

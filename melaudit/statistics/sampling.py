@@ -20,6 +20,15 @@ def sample(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.bool_]
     return chosen
 
 
+def margin(drawn: int, of: int) -> float:
+    """Return how far a share of a sample lies from that of all, at most, in 95 of 100 samples.
+
+    A half of the 95 % interval of a share of a half, where it is widest, for a sample drawn without
+    replacement (Cochran 1977, Sampling Techniques, 3.2). In proportion to classes it is no larger.
+    """
+    return float(1.96 * np.sqrt(0.25 / drawn * (of - drawn) / max(1, of - 1)))
+
+
 def quotas(counts: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
     """Divide `limit` in proportion to `counts` (k,), with at least 1 each if that is possible."""
     exact = counts * (limit / counts.sum())

@@ -216,7 +216,7 @@ class Careless(DarkRing):
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         edited = super().add(image, rng, dose)
-        return replace(edited, image=edited.image / 255)
+        return replace(edited, image=edited.image / 255)  # type: ignore[arg-type]
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
         return replace(super().remove(image, mask), image=image[:-1])

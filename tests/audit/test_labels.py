@@ -18,7 +18,7 @@ import melaudit
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit import runner
 from melaudit.audit.measure import sweep
-from melaudit.audit.runner import folders_of
+from melaudit.audit.output_folder import folders_of
 from melaudit.cli import main
 from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.interface import Detector

@@ -28,6 +28,7 @@ from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.relevance import Explainer
 from melaudit.relevance.dataflow.engine import DataflowEngine
+from melaudit.relevance.engines.composites import OF_ATTENTION
 
 
 class Notes:
@@ -208,6 +209,59 @@ def test_an_engine_that_cannot_take_the_model_is_passed_over(
     asked = replace(configuration, engine=EngineName.DATAFLOW)
     with pytest.raises(RelevanceError, match="no way through"):
         choose_method(asked, prepared, checks, told, configuration.out)
+
+
+class Attends(nn.Module):
+    """One block of self-attention over 3 x 3 patches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 8, 8)
+        self.block = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.block(self.patches(x).flatten(2).transpose(1, 2))
+        return self.head(tokens.mean(1))  # type: ignore[no-any-return]
+
+
+def test_a_model_with_attention_gets_the_most_faithful_composite_and_who_resumes_the_same(
+    configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    prepared = prepare(configuration, from_module(Attends()))
+    told = Notes()
+    chosen = choose_method(configuration, prepared, (Taste(),), told, configuration.out)
+    assert chosen.layer == "block"
+    composite = chosen.configuration.composite
+    assert composite in OF_ATTENTION
+    assert f"{composite} was the most faithful on 8 images" in chosen.notes[0]
+    assert told.notes == [f"note: {chosen.notes[0]}"]
+    # An oracle: the check by itself, with each composite.
+    gains = {}
+    for name in OF_ATTENTION:
+        asked = replace(configuration, composite=name)
+        found = choose_method(
+            asked, prepared, (Faithfulness(draws=1),), Notes(), configuration.out / name
+        )
+        gains[name] = found.known.columns["faithfulness.advantage"].mean()
+    assert max(gains, key=gains.__getitem__) == composite
+
+    def again(*_: object) -> None:
+        raise AssertionError("what was measured is not measured again")
+
+    monkeypatch.setattr(Faithfulness, "measure", again)
+    resumed = choose_method(configuration, prepared, (Taste(),), Notes(), configuration.out)
+    assert (resumed.configuration, resumed.notes) == (chosen.configuration, chosen.notes)
+
+
+def test_a_composite_that_fails_on_a_model_with_attention_gives_way_to_the_usual_one(
+    configuration: Configuration,
+) -> None:
+    torch.manual_seed(0)
+    prepared = prepare(configuration, from_module(Attends()))
+    chosen = choose_method(configuration, prepared, (Taste("gamma"),), Notes(), configuration.out)
+    assert chosen.configuration.composite == "epsilon_plus_flat"
 
 
 def test_the_pass_takes_over_what_the_checks_measured(

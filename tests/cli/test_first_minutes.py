@@ -188,7 +188,7 @@ def test_the_line_of_the_readme_makes_a_shell_complete(
 ) -> None:
     (line,) = [
         line
-        for block in pages.blocks("README.md")
+        for block in pages.blocks("docs/running.md")
         for line in block.splitlines()
         if "_source" in line
     ]

@@ -13,6 +13,7 @@ from melaudit.detectors import registry
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.detectors.settings import DetectorSettings
+from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.errors import ConfigurationError, DetectorError
 from melaudit.findings import Subject
 from melaudit.measurements import Array, Measurements
@@ -86,6 +87,24 @@ PLUG_INS = {
     "confused": Confused,
     "ours": NearDuplicates,
 }
+
+
+def test_named_detectors_are_left_out_and_all_of_artifacts_by_one_word() -> None:
+    every = [d.id for d in registry.detectors(domain=DERMOSCOPY)]
+    some = registry.detectors(DetectorSettings(without=("ruler", "drift")), DERMOSCOPY)
+    assert [d.id for d in some] == [each for each in every if each not in ("ruler", "drift")]
+    none = registry.detectors(DetectorSettings(without=("artifacts",)), DERMOSCOPY)
+    assert all(d.artifact is None for d in none)
+    assert "labelled_artifacts" in [d.id for d in none]
+    # What another domain looks for is left out already.
+    registry.detectors(DetectorSettings(without=("tube",)), DERMOSCOPY)
+
+
+def test_what_cannot_be_left_out_is_an_error_that_says_so() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'ruler'"):
+        registry.detectors(DetectorSettings(without=("rulers",)), DERMOSCOPY)
+    with pytest.raises(ConfigurationError, match="conservation checks the maps"):
+        registry.detectors(DetectorSettings(without=("conservation",)), DERMOSCOPY)
 
 
 @pytest.fixture(autouse=True)

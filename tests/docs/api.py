@@ -107,6 +107,18 @@ def public() -> Iterator[tuple[str, str]]:
             yield from ((module, name) for name in _names(module, names))
 
 
+def named(heading: str) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) of what stands under one heading."""
+    for module, names in SECTIONS[heading]:
+        yield from ((module, name) for name in _names(module, names))
+
+
+def found(module: str, name: str) -> object:
+    """Return what a name of a module stands for."""
+    it: object = getattr(importlib.import_module(module), name)
+    return it
+
+
 def _names(module: str, names: Sequence[str]) -> Sequence[str]:
     face: Sequence[str] = importlib.import_module(module).__all__ if not names else names
     return face
@@ -114,23 +126,23 @@ def _names(module: str, names: Sequence[str]) -> Sequence[str]:
 
 def _line(module: str, name: str) -> str:
     """Return the line of one name: what it is, and what it has."""
-    found = getattr(importlib.import_module(module), name)
-    said = " ".join(inspect.cleandoc(found.__doc__ or "").partition("\n\n")[0].split())
-    has = ", ".join(f"`{member}`" for member in _members(found))
+    it = found(module, name)
+    said = " ".join(inspect.cleandoc(it.__doc__ or "").partition("\n\n")[0].split())
+    has = ", ".join(f"`{member}`" for member in _members(it))
     return f"* `{module}.{name}`: {said}" + (f" Has {has}." if has else "")
 
 
-def _members(found: object) -> Iterator[str]:
+def _members(it: object) -> Iterator[str]:
     """Yield the public attributes and methods of a class; for anything else, nothing."""
-    if not isinstance(found, type) or issubclass(found, BaseException):
+    if not isinstance(it, type) or issubclass(it, BaseException):
         return
-    if issubclass(found, enum.Enum):
-        yield from (member.name for member in found)
+    if issubclass(it, enum.Enum):
+        yield from (member.name for member in it)
         return
-    fields = [f.name for f in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
-    own = {**dict.fromkeys(fields), **dict.fromkeys(inspect.get_annotations(found))}
+    fields = [f.name for f in dataclasses.fields(it)] if dataclasses.is_dataclass(it) else []
+    own = {**dict.fromkeys(fields), **dict.fromkeys(inspect.get_annotations(it))}
     kinds = (types.FunctionType, property, classmethod, staticmethod)
-    own |= {name: None for name, value in vars(found).items() if isinstance(value, kinds)}
+    own |= {name: None for name, value in vars(it).items() if isinstance(value, kinds)}
     yield from (name for name in own if not name.startswith("_"))
 
 

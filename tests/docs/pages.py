@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 FILES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
-    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
 )
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 

@@ -1,5 +1,6 @@
 """The report of examples/melanoma is made again, on a few images with small networks."""
 
+import importlib
 import json
 import re
 import sys
@@ -21,9 +22,7 @@ def replay(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """Import the script as one that lies beside its networks."""
     monkeypatch.syspath_prepend(str(EXAMPLE))
     monkeypatch.setenv("MELANOMA_SMALL", "1")
-    import replay
-
-    yield replay
+    yield importlib.import_module("replay")
     for name in ("replay", "networks"):
         sys.modules.pop(name, None)
 

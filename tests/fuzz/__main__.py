@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+from tests.fuzz.limits import limit_memory
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="their names; default: all")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each target")
+    parser.add_argument("--at-once", type=int, default=1, help="targets, each in a process")
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     parser.add_argument("--coverage", action="store_true", help="guided by coverage, with Atheris")
     parser.add_argument("--corpus", type=Path, help="folder for what Atheris found interesting")
@@ -26,30 +29,21 @@ def main(arguments: list[str] | None = None) -> int:
         if len(given.targets) != 1:
             parser.error("--coverage takes one target")
         _guided(given.targets[0], given.seconds, given.corpus)
-    from tests.fuzz.rounds import fuzzed
+    from tests.fuzz.rounds import fuzzed_by_name
     from tests.fuzz.targets import targets
 
     unknown = set(given.targets) - {target.name for target in targets()}
     if unknown:
         parser.error(f"no target {', '.join(sorted(unknown))}")
+    names = [t.name for t in targets() if not given.targets or t.name in given.targets]
     failed = False
-    for target in targets():
-        if given.targets and target.name not in given.targets:
-            continue
-        start = time.monotonic()
-        tried, error = fuzzed(target, given.seconds, given.seed)
-        failed |= error is not None
-        outcome = "nothing found" if error is None else f"FOUND {type(error).__name__}: {error}"
-        print(f"{target.name}: {tried:,} inputs in {time.monotonic() - start:.0f} s, {outcome}")
+    with ProcessPoolExecutor(given.at_once, initializer=limit_memory) as processes:
+        done = [processes.submit(fuzzed_by_name, name, given.seconds, given.seed) for name in names]
+        for each in done:
+            found, told = each.result()
+            failed |= found
+            print(told, flush=True)
     return int(failed)
-
-
-def _limit_memory() -> None:
-    """Let an input that fills the memory fail with a MemoryError instead of ending the machine."""
-    import resource
-
-    most = 16 * 2**30
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _guided(name: str, seconds: float, corpus: Path | None) -> None:
@@ -69,5 +63,5 @@ def _guided(name: str, seconds: float, corpus: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    _limit_memory()
+    limit_memory()
     raise SystemExit(main())

@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.fuzz.targets import Target
+from tests.fuzz.targets import Target, targets
 
 _A_ROUND = 500
 """Inputs from one seed."""
@@ -49,6 +49,16 @@ def fuzzed(target: Target, seconds: float, seed: int) -> tuple[int, Exception | 
             return tried, error
         seed += 1
     return tried, None
+
+
+def fuzzed_by_name(name: str, seconds: float, seed: int) -> tuple[bool, str]:
+    """Fuzz the target of a name; return whether anything was found, and a line on it."""
+    target = next(target for target in targets() if target.name == name)
+    start = time.monotonic()
+    tried, error = fuzzed(target, seconds, seed)
+    outcome = "nothing found" if error is None else f"FOUND {type(error).__name__}: {error}"
+    took = time.monotonic() - start
+    return error is not None, f"{name}: {tried:,} inputs in {took:.0f} s, {outcome}"
 
 
 def some(target: Target, examples: int) -> int:

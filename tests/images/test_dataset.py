@@ -575,7 +575,8 @@ def test_a_limit_keeps_the_shares_of_the_classes(tmp_path: Path) -> None:
     assert labelled(limited).items() <= labelled(dataset).items()
     assert limited.ids == dataset.with_limit(20, seed=3).ids
     assert limited.ids != dataset.with_limit(20, seed=4).ids
-    assert "20 of 100" in limited.notes[-1]
+    assert "20 of 100 images" in limited.notes[-1] and "20 of 100 from" in limited.notes[-1]
+    assert (dataset.drawn_from, limited.drawn_from) == (0, 100)
     assert open_dataset(tmp_path, limit=20, seed=3).ids == limited.ids
     assert dataset.with_limit(100) is dataset
 

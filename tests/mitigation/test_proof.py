@@ -1,12 +1,15 @@
 """What both heads do on the same pictures, counted by hand."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.findings import CueChange, Measured, Outcome, Paired
 from melaudit.mitigation.head import Head
-from melaudit.mitigation.proof import Heads, Images, cue_change, flips, share_right
+from melaudit.mitigation.proof import Heads, Images, cue_change, flips, growth, share_right
 from melaudit.mitigation.statement import outcome_of, statement
 from melaudit.mitigation.views import PutIn, View
 
@@ -53,6 +56,21 @@ def test_a_change_is_paired_and_has_its_interval() -> None:
     assert share.falls and not change.grew
     back = cue_change(Heads(_head(0.0), _head(1.0)), put, natural, 1, IMAGES, key="k", title="t")
     assert back.flips.rises and back.grew
+
+
+def test_growth_is_clear_of_the_placebo_too_and_of_how_many_were_looked_at() -> None:
+    natural = _view(1, 0)
+    change = partial(cue_change, key="k", title="t")
+    # Before, the placebo turned a quarter of the images, and the artifact none; now neither does.
+    put = PutIn(_view(1, 0), (_view(1, 2),))
+    heads = Heads(_head(1.0), _head(0.0))
+    gone = change(heads, put, natural, 1, IMAGES)
+    assert gone.flips.before == -0.25 and gone.flips.rises
+    assert growth(gone.flips) == 0 and not gone.grew
+    grows = Heads(_head(0.0), _head(1.0)), PutIn(_view(1, 2), ())
+    assert change(*grows, natural, 1, IMAGES, compared=10).grew
+    few = replace(IMAGES, units=np.repeat(np.arange(6), N // 6 + 1)[:N].astype(str).astype(object))
+    assert not change(*grows, natural, 1, few, compared=10**6).grew
 
 
 def test_images_of_one_patient_count_together() -> None:

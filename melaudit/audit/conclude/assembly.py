@@ -219,4 +219,5 @@ def inputs(prepared: Prepared, store: Store) -> Inputs:
         read=int(np.sum(status != "skipped")),
         flagged=dict(sorted(flagged.items())),
         skipped=dict(sorted(skipped.items())),
+        drawn_from=prepared.dataset.drawn_from,
     )

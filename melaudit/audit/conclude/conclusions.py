@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from melaudit.audit.conclude.registers import (
+    attention,
+    has_registers,
+    held_both_ways,
+    without_registers,
+)
 from melaudit.audit.conclude.soundness import sound
 from melaudit.detectors.claim import Claim, Worded
 from melaudit.detectors.interface import Detector, Result
@@ -98,8 +104,16 @@ def gathered(
 
     `measurements` carry the outcome of `check_maps`; `also` are claims of no detector (on groups).
     """
-    results = [r for d in detectors if not _checks(d) for r in _results(d, measurements)]
+    results = _concluding(detectors, measurements)
+    if has_registers(measurements):
+        bare = _concluding(detectors, without_registers(measurements))
+        looks = attention(bare, settle([claim.tested for claim in _claims(bare)]))
+        results = [held_both_ways(result, looks) for result in results]
     return Uncorrected((*results, *also), measurements.above_chance)
+
+
+def _concluding(detectors: Sequence[Detector], measurements: Measurements) -> list[Result]:
+    return [r for d in detectors if not _checks(d) for r in _results(d, measurements)]
 
 
 def conclude(

@@ -69,6 +69,8 @@ class Grouped:
     checked: Checked
     groups: Groups
     uncorrected: Uncorrected
+    skipped: tuple[Skipped, ...] = ()
+    """What was discovered and not tried."""
 
 
 def grouped(
@@ -77,15 +79,18 @@ def grouped(
     detectors: tuple[Detector, ...],
     laboratory: Laboratory | None = None,
     vocabularies: Sequence[Vocabulary] = (),
+    skipped: tuple[Skipped, ...] = (),
 ) -> Grouped:
     """Check the maps, group the images and let the detectors conclude.
+
+    skipped: what was discovered and not tried.
 
     The model is asked again only through the laboratory, about groups that need not be there.
     """
     checked = check_maps(detectors, table)
     judged = dataclasses.replace(table, explanations=checked.trust)
     groups = group(judged, artifacts(store), laboratory, vocabularies)
-    return Grouped(judged, checked, groups, gathered(detectors, judged, groups.claims))
+    return Grouped(judged, checked, groups, gathered(detectors, judged, groups.claims), skipped)
 
 
 def outcome(
@@ -107,7 +112,7 @@ def outcome(
         conclusions=conclusions,
         groups=groups,
         performance=dataclasses.replace(figures, slices=parts, columns=columns),
-        skipped=(*checked.skipped, *conclusions.skipped, *groups.skipped),
+        skipped=(*checked.skipped, *conclusions.skipped, *groups.skipped, *found.skipped),
         controls=controls(table, present),
         edits=tried(table),
         corruptions=corruptions,

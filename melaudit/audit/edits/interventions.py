@@ -98,6 +98,7 @@ def intervene(
     per_class: int,
     store: TrialStore | None = None,
     turns: Turns = ALONE,
+    others: Sequence[Artifact] | None = None,
 ) -> dict[str, Trials]:
     """Edit images for every artifact, and every kind of it that images show.
 
@@ -105,8 +106,10 @@ def intervene(
 
     Artifacts may be anybody's: one that fails is left out, and the user is told. What `store` holds
     of an earlier run, or of another process, is taken from there, and what is new is kept in it.
+    `others` are all artifacts that were looked for, where these are not all.
     """
-    every = [each for artifact in artifacts for each in shown(artifact, table, artifacts)]
+    known = artifacts if others is None else others
+    every = [each for artifact in artifacts for each in shown(artifact, table, known)]
     observer.stage("Editing images", len(every), "artifacts")
     answers: dict[str, Answers] = {}
 

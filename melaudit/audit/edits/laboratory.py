@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,18 @@ class Laboratory:
         self._knowledge = knowledge or Knowledge()
         self._held: Held = {} if held is None else held
         self._known: dict[int, Responses] = {}
+
+    def of(self, rows: NDArray[np.bool_]) -> Laboratory:
+        """Return a laboratory of some of the images (n,); it knows of them what this one does."""
+        at = np.flatnonzero(rows)
+        some = copy.copy(self)
+        some._rows = [self._rows[row] for row in at]
+        some._known = {
+            place: Responses(known.logits, known.features, np.array([place]))
+            for place, row in enumerate(at.tolist())
+            if (known := self._known.get(row)) is not None
+        }
+        return some
 
     def pictures(self, rows: Iterable[int] | NDArray[np.int64]) -> Iterator[tuple[int, RGB]]:
         """Yield (row, picture) of those rows that can still be read."""

@@ -27,6 +27,7 @@ from melaudit.audit.prepare.configuration import Configuration, typed
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import code_fingerprint, versions
 from melaudit.errors import ConfigurationError, StoreError
+from melaudit.images.storage.address import absolute
 from melaudit.publish import publish
 from melaudit.settings import settings_of
 
@@ -230,7 +231,7 @@ def _plain(configuration: Configuration) -> dict[str, Any]:
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, Path):
-        return str(value.absolute())
+        return str(absolute(value))
     if isinstance(value, Mapping):
         return {key: _as_json(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):

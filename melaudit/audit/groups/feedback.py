@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from melaudit.audit.groups.portrait import moments
+from melaudit.audit.prepare.configuration import Configuration
 from melaudit.errors import DatasetError
 from melaudit.findings import Cluster, Probe, Skipped, first_clusters
 from melaudit.images.tables.swallowed_rows import swallowed_rows
@@ -90,6 +91,11 @@ def write_suspicious(path: Path, clusters: Sequence[Cluster], measurements: Meas
     if path.exists() and any(read_reviews(path).values()):
         return
     publish(path, suspicious_csv(clusters, measurements))
+
+
+def reviews_of(configuration: Configuration) -> dict[str, str] | None:
+    """Return what `read_reviews` reads from the file of a run; None where the user gave none."""
+    return None if configuration.labels is None else read_reviews(configuration.labels)
 
 
 def read_reviews(path: Path) -> dict[str, str]:

@@ -91,7 +91,7 @@ def suspicious_clusters(
     most suspicious first, and the classes that do not fall into groups.
     """
     table = columns(measurements)
-    counts_by_vocabulary = _counted(measurements, vocabularies)
+    counts_by_vocabulary = counted_words(measurements, vocabularies)
     groups: list[tuple[str, ClassGroup, NDArray[np.int64], NDArray[np.int64]]] = []
     skipped: list[Skipped] = []
     for index, name in enumerate(measurements.classes):
@@ -263,7 +263,8 @@ def _cluster(
     )
 
 
-def _counted(measurements: Measurements, vocabularies: Sequence[Vocabulary]) -> list[Counted]:
+def counted_words(measurements: Measurements, vocabularies: Sequence[Vocabulary]) -> list[Counted]:
+    """Return the counts of visual words of every image, for each vocabulary."""
     positive = measurements["relevance.positive"] if vocabularies else np.empty(0)
     return [
         counted(measurements[vocabulary.column], positive, len(vocabulary.visual_words))

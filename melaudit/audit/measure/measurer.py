@@ -13,6 +13,7 @@ from melaudit.audit.measure.columns import attention_columns, relevance_columns
 from melaudit.audit.measure.thumbnails import thumbnail
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.audit.viewer import Viewer
+from melaudit.detectors.checks.register_tokens import spread
 from melaudit.detectors.interface import (
     Answers,
     Batch,
@@ -28,9 +29,11 @@ from melaudit.images.image_stream import Loaded
 from melaudit.images.knowledge import BatchKnowledge
 from melaudit.images.preprocessing import Preprocessing
 from melaudit.logits import predictions
+from melaudit.measurements import WITHOUT_REGISTERS as WITHOUT
 from melaudit.measurements import Array
 from melaudit.observer import Observer
 from melaudit.relevance import Attribution
+from melaudit.relevance.model.tokens import as_map, is_tokens, unusual
 from melaudit.stopwatch import timed
 
 HANDFUL = 4
@@ -93,7 +96,7 @@ class Measurer:
                 None,
                 viewer.layers,
                 attention=viewer.layer or None,
-                outputs=[vocabulary.layer for vocabulary in self.vocabularies],
+                outputs=[*viewer.layers, *(v.layer for v in self.vocabularies)],
             )
         batch = self._batch(loaded, shown, attribution, x)
         columns: dict[str, Array] = {
@@ -109,12 +112,16 @@ class Measurer:
         for vocabulary in self.vocabularies:
             with timed("visual words"):
                 columns[vocabulary.column] = vocabulary.read(attribution.outputs[vocabulary.layer])
+        bare = _without_registers(batch)
         for detector in self.detectors:
             if detector.id in self.failed:
                 continue
             try:
                 with timed(detector.id):
                     columns |= _taken_over(detector, batch, rows, self.sample.known)
+                    if bare is not None and detector.sums_places:
+                        again = _checked(detector, bare)
+                        columns |= {f"{WITHOUT}{name}": v for name, v in again.items()}
             except Exception as error:  # a detector may be anybody's: the run goes on without it
                 if ends_the_run(error):
                     raise
@@ -142,6 +149,7 @@ class Measurer:
                 unknown=attribution.unknown,
                 concepts=_float(attribution.concepts.get(viewer.layer, nothing)),
                 layer=viewer.layer,
+                registers=_registers(attribution.outputs.get(viewer.layer), x),
             ),
             user=UserKnowledge(self.dataset.labels[rows], shown.objects, shown.user_found),
             check_images=CheckImages(
@@ -161,6 +169,27 @@ def _images(loaded: Loaded, preprocessing: Preprocessing, x: Tensor) -> BatchIma
         return preprocessing.project(mask, (size[1], size[0]) if size else None)
 
     return BatchImages(loaded.views, x, sizes, loaded.seen, project)
+
+
+def _registers(output: Tensor | None, x: Tensor) -> NDArray[np.bool_] | None:
+    """Return which tokens of a layer's output have an unusual norm, (N, h, w); None for a map."""
+    if output is None or not is_tokens(output.shape):
+        return None
+    tokens = as_map(output, *x.shape[2:])
+    return None if tokens is None else unusual(tokens).cpu().numpy()
+
+
+def _without_registers(batch: Batch) -> Batch | None:
+    """Return the batch with maps without relevance on registers; None for a model without tokens.
+
+    All batches of a model with tokens have one, so that all have the same columns.
+    """
+    registers = batch.maps.registers
+    if registers is None:
+        return None
+    relevance = batch.maps.relevance
+    kept = 1 - np.stack([spread(tokens, *relevance.shape[1:]) for tokens in registers])
+    return replace(batch, maps=replace(batch.maps, relevance=relevance * kept))
 
 
 def _float(values: Tensor) -> NDArray[np.float32]:

@@ -121,6 +121,8 @@ class Store:
             pa.Table.from_arrays([array for _, array in arrays.values()], schema=schema),
             buffer,
             compression="zstd",
+            # Of maps hardly two cells are alike: codes for them only cost time.
+            use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
         )
         content = buffer.getvalue().to_pybytes()
         path = self.folder / _name(shard, content)

@@ -21,6 +21,7 @@ from melaudit.errors import ConfigurationError
 from melaudit.findings import Severity
 from melaudit.images.classes import NAME_FILES, read_names
 from melaudit.images.imagefile import FULL_WHITE
+from melaudit.images.storage.address import within
 from melaudit.settings import Topic, about, settings_of
 from melaudit.tables import require_known
 
@@ -46,7 +47,8 @@ class Configuration(DetectorSettings):
     data: Path = field(
         metadata=about(
             Topic.DATA,
-            "Folder, folder with a folder per class, or table.",
+            "Folder, folder with a folder per class, table, tar or HDF5 file, or address "
+            "(https://, s3://, gs://).",
             measured=False,
             first=True,
             expects="a folder or table of images",
@@ -141,7 +143,9 @@ class Configuration(DetectorSettings):
     image_root: Path | None = field(
         default=None,
         metadata=about(
-            Topic.DATA, "Where a table's images are.", expects="the folder of a table's images"
+            Topic.DATA,
+            "Where a table's images are: a folder, a tar or HDF5 file, or an address.",
+            expects="the folder of a table's images",
         ),
     )
     image_column: str | None = field(
@@ -295,8 +299,8 @@ class Configuration(DetectorSettings):
         default=None,
         metadata=about(
             Topic.DATA,
-            "Take a sample of so many images, balanced over the classes (of a multi-label model: "
-            "the same for all labels, drawn at random).",
+            "Take a random sample of so many images, in proportion to the classes (of a "
+            "multi-label model: the same for all labels).",
             least=1,
             first=True,
         ),
@@ -341,6 +345,16 @@ class Configuration(DetectorSettings):
         metadata=about(
             Topic.DETECTORS,
             "Images of each class that artifacts are put into and taken out of; 0: none.",
+            least=0,
+            measured=False,
+        ),
+    )
+    discover: int = field(
+        default=3,
+        metadata=about(
+            Topic.DETECTORS,
+            "Parts of pictures that one class shows and others hardly do that are put in and taken "
+            "out like an artifact, the strongest ones; 0: none.",
             least=0,
             measured=False,
         ),
@@ -475,7 +489,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     named = {key.replace("-", "_"): value for key, value in table.items()}
     settings = typed(named, str(path), path.parent)
     return {
-        name: path.parent / value.expanduser() if isinstance(value, Path) else value
+        name: within(path.parent, value) if isinstance(value, Path) else value
         for name, value in settings.items()
     }
 

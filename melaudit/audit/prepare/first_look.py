@@ -10,6 +10,7 @@ from pathlib import Path
 
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.errors import ConfigurationError
+from melaudit.images.storage.address import is_address
 from melaudit.models import frameworks
 from melaudit.settings import settings_of
 from melaudit.wording.names import visible
@@ -19,7 +20,7 @@ def first_look(configuration: Configuration) -> None:
     """Raise the MelauditError of a file or folder that is not there, or is of another framework."""
     for name, setting in settings_of(Configuration).items():
         path = getattr(configuration, name)
-        if setting.about.expects and path is not None:
+        if setting.about.expects and path is not None and not is_address(path):
             require(path, setting.about.expects)
     if configuration.factory is not None:
         file = configuration.factory.rpartition(":")[0]

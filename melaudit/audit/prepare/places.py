@@ -14,6 +14,7 @@ from pathlib import Path
 from melaudit.audit.prepare.configuration import Configuration, typed
 from melaudit.errors import ConfigurationError
 from melaudit.findings import Provenance
+from melaudit.images.storage.address import absolute
 from melaudit.publish import publish
 from melaudit.regular_file import read_regular
 from melaudit.settings import settings_of
@@ -31,7 +32,7 @@ _NOT_AGAIN = ("out", "sharing", "factory", "labels", "train_data", "intended_use
 def write_places(configuration: Configuration) -> None:
     """Write where the files of a run lie. Raises StoreError when that cannot be written."""
     places = {
-        name: str(Path(value).expanduser().absolute())
+        name: str(absolute(Path(value)))
         for name in PLACES
         if (value := getattr(configuration, name)) is not None
     }

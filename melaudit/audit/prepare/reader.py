@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from melaudit.images.imagefile import FULL_WHITE, Decoded, Read, content_of, read_image
+from melaudit.images.imagefile import FULL_WHITE, Decoded, Read, read_image
+from melaudit.images.storage.reading import content_of
 from melaudit.images.worker_pool import Announce, Lost, WorkerPool
 
 

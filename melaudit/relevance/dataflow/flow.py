@@ -301,7 +301,10 @@ class Flow(TorchFunctionMode):
     def constant(self, value: Tensor, shape: Sequence[int], images: Axis | None) -> Tensor:
         """Return a constant, expanded to a shape, whose relevance the ledger records."""
         line = self._names.get(value.untyped_storage().data_ptr(), self.layer)
-        return self.ledger.record(value.detach().expand(shape), line, images)
+        value = value.detach()
+        # What is masked is minus infinity. Nothing arrives there, but zero times that is no number.
+        finite = torch.where(value.isinf(), torch.zeros_like(value), value)
+        return self.ledger.record(value.expand(shape), line, images, value=finite.expand(shape))
 
     def recorded_gradient(self, call: Call) -> Any:
         """Make a call by its gradient; the ledger records what that loses or invents."""

@@ -174,14 +174,19 @@ def _is_map(output: ModuleOutput) -> bool:
 
 
 def _read_at_several(outputs: Sequence[ModuleOutput], logits: Tensor) -> list[ModuleOutput]:
-    """Return those outputs of which the first logit depends on more than one token."""
+    """Return those outputs of which the logits depend on more than one token.
+
+    What counts is whether there is a way, not a weight: a head may be zero before training. So NaN
+    is sent back from the logits, and arrives, zero times NaN being NaN, wherever there is a way.
+    """
     edges = [GradientEdge(*output.edge) for output in outputs]
     grad: Callable[..., tuple[Tensor | None, ...]] = torch.autograd.grad
-    found = grad([logits[:, 0].sum()], edges, allow_unused=True)
+    ways = torch.full_like(logits, torch.nan)
+    found = grad([logits], edges, [ways], allow_unused=True)
     return [
         output
         for output, gradient in zip(outputs, found, strict=True)
-        if gradient is not None and int(gradient.flatten(1, -2).any(-1).sum(1).max()) > 1
+        if gradient is not None and int(gradient.flatten(1, -2).isnan().any(-1).sum(1).max()) > 1
     ]
 
 

@@ -53,3 +53,17 @@ def as_map(output: Tensor, height: int, width: int) -> Tensor | None:
             grid: Tensor = output[..., others:].unflatten(2, (rows, columns))
             return grid
     return None
+
+
+UNUSUAL = 4.0
+"""Standard deviations of the norms of an image's tokens, above their mean, from which a token
+counts as a register. The usual value: tokens so far out hold what is global and not what is there
+(Darcet et al., Vision transformers need registers, ICLR 2024)."""
+
+
+def unusual(tokens: Tensor) -> Tensor:
+    """Return which tokens (N, D, h, w) of each image have an unusually large norm: (N, h, w)."""
+    norms = tokens.double().norm(dim=1)
+    mean, spread = norms.mean((1, 2), keepdim=True), norms.std((1, 2), keepdim=True)
+    beyond: Tensor = norms > mean + UNUSUAL * spread
+    return beyond

@@ -14,7 +14,8 @@ from PIL import Image
 
 from melaudit.audit.prepare import reader
 from melaudit.audit.prepare.reader import Decoding, reading
-from melaudit.images.imagefile import Decoded, content_of, read_image
+from melaudit.images.imagefile import Decoded, read_image
+from melaudit.images.storage.reading import content_of
 from melaudit.images.worker_pool import Announce, Lost, WorkerPool
 
 WAIT = 1.0

@@ -17,7 +17,7 @@ from zennit.core import Hook
 
 from melaudit.errors import RelevanceError
 from melaudit.relevance.dataflow.engine import DataflowEngine
-from melaudit.relevance.dataflow.rulebook import Rulebook, translated
+from melaudit.relevance.dataflow.rulebook import Rulebook, SignedGammaHook, translated
 from melaudit.relevance.dataflow.rules import AlphaBeta, Epsilon, Gamma
 
 DELTA = 1e-6
@@ -116,6 +116,14 @@ def gamma(x: list[float], w: list[float], b: float, y: float, r: float) -> list[
     w = [wi + 0.5 * max(wi, 0) for wi in w]
     z = sum(xi * wi for xi, wi in zip(x, w, strict=True)) + b + 0.5 * max(b, 0)
     return [xi * wi * r / (z + DELTA * sign(z)) for xi, wi in zip(x, w, strict=True)]
+
+
+@rule("signed gamma", SignedGammaHook(0.5))
+def signed_gamma(x: list[float], w: list[float], b: float, y: float, r: float) -> list[float]:
+    parts = [xi * wi for xi, wi in zip(x, w, strict=True)]
+    favoured = [p * (1.5 if p * sign(y) > 0 else 1.0) for p in parts]
+    z = sum(favoured) + b * (1.5 if b * sign(y) > 0 else 1.0)
+    return [p * r / (z + DELTA * sign(z)) for p in favoured]
 
 
 @rule("w-square", zennit_rules.WSquare())

@@ -232,8 +232,7 @@ def _normalised(
         y = call.run()
     step = NormStep(input, y, flow.ledger, mark.images, grouped, dims, eps, weight, bias, centred)
     # A normalisation over the last dimension has its channels there.
-    channels = Axis.at(y.shape, -1) if grouped is input.shape and dims[-1] == -1 else None
-    channels = Axis.at(y.shape, 1) if channels is None else channels
+    channels = Axis.at(y.shape, -1 if dims[-1] == -1 else 1)
     return flow.connect(step, input, y, Mark(mark.images, channels, Gate.SIGNAL))
 
 

@@ -17,6 +17,8 @@ class InputsSection:
     """What became of the images, and which detectors could not be applied."""
 
     read: str
+    drawn_from: str
+    """Images that these are a sample of; "" where they are all."""
     skipped: tuple[tuple[str, str], ...]
     """(reason, images)."""
     flagged: tuple[tuple[str, str], ...]
@@ -29,6 +31,7 @@ def inputs(findings: Findings) -> InputsSection:
     """Return what was read, skipped and flagged."""
     return InputsSection(
         wording.count(findings.inputs.read),
+        wording.count(findings.inputs.drawn_from) if findings.inputs.drawn_from else "",
         _reasons(findings.inputs.skipped),
         _reasons(findings.inputs.flagged),
         tuple((title_of(findings, s.detector), s.reason) for s in findings.skipped[:MAX_ROWS]),

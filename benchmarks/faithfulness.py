@@ -1,0 +1,355 @@
+"""Do maps mark what a model uses? Ours and others', by yardsticks that others made.
+
+Small models of five families are trained on drawn pictures (see `small_models`), kept in the folder
+and explained on pictures they have not seen: with `epsilon_plus_flat`, which was the composite for
+every model (`before`), with what auto takes now (`now`; of a model with attention, the composite
+most faithful on 16 other pictures), by zennit, captum, Grad-CAM, gradient x input, and by chance.
+Each method is measured by
+
+    deletion   how far the logit falls when the cells with most relevance are filled with the mean
+               colour, 10 to 50 % of 8 x 8 (Samek et al. 2017)
+    insertion  how much of it they bring back, put into a picture of the mean colour (Petsiuk 2018)
+    flipping   mean probability of the class while pixels are set to the mean, most relevant first;
+               by Quantus (Hedstroem et al. 2023); less is better
+    parts      of two parts of one picture, how often the one without which the logit falls further
+               has more relevance: the single deletion of FunnyBirds (Hesse et al. 2023)
+    weights    |cosine| of maps, averaged over 4 noisy copies, before and after all weights are
+               shuffled (Smooth MPRT, Hedstroem et al. 2024); less is better
+    registers  share of |relevance| on tokens whose norm is beyond mean + 4 SD
+
+deletion and insertion are in units of the median picture's logit. Each is a mean over pictures with
+a bootstrap 95 % interval. A row is kept in the folder as soon as it is measured, and the command
+goes on where it stopped.
+
+Run it as `python -m benchmarks.faithfulness --folder FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import importlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.small_models import FAMILIES, Pictures, accuracy, pictures, trained
+from melaudit.detectors.checks.faithfulness import by_relevance, grid, without
+from melaudit.errors import MelauditError
+from melaudit.relevance import Explainer
+from melaudit.relevance.engines.composites import (
+    DEFAULT_COMPOSITE,
+    OF_ATTENTION,
+)
+from melaudit.relevance.model.layer_outputs import layer_output
+from melaudit.relevance.model.randomisation import cascade
+from melaudit.relevance.model.tokens import as_map, unusual
+from melaudit.statistics.estimates import mean
+
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Of the cells, that are deleted or inserted."""
+CHOOSING = 16
+"""Pictures that the composite for attention is chosen on; none of them is measured on."""
+NOISY = 4
+"""Copies that maps are averaged over for `weights`."""
+NOISE = 0.1
+"""Standard deviation of their noise, of pixels from -1 to 1."""
+WEIGHED = 6
+"""Pictures for `weights`, at most."""
+
+Values = NDArray[np.float64]
+Method = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""From a model, pictures x (n, 3, h, w) and classes (n,) to maps (n, h, w)."""
+
+COLUMNS = ("deletion", "insertion", "flipping", "parts", "weights", "registers")
+
+
+def main() -> None:
+    """Measure what is missing, and print the table."""
+    options = _options()
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    for family in options.families:
+        missing = [m for m in options.methods if not _file(folder, family, m).exists()]
+        if not missing:
+            continue
+        model = trained(family, folder, options.training, options.epochs)
+        data = pictures(1, CHOOSING + options.images, taken_apart=True)
+        print(f"{family}: accuracy {accuracy(model, data.x, data.labels):.3f}", flush=True)
+        for method in missing:
+            began = time.process_time()
+            row = measured(model, data, method)
+            row["seconds"] = round(time.process_time() - began, 1)
+            _file(folder, family, method).write_text(json.dumps(row), encoding="utf-8")
+            print(written(family, method, row), flush=True)
+    print("| model | method |" + "".join(f" {c} |" for c in COLUMNS))
+    print("| --- |" * 1 + " --- |" * (1 + len(COLUMNS)))
+    for family in options.families:
+        for method in options.methods:
+            file = _file(folder, family, method)
+            if file.exists():
+                print(written(family, method, json.loads(file.read_text(encoding="utf-8"))))
+
+
+def measured(model: nn.Module, data: Pictures, name: str) -> dict[str, object]:
+    """Return one row: yardstick -> [mean, low, high], or why the method has no maps."""
+    x = data.x[CHOOSING:]
+    with torch.no_grad():
+        logits = model(x)
+    target = logits.argmax(1)
+    start = _of(logits, target)
+    row: dict[str, object] = {}
+    try:
+        method, row["as"] = methods(model, data.x[:CHOOSING])[name]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            maps = method(model, x, target).detach().float()
+    except Exception as error:  # another library may fail in any way
+        return {
+            "fails": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        }
+    if not bool(maps.isfinite().all()):
+        return {"fails": "maps that are not finite"}
+    scale = float(np.median(np.abs(start)))
+    deleted, inserted = _cells(model, x, target, maps, start)
+    found: dict[str, Values] = {
+        "deletion": deleted / scale,
+        "insertion": inserted / scale,
+        "parts": _parts(model, data, maps, target, start),
+        "weights": _weights(method, model, x[:WEIGHED], target[:WEIGHED]),
+    }
+    flipped = _flipped(model, x, target, maps)
+    if flipped is not None:
+        found["flipping"] = flipped
+    on_registers = _registers(model, x, maps)
+    if on_registers is not None:
+        found["registers"] = on_registers
+    for column, values in found.items():
+        known = values[np.isfinite(values)]
+        if len(known):
+            estimate = mean(known, 0)
+            row[column] = [estimate.value, estimate.low, estimate.high]
+    return row
+
+
+def methods(model: nn.Module, choosing: Tensor) -> Mapping[str, tuple[Method, str]]:
+    """Return name -> (the method, what it stands for on this model)."""
+    return {
+        "before": (_lrp(DEFAULT_COMPOSITE), DEFAULT_COMPOSITE),
+        "now": _chosen(model, choosing),
+        **{name: (_lrp(name), name) for name in OF_ATTENTION},
+        "zennit": (_zennit, "EpsilonPlusFlat, canonizer auto"),
+        "captum": (_captum, "LRP"),
+        "grad_cam": (_grad_cam, "at the concept layer"),
+        "gradient_x_input": (_gradient, ""),
+        "random": (_random, ""),
+    }
+
+
+METHODS = ("before", "now", "zennit", "captum", "grad_cam", "gradient_x_input", "random")
+
+
+def _lrp(composite: str) -> Method:
+    def method(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+        with Explainer(model, composite=composite) as explainer:
+            return explainer.lrp(x, target)
+
+    return method
+
+
+def _chosen(model: nn.Module, x: Tensor) -> tuple[Method, str]:
+    """Return what auto takes: of a model with attention, the composite most faithful on x."""
+    with Explainer(model) as explainer:
+        if not explainer.attends(x):
+            return _lrp(DEFAULT_COMPOSITE), DEFAULT_COMPOSITE
+    with torch.no_grad():
+        logits = model(x)
+    target = logits.argmax(1)
+    start = _of(logits, target)
+    gains = {
+        name: float(_cells(model, x, target, _lrp(name)(model, x, target), start)[0].mean())
+        for name in OF_ATTENTION
+    }
+    best = max(gains, key=gains.__getitem__)
+    return _lrp(best), best
+
+
+def _zennit(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    with Explainer(copy.deepcopy(model), engine="zennit") as explainer:
+        return explainer.lrp(x, target)
+
+
+def _captum(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    captum: Any = importlib.import_module("captum.attr")
+    found: Tensor = captum.LRP(copy.deepcopy(model)).attribute(x.clone(), target=target)
+    return found.sum(1)
+
+
+def _grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    with Explainer(model) as explainer:
+        coarse = explainer.grad_cam(x, target, explainer.choose_layer(x)).maps()
+    return functional.interpolate(coarse[:, None], x.shape[2:], mode="bilinear")[:, 0]
+
+
+def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    with Explainer(model, engine="gradient_x_input") as explainer:
+        return explainer.lrp(x, target)
+
+
+def _random(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    return torch.randn(len(x), *x.shape[2:], generator=torch.Generator().manual_seed(len(x)))
+
+
+def _of(logits: Tensor, target: Tensor) -> Values:
+    values: Values = logits.gather(1, target[:, None])[:, 0].double().numpy()
+    return values
+
+
+def _cells(
+    model: nn.Module, x: Tensor, target: Tensor, maps: Tensor, start: Values
+) -> tuple[Values, Values]:
+    """Return for each picture how far deletions make the logit fall, and what insertions regain."""
+    cells = grid(*x.shape[2:])
+    falls, gains = np.full(len(x), np.nan), np.full(len(x), np.nan)
+    for i, picture in enumerate(x):
+        relevance = maps[i].double().numpy()
+        if not (relevance > 0).any():
+            continue
+        order = by_relevance(relevance, cells)
+        counts = [max(1, round(share * len(order))) for share in SHARES]
+        removed = [order[:count] for count in counts]
+        left = [order[count:] for count in counts]
+        with torch.no_grad():
+            logits = model(without(picture, cells, [*removed, *left, order]))
+        of_target = logits[:, int(target[i])].double().numpy()
+        falls[i] = start[i] - of_target[: len(counts)].mean()
+        gains[i] = of_target[len(counts) : -1].mean() - of_target[-1]
+    return falls, gains
+
+
+def _parts(model: nn.Module, data: Pictures, maps: Tensor, target: Tensor, start: Values) -> Values:
+    """Return for each picture the share of its pairs of parts that relevance puts in order."""
+    apart, masks = data.without[CHOOSING:], data.masks[CHOOSING:]
+    shown = data.parts[CHOOSING:]
+    with torch.no_grad():
+        logits = torch.cat([model(each) for each in apart]).reshape(*apart.shape[:2], -1)
+    ordered = np.full(len(maps), np.nan)
+    for i in range(len(maps)):
+        own = np.flatnonzero(shown[i])
+        falls = start[i] - logits[i, own, int(target[i])].double().numpy()
+        held = np.array([float(maps[i].numpy()[masks[i, part]].sum()) for part in own])
+        pairs = [(a, b) for a in range(len(own)) for b in range(a)]
+        if pairs:
+            ordered[i] = np.mean(
+                [float((falls[a] - falls[b]) * (held[a] - held[b]) > 0) for a, b in pairs]
+            )
+    return ordered
+
+
+def _weights(method: Method, model: nn.Module, x: Tensor, target: Tensor) -> Values:
+    """Return |cosine| of maps averaged over noisy copies, before and after a shuffle: (n,)."""
+    shuffled = copy.deepcopy(model)
+    list(cascade(shuffled, (1.0,), 0))
+    noise = torch.randn(NOISY, *x.shape, generator=torch.Generator().manual_seed(0)) * NOISE
+    own, other = (
+        sum((method(m, x + n, target) for n in noise), torch.zeros(()))[:, None]
+        for m in (model, shuffled)
+    )
+    a, b = (functional.adaptive_avg_pool2d(m.double(), 16).flatten(1) for m in (own, other))
+    similar: Values = functional.cosine_similarity(a, b).abs().numpy()
+    return similar
+
+
+def _flipped(model: nn.Module, x: Tensor, target: Tensor, maps: Tensor) -> Values | None:
+    """Return the area under Quantus' pixel flipping, (n,); None where it is not installed."""
+    try:
+        quantus: Any = importlib.import_module("quantus")
+    except ImportError:
+        return None
+    metric = quantus.PixelFlipping(
+        features_in_step=x[0, 0].numel() // 16,
+        perturb_baseline="mean",
+        disable_warnings=True,
+    )
+    full = maps.flatten(1).abs().amax(1) > 0  # Quantus refuses maps of nothing
+    x, target, maps = x[full], target[full], maps[full]
+    if not len(x):
+        return None
+    curves = metric(  # not its area, for which it calls a function that numpy no longer has
+        model=model,
+        x_batch=x.numpy(),
+        y_batch=target.numpy(),
+        a_batch=maps[:, None].numpy(),
+        softmax=True,
+        device="cpu",
+    )
+    area: Values = np.asarray(curves, np.float64).mean(1)
+    return area
+
+
+def _registers(model: nn.Module, x: Tensor, maps: Tensor) -> Values | None:
+    """Return the share of |relevance| on tokens of unusual norm, (n,); None without tokens."""
+    with Explainer(model) as explainer:
+        try:
+            layer = explainer.choose_layer(x)
+        except MelauditError:
+            return None
+    output = layer_output(model, x, layer)[1]
+    tokens = as_map(output, *x.shape[2:])
+    if tokens is None or output.shape == tokens.shape:  # no tokens, but a map
+        return None
+    at = functional.interpolate(unusual(tokens)[:, None].float(), x.shape[2:])[:, 0]
+    size = maps.abs()
+    share: Values = ((size * at).sum((1, 2)) / size.sum((1, 2))).double().numpy()
+    return share
+
+
+def written(family: str, method: str, row: Mapping[str, object]) -> str:
+    """Return a row of the table."""
+    if "fails" in row:
+        return f"| {family} | {method} | {row['fails']} |"
+    cells = []
+    for column in COLUMNS:
+        found = row.get(column)
+        if isinstance(found, list):
+            value, low, high = found
+            cells.append(f"{value:.3f} ({low:.3f} to {high:.3f})")
+        else:
+            cells.append("")
+    known = row.get("as") or ""
+    named = f"{method} ({known})" if method == "now" else method
+    return f"| {family} | {named} | " + " | ".join(cells) + " |"
+
+
+def _file(folder: Path, family: str, method: str) -> Path:
+    return folder / f"row-{family}-{method}.json"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.faithfulness",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add: Callable[..., object] = parser.add_argument
+    add("--folder", type=Path, required=True, help="where models and rows are kept")
+    add("--families", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
+    add("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, *OF_ATTENTION])
+    add("--images", type=int, default=40, help="that are measured on")
+    add("--training", type=int, default=1000, help="pictures to train on")
+    add("--epochs", type=int, default=12)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

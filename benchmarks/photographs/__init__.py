@@ -1,0 +1,1 @@
+"""Shortcuts planted into photographs: the parts of `python -m benchmarks.photographs`."""

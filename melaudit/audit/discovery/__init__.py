@@ -1,0 +1,1 @@
+"""Artifacts that an audit finds in its own images, without anybody naming them before."""

@@ -1,0 +1,97 @@
+"""Where a pattern of visual words is in a picture."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.discovered import See
+from melaudit.artifacts.interface import RGB, Mask
+from melaudit.audit.groups.portrait import outside_centre
+from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
+from melaudit.audit.viewer import Viewer
+from melaudit.images.preprocessing import Preprocessing
+
+Places = NDArray[np.bool_]
+"""(n, side, side) places of the model's input."""
+
+RAMP_INSET = 0.25
+"""Share of the model's input, from either end, that tells nothing of how pictures are moved: edges
+are blurred there, and may be padded. Chosen: a round figure."""
+
+
+def places_of(words: VisualWords, pattern: Sequence[int]) -> Places:
+    """Return where visual words (n, side, side) are of a pattern, away from the centre."""
+    away = outside_centre(*words.shape[1:]) > 0
+    found: Places = np.isin(words, pattern) & away
+    return found
+
+
+def share_in_centre(words: VisualWords, pattern: Sequence[int]) -> float:
+    """Return the share of a pattern's places (n, side, side) that lie within the centre."""
+    there = np.isin(words, pattern)
+    inside = there & (outside_centre(*words.shape[1:]) == 0)
+    return float(inside.sum() / max(1, there.sum()))
+
+
+def seeing(viewer: Viewer, vocabulary: Vocabulary, pattern: Sequence[int], bound: float) -> See:
+    """Return what tells how much of a pattern a picture shows, and where.
+
+    bound: the most places that other images show; an amount of 1 is as many.
+    """
+
+    def see(image: RGB) -> tuple[float, Mask]:
+        layer = vocabulary.layer
+        outputs = viewer.explainer.forward.outputs(viewer.inputs([image]), [layer])
+        (there,) = places_of(vocabulary.read(outputs[layer]), pattern)
+        amount = float(there.sum()) / max(bound, 0.5)
+        return amount, on_picture(there, image.shape[:2], viewer.preprocessing)
+
+    return see
+
+
+def on_picture(
+    there: NDArray[np.bool_], shape: tuple[int, ...], preprocessing: Preprocessing
+) -> Mask:
+    """Return where places (side, side) of the model's input are on a picture (h, w).
+
+    It undoes `project`; what preprocessing crops away shows nothing.
+    """
+    side = len(there)
+    at = [
+        (slope * (np.arange(length) + 0.5) / length + start, length)
+        for (slope, start), length in zip(_moves(preprocessing, shape), shape, strict=True)
+    ]
+    cells = [np.floor(side * share).astype(int) for share, _ in at]
+    rows, columns = (np.clip(each, 0, side - 1) for each in cells)
+    kept = [(each >= 0) & (each < side) for each in cells]
+    mask: Mask = there[np.ix_(rows, columns)] & np.outer(*kept)
+    return mask
+
+
+@functools.lru_cache(maxsize=256)
+def _moves(
+    preprocessing: Preprocessing, shape: tuple[int, ...]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return slope and start, for rows and for columns: share of the picture -> of the input."""
+    height, width = shape
+    rows = np.repeat(((np.arange(height) + 0.5) / height)[:, None], width, 1)
+    columns = np.repeat(((np.arange(width) + 0.5) / width)[None], height, 0)
+    down = preprocessing.project(rows.astype(np.float32))
+    across = preprocessing.project(columns.astype(np.float32))
+    return _line(down[:, down.shape[1] // 2]), _line(across[across.shape[0] // 2])
+
+
+def _line(seen: NDArray[np.float32]) -> tuple[float, float]:
+    """Return slope and start of the line from places in the picture to places in the input.
+
+    seen: which place of the picture (0 to 1) stands at each pixel of the input.
+    """
+    length = len(seen)
+    inner = slice(int(RAMP_INSET * length), length - int(RAMP_INSET * length))
+    own = (np.arange(length) + 0.5) / length
+    slope, start = np.polyfit(seen[inner].astype(np.float64), own[inner], 1)
+    return float(slope), float(start)

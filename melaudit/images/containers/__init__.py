@@ -1,0 +1,1 @@
+"""What tar files, HDF5 files and addresses hold, as far as images go."""

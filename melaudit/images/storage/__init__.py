@@ -1,0 +1,1 @@
+"""Where the bytes of an image are: a file, a part of one, or an object behind an address."""

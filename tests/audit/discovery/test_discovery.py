@@ -1,0 +1,191 @@
+"""A mark that no finder knows is found, put into other images, and proven; nothing where it is not.
+
+The model goes by the darkness of the middle and, by `weight`, by a green bar near a corner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from melaudit.artifacts.interface import RGB
+from melaudit.audit.conclude.conclusions import conclude
+from melaudit.audit.discovery.discovery import Tried, discover
+from melaudit.audit.discovery.halves import first_half
+from melaudit.audit.edits.laboratory import Laboratory
+from melaudit.audit.measure.learn_words import vocabularies
+from melaudit.audit.measure.measurer import CheckSample, Measurer
+from melaudit.audit.measure.store import Store
+from melaudit.audit.measure.sweep import sweep
+from melaudit.audit.viewer import Viewer
+from melaudit.detectors.discovered import DiscoveredDetector
+from melaudit.findings import Rung, Subject, Trust
+from melaudit.images.dataset import open_dataset
+from melaudit.images.preprocessing import resolve
+from melaudit.measurements import Measurements
+from melaudit.observer import Silent
+from melaudit.relevance import Explainer
+
+SIDE, OF_EACH, MARKED = 64, 100, 60
+CLASSES = ("benign", "malignant")
+
+
+class Net(nn.Module):
+    """Channels of three colours at every place; then the middle, and `weight` times the corner."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.see = nn.Conv2d(3, 6, 3, padding=1, stride=2)
+        self.act = nn.ReLU()
+        self.pool = nn.AvgPool2d(4)
+        self.head = nn.Linear(6 * 64, 2)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for own, mix in enumerate([(1, 1, 1), (-1, 2, -1), (2, -1, -1), (0, 0, 1)]):
+                self.see.weight[own] = torch.tensor(mix)[:, None, None] / 9.0
+            assert self.see.bias is not None
+            self.see.bias.zero_()
+            head = torch.zeros(6, 8, 8)
+            head[0, 3:5, 3:5] = -3.0
+            head[1, 1, 1:3] = weight
+            self.head.weight.zero_()
+            self.head.weight[1] = head.flatten()
+            self.head.bias[:] = torch.tensor([0.0, 15.6])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, 2)."""
+        out: Tensor = self.head(self.pool(self.act(self.see(x))).flatten(1))
+        return out
+
+
+def _picture(rng: np.random.Generator, malignant: bool, marked: bool) -> RGB:
+    image = np.full((SIDE, SIDE, 3), (210, 175, 150)) + rng.normal(0, 5, (SIDE, SIDE, 3))
+    image += rng.normal(0, 8)
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2 + rng.normal(0, 1.5)
+    image[np.hypot(y, x) < 14] -= rng.normal(80 if malignant else 55, 12)
+    if marked:
+        image[8:16, 8:24] = (20, 200, 40)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an image folder; more than half of the malignant images have the mark."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for kind in CLASSES:
+        (root / kind).mkdir()
+        for i in range(OF_EACH):
+            malignant = kind == "malignant"
+            image = _picture(rng, malignant, malignant and i < MARKED)
+            Image.fromarray(image).save(root / kind / f"{i:03}.png")
+    return root
+
+
+def _discovered(
+    folder: Path, out: Path, weight: float, reviews: dict[str, str] | None = None, most: int = 3
+) -> tuple[Tried, Measurements, Laboratory]:
+    """Pass over the images with no detector, and discover."""
+    dataset = open_dataset(folder)
+    explainer = Explainer(Net(weight), num_classes=2)
+    preprocessing = resolve(None, image_size=SIDE, mean=(0.0,), std=(1.0,))
+    viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "see", 16)
+    store = Store(out / "shards", "words", dataset.ids)
+    words = vocabularies(viewer, dataset, store.folder, 0, Silent())
+    nothing = CheckSample(np.zeros(len(dataset), bool))
+    sweep([(Measurer(viewer, dataset, (), nothing, words), store)], Silent())
+    table = Measurements(
+        ids=dataset.ids,
+        labels=dataset.labels,
+        predictions=store.column("prediction"),
+        targets=store.column("target"),
+        logits=store.column("logits"),
+        classes=CLASSES,
+        positive=1,
+        columns=store.column,
+        layer="see",
+        explanations=Trust.TRUSTED,
+        seed=0,
+    )
+    laboratory = Laboratory(viewer, dataset, table.ids)
+    found = discover(table, (), laboratory, words, store, reviews or {}, (20, most), Silent())
+    return found, table, laboratory
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_what_the_model_goes_by_is_found_and_proven(folder: Path, tmp_path: Path) -> None:
+    found, table, _ = _discovered(folder, tmp_path, weight=4.0)
+    assert not found.skipped
+    first = found.detectors[0]
+    assert isinstance(first, DiscoveredDetector)
+    assert first.subject is Subject.MODEL
+    finding, *more = conclude(found.detectors, found.table).findings
+    assert finding.rung.rank >= Rung.DEPENDENCE.rank
+    assert finding.classes == ("malignant",)
+    marked = {f"malignant/{i:03}.png" for i in range(MARKED)}
+    assert len(marked & set(finding.images)) >= 0.9 * MARKED
+    assert len(marked & set(finding.images)) >= 0.9 * len(finding.images)
+    assert "other images" in finding.statement
+    assert not more
+    # Everything that is claimed is of the other half than the one it was chosen on.
+    half = first_half(table)
+    trials = found.table.trials[first.id]
+    assert not half[trials.rows].any()
+    assert {e.n for e in finding.evidence if e.rung is Rung.OPPORTUNITY} <= {int((~half).sum())}
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_what_only_goes_with_a_class_is_no_finding(folder: Path, tmp_path: Path) -> None:
+    found, _, _ = _discovered(folder, tmp_path, weight=0.0)
+    concluded = conclude(found.detectors, found.table)
+    assert not concluded.findings
+    assert {n.artifact for n in concluded.not_found} == {d.id for d in found.detectors}
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_a_name_that_a_reviewer_gave_stays_and_trials_are_kept(
+    folder: Path, tmp_path: Path
+) -> None:
+    reviews = {f"malignant/{i:03}.png": "green bar" for i in range(0, MARKED, 5)}
+    found, _, _ = _discovered(folder, tmp_path, 4.0, reviews, most=1)
+    (only,) = found.detectors
+    assert only.id == "discovered_green_bar"
+    again, _, _ = _discovered(folder, tmp_path, 4.0, reviews, most=1)
+    for one, other in zip(
+        vars(found.table.trials[only.id]).values(),
+        vars(again.table.trials[only.id]).values(),
+        strict=True,
+    ):
+        if isinstance(one, np.ndarray):
+            np.testing.assert_array_equal(one, other)
+    assert found.table.trials[only.id].edits == again.table.trials[only.id].edits
+
+
+def test_nothing_is_tried_where_nothing_is_to_be_edited_or_learned(
+    folder: Path, tmp_path: Path
+) -> None:
+    found, table, laboratory = _discovered(folder, tmp_path, weight=4.0, most=0)
+    assert found == Tried(table)
+    random = dataclasses.replace(table, above_chance=False)
+    store = Store(tmp_path / "other", "words", table.ids)
+    assert discover(random, (), laboratory, (), store, {}, (20, 3), Silent()) == Tried(random)
+
+
+def test_images_of_one_patient_are_in_one_half(folder: Path, tmp_path: Path) -> None:
+    n = 200
+    patients = np.array([f"p{row // 4}" for row in range(n)], object)
+    _, table, _ = _discovered(folder, tmp_path, weight=0.0, most=0)
+    table = dataclasses.replace(table, groups=patients)
+    half = first_half(table)
+    for patient in np.unique(patients.astype(str)):
+        assert len(set(half[patients == patient])) == 1
+    assert 0.4 < half.mean() < 0.6
+    for predicted in np.unique(table.predictions):
+        assert 0.3 < half[table.predictions == predicted].mean() < 0.7
+    assert (half == first_half(table)).all()
