@@ -20,6 +20,7 @@ that the process reads through the page cache can be taken away by the kernel at
 the pass.
 """
 
+# Long because: each stage runs in a process of its own, and all print one table.
 from __future__ import annotations
 
 import argparse

@@ -73,8 +73,12 @@ def answered(form: Form, *, refused: bool) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text in which no letter is taken for a mark of Markdown, but code stays code."""
-    parts = text.split("`")
+    """Return a text in which no letter is taken for a mark of Markdown, but code stays code.
+
+    The folder that the form was given in is not what a reader has, and another each time.
+    """
+    here = str(Path.cwd())
+    parts = text.replace(f"{here}/", "").replace(here, ".").split("`")
     return "`".join(
         re.sub(r"[\\*_<\[|]", r"\\\g<0>", t) if i % 2 == 0 else t for i, t in enumerate(parts)
     )

@@ -59,6 +59,12 @@ def empty() -> str:
     return opened("images")
 
 
+def splits() -> str:
+    """Write a folder of splits, and open it."""
+    images("images/train/benign/a.png", "images/test/benign/b.png")
+    return opened("images")
+
+
 def other_file() -> str:
     """Write a file that is no table, and open it."""
     Path("notes.docx").write_bytes(b"PK")
@@ -161,9 +167,7 @@ REFUSALS = (
         "A folder of splits",
         "",
         "--model ckpt.pt --data images",
-        lambda: (images("images/train/benign/a.png", "images/test/benign/b.png"), opened("images"))[
-            1
-        ],
+        splits,
     ),
     Form(
         "Labels that are no classes of the model",

@@ -10,6 +10,7 @@ import pytest
 
 from melaudit.artifacts.registry import OURS as ARTIFACTS
 from melaudit.cli import main
+from melaudit.errors import MelauditError
 from tests.docs import detectors, forms, forms_of_data, pictures
 from tests.docs.forms import Form, Subject
 from tests.docs.pages import ROOT, blocks, text
@@ -47,7 +48,7 @@ def test_the_command_line_refuses_a_form_in_these_words(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = shlex.split(f"run {form.options} --image-size 32 --out audit")
-    with pytest.raises(forms.MelauditError) as refused:
+    with pytest.raises(MelauditError) as refused:
         form.give()
     if "docs/data.md" in subject.file:
         from tests.docs.forms_of_checkpoints import saved, weights

@@ -45,7 +45,8 @@ def source() -> str:
 
 @every_page
 def test_every_option_exists(name: str) -> None:
-    scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tests").glob("*/__main__.py")]
+    scripts = list((ROOT / "benchmarks").rglob("*.py"))
+    scripts += (ROOT / "tests").glob("*/__main__.py")
     scripts += [ROOT / "tests" / "soak.py"]
     assert set(OPTION.findall(pages.text(name))) <= command_options().union(
         FOREIGN, *map(script_options, scripts)

@@ -43,6 +43,10 @@ artifact. Chosen, not measured."""
 DRAWS = 200
 """Bootstrap draws of the mean change of all logits, where there are several classes."""
 
+MIN_ROOM = 1e-3
+"""Share of decisions between an estimate and what matters, below which no number of images tells
+them apart. Chosen: a hundredth of what matters."""
+
 MAX_MOVED_LOGITS = 40_000_000
 """Logits that may be shifted for one interval. Limits the time."""
 
@@ -153,7 +157,7 @@ class Effect:
         The width of an interval goes with the root of the number of images.
         """
         room, width = MIN_SHARE - self._open.value, self._open.end - self._open.value
-        if room <= 0:
+        if room < MIN_ROOM:  # no number of images would do, and its square fits no document
             return None
         return max(self.fewest, self.n, math.ceil(self.n * (width / room) ** 2))
 
