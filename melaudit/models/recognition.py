@@ -122,12 +122,8 @@ def _compared(weights: Weights, sought: Callable[[Shapes], list[Builder]]) -> li
         found += here
     for prefix, head in _heads_apart(shapes):
         trunk = {key: shape for key, shape in shapes.items() if key.startswith(prefix)}
-        here = [
-            _matched(builder, naming, naming(shapes))
-            for builder in sought(Naming(prefix)(trunk))
-            for naming in _places(builder, prefix, head)
-        ]
-        fitting = [match for match in here if match.fit.fits]
+        put = [_put(builder, prefix, head, shapes) for builder in sought(Naming(prefix)(trunk))]
+        fitting = [match for match in put if match is not None]
         if fitting:
             return fitting
     return found
@@ -153,12 +149,16 @@ def _heads_apart(shapes: Shapes) -> Iterator[tuple[str, str]]:
             yield f"{trunk}.", head
 
 
-def _places(builder: Builder, prefix: str, head: str) -> Iterator[Naming]:
-    """Yield the modules that a head may stand for: the architecture's own, and what holds it."""
+def _put(builder: Builder, prefix: str, head: str, shapes: Shapes) -> Match | None:
+    """Return the match with the head in the architecture's own place, or in what holds that."""
     for own in builder.signature().heads[:1]:
         parts = own.split(".")
         for depth in range(len(parts), 0, -1):
-            yield Naming(prefix, head, ".".join(parts[:depth]))
+            naming = Naming(prefix, head, ".".join(parts[:depth]))
+            match = _matched(builder, naming, naming(shapes))
+            if match.fit.fits:
+                return match
+    return None
 
 
 def _matched(builder: Builder, naming: Naming, shapes: Shapes) -> Match:

@@ -85,6 +85,35 @@ def timm_folder() -> str:
     return loaded("model")
 
 
+def hugging_face_folder(**changes: object) -> str:
+    """Save a folder as transformers' `save_pretrained` does, and load it."""
+    import transformers
+
+    config = transformers.ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16],
+        depths=[1, 1],
+        id2label={0: "benign", 1: "malignant"},
+    )
+    transformers.utils.logging.disable_progress_bar()
+    transformers.ResNetForImageClassification(config).save_pretrained("model")
+    transformers.utils.logging.enable_progress_bar()
+    place = Path("model/config.json")
+    told = {**json.loads(place.read_text(encoding="utf-8")), **changes}
+    place.write_text(json.dumps(told), encoding="utf-8")
+    return loaded("model")
+
+
+def head_beside() -> dict[str, Tensor]:
+    """Return weights of a LightningModule with a trunk and a head."""
+    from torchvision.models import mobilenet_v3_small
+
+    trunk = mobilenet_v3_small()
+    trunk.classifier = nn.Identity()
+    both = nn.ModuleDict({"backbone": trunk, "head": nn.Linear(576, 2)})
+    return dict(both.state_dict())
+
+
 def with_factory() -> str:
     """Write a builder, and load the weights of what it builds."""
     Path("net.py").write_text(NET, encoding="utf-8")
@@ -165,8 +194,8 @@ A refusal says what the file is, what was expected and what to do.
 USED = (
     Form(
         "A state_dict",
-        "`torch.save(model.state_dict(), ...)`, of a classifier of torchvision or, where timm is "
-        "installed, of timm. The architecture is inferred from names and shapes.",
+        "`torch.save(model.state_dict(), ...)`, of a classifier of torchvision or, where they are "
+        "installed, of timm or MONAI. The architecture is inferred from names and shapes.",
         "--model ckpt.pt --data images --image-size 224",
         partial(saved, weights),
     ),
@@ -203,6 +232,23 @@ USED = (
         timm_folder,
     ),
     Form(
+        "A folder of Hugging Face",
+        "`config.json`, `model.safetensors` and `preprocessor_config.json`, as `save_pretrained` "
+        "writes them, of any image classifier that transformers itself defines. transformers "
+        "builds the model and gives the weights their names, first in the process that reads "
+        "checkpoints; `id2label` and the image processor give classes and preprocessing. Nothing "
+        "is downloaded. Needs transformers (`pip install 'melaudit[transformers]'`).",
+        "--model model --data images",
+        hugging_face_folder,
+    ),
+    Form(
+        "A head beside the trunk",
+        "A LightningModule with `self.backbone` and `self.head`: images are taken to go through "
+        "one and then the other. The head may be one linear layer or several.",
+        "--model ckpt.pt --data images --image-size 224",
+        partial(saved, head_beside),
+    ),
+    Form(
         "A network of your own",
         "Name a function without arguments that builds it. This runs your code. Anything that"
         " returns one "
@@ -220,9 +266,18 @@ REFUSALS = (
     ),
     Form(
         "A plain pickle",
-        "Of joblib or pickle, fastai exports among them.",
+        "Of joblib or pickle. Exports of fastai and Ultralytics are refused by name.",
         "--model model.pkl --data images",
         plain_pickle,
+    ),
+    Form(
+        "A folder of Hugging Face with code of its own",
+        "",
+        "--model model --data images",
+        partial(
+            hugging_face_folder,
+            auto_map={"AutoModelForImageClassification": "modeling_own.OwnClassifier"},
+        ),
     ),
     Form("TorchScript", "", "--model model.pt --data images", scripted),
     Form("An exported program", "", "--model model.pt2 --data images", exported),

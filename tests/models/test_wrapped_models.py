@@ -68,6 +68,7 @@ def test_a_head_beside_its_trunk_is_put_where_it_belongs(
     with torch.no_grad():
         assert torch.allclose(loaded.model(images()), theirs(images()), atol=1e-5)
     assert any(f"under '{outer}head'" in note for note in loaded.notes)
+    assert not any("fit several" in note for note in loaded.notes)
 
 
 def test_a_trunk_with_two_heads_is_refused(tmp_path: Path) -> None:
