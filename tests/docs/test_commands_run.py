@@ -36,12 +36,13 @@ NOT_RUN = {
     r"echo |.*efficientnet-lite0": "its packages belong to the extra `bench`",
     r"eval ": "tests/cli/test_first_minutes.py asks for what the shell would be given",
     r"(\w+=\S+ )?python -m benchmarks\.": "takes minutes to days; test_benchmarks.py starts it",
-    r"python -m tests\.(hostile|fuzz|faults)": "tests of that folder are of the same cases",
+    r"python -m tests\.(hostile|fuzz|faults)|pytest ": "tests of that folder are of the same cases",
     r"python -m tests\.soak": "takes hours",
     r"OMP_WAIT_POLICY=PASSIVE python": "measures seconds",
     r"melaudit demo": "trains a model: tests/demo does",
     r"melaudit mitigate": "needs a proven finding: tests/mitigation has one",
     r"melaudit run .*(--processes|--engine-address)|melaudit worker": "tests/audit/engines does",
+    r"melaudit run .*(train-image\.hdf5|shards/|s3://)": "tests/images/containers and storage do",
     r"melaudit run \.\.\.": "its dots stand for a whole command",
     r"melaudit .*(\[OPTIONS\])": "says how a command is called",
 }
@@ -54,7 +55,7 @@ PYTHON = {"README.md", "docs/python.md", *(n for n in RUN if n.startswith("docs/
 OTHERS = {"captum", "pytorch_grad_cam", "cleanvision", "corelay"}
 """Packages that examples compare with and that need not be here."""
 PROGRAM = re.compile(
-    r"(?:[A-Z_]+=\S+ )?(melaudit|make|pip|python3?|docker|torchrun|srun|echo|eval|\.) "
+    r"(?:[A-Z_]+=\S+ )?(melaudit|make|pip|pytest|python3?|docker|torchrun|srun|echo|eval|\.) "
 )
 FIRST = "run --model ckpt.pt --data images/ --image-size 224 --positive malignant --out audit"
 """The command of the README: the one audit that is made."""
@@ -100,6 +101,7 @@ class Reader:
         if words[0] == "init":  # for a folder without settings; what makes it quick is added
             settings.unlink()
             shutil.rmtree(self.folder / "weights", ignore_errors=True)  # it is for one checkpoint
+            (self.folder / "labels.csv").unlink(missing_ok=True)  # and one set of images
         judges = words[0] in ("run", "gate")
         again = words[0] == "run" and (self.folder / "audit" / "manifest.json").exists()
         assert main([*words, *["--dry-run"] * again]) in ((0, 1, 3) if judges else (0,)), words
@@ -158,19 +160,16 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     timm = pytest.importorskip("timm")
     folder = tmp_path_factory.mktemp("reader")
     rng = np.random.default_rng(0)
-    rows = ["image,label"]
     for name in ("benign", "malignant"):
         (folder / "images" / name).mkdir(parents=True)
         for i, image in enumerate(rng.integers(60, 200, (8, 48, 48, 3), np.uint8)):
             Image.fromarray(image).save(folder / "images" / name / f"{name}{i}.png")
-            rows.append(f"{name}/{name}{i}.png,{name}")
-    (folder / "labels.csv").write_text("\n".join(rows))
     torch.manual_seed(0)
     small = timm.create_model("test_resnet", num_classes=2)
     torch.save(small.state_dict(), folder / "ckpt.pt")
     (policy,) = [block for block in pages.blocks("docs/after.md") if block.startswith("fail_on")]
     (folder / "policy.toml").write_text(policy)
-    (folder / "melaudit.toml").write_text(QUICK)
+    (folder / "melaudit.toml").write_text(QUICK + 'model = "ckpt.pt"\n')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
@@ -188,7 +187,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 
 
 def own_weights(folder: Path) -> None:
-    """Write the network of docs/start.md and its weights, and other ones of timm."""
+    """Write what docs/start.md speaks of: a table, a network and its weights, others of timm."""
+    files = sorted((folder / "images").rglob("*.png"))
+    rows = [f"{path.relative_to(folder / 'images')},{path.parent.name}" for path in files]
+    (folder / "labels.csv").write_text("\n".join(["image,label", *rows]))
     (net,) = [block for block in pages.blocks("docs/start.md") if "def build" in block]
     (folder / "net.py").write_text(net)
     known: dict[str, Any] = {}
