@@ -14,7 +14,7 @@ from tests.docs.directives import Names, plain
 
 project = "melaudit"
 author = "The melaudit authors"
-copyright = "BSD 3-Clause"
+copyright = "the authors of melaudit"
 version = release = version_of("melaudit")
 
 root_doc = "docs/index"
