@@ -20,8 +20,8 @@ demo: $(VENV)/installed  ## Generate data, train a small model on it, audit it: 
 test: $(VENV)/installed  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-fuzz: $(VENV)/installed  ## Give each boundary damaged and made-up inputs for 30 seconds, two at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds 30 --at-once 2
+fuzz: $(VENV)/installed  ## Give each boundary damaged and made-up inputs for 60 seconds, two at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds 60 --at-once 2
 
 lint: $(VENV)/installed  ## Check style, types and which way imports go
 	$(BIN)/ruff check .
