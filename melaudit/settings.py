@@ -150,19 +150,27 @@ def _spelled_out(hint: Any, value: Any, name: str) -> Any:
     if not isinstance(value, str) or not isinstance(origin, type):
         return value
     if origin is tuple:
-        return _items(value)
+        return _items(value, name)
     return _entries(value, name) if issubclass(origin, Mapping) else value
 
 
-def _items(text: str) -> list[str]:
-    """Return the items of a list in text: a, b, "c, d"."""
-    found = next(csv.reader([text], skipinitialspace=True), [])
+def _items(text: str, name: str) -> list[str]:
+    """Return the items of a list in text: a, b, "c, d".
+
+    Raises ConfigurationError for text that is no row of CSV, such as one of several lines.
+    """
+    try:
+        found = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error:
+        raise ConfigurationError(
+            f"{name} is {text[:80]!r}; expected items on one line, with commas between"
+        ) from None
     return [item.strip() for item in found if item.strip()]
 
 
 def _entries(text: str, name: str) -> dict[str, str]:
     """Return the entries of a table in text: a=x, b=y."""
-    entries = [item.rpartition("=") for item in _items(text)]
+    entries = [item.rpartition("=") for item in _items(text, name)]
     if not all(equals for _, equals, _ in entries):
         raise ConfigurationError(f"{name} is {text!r}; expected NAME=VALUE,NAME=VALUE")
     if len({key for key, _, _ in entries}) < len(entries):

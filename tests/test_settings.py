@@ -79,6 +79,13 @@ def test_what_is_wrong_is_said_in_one_sentence(name: str, value: Any, said: str)
     assert str(error.value) == said
 
 
+@pytest.mark.parametrize("text", ["\n::error::x", "a\rb", "a, " + "b" * 200_000])
+def test_a_list_that_is_no_row_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected items on one line") as error:
+        settings_of(Configuration)["classes"].read(text, "file")
+    assert len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 200
+
+
 def test_an_item_of_a_list_may_hold_a_comma_in_quotation_marks() -> None:
     names = settings_of(Configuration)["classes"].read('benign, "Melanoma, NOS" ,nevus')
     assert names == ("benign", "Melanoma, NOS", "nevus")
