@@ -307,7 +307,7 @@ def _others(
     """Return how far decisions follow every other artifact, the largest growth first.
 
     All are put into a few images. Those that decisions seem to follow more there are put into
-    further ones, so that what is told of them was not chosen by the pictures that show it.
+    other images, and only what these show is told: the first ones were used to choose.
     """
     table, seed = audited.table, audited.table.seed
 
