@@ -91,6 +91,8 @@ class Audited:
     """Files that the units left."""
     shards: tuple[int, int]
     """Files of shards, and how many shards they are of."""
+    said: str
+    """What all its processes wrote."""
 
     def row(self, name: str, usual: dict[str, str]) -> str:
         """Return a row of the table."""
@@ -140,7 +142,8 @@ class Place:
             shards = {(path.parent.name, path.name.partition("-")[0]) for path in found}
             hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
             results = len(_results(out))
-            return Audited(clock, processor, hashes, results, (len(found), len(shards)))
+            said = (out / "said.txt").read_text("utf-8", "replace")
+            return Audited(clock, processor, hashes, results, (len(found), len(shards)), said)
 
     def _run(
         self, way: str, out: Path, stack: contextlib.ExitStack, victim: str, moment: float
