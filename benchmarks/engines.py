@@ -145,7 +145,7 @@ class Place:
     def _state(self) -> dict[str, torch.Tensor]:
         if self.net == "resnet18":
             torch.manual_seed(0)
-            return resnet18(num_classes=2).state_dict()
+            return dict(resnet18(num_classes=2).state_dict())
         return {
             "0.weight": torch.full((4, 3, 3, 3), 0.04),
             "0.bias": torch.zeros(4),
