@@ -1,7 +1,8 @@
 """An artifact that the audit found in its own images, held to the evidence of any other.
 
 Looks for: a part of pictures that many images of one predicted class show and others hardly do,
-away from the centre, where classes should look alike.
+away from the centre, where classes should look alike; or a look of whole pictures (light, colour,
+sharpness) that they have.
 Why: a shortcut may be something for which nobody has written a finder.
 How scored: as any artifact (see `artifact`). The part was chosen on one half of the images; all
 that is claimed of it is tested on the other half, and images of one patient are in one half. Every
@@ -46,10 +47,10 @@ class Origin:
     predicted: str
     others: float
     """Share of the images with another prediction there that show as much of it."""
-    central: float
-    """Share of the places that look alike that lie in the central half, which does not count."""
     resembles: str
     """A sentence on what it resembles, or who named it."""
+    measured: str
+    """A sentence on where in the pictures it was looked for."""
 
     def sentences(self) -> str:
         """Say where it comes from."""
@@ -58,8 +59,7 @@ class Origin:
             f"It was found on {many(chosen, 'image')}, where {self.shown:,} predicted "
             f"{self.predicted} and {percent(self.others)} of the others show as much of it; all of "
             f"this is of {int(self.tested.sum()):,} other images. {self.resembles} "
-            f"{percent(self.central)} of the places that look like it lie in the central half of "
-            "the pictures and are left out."
+            f"{self.measured}"
         )
 
 

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.discovery.discovery import ID as DISCOVERED
+from melaudit.audit.discovery.made import ID as DISCOVERED
 from melaudit.audit.edits.interventions import as_shown, put_into
 from melaudit.audit.prepare.model_outputs import first_inputs
 from melaudit.detectors.rungs.shown import Shown, shown

@@ -1,24 +1,35 @@
-"""Discover: choose parts on one half of the images, and try them on the other as any artifact.
+"""Discover: choose parts and looks on one half of the images, and try them on the other.
 
 What one predicted class shows away from the centre and others hardly do is known by its visual
 words (`groups.exclusive`). These are its finder, and their places its mask. Donors from the half it
 was chosen on are what it is put in and taken out with (`artifacts.discovered`). So it climbs the
-same four rungs as an artifact that somebody wrote a finder for.
+same four rungs as an artifact that somebody wrote a finder for. So does a look of whole pictures
+that one class has (`whole_looks`), which has no place and is given to other images as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered import Discovered, Pool, Source
-from melaudit.artifacts.interface import RGB
 from melaudit.audit.discovery.halves import first_half
+from melaudit.audit.discovery.made import (
+    ID,
+    MAX_LACKING,
+    MAX_SOURCES,
+    MIN_SHOWN,
+    MIN_SOURCES,
+    Made,
+    some,
+)
 from melaudit.audit.discovery.naming import name
 from melaudit.audit.discovery.seeing import places_of, seeing, share_in_centre
+from melaudit.audit.discovery.whole_looks import made_look, whole_looks
 from melaudit.audit.edits.interventions import intervene
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.edits.trial_store import TrialStore
@@ -40,16 +51,8 @@ from melaudit.statistics.overlap import jaccard
 from melaudit.stopwatch import timed
 from melaudit.wording.sentences import percent
 
-ID = "discovered"
-MAX_SOURCES = 24
-"""Images of each kind that a part is put in and taken out with, at most. Limits memory."""
-MIN_SOURCES = 4
-"""Images of each kind, at least. Chosen: a round figure, not measured."""
-MAX_LACKING = 0.5
-"""Places over the most that others show, up to which an image clearly lacks a part. Chosen, not
-measured."""
-MIN_SHOWN = 5
-"""Images of the half for tests that must show a part. Chosen, not measured."""
+MAX_LOOKS = 2
+"""Looks of whole pictures that are tried, the strongest ones. Chosen, not measured."""
 MAX_CENTRAL = 0.5
 """Share of the places like a part that may lie in the central half: by its area, one half.
 Beyond, the part is what the object looks like."""
@@ -106,7 +109,7 @@ def discover(
     that are tried. A failure is a `Skipped`, not the end of the run.
     """
     per_class, most = limits
-    if not (per_class and most and vocabularies and table.above_chance):
+    if not (per_class and most and table.above_chance):
         return Tried(table)
     try:
         with timed(ID):
@@ -119,15 +122,6 @@ def discover(
             raise
         failed = Skipped(ID, f"it failed: {type(error).__name__}: {error}")
         return Tried(table, skipped=(failed,))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A discovered artifact and what the run knows of it."""
-
-    artifact: Discovered
-    origin: Origin
-    columns: Mapping[str, Array]
 
 
 def parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: Bools) -> list[Part]:
@@ -158,25 +152,52 @@ def _found(
     vocabularies: Sequence[Vocabulary],
     reviews: Mapping[str, str],
     most: int,
-) -> tuple[list[_Found], list[Skipped]]:
-    """Return the parts that can be tried, and why others cannot."""
+) -> tuple[list[Made], list[Skipped]]:
+    """Return the parts and looks that can be tried, and why others cannot."""
     half = first_half(table)
-    found: list[_Found] = []
+    found: list[Made] = []
     skipped: list[Skipped] = []
-    for part in parts(table, vocabularies, half):
-        if len(found) == most:
-            break
-        made = _made(part, table, laboratory, half, reviews, [each.artifact.id for each in found])
-        if isinstance(made, Skipped):
-            skipped.append(made)
-            continue
-        known = _known(part.present & ~half, ~half, table, detectors)
-        if known:
-            said = f"it is on the images of {known}, which edits already showed to be used"
-            skipped.append(Skipped(made.artifact.id, said))
-            continue
-        found.append(made)
-    return found, skipped
+
+    def enough(candidates: Iterable[Callable[[list[str]], Made | Skipped]], most: int) -> None:
+        first = len(found)
+        for make in candidates:
+            if len(found) == first + most:
+                break
+            made = make([each.artifact.id for each in found])
+            if isinstance(made, Skipped):
+                skipped.append(made)
+                continue
+            known = _known(made.present & ~half, ~half, table, detectors)
+            if known:
+                said = f"it is on the images of {known}, which edits already showed to be used"
+                skipped.append(Skipped(made.artifact.id, said))
+                continue
+            found.append(made)
+
+    of = (table, laboratory, half, reviews)
+    enough((partial(_made, part, *of) for part in parts(table, vocabularies, half)), most)
+    try:
+        looks = whole_looks(table, half)
+    except KeyError:
+        said = "light, colour and sharpness were not measured, so no look of whole pictures is told"
+        skipped.append(Skipped(ID, said))
+        looks = []
+    enough((partial(made_look, look, *of) for look in looks), min(MAX_LOOKS, most))
+    return [_beside_others(made, found, ~half) for made in found], skipped
+
+
+def _beside_others(made: Made, found: Sequence[Made], tested: Bools) -> Made:
+    """Add which other discovered artifacts the same images show."""
+    same = [
+        each.artifact.phrases.things
+        for each in found
+        if each is not made and jaccard(made.present[tested], each.present[tested]) >= SAME_IMAGES
+    ]
+    if not same:
+        return made
+    said = f"Much the same images show {' and '.join(same)}: what each of them does, its edits say."
+    origin = replace(made.origin, resembles=f"{made.origin.resembles} {said}")
+    return replace(made, origin=origin)
 
 
 def _made(
@@ -186,7 +207,7 @@ def _made(
     half: Bools,
     reviews: Mapping[str, str],
     taken: Sequence[str],
-) -> _Found | Skipped:
+) -> Made | Skipped:
     """Make an artifact of a part, with donors of the half that it was chosen on."""
     present, of_class = part.present, table.predictions == part.predicted
     predicted = table.classes[part.predicted]
@@ -209,8 +230,8 @@ def _made(
     ]
     rng = np.random.default_rng(table.seed)
     lacking = half & (part.amount <= MAX_LACKING)
-    alike = _some(lacking & of_class, laboratory, rng)
-    others = _some(lacking & ~of_class, laboratory, rng)
+    alike = some(lacking & of_class, laboratory, rng)
+    others = some(lacking & ~of_class, laboratory, rng)
     if min(len(sources), len(alike), len(others)) < MIN_SOURCES:
         few = "too few images show it, or lack it, to take it from"
         return Skipped(ID, f"a part of {predicted}: {few}")
@@ -224,16 +245,12 @@ def _made(
         shown=int((shown_on & of_class).sum()),
         predicted=predicted,
         others=float(present[half & ~of_class].mean()),
-        central=central,
         resembles=called.said,
+        measured=f"{percent(central)} of the places that look like it lie in the central half of "
+        "the pictures and are left out.",
     )
     artifact = Discovered(called.id, called.title, called.phrases, pool, see)
-    return _Found(artifact, origin, _columns(artifact.id, part, table))
-
-
-def _some(rows: Bools, laboratory: Laboratory, rng: np.random.Generator) -> list[RGB]:
-    picked = rng.permutation(np.flatnonzero(rows))[:MAX_SOURCES]
-    return [image for _, image in laboratory.pictures(picked)]
+    return Made(artifact, origin, present, _columns(artifact.id, part, table))
 
 
 def _columns(identity: str, part: Part, table: Measurements) -> dict[str, Array]:
@@ -283,7 +300,7 @@ def _known(
 
 
 def _tried(
-    found: Sequence[_Found],
+    found: Sequence[Made],
     skipped: Sequence[Skipped],
     table: Measurements,
     detectors: Sequence[Detector],

@@ -19,6 +19,7 @@ from melaudit.audit.edits.answers import Answers
 from melaudit.audit.edits.attempts import (
     Attempt,
     beside,
+    can_be_taken_out,
     filled_elsewhere,
     on_bare_ground,
     partners_of,
@@ -236,7 +237,7 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
         lambda rows: put_in(artifact, rows, laboratory, seed),
         placebos,
     )
-    if not artifact.whole_picture and each.alone.any():
+    if can_be_taken_out(artifact) and each.alone.any():
         some, having = _looks_at(each.alone, targets, per_class, seed)
         partners = partners_of(having, lacking, targets)
         removed = _course(
