@@ -14,7 +14,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.discovery.made import ID as DISCOVERED
 from melaudit.audit.edits.interventions import as_shown, put_into
 from melaudit.audit.prepare.model_outputs import first_inputs
 from melaudit.detectors.rungs.shown import Shown, shown
@@ -108,7 +107,7 @@ def choose(audited: Audited, wanted: str | None) -> Cue | None:
     can = f"can be mitigated: {', '.join(cues)}" if cues else "nothing here can be mitigated"
     if wanted in every and every[wanted].rung.rank < Rung.DEPENDENCE.rank:
         return None
-    if wanted in every and every[wanted].detector.startswith(DISCOVERED):
+    if wanted in every and every[wanted].discovered:
         raise ConfigurationError(
             f"finding {wanted!r} was discovered in the audit's own images and has no finder that "
             f"works without them; write one (melaudit new artifact NAME) and audit again; {can}"

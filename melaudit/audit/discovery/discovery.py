@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from melaudit.artifacts.discovered import Discovered, Pool, Source
 from melaudit.audit.discovery.halves import first_half
 from melaudit.audit.discovery.made import (
-    ID,
     MAX_LACKING,
     MAX_SOURCES,
     MIN_SHOWN,
@@ -45,6 +44,7 @@ from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import shown
 from melaudit.errors import ends_the_run
 from melaudit.findings import Skipped
+from melaudit.findings.evidence import DISCOVERED as ID
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.observer import Observer
 from melaudit.statistics.overlap import jaccard

@@ -13,7 +13,6 @@ from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.detectors.discovered import Origin
 from melaudit.measurements import Array
 
-ID = "discovered"
 MAX_SOURCES = 24
 """Images of each kind that a part or look is put in and taken out with, at most. Limits memory."""
 MIN_SOURCES = 4

@@ -13,7 +13,6 @@ from melaudit.artifacts.interface import RGB
 from melaudit.artifacts.painting.look import Look, look_of
 from melaudit.audit.discovery.directions import PROPERTIES, Direction, directions
 from melaudit.audit.discovery.made import (
-    ID,
     MAX_LACKING,
     MIN_SHOWN,
     MIN_SOURCES,
@@ -26,6 +25,7 @@ from melaudit.audit.groups.strategies import smallest_group
 from melaudit.detectors.discovered import Origin
 from melaudit.detectors.measures.properties import measured
 from melaudit.findings import Skipped
+from melaudit.findings.evidence import DISCOVERED as ID
 from melaudit.measurements import Measurements
 
 MEASURED_BY = "property_label"
