@@ -1,10 +1,10 @@
 """Discover: choose parts and looks on one half of the images, and try them on the other.
 
-What one predicted class shows away from the centre and others hardly do is known by its visual
-words (`groups.exclusive`). These are its finder, and their places its mask. Donors from the half it
-was chosen on are what it is put in and taken out with (`artifacts.discovered`). So it climbs the
-same four rungs as an artifact that somebody wrote a finder for. So does a look of whole pictures
-that one class has (`whole_looks`), which has no place and is given to other images as a whole.
+A part is known by its visual words, or by where the model looks (`parts`). These are its finder,
+and their places its mask. Donors from the half it was chosen on are what it is put in and taken out
+with (`artifacts.discovered`). So it climbs the same four rungs as an artifact that somebody wrote a
+finder for. So does a look of whole pictures that one class has (`whole_looks`), which has no place
+and is given to other images as a whole.
 """
 
 from __future__ import annotations
@@ -27,14 +27,11 @@ from melaudit.audit.discovery.made import (
     some,
 )
 from melaudit.audit.discovery.naming import name
-from melaudit.audit.discovery.seeing import places_of, seeing, share_in_centre
+from melaudit.audit.discovery.parts import Part, looked_at_parts, shown_parts
 from melaudit.audit.discovery.whole_looks import made_look, whole_looks
 from melaudit.audit.edits.interventions import intervene
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.edits.trial_store import TrialStore
-from melaudit.audit.groups.exclusive import Pattern, exclusive_patterns
-from melaudit.audit.groups.strategies import smallest_group
-from melaudit.audit.groups.suspicion import counted_words
 from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.visual_words import Vocabulary
@@ -51,6 +48,9 @@ from melaudit.statistics.overlap import jaccard
 from melaudit.stopwatch import timed
 from melaudit.wording.sentences import percent
 
+MAX_LOOKED_AT = 1
+"""Parts by where the model looks on a group that are tried, the strongest ones. Chosen, not
+measured."""
 MAX_LOOKS = 2
 """Looks of whole pictures that are tried, the strongest ones. Chosen, not measured."""
 MAX_CENTRAL = 0.5
@@ -71,25 +71,6 @@ class Tried:
     detectors: tuple[Detector, ...] = ()
     """One for each discovered artifact."""
     skipped: tuple[Skipped, ...] = ()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A pattern of one class, and which images show it."""
-
-    pattern: Pattern
-    vocabulary: Vocabulary
-    predicted: int
-    amount: NDArray[np.float64]
-    """(n,) its places in each image, over the most that others show."""
-    places: Bools
-    """(n, side, side)."""
-
-    @property
-    def present(self) -> Bools:
-        """(n,) images that show it."""
-        present: Bools = self.amount > 1
-        return present
 
 
 def discover(
@@ -124,27 +105,6 @@ def discover(
         return Tried(table, skipped=(failed,))
 
 
-def parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: Bools) -> list[Part]:
-    """Choose patterns of every predicted class on half of the images (n,), the strongest first."""
-    counts = counted_words(table, vocabularies)
-    chosen: list[Part] = []
-    for index in range(len(table.classes)):
-        of_class = table.predictions == index
-        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
-        for pattern in exclusive_patterns(
-            [each.of(rows) for each in counts],
-            [each.of(others) for each in counts],
-            vocabularies,
-            smallest_group(len(rows)),
-            table.seed,
-        ):
-            vocabulary = vocabularies[pattern.vocabulary]
-            places = places_of(table[vocabulary.column], pattern.visual_words)
-            amount = places.sum((1, 2)) / max(pattern.bound, 0.5)
-            chosen.append(Part(pattern, vocabulary, index, amount, places))
-    return sorted(chosen, key=lambda part: -part.pattern.strength)
-
-
 def _found(
     table: Measurements,
     detectors: Sequence[Detector],
@@ -175,7 +135,14 @@ def _found(
             found.append(made)
 
     of = (table, laboratory, half, reviews)
-    enough((partial(_made, part, *of) for part in parts(table, vocabularies, half)), most)
+    enough((partial(_made, part, *of) for part in shown_parts(table, vocabularies, half)), most)
+    # What a group by relevance is looked at for may be seen already; else it is one part more.
+    new = [
+        part
+        for part in looked_at_parts(table, half)
+        if all(jaccard(part.present[half], each.present[half]) < SAME_IMAGES for each in found)
+    ]
+    enough((partial(_made, part, *of) for part in new), min(MAX_LOOKED_AT, most))
     try:
         looks = whole_looks(table, half)
     except KeyError:
@@ -214,12 +181,10 @@ def _made(
     tested = int((present & ~half).sum())
     if tested < MIN_SHOWN:
         return Skipped(ID, f"a part of {predicted} is shown by {tested} of the images for tests")
-    words = table[part.vocabulary.column]
-    central = share_in_centre(words[present & half], part.pattern.visual_words)
-    if central > MAX_CENTRAL:
-        where = f"{percent(central)} of the places like it lie in the central half"
+    if part.central > MAX_CENTRAL:
+        where = f"{percent(part.central)} of the places like it lie in the central half"
         return Skipped(ID, f"a part of {predicted} is what the middle looks like: {where}")
-    see = seeing(laboratory.viewer, part.vocabulary, part.pattern.visual_words, part.pattern.bound)
+    see = part.seeing(laboratory.viewer)
     ordered = np.argsort(-part.amount, kind="stable")
     donors = ordered[(present & of_class & half)[ordered]][:MAX_SOURCES]
     sources = [
@@ -238,16 +203,14 @@ def _made(
     images = tuple(table.ids[row] for row in ordered if present[row])
     called = name(sources, images, laboratory.domain.artifacts, reviews, taken)
     pool = Pool(tuple(sources), tuple(alike), tuple(others), predicted)
-    shown_on = present & half
     origin = Origin(
         tested=~half,
         images=images,
-        shown=int((shown_on & of_class).sum()),
+        shown=int((present & half & of_class).sum()),
         predicted=predicted,
         others=float(present[half & ~of_class].mean()),
         resembles=called.said,
-        measured=f"{percent(central)} of the places that look like it lie in the central half of "
-        "the pictures and are left out.",
+        measured=part.measured,
     )
     artifact = Discovered(called.id, called.title, called.phrases, pool, see)
     return Made(artifact, origin, present, _columns(artifact.id, part, table))

@@ -73,9 +73,8 @@ def name(
         return _numbered(f"like_{artifact.id}", title, phrases, said, taken)
     number = 1 + sum(re.fullmatch(r"discovered_\d+", each) is not None for each in taken)
     said = "It is like nothing that has a finder: look at it, and name it in suspicious.csv."
-    shows = f"a part without a name (no. {number})"
-    phrases = _part(shows, f"parts without a name (no. {number})")
-    return _numbered(str(number), f"Discovered: no. {number}", phrases, said, taken)
+    phrases = _part(f"unnamed part {number}", f"unnamed part {number}")
+    return _numbered(str(number), f"Discovered: unnamed part {number}", phrases, said, taken)
 
 
 def _part(shows: str, things: str) -> Phrases:
@@ -191,7 +190,7 @@ def _numbered(suffix: str, title: str, phrases: Phrases, said: str, taken: Seque
     same = sum(each == own or each.startswith(f"{own}.") for each in taken)
     if not same:
         return Name(own, title, phrases, said)
-    number = f"(no. {same + 1})"
+    number = f"({same + 1})"
     words = replace(
         phrases,
         shows=f"{phrases.shows} {number}",

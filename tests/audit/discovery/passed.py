@@ -34,16 +34,17 @@ def discovered(
     reviews: dict[str, str] | None = None,
     most: int = 3,
     detectors: tuple[Detector, ...] = (),
+    words: bool = True,
 ) -> tuple[Tried, Measurements, Laboratory]:
-    """Pass over the images with some detectors, and discover."""
+    """Pass over the images with some detectors, with visual words or not, and discover."""
     dataset = open_dataset(folder)
     explainer = Explainer(net, num_classes=2)
     preprocessing = resolve(None, image_size=SIDE, mean=(0.0,), std=(1.0,))
     viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "see", 16)
     store = Store(out / "shards", "words", dataset.ids)
-    words = vocabularies(viewer, dataset, store.folder, 0, Silent())
+    learned = vocabularies(viewer, dataset, store.folder, 0, Silent()) if words else ()
     nothing = CheckSample(np.zeros(len(dataset), bool))
-    sweep([(Measurer(viewer, dataset, detectors, nothing, words), store)], Silent())
+    sweep([(Measurer(viewer, dataset, detectors, nothing, learned), store)], Silent())
     table = Measurements(
         ids=dataset.ids,
         labels=dataset.labels,
@@ -59,6 +60,6 @@ def discovered(
     )
     laboratory = Laboratory(viewer, dataset, table.ids)
     found = discover(
-        table, detectors, laboratory, words, store, reviews or {}, (20, most), Silent()
+        table, detectors, laboratory, learned, store, reviews or {}, (20, most), Silent()
     )
     return found, table, laboratory

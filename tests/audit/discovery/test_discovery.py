@@ -100,6 +100,12 @@ def test_what_the_model_goes_by_is_found_and_proven(folder: Path, tmp_path: Path
     trials = found.table.trials[first.id]
     assert not half[trials.rows].any()
     assert {e.n for e in finding.evidence if e.rung is Rung.OPPORTUNITY} <= {int((~half).sum())}
+    # Had another class shown it, no model would have learned from it what it does here.
+    origin = dataclasses.replace(first.origin, predicted="benign")
+    against = DiscoveredDetector(first.artifact, (), origin)
+    concluded = conclude([against], found.table)
+    assert not concluded.findings
+    assert all("decisions follow it to malignant" in n.statement for n in concluded.not_found)
 
 
 @pytest.mark.usefixtures("few_draws")
@@ -108,6 +114,29 @@ def test_what_only_goes_with_a_class_is_no_finding(folder: Path, tmp_path: Path)
     concluded = conclude(found.detectors, found.table)
     assert not concluded.findings
     assert {n.artifact for n in concluded.not_found} == {d.id for d in found.detectors}
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_where_the_model_looks_on_a_group_is_tried_and_proven(folder: Path, tmp_path: Path) -> None:
+    found, _, _ = discovered(folder, tmp_path, Net(4.0), words=False)
+    (only,) = found.detectors
+    (finding,) = conclude(found.detectors, found.table).findings
+    assert finding.rung.rank >= Rung.DEPENDENCE.rank
+    assert finding.classes == ("malignant",)
+    marked = {f"malignant/{i:03}.png" for i in range(MARKED)}
+    assert len(marked & set(finding.images)) >= 0.8 * max(MARKED, len(finding.images))
+    assert "where the model looks on a group" in finding.statement
+    there = found.table[f"{only.id}.mask"][found.table[f"{only.id}.present"]][0] > 0
+    assert there[4:8, 4:12].any()  # the mark
+    assert not there[16:, 16:].any()
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_a_model_without_a_shortcut_has_no_group_that_proves_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    found, _, _ = discovered(folder, tmp_path, Net(0.0), words=False)
+    assert not conclude(found.detectors, found.table).findings
 
 
 @pytest.mark.usefixtures("few_draws")
