@@ -96,11 +96,19 @@ def able(audited: Audited) -> tuple[Cue, ...]:
 def choose(audited: Audited, wanted: str | None) -> Cue | None:
     """Return the finding to mitigate, the worst unless one is wanted; None for nothing to mitigate.
 
-    Raises ConfigurationError for an id that the audit has not, or that no edit can test.
+    Raises ConfigurationError for an id that the audit has not, or that no edit can test, and where
+    all that the model uses was discovered.
     """
     cues = {cue.finding.id: cue for cue in able(audited)}
     if wanted is None:
-        return next(iter(cues.values()), None)
+        used = (
+            finding.id
+            for finding in audited.findings.findings
+            if finding.discovered and finding.rung.rank >= Rung.DEPENDENCE.rank
+        )
+        wanted = next(iter(cues), None) or next(used, None)
+        if wanted is None:
+            return None
     if wanted in cues:
         return cues[wanted]
     every = {finding.id: finding for finding in audited.findings.findings}
@@ -109,8 +117,9 @@ def choose(audited: Audited, wanted: str | None) -> Cue | None:
         return None
     if wanted in every and every[wanted].discovered:
         raise ConfigurationError(
-            f"finding {wanted!r} was discovered in the audit's own images and has no finder that "
-            f"works without them; write one (melaudit new artifact NAME) and audit again; {can}"
+            f"finding {wanted!r} was discovered in the audit's own images, and no finder knows it "
+            "in others: look at it in report.html, write a finder for it (melaudit new artifact "
+            f"NAME), audit again, and mitigate what that finds; {can}"
         )
     if wanted in every:
         raise ConfigurationError(

@@ -28,7 +28,7 @@ MIN_GAIN = 0.02
 BLACK = 20.0
 """L* below which the colour of a pixel is moved by less, and at 0 not at all. Chosen: a round
 figure, not measured."""
-LEAST = 1e-3
+LEAST_DETAIL = 1e-3
 """L* that keeps the detail of a picture of one colour from dividing by zero."""
 
 Lab = NDArray[np.float32]
@@ -53,13 +53,13 @@ def look_of(image: RGB, around: Mask) -> Look:
 
 def mean_look(looks: list[Look]) -> Look:
     """Return the mean of some looks; of detail the geometric one."""
-    detail = np.log(np.maximum([each.detail for each in looks], LEAST)).mean(0)
+    detail = np.log(np.maximum([each.detail for each in looks], LEAST_DETAIL)).mean(0)
     return Look(np.mean([each.colour for each in looks], 0), np.exp(detail))
 
 
 def mirrored(own: Look, other: Look) -> Look:
     """Return the look that is as far from a picture's own as another one, the other way."""
-    ratio = np.maximum(own.detail, LEAST) / np.maximum(other.detail, LEAST)
+    ratio = np.maximum(own.detail, LEAST_DETAIL) / np.maximum(other.detail, LEAST_DETAIL)
     return Look(2 * own.colour - other.colour, own.detail * ratio)
 
 
@@ -73,7 +73,7 @@ def given_look(image: RGB, around: Mask, look: Look, dose: float = 1.0) -> RGB:
     lab = _lab(image)
     octaves = _octaves(lab[..., 0])
     own = _look(lab, octaves, around)
-    gains = np.maximum(look.detail, LEAST) / np.maximum(own.detail, LEAST)
+    gains = np.maximum(look.detail, LEAST_DETAIL) / np.maximum(own.detail, LEAST_DETAIL)
     gains = np.clip(gains, MIN_GAIN, MAX_GAIN) ** dose
     lit = np.clip(lab[..., :1] / BLACK, 0, 1)
     moved = lab + np.float32(dose) * (look.colour - own.colour).astype(np.float32) * lit

@@ -63,6 +63,11 @@ measured."""
 Bools = NDArray[np.bool_]
 
 
+def most_tried(most: int) -> int:
+    """Return how many artifacts are tried at most where `most` parts are."""
+    return most + min(MAX_LOOKED_AT, most) + min(MAX_LOOKS, most)
+
+
 @dataclass(frozen=True)
 class Tried:
     """What the discovery added to a run."""
@@ -92,6 +97,7 @@ def discover(
     per_class, most = limits
     if not (per_class and most and table.above_chance):
         return Tried(table)
+    observer.stage("Discovering artifacts")
     try:
         with timed(ID):
             found, skipped = _found(table, detectors, laboratory, vocabularies, reviews, most)
@@ -292,6 +298,7 @@ def _tried(
         kept,
         turns,
         others=(*sought, *own),
+        unit="discovered artifacts",
     )
     rows = np.flatnonzero(tested)
     everywhere = {key: one.moved(rows) for key, one in trials.items()}
