@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.placebos import neutral_placebos
 from melaudit.artifacts.painting.stamps import Stamp, from_images, stamped
@@ -148,13 +148,16 @@ class Text:
         """Return skin and texture (neutral), and bars of the same colour and area."""
         mask = edited.mask
         checked(image, "lettering")
-        colour = _painted_colour(image, edited)
-        drawn = bars(mask, rng).astype(np.float32)
+        (own,) = rng.spawn(1)
+
+        def drawn() -> RGB:
+            return blended(
+                image, _painted_colour(image, edited), bars(mask, own).astype(np.float32)
+            )
+
         return (
             *neutral_placebos(image, edited, rng, "lettering", self.ground),
-            Placebo(
-                "bars", "bars of the same colour", blended(image, colour, drawn), "any small marks"
-            ),
+            PaintedLater("bars", "bars of the same colour", drawn, "any small marks"),
         )
 
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.bisection import bisected
 from melaudit.artifacts.painting.placebos import rms_change, textured
 from melaudit.artifacts.picture import (
@@ -114,13 +114,20 @@ class Vignette:
         strength = rms_change(checked(image, "a vignette"), edited.image, mask)
         fall = (image.astype(np.float32) - edited.image).mean(2)
         weight = np.where(mask, _fading(fall), 0).astype(np.float32)
-        light = rounded(image + 1.2 * np.minimum(fall, 90)[..., None])
+        (own,) = rng.spawn(1)
         return (
             Placebo(
                 "texture", "smooth light and dark", textured(image, mask, strength, rng, weight)
             ),
-            Placebo("light", "light corners", light, "any change of light towards the corners"),
-            Placebo("side", "a shade from one side", _shade(image, edited, rng), "any shade"),
+            PaintedLater(
+                "light",
+                "light corners",
+                lambda: rounded(image + 1.2 * np.minimum(fall, 90)[..., None]),
+                "any change of light towards the corners",
+            ),
+            PaintedLater(
+                "side", "a shade from one side", lambda: _shade(image, edited, own), "any shade"
+            ),
         )
 
 
