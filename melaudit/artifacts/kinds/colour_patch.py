@@ -169,6 +169,8 @@ def _best(small: RGB) -> tuple[float, Mask]:
 
 def _regions(mask: Mask) -> list[tuple[Mask, NDArray[np.float64]]]:
     """Return the connected regions that are as large as a sticker, with their centres (x, y)."""
+    if mask.mean() < AREA[0]:
+        return []
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, label, stats, middles = cv2.connectedComponentsWithStats(opened, connectivity=4)
     sizes = stats[:, 4] / mask.size
