@@ -17,6 +17,7 @@ What stands after `--` is handed to `melaudit run`.
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import json
 import multiprocessing
@@ -159,7 +160,9 @@ def _forward(configuration: Any) -> Callable[[], float]:
     from melaudit.stopwatch import processor_seconds
 
     prepared = prepare(configuration)
-    model = prepared.loaded.model.to(prepared.device).eval()
+    # As the checkpoint gives it, not as an audit lays it out.
+    model = copy.deepcopy(prepared.loaded.model).to(memory_format=torch.contiguous_format)
+    model = model.to(prepared.device).eval()
     x = torch.randn(BATCH, 3, *prepared.preprocessing.image_size, device=prepared.device)
 
     def measured() -> float:

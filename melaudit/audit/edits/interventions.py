@@ -77,6 +77,8 @@ def edited(
     sought = [a for a in artifacts_of(detectors) if _was_measured(table, f"{a.id}.present")]
     if not sought or per_class == 0:
         return table
+    anyone = np.ones(len(table.ids), np.bool_)
+    laboratory.show_together(chosen(anyone, _targets(table), per_class, table.seed))
     # The run's name leaves out what cannot change a measurement, and so how many are edited.
     kept = TrialStore(store.folder, f"{store.run_id}-{per_class}")
     trials = intervene(sought, table, laboratory, observer, per_class, kept, turns)
