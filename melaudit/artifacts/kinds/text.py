@@ -168,7 +168,8 @@ def _marks(marked: NDArray[np.uint8]) -> Boxes:
     stats = stats[1:count].astype(np.float64)
     if not len(stats):
         return np.empty((0, 5))
-    total = np.bincount(label.ravel(), marked.ravel(), count)[1:]
+    there = np.flatnonzero(binary)  # few of the pixels
+    total = np.bincount(label.ravel()[there], marked.ravel()[there], count)[1:]
     width, height, area = stats[:, 2], stats[:, 3], stats[:, 4]
     longer, shorter = np.maximum(width, height), np.minimum(width, height)
     fill = area / (width * height)
