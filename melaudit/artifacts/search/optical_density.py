@@ -56,7 +56,7 @@ def optical_density(small: RGB) -> Layer:
 @lru_cache(maxsize=1)
 def _logarithms() -> NDArray[np.float32]:
     """Return the logarithm of each level of light (256,)."""
-    return np.log(np.arange(256, dtype=np.float32) + np.float32(OFFSET))
+    return np.asarray(np.log(np.arange(256, dtype=np.float32) + OFFSET), np.float32)
 
 
 @lru_cache(maxsize=8)
