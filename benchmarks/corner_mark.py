@@ -2,9 +2,9 @@
 
 In four of five images the size of the lesion tells the class (see `clean`). In the images of the
 first model most malignant ones, and no others, have a disc of blue ink in a corner, in training and
-in the audit; in those of the second model nobody has one. Printed are how far the mark moves each model on images
-that nothing has seen, the share of its relevance on tokens of unusual norm, and what the audit
-finds at dependence or above.
+in the audit; in those of the second model nobody has one. Printed are how far the mark moves each
+model on images that nothing has seen, the share of its relevance on tokens of unusual norm, and
+what the audit finds at dependence or above.
 
     python -m benchmarks.corner_mark --folder out/corner
 """
@@ -36,7 +36,7 @@ SIDE = 64
 SHARE = 0.6
 """Of the malignant images, that have the mark."""
 TOLD = 0.8
-"""Of the images, whose lesion has the size of its class. Were it all, no model would need a mark."""
+"""Of the images, whose lesion has the size of its class. With all, no model would need a mark."""
 RADIUS, AWAY = (0.05, 0.07), (0.1, 0.14)
 """Of the mark, and of its centre from both edges, in sides."""
 INK = (40, 60, 150)
