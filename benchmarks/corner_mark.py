@@ -1,6 +1,6 @@
 """Two small ViTs, one taught a mark in the corner: is the mark found, and nothing on the other?
 
-In four of five images the size of the lesion tells the class (see `clean`). In the images of the
+In seven of ten images the size of the lesion tells the class (see `clean`). In the images of the
 first model most malignant ones, and no others, have a disc of blue ink in a corner, in training and
 in the audit; in those of the second model nobody has one. Printed are how far the mark moves each
 model on images that nothing has seen, the share of its relevance on tokens of unusual norm, and
@@ -35,9 +35,9 @@ SIDE = 64
 """Of images and input, in pixels."""
 SHARE = 0.6
 """Of the malignant images, that have the mark."""
-TOLD = 0.8
+TOLD = 0.7
 """Of the images, whose lesion has the size of its class. With all, no model would need a mark."""
-RADIUS, AWAY = (0.05, 0.07), (0.1, 0.14)
+RADIUS, AWAY = (0.09, 0.12), (0.12, 0.16)
 """Of the mark, and of its centre from both edges, in sides."""
 INK = (40, 60, 150)
 TRIED = 200
