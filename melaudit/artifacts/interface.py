@@ -231,6 +231,17 @@ class HasKinds(Protocol):
 
 
 @runtime_checkable
+class Exchangeable(Protocol):
+    """A property of the whole picture that can be taken out of a picture.
+
+    Where `exchanged` is True, `remove` changes a picture that lacks it by about as much, so that
+    this can be the placebo of taking it out.
+    """
+
+    exchanged: bool
+
+
+@runtime_checkable
 class HasAliases(Protocol):
     """An artifact that public annotations know by other names."""
 

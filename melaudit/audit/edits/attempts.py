@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts import held
-from melaudit.artifacts.interface import RGB, Artifact, Mask, Placebo
+from melaudit.artifacts.interface import RGB, Artifact, Exchangeable, Mask, Placebo
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.measurements import Edit
 
@@ -91,13 +91,19 @@ def on_bare_ground(
         yield Attempt(edit, row, 1.0, edited.image, before=bare)
 
 
-def taken_out(artifact: Artifact, rows: Rows, laboratory: Laboratory) -> Iterator[Attempt]:
-    """Yield each image with its artifact taken out.
+def can_be_taken_out(artifact: Artifact) -> bool:
+    """Tell whether an artifact is taken out of images.
 
-    What the whole picture has is not taken out: on a picture without it there is nothing to
-    correct, so no placebo would change as much.
+    What the whole picture has is not, unless it is exchanged: on a picture without it there is
+    nothing to correct, so no placebo would change as much.
     """
-    if artifact.whole_picture:
+    exchanged = isinstance(artifact, Exchangeable) and artifact.exchanged
+    return exchanged or not artifact.whole_picture
+
+
+def taken_out(artifact: Artifact, rows: Rows, laboratory: Laboratory) -> Iterator[Attempt]:
+    """Yield each image with its artifact taken out; nothing for one that cannot be."""
+    if not can_be_taken_out(artifact):
         return
     taken = Edit("remove", artifact.phrases.taken_out)
     for row, image, mask in _found(artifact, rows, laboratory):
@@ -108,9 +114,8 @@ def filled_elsewhere(
     artifact: Artifact, rows: Rows, partners: Mapping[int, int], laboratory: Laboratory
 ) -> Iterator[Attempt]:
     """Yield the place of each image's artifact filled on its partner, which does not show it."""
-    filled = Edit(
-        "elsewhere", f"the same place filled on {artifact.phrases.lacking} images", "remove"
-    )
+    done = "done" if artifact.whole_picture else "place filled"
+    filled = Edit("elsewhere", f"the same {done} on {artifact.phrases.lacking} images", "remove")
     for row, _, mask in _found(artifact, rows, laboratory):
         for partner, other in laboratory.pictures([partners[row]] if row in partners else []):
             yield Attempt(

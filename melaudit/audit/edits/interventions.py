@@ -19,6 +19,7 @@ from melaudit.audit.edits.answers import Answers
 from melaudit.audit.edits.attempts import (
     Attempt,
     beside,
+    can_be_taken_out,
     filled_elsewhere,
     neutral,
     on_bare_ground,
@@ -102,6 +103,7 @@ def intervene(
     store: TrialStore | None = None,
     turns: Turns = ALONE,
     others: Sequence[Artifact] | None = None,
+    unit: str = "artifacts",
 ) -> dict[str, Trials]:
     """Edit images for every artifact, and every kind of it that images show.
 
@@ -109,11 +111,12 @@ def intervene(
 
     Artifacts may be anybody's: one that fails is left out, and the user is told. What `store` holds
     of an earlier run, or of another process, is taken from there, and what is new is kept in it.
-    `others` are all artifacts that were looked for, where these are not all.
+    `others` are all artifacts that were looked for, where these are not all; `unit` is what the
+    observer is told they are.
     """
     known = artifacts if others is None else others
     every = [each for artifact in artifacts for each in shown(artifact, table, known)]
-    observer.stage("Editing images", len(every), "artifacts")
+    observer.stage("Editing images", len(every), unit)
     answers: dict[str, Answers] = {}
 
     def there(each: Shown) -> bool:
@@ -233,7 +236,7 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
         lambda rows: put_in(artifact, rows, laboratory, seed),
         placebos,
     )
-    if not artifact.whole_picture and each.alone.any():
+    if can_be_taken_out(artifact) and each.alone.any():
         some, having = _looks_at(each.alone, targets, per_class, seed)
         partners = partners_of(having, lacking, targets)
         removed = _course(
