@@ -64,10 +64,20 @@ class DiscoveredLook:
     )
 
     def __init__(
-        self, identity: str, title: str, phrases: Phrases, looks: Looks, amount: Amount
+        self,
+        identity: str,
+        title: str,
+        phrases: Phrases,
+        looks: Looks,
+        amount: Amount,
+        of: Sequence[bool] = (True,) * 4,
     ) -> None:
+        """Make one of looks; of: whether L*, a*, b* and detail are what it is about.
+
+        Nothing else of a picture is changed, so that what is claimed is what was done.
+        """
         self.id, self.title, self.phrases = identity, title, phrases
-        self.looks, self.amount = looks, amount
+        self.looks, self.amount, self.of = looks, amount, tuple(of)
         self.usual = mean_look([*(looks.alike or looks.others)])
 
     def find(self, image: RGB) -> Found:
@@ -82,7 +92,7 @@ class DiscoveredLook:
         """Give the picture the look of a donor; the dose is how far it is moved there."""
         checked(image, THING)
         look = self.looks.donors[int(rng.integers(len(self.looks.donors)))]
-        edited = whole_edit(image, given_look(image, around(image), look, checked_dose(dose)))
+        edited = whole_edit(image, self._given(image, look, checked_dose(dose)))
         return Given(edited.image, edited.mask, look, dose)
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
@@ -93,17 +103,17 @@ class DiscoveredLook:
         checked_mask(mask, checked(image, THING))
         if not mask.any():
             return Edited(image.copy(), mask.copy())
-        return whole_edit(image, given_look(image, around(image), self.usual))
+        return whole_edit(image, self._given(image, self.usual))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return looks of images that lack it, an uneven light, and the look the other way."""
         if not isinstance(edited, Given):
             raise ValueError("pass what `add` of this artifact returned")
-        looks, zone = self.looks, around(image)
+        looks = self.looks
 
         def one_of(some: Sequence[Look]) -> RGB:
             look = some[int(rng.integers(len(some)))]
-            return given_look(image, zone, look, edited.dose)
+            return self._given(image, look, edited.dose)
 
         made = []
         if looks.alike:
@@ -112,11 +122,14 @@ class DiscoveredLook:
         of = f"light, colour and detail of an image not predicted {looks.predicted}"
         made.append(Placebo("other_class", of, one_of(looks.others)))
         made.append(uneven_light_placebo(image, edited, rng))
-        opposite = mirrored(look_of(image, zone), edited.look)
+        opposite = mirrored(look_of(image, around(image)), edited.look)
         cue = "any change of light, colour or detail of the whole picture"
-        moved = given_look(image, zone, opposite, edited.dose)
+        moved = self._given(image, opposite, edited.dose)
         made.append(Placebo("opposite", "a look as far the other way", moved, cue))
         return made
+
+    def _given(self, image: RGB, look: Look, dose: float = 1.0) -> RGB:
+        return given_look(image, around(image), look, dose, self.of)
 
 
 def around(image: RGB) -> Mask:
