@@ -57,11 +57,6 @@ class DiscoveredLook:
     exchanged = True
     threshold = 0.5
     doses = "how far the picture is moved to the look"
-    remedy = (
-        "See how images of this class were taken: with which device, lamp, white balance or "
-        "compression. Bring light, colour and sharpness of every image to one standard before "
-        "training and in use, or vary them while training; then audit again."
-    )
 
     def __init__(
         self,
@@ -71,11 +66,18 @@ class DiscoveredLook:
         looks: Looks,
         amount: Amount,
         of: Sequence[bool] = (True,) * 4,
+        named: str = "",
     ) -> None:
         """Make one of looks; of: whether L*, a*, b* and detail are what it is about.
 
-        Nothing else of a picture is changed, so that what is claimed is what was done.
+        Nothing else of a picture is changed, so that what is claimed is what was done. named: a
+        sentence on what it is called, and why.
         """
+        self.remedy = (
+            f"{named} See how images of this class were taken: with which device, lamp, white "
+            "balance or compression. Bring light, colour and sharpness of every image to one "
+            "standard before training and in use, or vary them while training; then audit again."
+        )
         self.id, self.title, self.phrases = identity, title, phrases
         self.looks, self.amount, self.of = looks, amount, tuple(of)
         self.usual = mean_look([*(looks.alike or looks.others)])

@@ -119,6 +119,7 @@ def made_look(
         looks,
         amount,
         named_properties(look.direction.differs).tolist(),
+        called.said,
     )
     origin = Origin(
         tested=~half,
