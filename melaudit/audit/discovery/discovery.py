@@ -8,6 +8,7 @@ same four rungs as an artifact that somebody wrote a finder for.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered import Discovered, Pool, Source
-from melaudit.artifacts.interface import RGB
+from melaudit.artifacts.interface import RGB, Artifact
 from melaudit.audit.discovery.halves import first_half
 from melaudit.audit.discovery.naming import name
 from melaudit.audit.discovery.seeing import places_of, seeing, share_in_centre
@@ -282,6 +283,15 @@ def _known(
     return ""
 
 
+def _fingerprint(found: Sequence[_Found], sought: Sequence[Artifact]) -> str:
+    """Return what tells these parts from others that have their ids, beside the same artifacts."""
+    told = hashlib.sha256(repr([artifact.id for artifact in sought]).encode())
+    for each in found:
+        told.update(each.artifact.id.encode())
+        told.update(each.columns[f"{each.artifact.id}.mask"].tobytes())
+    return told.hexdigest()[:16]
+
+
 def _tried(
     found: Sequence[_Found],
     skipped: Sequence[Skipped],
@@ -302,7 +312,9 @@ def _tried(
     tested = found[0].origin.tested
     own = [each.artifact for each in found]
     sought = artifacts_of(detectors)
-    kept = TrialStore(store.folder, f"{store.run_id}-{per_class}-{ID}")
+    # Ids do not tell what they stand for: a part that a reviewer names gives its number to another.
+    which = _fingerprint(found, sought)
+    kept = TrialStore(store.folder, f"{store.run_id}-{per_class}-{ID}-{which}")
     trials = intervene(
         own,
         table.of(tested),

@@ -89,7 +89,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _discovered(
-    folder: Path, out: Path, weight: float, reviews: dict[str, str] | None = None, most: int = 3
+    folder: Path,
+    out: Path,
+    weight: float,
+    reviews: dict[str, str] | None = None,
+    most: int = 3,
+    seed: int = 0,
 ) -> tuple[Tried, Measurements, Laboratory]:
     """Pass over the images with no detector, and discover."""
     dataset = open_dataset(folder)
@@ -111,7 +116,7 @@ def _discovered(
         columns=store.column,
         layer="see",
         explanations=Trust.TRUSTED,
-        seed=0,
+        seed=seed,
     )
     laboratory = Laboratory(viewer, dataset, table.ids)
     found = discover(table, (), laboratory, words, store, reviews or {}, (20, most), Silent())
@@ -165,6 +170,19 @@ def test_a_name_that_a_reviewer_gave_stays_and_trials_are_kept(
         if isinstance(one, np.ndarray):
             np.testing.assert_array_equal(one, other)
     assert found.table.trials[only.id].edits == again.table.trials[only.id].edits
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_what_is_kept_of_another_part_of_the_same_id_is_not_taken(
+    folder: Path, tmp_path: Path
+) -> None:
+    """As where a reviewer named the first part, and the next one has its number now."""
+    _discovered(folder, tmp_path, weight=4.0)
+    found, table, _ = _discovered(folder, tmp_path, weight=4.0, seed=1)
+    (only,) = found.detectors
+    trials = found.table.trials[only.id]
+    assert len(trials.rows)
+    assert not first_half(table)[trials.rows].any()
 
 
 def test_nothing_is_tried_where_nothing_is_to_be_edited_or_learned(
