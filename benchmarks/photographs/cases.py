@@ -23,7 +23,7 @@ LAST = 234
 """The last one."""
 SHARES = (0.3, 0.5, 0.8)
 """Shares of the images of the second class that show the plant; of the first class none does."""
-BACKBONES = ("efficientnet_lite0", "resnet18", "vit")
+BACKBONES = ("efficientnet_lite0", "narrow_resnet18", "vit")
 ON_TILES = ("lettering", "sticker", "white_balance", "blur", "jpeg")
 """Plants that are put on photographs that show no skin."""
 SETS = {"train": 220, "test": 90, "held": 48}
