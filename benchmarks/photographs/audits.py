@@ -8,7 +8,7 @@ public function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,12 +68,10 @@ def audited(
     (named,) = conclude_together([study.found.uncorrected])
     middle = processor_seconds()
     off = tuple(detector for detector in detectors if detector.artifact is None)
-    with tried(chosen, passed, off, {}, observer) as (_, discovered):
-        judged = replace(
-            discovered.table,
-            explanations=study.found.checked.trust,
-            columns=_without(discovered.table.columns, artifacts_of(detectors)),
-        )
+    bare_store = _Without(passed.store, artifacts_of(detectors))
+    seen = replace(passed, store=bare_store)
+    with tried(chosen, seen, off, {}, observer) as (_, discovered):
+        judged = replace(discovered.table, explanations=study.found.checked.trust)
         uncorrected = gathered((*off, *discovered.detectors), judged, study.found.groups.claims)
     (bare,) = conclude_together([uncorrected])
     return Audits(
@@ -86,13 +84,19 @@ def audited(
     )
 
 
-def _without(read: Callable[[str], Array], artifacts: Sequence[Artifact]) -> Callable[[str], Array]:
-    """Return what reads columns and knows none that the finder of an artifact measured."""
-    names = {artifact.id for artifact in artifacts}
+class _Without(Store):
+    """A store that knows no column that the finder of an artifact measured."""
 
-    def column(name: str) -> Array:
-        if name.split(".")[0] in names:
+    def __init__(self, store: Store, artifacts: Sequence[Artifact]) -> None:
+        self.__dict__.update(vars(store))
+        self._hidden = {artifact.id for artifact in artifacts}
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the other columns."""
+        return tuple(n for n in super().names() if n.split(".")[0] not in self._hidden)
+
+    def column(self, name: str) -> Array:
+        """Return one column, as `Store.column`."""
+        if name.split(".")[0] in self._hidden:
             raise KeyError(name)
-        return read(name)
-
-    return column
+        return super().column(name)

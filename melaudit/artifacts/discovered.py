@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.transplant import transplanted
 from melaudit.artifacts.picture import (
     changed,
@@ -138,10 +138,16 @@ class Discovered:
             made.append(Placebo("other_class", of, instead))
         mirrored = np.ascontiguousarray(region[:, ::-1])
         if (mirrored & region).sum() < SAME_PLACE * region.sum():
-            flipped = np.ascontiguousarray(edited.donor[:, ::-1])
-            elsewhere = transplanted(image, flipped, mirrored, edited.dose)
+            turned = edited.donor[:, ::-1]
             cue = f"{self.phrases.things} in any place"
-            made.append(Placebo("mirrored", "the part in its mirrored place", elsewhere, cue))
+            made.append(
+                PaintedLater(
+                    "mirrored",
+                    "the part in its mirrored place",
+                    lambda: transplanted(image, turned, mirrored, edited.dose),
+                    cue,
+                )
+            )
         return made
 
     def _instead(

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import continued
 from melaudit.artifacts.painting.placebos import neutral_placebos
 from melaudit.artifacts.painting.skin import smooth_noise
@@ -122,21 +122,23 @@ class ColourPatch:
         """Return skin and texture (neutral), a grey disc, and a square of the same colour."""
         checked(image, "a coloured patch")
         mask = edited.mask
-        colour = np.median(edited.image[mask], 0) if mask.any() else np.zeros(3)
-        grey = _equally_far_grey(image, mask, colour)
-        opacity = np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.7), np.float32)
-        opacity[~mask] = 0
-        square = _square(mask).astype(np.float32)
-        tone = float(colour[0]), float(colour[1]), float(colour[2])
+
+        def colour() -> NDArray[np.float64]:
+            return np.median(edited.image[mask], 0) if mask.any() else np.zeros(3)
+
+        def grey() -> RGB:
+            level = _equally_far_grey(image, mask, colour())
+            opacity = np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.7), np.float32)
+            opacity[~mask] = 0
+            return blended(image, (level,) * 3, opacity)
+
+        def square() -> RGB:
+            return blended(image, tuple(map(float, colour())), _square(mask).astype(np.float32))
+
         return (
             *neutral_placebos(image, edited, rng, "a disc", self.ground),
-            Placebo("grey", "a grey disc", blended(image, (grey,) * 3, opacity), "any disc"),
-            Placebo(
-                "square",
-                "a square of the same colour",
-                blended(image, tone, square),
-                "any foreign colour",
-            ),
+            PaintedLater("grey", "a grey disc", grey, "any disc"),
+            PaintedLater("square", "a square of the same colour", square, "any foreign colour"),
         )
 
 
@@ -167,6 +169,8 @@ def _best(small: RGB) -> tuple[float, Mask]:
 
 def _regions(mask: Mask) -> list[tuple[Mask, NDArray[np.float64]]]:
     """Return the connected regions that are as large as a sticker, with their centres (x, y)."""
+    if mask.mean() < AREA[0]:
+        return []
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, label, stats, middles = cv2.connectedComponentsWithStats(opened, connectivity=4)
     sizes = stats[:, 4] / mask.size

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.canvas import Canvas, Points, bar
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.stamps import Stamp, from_images, stamped
@@ -147,16 +147,25 @@ class Ruler:
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return blotches along the scale (neutral), scattered dashes, and a smudge."""
         side = min(checked(image, THING).shape[:2])
-        dashes = scattered(image, edited, 0.05 * side, 0.04 * side, rng)
-        smudge = spread(image, edited, np.full(3, 30, np.float32), 0.03 * side)
+        (own,) = rng.spawn(1)
         return (
             Placebo(
                 "blotches",
                 "soft light and dark blotches along the scale",
                 blotches(image, edited, 0.05 * side, rng),
             ),
-            Placebo("dashes", "dark dashes strewn in any direction", dashes, "any dark dashes"),
-            Placebo("smudge", "a soft dark smudge", smudge, "anything dark near the edge"),
+            PaintedLater(
+                "dashes",
+                "dark dashes strewn in any direction",
+                lambda: scattered(image, edited, 0.05 * side, 0.04 * side, own),
+                "any dark dashes",
+            ),
+            PaintedLater(
+                "smudge",
+                "a soft dark smudge",
+                lambda: spread(image, edited, np.full(3, 30, np.float32), 0.03 * side),
+                "anything dark near the edge",
+            ),
         )
 
 
