@@ -9,6 +9,10 @@ file has the same bytes and every shard is there once.
 
     python -m benchmarks.engines --images 48 --kills 3
     python -m benchmarks.engines --ways alone ray --kill node
+    python -m benchmarks.engines --net resnet18 --side 96 --images 1024 --edits 40 --kill \\
+        --ways alone threads processes
+
+Every process has one thread, but for `threads`: alone with two, whose last bits may differ.
 """
 
 from __future__ import annotations
@@ -33,11 +37,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torchvision.models import resnet18
 
-WAYS = ("alone", "processes", "worker", "torchrun", "ray")
+WAYS = ("alone", "threads", "processes", "worker", "torchrun", "ray")
 VICTIMS = ("worker", "node", "audit")
 FILES = ("findings.json", "report.html", "images.parquet", "record.zip")
-NET = """
+NETS = {
+    "convolution": """
 from torch import nn
 
 def build():
@@ -45,7 +51,15 @@ def build():
         nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
     )
-"""
+""",
+    "resnet18": """
+from torchvision.models import resnet18
+
+def build():
+    return resnet18(num_classes=2)
+""",
+}
+"""One that tells bright from dark, and one of usual cost that was never trained."""
 PYTHON = [sys.executable, "-m"]
 WORKER = ["melaudit", "worker", "audit", "--factory", "net.py:build"]
 
@@ -55,14 +69,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
     parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--edits", type=int, default=8, help="images of each class")
-    parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS)
+    parser.add_argument("--net", choices=NETS, default="convolution")
+    parser.add_argument("--side", type=int, default=32, help="of the images, pixels")
+    ways = [way for way in WAYS if way != "threads"]
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=ways)
     parser.add_argument("--kill", nargs="*", choices=VICTIMS, default=VICTIMS)
     parser.add_argument("--kills", type=int, default=10, help="of each victim")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
     moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="engines-") as name:
-        place = Place(Path(name), options.edits)
+        place = Place(Path(name), options.edits, options.net, options.side)
         place.draw(options.images)
         alone = place.audited("alone")
         usual = alone.files
@@ -91,6 +108,8 @@ class Audited:
     """Files that the units left."""
     shards: tuple[int, int]
     """Files of shards, and how many shards they are of."""
+    said: str
+    """What all its processes wrote."""
 
     def row(self, name: str, usual: dict[str, str]) -> str:
         """Return a row of the table."""
@@ -107,6 +126,9 @@ class Place:
 
     folder: Path
     edits: int
+    net: str = "convolution"
+    side: int = 32
+    """Of the images, pixels."""
 
     def draw(self, count: int) -> None:
         """Write bright and dark images, and a net that tells them apart."""
@@ -114,16 +136,22 @@ class Place:
         for name, low in (("bright", 150), ("dim", 60)):
             (self.folder / "data" / name).mkdir(parents=True)
             for i in range(count // 2):
-                pixels = rng.integers(low, low + 60, (32, 36, 3), dtype=np.uint8)
+                shape = self.side, self.side + 4, 3
+                pixels = rng.integers(low, low + 60, shape, dtype=np.uint8)
                 Image.fromarray(pixels).save(self.folder / "data" / name / f"{i:05d}.png")
-        (self.folder / "net.py").write_text(NET, "utf-8")
-        state = {
+        (self.folder / "net.py").write_text(NETS[self.net], "utf-8")
+        torch.save(self._state(), self.folder / "net.pt")
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        if self.net == "resnet18":
+            torch.manual_seed(0)
+            return dict(resnet18(num_classes=2).state_dict())
+        return {
             "0.weight": torch.full((4, 3, 3, 3), 0.04),
             "0.bias": torch.zeros(4),
             "4.weight": torch.tensor([[1.0] * 4, [-1.0] * 4]),
             "4.bias": torch.tensor([-2.0, 2.0]),
         }
-        torch.save(state, self.folder / "net.pt")
 
     def audited(self, way: str, victim: str = "", moment: float = 0.0) -> Audited:
         """Run the audit in some way, with a victim killed after `moment` results."""
@@ -140,13 +168,15 @@ class Place:
             shards = {(path.parent.name, path.name.partition("-")[0]) for path in found}
             hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
             results = len(_results(out))
-            return Audited(clock, processor, hashes, results, (len(found), len(shards)))
+            said = (out / "said.txt").read_text("utf-8", "replace")
+            return Audited(clock, processor, hashes, results, (len(found), len(shards)), said)
 
     def _run(
         self, way: str, out: Path, stack: contextlib.ExitStack, victim: str, moment: float
     ) -> None:
         more: list[str] = []
         victims: dict[str, subprocess.Popen[bytes]] = {}
+        threads = "2" if way == "threads" else "1"
         if way == "processes":
             more = ["--processes", "2"]
         elif way == "worker":
@@ -158,7 +188,8 @@ class Place:
         elif way == "ray":
             address, node = stack.enter_context(_cluster(out))
             victims["node"], more = node, ["--engine-address", address]
-        victims["audit"] = stack.enter_context(_running(self._command(more), out))
+        audit = _running(self._command(more), out, threads)
+        victims["audit"] = stack.enter_context(audit)
         if victim:
             while len(_results(out)) < int(moment) and victims["audit"].poll() is None:
                 time.sleep(0.05)
@@ -171,7 +202,7 @@ class Place:
 
     def _command(self, more: Sequence[str]) -> list[str]:
         usual = ["--model", "net.pt", "--factory", "net.py:build", "--data", "data"]
-        quick = ["--image-size", "32", "--workers", "0", "--check-images", "4"]
+        quick = ["--image-size", str(self.side), "--workers", "0", "--check-images", "4"]
         edits = ["--edits", str(self.edits), "--corruption-images", "2", "--out", "audit"]
         return [*PYTHON, "melaudit", "run", *usual, *quick, *edits, *more]
 
@@ -182,8 +213,8 @@ def _results(out: Path) -> list[Path]:
     return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
 
-def _environment() -> dict[str, str]:
-    usual = {"OMP_NUM_THREADS": "1", "SOURCE_DATE_EPOCH": "1"}
+def _environment(threads: str) -> dict[str, str]:
+    usual = {"OMP_NUM_THREADS": threads, "SOURCE_DATE_EPOCH": "1"}
     ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
     # Ray lowers the priority of its workers; beside other work they would hardly run.
     loopback = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", "RAY_worker_niceness": "0"}
@@ -195,13 +226,15 @@ TOKEN = secrets.token_hex(16)
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    command: Sequence[str], folder: Path, threads: str = "1"
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in the folder; it and what it started are gone at the end."""
     with (folder / "said.txt").open("ab") as said:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=_environment(),
+            env=_environment(threads),
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

@@ -1,6 +1,6 @@
 """Do maps mark what a model uses? Ours and others', by yardsticks that others made.
 
-Small models of five families are trained on drawn pictures (see `small_models`), kept in the folder
+Small models of six families are trained on drawn pictures (see `small_models`), kept in the folder
 and explained on pictures they have not seen: with `epsilon_plus_flat`, which was the composite for
 every model (`before`), with what auto takes now (`now`; of a model with attention, the composite
 most faithful on 16 other pictures), by zennit, captum, Grad-CAM, gradient x input, and by chance.

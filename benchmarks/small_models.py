@@ -1,4 +1,4 @@
-"""Small trained models of five families, and drawn pictures made of parts that are known.
+"""Small trained models of six families, and drawn pictures made of parts that are known.
 
 A picture is drawn skin with a lesion, and on it any of five parts of `melaudit.demo`: a sticker, a
 ring, ink, bubbles and hairs. Its class is which of the first two it shows. Every part has random
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import timm.models
@@ -50,7 +51,17 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
         depths=(2, 2, 2, 2), dims=(16, 32, 64, 128), num_classes=CLASSES
     ),
     "resnet": lambda: ResNet(BasicBlock, [1, 1, 1, 1], num_classes=CLASSES),
+    "efficientnet_lite0": lambda: _pretrained(),
 }
+"""Name -> a model with random weights; the last one's are of ImageNet, but for its head."""
+
+
+def _pretrained() -> nn.Module:
+    from benchmarks.photographs.models import build  # its weights are in the extra `bench`
+
+    model = build("efficientnet_lite0", SIZE)
+    model.classifier = nn.Linear(cast("nn.Linear", model.classifier).in_features, CLASSES)
+    return model
 
 
 @dataclass(frozen=True)

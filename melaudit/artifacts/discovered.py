@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.transplant import transplanted
 from melaudit.artifacts.picture import (
     changed,
@@ -85,14 +85,17 @@ class Discovered:
     whole_picture = False
     threshold = 0.5
     doses = "opacity of the part"
-    remedy = (
-        "Look at the part that is cut out and say what it is. If it does not belong to the object, "
-        "train on images of every class with it, or without it, and audit again."
-    )
 
-    def __init__(self, identity: str, title: str, phrases: Phrases, pool: Pool, see: See) -> None:
+    def __init__(
+        self, identity: str, title: str, phrases: Phrases, pool: Pool, see: See, named: str = ""
+    ) -> None:
+        """Make one of a pool of images; named: a sentence on what it is called, and why."""
         self.id, self.title, self.phrases = identity, title, phrases
         self.pool, self.see = pool, see
+        self.remedy = (
+            f"Look at the part that is cut out. {named} If it does not belong to the object, "
+            "train on images of every class with it, or without it, and audit again."
+        )
 
     def find(self, image: RGB) -> Found:
         """Look for the part in an RGB image (h, w, 3) of any size.
@@ -138,10 +141,16 @@ class Discovered:
             made.append(Placebo("other_class", of, instead))
         mirrored = np.ascontiguousarray(region[:, ::-1])
         if (mirrored & region).sum() < SAME_PLACE * region.sum():
-            flipped = np.ascontiguousarray(edited.donor[:, ::-1])
-            elsewhere = transplanted(image, flipped, mirrored, edited.dose)
+            turned = edited.donor[:, ::-1]
             cue = f"{self.phrases.things} in any place"
-            made.append(Placebo("mirrored", "the part in its mirrored place", elsewhere, cue))
+            made.append(
+                PaintedLater(
+                    "mirrored",
+                    "the part in its mirrored place",
+                    lambda: transplanted(image, turned, mirrored, edited.dose),
+                    cue,
+                )
+            )
         return made
 
     def _instead(

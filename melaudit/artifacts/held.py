@@ -20,6 +20,7 @@ from melaudit.artifacts.interface import (
     HasKinds,
     HasPlainRule,
     Mask,
+    PaintedLater,
     Placebo,
 )
 from melaudit.errors import ArtifactError
@@ -63,10 +64,14 @@ def placebos(
         for text in (each.id, each.title, *([] if each.look_alike is None else [each.look_alike])):
             if not isinstance(text, str) or not text:
                 _refuse(artifact, "placebos", text, "a text")
-        _refuse_picture(artifact, "placebos", each.image, image)
+        if not isinstance(each, PaintedLater):
+            _refuse_picture(artifact, "placebos", each.image, image)
     if not any(each.look_alike is None for each in made):
         _refuse(artifact, "placebos", made, "at least one that is neutral (no look_alike)")
-    return tuple(made)
+    return tuple(
+        _checked_later(artifact, each, image) if isinstance(each, PaintedLater) else each
+        for each in made
+    )
 
 
 def kind_of(artifact: HasKinds, image: RGB, found: Found) -> int:
@@ -83,6 +88,16 @@ def rule(artifact: HasPlainRule, image: RGB) -> bool:
     if not isinstance(holds, bool | np.bool_):
         _refuse(artifact, "rule", holds, "True or False")
     return bool(holds)
+
+
+def _checked_later(artifact: Artifact, placebo: PaintedLater, image: RGB) -> PaintedLater:
+    """Return a placebo whose picture is refused when it is painted, where it does not fit."""
+
+    def paint() -> RGB:
+        _refuse_picture(artifact, "placebos", placebo.image, image)
+        return placebo.image
+
+    return PaintedLater(placebo.id, placebo.title, paint, placebo.look_alike)
 
 
 def _edited(artifact: Artifact, method: str, edited: Edited, image: RGB) -> Edited:

@@ -8,8 +8,9 @@ shares one property with the artifact shows which property the model goes by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -95,6 +96,29 @@ class Placebo:
     look_alike: str | None = None
     """None for a neutral edit, which should mean nothing. Otherwise the cue that is at work if this
     edit moves the decision as the artifact does: "any high-contrast frame"."""
+
+
+class PaintedLater(Placebo):
+    """A placebo that is painted when its picture is first asked for.
+
+    Look-alikes are shown only where decisions move, so most need no picture. What `paint` draws
+    must not depend on which other placebos are painted: it has a generator of its own
+    (`rng.spawn`).
+    """
+
+    _paint: Callable[[], RGB]
+
+    def __init__(
+        self, id: str, title: str, paint: Callable[[], RGB], look_alike: str | None = None
+    ) -> None:
+        own = {"id": id, "title": title, "look_alike": look_alike, "_paint": paint}
+        for name, value in own.items():  # the class is frozen
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def image(self) -> RGB:
+        """(h, w, 3), of the same size as the original."""
+        return self._paint()
 
 
 class Artifact(Protocol):
@@ -204,6 +228,17 @@ class HasKinds(Protocol):
     def kind_of(self, image: RGB, found: Found) -> int:
         """Return which of `kinds` an image (h, w, 3) shows in which the artifact was found."""
         ...
+
+
+@runtime_checkable
+class Exchangeable(Protocol):
+    """A property of the whole picture that can be taken out of a picture.
+
+    Where `exchanged` is True, `remove` changes a picture that lacks it by about as much, so that
+    this can be the placebo of taking it out.
+    """
+
+    exchanged: bool
 
 
 @runtime_checkable

@@ -97,6 +97,12 @@ def dilated(mask: Mask, pixels: float) -> Mask:
     return larger
 
 
+def box_of(mask: Mask) -> tuple[slice, slice]:
+    """Return rows and columns of the smallest box around a mask (h, w) that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def blended(image: RGB, layer: Layer | tuple[float, ...], weight: Layer) -> RGB:
     """Lay colours (h, w, 3), or one colour, over an image with the opacity `weight` (h, w)."""
     colours, ground = np.asarray(layer, np.float32), image.astype(np.float32)
@@ -105,7 +111,9 @@ def blended(image: RGB, layer: Layer | tuple[float, ...], weight: Layer) -> RGB:
 
 def rounded(image: NDArray[np.floating]) -> RGB:
     """Return the nearest 8-bit image."""
-    return np.asarray(np.clip(image, 0, 255) + 0.5, np.uint8)
+    levels = np.clip(image, 0, 255)
+    levels += 0.5
+    return np.asarray(levels, np.uint8)
 
 
 def changed(before: RGB, after: RGB) -> Mask:

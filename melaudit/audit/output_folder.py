@@ -59,7 +59,8 @@ def write(
     """
     write_images(out / "images.parquet", result, prepared, store)
     write_findings(record.findings, out / "findings.json")
-    write_suspicious(out / SUSPICIOUS, result.clusters, result.measurements)
+    claimed = record.findings.findings
+    write_suspicious(out / SUSPICIOUS, result.clusters, result.measurements, claimed)
     # The page is drawn from the file, so that it can be drawn again from it to the byte.
     record = dataclasses.replace(record, findings=read_findings(out / "findings.json"))
     report = write_report(record, out / "report.html", assets=assets)

@@ -6,27 +6,36 @@ association as a detector's.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
+import secrets
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts import artifacts
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.exhibits.exhibits import webp
+from melaudit.audit.leases import Leases
 from melaudit.audit.prepare.domain_choice import USUAL, ChosenDomain
+from melaudit.audit.prepare.provenance import code_fingerprint
+from melaudit.audit.prepare.shared_units import Keeping, chunks, of_all
 from melaudit.detectors.rungs.company import Company, Part, company
 from melaudit.detectors.rungs.opportunity import Association, associate
 from melaudit.errors import ConfigurationError, DatasetError
 from melaudit.images.artifact_scan import RULES, ImageScores, Scoring
 from melaudit.images.dataset import Dataset
 from melaudit.images.imagefile import FULL_WHITE, read_image
-from melaudit.images.worker_pool import results
 from melaudit.reports.scan import MAX_PICTURES, Scan, Scanned
 from melaudit.statistics.correction import settle
 
@@ -40,6 +49,8 @@ MAX_EXAMPLES = 20
 """Images that are named for an artifact."""
 CHUNK = 16
 """Images that a worker is handed at a time."""
+UNIT = 512
+"""Images that one process looks at before another may have the next: as many as a shard has."""
 
 
 def scan(
@@ -51,26 +62,24 @@ def scan(
     rules: Sequence[str] = (),
     pictures: bool = False,
     white: int = FULL_WHITE,
+    keep: Path | None = None,
 ) -> Scan:
     """Look for every artifact of a domain, and the named rules, in every image.
 
     `pictures` keeps photographs of what was found, for a page that shows them; `white` is what is
-    white in 16-bit grey images.
+    white in 16-bit grey images. `keep` is a folder for what is seen of each `UNIT` images: what is
+    there is not looked at again, and processes that name the same folder share the images. All of
+    them return the same.
     An image that twice kills its worker or holds it up is skipped. Raises ConfigurationError for an
-    unknown rule, DatasetError when no image can be read or many workers are lost.
+    unknown rule, DatasetError when no image can be read or many workers are lost, StoreError for a
+    folder that cannot be written.
     """
     unknown = [rule for rule in rules if rule not in RULES]
     if unknown:
         raise ConfigurationError(f"no rule is named {unknown[0]!r}; there is: {', '.join(RULES)}")
-    scored: list[ImageScores] = []
-    observer.stage("Scanning", len(dataset))
-    paths = dataset.paths
-    chunks = (paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK))
     scoring = Scoring(tuple(rules), domain.domain.id, white)
-    with closing(results(scoring, chunks, workers)) as found:
-        for chunk in found:
-            scored += chunk
-            observer.advance(len(chunk))
+    with tempfile.TemporaryDirectory() if keep is None else nullcontext(keep) as folder:
+        scored = _scored(dataset, scoring, Path(folder), observer, workers)
     read = np.array([not image.skipped for image in scored], np.bool_)
     left_out = {reason: list(names) for reason, names in dataset.examples.items()}
     for identity, image in zip(dataset.ids, scored, strict=True):
@@ -102,6 +111,35 @@ def scan(
         domain=domain.info,
         pictures=_pictures(dataset, rows, white) if pictures else {},
     )
+
+
+def _scored(
+    dataset: Dataset, scoring: Scoring, folder: Path, observer: Observer, workers: int
+) -> list[ImageScores]:
+    """Return what finders and rules say of every image, kept in a folder."""
+    facts = [dataset.fingerprint, asdict(scoring), code_fingerprint()]
+    fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    keeping = Keeping(
+        lambda unit: folder / f"scan-{fingerprint}-{unit:05d}.msgpack",
+        _kept,
+        msgspec.msgpack.encode,
+        lambda parts: tuple(itertools.chain.from_iterable(parts)),
+    )
+    units = chunks(dataset.paths, UNIT)
+    with Leases(folder, secrets.token_hex(8)) as turns:
+        parts = of_all(
+            units, scoring, keeping, "Scanning", observer, turns, workers=workers, at_a_time=CHUNK
+        )
+    return list(itertools.chain.from_iterable(parts))
+
+
+def _kept(place: Path, n: int) -> tuple[ImageScores, ...] | None:
+    """Return what was said of n images; None where that is not there, or is damaged."""
+    try:
+        kept = msgspec.msgpack.decode(place.read_bytes(), type=tuple[ImageScores, ...])
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return kept if len(kept) == n else None
 
 
 def _pictures(dataset: Dataset, rows: Sequence[Scanned], white: int) -> dict[str, bytes]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from melaudit.audit.conclude.assembly import Clock
 from melaudit.audit.edits.laboratory import Held
-from melaudit.audit.engines.plan import awaited
+from melaudit.audit.engines.plan import Plan, awaited
 from melaudit.audit.prepare.reader import reading
 from melaudit.audit.runner import equipped, looked_at, opened, tried
+from melaudit.errors import StoreError
 from melaudit.observer import Observer
 
 WAIT = 600.0
@@ -18,12 +19,22 @@ WAIT = 600.0
 def work(out: Path, observer: Observer, *, factory: str | None = None, wait: float = WAIT) -> None:
     """Compute what is left of the run in the output folder, beside others, until all is there.
 
+    A run that others finish while this process still loads, or looks for what to do, is no error.
     `factory` allows a run that builds its model with code to do so. Raises StoreError where no run
     begins within `wait` seconds, ConfigurationError for a run that this process cannot join, and
     what a run raises.
     """
     plan = awaited(out, wait)
     plan.refuse_other_versions()
+    try:
+        _join(plan, out, observer, factory)
+    except StoreError:
+        if not plan.finished(out):
+            raise
+        observer.note("the run is finished: others computed what was left of it")
+
+
+def _join(plan: Plan, out: Path, observer: Observer, factory: str | None) -> None:
     configuration = plan.here(out, factory)
     with reading(configuration.workers) as read:
         everything = opened(configuration, observer, None, read)

@@ -24,6 +24,13 @@ from melaudit.terminal import Terminal, printable
     multiple=True,
     help="Also a plain rule by name: corners.",
 )
+@output_option(
+    "--keep",
+    type=PATH,
+    heading="Many images",
+    help="Keep here what is seen of every 512 images. The same command goes on where it stopped; "
+    "several, on machines that share the folder, divide the images.",
+)
 @output_option("--csv", "csv_file", type=PATH, help="Write the counts to this CSV file.")
 @output_option("--html", "html_file", type=PATH, help="Write one page of HTML to this file.")
 @output_option("--no-images", is_flag=True, help="That page without images, for sharing.")
@@ -35,6 +42,7 @@ def scan(
     html_file: Path | None,
     no_images: bool,
     json_file: Path | None,
+    keep: Path | None,
     **options: Any,
 ) -> None:
     """Look for artifacts in the images of DATA and the classes they go with.
@@ -76,6 +84,7 @@ def scan(
             rules=rules,
             pictures=pictures,
             white=white,
+            keep=keep,
         )
     for file, write in ((csv_file, to_csv), (html_file, to_html), (json_file, to_json)):
         if file is not None:

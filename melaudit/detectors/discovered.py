@@ -1,14 +1,17 @@
 """An artifact that the audit found in its own images, held to the evidence of any other.
 
 Looks for: a part of pictures that many images of one predicted class show and others hardly do,
-away from the centre, where classes should look alike.
+away from the centre, where classes should look alike; or a look of whole pictures (light, colour,
+sharpness) that they have.
 Why: a shortcut may be something for which nobody has written a finder.
 How scored: as any artifact (see `artifact`). The part was chosen on one half of the images; all
 that is claimed of it is tested on the other half, and images of one patient are in one half. Every
 part that is tried has a claim of its own, so that the number of parts enters the correction. It was
-chosen because it goes with a class, so that it does is no finding: decisions must change where it
-is put in. That they change where it is taken out does not do: what of the object lies in that place
-goes with it.
+chosen because it goes with a class, so that it does is no finding: decisions must change to that
+class where it is put in. That they change where it is taken out does not do: what of the object
+lies in that place goes with it. Nor that they change to another class: a model that learned it goes
+to the class that shows it, so it is the edit that acts there, such as a light patch on a dark
+picture.
 Do instead: look at the part and name it in suspicious.csv; a later audit keeps the name.
 """
 
@@ -46,10 +49,10 @@ class Origin:
     predicted: str
     others: float
     """Share of the images with another prediction there that show as much of it."""
-    central: float
-    """Share of the places that look alike that lie in the central half, which does not count."""
     resembles: str
     """A sentence on what it resembles, or who named it."""
+    measured: str
+    """A sentence on where in the pictures it was looked for."""
 
     def sentences(self) -> str:
         """Say where it comes from."""
@@ -58,8 +61,7 @@ class Origin:
             f"It was found on {many(chosen, 'image')}, where {self.shown:,} predicted "
             f"{self.predicted} and {percent(self.others)} of the others show as much of it; all of "
             f"this is of {int(self.tested.sum()):,} other images. {self.resembles} "
-            f"{percent(self.central)} of the places that look like it lie in the central half of "
-            "the pictures and are left out."
+            f"{self.measured}"
         )
 
 
@@ -95,6 +97,12 @@ class DiscoveredDetector(ArtifactDetector):
             return ()
         if not reached(evidence) & set(USED) or use.add is None or not use.add.reached:
             return missed(use, self.id)
+        if use.classes[use.target] != self.origin.predicted:
+            said = (
+                f"Images predicted {self.origin.predicted} show it, and decisions follow it to "
+                f"{use.classes[use.target]}: what moves them is how it was put in, not the part."
+            )
+            return [replace(n, statement=f"{n.statement} {said}") for n in missed(use, self.id)]
         return [
             replace(said, statement=f"{said.statement} {self.origin.sentences()}")
             if isinstance(said, Finding)

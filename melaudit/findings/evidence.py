@@ -22,6 +22,10 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+DISCOVERED = "discovered"
+"""Begins the ids of detectors of what an audit found in its own images."""
+
+
 class Rung(StrEnum):
     """The ladder of evidence; each rung has a statistic of its own."""
 
@@ -205,6 +209,11 @@ class Finding:
     remedy: str
     does_not_show: str
     tables: tuple[Table, ...] = ()
+
+    @property
+    def discovered(self) -> bool:
+        """Whether it is about what an audit found in its own images."""
+        return self.detector.partition("_")[0] == DISCOVERED
 
 
 @dataclass(frozen=True)

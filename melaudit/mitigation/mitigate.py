@@ -14,7 +14,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.audit.discovery.discovery import ID as DISCOVERED
 from melaudit.audit.edits.interventions import as_shown, put_into
 from melaudit.audit.prepare.model_outputs import first_inputs
 from melaudit.detectors.rungs.shown import Shown, shown
@@ -97,21 +96,30 @@ def able(audited: Audited) -> tuple[Cue, ...]:
 def choose(audited: Audited, wanted: str | None) -> Cue | None:
     """Return the finding to mitigate, the worst unless one is wanted; None for nothing to mitigate.
 
-    Raises ConfigurationError for an id that the audit has not, or that no edit can test.
+    Raises ConfigurationError for an id that the audit has not, or that no edit can test, and where
+    all that the model uses was discovered.
     """
     cues = {cue.finding.id: cue for cue in able(audited)}
     if wanted is None:
-        return next(iter(cues.values()), None)
+        used = (
+            finding.id
+            for finding in audited.findings.findings
+            if finding.discovered and finding.rung.rank >= Rung.DEPENDENCE.rank
+        )
+        wanted = next(iter(cues), None) or next(used, None)
+        if wanted is None:
+            return None
     if wanted in cues:
         return cues[wanted]
     every = {finding.id: finding for finding in audited.findings.findings}
     can = f"can be mitigated: {', '.join(cues)}" if cues else "nothing here can be mitigated"
     if wanted in every and every[wanted].rung.rank < Rung.DEPENDENCE.rank:
         return None
-    if wanted in every and every[wanted].detector.startswith(DISCOVERED):
+    if wanted in every and every[wanted].discovered:
         raise ConfigurationError(
-            f"finding {wanted!r} was discovered in the audit's own images and has no finder that "
-            f"works without them; write one (melaudit new artifact NAME) and audit again; {can}"
+            f"finding {wanted!r} was discovered in the audit's own images, and no finder knows it "
+            "in others: look at it in report.html, write a finder for it (melaudit new artifact "
+            f"NAME), audit again, and mitigate what that finds; {can}"
         )
     if wanted in every:
         raise ConfigurationError(

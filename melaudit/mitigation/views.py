@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from melaudit.artifacts.interface import RGB, Artifact
-from melaudit.audit.edits.attempts import beside, put_in, taken_out
+from melaudit.audit.edits.attempts import beside, neutral, put_in, taken_out
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.mitigation.head import Head, features_of
 from melaudit.observer import Observer, Silent
@@ -77,9 +77,8 @@ class Eyes:
     def put_in(self, artifact: Artifact, rows: Rows, seed: int) -> PutIn:
         """Put an artifact into images, and its neutral placebos, as an audit does."""
         found: dict[str, tuple[str, list[int], list[NDArray[np.float32]]]] = {}
-        others = beside(artifact, rows, self.laboratory, seed)
-        neutral = (attempt for attempt in others if attempt.edit.look_alike is None)
-        attempts = itertools.chain(put_in(artifact, rows, self.laboratory, seed), neutral)
+        others = beside(artifact, rows, self.laboratory, seed, neutral)
+        attempts = itertools.chain(put_in(artifact, rows, self.laboratory, seed), others)
         for batch in self.laboratory.viewer.batches(attempts):
             for attempt, seen in zip(batch, self._shown([a.picture for a in batch]), strict=True):
                 _, of, features = found.setdefault(attempt.edit.id, (attempt.edit.title, [], []))

@@ -69,10 +69,10 @@ class ConceptView:
 
 @dataclass(frozen=True)
 class PartView:
-    """The pattern of a cluster, which hardly any other image shows, on a few images."""
+    """A part that hardly any other image shows, on a few images."""
 
     cluster: str
-    """Its id."""
+    """Id of the cluster that shows it, or of the finding on it where an audit discovered it."""
     details: tuple[Detail, ...]
     """The images that show most of it; the map of each is 1 at its places and 0 elsewhere."""
 
@@ -201,4 +201,4 @@ class Record:
     concepts: tuple[ConceptView, ...] = ()
     """The channels that matter."""
     parts: tuple[PartView, ...] = ()
-    """The patterns of clusters. (record.zip calls them parts.)"""
+    """The patterns of clusters, and of discovered artifacts."""

@@ -240,7 +240,8 @@ def test_the_doctor_names_the_model_judges_the_maps_and_predicts_the_cost(
     assert found.trust in Trust
     assert all(stage.seconds > 0 for stage in found.stages)
     assert found.seconds == sum(stage.seconds for stage in found.stages)
-    assert {"Measuring", "Editing images", "Concluding"} <= {stage.name for stage in found.stages}
+    named = {stage.name for stage in found.stages}
+    assert {"Measuring", "Editing images", "Discovering artifacts", "Concluding"} <= named
     assert ("Conv2d", "rule Flat()", 1) in found.operations  # the first layer's
     assert any(name == "Conv2d" and "ZPlus" in rule for name, rule, _ in found.operations)
     assert sum(calls for name, _, calls in found.operations if name == "relu") == 2

@@ -1,8 +1,12 @@
 """What an audit is expected to take: counted from what is planned, not from what was rehearsed."""
 
-import numpy as np
+from types import SimpleNamespace
+from typing import Any, cast
 
-from melaudit.audit.forecast import expected
+import numpy as np
+import pytest
+
+from melaudit.audit.forecast import CHOOSING, Forecast, expected
 
 
 def test_as_many_of_each_class_are_expected_to_show_an_artifact_as_of_a_few() -> None:
@@ -11,3 +15,27 @@ def test_as_many_of_each_class_are_expected_to_show_an_artifact_as_of_a_few() ->
     labels = np.repeat([0, 1, 2], [40, 20, 10])
     found = expected(shown, known, labels)
     assert [int(found[labels == label].sum()) for label in range(3)] == [10, 15, 0]
+
+
+def _seconds(n: int, **settings: int) -> float:
+    """Return what discovery is expected to take of two classes of n images each."""
+    of = SimpleNamespace(
+        **({"edits": 40, "discover": 3, "corruption_images": 0, "seed": 0} | settings)
+    )
+    nothing: Any = None
+    found = Forecast(
+        cast(Any, SimpleNamespace(**vars(of), check_images=0)),
+        0.0, 0.0, 1.0, 2.1, 0.0, 1.0, nothing, nothing, (),
+    )  # fmt: skip
+    stages = {stage.name: stage for stage in found.stages(np.repeat([0, 1], n))}
+    stage = stages.get("Discovering artifacts")
+    return 0.0 if stage is None else stage.seconds
+
+
+def test_what_an_audit_discovers_itself_is_counted() -> None:
+    # 6 artifacts (3 parts, a place, 2 looks), 4.5 pictures of each of 2 x 30 images, .1 s each,
+    # fewer where trials may end early.
+    assert _seconds(60) == pytest.approx(CHOOSING * 120 / 200 + 0.7 * 6 * 4.5 * 60 * 0.1)
+    assert _seconds(1000) == pytest.approx(CHOOSING + 0.7 * 6 * 4.5 * 80 * 0.1)
+    assert _seconds(60, discover=1) < _seconds(60) / 1.5
+    assert _seconds(60, discover=0) == _seconds(60, edits=0) == 0.0

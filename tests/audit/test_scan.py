@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from melaudit.artifacts.interface import RGB, Found
+from melaudit.artifacts.held import find
+from melaudit.artifacts.interface import RGB, Artifact, Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing
+from melaudit.audit import scan as scan_module
+from melaudit.audit.leases import Leases
 from melaudit.audit.prepare.domain_choice import ChosenDomain
 from melaudit.audit.scan import scan
 from melaudit.cli import main
@@ -40,6 +44,16 @@ class Silent:
 
     def note(self, text: str) -> None:
         pass
+
+
+class Counting(Silent):
+    """An observer that counts what this process computed, apart."""
+
+    computed = 0
+
+    def advance(self, images: int, computed: bool = True) -> None:
+        super().advance(images)
+        self.computed += images * computed
 
 
 def skin(seed: int, ringed: bool) -> Image.Image:
@@ -122,6 +136,62 @@ def test_worker_processes_find_the_same(folder: Path) -> None:
     assert scan(open_dataset(folder), Silent(), domain=LESIONS, workers=1) == scan(
         open_dataset(folder), Silent(), domain=LESIONS
     )
+
+
+class Failing(DarkRing):
+    """A finder whose scores are not known, as those of one that fails."""
+
+    def find(self, image: RGB) -> Found:
+        raise ValueError("no")
+
+
+def test_what_is_kept_is_not_looked_at_again_and_damage_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_module, "UNIT", 10)
+    monkeypatch.setattr(scan_module, "CHUNK", 4)
+    # Unknown scores are kept too.
+    monkeypatch.setattr(artifact_scan, "find", lambda each, image: found_by(each, image))
+
+    def found_by(each: Artifact, image: RGB) -> Found:
+        return find(Failing() if each.id == "ink" else each, image)
+
+    def scanned() -> tuple[Scan, int]:
+        observer = Counting()
+        seen = scan(open_dataset(folder), observer, domain=LESIONS, keep=tmp_path / "kept")
+        return seen, observer.computed
+
+    usual = scan(open_dataset(folder), Silent(), domain=LESIONS)
+    assert "ink" in usual.failed
+    assert scanned() == (usual, 24)
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [path.suffix for path in kept] == [".msgpack"] * 3
+    assert scanned() == (usual, 0)
+    kept[1].write_bytes(kept[1].read_bytes()[:-1])
+    assert scanned() == (usual, 10)
+
+
+def test_a_unit_that_another_process_holds_is_waited_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_module, "UNIT", 12)
+    usual = scan(open_dataset(folder), Silent(), domain=LESIONS, keep=tmp_path)
+    first, second = sorted(tmp_path.iterdir())
+    published = second.read_bytes()
+    first.unlink()
+    second.unlink()
+    with Leases(tmp_path, "another") as turns:
+        assert turns.take(second.stem)
+
+        def publishes() -> None:
+            second.write_bytes(published)
+
+        later = threading.Timer(0.5, publishes)
+        later.start()
+        observer = Counting()
+        assert scan(open_dataset(folder), observer, domain=LESIONS, keep=tmp_path) == usual
+        later.join()
+    assert (observer.computed, observer.done) == (12, 24)
 
 
 def test_images_that_cannot_be_read_are_counted_by_reason(folder: Path, tmp_path: Path) -> None:

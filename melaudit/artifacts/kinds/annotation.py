@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.canvas import Canvas, Points, bar, ribbon
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches
@@ -103,20 +103,18 @@ class Annotation:
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return blotches (neutral), and the same strokes in grey."""
         side = min(checked(image, THING).shape[:2])
-        grey = cv2.cvtColor(np.ascontiguousarray(edited.image), cv2.COLOR_RGB2GRAY)
-        strokes: NDArray[np.uint8] = np.where(edited.mask[..., None], grey[..., None], image)
+
+        def strokes() -> RGB:
+            grey = cv2.cvtColor(np.ascontiguousarray(edited.image), cv2.COLOR_RGB2GRAY)
+            return np.where(edited.mask[..., None], grey[..., None], image).astype(np.uint8)
+
         return (
             Placebo(
                 "blotches",
                 "soft light and dark blotches along the strokes",
                 blotches(image, edited, 0.08 * side, rng),
             ),
-            Placebo(
-                "grey",
-                "the same strokes in grey",
-                np.asarray(strokes, np.uint8),
-                "any thin strokes",
-            ),
+            PaintedLater("grey", "the same strokes in grey", strokes, "any thin strokes"),
         )
 
 

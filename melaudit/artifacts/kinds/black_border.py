@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.canvas import margin_coverage
 from melaudit.artifacts.painting.inpainting import continued
 from melaudit.artifacts.painting.placebos import neutral_placebos
@@ -104,13 +104,18 @@ class BlackBorder:
         checked(image, THING)
         return (
             *neutral_placebos(image, edited, rng, "a border", self.ground),
-            Placebo(
+            PaintedLater(
                 "white",
                 "a white border",
-                blended(image, (250.0,) * 3, coverage),
+                lambda: blended(image, (250.0,) * 3, coverage),
                 "any high-contrast frame",
             ),
-            Placebo("grey", "a grey border", blended(image, (128.0,) * 3, coverage), "any frame"),
+            PaintedLater(
+                "grey",
+                "a grey border",
+                lambda: blended(image, (128.0,) * 3, coverage),
+                "any frame",
+            ),
         )
 
 

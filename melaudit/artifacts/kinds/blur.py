@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.whole_picture import (
     added,
     rms_difference,
@@ -87,14 +87,17 @@ class Blur:
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return uneven light, and the picture sharpened by as much as the edit blurred it."""
-        target = rms_difference(edited.image, image)
-        detail = image.astype(np.float32) - edited.image
+
+        def sharpened() -> RGB:
+            detail = image.astype(np.float32) - edited.image
+            return added(image, detail, rms_difference(edited.image, image))
+
         return (
             uneven_light_placebo(image, edited, rng),
-            Placebo(
+            PaintedLater(
                 "sharpened",
                 "a picture sharpened by as much",
-                added(image, detail, target),
+                sharpened,
                 "any change of sharpness",
             ),
         )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.bisection import bisected
 from melaudit.artifacts.painting.relighting import relit
 from melaudit.artifacts.painting.whole_picture import (
@@ -91,13 +91,12 @@ class Brightness:
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return uneven light, and the picture brightened by as much."""
-        target = rms_difference(edited.image, image)
         return (
             uneven_light_placebo(image, edited, rng),
-            Placebo(
+            PaintedLater(
                 "bright",
                 "a picture brightened by as much",
-                _brighter(image, target),
+                lambda: _brighter(image, rms_difference(edited.image, image)),
                 "any change of exposure",
             ),
         )

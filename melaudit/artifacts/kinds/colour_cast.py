@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.relighting import lamp, relit
 from melaudit.artifacts.painting.whole_picture import (
     EVERY,
@@ -148,16 +148,15 @@ class ColourCast:
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return uneven light, and a cast of the opposite hue that changes as much."""
-        change = photometry(edited.image).zone - photometry(image).zone
-        opposite = float(np.arctan2(-change[2], -change[1]))
+
+        def opposite() -> RGB:
+            change = photometry(edited.image).zone - photometry(image).zone
+            hue = float(np.arctan2(-change[2], -change[1]))
+            return _as_strong(image, hue, rms_difference(edited.image, image))
+
         return (
             uneven_light_placebo(image, edited, rng),
-            Placebo(
-                "other_cast",
-                "a cast of the opposite hue",
-                _as_strong(image, opposite, rms_difference(edited.image, image)),
-                "any colour cast",
-            ),
+            PaintedLater("other_cast", "a cast of the opposite hue", opposite, "any colour cast"),
         )
 
 

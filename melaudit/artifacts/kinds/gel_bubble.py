@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches, flipped, spread
 from melaudit.artifacts.picture import (
@@ -105,16 +105,23 @@ class GelBubble:
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return blotches (neutral), soft light spots, and the negative of the bubbles."""
         side = min(checked(image, THING).shape[:2])
-        spots = spread(image, edited, WHITE, 0.015 * side)
         return (
             Placebo(
                 "blotches",
                 "soft light and dark blotches",
                 blotches(image, edited, 0.05 * side, rng),
             ),
-            Placebo("spots", "soft light spots without a rim", spots, "any light spots"),
-            Placebo(
-                "negative", "the bubbles, light for dark", flipped(image, edited), "any small rings"
+            PaintedLater(
+                "spots",
+                "soft light spots without a rim",
+                lambda: spread(image, edited, WHITE, 0.015 * side),
+                "any light spots",
+            ),
+            PaintedLater(
+                "negative",
+                "the bubbles, light for dark",
+                lambda: flipped(image, edited),
+                "any small rings",
             ),
         )
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.canvas import Canvas, Points, ribbon
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches, flipped, scattered
@@ -108,15 +108,22 @@ class Hair:
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return blotches (neutral), light lines in place of the hairs, and straight dark lines."""
         side = min(checked(image, THING).shape[:2])
-        straight = scattered(image, edited, 0.5 * side, 0.1 * side, rng)
+        (own,) = rng.spawn(1)
         return (
             Placebo(
                 "blotches",
                 "soft light and dark blotches along the hairs",
                 blotches(image, edited, 0.08 * side, rng),
             ),
-            Placebo("light", "the same lines, lighter", flipped(image, edited), "any thin lines"),
-            Placebo("straight", "straight dark lines", straight, "any thin dark lines"),
+            PaintedLater(
+                "light", "the same lines, lighter", lambda: flipped(image, edited), "any thin lines"
+            ),
+            PaintedLater(
+                "straight",
+                "straight dark lines",
+                lambda: scattered(image, edited, 0.5 * side, 0.1 * side, own),
+                "any thin dark lines",
+            ),
         )
 
 

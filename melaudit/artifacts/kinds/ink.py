@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.ink_strokes import strokes
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.placebos import neutral_placebos
@@ -122,16 +122,24 @@ class Ink:
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return skin and texture (neutral), and grey and brown strokes in place of the ink."""
-        light = checked(image, "ink").astype(np.float32) + OFFSET
-        density = np.log(light / (edited.image.astype(np.float32) + OFFSET))
-        density = np.where(edited.mask[..., None], density, 0)
-        grey = np.repeat(density.mean(2, keepdims=True), 3, 2)
-        # Pigment absorbs in the reverse order: blue most, red least.
-        ordered = np.sort(density, 2)
+        checked(image, "ink")
+
+        def density() -> Layer:
+            light = image.astype(np.float32) + OFFSET
+            drawn = np.log(light / (edited.image.astype(np.float32) + OFFSET))
+            return np.where(edited.mask[..., None], drawn, np.float32(0))
+
+        def grey() -> RGB:
+            return _through(image, np.repeat(density().mean(2, keepdims=True), 3, 2))
+
+        def brown() -> RGB:
+            # Pigment absorbs in the reverse order: blue most, red least.
+            return _through(image, np.sort(density(), 2))
+
         return (
             *neutral_placebos(image, edited, rng, "strokes", self.ground),
-            Placebo("grey", "grey strokes", _through(image, grey), "any strokes"),
-            Placebo("brown", "brown strokes", _through(image, ordered), "any strokes"),
+            PaintedLater("grey", "grey strokes", grey, "any strokes"),
+            PaintedLater("brown", "brown strokes", brown, "any strokes"),
         )
 
 

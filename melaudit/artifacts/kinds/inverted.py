@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.whole_picture import (
     rms_difference,
     uneven_light_placebo,
@@ -103,16 +103,19 @@ class Inverted:
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return uneven light, and a picture that is lighter in its dark parts."""
-        lighter = 255 * (image.astype(np.float32) / 255) ** EXPONENT
-        gap = max(rms_difference(np.asarray(lighter, np.uint8), image), 1e-3)
-        weight = min(1.0, rms_difference(edited.image, image) / gap)
-        mixed = image + weight * (lighter - image)
+
+        def lightened() -> RGB:
+            lighter = 255 * (image.astype(np.float32) / 255) ** EXPONENT
+            gap = max(rms_difference(np.asarray(lighter, np.uint8), image), 1e-3)
+            weight = min(1.0, rms_difference(edited.image, image) / gap)
+            return np.asarray(image + weight * (lighter - image) + 0.5, np.uint8)
+
         return (
             uneven_light_placebo(image, edited, rng),
-            Placebo(
+            PaintedLater(
                 "lighter",
                 "a picture with its dark parts lightened",
-                np.asarray(mixed + 0.5, np.uint8),
+                lightened,
                 "any change of grey levels",
             ),
         )

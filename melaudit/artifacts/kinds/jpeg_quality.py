@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.bisection import bisected
 from melaudit.artifacts.painting.whole_picture import (
     rms_difference,
@@ -97,10 +97,10 @@ class JpegQuality:
         """Return uneven light, and a blur that changes as much without any blocks."""
         return (
             uneven_light_placebo(image, edited, rng),
-            Placebo(
+            PaintedLater(
                 "blurred",
                 "a blur that changes as much",
-                _blurred(image, rms_difference(edited.image, image)),
+                lambda: _blurred(image, rms_difference(edited.image, image)),
                 "any loss of fine detail",
             ),
         )

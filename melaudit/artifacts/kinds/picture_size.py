@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.whole_picture import (
     uneven_light_placebo,
     whole_edit,
@@ -99,18 +99,19 @@ class PictureSize:
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return uneven light, a coarser picture alone and a squeezed picture alone."""
+        (own,) = rng.spawn(1)
         return (
             uneven_light_placebo(image, edited, rng),
-            Placebo(
+            PaintedLater(
                 "coarse",
                 "a coarser picture of the same shape",
-                _coarse(image, 1.0),
+                lambda: _coarse(image, 1.0),
                 "low resolution",
             ),
-            Placebo(
+            PaintedLater(
                 "squeezed",
                 "a squeezed picture of the same detail",
-                _squeezed(image, bool(rng.integers(2)), 1.0),
+                lambda: _squeezed(image, bool(own.integers(2)), 1.0),
                 "a squeezed picture",
             ),
         )

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.stamps import Stamp, from_images, stamped
 from melaudit.artifacts.painting.thin_placebos import blotches
@@ -143,13 +143,16 @@ class SideMarker:
                 "soft light and dark blotches around the place",
                 blotches(image, edited, 0.08 * min(mask.shape), rng),
             ),
-            Placebo(
-                "disc", "a disc as bright in its place", _disc(image, edited), "any bright mark"
+            PaintedLater(
+                "disc",
+                "a disc as bright in its place",
+                lambda: _disc(image, edited),
+                "any bright mark",
             ),
-            Placebo(
+            PaintedLater(
                 "upside_down",
                 "the letter upside down",
-                _upside_down(image, edited) if mask.any() else image.copy(),
+                lambda: _upside_down(image, edited) if mask.any() else image.copy(),
                 "any bright letter",
             ),
         )

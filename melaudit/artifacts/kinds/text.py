@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.placebos import neutral_placebos
 from melaudit.artifacts.painting.stamps import Stamp, from_images, stamped
@@ -148,13 +148,16 @@ class Text:
         """Return skin and texture (neutral), and bars of the same colour and area."""
         mask = edited.mask
         checked(image, "lettering")
-        colour = _painted_colour(image, edited)
-        drawn = bars(mask, rng).astype(np.float32)
+        (own,) = rng.spawn(1)
+
+        def drawn() -> RGB:
+            return blended(
+                image, _painted_colour(image, edited), bars(mask, own).astype(np.float32)
+            )
+
         return (
             *neutral_placebos(image, edited, rng, "lettering", self.ground),
-            Placebo(
-                "bars", "bars of the same colour", blended(image, colour, drawn), "any small marks"
-            ),
+            PaintedLater("bars", "bars of the same colour", drawn, "any small marks"),
         )
 
 
@@ -165,7 +168,8 @@ def _marks(marked: NDArray[np.uint8]) -> Boxes:
     stats = stats[1:count].astype(np.float64)
     if not len(stats):
         return np.empty((0, 5))
-    total = np.bincount(label.ravel(), marked.ravel(), count)[1:]
+    there = np.flatnonzero(binary)  # few of the pixels
+    total = np.bincount(label.ravel()[there], marked.ravel()[there], count)[1:]
     width, height, area = stats[:, 2], stats[:, 3], stats[:, 4]
     longer, shorter = np.maximum(width, height), np.minimum(width, height)
     fill = area / (width * height)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.canvas import Canvas, Points, ribbon
 from melaudit.artifacts.painting.inpainting import closed
 from melaudit.artifacts.painting.thin_placebos import blotches, flipped, scattered
@@ -113,15 +113,22 @@ class Tube:
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
         """Return blotches (neutral), dark lines in place of the bright ones, and straight lines."""
         side = min(checked(image, THING).shape[:2])
-        straight = scattered(image, edited, 0.5 * side, 0.1 * side, rng)
+        (own,) = rng.spawn(1)
         return (
             Placebo(
                 "blotches",
                 "soft light and dark blotches along the lines",
                 blotches(image, edited, 0.08 * side, rng),
             ),
-            Placebo("dark", "the same lines, darker", flipped(image, edited), "any thin lines"),
-            Placebo("straight", "straight bright lines", straight, "any thin bright lines"),
+            PaintedLater(
+                "dark", "the same lines, darker", lambda: flipped(image, edited), "any thin lines"
+            ),
+            PaintedLater(
+                "straight",
+                "straight bright lines",
+                lambda: scattered(image, edited, 0.5 * side, 0.1 * side, own),
+                "any thin bright lines",
+            ),
         )
 
 

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.bisection import bisected
 from melaudit.artifacts.painting.placebos import rms_change, textured
+from melaudit.artifacts.painting.whole_picture import EVERY, rms_difference
 from melaudit.artifacts.picture import (
     Layer,
     checked,
@@ -114,13 +115,20 @@ class Vignette:
         strength = rms_change(checked(image, "a vignette"), edited.image, mask)
         fall = (image.astype(np.float32) - edited.image).mean(2)
         weight = np.where(mask, _fading(fall), 0).astype(np.float32)
-        light = rounded(image + 1.2 * np.minimum(fall, 90)[..., None])
+        (own,) = rng.spawn(1)
         return (
             Placebo(
                 "texture", "smooth light and dark", textured(image, mask, strength, rng, weight)
             ),
-            Placebo("light", "light corners", light, "any change of light towards the corners"),
-            Placebo("side", "a shade from one side", _shade(image, edited, rng), "any shade"),
+            PaintedLater(
+                "light",
+                "light corners",
+                lambda: rounded(image + 1.2 * np.minimum(fall, 90)[..., None]),
+                "any change of light towards the corners",
+            ),
+            PaintedLater(
+                "side", "a shade from one side", lambda: _shade(image, edited, own), "any shade"
+            ),
         )
 
 
@@ -174,12 +182,12 @@ def _shade(image: RGB, edited: Edited, rng: np.random.Generator) -> RGB:
     turn = rng.uniform(0, 2 * np.pi)
     along = np.sin(turn) * _axis(height)[:, None] + np.cos(turn) * _axis(width)[None]
     slope = np.clip((along + 0.3) / 1.7, 0, 1)[..., None].astype(np.float32)
-    everywhere = np.ones((height, width), np.bool_)
-    target = rms_change(image, edited.image, everywhere)
+    few = slice(None, None, EVERY), slice(None, None, EVERY)
+    before, fall = image[few], slope[few]
+    target = rms_difference(edited.image[few], before)
 
     def enough(lost: float) -> bool:
-        shaded = rounded(image * (1 - lost * slope))
-        return rms_change(image, shaded, everywhere) >= target
+        return rms_difference(rounded(before * (1 - lost * fall)), before) >= target
 
     _, lost = bisected(enough, 0.0, 1.0, HALVINGS)
     return rounded(image * (1 - lost * slope))

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, Mask, PaintedLater, Phrases, Placebo
 from melaudit.artifacts.painting.canvas import margin_coverage
 from melaudit.artifacts.painting.inpainting import continued
 from melaudit.artifacts.painting.placebos import neutral_placebos
@@ -116,13 +116,18 @@ class WhiteFrame:
         checked(image, "a white frame")
         return (
             *neutral_placebos(image, edited, rng, "a frame", self.ground),
-            Placebo(
+            PaintedLater(
                 "black",
                 "a black frame",
-                blended(image, (5.0,) * 3, coverage),
+                lambda: blended(image, (5.0,) * 3, coverage),
                 "any high-contrast frame",
             ),
-            Placebo("grey", "a grey frame", blended(image, (128.0,) * 3, coverage), "any frame"),
+            PaintedLater(
+                "grey",
+                "a grey frame",
+                lambda: blended(image, (128.0,) * 3, coverage),
+                "any frame",
+            ),
         )
 
 

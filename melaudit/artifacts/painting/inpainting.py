@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Mask
 from melaudit.artifacts.painting.skin import mottle, skin_colour
-from melaudit.artifacts.picture import Layer, reduced, rounded
+from melaudit.artifacts.picture import Layer, box_of, reduced, rounded
 
 LEVEL_OFF = 0.10
 """Distance over which the colour of the rim levels off, as a share of the longer side."""
@@ -41,12 +42,16 @@ def continued(image: RGB, mask: Mask, rng: np.random.Generator) -> RGB:
     side = max(mask.shape)
     # A picture that is hidden completely has no rim: every pixel gets the largest depth.
     depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    depth = np.minimum(depth, float(side))
-    colour = _spread(image, mask)
+    skin, noise = skin_colour(image, mask), mottle(image, mask, rng)
+    box = box_of(mask)  # nothing changes outside
+    depth = np.minimum(depth[box], float(side))
+    colour = _spread(image, mask, skin)[box]
     far = (1 - np.exp(-depth / (LEVEL_OFF * side)))[..., None]
-    filled = colour + far * (skin_colour(image, mask) - colour) + mottle(image, mask, rng)
+    filled = colour + far * (skin - colour) + noise[box]
     fade = np.clip(depth / max(FADE * side, 1.0), 0, 1)[..., None]
-    return rounded(image + fade * (filled - image))
+    out = image.copy()
+    out[box] = rounded(image[box] + fade * (filled - image[box]))
+    return out
 
 
 def closed(image: RGB, mask: Mask) -> RGB:
@@ -62,8 +67,8 @@ def closed(image: RGB, mask: Mask) -> RGB:
     return np.where(mask[..., None], full, image).astype(np.uint8)
 
 
-def _spread(image: RGB, mask: Mask) -> Layer:
-    """Return smooth colours (h, w, 3) that equal those of the rim near it.
+def _spread(image: RGB, mask: Mask, skin: NDArray[np.float32]) -> Layer:
+    """Return smooth colours (h, w, 3) that equal those of the rim near it, and the skin's beyond.
 
     Each is a mean over the pixels that are not hidden, in a window that widens until it holds
     enough of them (normalised convolution, Knutsson and Westin 1993).
@@ -82,7 +87,9 @@ def _spread(image: RGB, mask: Mask) -> Layer:
         trusted = np.clip(weight / MIN_KNOWN, 0, 1) * (1 - known)
         spread += trusted[..., None] * blurred[..., :3] / np.maximum(weight, 1e-6)[..., None]
         known += trusted
-    spread += (1 - known)[..., None] * skin_colour(image, mask)
+        if known.min() >= 1:  # larger windows add nothing
+            break
+    spread += (1 - known)[..., None] * skin
     full = cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(full, np.float32)
 

@@ -16,7 +16,7 @@ from melaudit.artifacts.interface import RGB, Edited, Mask, Placebo
 from melaudit.artifacts.painting.bisection import bisected
 from melaudit.artifacts.painting.inpainting import continued
 from melaudit.artifacts.painting.skin import skin_colour, smooth_noise
-from melaudit.artifacts.picture import Layer, rounded
+from melaudit.artifacts.picture import Layer, box_of, rounded
 
 GRAIN = 1 / 12
 """Largest size of the spots of a texture, as a share of the longer side."""
@@ -107,14 +107,17 @@ def textured(
     noise = np.clip(noise / max(float(noise[mask].std()), 1e-3), -1.2, 1.2)
     tint = skin_colour(image, mask)
     faded = noise * (feathered(mask) if weight is None else weight)
-    wave = faded[..., None] * (tint / max(float(tint.mean()), 1.0))
+    tone = tint / max(float(tint.mean()), 1.0)
     ys, xs = np.nonzero(mask)
     every = slice(None, None, max(1, len(ys) // MAX_PIXELS))
-    before, sample = image[ys[every], xs[every]].astype(np.float32), wave[ys[every], xs[every]]
+    before = image[ys[every], xs[every]].astype(np.float32)
+    sample = faded[ys[every], xs[every]][..., None] * tone
 
     def enough(amplitude: float) -> bool:
         after = np.clip(before + amplitude * sample, 0, 255)
         return float(np.sqrt(((after - before) ** 2).mean())) >= strength
 
     _, amplitude = bisected(enough, *AMPLITUDES, HALVINGS, geometric=True)
-    return rounded(image + amplitude * wave)
+    out, box = image.copy(), box_of(mask)  # nothing changes outside
+    out[box] = rounded(image[box] + amplitude * (faded[box][..., None] * tone))
+    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import RGB, Edited, Mask, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Mask, PaintedLater, Placebo
 from melaudit.artifacts.painting.canvas import margin_coverage
 from melaudit.artifacts.painting.inpainting import continued
 from melaudit.artifacts.painting.placebos import feathered, neutral_placebos
@@ -65,8 +65,15 @@ def ring_placebos(
     mask = edited.mask
     return (
         *neutral_placebos(image, edited, rng, "a ring", ground),
-        Placebo("white", "a white ring", _ring_of(image, edited, 250.0), "any high-contrast frame"),
-        Placebo("square", "a black square frame", _square(image, mask), "any dark frame"),
+        PaintedLater(
+            "white",
+            "a white ring",
+            lambda: _ring_of(image, edited, 250.0),
+            "any high-contrast frame",
+        ),
+        PaintedLater(
+            "square", "a black square frame", lambda: _square(image, mask), "any dark frame"
+        ),
     )
 
 

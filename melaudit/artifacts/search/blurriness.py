@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -25,12 +26,19 @@ def blurriness(image: RGB) -> float:
     0 is sharp, 1 is blurred. The larger of the two directions counts, so that motion blur is seen.
     A picture of one colour has no detail to lose: 1.
     """
-    return _most_left(reduced(image, SIDE), (None,))[0]
+    return blurrinesses(image)[0]
 
 
 def blurrinesses(image: RGB) -> tuple[float, float]:
     """Return the blurriness of the whole picture, and of the skin outside its middle."""
     small = reduced(image, SIDE)
+    return _blurrinesses(small.tobytes(), (small.shape[0], small.shape[1]))
+
+
+@lru_cache(maxsize=64)
+def _blurrinesses(pixels: bytes, size: tuple[int, int]) -> tuple[float, float]:
+    """Measure the pixels; cached for a few batches of pictures, because several detectors ask."""
+    small = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
     whole, around = _most_left(small, (None, field_and_zone(small)[1]))
     return whole, around
 

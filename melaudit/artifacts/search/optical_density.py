@@ -32,7 +32,7 @@ OFFSET = 4.0
 def optical_density(small: RGB) -> Layer:
     """Return the density (h, w, 3) of an image (h, w, 3): 0 is skin, 0.7 is half its light."""
     height, width = small.shape[:2]
-    light = np.log(small.astype(np.float32) + OFFSET)
+    light = np.asarray(cv2.LUT(small, _logarithms()), np.float32)
     coarse = np.asarray(cv2.resize(light, (GRID, GRID), interpolation=cv2.INTER_AREA), np.float32)
     coarse = coarse.reshape(-1, 3)
     terms = _terms(GRID, GRID)
@@ -51,6 +51,12 @@ def optical_density(small: RGB) -> Layer:
         weight = (1 / (1 + (away / scale) ** 2)).astype(np.float32)
     skin = (_terms(height, width) @ surface).reshape(height, width, 3)
     return np.asarray(skin - light, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _logarithms() -> NDArray[np.float32]:
+    """Return the logarithm of each level of light (256,)."""
+    return np.asarray(np.log(np.arange(256, dtype=np.float32) + OFFSET), np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -61,13 +61,15 @@ def _photometry(pixels: bytes, size: tuple[int, int]) -> Photometry:
     small = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     field, zone = field_and_zone(small)
-    inside, around = lab[field], lab[zone]
+    (whole, spread), (around, zone_spread) = (
+        cv2.meanStdDev(lab, mask=place.view(np.uint8)) for place in (field, zone)
+    )
     return Photometry(
-        whole=inside.mean(0, dtype=np.float64),
-        zone=around.mean(0, dtype=np.float64),
-        lightness=float(np.median(inside[:, 0])),
-        contrast=float(inside[:, 0].std(dtype=np.float64)),
-        zone_contrast=float(around[:, 0].std(dtype=np.float64)),
+        whole=np.asarray(whole, np.float64).ravel(),
+        zone=np.asarray(around, np.float64).ravel(),
+        lightness=float(np.median(np.ascontiguousarray(lab[..., 0])[field])),
+        contrast=float(spread[0, 0]),
+        zone_contrast=float(zone_spread[0, 0]),
     )
 
 

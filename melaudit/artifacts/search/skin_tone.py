@@ -35,6 +35,9 @@ CORNERS = (20, 216)
 """Where those in the corners begin."""
 HAIR_WINDOW, HAIR_DEPTH = 17, 10
 """Side of the window, in pixels, and depth, in levels of 255, by which hairs are found."""
+REACH = 16
+"""Pixels around a patch from which its hairs are painted over. What lies farther away changed
+nothing on 160 photographs."""
 
 PATCHES = (
     (FAR, MIDDLE),
@@ -72,9 +75,9 @@ def region_angle(image: RGB, lesion: Mask | None = None) -> float:
         size = small.shape[1], small.shape[0]
         covered = cv2.resize(lesion.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         zone = field & ~covered
-    skin = _lab(small)[zone]
-    if not len(skin):
+    if not zone.any():
         return math.nan
+    skin = _lab(small[zone][None])[0]
     usual = np.ones(len(skin), np.bool_)
     for values in (skin[:, 0], skin[:, 2]):
         usual &= np.abs(values - values.mean()) <= values.std()
@@ -93,21 +96,27 @@ def patch_angle(image: RGB) -> float:
     top, left = ((n - side) // 2 for n in image.shape[:2])
     square = np.ascontiguousarray(image[top : top + side, left : left + side])
     small = np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
-    lab = _lab(_without_hairs(small))
-    angles = []
-    for y, x in PATCHES:
-        mean = lab[y : y + PATCH, x : x + PATCH].reshape(-1, 3).mean(0)
-        angles.append(typology_angle(float(mean[0]), float(mean[2])))
+    means = _lab(_patches_without_hairs(small)).mean(1)
+    angles = [typology_angle(float(mean[0]), float(mean[2])) for mean in means]
     known = [angle for angle in angles if math.isfinite(angle)]
     return max(known, default=math.nan)
 
 
-def _without_hairs(image: RGB) -> RGB:
-    """Return the picture with thin dark lines painted over."""
+def _patches_without_hairs(image: RGB) -> RGB:
+    """Return the pixels of each patch (patches, PATCH * PATCH, 3), thin dark lines painted over."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (HAIR_WINDOW, HAIR_WINDOW))
-    hairs = cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, kernel) > HAIR_DEPTH
-    return np.asarray(cv2.inpaint(image, hairs.astype(np.uint8), 1, cv2.INPAINT_TELEA), np.uint8)
+    hairs = np.asarray(cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, kernel)) > HAIR_DEPTH
+    patches = []
+    for y, x in PATCHES:
+        top, left = max(0, y - REACH), max(0, x - REACH)
+        window = slice(top, y + PATCH + REACH), slice(left, x + PATCH + REACH)
+        near, hidden = np.ascontiguousarray(image[window]), hairs[window].astype(np.uint8)
+        patch = slice(y - top, y - top + PATCH), slice(x - left, x - left + PATCH)
+        if hidden[patch].any():
+            near = np.asarray(cv2.inpaint(near, hidden, 1, cv2.INPAINT_TELEA), np.uint8)
+        patches.append(near[patch].reshape(-1, 3))
+    return np.stack(patches)
 
 
 def _lab(image: RGB) -> Lab:

@@ -1,30 +1,39 @@
-"""Discover: choose parts on one half of the images, and try them on the other as any artifact.
+"""Discover: choose parts and looks on one half of the images, and try them on the other.
 
-What one predicted class shows away from the centre and others hardly do is known by its visual
-words (`groups.exclusive`). These are its finder, and their places its mask. Donors from the half it
-was chosen on are what it is put in and taken out with (`artifacts.discovered`). So it climbs the
-same four rungs as an artifact that somebody wrote a finder for.
+A part is known by its visual words, or by where the model looks (`parts`). These are its finder,
+and their places its mask. Donors from the half it was chosen on are what it is put in and taken out
+with (`artifacts.discovered`). So it climbs the same four rungs as an artifact that somebody wrote a
+finder for. So does a look of whole pictures that one class has (`whole_looks`), which has no place
+and is given to other images as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered import Discovered, Pool, Source
-from melaudit.artifacts.interface import RGB
+from melaudit.artifacts.interface import Artifact
 from melaudit.audit.discovery.halves import first_half
+from melaudit.audit.discovery.made import (
+    MAX_LACKING,
+    MAX_SOURCES,
+    MIN_SHOWN,
+    MIN_SOURCES,
+    Made,
+    some,
+)
 from melaudit.audit.discovery.naming import name
-from melaudit.audit.discovery.seeing import places_of, seeing, share_in_centre
+from melaudit.audit.discovery.parts import Part, looked_at_parts, shown_parts
+from melaudit.audit.discovery.whole_looks import made_look, whole_looks
 from melaudit.audit.edits.interventions import intervene
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.edits.trial_store import TrialStore
-from melaudit.audit.groups.exclusive import Pattern, exclusive_patterns
-from melaudit.audit.groups.strategies import smallest_group
-from melaudit.audit.groups.suspicion import counted_words
 from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.visual_words import Vocabulary
@@ -34,22 +43,18 @@ from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import shown
 from melaudit.errors import ends_the_run
 from melaudit.findings import Skipped
+from melaudit.findings.evidence import DISCOVERED as ID
 from melaudit.measurements import GRID, Array, Measurements
 from melaudit.observer import Observer
 from melaudit.statistics.overlap import jaccard
 from melaudit.stopwatch import timed
 from melaudit.wording.sentences import percent
 
-ID = "discovered"
-MAX_SOURCES = 24
-"""Images of each kind that a part is put in and taken out with, at most. Limits memory."""
-MIN_SOURCES = 4
-"""Images of each kind, at least. Chosen: a round figure, not measured."""
-MAX_LACKING = 0.5
-"""Places over the most that others show, up to which an image clearly lacks a part. Chosen, not
+MAX_LOOKED_AT = 1
+"""Parts by where the model looks on a group that are tried, the strongest ones. Chosen, not
 measured."""
-MIN_SHOWN = 5
-"""Images of the half for tests that must show a part. Chosen, not measured."""
+MAX_LOOKS = 2
+"""Looks of whole pictures that are tried, the strongest ones. Chosen, not measured."""
 MAX_CENTRAL = 0.5
 """Share of the places like a part that may lie in the central half: by its area, one half.
 Beyond, the part is what the object looks like."""
@@ -60,6 +65,11 @@ measured."""
 Bools = NDArray[np.bool_]
 
 
+def most_tried(most: int) -> int:
+    """Return how many artifacts are tried at most where `most` parts are."""
+    return most + min(MAX_LOOKED_AT, most) + min(MAX_LOOKS, most)
+
+
 @dataclass(frozen=True)
 class Tried:
     """What the discovery added to a run."""
@@ -68,25 +78,6 @@ class Tried:
     detectors: tuple[Detector, ...] = ()
     """One for each discovered artifact."""
     skipped: tuple[Skipped, ...] = ()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A pattern of one class, and which images show it."""
-
-    pattern: Pattern
-    vocabulary: Vocabulary
-    predicted: int
-    amount: NDArray[np.float64]
-    """(n,) its places in each image, over the most that others show."""
-    places: Bools
-    """(n, side, side)."""
-
-    @property
-    def present(self) -> Bools:
-        """(n,) images that show it."""
-        present: Bools = self.amount > 1
-        return present
 
 
 def discover(
@@ -106,8 +97,9 @@ def discover(
     that are tried. A failure is a `Skipped`, not the end of the run.
     """
     per_class, most = limits
-    if not (per_class and most and vocabularies and table.above_chance):
+    if not (per_class and most and table.above_chance):
         return Tried(table)
+    observer.stage("Discovering artifacts")
     try:
         with timed(ID):
             found, skipped = _found(table, detectors, laboratory, vocabularies, reviews, most)
@@ -121,36 +113,6 @@ def discover(
         return Tried(table, skipped=(failed,))
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A discovered artifact and what the run knows of it."""
-
-    artifact: Discovered
-    origin: Origin
-    columns: Mapping[str, Array]
-
-
-def parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: Bools) -> list[Part]:
-    """Choose patterns of every predicted class on half of the images (n,), the strongest first."""
-    counts = counted_words(table, vocabularies)
-    chosen: list[Part] = []
-    for index in range(len(table.classes)):
-        of_class = table.predictions == index
-        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
-        for pattern in exclusive_patterns(
-            [each.of(rows) for each in counts],
-            [each.of(others) for each in counts],
-            vocabularies,
-            smallest_group(len(rows)),
-            table.seed,
-        ):
-            vocabulary = vocabularies[pattern.vocabulary]
-            places = places_of(table[vocabulary.column], pattern.visual_words)
-            amount = places.sum((1, 2)) / max(pattern.bound, 0.5)
-            chosen.append(Part(pattern, vocabulary, index, amount, places))
-    return sorted(chosen, key=lambda part: -part.pattern.strength)
-
-
 def _found(
     table: Measurements,
     detectors: Sequence[Detector],
@@ -158,25 +120,59 @@ def _found(
     vocabularies: Sequence[Vocabulary],
     reviews: Mapping[str, str],
     most: int,
-) -> tuple[list[_Found], list[Skipped]]:
-    """Return the parts that can be tried, and why others cannot."""
+) -> tuple[list[Made], list[Skipped]]:
+    """Return the parts and looks that can be tried, and why others cannot."""
     half = first_half(table)
-    found: list[_Found] = []
+    found: list[Made] = []
     skipped: list[Skipped] = []
-    for part in parts(table, vocabularies, half):
-        if len(found) == most:
-            break
-        made = _made(part, table, laboratory, half, reviews, [each.artifact.id for each in found])
-        if isinstance(made, Skipped):
-            skipped.append(made)
-            continue
-        known = _known(part.present & ~half, ~half, table, detectors)
-        if known:
-            said = f"it is on the images of {known}, which edits already showed to be used"
-            skipped.append(Skipped(made.artifact.id, said))
-            continue
-        found.append(made)
-    return found, skipped
+
+    def enough(candidates: Iterable[Callable[[list[str]], Made | Skipped]], most: int) -> None:
+        first = len(found)
+        for make in candidates:
+            if len(found) == first + most:
+                break
+            made = make([each.artifact.id for each in found])
+            if isinstance(made, Skipped):
+                skipped.append(made)
+                continue
+            known = _known(made.present & ~half, ~half, table, detectors)
+            if known:
+                said = f"it is on the images of {known}, which edits already showed to be used"
+                skipped.append(Skipped(made.artifact.id, said))
+                continue
+            found.append(made)
+
+    of = (table, laboratory, half, reviews)
+    enough((partial(_made, part, *of) for part in shown_parts(table, vocabularies, half)), most)
+    # What a group by relevance is looked at for may be seen already; else it is one part more.
+    new = [
+        part
+        for part in looked_at_parts(table, half)
+        if all(jaccard(part.present[half], each.present[half]) < SAME_IMAGES for each in found)
+    ]
+    enough((partial(_made, part, *of) for part in new), min(MAX_LOOKED_AT, most))
+    try:
+        looks = whole_looks(table, half)
+    except KeyError:
+        said = "light, colour and sharpness were not measured, so no look of whole pictures is told"
+        skipped.append(Skipped(ID, said))
+        looks = []
+    enough((partial(made_look, look, *of) for look in looks), min(MAX_LOOKS, most))
+    return [_beside_others(made, found, ~half) for made in found], skipped
+
+
+def _beside_others(made: Made, found: Sequence[Made], tested: Bools) -> Made:
+    """Add which other discovered artifacts the same images show."""
+    same = [
+        each.artifact.phrases.things
+        for each in found
+        if each is not made and jaccard(made.present[tested], each.present[tested]) >= SAME_IMAGES
+    ]
+    if not same:
+        return made
+    said = f"Much the same images show {' and '.join(same)}: what each of them does, its edits say."
+    origin = replace(made.origin, resembles=f"{made.origin.resembles} {said}")
+    return replace(made, origin=origin)
 
 
 def _made(
@@ -186,19 +182,17 @@ def _made(
     half: Bools,
     reviews: Mapping[str, str],
     taken: Sequence[str],
-) -> _Found | Skipped:
+) -> Made | Skipped:
     """Make an artifact of a part, with donors of the half that it was chosen on."""
     present, of_class = part.present, table.predictions == part.predicted
     predicted = table.classes[part.predicted]
     tested = int((present & ~half).sum())
     if tested < MIN_SHOWN:
         return Skipped(ID, f"a part of {predicted} is shown by {tested} of the images for tests")
-    words = table[part.vocabulary.column]
-    central = share_in_centre(words[present & half], part.pattern.visual_words)
-    if central > MAX_CENTRAL:
-        where = f"{percent(central)} of the places like it lie in the central half"
+    if part.central > MAX_CENTRAL:
+        where = f"{percent(part.central)} of the places like it lie in the central half"
         return Skipped(ID, f"a part of {predicted} is what the middle looks like: {where}")
-    see = seeing(laboratory.viewer, part.vocabulary, part.pattern.visual_words, part.pattern.bound)
+    see = part.seeing(laboratory.viewer)
     ordered = np.argsort(-part.amount, kind="stable")
     donors = ordered[(present & of_class & half)[ordered]][:MAX_SOURCES]
     sources = [
@@ -209,31 +203,25 @@ def _made(
     ]
     rng = np.random.default_rng(table.seed)
     lacking = half & (part.amount <= MAX_LACKING)
-    alike = _some(lacking & of_class, laboratory, rng)
-    others = _some(lacking & ~of_class, laboratory, rng)
+    alike = some(lacking & of_class, laboratory, rng)
+    others = some(lacking & ~of_class, laboratory, rng)
     if min(len(sources), len(alike), len(others)) < MIN_SOURCES:
         few = "too few images show it, or lack it, to take it from"
         return Skipped(ID, f"a part of {predicted}: {few}")
     images = tuple(table.ids[row] for row in ordered if present[row])
     called = name(sources, images, laboratory.domain.artifacts, reviews, taken)
     pool = Pool(tuple(sources), tuple(alike), tuple(others), predicted)
-    shown_on = present & half
     origin = Origin(
         tested=~half,
         images=images,
-        shown=int((shown_on & of_class).sum()),
+        shown=int((present & half & of_class).sum()),
         predicted=predicted,
         others=float(present[half & ~of_class].mean()),
-        central=central,
         resembles=called.said,
+        measured=part.measured,
     )
-    artifact = Discovered(called.id, called.title, called.phrases, pool, see)
-    return _Found(artifact, origin, _columns(artifact.id, part, table))
-
-
-def _some(rows: Bools, laboratory: Laboratory, rng: np.random.Generator) -> list[RGB]:
-    picked = rng.permutation(np.flatnonzero(rows))[:MAX_SOURCES]
-    return [image for _, image in laboratory.pictures(picked)]
+    artifact = Discovered(called.id, called.title, called.phrases, pool, see, called.said)
+    return Made(artifact, origin, present, _columns(artifact.id, part, table))
 
 
 def _columns(identity: str, part: Part, table: Measurements) -> dict[str, Array]:
@@ -282,8 +270,18 @@ def _known(
     return ""
 
 
+def _fingerprint(found: Sequence[Made], sought: Sequence[Artifact]) -> str:
+    """Return what tells these parts from others that have their ids, beside the same artifacts."""
+    told = hashlib.sha256(repr([artifact.id for artifact in sought]).encode())
+    for each in found:
+        told.update(each.artifact.id.encode())
+        for _, column in sorted(each.columns.items()):
+            told.update(np.ascontiguousarray(column).tobytes())
+    return told.hexdigest()[:16]
+
+
 def _tried(
-    found: Sequence[_Found],
+    found: Sequence[Made],
     skipped: Sequence[Skipped],
     table: Measurements,
     detectors: Sequence[Detector],
@@ -302,7 +300,9 @@ def _tried(
     tested = found[0].origin.tested
     own = [each.artifact for each in found]
     sought = artifacts_of(detectors)
-    kept = TrialStore(store.folder, f"{store.run_id}-{per_class}-{ID}")
+    # Ids do not tell what they stand for: a part that a reviewer names gives its number to another.
+    which = _fingerprint(found, sought)
+    kept = TrialStore(store.folder, f"{store.run_id}-{per_class}-{ID}-{which}")
     trials = intervene(
         own,
         table.of(tested),
@@ -312,6 +312,7 @@ def _tried(
         kept,
         turns,
         others=(*sought, *own),
+        unit="discovered artifacts",
     )
     rows = np.flatnonzero(tested)
     everywhere = {key: one.moved(rows) for key, one in trials.items()}

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from melaudit.artifacts import held
 from melaudit.artifacts.discovered import Source
-from melaudit.artifacts.interface import Artifact, Phrases
+from melaudit.artifacts.interface import RGB, Artifact, Phrases
 from melaudit.artifacts.picture import dilated
+from melaudit.audit.discovery.directions import PROPERTIES
 from melaudit.audit.groups.feedback import NOTHING
+from melaudit.detectors.measures import properties
 from melaudit.wording.sentences import percent
 
 MIN_ALIKE = 0.5
@@ -24,6 +29,10 @@ MIN_NAMED = 3
 NEAR = 0.03
 """Distance within which a place counts as marked, as a share of the longer side: half a cell of the
 fine visual words."""
+
+MIN_NAMED_PROPERTY = 1 / 3
+"""Difference of a property, over the largest one, from which a look is about it, too. Chosen, not
+measured."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +61,102 @@ def name(
     """
     given = reviewed(images, reviews)
     if given:
-        shows = f"what was named {given!r}"
-        said = f"A reviewer named it {given!r}."
-        return _name(_slug(given), f"Discovered: {given}", shows, given, said, taken)
+        phrases = _part(f"what was named {given!r}", given)
+        return _numbered(_slug(given), f"Discovered: {given}", phrases, _by_reviewer(given), taken)
     alike = likeness(sources, artifacts)
     if alike is not None:
         artifact, share = alike
-        phrases = artifact.phrases
-        said = f"It is like {phrases.things}: their finder marks {percent(share)} of its places."
-        return _name(
-            f"like_{artifact.id}",
-            f"Discovered: like {phrases.things}",
-            f"something like {phrases.shows}",
-            f"parts like {phrases.things}",
-            said,
-            taken,
-        )
+        known = artifact.phrases
+        said = f"It is like {known.things}: their finder marks {percent(share)} of its places."
+        phrases = _part(f"something like {known.shows}", f"parts like {known.things}")
+        title = f"Discovered: like {known.things}"
+        return _numbered(f"like_{artifact.id}", title, phrases, said, taken)
     number = 1 + sum(re.fullmatch(r"discovered_\d+", each) is not None for each in taken)
     said = "It is like nothing that has a finder: look at it, and name it in suspicious.csv."
-    shows = f"a part without a name (no. {number})"
-    things = f"parts without a name (no. {number})"
-    return _name(str(number), f"Discovered: no. {number}", shows, things, said, taken)
+    phrases = _part(f"unnamed part {number}", f"unnamed part {number}")
+    return _numbered(str(number), f"Discovered: unnamed part {number}", phrases, said, taken)
+
+
+def _part(shows: str, things: str) -> Phrases:
+    return Phrases("part", "with it", "other", shows, things, "at its place")
+
+
+def name_of_look(
+    differs: NDArray[np.float64],
+    pictures: tuple[Sequence[RGB], Sequence[RGB]],
+    images: Iterable[str],
+    artifacts: Sequence[Artifact],
+    reviews: Mapping[str, str],
+    taken: Sequence[str],
+) -> Name:
+    """Return a name for a look of whole pictures.
+
+    differs: (properties,) how far those that have it lie from others; pictures: some that have it,
+    and some that lack it; images, reviews and taken as for `name`.
+    """
+    given, alike = reviewed(images, reviews), finder_of_look(*pictures, artifacts)
+    if given:
+        look = f"the look {given!r}"
+        phrases = Phrases("look", "with it", "other", look, look, made=f"given {look}")
+        return _numbered(_slug(given), f"Discovered: {given}", phrases, _by_reviewer(given), taken)
+    words = looks_like(differs)
+    phrases = Phrases(
+        "look",
+        "with it",
+        "other",
+        f"a {words} look",
+        f"pictures that are {words}",
+        made=f"made {words}",
+    )
+    title = f"Discovered: {words} pictures"
+    if alike is not None:
+        artifact, share, lacking = alike
+        said = (
+            f"It is like {artifact.phrases.things}: their finder sees {percent(share)} of the "
+            f"pictures it was taken from, and {percent(lacking)} of those that lack it."
+        )
+        return _numbered(f"like_{artifact.id}", title, phrases, said, taken)
+    said = "No finder knows it: say what it is, and name it in suspicious.csv."
+    return _numbered(_slug(words.replace(" and ", " ")), title, phrases, said, taken)
+
+
+def named_properties(differs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of `PROPERTIES` a look is about: those that differ nearly as much as any."""
+    far: NDArray[np.bool_] = np.abs(differs) >= MIN_NAMED_PROPERTY * np.abs(differs).max()
+    return far
+
+
+def looks_like(differs: NDArray[np.float64]) -> str:
+    """Return what pictures are that differ so in `PROPERTIES`: "bluer and darker"."""
+    known = {each.id: each for each in properties.PROPERTIES}
+    words = [
+        known[identity].more if differs[k] > 0 else known[identity].less
+        for k, identity in enumerate(PROPERTIES)
+        if named_properties(differs)[k]
+    ]
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def finder_of_look(
+    having: Sequence[RGB], lacking: Sequence[RGB], artifacts: Sequence[Artifact]
+) -> tuple[Artifact, float, float] | None:
+    """Return the artifact of whole pictures that is found in most that have a look and few others.
+
+    With the shares in which it is found: of those that have the look, and of those that lack it.
+    """
+    best: tuple[Artifact, float, float] | None = None
+    for artifact in artifacts:
+        if not artifact.whole_picture:
+            continue
+        share, rest = (
+            sum(held.find(artifact, image).present for image in some) / max(1, len(some))
+            for some in (having, lacking)
+        )
+        found = share >= MIN_ALIKE and share >= MIN_LIFT * rest
+        if found and (best is None or share - rest > best[1] - best[2]):
+            best = artifact, share, rest
+    return best
 
 
 def reviewed(images: Iterable[str], reviews: Mapping[str, str]) -> str:
@@ -106,17 +190,24 @@ def likeness(
     return best
 
 
-def _name(
-    suffix: str, title: str, shows: str, things: str, said: str, taken: Sequence[str]
-) -> Name:
-    """Return a name whose id no other has."""
+def _numbered(suffix: str, title: str, phrases: Phrases, said: str, taken: Sequence[str]) -> Name:
+    """Return a name whose id and words no other has."""
     own = f"discovered_{suffix}"
     same = sum(each == own or each.startswith(f"{own}.") for each in taken)
-    if same:
-        own, title = f"{own}.{same + 1}", f"{title} ({same + 1})"
-        shows, things = f"{shows} (no. {same + 1})", f"{things} (no. {same + 1})"
-    phrases = Phrases("part", "with it", "other", shows, things, "at its place")
-    return Name(own, title, phrases, said)
+    if not same:
+        return Name(own, title, phrases, said)
+    number = f"({same + 1})"
+    words = replace(
+        phrases,
+        shows=f"{phrases.shows} {number}",
+        things=f"{phrases.things} {number}",
+        made=phrases.made and f"{phrases.made} {number}",
+    )
+    return Name(f"{own}.{same + 1}", f"{title} ({same + 1})", words, said)
+
+
+def _by_reviewer(given: str) -> str:
+    return f"A reviewer named it {given!r}."
 
 
 def _slug(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts import held
-from melaudit.artifacts.interface import RGB, Artifact, Mask
+from melaudit.artifacts.interface import RGB, Artifact, Exchangeable, Mask, Placebo
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.measurements import Edit
 
@@ -44,14 +44,25 @@ def put_in(
 
 
 def beside(
-    artifact: Artifact, rows: Rows, laboratory: Laboratory, seed: int, dose: float = 1.0
+    artifact: Artifact,
+    rows: Rows,
+    laboratory: Laboratory,
+    seed: int,
+    wanted: Callable[[Placebo], bool],
+    dose: float = 1.0,
 ) -> Iterator[Attempt]:
-    """Yield each image with what is put in beside the artifact: its placebos and look-alikes."""
+    """Yield each image with what is put in beside the artifact, of its placebos those wanted."""
     for row, image in laboratory.pictures(rows):
         edited = held.add(artifact, image, draws(artifact, row, seed), dose)
         for placebo in held.placebos(artifact, image, edited, draws(artifact, row, seed + 1)):
-            edit = Edit(placebo.id, placebo.title, "add", placebo.look_alike)
-            yield Attempt(edit, row, dose, placebo.image)
+            if wanted(placebo):  # the picture of another need not be painted
+                edit = Edit(placebo.id, placebo.title, "add", placebo.look_alike)
+                yield Attempt(edit, row, dose, placebo.image)
+
+
+def neutral(placebo: Placebo) -> bool:
+    """Tell whether a placebo should mean nothing; else it is a look-alike."""
+    return placebo.look_alike is None
 
 
 def smaller_doses(
@@ -60,8 +71,7 @@ def smaller_doses(
     """Yield each image with less of the artifact put in, and with as little of a placebo."""
     for dose in DOSES:
         yield from put_in(artifact, rows, laboratory, seed, dose)
-        little = beside(artifact, rows, laboratory, seed, dose)
-        yield from (attempt for attempt in little if attempt.edit.id == placebo)
+        yield from beside(artifact, rows, laboratory, seed, lambda each: each.id == placebo, dose)
 
 
 def on_bare_ground(
@@ -81,13 +91,19 @@ def on_bare_ground(
         yield Attempt(edit, row, 1.0, edited.image, before=bare)
 
 
-def taken_out(artifact: Artifact, rows: Rows, laboratory: Laboratory) -> Iterator[Attempt]:
-    """Yield each image with its artifact taken out.
+def can_be_taken_out(artifact: Artifact) -> bool:
+    """Tell whether an artifact is taken out of images.
 
-    What the whole picture has is not taken out: on a picture without it there is nothing to
-    correct, so no placebo would change as much.
+    What the whole picture has is not, unless it is exchanged: on a picture without it there is
+    nothing to correct, so no placebo would change as much.
     """
-    if artifact.whole_picture:
+    exchanged = isinstance(artifact, Exchangeable) and artifact.exchanged
+    return exchanged or not artifact.whole_picture
+
+
+def taken_out(artifact: Artifact, rows: Rows, laboratory: Laboratory) -> Iterator[Attempt]:
+    """Yield each image with its artifact taken out; nothing for one that cannot be."""
+    if not can_be_taken_out(artifact):
         return
     taken = Edit("remove", artifact.phrases.taken_out)
     for row, image, mask in _found(artifact, rows, laboratory):
@@ -98,9 +114,8 @@ def filled_elsewhere(
     artifact: Artifact, rows: Rows, partners: Mapping[int, int], laboratory: Laboratory
 ) -> Iterator[Attempt]:
     """Yield the place of each image's artifact filled on its partner, which does not show it."""
-    filled = Edit(
-        "elsewhere", f"the same place filled on {artifact.phrases.lacking} images", "remove"
-    )
+    done = "done" if artifact.whole_picture else "place filled"
+    filled = Edit("elsewhere", f"the same {done} on {artifact.phrases.lacking} images", "remove")
     for row, _, mask in _found(artifact, rows, laboratory):
         for partner, other in laboratory.pictures([partners[row]] if row in partners else []):
             yield Attempt(

@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import Adaptable, Artifact
+from melaudit.artifacts.interface import Adaptable, Artifact, Placebo
 from melaudit.audit.edits.answers import Answers
 from melaudit.audit.edits.attempts import (
     Attempt,
     beside,
+    can_be_taken_out,
     filled_elsewhere,
+    neutral,
     on_bare_ground,
     partners_of,
     put_in,
@@ -76,6 +78,8 @@ def edited(
     sought = [a for a in artifacts_of(detectors) if _was_measured(table, f"{a.id}.present")]
     if not sought or per_class == 0:
         return table
+    anyone = np.ones(len(table.ids), np.bool_)
+    laboratory.show_together(chosen(anyone, _targets(table), per_class, table.seed))
     # The run's name leaves out what cannot change a measurement, and so how many are edited.
     kept = TrialStore(store.folder, f"{store.run_id}-{per_class}")
     trials = intervene(sought, table, laboratory, observer, per_class, kept, turns)
@@ -99,6 +103,7 @@ def intervene(
     store: TrialStore | None = None,
     turns: Turns = ALONE,
     others: Sequence[Artifact] | None = None,
+    unit: str = "artifacts",
 ) -> dict[str, Trials]:
     """Edit images for every artifact, and every kind of it that images show.
 
@@ -106,11 +111,12 @@ def intervene(
 
     Artifacts may be anybody's: one that fails is left out, and the user is told. What `store` holds
     of an earlier run, or of another process, is taken from there, and what is new is kept in it.
-    `others` are all artifacts that were looked for, where these are not all.
+    `others` are all artifacts that were looked for, where these are not all; `unit` is what the
+    observer is told they are.
     """
     known = artifacts if others is None else others
     every = [each for artifact in artifacts for each in shown(artifact, table, known)]
-    observer.stage("Editing images", len(every), "artifacts")
+    observer.stage("Editing images", len(every), unit)
     answers: dict[str, Answers] = {}
 
     def there(each: Shown) -> bool:
@@ -218,15 +224,9 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
     """Show the model one artifact, and more of it where decisions move."""
     seed, targets = table.seed, _targets(table)
     artifact = as_shown(each, table, laboratory)
-    resembling: list[Attempt] = []  # painted with the placebos of the first look, seldom shown
 
     def placebos(rows: Rows) -> Iterator[Attempt]:
-        keep = not resembling
-        for attempt in beside(artifact, rows, laboratory, seed):
-            if attempt.edit.look_alike is None:
-                yield attempt
-            elif keep:
-                resembling.append(attempt)
+        return beside(artifact, rows, laboratory, seed, neutral)
 
     first, lacking = _looks_at(~each.present, targets, per_class, seed)
     answers = _course(
@@ -236,7 +236,7 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
         lambda rows: put_in(artifact, rows, laboratory, seed),
         placebos,
     )
-    if not artifact.whole_picture and each.alone.any():
+    if can_be_taken_out(artifact) and each.alone.any():
         some, having = _looks_at(each.alone, targets, per_class, seed)
         partners = partners_of(having, lacking, targets)
         removed = _course(
@@ -248,10 +248,10 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
         )
         answers.join(removed)
     found = _judged(each, table, answers)
-    if found is not None and found.add is not None and resembling and _promising(found):
+    if found is not None and found.add is not None and _asks_more(found, found.add):
         few = chosen(~each.present, targets, min(MAX_PER_DOSE, per_class), seed)
         placebo = found.add.placebo.id
-        answers.ask(laboratory, resembling)
+        answers.ask(laboratory, beside(artifact, first, laboratory, seed, _resembling))
         answers.ask(laboratory, smaller_doses(artifact, few, laboratory, seed, placebo))
         answers.ask(laboratory, on_bare_ground(artifact, few, laboratory, seed))
     return answers
@@ -304,6 +304,12 @@ def _judged(each: Shown, table: Measurements, answers: Answers) -> Dependence | 
     return found if isinstance(found, Dependence) else None
 
 
-def _promising(found: Dependence) -> bool:
-    """Tell whether decisions move enough to ask more."""
+def _resembling(placebo: Placebo) -> bool:
+    return not neutral(placebo)
+
+
+def _asks_more(found: Dependence, put_in: Effect) -> bool:
+    """Tell whether decisions move enough to ask more of what was put in beside its placebos."""
+    if put_in.unplaced:
+        return False
     return any(e.turns or e.moves or e.share.value * e.sign >= PROMISING for e in found.effects)

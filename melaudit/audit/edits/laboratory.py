@@ -71,6 +71,8 @@ class Laboratory:
         self._knowledge = knowledge or Knowledge()
         self._held: Held = {} if held is None else held
         self._known: dict[int, Responses] = {}
+        self._together: dict[int, tuple[int, ...]] = {}
+        """Row of the data set -> those that it is shown with, itself among them."""
 
     def of(self, rows: NDArray[np.bool_]) -> Laboratory:
         """Return a laboratory of some of the images (n,); it knows of them what this one does."""
@@ -87,16 +89,22 @@ class Laboratory:
     def pictures(self, rows: Iterable[int] | NDArray[np.int64]) -> Iterator[tuple[int, RGB]]:
         """Yield (row, picture) of those rows that can still be read."""
         for row in map(int, rows):
-            path = self._paths[self._rows[row]]
-            if path not in self._held:
-                white = self.viewer.preprocessing.white
-                image = read_unchanged(self._paths, self._contents, self._rows[row], white).image
-                if image is None:  # as in the pass
-                    continue
-                while len(self._held) >= MAX_HELD:
-                    del self._held[next(iter(self._held))]
-                self._held[path] = shrink(image, VIEW)
-            yield row, self._held[path]
+            picture = self._picture(self._rows[row])
+            if picture is not None:  # as in the pass
+                yield row, picture
+
+    def _picture(self, row: int) -> RGB | None:
+        """Return the picture of a row of the data set; None where it cannot be read any more."""
+        path = self._paths[row]
+        if path not in self._held:
+            white = self.viewer.preprocessing.white
+            image = read_unchanged(self._paths, self._contents, row, white).image
+            if image is None:
+                return None
+            while len(self._held) >= MAX_HELD:
+                del self._held[next(iter(self._held))]
+            self._held[path] = shrink(image, VIEW)
+        return self._held[path]
 
     def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
         """Return where an artifact is in a picture of an image; see `interface.locate`."""
@@ -141,16 +149,33 @@ class Laboratory:
         for batch in self.viewer.batches(self.pictures(rows)):
             yield self.viewer.inputs(picture for _, picture in batch)
 
+    def show_together(self, rows: NDArray[np.int64]) -> None:
+        """Have these images, as they are, be shown in batches that are always the same.
+
+        One image at a time takes twice as long; these are the images that nearly every edit needs.
+        """
+        for batch in self.viewer.batches(self._rows[row] for row in rows.tolist()):
+            self._together |= dict.fromkeys(batch, tuple(batch))
+
     def meet(self, rows: Iterable[int]) -> None:
         """Look at images as they are, those that are new; see `known`.
 
-        Each is shown alone: the last bits of an answer depend on what is in the batch, and an
-        answer must not depend on what was asked before, or by which of several processes.
+        Each is shown alone, or in its own batch (`show_together`): the last bits of an answer
+        depend on what is in the batch, and an answer must not depend on what was asked before, or
+        by which of several processes.
         """
-        new = [row for row in dict.fromkeys(rows) if row not in self._known]
-        for row, picture in self.pictures(new):
-            seen = self.look([picture])
-            self.remember(Responses(seen.logits, seen.features, np.array([row])))
+        places = {row: place for place, row in enumerate(self._rows)}
+        for row in dict.fromkeys(rows):
+            if row in self._known:
+                continue
+            own = self._rows[row]
+            batch = [(i, self._picture(i)) for i in self._together.get(own, (own,))]
+            there = [(i, picture) for i, picture in batch if picture is not None]
+            if there:
+                # Of a part of the images, the rest of the batch is no row.
+                found = [places.get(i, -1) for i, _ in there]
+                seen = self.look([picture for _, picture in there])
+                self.remember(Responses(seen.logits, seen.features, np.array(found)))
 
     def known(self, row: int) -> Responses:
         """Return what the model makes of one image as it is; computed once."""
@@ -173,10 +198,11 @@ class Laboratory:
     def remember(self, seen: Responses) -> None:
         """Take in what the model made of unedited images before, as `recall` returned it."""
         for i, row in enumerate(map(int, seen.rows)):
-            known = Responses(
-                seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1]
-            )
-            self._known.setdefault(row, known)
+            if row >= 0:
+                known = Responses(
+                    seen.logits[i : i + 1], seen.features[i : i + 1], seen.rows[i : i + 1]
+                )
+                self._known.setdefault(row, known)
 
 
 def natural_distances(

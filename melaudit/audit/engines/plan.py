@@ -177,6 +177,17 @@ class Plan:
             agreed.append((dataclasses.replace(prepared, dataset=dataset), part.folder))
         return agreed
 
+    def finished(self, out: Path) -> bool:
+        """Tell whether the run is finished: it has taken its plan away, and the folder is there.
+
+        A run that fails or is killed leaves its plan, and storage that is gone has no folder.
+        """
+        try:
+            now = Plan.read(out)
+        except StoreError:
+            return False
+        return out.is_dir() and (now is None or now.run != self.run)
+
     def leases(self, out: Path, **more: Any) -> Leases:
         """Return the leases on units of this run; `more` are arguments of `Leases`."""
         return Leases(out / FOLDER, self.run, **more)
@@ -217,6 +228,9 @@ def in_force(plan: Plan, out: Path, contents: bytes) -> Iterator[None]:
     """Have the plan in the output folder; it goes when the run is finished, and not if it fails."""
     plan.write(out, contents)
     yield
+    # First: whoever looks for the rest of the folder in vain can see that the run is finished.
+    with contextlib.suppress(OSError):
+        (out / FOLDER / _NAME).unlink()
     shutil.rmtree(out / FOLDER, ignore_errors=True)
 
 

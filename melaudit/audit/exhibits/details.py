@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB
+from melaudit.artifacts.picture import reduced
+from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.exhibits import readable, webp
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.measure.visual_words import Vocabulary
 from melaudit.audit.viewer import Viewer
-from melaudit.findings import Cluster
+from melaudit.detectors.interface import Detector
+from melaudit.findings import Cluster, Finding
 from melaudit.images.dataset import Dataset
 from melaudit.measurements import Measurements
 from melaudit.reports.interface import Detail, PartView
@@ -27,7 +30,9 @@ DETAIL = 96
 MAX_CLUSTERS = 4
 """Clusters whose patterns are cut out, the most suspicious ones."""
 MAX_PICTURES = 5
-"""Pictures of a cluster, those that show most of its pattern."""
+"""Pictures of a cluster or a finding, those that show most of its pattern."""
+MASK = 32
+"""Longer side of the map that says where a discovered part is, in cells."""
 
 Map = NDArray[np.float32]
 
@@ -98,4 +103,33 @@ def pattern_details(
             for (identity, _), picture in zip(some, pictures, strict=True)
         ]
         views.append(PartView(cluster.id, tuple(details)))
+    return tuple(views)
+
+
+def discovered_details(
+    findings: Sequence[Finding],
+    detectors: Sequence[Detector],
+    measurements: Measurements,
+    laboratory: Laboratory,
+) -> tuple[PartView, ...]:
+    """Cut out the parts that findings on discovered artifacts are about, as `pattern_details` does.
+
+    What is of the whole picture has no place and no view.
+    """
+    artifacts = {d.id: d.artifact for d in detectors if d.artifact is not None}
+    row_of = {identity: row for row, identity in enumerate(measurements.ids)}
+    views = []
+    for finding in findings:
+        artifact = artifacts.get(finding.detector)
+        if not finding.discovered or artifact is None or artifact.whole_picture:
+            continue
+        rows = [row_of[identity] for identity in finding.images[:MAX_PICTURES]]
+        details = []
+        for row, picture in laboratory.pictures(rows):
+            mask = laboratory.find(artifact, row, picture).mask
+            if mask.any():
+                small = reduced(np.repeat(255 * mask[..., None].astype(np.uint8), 3, 2), MASK)
+                there = (small[..., 0] > 127).astype(np.float32)
+                details.append(detail(measurements.ids[row], there, picture))
+        views.append(PartView(finding.id, tuple(details)))
     return tuple(views)

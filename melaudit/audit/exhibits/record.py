@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from melaudit.audit.conclude.outcome import Outcome
 from melaudit.audit.edits.laboratory import Laboratory
-from melaudit.audit.exhibits.details import pattern_details
+from melaudit.audit.exhibits.details import discovered_details, pattern_details
 from melaudit.audit.exhibits.edit_exhibits import edit_exhibits
 from melaudit.audit.exhibits.exhibits import (
     exhibits,
@@ -62,5 +62,8 @@ def make_record(
         opinions=second_opinions(both, dataset, viewer),
         landscape=landscape(table, result.clusters) if result.clusters else None,
         concepts=cards,
-        parts=pattern_details(result.clusters, table, dataset, viewer, vocabularies),
+        parts=(
+            *pattern_details(result.clusters, table, dataset, viewer, vocabularies),
+            *discovered_details(findings.findings, detectors, table, laboratory),
+        ),
     )

@@ -2,7 +2,10 @@
 
 Every class falls into groups, and most groups are as they should be. A group becomes a finding when
 the model looks farther from the centre of its images than in the rest of the class (attention).
-More is claimed when the channels that mark the group carry its decisions as well (dependence).
+Whether the channels that mark the group carry its decisions as well is told beside it, and claims
+no more: it says what the decision runs through, and not what in the picture that answers to. That
+decisions depend on it is claimed of artifacts alone, which are put in and taken out, and what a
+group is looked at for is made one (`audit.discovery`).
 """
 
 from __future__ import annotations
@@ -75,8 +78,8 @@ class Look:
         return self.more.value >= MIN_EXCESS_OUTSIDE and self.more.low > 0 and clear(self.more)
 
     @property
-    def used(self) -> bool:
-        """Whether clearly most of what the group's decisions rest on lies there, and they do so."""
+    def carries(self) -> bool:
+        """Whether clearly most of the relevance lies there, and the group's channels carry it."""
         if self.carried is None or not carry(self.cluster.suppression):
             return False
         return self.reached and self.inside.low > MIN_SHARE_OUTSIDE and clear(self.carried)
@@ -160,25 +163,24 @@ def _word(
 
 def _evidence(look: Look) -> tuple[Evidence, ...]:
     s = look.cluster.suppression
-    return (_attention(look),) if s is None else (_attention(look), _dependence(look, s))
+    return (_attention(look),) if s is None else (_attention(look), _by_channels(look, s))
 
 
 def _finding(away: Sequence[Look], trust: Trust, words: Words) -> Finding:
     """Claim of the most suspicious group that looks away; the others stand beside it."""
-    first = max(away, key=lambda look: (look.used, look.cluster.suspicion))
+    first = max(away, key=lambda look: (look.carries, look.cluster.suspicion))
     cluster = first.cluster
     evidence = _evidence(first)
     others = [look for look in away if look is not first]
-    does = "decides by" if first.used else "looks at"
     return finding(
         evidence,
         trust,
         id=f"{ID}.{cluster.predicted}",
         detector=ID,
-        title=f"The model {does} what lies away from the centre, in a group of images predicted "
+        title="The model looks at what lies away from the centre, in a group of images predicted "
         f"{cluster.predicted}",
         # A group that is merely looked at elsewhere is where to look, and no warning.
-        mitigation=None if first.used else Mitigation.SELECTED,
+        mitigation=Mitigation.SELECTED,
         classes=(cluster.predicted,),
         statement=_statement(first, others),
         images=tuple(i for look in (first, *others) for i in look.cluster.images),
@@ -188,12 +190,12 @@ def _finding(away: Sequence[Look], trust: Trust, words: Words) -> Finding:
         "--labels to find all images that have it; then train on images of every class with it, or "
         "without it, and audit again.",
         does_not_show=f"That what they share is wrong to go by: a large {words.object} lies away "
-        "from the centre, too. "
+        "from the centre, too. That the decisions depend on it: "
         + (
-            "Suppressed channels say that the decision runs through them, not what in the picture "
-            "they respond to."
-            if first.used
-            else "That the decisions depend on it: maps alone cannot tell."
+            "suppressed channels say that they run through these, not what in the picture these "
+            "respond to."
+            if first.carries
+            else "maps alone cannot tell."
         )
         + " The groups were found in the images they are judged on.",
     )
@@ -217,7 +219,7 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     if known := _known(cluster):
         shares = ", ".join(f"{percent(cluster.artifacts[n])} show {_words(n)}" for n in known)
         said += f". {shares}, more than in the rest"
-    if look.used:
+    if look.carries:
         assert cluster.suppression is not None
         said += f". {_lost(cluster.suppression)}"
     if others:
@@ -257,11 +259,11 @@ def _attention(look: Look) -> Evidence:
     )
 
 
-def _dependence(look: Look, s: Suppression) -> Evidence:
-    """Claim use only of what is looked at: channels carry every decision, right or wrong."""
+def _by_channels(look: Look, s: Suppression) -> Evidence:
+    """Count channels only of what is looked at: they carry every decision, right or wrong."""
     assert look.carried is not None
     return evidence_of(
-        Rung.DEPENDENCE,
+        Rung.ATTENTION,
         "decision carried by the marking channels",
         look.carried,
         2 * s.n,
@@ -270,7 +272,7 @@ def _dependence(look: Look, s: Suppression) -> Evidence:
         f"{_lost(s)}. Beyond both it is {percent(s.beyond)} "
         f"({percent(s.beyond_low)} to {percent(s.beyond_high)}). {s.changed:,} of {s.n:,} "
         f"decisions change, {s.changed_others:,} of as many others.",
-        reached=look.used,
+        reached=look.carries,
     )
 
 

@@ -1,9 +1,9 @@
 """A reviewer names what suspicious groups show, and the audit finds it in all images.
 
-`suspicious.csv` lists the images of suspicious groups with an empty column `artifact`. Whoever
-fills it in (a name for what the picture shows, "none" for nothing odd) hands the file back; for
-each name a linear probe on concept relevance then ranks all images, and folds of the reviewed
-images that the probe did not see say how far the ranking may be believed.
+`suspicious.csv` lists the images of suspicious groups, and of what the audit discovered, with an
+empty column `artifact`. Whoever fills it in (a name for what the picture shows, "none" for nothing
+odd) hands the file back; for each name a linear probe on concept relevance then ranks all images,
+and folds of the reviewed images that the probe did not see say how far the ranking may be believed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sklearn.model_selection import StratifiedKFold
 from melaudit.audit.groups.portrait import moments
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.errors import DatasetError
-from melaudit.findings import Cluster, Probe, Skipped, first_clusters
+from melaudit.findings import Cluster, Finding, Probe, Skipped, first_clusters
 from melaudit.images.tables.swallowed_rows import swallowed_rows
 from melaudit.measurements import CHUNK, Measurements
 from melaudit.publish import publish
@@ -59,38 +59,52 @@ def unsafe(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
-def suspicious_csv(clusters: Sequence[Cluster], measurements: Measurements) -> bytes:
-    """Return the table for the reviewer, the most suspicious group first, each image once."""
+def suspicious_csv(
+    clusters: Sequence[Cluster], measurements: Measurements, findings: Sequence[Finding] = ()
+) -> bytes:
+    """Return the table for the reviewer, each image once.
+
+    The images of findings on what the audit discovered come first, for it has no name yet; then
+    those of groups, the most suspicious group first.
+    """
+    discovered = [finding for finding in findings if finding.discovered]
     first = first_clusters(clusters)
+    first |= {image: each.id for each in reversed(discovered) for image in each.images}
     row_of = {identity: row for row, identity in enumerate(measurements.ids)}
+
+    def cells(identity: str, group: str, suspicion: str, predicted: str, why: str) -> list[str]:
+        label = int(measurements.labels[row_of[identity]])
+        known = measurements.classes[label] if label >= 0 else ""
+        return [*map(safe, (identity, group, suspicion, predicted, known, why)), ""]
+
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
+    for finding in discovered:
+        own = [image for image in finding.images if first[image] == finding.id]
+        for identity in own[:MAX_LISTED_PER_CLUSTER]:
+            predicted = measurements.classes[int(measurements.predictions[row_of[identity]])]
+            writer.writerow(cells(identity, finding.id, "", predicted, finding.title))
     for cluster in clusters:
-        why = "; ".join(cluster.why)
+        why, suspicion = "; ".join(cluster.why), f"{cluster.suspicion:.2f}"
         own = [image for image in cluster.images if first[image] == cluster.id]
         for identity in own[:MAX_LISTED_PER_CLUSTER]:
-            label = int(measurements.labels[row_of[identity]])
-            known = measurements.classes[label] if label >= 0 else ""
-            cells = (
-                identity,
-                cluster.id,
-                f"{cluster.suspicion:.2f}",
-                cluster.predicted,
-                known,
-                why,
-            )
-            writer.writerow([*map(safe, cells), ""])
+            writer.writerow(cells(identity, cluster.id, suspicion, cluster.predicted, why))
     return out.getvalue().encode(
         "utf-8-sig"
     )  # with a byte order mark, by which spreadsheets recognise UTF-8
 
 
-def write_suspicious(path: Path, clusters: Sequence[Cluster], measurements: Measurements) -> None:
+def write_suspicious(
+    path: Path,
+    clusters: Sequence[Cluster],
+    measurements: Measurements,
+    findings: Sequence[Finding] = (),
+) -> None:
     """Write `suspicious.csv` atomically; a file that somebody filled in is kept."""
     if path.exists() and any(read_reviews(path).values()):
         return
-    publish(path, suspicious_csv(clusters, measurements))
+    publish(path, suspicious_csv(clusters, measurements, findings))
 
 
 def reviews_of(configuration: Configuration) -> dict[str, str] | None:

@@ -96,7 +96,7 @@ def suspicious_clusters(
     skipped: list[Skipped] = []
     for index, name in enumerate(measurements.classes):
         rows = np.flatnonzero(measurements.predictions == index)
-        concepts, maps = SomeRows(table.concepts, rows), _pooled(measurements, rows)
+        concepts, maps = SomeRows(table.concepts, rows), pooled_maps(measurements, rows)
         strategic = strategies(concepts, maps, measurements.seed)
         others = measurements.predictions != index
         patterns = exclusive_patterns(
@@ -285,7 +285,8 @@ def _exclusive(pattern: Pattern | None, others: int) -> Exclusive | None:
     )
 
 
-def _pooled(measurements: Measurements, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def pooled_maps(measurements: Measurements, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the signed maps of some images, coarsely: (m, cells)."""
     positive, negative = measurements["relevance.positive"], measurements["relevance.negative"]
     some = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)] or [rows]
     return np.concatenate([pooled(positive[part]) - pooled(negative[part]) for part in some])

@@ -354,7 +354,8 @@ class Configuration(DetectorSettings):
         metadata=about(
             Topic.DETECTORS,
             "Parts of pictures that one class shows and others hardly do that are put in and taken "
-            "out like an artifact, the strongest ones; 0: none.",
+            "out like an artifact, the strongest ones; beside them a place where the model looks "
+            "on a group of images, and two looks of whole pictures. 0: none of these.",
             least=0,
             measured=False,
         ),

@@ -35,6 +35,7 @@ from melaudit.images.knowledge import Knowledge, gather
 from melaudit.images.preprocessing import Preprocessing, resolve
 from melaudit.models.architectures import LoadedModel, load_model
 from melaudit.observer import Observer
+from melaudit.relevance.layout import lay_out
 from melaudit.relevance.model.layers import find_layer
 
 
@@ -112,6 +113,8 @@ def load(
         factory=configuration.factory,
         image_size=configuration.image_size,
     )
+    if model is None:  # it is nobody else's
+        lay_out(loaded.model, device)
     if configuration.layer is not None:
         find_layer(loaded.model, configuration.layer)
     preprocessing = resolve(

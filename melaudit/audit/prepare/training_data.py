@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import itertools
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +20,10 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.held import find, kind_of
 from melaudit.artifacts.interface import Artifact, HasKinds
-from melaudit.audit.leases import ALONE, Turns, Units
+from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.provenance import code_fingerprint
+from melaudit.audit.prepare.shared_units import Keeping, chunks, of_all
 from melaudit.choices import Task
 from melaudit.detectors.measures.properties import PROPERTIES, measured
 from melaudit.detectors.measures.signatures import SIDE, signature
@@ -35,7 +34,6 @@ from melaudit.images.imagefile import FULL_WHITE, Read, read_image, shrink
 from melaudit.images.worker_pool import Announce, Lost, results
 from melaudit.measurements import Pictures
 from melaudit.observer import Observer
-from melaudit.publish import publish
 from melaudit.statistics.sampling import sample
 
 Training = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]
@@ -102,15 +100,24 @@ def training_evidence(
     names = [artifact.id for artifact in artifacts]
     observer.note(f"training images: {dataset.describe()}; {len(rows)} of them are looked at")
     fingerprint = _fingerprint(dataset, rows, names, white)[:16]
-    looking = _looking(artifacts, configuration.workers, white, read)
-    seen, pictures, properties = _looked_at(
-        [[dataset.paths[row] for row in rows[i : i + UNIT]] for i in range(0, len(rows), UNIT)],
-        *looking,
+    looking, workers = _looking(artifacts, configuration.workers, white, read)
+    keeping = Keeping(
         lambda unit: configuration.out / f"training-{fingerprint}-{unit:04d}.npz",
-        names,
+        lambda place, n: _kept(place, n, names),
+        _written,
+        _joined,
+    )
+    looks = of_all(
+        chunks([dataset.paths[row] for row in rows], UNIT),
+        looking,
+        keeping,
+        "Looking through the training images",
         observer,
         turns,
+        workers=workers,
+        at_a_time=AT_A_TIME,
     )
+    seen, pictures, properties = _joined([looking((), {}, lambda _: None), *looks])
     unseen = int((seen == UNSEEN).any(1).sum())
     if unseen:
         observer.note(f"training images: {unseen} of {len(rows)} could not be looked at")
@@ -173,6 +180,13 @@ def _kept(place: Path, n: int, names: Sequence[str]) -> Looks | None:
     return (seen, pictures, properties) if whole and seen.dtype == np.int8 else None
 
 
+def _written(looks: Looks) -> bytes:
+    seen, pictures, properties = looks
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, seen=seen, signatures=pictures, properties=properties)
+    return buffer.getvalue()
+
+
 def look(
     paths: Sequence[str],
     finders: Sequence[Artifact],
@@ -184,7 +198,7 @@ def look(
     """Return what is seen of each image; the same for any `workers`."""
     looking, workers = _looking(finders, workers, white, read)
     looks = [looking((), {}, lambda _: None)]
-    with contextlib.closing(results(looking, _chunks(paths), workers)) as found:
+    with contextlib.closing(results(looking, chunks(paths, AT_A_TIME), workers)) as found:
         for some in found:
             looks.append(some)
             observer.advance(len(some[0]))
@@ -198,68 +212,6 @@ def _looking(
     # A finder that cannot be handed to a process keeps all of them in this one.
     workers = workers if len(picklable(finders)) == len(finders) else 0
     return Looking(tuple(finders), read_image if workers else read, white), workers
-
-
-def _looked_at(
-    units: Sequence[Sequence[str]],
-    looking: Looking,
-    workers: int,
-    place: Callable[[int], Path],
-    names: Sequence[str],
-    observer: Observer,
-    turns: Turns,
-) -> Looks:
-    """Return what is seen of the files of all units, each of which is kept at its `place`."""
-    kept: dict[int, Looks] = {}
-
-    def there(unit: int) -> bool:
-        found = _kept(place(unit), len(units[unit]), names)
-        if found is not None:
-            kept[unit] = found
-        return found is not None
-
-    def came(unit: int) -> None:
-        observer.advance(len(units[unit]), computed=False)
-
-    todo = [unit for unit in range(len(units)) if not there(unit)]
-    if todo:
-        total = sum(len(units[unit]) for unit in todo)
-        observer.stage("Looking through the training images", total)
-    owners: deque[int] = deque()
-
-    def owner(_: Looks) -> int:
-        return owners.popleft()
-
-    due = Units(todo, turns, lambda unit: place(unit).stem, there, came)
-    while due.left:
-        with contextlib.closing(results(looking, _owned(due, units, owners), workers)) as found:
-            for unit, some in itertools.groupby(found, owner):
-                looks = []
-                for each in some:
-                    looks.append(each)
-                    observer.advance(len(each[0]))
-                kept[unit] = seen, pictures, properties = _joined(looks)
-                buffer = io.BytesIO()
-                np.savez_compressed(buffer, seen=seen, signatures=pictures, properties=properties)
-                publish(place(unit), buffer.getvalue())
-                due.release(unit)
-        due.wait()
-    nothing = looking((), {}, lambda _: None)
-    return _joined([nothing, *(kept[unit] for unit in range(len(units)))])
-
-
-def _owned(
-    due: Units[int], units: Sequence[Sequence[str]], owners: deque[int]
-) -> Iterator[Sequence[str]]:
-    """Yield the files of each unit that is this process's, some at a time, and note whose."""
-    for unit in due.free():
-        for chunk in _chunks(units[unit]):
-            owners.append(unit)
-            yield chunk
-
-
-def _chunks(paths: Sequence[str]) -> list[Sequence[str]]:
-    return [paths[start : start + AT_A_TIME] for start in range(0, len(paths), AT_A_TIME)]
 
 
 def _joined(looks: Iterable[Looks]) -> Looks:

@@ -151,6 +151,11 @@ class Effect:
         return self._open.end
 
     @property
+    def estimate(self) -> float:
+        """The change of decisions, in the direction in which `reach` is the largest."""
+        return self._open.value
+
+    @property
     def needed(self) -> int | None:
         """Images that would exclude a change that matters, were the estimates to stay; else None.
 

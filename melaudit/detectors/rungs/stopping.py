@@ -2,10 +2,12 @@
 
 A trial that may end early looks twice. At the first look the edit alone is shown, on `LOOK` images.
 Where it turns so few decisions that a change which matters is excluded, the trial ends: a placebo
-could only take off from that, so none is shown. Else the placebos of the same images are, and it
-ends if decisions change beyond them as clearly as `CLEAR`. Everything else is shown on all the
-images that were planned. The looks share the error (`statistics.looks`), so that absence is
-claimed falsely, and use as well, no more often than by one look at all of them.
+could only take off from that, so none is shown. Where it turns fewer than matter, but not few
+enough to exclude that, the edit alone is shown on the other images that were planned as well, and
+the trial ends if that excludes it. Else the placebos of the first images are shown, and it ends if
+decisions change beyond them as clearly as `CLEAR`. Everything else is shown on all the images that
+were planned. The looks share the error (`statistics.looks`), so that absence is claimed falsely,
+and use as well, no more often than by one look at all of them.
 
 `python -m benchmarks.stopping` measures how often, and what ending early costs in power.
 """
@@ -59,15 +61,22 @@ def carried_out(
         edit(planned)
         placebos(planned)
         return Course(len(planned))
+    rest = np.setdiff1d(planned, first)
     edit(first)
     alone = effect(ending := Course(len(planned), FIRST, Stop.EXCLUDED))
     if alone is not None and alone.excluded is True:
         return ending
+    if alone is not None and alone.estimate < MIN_SHARE:
+        edit(rest)
+        alone = effect(ending := Course(len(planned), LAST, Stop.EXCLUDED))
+        if alone is not None and alone.excluded is True:
+            return ending
+        placebos(planned)
+        return Course(len(planned), LAST)
     placebos(first)
     beyond = effect(ending := Course(len(planned), FIRST, Stop.CLEAR))
     if beyond is not None and is_clear(beyond):
         return ending
-    rest = np.setdiff1d(planned, first)
     edit(rest)
     placebos(rest)
     return Course(len(planned), LAST)

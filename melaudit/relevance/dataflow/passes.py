@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +19,10 @@ from melaudit.relevance.interface import Attribution
 from melaudit.relevance.model.outputs import start_relevance
 from melaudit.relevance.places import sums_within
 from melaudit.relevance.switches import exact
+
+_AT_ONCE = 16
+"""Images times conditions that one backward pass carries. Chosen: the size of a batch, so that it
+needs no more memory than one."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +94,18 @@ class Pass:
             )
         (c,) = _backward(self.logits, [tap.edge], self._seed(), keep=True)
         c = torch.zeros_like(tap.value) if c is None else c
-        maps, relevance, absorbed = [], [], []
-        for mixture in weights.to(c):
-            start = c * tap.along_channels(mixture)
-            relevance.append(tap.by_image(tap.value * start).sum(1))
-            found, taken = self._map_from(tap.edge, start)
-            maps.append(found)
-            absorbed.append(taken)
+        starts = torch.stack([c * tap.along_channels(mixture) for mixture in weights.to(c)])
+        relevance = torch.stack([tap.by_image(tap.value * start).sum(1) for start in starts], 1)
+        size = max(1, _AT_ONCE // len(self.start))
+        parts = [self._maps_from(tap.edge, some) for some in starts.split(size)]
         return ConditionalMaps(
-            maps=torch.stack(maps).transpose(0, 1),
-            relevance=torch.stack(relevance, 1),
-            absorbed=torch.stack(absorbed).transpose(0, 1) if self.flow.ledger.complete else None,
+            maps=torch.cat([maps for maps, _ in parts]).transpose(0, 1),
+            relevance=relevance,
+            absorbed=(
+                torch.cat([taken for _, taken in parts]).transpose(0, 1)
+                if self.flow.ledger.complete
+                else None
+            ),
         )
 
     def within(self, layer: str, masks: Tensor) -> Tensor | None:
@@ -114,11 +121,17 @@ class Pass:
             return None
         return torch.stack([tap.by_channel(of_mask[0]) for of_mask in sums], 1)
 
-    def _map_from(self, edge: GradientEdge, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Propagate c from a place in the graph: return the map (N, H, W), and absorbed (N,)."""
-        into = [self.flow.leaf, *self.flow.ledger.accounts.values()]
-        c, *absorbed = _backward(edge, into, start, keep=True)
-        return self._map(c), sum((a for a in absorbed if a is not None), self.flow.ledger.zeros)
+    def _maps_from(self, edge: GradientEdge, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """Propagate c (m, ...) from a place in the graph, m times by one backward pass.
+
+        Returns the maps (m, N, H, W), and what was absorbed (m, N).
+        """
+        accounts = self.flow.ledger.accounts.values()
+        c, *absorbed = _backward_together(edge, [self.flow.leaf, *accounts], starts)
+        leaf = nonzero(self.flow.leaf.detach())
+        c = torch.zeros_like(leaf).expand(len(starts), *leaf.shape) if c is None else c
+        nothing = self.flow.ledger.zeros.expand(len(starts), -1)
+        return (leaf * c).sum(2), sum((a for a in absorbed if a is not None), nothing)
 
     def _seed(self) -> Tensor:
         """Return c at the logits: 1 for the target, -1 for class 0 of a single logit."""
@@ -145,6 +158,38 @@ def _backward(
             f"relevance cannot go back through the model ({str(error).splitlines()[0]}); if it "
             "uses gradient checkpointing, switch that off"
         ) from error
+
+
+def _backward_together(
+    edge: GradientEdge, into: Sequence[Tensor | GradientEdge], seeds: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Propagate m seeds (m, ...) from one place at once; one by one where an operation forbids it.
+
+    Results are (m, ...); None where nothing arrives. A model's own backward code may decide by
+    values or write into a tensor, which cannot be done for several seeds together.
+    """
+    grad: Callable[..., tuple[Tensor | None, ...]] = torch.autograd.grad
+    more = {"retain_graph": True, "allow_unused": True, "is_grads_batched": True}
+    if len(seeds) > 1:
+        try:
+            with exact(), _no_word_of_slow_rules():
+                return grad([edge], into, [seeds], **more)
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise
+    each = [_backward(edge, into, seed, keep=True) for seed in seeds]
+    return tuple(
+        None if any(c is None for c in place) else torch.stack([c for c in place if c is not None])
+        for place in zip(*each, strict=True)
+    )
+
+
+@contextmanager
+def _no_word_of_slow_rules() -> Iterator[None]:
+    """Silence torch where it has no rule for several seeds and takes them one after another."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
 
 
 def _peaks(relevance: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Two audits side by side: which findings are new, fixed, worse, better or the same, by how much.
 
-Findings are matched by their stable ids, figures by rung and name; a finding is judged by the
+Findings are matched by their stable ids (of what audits discovered, by its images first), figures
+by rung and name; a finding is judged by the
 figure on the highest rung that both audits have. A finding that the second audit could not look
 for, or did not exclude, is never called fixed. The worst finding and what became of it comes first;
 what is said of the images alone comes last, and of the same images it cannot change.
@@ -9,12 +10,14 @@ what is said of the images alone comes last, and of the same images it cannot ch
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from melaudit import wording
 from melaudit.findings import Evidence, Finding, Findings, Missing, NotFound, Rung
+from melaudit.findings.evidence import DISCOVERED
 from melaudit.reports.comparison.cautions import Caution, cautions_of
 from melaudit.reports.comparison.figure_change import (
     FigureChange,
@@ -25,6 +28,12 @@ from melaudit.reports.comparison.figure_change import (
     shared_images,
 )
 from melaudit.reports.ladder import carrying
+
+SAME_DISCOVERY = 0.5
+"""Jaccard index of the images of two findings from which what they discovered is one. Chosen, not
+measured."""
+_NUMBERED = re.compile(rf"{DISCOVERED}_\d+")
+"""Ids of what was discovered and has no name."""
 
 
 class Change(StrEnum):
@@ -101,11 +110,40 @@ def compare(before: Findings, after: Findings, right: Pairs | None = None) -> Co
 
 def _changes(before: Findings, after: Findings) -> list[FindingChange]:
     old = {f.id: f for f in before.findings}
-    new = {f.id: f for f in after.findings}
+    new = _renamed({f.id: f for f in after.findings}, old)
     shared = shared_images(before, after)
     changes = [_both(old[i], new[i], shared) for i in old if i in new]
     changes += [_gone(old[i], before, after) for i in old if i not in new]
     return changes + [_new(new[i], before, after) for i in new if i not in old]
+
+
+def _renamed(new: Mapping[str, Finding], old: Mapping[str, Finding]) -> dict[str, Finding]:
+    """Return the findings after by the ids that they have before.
+
+    What audits discovered is one where most of its images are, for its name may have changed. Where
+    images do not tell, names do; a number is no name.
+    """
+    out = {identity: finding for identity, finding in new.items() if not finding.discovered}
+    free = {f.id: f for f in old.values() if f.discovered}
+    left = []
+    for finding in (f for f in new.values() if f.discovered):
+        likest = max(free.values(), key=lambda f: _alike(f, finding), default=None)
+        if likest is not None and _alike(likest, finding) >= SAME_DISCOVERY:
+            out[free.pop(likest.id).id] = finding
+        else:
+            left.append(finding)
+    for finding in left:
+        named = _NUMBERED.fullmatch(finding.id) is None
+        same = free.pop(finding.id, None) if named else None
+        taken = same is None and (finding.id in old or finding.id in out)
+        out[f"{finding.id} (after)" if taken else finding.id] = finding
+    return out
+
+
+def _alike(one: Finding, other: Finding) -> float:
+    """Return the Jaccard index of the images of two findings."""
+    first, second = set(one.images), set(other.images)
+    return len(first & second) / max(1, len(first | second))
 
 
 def _both(old: Finding, new: Finding, shared: Shared) -> FindingChange:
@@ -204,6 +242,12 @@ def _gone(old: Finding, before: Findings, after: Findings) -> FindingChange:
         change, words = Change.UNTESTED, f"not tested ({open_[0].statement})"
     elif open_:
         change, words = Change.GONE, f"not found, and not excluded ({open_[0].statement})"
+    elif not_found and old.discovered and _NUMBERED.fullmatch(old.id) is None:
+        change = Change.GONE
+        words = f"tried again under this name and not found. {not_found[-1].statement}"
+    elif old.discovered:
+        change = Change.UNTESTED
+        words = "the second audit discovered nothing on these images, so nobody tried it again"
     elif not_found:
         change, words = Change.FIXED, f"looked for and not found. {not_found[-1].statement}"
     elif reasons:

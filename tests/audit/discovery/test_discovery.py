@@ -18,22 +18,13 @@ from melaudit.artifacts.interface import RGB
 from melaudit.audit.conclude.conclusions import conclude
 from melaudit.audit.discovery.discovery import Tried, discover
 from melaudit.audit.discovery.halves import first_half
-from melaudit.audit.edits.laboratory import Laboratory
-from melaudit.audit.measure.learn_words import vocabularies
-from melaudit.audit.measure.measurer import CheckSample, Measurer
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.sweep import sweep
-from melaudit.audit.viewer import Viewer
 from melaudit.detectors.discovered import DiscoveredDetector
-from melaudit.findings import Rung, Subject, Trust
-from melaudit.images.dataset import open_dataset
-from melaudit.images.preprocessing import resolve
-from melaudit.measurements import Measurements
+from melaudit.findings import Rung, Subject
 from melaudit.observer import Silent
-from melaudit.relevance import Explainer
+from tests.audit.discovery.passed import CLASSES, SIDE, discovered
 
-SIDE, OF_EACH, MARKED = 64, 100, 60
-CLASSES = ("benign", "malignant")
+OF_EACH, MARKED = 100, 60
 
 
 class Net(nn.Module):
@@ -88,40 +79,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _discovered(
-    folder: Path, out: Path, weight: float, reviews: dict[str, str] | None = None, most: int = 3
-) -> tuple[Tried, Measurements, Laboratory]:
-    """Pass over the images with no detector, and discover."""
-    dataset = open_dataset(folder)
-    explainer = Explainer(Net(weight), num_classes=2)
-    preprocessing = resolve(None, image_size=SIDE, mean=(0.0,), std=(1.0,))
-    viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "see", 16)
-    store = Store(out / "shards", "words", dataset.ids)
-    words = vocabularies(viewer, dataset, store.folder, 0, Silent())
-    nothing = CheckSample(np.zeros(len(dataset), bool))
-    sweep([(Measurer(viewer, dataset, (), nothing, words), store)], Silent())
-    table = Measurements(
-        ids=dataset.ids,
-        labels=dataset.labels,
-        predictions=store.column("prediction"),
-        targets=store.column("target"),
-        logits=store.column("logits"),
-        classes=CLASSES,
-        positive=1,
-        columns=store.column,
-        layer="see",
-        explanations=Trust.TRUSTED,
-        seed=0,
-    )
-    laboratory = Laboratory(viewer, dataset, table.ids)
-    found = discover(table, (), laboratory, words, store, reviews or {}, (20, most), Silent())
-    return found, table, laboratory
-
-
 @pytest.mark.usefixtures("few_draws")
 def test_what_the_model_goes_by_is_found_and_proven(folder: Path, tmp_path: Path) -> None:
-    found, table, _ = _discovered(folder, tmp_path, weight=4.0)
-    assert not found.skipped
+    found, table, _ = discovered(folder, tmp_path, Net(4.0))
+    (apart,) = found.skipped
+    assert "were not measured" in apart.reason  # no detector told light and colour
     first = found.detectors[0]
     assert isinstance(first, DiscoveredDetector)
     assert first.subject is Subject.MODEL
@@ -138,14 +100,43 @@ def test_what_the_model_goes_by_is_found_and_proven(folder: Path, tmp_path: Path
     trials = found.table.trials[first.id]
     assert not half[trials.rows].any()
     assert {e.n for e in finding.evidence if e.rung is Rung.OPPORTUNITY} <= {int((~half).sum())}
+    # Had another class shown it, no model would have learned from it what it does here.
+    origin = dataclasses.replace(first.origin, predicted="benign")
+    against = DiscoveredDetector(first.artifact, (), origin)
+    concluded = conclude([against], found.table)
+    assert not concluded.findings
+    assert all("decisions follow it to malignant" in n.statement for n in concluded.not_found)
 
 
 @pytest.mark.usefixtures("few_draws")
 def test_what_only_goes_with_a_class_is_no_finding(folder: Path, tmp_path: Path) -> None:
-    found, _, _ = _discovered(folder, tmp_path, weight=0.0)
+    found, _, _ = discovered(folder, tmp_path, Net(0.0))
     concluded = conclude(found.detectors, found.table)
     assert not concluded.findings
     assert {n.artifact for n in concluded.not_found} == {d.id for d in found.detectors}
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_where_the_model_looks_on_a_group_is_tried_and_proven(folder: Path, tmp_path: Path) -> None:
+    found, _, _ = discovered(folder, tmp_path, Net(4.0), words=False)
+    (only,) = found.detectors
+    (finding,) = conclude(found.detectors, found.table).findings
+    assert finding.rung.rank >= Rung.DEPENDENCE.rank
+    assert finding.classes == ("malignant",)
+    marked = {f"malignant/{i:03}.png" for i in range(MARKED)}
+    assert len(marked & set(finding.images)) >= 0.8 * max(MARKED, len(finding.images))
+    assert "where the model looks on a group" in finding.statement
+    there = found.table[f"{only.id}.mask"][found.table[f"{only.id}.present"]][0] > 0
+    assert there[4:8, 4:12].any()  # the mark
+    assert not there[16:, 16:].any()
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_a_model_without_a_shortcut_has_no_group_that_proves_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    found, _, _ = discovered(folder, tmp_path, Net(0.0), words=False)
+    assert not conclude(found.detectors, found.table).findings
 
 
 @pytest.mark.usefixtures("few_draws")
@@ -153,10 +144,10 @@ def test_a_name_that_a_reviewer_gave_stays_and_trials_are_kept(
     folder: Path, tmp_path: Path
 ) -> None:
     reviews = {f"malignant/{i:03}.png": "green bar" for i in range(0, MARKED, 5)}
-    found, _, _ = _discovered(folder, tmp_path, 4.0, reviews, most=1)
+    found, _, _ = discovered(folder, tmp_path, Net(4.0), reviews, most=1)
     (only,) = found.detectors
     assert only.id == "discovered_green_bar"
-    again, _, _ = _discovered(folder, tmp_path, 4.0, reviews, most=1)
+    again, _, _ = discovered(folder, tmp_path, Net(4.0), reviews, most=1)
     for one, other in zip(
         vars(found.table.trials[only.id]).values(),
         vars(again.table.trials[only.id]).values(),
@@ -167,10 +158,23 @@ def test_a_name_that_a_reviewer_gave_stays_and_trials_are_kept(
     assert found.table.trials[only.id].edits == again.table.trials[only.id].edits
 
 
+@pytest.mark.usefixtures("few_draws")
+def test_what_is_kept_of_another_part_of_the_same_id_is_not_taken(
+    folder: Path, tmp_path: Path
+) -> None:
+    """As where a reviewer named the first part, and the next one has its number now."""
+    discovered(folder, tmp_path, Net(4.0))
+    found, table, _ = discovered(folder, tmp_path, Net(4.0), seed=1)
+    only = found.detectors[0]
+    trials = found.table.trials[only.id]
+    assert len(trials.rows)
+    assert not first_half(table)[trials.rows].any()
+
+
 def test_nothing_is_tried_where_nothing_is_to_be_edited_or_learned(
     folder: Path, tmp_path: Path
 ) -> None:
-    found, table, laboratory = _discovered(folder, tmp_path, weight=4.0, most=0)
+    found, table, laboratory = discovered(folder, tmp_path, Net(4.0), most=0)
     assert found == Tried(table)
     random = dataclasses.replace(table, above_chance=False)
     store = Store(tmp_path / "other", "words", table.ids)
@@ -180,7 +184,7 @@ def test_nothing_is_tried_where_nothing_is_to_be_edited_or_learned(
 def test_images_of_one_patient_are_in_one_half(folder: Path, tmp_path: Path) -> None:
     n = 200
     patients = np.array([f"p{row // 4}" for row in range(n)], object)
-    _, table, _ = _discovered(folder, tmp_path, weight=0.0, most=0)
+    _, table, _ = discovered(folder, tmp_path, Net(0.0), most=0)
     table = dataclasses.replace(table, groups=patients)
     half = first_half(table)
     for patient in np.unique(patients.astype(str)):

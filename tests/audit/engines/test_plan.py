@@ -62,6 +62,18 @@ def test_a_plan_is_in_force_until_the_run_is_finished(tmp_path: Path) -> None:
     assert not (tmp_path / FOLDER).exists()
 
 
+def test_a_run_is_finished_when_its_plan_is_gone_and_not_its_folder(tmp_path: Path) -> None:
+    plan, later = plan_of(configuration(tmp_path)), plan_of(configuration(tmp_path), run="b2")
+    with in_force(plan, tmp_path, b""):
+        assert not plan.finished(tmp_path)
+    assert plan.finished(tmp_path)
+    later.write(tmp_path, b"")
+    assert plan.finished(tmp_path)
+    (tmp_path / FOLDER / "plan.json").write_text("{", "utf-8")
+    assert not plan.finished(tmp_path)
+    assert not plan.finished(tmp_path / "storage that is gone")
+
+
 def test_a_worker_without_a_plan_says_what_may_be_wrong(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no plan .*does not share.*melaudit run with this --out"):
         awaited(tmp_path, 0)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from melaudit.audit.groups.feedback import (
     write_suspicious,
 )
 from melaudit.errors import DatasetError
-from melaudit.findings import Cluster, Trust
+from melaudit.findings import Cluster, Finding, Rung, Severity, Trust
 from melaudit.measurements import Array, Measurements
 
 
@@ -48,6 +49,26 @@ def planted(n: int = 160) -> tuple[Measurements, Array]:
 def test_cells_are_safe_and_come_back(cell: str) -> None:
     assert not safe(cell).startswith(("=", "+", "-", "@", "\t", "\r"))
     assert unsafe(safe(cell)) == cell or cell == "'=x"  # a name that begins so is not told apart
+
+
+def test_what_was_discovered_is_listed_first_and_each_image_once() -> None:
+    table = measurements(np.zeros((4, 3)))
+    finding = Finding(
+        "discovered_1", "discovered_1", "=The model decides by it", Severity.HIGH, 1.0,
+        Rung.DEPENDENCE, "discovered_1", (), "", (), ("2.jpg", "1.jpg"), "", "",
+    )  # fmt: skip
+    named = replace(finding, id="ruler", detector="ruler", images=("3.jpg",))
+    groups = [cluster(("1.jpg", "0.jpg"))]
+    content = suspicious_csv(groups, table, [named, finding]).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(content, newline="")))
+    listed = [(row["image"], unsafe(row["cluster"])) for row in rows]
+    assert listed == [
+        ("2.jpg", "discovered_1"),
+        ("1.jpg", "discovered_1"),
+        ("0.jpg", "=malignant-1"),
+    ]
+    assert rows[0]["why"] == "'=The model decides by it"
+    assert all(row["artifact"] == "" for row in rows)
 
 
 def test_no_cell_of_the_list_is_a_formula_and_ids_are_read_back(tmp_path: Path) -> None:

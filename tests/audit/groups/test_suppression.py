@@ -105,19 +105,23 @@ def test_marks_that_carry_the_decision_take_it_along() -> None:
     assert abs(seen.lost_others) < 0.02 and abs(seen.lost_placebo) < 0.25 * seen.lost
     (finding,) = claims(table, rows, cluster(rows, seen))
     assert isinstance(finding, Finding)
-    assert (finding.rung, finding.severity) == (Rung.DEPENDENCE, Severity.MEDIUM)
+    # No edit of a picture showed it: where to look, and no more.
+    assert (finding.rung, finding.severity) == (Rung.ATTENTION, Severity.LOW)
+    assert [e.reached for e in finding.evidence] == [True, True]
+    assert "of the decision's log-odds" in finding.statement
     assert finding.id == "clusters.malignant"
     assert "90 % show a dark ring" in finding.statement
     assert "a dark ring first" in finding.remedy
 
 
-def test_marks_that_mean_nothing_are_looked_at_and_not_used() -> None:
+def test_marks_that_mean_nothing_are_looked_at_and_carry_nothing() -> None:
     table, laboratory, rows = made(by_marks=False)
     seen = suppress(rows, 1, table, laboratory)
     assert seen is not None and not carry(seen)
     (finding,) = claims(table, rows, cluster(rows, seen))
     assert isinstance(finding, Finding)
     assert (finding.rung, finding.severity) == (Rung.ATTENTION, Severity.LOW)
+    assert [e.reached for e in finding.evidence] == [True, False]
 
 
 @pytest.mark.parametrize(("outside", "used"), [(0.5, False), (0.51, False), (0.6, True)])
@@ -140,7 +144,8 @@ def test_most_of_the_relevance_must_lie_out_there_clear_of_chance(
     table = dataclasses.replace(table, columns=columns.__getitem__)
     (finding,) = claims(table, rows, cluster(rows, seen))
     assert isinstance(finding, Finding)
-    assert (finding.rung is Rung.DEPENDENCE) == used
+    assert finding.evidence[1].reached == used
+    assert finding.rung is Rung.ATTENTION
     assert f"{100 * outside:.0f} % of the relevance" in finding.statement
 
 
@@ -161,14 +166,14 @@ def test_channels_carry_a_group_only_if_much_more_goes_than_elsewhere_and_by_cha
     assert carry(dataclasses.replace(clear, **change)) is carries  # type: ignore[arg-type]
 
 
-def test_marks_whose_effect_may_be_chance_are_not_used() -> None:
+def test_marks_whose_effect_may_be_chance_carry_nothing() -> None:
     table, laboratory, rows = made(by_marks=True)
     seen = suppress(rows, 1, table, laboratory)
     assert seen is not None
     chance = dataclasses.replace(seen, p_value=0.2)
     (finding,) = claims(table, rows, cluster(rows, chance))
     assert isinstance(finding, Finding)
-    assert finding.rung is Rung.ATTENTION
+    assert [e.reached for e in finding.evidence] == [True, False]
 
 
 def test_a_group_that_looks_where_its_class_does_is_no_finding() -> None:

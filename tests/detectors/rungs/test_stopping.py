@@ -78,6 +78,27 @@ def test_each_end_is_reached_by_what_was_shown_until_then() -> None:
     assert few == (Course(40), ["edit 0-39", "placebos 0-39"]), "one look"
 
 
+def test_what_turns_few_decisions_is_shown_without_placebos_until_only_these_can_tell() -> None:
+    little = Tested(0.05, 0.0, 0.14, 1.0)
+    few = dataclasses.replace(
+        effect(1.0, 0.05), share=little, margin=little, turning=little, bounds=little, after=12
+    )
+    none = dataclasses.replace(
+        few, share=Tested(0.03, 0.0, 0.09, 1.0), turning=Estimate(0.0, 0.0, 0.05), n=80,
+        bounds=Estimate(0.03, 0.0, 0.09),
+    )  # fmt: skip
+    shown = ["edit 0-49", "edit 50-79"]
+
+    def weigh(last: Effect) -> Callable[[Course], Effect]:
+        return lambda course: dataclasses.replace(
+            few if course.error == FIRST else last, course=course
+        )
+
+    assert carry_out(80, weigh(none)) == (Course(80, LAST, Stop.EXCLUDED), shown)
+    open_still = carry_out(80, weigh(dataclasses.replace(few, n=80)))
+    assert open_still == (Course(80, LAST), [*shown, "placebos 0-79"])
+
+
 def test_few_images_are_looked_at_once_as_they_always_were() -> None:
     assert [may_end_early(planned) for planned in (0, 48, 49, LOOK)] == [False, False, True, True]
     fewest = [dataclasses.replace(effect(0.5), course=Course(80, k)).fewest for k in (1, 0.6, 0.4)]

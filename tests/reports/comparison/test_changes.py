@@ -297,3 +297,34 @@ def test_a_control_that_ended_otherwise_is_a_caution(records: dict[str, Record])
     assert caution.tag == "other control"
     assert "\u201cLabels dealt out anew\u201d passed before and failed after" in caution.statement
     assert compare(replace(before, controls=()), after).cautions == ()
+
+
+def _discovered(finding: Finding, identity: str, images: tuple[str, ...]) -> Finding:
+    return replace(finding, id=identity, detector=identity, artifact=identity, images=images)
+
+
+def test_what_was_discovered_is_one_where_most_of_its_images_are(ring: Findings) -> None:
+    first, images = ring.findings[0], tuple("abcd")
+    before = replace(ring, findings=(_discovered(first, "discovered_1", images),))
+    renamed = (_discovered(first, "discovered_green_bar", tuple("abce")),)
+    (change,) = compare(before, replace(ring, findings=renamed)).changes
+    assert change.change is Change.UNCHANGED
+    assert (change.before, change.after) == (before.findings[0], renamed[0])
+
+
+def test_a_number_is_no_name_and_what_nobody_tried_again_is_not_fixed(ring: Findings) -> None:
+    first = ring.findings[0]
+    before = replace(ring, findings=(_discovered(first, "discovered_1", tuple("abcd")),))
+    other = replace(ring, findings=(_discovered(first, "discovered_1", tuple("wxyz")),))
+    changes = {c.change for c in compare(before, other).changes}
+    assert changes == {Change.UNTESTED, Change.NEW}
+    gone = replace(ring, findings=(), not_found=(NotFound("discovered_1", 9, None, "", "no."),))
+    (change,) = compare(before, gone).changes
+    assert change.change is Change.UNTESTED
+    named = replace(ring, findings=(_discovered(first, "discovered_ink", tuple("abcd")),))
+    again = replace(named, findings=(_discovered(first, "discovered_ink", tuple("wxyz")),))
+    (change,) = compare(named, again).changes
+    assert change.change is Change.UNCHANGED
+    lost = replace(ring, findings=(), not_found=(NotFound("discovered_ink", 9, None, "", "no."),))
+    (change,) = compare(named, lost).changes
+    assert change.change is Change.GONE

@@ -10,7 +10,8 @@ from melaudit.findings import Cluster, Findings, Suppression
 from melaudit.reports.interface import Record
 from melaudit.reports.page.plates import Plates
 from melaudit.reports.page.sections.cluster_tables import ClusterTables, cluster_tables
-from melaudit.reports.page.sections.concepts import DetailView, anchor, detail_view
+from melaudit.reports.page.sections.concepts import anchor
+from melaudit.reports.page.sections.pictures import DetailView, part_views
 from melaudit.reports.page.sections.tiles import Tiles, plate_id, tiles
 from melaudit.wording import terms
 from melaudit.wording.detectors import title_of
@@ -178,19 +179,8 @@ def _card(
         if plate
         else "",
         examples=tiles(plates, cluster.images, MAX_EXAMPLES, maps=maps, total=cluster.n),
-        shows=_shows(cluster, record, plates),
+        shows=part_views(cluster.id, record, plates),
     )
-
-
-def _shows(cluster: Cluster, record: Record, plates: Plates) -> tuple[DetailView, ...]:
-    """Return details that show the cluster's pattern, with its place marked over each."""
-    found = [
-        detail_view(detail, f"part:{cluster.id}:{i}", "Where the part is", plates)
-        for view in record.parts
-        if view.cluster == cluster.id
-        for i, detail in enumerate(view.details)
-    ]
-    return tuple(view for view in found if view is not None)
 
 
 def _components(cluster: Cluster) -> tuple[Bar, ...]:

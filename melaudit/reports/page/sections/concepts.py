@@ -11,6 +11,7 @@ from melaudit.findings import Concept
 from melaudit.reports.interface import ConceptStrip, Detail, Record, SecondOpinion
 from melaudit.reports.page import heatmap
 from melaudit.reports.page.plates import Plates
+from melaudit.reports.page.sections.pictures import DetailView, detail_view
 from melaudit.reports.page.sections.tiles import Tile, tile
 from melaudit.reports.page.sections.trust import CheckRow, check_row
 
@@ -77,17 +78,6 @@ class StripView:
     opinion: OpinionView | None = None
     broken: tuple[ChannelView, ...] = ()
     """The same channels as they would look if relevance leaked round them: each the whole map."""
-
-
-@dataclass(frozen=True)
-class DetailView:
-    """A detail of one image that a channel looks at or that a group shows, and a map over it."""
-
-    picture: str
-    map: str | None
-    picture_alt: str
-    map_alt: str
-    name: str
 
 
 @dataclass(frozen=True)
@@ -182,22 +172,6 @@ def _detail(detail: Detail, key: str, concept: Concept, plates: Plates) -> Detai
     if speaks is not None:
         says = f"{wording.rounded_percent(speaks)} of it speaks for the class"
     return detail_view(detail, key, f"Map of channel {concept.channel} there: {says}", plates)
-
-
-def detail_view(detail: Detail, key: str, map_alt: str, plates: Plates) -> DetailView | None:
-    """Return a detail of a photograph and a map over it; None where the budget is spent."""
-    picture = plates.picture(detail.picture, f"{key}:picture")
-    if picture is None:
-        return None
-    layer = plates.map(detail.relevance, f"{key}:map", like=picture)
-    name = wording.name(detail.image.rpartition("/")[2], 32)  # folder is known
-    return DetailView(
-        picture=picture.id,
-        map=layer.id if layer else None,
-        picture_alt=f"Part of image {name}",
-        map_alt=map_alt,
-        name=name,
-    )
 
 
 def _strip(

@@ -13,7 +13,7 @@ from melaudit.reports.interface import Record
 from melaudit.reports.ladder import Step, counts, ladder
 from melaudit.reports.page import charts
 from melaudit.reports.page.plates import Plates
-from melaudit.reports.page.sections.pictures import EditView, edit, pair
+from melaudit.reports.page.sections.pictures import DetailView, EditView, edit, pair, part_views
 from melaudit.reports.page.sections.tiles import Tiles, tiles
 from melaudit.wording import terms
 from melaudit.wording.detectors import mitigation_command
@@ -95,6 +95,8 @@ class Card:
     """The finding in counts that anyone can picture; its claim where there are none."""
     pair: EditView | None
     """An image as it is and changed."""
+    shows: tuple[DetailView, ...]
+    """The part that it is about, cut out, where the audit discovered it."""
     pictured: Tiles
     """The images that show it best, where no image was changed."""
     reached: str
@@ -188,6 +190,7 @@ def _card(number: int, finding: Finding, record: Record, plates: Plates, maps: b
         advice=terms.SEVERITIES[finding.severity],
         sentence=_sentence(finding),
         pair=shown,
+        shows=part_views(finding.id, record, plates),
         pictured=tiles(plates, () if shown else finding.images, MAX_PICTURED, maps=maps),
         reached=terms.RUNGS[finding.rung],
         confidence=wording.rounded_percent(finding.confidence),

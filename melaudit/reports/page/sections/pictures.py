@@ -1,4 +1,4 @@
-"""An edited image beside itself: the pictures that show what a finding claims."""
+"""The pictures that show what a finding claims: an edited image beside itself, and details."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from melaudit import wording
 from melaudit.findings import Finding
-from melaudit.reports.interface import Edit
+from melaudit.reports.interface import Detail, Edit, Record
 from melaudit.reports.page.plates import Plates
 
 MAX_VERSIONS_NARROW = 3
@@ -37,6 +37,17 @@ class EditView:
     versions: tuple[VersionView, ...]
     wide: bool
     """Whether the versions need a row of their own."""
+
+
+@dataclass(frozen=True)
+class DetailView:
+    """A detail of one image that a channel looks at or that a group shows, and a map over it."""
+
+    picture: str
+    map: str | None
+    picture_alt: str
+    map_alt: str
+    name: str
 
 
 def edit(source: Edit, plates: Plates, limit: int | None = None) -> EditView | None:
@@ -87,3 +98,30 @@ def _change(difference: float) -> str:
         return "no change"
     sign = "+" if points > 0 else wording.MINUS
     return f"{sign}{wording.many_unbroken(abs(points), 'point')}"
+
+
+def detail_view(detail: Detail, key: str, map_alt: str, plates: Plates) -> DetailView | None:
+    """Return a detail of a photograph and a map over it; None where the budget is spent."""
+    picture = plates.picture(detail.picture, f"{key}:picture")
+    if picture is None:
+        return None
+    layer = plates.map(detail.relevance, f"{key}:map", like=picture)
+    name = wording.name(detail.image.rpartition("/")[2], 32)  # folder is known
+    return DetailView(
+        picture=picture.id,
+        map=layer.id if layer else None,
+        picture_alt=f"Part of image {name}",
+        map_alt=map_alt,
+        name=name,
+    )
+
+
+def part_views(subject: str, record: Record, plates: Plates) -> tuple[DetailView, ...]:
+    """Return details that show the part of a cluster or of a finding, its place over each."""
+    found = [
+        detail_view(detail, f"part:{subject}:{i}", "Where the part is", plates)
+        for view in record.parts
+        if view.cluster == subject
+        for i, detail in enumerate(view.details)
+    ]
+    return tuple(view for view in found if view is not None)

@@ -1,0 +1,42 @@
+"""What a discovered artifact of either kind is made from, and what the run knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.interface import RGB, Artifact
+from melaudit.audit.edits.laboratory import Laboratory
+from melaudit.detectors.discovered import Origin
+from melaudit.measurements import Array
+
+MAX_SOURCES = 24
+"""Images of each kind that a part or look is put in and taken out with, at most. Limits memory."""
+MIN_SOURCES = 4
+"""Images of each kind, at least. Chosen: a round figure, not measured."""
+MAX_LACKING = 0.5
+"""Amount over the most that others show, up to which an image clearly lacks it. Chosen, not
+measured."""
+MIN_SHOWN = 5
+"""Images of the half for tests that must show it. Chosen, not measured."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A discovered artifact and what the run knows of it."""
+
+    artifact: Artifact
+    origin: Origin
+    present: NDArray[np.bool_]
+    """(n,) images that show it."""
+    columns: Mapping[str, Array]
+    """What the pass would have measured of it."""
+
+
+def some(rows: NDArray[np.bool_], laboratory: Laboratory, rng: np.random.Generator) -> list[RGB]:
+    """Return pictures of some of these images (n,), drawn at random."""
+    picked = rng.permutation(np.flatnonzero(rows))[:MAX_SOURCES]
+    return [image for _, image in laboratory.pictures(picked)]

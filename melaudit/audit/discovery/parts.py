@@ -1,0 +1,200 @@
+"""Parts of pictures that one predicted class shows and others hardly do, found in two ways.
+
+By what pictures show: visual words (`groups.exclusive`). By how they are decided: a group of images
+that the model decides alike (`groups.strategies`), and the places off the centre where it looks at
+them more than at other images. What is in these places is the part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melaudit.artifacts.discovered import See
+from melaudit.artifacts.interface import RGB, Mask
+from melaudit.audit.discovery.seeing import on_picture, places_of, seeing, share_in_centre
+from melaudit.audit.groups.exclusive import MAX_SHARE_OF_OTHERS, MIN_OTHERS, exclusive_patterns
+from melaudit.audit.groups.portrait import outside_centre
+from melaudit.audit.groups.strategies import smallest_group, strategies
+from melaudit.audit.groups.suspicion import counted_words, pooled_maps
+from melaudit.audit.measure.columns import relevance_columns
+from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.viewer import Viewer
+from melaudit.measurements import CHUNK, GRID, Measurements, SomeRows
+from melaudit.wording.sentences import percent
+
+HELD = 0.5
+"""Share of the relevance that a group has more than others, off the centre, that the places of its
+part hold: one half."""
+MAX_PLACES = 0.2
+"""Share of the picture that these places may cover: beyond it they are no place. Chosen, not
+measured."""
+MIN_BOUND = 1e-3
+"""Share of the relevance that others have at a place, at least: keeps amounts finite."""
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that one class shows, and which images show it."""
+
+    predicted: int
+    amount: Floats
+    """(n,) of it in each image, over the most that others show."""
+    places: Bools
+    """(n, side, side)."""
+    strength: float
+    """How much of the class shows it, and how much more than others."""
+    central: float
+    """Share of the places like it that lie within the centre, which are left out."""
+    measured: str
+    """A sentence on where in the pictures it was looked for."""
+    seeing: Callable[[Viewer], See]
+
+    @property
+    def present(self) -> Bools:
+        """(n,) images that show it."""
+        present: Bools = self.amount > 1
+        return present
+
+
+def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: Bools) -> list[Part]:
+    """Choose patterns of every predicted class on half of the images (n,), the strongest first."""
+    counts = counted_words(table, vocabularies)
+    chosen: list[Part] = []
+    for index in range(len(table.classes)):
+        of_class = table.predictions == index
+        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        for pattern in exclusive_patterns(
+            [each.of(rows) for each in counts],
+            [each.of(others) for each in counts],
+            vocabularies,
+            smallest_group(len(rows)),
+            table.seed,
+        ):
+            vocabulary = vocabularies[pattern.vocabulary]
+            words = table[vocabulary.column]
+            places = places_of(words, pattern.visual_words)
+            amount = places.sum((1, 2)) / max(pattern.bound, 0.5)
+            central = share_in_centre(words[(amount > 1) & half], pattern.visual_words)
+            chosen.append(
+                Part(
+                    index,
+                    amount,
+                    places,
+                    pattern.strength,
+                    central,
+                    f"{percent(central)} of the places that look like it lie in the central half "
+                    "of the pictures and are left out.",
+                    partial(
+                        seeing,
+                        vocabulary=vocabulary,
+                        pattern=pattern.visual_words,
+                        bound=pattern.bound,
+                    ),
+                )
+            )
+    return sorted(chosen, key=lambda part: -part.strength)
+
+
+def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
+    """Choose places where the model looks on a group that it decides alike, the strongest first.
+
+    Groups are of every predicted class on half of the images (n,).
+    """
+    if not table.layer:
+        return []
+    chosen: list[Part] = []
+    for index in range(len(table.classes)):
+        of_class = table.predictions == index
+        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        smallest = smallest_group(len(rows))
+        if len(others) < MIN_OTHERS or len(rows) < 2 * smallest:
+            continue
+        concepts = SomeRows(table["relevance.concepts"], rows)
+        usual = _mean_map(table, others)
+        for group in strategies(concepts, pooled_maps(table, rows), table.seed):
+            there = places_looked_at(_mean_map(table, rows[group.members]) - usual)
+            if there is None:
+                continue
+            share = _share(table, there)
+            bound = max(
+                float(np.quantile(share[others], 1 - MAX_SHARE_OF_OTHERS, method="higher")),
+                MIN_BOUND,
+            )
+            beyond = share[rows] > bound
+            if beyond.sum() < smallest:
+                continue
+            farther = float(np.log(np.median(share[rows][beyond]) / bound))
+            chosen.append(
+                Part(
+                    index,
+                    share / bound,
+                    np.broadcast_to(there, (len(share), GRID, GRID)),
+                    float(beyond.mean()) * farther,
+                    0.0,
+                    "It is the place off the centre where the model looks on a group of images "
+                    "that it decides alike, whatever is there.",
+                    partial(looking, there=there, bound=bound),
+                )
+            )
+    return sorted(chosen, key=lambda part: -part.strength)
+
+
+def places_looked_at(more: Floats) -> Bools | None:
+    """Return where a group is looked at more than others (GRID, GRID); None for no such place.
+
+    more: (GRID, GRID) difference of the mean shares of absolute relevance. The places lie off the
+    centre and hold `HELD` of what is more there, the cells with most of it first.
+    """
+    excess = np.where(outside_centre(GRID, GRID) > 0, np.maximum(more, 0), 0).ravel()
+    total = excess.sum()
+    if not 0 < total < np.inf:
+        return None
+    order = np.argsort(-excess, kind="stable")
+    size = int(np.searchsorted(np.cumsum(excess[order]), HELD * total)) + 1
+    if size > MAX_PLACES * excess.size:
+        return None
+    there = np.zeros(excess.size, bool)
+    there[order[:size]] = True
+    return there.reshape(GRID, GRID)
+
+
+def looking(viewer: Viewer, there: Bools, bound: float) -> See:
+    """Return what tells how much the model looks at a place (GRID, GRID) of a picture.
+
+    bound: the largest share of the relevance that other images have there; an amount of 1 is that.
+    """
+
+    def see(image: RGB) -> tuple[float, Mask]:
+        attribution = viewer.explainer.attribute(viewer.inputs([image]), None, ())
+        kept = relevance_columns(attribution.maps, None)
+        absolute = kept["relevance.positive"].astype(np.float64) + kept["relevance.negative"]
+        mask = on_picture(there, image.shape[:2], viewer.preprocessing)
+        return float(np.nan_to_num(absolute[0])[there].sum()) / bound, mask
+
+    return see
+
+
+def _mean_map(table: Measurements, rows: NDArray[np.int64]) -> Floats:
+    """Return the mean (GRID, GRID) of the maps of some images, as shares of absolute relevance."""
+    total = np.zeros(GRID * GRID)
+    for start in range(0, len(rows), CHUNK):
+        total += np.nan_to_num(table.absolute_shares(rows[start : start + CHUNK])).sum(0)
+    mean: Floats = (total / max(1, len(rows))).reshape(GRID, GRID)
+    return mean
+
+
+def _share(table: Measurements, there: Bools) -> Floats:
+    """Return the share of every image's absolute relevance in a place (GRID, GRID): (n,)."""
+    share = np.zeros(len(table.ids))
+    for start in range(0, len(share), CHUNK):
+        rows = np.arange(start, min(start + CHUNK, len(share)))
+        share[rows] = np.nan_to_num(table.absolute_shares(rows))[:, there.ravel()].sum(1)
+    return share
