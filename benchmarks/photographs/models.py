@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,8 @@ def build(backbone: str, side: int) -> nn.Module:
     """Return a model of two classes; EfficientNet-Lite0 has the packaged weights of ImageNet."""
     model: nn.Module
     if backbone == "narrow_resnet18":
-        model = ResNet(BasicBlock, (2, 2, 2, 2), 2, channels=NARROW, stem_width=NARROW[0])
+        block: Any = BasicBlock  # timm's hint asks for one, not for the class
+        model = ResNet(block, (2, 2, 2, 2), 2, channels=NARROW, stem_width=NARROW[0])
         return model
     if backbone == "vit":
         model = VisionTransformer(side, side // 8, 4, 4, 128, 256, num_classes=2)
