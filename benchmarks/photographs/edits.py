@@ -1,8 +1,9 @@
 """Edits by other code than the audit's: whether what it claims of a model is true.
 
 Where a plant is of the kind that is claimed, it is put in; for other artifacts, NumPy and Pillow do
-what the words of the claim say. A claim is true when decisions follow, by `FOLLOWS` or more of 100,
-beyond what a plain edit of as much of the picture does.
+what the words of the claim say. Of what an audit discovered away from the middle, the surroundings
+of images that show it are put around others (`surrounded`). A claim is true when decisions follow,
+by `FOLLOWS` or more of 100, beyond what a plain edit of the same places does (`plain`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from benchmarks.photographs.plants import ARTIFACTS, PLANTS, RGB
 
@@ -18,6 +19,11 @@ Edit = Callable[[RGB, np.random.Generator], RGB]
 
 FOLLOWS = 0.05
 """Change of decisions from which a claim is true. Half of what an audit asks for."""
+AROUND = (0.65, 0.75)
+"""Distance from the centre, of half a side, from which something is around the middle; between the
+two it fades in. The square between has half of the picture's area."""
+SEEN = 8
+"""Difference of a channel, of 255, from which a pixel counts as edited."""
 
 
 def _radius(image: RGB) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -63,8 +69,23 @@ def _small(image: RGB, rng: np.random.Generator) -> RGB:
     return np.asarray(less.resize(page.size, Image.Resampling.BILINEAR))
 
 
+def _strands(image: RGB, rng: np.random.Generator) -> RGB:
+    """Draw thin dark curves all over the picture."""
+    height, width = image.shape[:2]
+    page = Image.fromarray(image).resize((2 * width, 2 * height))
+    pen = ImageDraw.Draw(page)
+    t = np.linspace(0, 1, 24)[:, None]
+    for _ in range(int(rng.integers(10, 22))):
+        ends = rng.uniform(-0.1, 1.1, (3, 2)) * (2 * width, 2 * height)
+        curve = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * ends[1] + t**2 * ends[2]
+        shade = int(rng.integers(15, 60))
+        pen.line([(x, y) for x, y in curve.tolist()], (shade, shade - 5, shade - 10), 2)
+    return np.asarray(page.resize((width, height), Image.Resampling.BOX))
+
+
 EDITS: dict[str, tuple[Edit, ...]] = {
     **{artifact: (PLANTS[plant],) for plant, artifact in ARTIFACTS.items()},
+    "hair": (PLANTS["hair"], _strands),
     "vignette": (_vignette,),
     "brightness": (_darker, _lighter),
     "white_frame": (_framed(255),),
@@ -76,6 +97,20 @@ EDITS: dict[str, tuple[Edit, ...]] = {
     "colour_cast.greenish": (_tinted(0.9, 1.1, 0.92),),
 }
 """What an audit names in a claim -> edits that do what the claim says, any of which will do."""
+
+
+def plain(image: RGB, edited: RGB) -> RGB:
+    """Return an image (h, w, 3) with its own mirrored place wherever it was edited."""
+    where = np.abs(edited.astype(int) - image).max(2, keepdims=True) > SEEN
+    return np.where(where, image[:, ::-1], image)
+
+
+def surrounded(image: RGB, donor: RGB) -> RGB:
+    """Return an image (h, w, 3) with what lies around the middle of another of the same size."""
+    y, x = np.abs(np.mgrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j])
+    weight = np.clip((np.maximum(y, x) - AROUND[0]) / (AROUND[1] - AROUND[0]), 0, 1)[..., None]
+    mixed = (1 - weight) * image + weight * donor
+    return np.asarray(mixed + 0.5, np.uint8)
 
 
 def edits_for(finding: str, artifact: str) -> tuple[Edit, ...]:

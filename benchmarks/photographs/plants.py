@@ -28,6 +28,9 @@ SHIFT, SIZES, TURN = 0.06, (0.85, 1.2), 8.0
 DARKER = (0.6, 0.85)
 """Light of a pixel over that around it, from where it is the thing to where it is the ground."""
 
+FADED = 0.06
+"""Share of a box, from each of its sides, within which what is dark fades."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -68,8 +71,10 @@ CUTS: dict[str, tuple[Cut, ...]] = {
         _ham("26722", 0.32, 0.60, 0.60, 0.82, size=1.4),
     ),
     "hair": (
-        _ham("30589", 0.0, 0.0, 1.0, 0.42),
-        _ham("30589", 0.38, 0.55, 1.0, 1.0),
+        _ham("30589", 0.0, 0.0, 0.54, 0.25, size=1.5),
+        _ham("30589", 0.72, 0.25, 1.0, 1.0, size=1.3),
+        Cut("artifacts/isic2018/ISIC_0000042.jpg", (0.55, 0.78, 1.0, 1.0), "dark", 1.6),
+        Cut("artifacts/isic2018/ISIC_0011095.jpg", (0.3, 0.0, 1.0, 0.28), "dark", 1.2),
     ),
     "bubble": (
         _ham("24688", 0.20, 0.74, 0.46, 1.0, how="whole"),
@@ -199,6 +204,9 @@ def taken(cut: Cut) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         ground = np.asarray(page.filter(ImageFilter.GaussianBlur(span / 2)), np.float32)
         ratio = np.clip(part / np.maximum(ground[y0:y1, x0:x1], 1), 0, 1)
         opacity = np.clip((DARKER[1] - ratio.mean(2)) / (DARKER[1] - DARKER[0]), 0, 1)
+        # Hairs and marks run on beyond the box: their ends fade.
+        y, x = (np.minimum(np.arange(n), np.arange(n)[::-1]) / (FADED * n) for n in part.shape[:2])
+        opacity *= np.clip(np.minimum.outer(y, x), 0, 1)
         return np.asarray(ratio, np.float32), np.asarray(opacity, np.float32)
     if cut.how == "rim":
         dark = Image.fromarray(((part.max(2) < 45) * 255).astype(np.uint8))

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
-import time
+import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import melaudit
+from benchmarks.photographs.audits import Audits, audited
 from benchmarks.photographs.cases import Case
 from benchmarks.photographs.edits import FOLLOWS, edits_for
-from benchmarks.photographs.models import USED, Made, load, make, moved
+from benchmarks.photographs.models import USED, Made, load, make, moved, moved_by_surroundings
 from benchmarks.photographs.plants import ARTIFACTS
 from benchmarks.rivals import PURE, WHOLE, border_alarm, cleanlab_flags, domino, pcx, spray
-from melaudit.audit.measure.store import Store
-from melaudit.findings import Finding, Findings, Rung, Severity
+from melaudit.findings import Finding, Rung, Severity
+from melaudit.stopwatch import processor_seconds
 
 TOP = 25
+MIN_IMAGES = 5
+"""Images from which surroundings are taken, at least."""
+OTHER_HUES = ("colour_cast.pinkish", "colour_cast.yellowish")
+"""Casts that a bluish white balance is not."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,10 @@ class Row:
     precision: float | None = None
     """Of the first 25 images of the finding."""
     recall: float | None = None
+    error: str = ""
+    """Why the audit failed; it then found nothing."""
     rivals: dict[str, bool | None] = field(default_factory=dict)
-    """Tool -> whether it names the plant; None where it is not installed."""
+    """Tool -> whether it names the plant; None where it is not installed or not applicable."""
 
     @property
     def uses(self) -> bool:
@@ -62,12 +68,16 @@ class ClaimRow:
     """One claim of dependence or more, tried again with other edits."""
 
     case: str
+    audit: str
+    """"default", or "bare": without named detectors."""
     finding: str
     severity: str
+    towards: str
+    """The class that decisions are said to move to."""
     verdict: str
     """"plant", "true", "false" or "untried" (there is no other edit of the kind)."""
     moved: float | None
-    """Change of decisions under the edits that try it."""
+    """Change of the share predicted as the second class under the edits that try it."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,19 @@ class Result:
 
     rows: tuple[Row, ...]
     claims: tuple[ClaimRow, ...]
+    making: float
+    """Processor seconds for images, training and the rule of use."""
     seconds: float
-    """Of the default audit."""
-    seconds_off: float
-    """Of the audit without named detectors."""
-    clean: bool
-    """Whether the model has no plant, or uses none."""
+    """Of the default audit, processor seconds."""
+    seconds_bare: float
+    """What the audit without named detectors took more."""
+    judging: float
+    """For claims and rivals."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether the model has no plant, or uses none."""
+        return not any(row.uses for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -98,23 +115,54 @@ def examined(case: Case, folder: Path, sizes: Sizes) -> Result:
     kept = folder / f"{case.name}.json"
     if kept.exists():
         return _read(kept)
+    began = processor_seconds()
     made = make(case, folder, sizes.side, sizes.epochs)
-    started = time.perf_counter()
-    findings = _audited(case, made, sizes, ())
-    middle = time.perf_counter()
-    off = _audited(case, made, sizes, ("artifacts",))
-    ended = time.perf_counter()
-    rivals = _rivals(case, made)
-    rows = tuple(_row(case, made, plant, findings, off, rivals) for plant in case.plants or ("",))
-    used = [row for row in rows if row.uses]
+    made_at = processor_seconds()
+    try:
+        audits = _audited(case, made, sizes)
+    except Exception as error:
+        traceback.print_exc()
+        plants = case.plants or ("",)
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        failed = tuple(replace(_bare(case, made, plant), error=said) for plant in plants)
+        spent = processor_seconds() - made_at
+        return _kept(kept, Result(failed, (), made_at - began, spent, 0.0, 0.0))
+    ended = processor_seconds()
+    rivals = _rivals(case, made, audits)
+    rows = tuple(_row(case, made, plant, audits, rivals) for plant in case.plants or ("",))
+    claims = [
+        _claim(case, made, sizes, rows, audit, finding, audits)
+        for audit, findings in (("default", audits.findings), ("bare", audits.bare))
+        for finding in deep(findings)
+    ]
     result = Result(
         rows,
-        tuple(_claim(case, made, sizes, used, f) for f in deep(findings)),
-        middle - started,
-        ended - middle,
-        clean=not used,
+        tuple(claims),
+        made_at - began,
+        audits.seconds,
+        audits.seconds_bare,
+        processor_seconds() - ended,
     )
-    kept.write_text(json.dumps(asdict(result), indent=1))
+    return _kept(kept, result)
+
+
+def _audited(case: Case, made: Made, sizes: Sizes) -> Audits:
+    """Audit a case as a user would, in a domain that is named as a user may."""
+    return audited(
+        load(case, made, sizes.side),
+        made.audited,
+        made.place / "audit",
+        image_size=sizes.side,
+        positive=case.classes[1],
+        domain="dermoscopy" if case.pictures == "skin" else "photo",
+        check_images=2,
+        corruption_images=0,
+        edits=sizes.edits,
+    )
+
+
+def _kept(path: Path, result: Result) -> Result:
+    path.write_text(json.dumps(asdict(result), indent=1))
     return result
 
 
@@ -124,37 +172,21 @@ def _read(path: Path) -> Result:
     return Result(rows, tuple(ClaimRow(**claim) for claim in known.pop("claims")), **known)
 
 
-def _audited(case: Case, made: Made, sizes: Sizes, without: tuple[str, ...]) -> Findings:
-    """Audit a case as a user would, in a domain that is named as a user may."""
-    return melaudit.audit(
-        load(case, made, sizes.side),
-        made.audited,
-        progress=False,
-        out=made.place / ("off" if without else "audit"),
-        image_size=sizes.side,
-        positive=case.classes[1],
-        domain="dermoscopy" if case.pictures == "skin" else "photo",
-        check_images=2,
-        corruption_images=0,
-        edits=sizes.edits,
-        without=without,
-    )
-
-
-def deep(findings: Findings) -> list[Finding]:
+def deep(findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings of dependence or more."""
-    return [f for f in findings.findings if f.rung.rank >= Rung.DEPENDENCE.rank]
+    return [f for f in findings if f.rung.rank >= Rung.DEPENDENCE.rank]
 
 
-def _row(
-    case: Case,
-    made: Made,
-    plant: str,
-    findings: Findings,
-    off: Findings,
-    rivals: dict[str, Any],
-) -> Row:
-    bare = Row(
+def is_about(finding: Finding, plant: str, planted: str) -> bool:
+    """Tell whether a finding says that a plant moves decisions to the class it was planted on."""
+    if finding.artifact != ARTIFACTS[plant] or planted not in finding.classes:
+        return False
+    return plant != "white_balance" or finding.id not in OTHER_HUES
+
+
+def _bare(case: Case, made: Made, plant: str) -> Row:
+    """Return what is known before the audit."""
+    return Row(
         case.name,
         case.seed,
         case.pictures,
@@ -164,35 +196,44 @@ def _row(
         made.accuracy,
         made.uses.get(plant, 0.0),
     )
+
+
+def _row(case: Case, made: Made, plant: str, audits: Audits, rivals: dict[str, Any]) -> Row:
+    bare = _bare(case, made, plant)
     if not plant:
-        return bare
-    shown = made.shown(plant)
-    ids = sorted(f"{c}/{p.name}" for c in case.classes for p in (made.audited / c).iterdir())
-    truth = dict(zip(ids, shown.tolist(), strict=True))
-    named = [f for f in deep(findings) if f.artifact == ARTIFACTS[plant]]
-    discovered = [f for f in deep(findings) if _holds(f, truth)]
+        return replace(bare, rivals={name: rivals[name] for name in ("border", "cleanlab")})
+    shown, truth = made.shown(plant), _truth(case, made, plant)
+    named = [f for f in deep(audits.findings) if is_about(f, plant, case.classes[1])]
+    discovered = [f for f in deep(audits.findings) if holds(f, truth)]
     first = next(iter([*named, *discovered]), None)
     precision = recall = None
     if first is not None:
         precision = float(np.mean([truth[i] for i in first.images[:TOP]]))
         recall = sum(truth[i] for i in first.images) / max(1, int(shown.sum()))
-    return Row(
-        **(
-            asdict(bare)
-            | {
-                "found": bool(named),
-                "discovered": bool(discovered),
-                "grouped": any(_names(c.images, truth, case) for c in off.clusters),
-                "proven": any(_holds(f, truth) for f in deep(off)),
-                "precision": precision,
-                "recall": recall,
-                "rivals": _named_by(rivals, shown, case),
-            }
-        )
+    return replace(
+        bare,
+        found=bool(named),
+        discovered=bool(discovered),
+        grouped=any(_names(c.images, truth) for c in audits.clusters),
+        proven=any(holds(f, truth) for f in deep(audits.bare)),
+        precision=precision,
+        recall=recall,
+        rivals=_named_by(rivals, shown, case),
     )
 
 
-def _holds(finding: Finding, truth: dict[str, bool]) -> bool:
+def _ids(case: Case, made: Made) -> tuple[str, ...]:
+    return tuple(
+        sorted(f"{c}/{p.name}" for c in case.classes for p in (made.audited / c).iterdir())
+    )
+
+
+def _truth(case: Case, made: Made, plant: str) -> dict[str, bool]:
+    """Return image -> whether it shows a plant, for the images that are audited."""
+    return dict(zip(_ids(case, made), made.shown(plant).tolist(), strict=True))
+
+
+def holds(finding: Finding, truth: dict[str, bool]) -> bool:
     """Tell whether a finding is about a discovered artifact, and most of its images show a plant.
 
     "Most" is twice as often as in all images at least, and half of them.
@@ -203,44 +244,59 @@ def _holds(finding: Finding, truth: dict[str, bool]) -> bool:
     return inside >= 0.5 and inside >= 2 * float(np.mean(list(truth.values())))
 
 
-def _names(images: Sequence[str], truth: dict[str, bool], case: Case) -> bool:
+def _names(images: Sequence[str], truth: dict[str, bool]) -> bool:
     """Tell whether a group of images is the planted one."""
     inside = [truth[i] for i in images]
     every = sum(truth.values())
     return float(np.mean(inside)) >= PURE and sum(inside) >= WHOLE * every
 
 
-def _claim(case: Case, made: Made, sizes: Sizes, used: Sequence[Row], finding: Finding) -> ClaimRow:
-    """Try a claim again with other edits."""
-    named = finding.artifact or finding.id
-    if any(named == ARTIFACTS[row.plant] for row in used):
-        return ClaimRow(case.name, finding.id, finding.severity.value, "plant", None)
-    for row in used:
-        shown = made.shown(row.plant)
-        ids = sorted(f"{c}/{p.name}" for c in case.classes for p in (made.audited / c).iterdir())
-        if _holds(finding, dict(zip(ids, shown.tolist(), strict=True))):
-            return ClaimRow(case.name, finding.id, finding.severity.value, "plant", None)
-    tried = [moved(case, made, sizes.side, e) for e in edits_for(finding.id, named)]
+def _claim(
+    case: Case,
+    made: Made,
+    sizes: Sizes,
+    rows: Sequence[Row],
+    audit: str,
+    finding: Finding,
+    audits: Audits,
+) -> ClaimRow:
+    """Judge a claim: it is about a plant in use, or tried again with other edits."""
+    towards = finding.classes[0] if finding.classes else ""
+    said = ClaimRow(case.name, audit, finding.id, finding.severity.value, towards, "untried", None)
+    for row in rows:
+        if row.uses and (
+            is_about(finding, row.plant, case.classes[1])
+            or holds(finding, _truth(case, made, row.plant))
+        ):
+            return replace(said, verdict="plant")
+    tried = [
+        moved(case, made, sizes.side, e)
+        for e in edits_for(finding.id, finding.artifact or finding.id)
+    ]
+    if finding.detector.startswith("discovered"):
+        predictions = audits.store.column("prediction")
+        decided = [case.classes[p] == towards for p in predictions]
+        same = [i for i, own in zip(_ids(case, made), decided, strict=True) if own]
+        showing = [i for i in same if i in finding.images]
+        alike = [i for i in same if i not in finding.images]
+        if min(len(showing), len(alike)) >= MIN_IMAGES:
+            tried.append(moved_by_surroundings(case, made, sizes.side, showing, alike))
     if not tried:
-        return ClaimRow(case.name, finding.id, finding.severity.value, "untried", None)
-    towards = 1 if finding.classes and finding.classes[0] == case.classes[1] else -1
-    most = max(tried, key=lambda change: change * towards)
-    verdict = "true" if most * towards >= FOLLOWS else "false"
-    return ClaimRow(case.name, finding.id, finding.severity.value, verdict, most)
+        return said
+    sign = 1 if towards == case.classes[1] else -1
+    most = max(tried, key=lambda change: change * sign)
+    return replace(said, verdict="true" if most * sign >= FOLLOWS else "false", moved=most)
 
 
-def _rivals(case: Case, made: Made) -> dict[str, Any]:
+def _rivals(case: Case, made: Made, audits: Audits) -> dict[str, Any]:
     """Return what others make of the maps and concepts that the audit kept."""
-    out = made.place / "audit"
-    manifest = json.loads((out / "manifest.json").read_text())
-    ids = tuple(sorted(f"{c}/{p.name}" for c in case.classes for p in (made.audited / c).iterdir()))
-    store = Store(out / manifest["shards"], manifest["run"], ids)
+    store, ids = audits.store, _ids(case, made)
     maps = store.column("relevance.positive").astype(np.float32)
     maps = maps - store.column("relevance.negative")
     labels = np.array([case.classes.index(i.split("/")[0]) for i in ids], np.int64)
     rows = np.flatnonzero(store.column("prediction") == 1)
     known: dict[str, Any] = {"rows": rows, "border": border_alarm(np.abs(maps)), "maps": maps[rows]}
-    if "relevance.concepts" in store.names() and len(rows) > 40:
+    if case.plants and "relevance.concepts" in store.names() and len(rows) > 40:
         concepts = store.column("relevance.concepts").astype(np.float64)
         known["pcx"] = pcx(concepts[rows], case.seed)[:1]
         known["domino"] = [domino(concepts, labels, store.column("logits"), case.seed)[rows]]

@@ -3,6 +3,7 @@
 How it is found: an even region far from the skin in hue, with a sharp, round edge, away from the
 middle of the picture. Blue naevi and blood are in the middle, uneven, and fade out.
 Chosen: the constants are round figures, not measured: no labelled images exist (docs/artifacts.md).
+Light and shade and an oval outline are allowed for since things cut out of photographs were missed.
 Reference: Rieger et al. 2020, "Interpretations are useful: penalizing explanations to align neural
 networks with prior knowledge", on the coloured patches of ISIC.
 """
@@ -44,11 +45,17 @@ AREA = (0.006, 0.35)
 """Smallest and largest share of the picture that one sticker covers."""
 SPREAD = (16.0, 6.0)
 """Standard deviation of the colour inside: from no sticker to a certain one."""
+STRONG = 50.0
+"""Distance from the skin in a and b beyond which the colour may spread in proportion: light and
+shade on a strong colour move it by more."""
 SHARPNESS = (0.35, 0.7)
 """Share of the colour's distance from the skin that is reached within two pixels of the edge: from
 no sticker to a certain one."""
 ROUNDNESS = (0.72, 0.9)
-"""Jaccard index of the region and the fitted circle: from no sticker to a certain one."""
+"""Jaccard index of the region and the fitted circle, or the ellipse as which a sticker is seen from
+an angle: from no sticker to a certain one."""
+MAX_ELONGATION = 1.6
+"""Long axis of the ellipse over the short one, at most. Chosen, not measured."""
 OFF_CENTRE = (0.18, 0.32)
 """Distance of the region from the centre of the picture, as a share of its sides: from no sticker
 to a certain one."""
@@ -194,7 +201,7 @@ def _score(region: Mask, hue: Layer, away: Layer, middle: NDArray[np.float64]) -
         return 0.0
     inner = np.median(away[inside])
     sharp = float((inner - np.median(away[beyond])) / max(float(inner), 1.0))
-    spread = float(hue[inside].std(0).max())
+    spread = float(hue[inside].std(0).max()) / max(1.0, float(inner) / STRONG)
     height, width = region.shape
     off = np.hypot(middle[1] / height - 0.5, middle[0] / width - 0.5)
     return (
@@ -206,7 +213,7 @@ def _score(region: Mask, hue: Layer, away: Layer, middle: NDArray[np.float64]) -
 
 
 def _roundness(region: Mask) -> float:
-    """Return the Jaccard index of a region and the circle fitted to its rim."""
+    """Return the Jaccard index of a region and the circle or ellipse fitted to its rim."""
     height, width = region.shape
     contours, _ = cv2.findContours(
         region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
@@ -221,8 +228,19 @@ def _roundness(region: Mask) -> float:
     (a, b, c), *_ = np.linalg.lstsq(design, (points**2).sum(1), rcond=None)
     radius = np.sqrt(max(c + a * a + b * b, 0.0))
     y, x = np.mgrid[:height, :width]
-    circle = np.hypot(x - a, y - b) <= radius + 0.5
-    return float((circle & region).sum() / max(int((circle | region).sum()), 1))
+    round_one = _overlap(np.hypot(x - a, y - b) <= radius + 0.5, region)
+    if cut.any():  # part of an outline tells no ellipse
+        return round_one
+    middle, (one, other), turn = cv2.fitEllipse(points.astype(np.float32))
+    if max(one, other) > MAX_ELONGATION * min(one, other):
+        return round_one
+    oval = np.zeros(region.shape, np.uint8)
+    cv2.ellipse(oval, (middle, (one + 1, other + 1), turn), 1, -1)
+    return max(round_one, _overlap(oval > 0, region))
+
+
+def _overlap(one: Mask, other: Mask) -> float:
+    return float((one & other).sum() / max(int((one | other).sum()), 1))
 
 
 def _disc(

@@ -3,7 +3,8 @@
 Two things distinguish ticks from other small dark marks. More of the marks around a tick are
 parallel to it than chance would give; or marks follow each other in even steps for longer than
 chance would give. The second is an a-contrario test (Desolneux, Moisan and Morel 2000): the
-expected number of rows of that length among as many marks scattered at random.
+expected number of rows of that length among as many marks scattered at random. Where a straight
+base line joins ticks to one mark, the line is taken away first, which leaves the ticks.
 
 Chosen: the constants, by AUC over a few hundred settings on the tuning half of the labelled images
 (benchmarks/artifacts.py; docs/artifacts.md has the result).
@@ -56,6 +57,15 @@ MIN_STEP = 1.3
 ROW_RADIUS = 0.2
 """Radius within which the density of marks is counted, as a share of the longer side."""
 
+MAX_BASE_WIDTH = 0.08
+"""Width of the widest mark in which a base line is sought, ticks and figures included, as a share
+of the longer side. Chosen, not measured."""
+MIN_BASE = 0.6
+"""Share of the length of a mark that must lie on one line for it to be a base line. Chosen, not
+measured."""
+BASE_TURNS = np.radians(np.arange(-4, 4.5, 0.5))
+"""Angles to the long axis of a mark at which a base line is sought: figures at an end turn it."""
+
 
 @dataclass(frozen=True)
 class Ticks:
@@ -73,7 +83,7 @@ def ticks(image: RGB) -> Ticks:
     """Look for the ticks of a ruler on the reduced copy of an image (h, w, 3)."""
     red = np.asarray(reduced(image, SIDE)[..., 0], np.float32)
     side = max(red.shape)
-    found = _candidates(red)
+    found, lines = _candidates(red)
     if len(found) < 2:
         return Ticks(0.0, 0.0, np.zeros(red.shape, np.bool_))
     _, far = distances(found)
@@ -83,25 +93,70 @@ def ticks(image: RGB) -> Ticks:
     surprise, row = _row(found, red.shape, side)
     members = _joined(pairs, int(excess.argmax())) if excess.max() > 0 else np.zeros(0, np.int64)
     belongs = found.chosen(np.union1d(members, row).astype(np.int64))
-    return Ticks(float(excess.max()), surprise, belongs.mask())
+    return Ticks(float(excess.max()), surprise, _with_lines(belongs.mask(), lines))
 
 
-def _candidates(red: Layer) -> Blobs:
-    """Return the small dark marks in the red channel (h, w), without those of a lesion."""
+def _candidates(red: Layer) -> tuple[Blobs, Mask]:
+    """Return the small dark marks in the red channel (h, w), without those of a lesion.
+
+    And the base lines (h, w) that were taken away between them.
+    """
     side = max(red.shape)
     kernel = cv2.getStructuringElement(
         cv2.MORPH_ELLIPSE, (round(MAX_THICKNESS * side) // 2 * 2 + 1,) * 2
     )
     filled = cv2.morphologyEx(red, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
     contrast = np.log((filled + LOG_OFFSET) / (red + LOG_OFFSET))
-    window = max(3, round(0.23 * side))
-    common = cv2.blur(contrast, (window, window))
-    clear = (contrast > MIN_CONTRAST) & (contrast > MIN_RATIO * common)
-    found = blobs(np.where(clear, contrast, 0).astype(np.float32))
+    found = blobs(_clear(contrast))
+    lines = _base_lines(found, side)
+    if lines.any():  # without them the ticks are clear of what is left
+        lines = cv2.dilate(lines.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        found = blobs(_clear(np.where(lines, 0, contrast).astype(np.float32)))
     y, x = np.rint(found.centre).astype(np.int64).T
     fits = (found.length <= MAX_LENGTH * side) & (found.width <= MAX_WIDTH * side)
     fits &= ~_dark(red)[y, x] & (found.area >= MIN_AREA)
-    return found.chosen(fits).strongest(MAX_MARKS)
+    return found.chosen(fits).strongest(MAX_MARKS), lines
+
+
+def _clear(contrast: Layer) -> Layer:
+    """Return a contrast (h, w) where it is clear of its surroundings, else 0."""
+    window = max(3, round(0.23 * max(contrast.shape)))
+    common = cv2.blur(contrast, (window, window))
+    clear = (contrast > MIN_CONTRAST) & (contrast > MIN_RATIO * common)
+    return np.where(clear, contrast, 0).astype(np.float32)
+
+
+def _base_lines(marks: Blobs, side: int) -> Mask:
+    """Return where (h, w) straight lines run along marks that are too long for a tick."""
+    lines = np.zeros(marks.label.shape, np.bool_)
+    long = (marks.length > MAX_LENGTH * side) & (marks.width < MAX_BASE_WIDTH * side)
+    for number, angle in zip(marks.number[long], marks.angle[long], strict=True):
+        y, x = np.nonzero(marks.label == number)
+        turned = angle + BASE_TURNS[:, None]
+        along = np.rint(x * np.cos(turned) + y * np.sin(turned)).astype(np.int64)
+        across = np.rint(y * np.cos(turned) - x * np.sin(turned)).astype(np.int64)
+        across -= across.min(1, keepdims=True)
+        counts = np.stack([np.bincount(row, minlength=int(across.max()) + 1) for row in across])
+        turn, middle = np.unravel_index(int(counts.argmax()), counts.shape)
+        if counts[turn, middle] < MIN_BASE * (np.ptp(along[turn]) + 1):
+            continue
+        dense = counts[turn] >= counts[turn, middle] / 2
+        apart = np.flatnonzero(~dense)
+        low = max(apart[apart < middle], default=-1)
+        high = min(apart[apart > middle], default=len(dense))
+        inside = (across[turn] > low) & (across[turn] < high)
+        lines[y[inside], x[inside]] = True
+    return lines
+
+
+def _with_lines(mask: Mask, lines: Mask) -> Mask:
+    """Return a mask (h, w) with the lines that it touches."""
+    count, label = cv2.connectedComponents(lines.astype(np.uint8), connectivity=8)
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    touched = np.zeros(count, np.bool_)
+    touched[label[near & lines]] = True
+    whole: Mask = mask | (touched[label] & lines)
+    return whole
 
 
 def _dark(red: Layer) -> Mask:

@@ -9,6 +9,7 @@ and is given to other images as a whole.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered import Discovered, Pool, Source
+from melaudit.artifacts.interface import Artifact
 from melaudit.audit.discovery.halves import first_half
 from melaudit.audit.discovery.made import (
     MAX_LACKING,
@@ -268,6 +270,16 @@ def _known(
     return ""
 
 
+def _fingerprint(found: Sequence[Made], sought: Sequence[Artifact]) -> str:
+    """Return what tells these parts from others that have their ids, beside the same artifacts."""
+    told = hashlib.sha256(repr([artifact.id for artifact in sought]).encode())
+    for each in found:
+        told.update(each.artifact.id.encode())
+        for _, column in sorted(each.columns.items()):
+            told.update(np.ascontiguousarray(column).tobytes())
+    return told.hexdigest()[:16]
+
+
 def _tried(
     found: Sequence[Made],
     skipped: Sequence[Skipped],
@@ -288,7 +300,9 @@ def _tried(
     tested = found[0].origin.tested
     own = [each.artifact for each in found]
     sought = artifacts_of(detectors)
-    kept = TrialStore(store.folder, f"{store.run_id}-{per_class}-{ID}")
+    # Ids do not tell what they stand for: a part that a reviewer names gives its number to another.
+    which = _fingerprint(found, sought)
+    kept = TrialStore(store.folder, f"{store.run_id}-{per_class}-{ID}-{which}")
     trials = intervene(
         own,
         table.of(tested),

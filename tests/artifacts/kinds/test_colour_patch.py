@@ -36,6 +36,22 @@ def test_a_sticker_is_found_where_it_is(
     assert (found.mask & drawn).sum() > 0.75 * (found.mask | drawn).sum()
 
 
+@pytest.mark.parametrize("colour", [(30, 210, 90), (40, 110, 220)], ids=["green", "blue"])
+def test_a_lit_sticker_seen_from_an_angle_is_found(colour: tuple[int, int, int]) -> None:
+    plain = lesion(skin(200, 260))
+    y, x = np.mgrid[:200, :260].astype(np.float32)
+    inside = ((x - 210) / 17) ** 2 + ((y - 150) / 24) ** 2 < 1
+    light = 1 - 0.35 * np.hypot((x - 203) / 30, (y - 140) / 40)
+    image = plain.copy()
+    image[inside] = (np.array(colour) * light[inside][:, None]).astype(np.uint8)
+    found = PATCH.find(image)
+    assert found.present
+    assert (found.mask & inside).sum() > 0.75 * (found.mask | inside).sum()
+    thin = plain.copy()
+    thin[((x - 210) / 9) ** 2 + ((y - 130) / 30) ** 2 < 1] = colour
+    assert not PATCH.find(thin).present
+
+
 INNOCENT = {
     "blue naevus in the middle": _disc(skin(200, 260), 130, 100, 34, (66, 84, 130)),
     "blood in the middle": _disc(skin(200, 260), 130, 100, 34, (170, 40, 50)),

@@ -41,6 +41,27 @@ def test_a_scale_is_found_whichever_way_the_picture_is_turned() -> None:
         assert Ruler().find(np.ascontiguousarray(turned)).present
 
 
+@pytest.mark.parametrize("size", [224, 448])
+@pytest.mark.parametrize("turn", [0.0, 0.06, -0.06])
+def test_ticks_on_a_base_line_are_found_and_the_line_with_them(turn: float, size: int) -> None:
+    picture, wide = skin_with_lesion(size), size // 224
+    line = (0.2, 0.85, 0.8, 0.85 + 0.6 * turn)
+    ticks = []
+    for k in range(16):
+        x = 0.2 + 0.04 * k
+        y = 0.85 + turn * (x - 0.2)
+        ticks.append((x, y, x, y - (0.02 if k % 2 else 0.035)))
+    found = Ruler().find(marked(picture, [line, *ticks], wide))
+    assert found.present
+    height = len(picture)
+    on_line = [
+        found.mask[round(height * (0.85 + turn * (x - 0.2))), round(height * x)]
+        for x in np.linspace(0.25, 0.75, 20)
+    ]
+    assert np.mean(on_line) > 0.9
+    assert not Ruler().find(marked(picture, [line], wide)).present
+
+
 def test_a_row_of_dots_in_even_steps_is_found() -> None:
     dots = [(0.1 + 0.04 * k, 0.9, 0.1 + 0.04 * k, 0.908) for k in range(20)]
     assert Ruler().find(marked(skin_with_lesion(300), dots, 2)).present

@@ -35,6 +35,7 @@ def discovered(
     most: int = 3,
     detectors: tuple[Detector, ...] = (),
     words: bool = True,
+    seed: int = 0,
 ) -> tuple[Tried, Measurements, Laboratory]:
     """Pass over the images with some detectors, with visual words or not, and discover."""
     dataset = open_dataset(folder)
@@ -56,7 +57,7 @@ def discovered(
         columns=store.column,
         layer="see",
         explanations=Trust.TRUSTED,
-        seed=0,
+        seed=seed,
     )
     laboratory = Laboratory(viewer, dataset, table.ids)
     found = discover(

@@ -158,6 +158,19 @@ def test_a_name_that_a_reviewer_gave_stays_and_trials_are_kept(
     assert found.table.trials[only.id].edits == again.table.trials[only.id].edits
 
 
+@pytest.mark.usefixtures("few_draws")
+def test_what_is_kept_of_another_part_of_the_same_id_is_not_taken(
+    folder: Path, tmp_path: Path
+) -> None:
+    """As where a reviewer named the first part, and the next one has its number now."""
+    discovered(folder, tmp_path, Net(4.0))
+    found, table, _ = discovered(folder, tmp_path, Net(4.0), seed=1)
+    only = found.detectors[0]
+    trials = found.table.trials[only.id]
+    assert len(trials.rows)
+    assert not first_half(table)[trials.rows].any()
+
+
 def test_nothing_is_tried_where_nothing_is_to_be_edited_or_learned(
     folder: Path, tmp_path: Path
 ) -> None:
