@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from melaudit import wording
-from melaudit.findings import Evidence, Finding, Findings, Missing, NotFound, Rung
+from melaudit.findings import Evidence, Finding, Findings, Missing, Rung
 from melaudit.findings.evidence import DISCOVERED
 from melaudit.reports.comparison.cautions import Caution, cautions_of
 from melaudit.reports.comparison.figure_change import (
@@ -27,6 +27,7 @@ from melaudit.reports.comparison.figure_change import (
     figure_change,
     shared_images,
 )
+from melaudit.reports.comparison.looked_for import LEFT_OUT, left_out, not_found_by
 from melaudit.reports.ladder import carrying
 
 SAME_DISCOVERY = 0.5
@@ -232,12 +233,12 @@ def _figures(old: Finding, new: Finding, shared: Shared) -> tuple[FigureChange, 
 def _gone(old: Finding, before: Findings, after: Findings) -> FindingChange:
     """Return the change of a finding that only the first audit has: fixed, or no longer tested."""
     reasons = [s.reason for s in after.skipped if s.detector == old.detector]
-    not_found = _not_found(old, after)
+    not_found = not_found_by(old, after)
     title = _plain_title(old.title)
     figure = _worst_figure(old)
     open_ = [s for s in after.shortfalls if s.subject in (old.artifact, old.id) and s.subject]
-    if _left_out(old, before, after):
-        change, words = Change.UNTESTED, f"the second audit did not look ({_LEFT_OUT})"
+    if left_out(old, before, after):
+        change, words = Change.UNTESTED, f"the second audit did not look ({LEFT_OUT})"
     elif open_ and open_[0].missing is Missing.UNTESTED:
         change, words = Change.UNTESTED, f"not tested ({open_[0].statement})"
     elif open_:
@@ -260,34 +261,12 @@ def _gone(old: Finding, before: Findings, after: Findings) -> FindingChange:
     return FindingChange(old.id, old.title, change, old, None, (), statement, _of_images(old))
 
 
-_LEFT_OUT = "its detector was left out, or is unknown there"
-
-
-def _left_out(finding: Finding, found: Findings, other: Findings) -> bool:
-    """Tell whether an audit did not ask the detector by which another has a finding.
-
-    Audits list their detectors; findings of other sources, and audits without a list, tell nothing.
-    """
-    listed, asked = ({d.id for d in f.detectors} for f in (found, other))
-    detector = finding.detector.partition(".")[0]
-    return bool(asked) and detector in listed - asked
-
-
-def _not_found(finding: Finding, other: Findings) -> list[NotFound]:
-    """Return where the other audit looked for the same and did not find it, low rungs first."""
-    for name in (finding.detector, finding.artifact):
-        found = [n for n in other.not_found if n.artifact == name]
-        if found:
-            return found
-    return []
-
-
 def _new(new: Finding, before: Findings, after: Findings) -> FindingChange:
     reasons = [s.reason for s in before.skipped if s.detector == new.detector]
-    not_found = _not_found(new, before)
+    not_found = not_found_by(new, before)
     figure = _worst_figure(new)
-    if _left_out(new, after, before):
-        words = f"the first audit did not look ({_LEFT_OUT})"
+    if left_out(new, after, before):
+        words = f"the first audit did not look ({LEFT_OUT})"
     elif not_found:
         words = f"before, looked for and not found. {not_found[-1].statement}"
     elif reasons:
