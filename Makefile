@@ -9,12 +9,20 @@ BIN := $(VENV)/bin
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/installed: pyproject.toml constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+$(VENV)/runs: pyproject.toml constraints.txt
+	@echo 'Installing melaudit and torch into $(VENV): some gigabytes, minutes in which nothing is said'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
+	$(PIP) --editable .
 	touch $@
 
-demo: $(VENV)/installed  ## Generate data, train a small model on it, audit it: the report is demo/audit/report.html
+$(VENV)/installed: $(VENV)/runs
+	@echo 'Installing what tests and documents need'
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/runs  ## Generate data, train a small model on it, audit it: the report is demo/audit/report.html
 	$(BIN)/melaudit demo --out demo
 
 test: $(VENV)/installed  ## Run the tests

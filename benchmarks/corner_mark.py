@@ -1,10 +1,10 @@
 """Two small ViTs, one taught a mark in the corner: is the mark found, and nothing on the other?
 
-The class of an image is the size of its lesion (see `clean`). In the images of the first model most
-malignant ones, and no others, have a disc of blue ink in a corner, in training and in the audit; in
-those of the second model nobody has one. Printed are how far the mark moves each model on images
-that nothing has seen, the share of its relevance on tokens of unusual norm, and what the audit
-finds at dependence or above.
+In seven of ten images the size of the lesion tells the class (see `clean`). In the images of the
+first model most malignant ones, and no others, have a disc of blue ink in a corner, in training and
+in the audit; in those of the second model nobody has one. Printed are how far the mark moves each
+model on images that nothing has seen, the share of its relevance on tokens of unusual norm, and
+what the audit finds at dependence or above.
 
     python -m benchmarks.corner_mark --folder out/corner
 """
@@ -35,7 +35,9 @@ SIDE = 64
 """Of images and input, in pixels."""
 SHARE = 0.6
 """Of the malignant images, that have the mark."""
-RADIUS, AWAY = (0.05, 0.07), (0.1, 0.14)
+TOLD = 0.7
+"""Of the images, whose lesion has the size of its class. With all, no model would need a mark."""
+RADIUS, AWAY = (0.09, 0.12), (0.12, 0.16)
 """Of the mark, and of its centre from both edges, in sides."""
 INK = (40, 60, 150)
 TRIED = 200
@@ -66,7 +68,8 @@ def drawn(seed: int, count: int, share: float) -> tuple[NDArray[np.uint8], NDArr
     images = []
     for k, label in enumerate(labels):
         rng = np.random.default_rng((seed, k))
-        image = draw(rng, int(label), SIDE)
+        size = label if rng.random() < TOLD else 1 - label
+        image = draw(rng, int(size), SIDE)
         images.append(marked(image, rng) if label and rng.random() < share else image)
     return np.stack(images), labels
 

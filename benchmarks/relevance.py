@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -210,7 +211,9 @@ def _resident(field: str) -> float:
 
 def _model_and_images(options: argparse.Namespace) -> tuple[nn.Module, Tensor]:
     torch.manual_seed(0)
-    model = torchvision.models.get_model(options.model, num_classes=10)
+    library, _, name = options.model.rpartition(":")
+    make = timm.create_model if library == "timm" else torchvision.models.get_model
+    model: nn.Module = make(name, num_classes=10)
     randomise_norms(model)
     model = model.eval().requires_grad_(False).to(options.device)
     x = torch.randn(options.batch, 3, options.size, options.size, device=options.device)
@@ -227,7 +230,7 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add: Callable[..., object] = parser.add_argument
-    add("--model", default="resnet50", help="a torchvision name (default resnet50)")
+    add("--model", default="resnet50", help="of torchvision, or timm:NAME (default resnet50)")
     add("--batch", type=int, default=8)
     add("--size", type=int, default=224)
     add("--composite", choices=NAMES, default=DEFAULT_COMPOSITE)

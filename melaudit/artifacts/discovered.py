@@ -85,14 +85,17 @@ class Discovered:
     whole_picture = False
     threshold = 0.5
     doses = "opacity of the part"
-    remedy = (
-        "Look at the part that is cut out and say what it is. If it does not belong to the object, "
-        "train on images of every class with it, or without it, and audit again."
-    )
 
-    def __init__(self, identity: str, title: str, phrases: Phrases, pool: Pool, see: See) -> None:
+    def __init__(
+        self, identity: str, title: str, phrases: Phrases, pool: Pool, see: See, named: str = ""
+    ) -> None:
+        """Make one of a pool of images; named: a sentence on what it is called, and why."""
         self.id, self.title, self.phrases = identity, title, phrases
         self.pool, self.see = pool, see
+        self.remedy = (
+            f"Look at the part that is cut out. {named} If it does not belong to the object, "
+            "train on images of every class with it, or without it, and audit again."
+        )
 
     def find(self, image: RGB) -> Found:
         """Look for the part in an RGB image (h, w, 3) of any size.

@@ -3,9 +3,10 @@
 It is made during an audit from the audit's own images, as a discovered part is (`discovered`). How
 it is found: by light, colour and sharpness of what lies around the middle (`see`). How it is put
 in: an image is given the look of one that has it (`painting.look`). How it is taken out: an image
-is given the mean look of images that lack it. Its placebos give it the look of an image that lacks
-it, once of the class that shows it and once of others, and an uneven light that changes as much.
-The look as far the other way says whether its direction matters.
+is given the mean look of images that lack it. Its placebos give it the look of an image without it,
+once of the class that shows it and once of others; an uneven light that changes as much; and the
+look in the middle alone, where the object lies: how light or red that is, a model should see. The
+look as far the other way says whether its direction matters.
 """
 
 from __future__ import annotations
@@ -18,11 +19,17 @@ import numpy as np
 from melaudit.artifacts.interface import RGB, Edited, Found, Mask, Phrases, Placebo
 from melaudit.artifacts.painting.look import Look, given_look, look_of, mean_look, mirrored
 from melaudit.artifacts.painting.whole_picture import uneven_light_placebo, whole_edit, whole_found
-from melaudit.artifacts.picture import checked, checked_dose, checked_mask
+from melaudit.artifacts.picture import Layer, blended, checked, checked_dose, checked_mask
 from melaudit.artifacts.search.photometry import field_and_zone
 
 THING = "a look that the audit found"
 """What error messages say is looked for."""
+
+HALF = float(np.sqrt(0.5 / np.pi))
+"""Radius of the ellipse that covers half of a picture, as a share of its sides."""
+FADE = 0.1
+"""Width over which a look of the middle fades out, as a share of the sides. Chosen: a round figure,
+not measured."""
 
 Amount = Callable[[RGB], float]
 """amount(image (h, w, 3)) -> how much of the look it has, 1 being the most that others have."""
@@ -57,17 +64,29 @@ class DiscoveredLook:
     exchanged = True
     threshold = 0.5
     doses = "how far the picture is moved to the look"
-    remedy = (
-        "See how images of this class were taken: with which device, lamp, white balance or "
-        "compression. Bring light, colour and sharpness of every image to one standard before "
-        "training and in use, or vary them while training; then audit again."
-    )
 
     def __init__(
-        self, identity: str, title: str, phrases: Phrases, looks: Looks, amount: Amount
+        self,
+        identity: str,
+        title: str,
+        phrases: Phrases,
+        looks: Looks,
+        amount: Amount,
+        of: Sequence[bool] = (True,) * 4,
+        named: str = "",
     ) -> None:
+        """Make one of looks; of: whether L*, a*, b* and detail are what it is about.
+
+        Nothing else of a picture is changed, so that what is claimed is what was done. named: a
+        sentence on what it is called, and why.
+        """
+        self.remedy = (
+            f"{named} See how images of this class were taken: with which device, lamp, white "
+            "balance or compression. Bring light, colour and sharpness of every image to one "
+            "standard before training and in use, or vary them while training; then audit again."
+        )
         self.id, self.title, self.phrases = identity, title, phrases
-        self.looks, self.amount = looks, amount
+        self.looks, self.amount, self.of = looks, amount, tuple(of)
         self.usual = mean_look([*(looks.alike or looks.others)])
 
     def find(self, image: RGB) -> Found:
@@ -82,7 +101,7 @@ class DiscoveredLook:
         """Give the picture the look of a donor; the dose is how far it is moved there."""
         checked(image, THING)
         look = self.looks.donors[int(rng.integers(len(self.looks.donors)))]
-        edited = whole_edit(image, given_look(image, around(image), look, checked_dose(dose)))
+        edited = whole_edit(image, self._given(image, look, checked_dose(dose)))
         return Given(edited.image, edited.mask, look, dose)
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
@@ -93,17 +112,17 @@ class DiscoveredLook:
         checked_mask(mask, checked(image, THING))
         if not mask.any():
             return Edited(image.copy(), mask.copy())
-        return whole_edit(image, given_look(image, around(image), self.usual))
+        return whole_edit(image, self._given(image, self.usual))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return looks of images that lack it, an uneven light, and the look the other way."""
+        """Return looks without it, an uneven light, it in the middle, and it the other way."""
         if not isinstance(edited, Given):
             raise ValueError("pass what `add` of this artifact returned")
-        looks, zone = self.looks, around(image)
+        looks = self.looks
 
         def one_of(some: Sequence[Look]) -> RGB:
             look = some[int(rng.integers(len(some)))]
-            return given_look(image, zone, look, edited.dose)
+            return self._given(image, look, edited.dose)
 
         made = []
         if looks.alike:
@@ -112,11 +131,32 @@ class DiscoveredLook:
         of = f"light, colour and detail of an image not predicted {looks.predicted}"
         made.append(Placebo("other_class", of, one_of(looks.others)))
         made.append(uneven_light_placebo(image, edited, rng))
-        opposite = mirrored(look_of(image, zone), edited.look)
+        inner = self._middle(image, edited)
+        made.append(Placebo("middle", "the same look of the middle alone", inner))
+        opposite = mirrored(look_of(image, around(image)), edited.look)
         cue = "any change of light, colour or detail of the whole picture"
-        moved = given_look(image, zone, opposite, edited.dose)
+        moved = self._given(image, opposite, edited.dose)
         made.append(Placebo("opposite", "a look as far the other way", moved, cue))
         return made
+
+    def _middle(self, image: RGB, edited: Given) -> RGB:
+        """Return the image with the look in its middle alone, where the object lies.
+
+        A model may go by how light or red the object is, as it should; this is what that does.
+        """
+        given = self._given(image, edited.look, edited.dose)
+        return blended(image, given.astype(np.float32), middle(*image.shape[:2]))
+
+    def _given(self, image: RGB, look: Look, dose: float = 1.0) -> RGB:
+        return given_look(image, around(image), look, dose, self.of)
+
+
+def middle(height: int, width: int) -> Layer:
+    """Return weights (height, width), 1 in the ellipse that covers half of a picture, faded out."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    radius = np.hypot((y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5)
+    weights: Layer = np.clip((HALF - radius) / FADE + 0.5, 0, 1).astype(np.float32)
+    return weights
 
 
 def around(image: RGB) -> Mask:

@@ -22,6 +22,7 @@ from melaudit.publish import make_folder
 from melaudit.reports.formats.interface import Format
 from melaudit.reports.formats.registry import FORMATS
 from melaudit.terminal import Terminal, printable
+from melaudit.wording.sentences import many
 
 
 @click.command()
@@ -148,7 +149,7 @@ def policy(context: click.Context, /, files: tuple[Path, ...]) -> None:
             said = f"the waiver of {waiver.finding} by {waiver.owner} expired on {waiver.expires}"
             click.echo(printable(f"{path}: {said}; mend the model or renew it"), err=True)
         if not over:
-            click.echo(printable(f"{path}: in order, with {len(read.waivers)} waivers"))
+            click.echo(printable(f"{path}: in order, with {many(len(read.waivers), 'waiver')}"))
     context.exit(EXIT["fail"] if expired else 0)
 
 

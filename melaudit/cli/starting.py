@@ -27,11 +27,12 @@ def init(folder: Path, model: Path | None, data: Path | None, force: bool) -> No
     """Write a melaudit.toml for the checkpoint and the images in FOLDER, with comments.
 
     What FOLDER (the working folder unless it is given) shows is set, and what must be that of your
-    own pipeline stands there as comments. Where several files could be meant, it asks on a
-    terminal, and elsewhere names them.
+    own pipeline stands there as comments. A folder with a folder for each class is taken before a
+    table, a table before loose images, and images for training last. Where several files could be
+    meant alike, it asks on a terminal, and elsewhere names them.
     """
     from melaudit.audit.prepare.first_look import require
-    from melaudit.audit.prepare.starter import look_around, settings_text
+    from melaudit.audit.prepare.starter import image_root_of, look_around, settings_text
 
     require(folder, "a folder with a checkpoint and images")
     place = folder / SETTINGS_NAME
@@ -39,10 +40,14 @@ def init(folder: Path, model: Path | None, data: Path | None, force: bool) -> No
         raise ConfigurationError(f"{place} is there already; --force replaces it")
     seen = look_around(folder)
     model = _chosen(model, seen.models, "--model", "a checkpoint")
-    data = _chosen(data, seen.data, "--data", "images")
-    publish(place, settings_text(model, data, folder).encode())
+    data = _chosen(data, seen.data[:1] if seen.clear else seen.data, "--data", "images")
+    others = [path for path in seen.data if path not in (data, *seen.loose)][:_MAX_SHOWN]
+    root = image_root_of(data, seen.loose)
+    publish(place, settings_text(model, data, folder, root, others).encode())
     with Terminal() as terminal:
         terminal.note(f"Written: {place}, for {model} and {data}")
+        if others:
+            terminal.note(f"Also here: {', '.join(map(str, others))}; --data names what to audit")
         terminal.note("Look at it, then:  melaudit doctor, and  melaudit run")
 
 

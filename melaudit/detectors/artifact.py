@@ -1,6 +1,6 @@
 """An artifact as a chain of evidence: the one detector for every known artifact.
 
-Looks for: a thing that is not the lesion, such as a ruler or a black ring. A finder sees it in the
+Looks for: a thing that is not the object, such as a ruler or a black ring. A finder sees it in the
 picture, or the user marks it.
 Why: where the artifact goes with a class, a model can predict the class from it. Such a model fails
 on images where the artifact is missing, or is shown with another class.

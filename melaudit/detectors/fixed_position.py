@@ -5,7 +5,7 @@ logos, lettering), and relevance on it.
 Why: what is at a fixed place comes from the camera, the software or the clinic. Where these see
 other patients, it predicts the label. Nobody has to know what the mark looks like.
 How scored: first, find places whose structure is the same in all images of a predicted class,
-beyond what their mirror images and quarter turns share (so centred lesions and vignettes cancel).
+beyond what their mirror images and quarter turns share (so centred objects and vignettes cancel).
 Then compare the relevance there on images with the mark and on images of the same predicted class
 without it (bootstrap interval, permutation test, corrected for the places tried). Comparing one
 place with another would not do: strides and padding put several times the usual relevance on one

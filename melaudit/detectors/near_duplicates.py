@@ -8,7 +8,7 @@ test data let a model recite what it learned. Of copies with two labels, one lab
 How scored: the detail of two pictures on a coarse grid (see `signatures`) correlates by .93 or more
 (`--duplicate-correlation`), and by more in large sets. The share of images with a copy has an
 interval. No model is asked.
-Do instead: keep one copy of each, and split by patient or lesion.
+Do instead: keep one copy of each, and split by patient, or by object (a lesion, a tree).
 Reference: Cassidy et al. 2022 on duplicates in the ISIC data sets.
 """
 

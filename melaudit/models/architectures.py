@@ -271,7 +271,7 @@ def _try_head(model: nn.Module, path: Path, match: Match, side: int | None) -> s
         raise CheckpointError(
             f"{visible(str(path))} is a {match.builder} whose {head.place} was replaced by "
             "something that cannot be rebuilt from its names alone; give --factory "
-            "module:function, the function that builds your model"
+            "FILE.py:FUNCTION, the function that builds your model"
         )
     if head.layers:
         return (

@@ -156,7 +156,7 @@ def named_builder(arch: str) -> Builder:
         raise CheckpointError(
             f"--arch {arch!r} names the unknown library {asked!r}; expected a name of "
             "torchvision's, timm:NAME or monai:NAME; for a model of your own give --factory "
-            "module:function"
+            "FILE.py:FUNCTION"
         )
     searched = (asked,) if colon else tuple(LIBRARIES)
     for library in searched:
@@ -173,7 +173,7 @@ def named_builder(arch: str) -> Builder:
     said = f"; close to it are {', '.join(dict.fromkeys(close))}" if close else ""
     raise CheckpointError(
         f"--arch {arch!r} is no classifier of torchvision, timm or MONAI{said}. For a model of "
-        "your own give --factory module:function"
+        "your own give --factory FILE.py:FUNCTION"
     )
 
 
@@ -208,7 +208,7 @@ def configured_builder(config: Mapping[str, Any], path: Path) -> Builder:
         )
         raise CheckpointError(
             f'{shown}/config.json names {what}; expected timm\'s key "architecture": give --arch '
-            "NAME or --factory module:function"
+            "NAME or --factory FILE.py:FUNCTION"
         )
     if not timm_names():
         raise CheckpointError(f"{shown} is a model of timm: pip install 'melaudit[timm]'")
@@ -216,7 +216,7 @@ def configured_builder(config: Mapping[str, Any], path: Path) -> Builder:
         close = ", ".join(difflib.get_close_matches(name, timm_names(), 4)) or "nothing"
         raise CheckpointError(
             f"{shown}/config.json names {visible(name)!r}, which this timm does not know; close to "
-            f"it is {close}: upgrade timm, or give --factory module:function"
+            f"it is {close}: upgrade timm, or give --factory FILE.py:FUNCTION"
         )
     arguments = config.get("model_args")
     options = arguments.items() if isinstance(arguments, Mapping) else ()
@@ -229,6 +229,6 @@ def _plain(value: Any, shown: str) -> Any:
     if isinstance(value, Mapping):
         raise CheckpointError(
             f"{shown}/config.json has an option in model_args that is a mapping; expected numbers, "
-            "texts or lists: give --factory module:function"
+            "texts or lists: give --factory FILE.py:FUNCTION"
         )
     return tuple(_plain(each, shown) for each in value) if isinstance(value, list) else value

@@ -103,12 +103,12 @@ def read_weights(path: Path) -> Weights:
 
 
 def behind_fences(
-    work: Callable[[], Answer], path: Path, size: int
+    work: Callable[[], Answer], path: Path, size: int, needs: Sequence[str] = ()
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Do `confined` work on a file of so many bytes, within limits that fit its size."""
     seconds = _SECONDS + _SECONDS_A_GIB * math.ceil(size / 2**30)
     limits = Limits(_MEMORY_GROWTH * size + _MEMORY_SLACK, seconds)
-    return confined(work, shown(path), limits, _MAX_GROWTH * size + _SLACK_BYTES)
+    return confined(work, shown(path), limits, _MAX_GROWTH * size + _SLACK_BYTES, needs)
 
 
 def load_tensors(files: Sequence[tuple[Path, bytes]], path: Path) -> Answer:

@@ -6,6 +6,7 @@ then the numbers of each tensor; it parses nothing that stood in the file.
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import multiprocessing
@@ -13,7 +14,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -49,13 +50,19 @@ Answer = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
 
 def confined(
-    work: Callable[[], Answer], name: str, limits: Limits, max_bytes: int = 0
+    work: Callable[[], Answer],
+    name: str,
+    limits: Limits,
+    max_bytes: int = 0,
+    needs: Sequence[str] = (),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what `work` returns, done in a child process with few rights and limits on its use.
 
     `work` must be picklable. `name` is that of its file, for messages; `max_bytes` are enough for
-    all tensors. Raises the CheckpointError that `work` raises, and one if the child dies or takes
-    too much.
+    all tensors. `needs` are modules whose import takes rights that reading does not, such as a
+    folder for temporary files: the child imports them before it gives its rights up.
+
+    Raises the CheckpointError that `work` raises, and one if the child dies or takes too much.
     """
     if multiprocessing.current_process().daemon:
         raise CheckpointError(
@@ -64,7 +71,7 @@ def confined(
         )
     context: Any = multiprocessing.get_context(START)
     answer, own_end = context.Pipe(duplex=False)
-    child = context.Process(target=_answer, args=(work, own_end, limits), daemon=True)
+    child = context.Process(target=_answer, args=(work, own_end, limits, needs), daemon=True)
     with warnings.catch_warnings():
         # Newer Pythons warn of forks beside threads; this child starts none and waits for none.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -89,11 +96,15 @@ def confined(
 # --- the child -------------------------------------------------------------------------------
 
 
-def _answer(work: Callable[[], Answer], own_end: Connection, limits: Limits) -> None:
+def _answer(
+    work: Callable[[], Answer], own_end: Connection, limits: Limits, needs: Sequence[str]
+) -> None:
     """Do the work behind fences, and send what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends this
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)  # the threads of the parent were not copied
+    for module in needs:
+        importlib.import_module(module)
     fence(limits, own_end.fileno())
     tensors: Mapping[str, Tensor] = {}
     try:

@@ -34,6 +34,8 @@ from melaudit.wording.sentences import many
 _MAX_DEPTH = 6
 """Mappings within mappings that are turned into plain ones. Chosen: a round figure, not
 measured."""
+_EXPORTED = "torch.export.pt2_archive"
+"""What torch.export.load imports; its compiler asks for a folder of temporary files."""
 
 
 def convert(path: Path, out: Path) -> list[str]:
@@ -70,7 +72,8 @@ def _trusted(path: Path, refusal: CheckpointError) -> tuple[dict[str, Tensor], l
     if kind is Kind.SAFETENSORS:
         raise refusal
     work = functools.partial(opened, content, kind, path)
-    tensors, said = behind_fences(work, path, len(content))
+    needs = [_EXPORTED] if kind is Kind.EXPORTED else []
+    tensors, said = behind_fences(work, path, len(content), needs)
     return tensors, list(map(str, said["messages"]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import traceback
 from pathlib import Path
 from typing import NoReturn
@@ -47,8 +48,8 @@ def refuse(path: Path, what: str) -> NoReturn:
 
 def trusting(path: Path) -> str:
     """Say what to do with a file that is safe only if its source is trusted."""
-    out = visible(path.with_suffix(".safetensors").name)
+    given, out = (shlex.quote(visible(str(p))) for p in (path, path.with_suffix(".safetensors")))
     return (
         "if you trust where it comes from, run "
-        f"`melaudit convert --i-trust-this-file {visible(path.name)} {out}`"
+        f"`melaudit convert --i-trust-this-file {given} {out}`"
     )

@@ -189,7 +189,7 @@ def _chosen(
 
 def _misfit(matches: list[Match], weights: Weights, sought: str | None) -> str:
     """Say why the weights fit nothing, what they are closest to, and what to do."""
-    own = "--factory module:function, the function that builds your model"
+    own = "--factory FILE.py:FUNCTION, the function that builds your model"
     shapes = shapes_of(weights.tensors)
     if any(len(shape) == 5 for shape in shapes.values()):
         return (

@@ -98,12 +98,30 @@ def test_placebos_are_looks_without_it_and_the_other_way() -> None:
     artifact, image = _made(), _skin(20)
     edited = held.add(artifact, image, np.random.default_rng(3))
     made = {p.id: p for p in held.placebos(artifact, image, edited, np.random.default_rng(4))}
-    assert list(made) == ["same_class", "other_class", "uneven_light", "opposite"]
+    assert list(made) == ["same_class", "other_class", "uneven_light", "middle", "opposite"]
     assert [p.id for p in made.values() if p.look_alike is not None] == ["opposite"]
     for name in ("same_class", "other_class", "opposite"):
         assert not artifact.find(made[name].image).present
     assert _blue(made["opposite"].image) < _blue(image)
+    whole = abs(edited.image.astype(int) - image).mean(2)
+    inside = abs(made["middle"].image.astype(int) - image).mean(2)
+    np.testing.assert_array_equal(inside[40:56, 40:56], whole[40:56, 40:56])
+    assert not inside[:4].any()
     own = look_of(image, around(image))
     np.testing.assert_allclose(mirrored(own, own).colour, own.colour)
     with pytest.raises(ValueError, match="add"):
         artifact.placebos(image, artifact.remove(image, around(image)), np.random.default_rng(0))
+
+
+def test_only_what_it_is_about_is_changed() -> None:
+    image, made = _skin(20), _made()
+    blurred = np.asarray(cv2.GaussianBlur(relit(_skin(3), LAMP), (0, 0), 1.2), np.uint8)
+    look = look_of(blurred, around(blurred))
+    dull = given_look(image, around(image), look, of=(False, False, False, True))
+    assert abs(photometry(dull).zone - photometry(image).zone).max() < 0.5
+    assert blurriness(dull) > blurriness(image) + 0.05
+    blue = given_look(image, around(image), look, of=(False, False, True, False))
+    assert abs(photometry(blue).zone[:2] - photometry(image).zone[:2]).max() < 1.5
+    assert photometry(blue).zone[2] < photometry(image).zone[2] - 5
+    assert abs(blurriness(blue) - blurriness(image)) < 0.02
+    assert made.of == (True, True, True, True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from melaudit.artifacts import held
-from melaudit.artifacts.interface import RGB, Edited, Found, Placebo
+from melaudit.artifacts.interface import RGB, Edited, Found, PaintedLater, Placebo
 from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.errors import ArtifactError
@@ -88,6 +88,27 @@ def test_what_is_edited(edited: Any, shown: str) -> None:
 def test_what_is_a_placebo(placebos: Any, shown: str) -> None:
     with pytest.raises(ArtifactError, match=f"artifact sticker: placebos gave .*{shown}"):
         held.placebos(Returns(placebos), IMAGE, EDITED, RNG)
+
+
+def test_a_placebo_is_painted_once_when_its_picture_is_asked_for() -> None:
+    painted: list[str] = []
+
+    def paint(image: Any) -> Any:
+        painted.append("white")
+        return image
+
+    later = PaintedLater("white", "a white ring", lambda: paint(IMAGE), "any frame")
+    neutral, alike = held.placebos(Returns([PLACEBO, later]), IMAGE, EDITED, RNG)
+    assert (neutral, alike.id, alike.title, alike.look_alike) == (
+        PLACEBO, "white", "a white ring", "any frame",
+    )  # fmt: skip
+    assert painted == []
+    assert alike.image is IMAGE and alike.image is IMAGE
+    assert painted == ["white"]
+    other = PaintedLater("white", "a white ring", lambda: paint(IMAGE[1:]), "any frame")
+    _, alike = held.placebos(Returns([PLACEBO, other]), IMAGE, EDITED, RNG)
+    with pytest.raises(ArtifactError, match=r"artifact sticker: placebos gave .*expected an image"):
+        _ = alike.image
 
 
 @pytest.mark.parametrize("kind", [-1, 99, 0.5, None])

@@ -27,7 +27,7 @@ def test_policies_in_order_are_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     empty = written(tmp_path, "empty.toml", "")
     assert main(["policy", good, empty]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told == [f"{good}: in order, with 1 waivers", f"{empty}: in order, with 0 waivers"]
+    assert told == [f"{good}: in order, with 1 waiver", f"{empty}: in order, with 0 waivers"]
 
 
 @pytest.mark.parametrize(

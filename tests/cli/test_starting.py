@@ -1,5 +1,6 @@
 """`melaudit init`: settings to begin with, of what a folder shows."""
 
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -45,11 +46,11 @@ def test_what_the_folder_shows_is_set_and_a_run_takes_it(project: Path) -> None:
 
 def test_what_stands_there_as_a_comment_is_a_setting_too(project: Path) -> None:
     assert main(["init"]) == 0
-    settings = tomllib.loads(without_comments((project / "melaudit.toml").read_text()))
+    every = tomllib.loads(without_comments((project / "melaudit.toml").read_text()))
     first = {name for name, s in settings_of(Configuration).items() if s.about.first}
-    assert set(settings) == first
+    assert set(every) == first
     assert set(EXAMPLES) | {"model", "data"} == first
-    typed(settings, "melaudit.toml")
+    typed(every, "melaudit.toml")
     told = (project / "melaudit.toml").read_text()
     assert [name for name in settings_of(Configuration) if name not in told] == []
 
@@ -61,8 +62,8 @@ def test_images_may_be_linked(project: Path) -> None:
     assert main(["init", "--model", "weights/net.pt", "--data", "images"]) == 0
     (project / "loop").unlink()
     assert main(["init", "--force"]) == 0
-    settings = tomllib.loads((project / "melaudit.toml").read_text())
-    assert (settings["data"], settings["positive"]) == ("images", "malignant")
+    found = settings(project)
+    assert (found["data"], found["positive"]) == ("images", "malignant")
 
 
 def test_settings_that_are_there_are_kept(
@@ -76,16 +77,52 @@ def test_settings_that_are_there_are_kept(
     assert "net.pt" in (project / "melaudit.toml").read_text()
 
 
-def test_where_several_could_be_meant_they_are_named(
+def settings(project: Path) -> dict[str, object]:
+    return tomllib.loads((project / "melaudit.toml").read_text())
+
+
+def test_where_several_could_be_meant_alike_they_are_named(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "data").rename(project / "a")
+    shutil.copytree(project / "a", project / "b")
+    assert main(["init"]) == 2
+    said = capsys.readouterr().err
+    assert "several things here could be images: a, b; add --data PATH" in said
+    assert not (project / "melaudit.toml").exists()
+    assert main(["init", "--data", "b"]) == 0
+    assert settings(project)["data"] == "b"
+
+
+def test_a_table_beside_folders_of_classes_is_told_and_not_taken(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "labels.csv").write_text("image,label\n")
-    assert main(["init"]) == 2
-    said = capsys.readouterr().err
-    assert "several things here could be images: data, labels.csv; add --data PATH" in said
-    assert not (project / "melaudit.toml").exists()
-    assert main(["init", "--data", "labels.csv"]) == 0
-    assert tomllib.loads((project / "melaudit.toml").read_text())["data"] == "labels.csv"
+    (project / "train" / "a").mkdir(parents=True)
+    (project / "train" / "b").mkdir()
+    for name in ("a", "b"):
+        (project / "train" / name / "1.png").touch()
+    assert main(["init"]) == 0
+    assert settings(project)["data"] == "data"
+    assert (
+        'data = "data"\n# Also here: "train", "labels.csv"\n'
+        in (project / "melaudit.toml").read_text()
+    )
+    assert "Also here: train, labels.csv; --data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("table", "root"), [("labels.csv", None), ("about/labels.csv", "pics")])
+def test_a_table_is_taken_before_the_loose_images_it_is_about(
+    project: Path, table: str, root: str | None
+) -> None:
+    shutil.rmtree(project / "data")
+    for name in ("about", "pics"):
+        (project / name).mkdir()
+    (project / "pics" / "1.png").touch()
+    (project / table).write_text("image,label\n")
+    assert main(["init"]) == 0
+    assert (settings(project)["data"], settings(project).get("image_root")) == (table, root)
+    assert "Also here" not in (project / "melaudit.toml").read_text()
 
 
 def test_what_an_earlier_audit_left_is_not_meant(project: Path) -> None:
@@ -95,7 +132,7 @@ def test_what_an_earlier_audit_left_is_not_meant(project: Path) -> None:
 
 
 def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project / "labels.csv").write_text("image,label\n")
+    shutil.copytree(project / "data", project / "more")
     asked = []
 
     def answer(text: str, **_: object) -> int:
@@ -106,7 +143,7 @@ def test_on_a_terminal_it_asks(project: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("click.prompt", answer)
     assert main(["init"]) == 0
     assert asked == ["Which one? (--data)"]
-    assert tomllib.loads((project / "melaudit.toml").read_text())["data"] == "labels.csv"
+    assert settings(project)["data"] == "more"
 
 
 def test_a_folder_without_a_checkpoint_is_told_what_to_add(

@@ -31,9 +31,10 @@ def preprocessing(
 
 
 def torchvision_pipeline(p: Preprocessing) -> v2.Compose:
-    geometry: list[Any] = [v2.Resize(p.image_size, p.interpolation, antialias=True)]
+    how = v2.InterpolationMode(p.interpolation)  # a name alone is not enough to older versions
+    geometry: list[Any] = [v2.Resize(p.image_size, how, antialias=True)]
     if p.crop is not None:
-        geometry = [v2.Resize(p.image_size[0], p.interpolation), v2.CenterCrop(p.crop)]
+        geometry = [v2.Resize(p.image_size[0], how), v2.CenterCrop(p.crop)]
     normalise = v2.Normalize(p.mean, p.std)
     return v2.Compose([*geometry, v2.ToImage(), v2.ToDtype(torch.float32, scale=True), normalise])
 

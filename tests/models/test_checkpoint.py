@@ -287,7 +287,8 @@ def test_a_pickle_that_would_run_code_does_not(tmp_path: Path, protocol: int, ol
     )
     message = refusal(path)
     assert "mkdir" in message
-    assert "melaudit convert --i-trust-this-file ckpt.pt ckpt.safetensors" in message
+    out = path.with_suffix(".safetensors")
+    assert f"`melaudit convert --i-trust-this-file {path} {out}`" in message
     assert not trap.exists()
 
 

@@ -2,7 +2,10 @@
 
 import os
 import pickle
+import re
+import shlex
 import socket
+import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -143,6 +146,29 @@ def test_an_exported_program_gives_its_weights(tmp_path: Path) -> None:
     found, messages = converted(tmp_path, tmp_path / "a.pt2")
     assert_same(found, model.state_dict())
     assert "exported program" in messages[0]
+
+
+def exported(path: Path) -> None:
+    torch.export.save(torch.export.export(net(), (torch.zeros(1, 3, 3, 3),)), path)
+
+
+@pytest.mark.parametrize("name", ["whole.pt", "it's program.pt2"])
+def test_the_command_in_a_refusal_runs_where_it_was_read(tmp_path: Path, name: str) -> None:
+    """In a process of its own, which has imported nothing that made the file."""
+    (tmp_path / "weights of it").mkdir()
+    path = Path("weights of it", name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        exported(path) if path.suffix == ".pt2" else torch.save(net(), path)
+        with pytest.raises(CheckpointError) as refusal:
+            read_weights(path)
+    named = re.search(r"`melaudit (convert [^`]+)`", str(refusal.value))
+    assert named is not None
+    code = "import sys; from melaudit.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *shlex.split(named[1])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert_same(load_file(tmp_path / path.with_suffix(".safetensors")), net().state_dict())
 
 
 def test_what_needs_no_trust_is_converted_too(tmp_path: Path) -> None:

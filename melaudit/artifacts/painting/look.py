@@ -9,6 +9,7 @@ of view, and no lamp lights it.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -63,10 +64,12 @@ def mirrored(own: Look, other: Look) -> Look:
     return Look(2 * own.colour - other.colour, own.detail * ratio)
 
 
-def given_look(image: RGB, around: Mask, look: Look, dose: float = 1.0) -> RGB:
+def given_look(
+    image: RGB, around: Mask, look: Look, dose: float = 1.0, of: Sequence[bool] = (True,) * 4
+) -> RGB:
     """Return an image (h, w, 3) with another look, of which the dose is how much.
 
-    around: (h, w) where its own look is measured.
+    around: (h, w) where its own look is measured; of: whether its L*, a*, b* and detail change.
     """
     if dose == 0:
         return image.copy()
@@ -74,9 +77,10 @@ def given_look(image: RGB, around: Mask, look: Look, dose: float = 1.0) -> RGB:
     octaves = _octaves(lab[..., 0])
     own = _look(lab, octaves, around)
     gains = np.maximum(look.detail, LEAST_DETAIL) / np.maximum(own.detail, LEAST_DETAIL)
-    gains = np.clip(gains, MIN_GAIN, MAX_GAIN) ** dose
+    gains = np.clip(gains, MIN_GAIN, MAX_GAIN) ** (dose * of[3])
+    farther = np.where(of[:3], look.colour - own.colour, 0)
     lit = np.clip(lab[..., :1] / BLACK, 0, 1)
-    moved = lab + np.float32(dose) * (look.colour - own.colour).astype(np.float32) * lit
+    moved = lab + np.float32(dose) * farther.astype(np.float32) * lit
     for octave, gain in zip(octaves, gains, strict=True):
         moved[..., 0] += np.float32(gain - 1) * octave * lit[..., 0]
     moved[..., 0] = np.clip(moved[..., 0], 0, 100)

@@ -220,7 +220,7 @@ def _made(
         resembles=called.said,
         measured=part.measured,
     )
-    artifact = Discovered(called.id, called.title, called.phrases, pool, see)
+    artifact = Discovered(called.id, called.title, called.phrases, pool, see, called.said)
     return Made(artifact, origin, present, _columns(artifact.id, part, table))
 
 

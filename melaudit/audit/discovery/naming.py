@@ -30,9 +30,9 @@ NEAR = 0.03
 """Distance within which a place counts as marked, as a share of the longer side: half a cell of the
 fine visual words."""
 
-MIN_NAMED_PROPERTY = 0.5
-"""Difference of a property, over the largest one, from which a look is named by it, too: one half.
-"""
+MIN_NAMED_PROPERTY = 1 / 3
+"""Difference of a property, over the largest one, from which a look is about it, too. Chosen, not
+measured."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,19 @@ def name_of_look(
     return _numbered(_slug(words.replace(" and ", " ")), title, phrases, said, taken)
 
 
+def named_properties(differs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of `PROPERTIES` a look is about: those that differ nearly as much as any."""
+    far: NDArray[np.bool_] = np.abs(differs) >= MIN_NAMED_PROPERTY * np.abs(differs).max()
+    return far
+
+
 def looks_like(differs: NDArray[np.float64]) -> str:
     """Return what pictures are that differ so in `PROPERTIES`: "bluer and darker"."""
     known = {each.id: each for each in properties.PROPERTIES}
     words = [
         known[identity].more if differs[k] > 0 else known[identity].less
         for k, identity in enumerate(PROPERTIES)
-        if abs(differs[k]) >= MIN_NAMED_PROPERTY * np.abs(differs).max()
+        if named_properties(differs)[k]
     ]
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last

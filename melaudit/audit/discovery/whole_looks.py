@@ -19,7 +19,7 @@ from melaudit.audit.discovery.made import (
     Made,
     some,
 )
-from melaudit.audit.discovery.naming import name_of_look
+from melaudit.audit.discovery.naming import name_of_look, named_properties
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.strategies import smallest_group
 from melaudit.detectors.discovered import Origin
@@ -112,7 +112,15 @@ def made_look(
         found = measured(image, None)
         return float(look.direction.amount(np.array([[found[each] for each in PROPERTIES]]))[0])
 
-    artifact = DiscoveredLook(called.id, called.title, called.phrases, looks, amount)
+    artifact = DiscoveredLook(
+        called.id,
+        called.title,
+        called.phrases,
+        looks,
+        amount,
+        named_properties(look.direction.differs).tolist(),
+        called.said,
+    )
     origin = Origin(
         tested=~half,
         images=images,

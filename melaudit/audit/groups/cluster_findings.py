@@ -79,7 +79,7 @@ class Look:
 
     @property
     def carries(self) -> bool:
-        """Whether clearly most of what its decisions rest on lies there, by its channels."""
+        """Whether clearly most of the relevance lies there, and the group's channels carry it."""
         if self.carried is None or not carry(self.cluster.suppression):
             return False
         return self.reached and self.inside.low > MIN_SHARE_OUTSIDE and clear(self.carried)

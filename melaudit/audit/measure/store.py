@@ -100,7 +100,7 @@ class Store:
 
         `every` has a value for every row of the shard; `measured` only for those rows where
         `read` (rows,) is True, and the others become nulls. Arrays of more than one dimension
-        become fixed-size lists that remember their shape.
+        become lists that remember their shape.
         """
         take = pa.array(np.where(read, np.cumsum(read) - 1, -1), mask=~np.asarray(read, bool))
         arrays = {name: (values, _to_arrow(values)) for name, values in every.items()}
@@ -108,7 +108,7 @@ class Store:
             for name, values in measured.items():
                 if len(values) != read.sum():
                     raise StoreError(f"{name} has {len(values)} rows, {read.sum()} were read")
-                arrays[name] = (values, _to_arrow(values).take(take))
+                arrays[name] = (values, _spread(_to_arrow(values), take))
         schema = pa.schema(
             [
                 pa.field(name, array.type, metadata={"shape": json.dumps(values.shape[1:])})
@@ -227,6 +227,14 @@ def _to_arrow(values: Array) -> pa.Array:
         return pa.array(values)
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
+
+
+def _spread(array: pa.Array, take: pa.Array) -> pa.Array:
+    """Return the rows that `take` names, and null where it is null."""
+    if take.null_count and pa.types.is_fixed_size_list(array.type):
+        # Before version 26, pyarrow neither writes nor reads these with nulls among them.
+        array = array.cast(pa.list_(array.type.value_type))
+    return array.take(take)
 
 
 def _shape(field: pa.Field) -> tuple[int, ...]:

@@ -34,6 +34,11 @@ class Seen:
     models: tuple[Path, ...]
     data: tuple[Path, ...]
     """Folders with a folder of images for each class, tables, and folders of images."""
+    clear: bool
+    """Whether the first of `data` is of a better kind than all others: a folder of classes before
+    a table, a table before a folder of images, and any of them before one for training."""
+    loose: tuple[Path, ...]
+    """The folders of images among `data`, which a table may be about."""
 
 
 def look_around(folder: Path) -> Seen:
@@ -50,8 +55,20 @@ def look_around(folder: Path) -> Seen:
         elif _any(files, SUFFIXES):
             data.append((2, place))
         data += [(1, place / name) for name in files if Path(name).suffix.lower() in TABLES]
-    ranked = sorted(data, key=lambda found: (found[0], _is_training(found[1]), str(found[1])))
-    return Seen(tuple(sorted(models)), tuple(path for _, path in ranked))
+    ranked = sorted((kind, _is_training(path), path) for kind, path in data)
+    clear = len({found[:2] for found in ranked[:2]}) == len(ranked[:2])
+    loose = tuple(path for kind, _, path in ranked if kind == 2)
+    return Seen(tuple(sorted(models)), tuple(path for _, _, path in ranked), clear, loose)
+
+
+def image_root_of(data: Path, loose: Sequence[Path]) -> Path | None:
+    """Return the one folder of images that a table can be about and that is not below it.
+
+    What is below its own folder a run finds by itself.
+    """
+    if data.suffix.lower() not in TABLES or len(loose) != 1:
+        return None
+    return None if loose[0].is_relative_to(data.parent) else loose[0]
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
@@ -69,11 +86,22 @@ def positive_of(classes: Sequence[str]) -> str | None:
     return next((plain[name] for name in known if name in plain), None)
 
 
-def settings_text(model: Path, data: Path, folder: Path) -> str:
-    """Return the text of a melaudit.toml in `folder`: what is known, and the rest as comments."""
+def settings_text(
+    model: Path,
+    data: Path,
+    folder: Path,
+    image_root: Path | None = None,
+    others: Sequence[Path] = (),
+) -> str:
+    """Return the text of a melaudit.toml in `folder`: what is known, and the rest as comments.
+
+    `others` could be meant instead of `data`, and are named in a comment.
+    """
     classes = classes_of(data)
     positive = positive_of(classes)
     known = {"model": _relative(model, folder), "data": _relative(data, folder)}
+    if image_root is not None:
+        known["image_root"] = _relative(image_root, folder)
     lines = [
         "# Settings of melaudit. Paths are relative to this file; options of the command line",
         "# come before it. Now:  melaudit doctor, then melaudit run",
@@ -81,6 +109,9 @@ def settings_text(model: Path, data: Path, folder: Path) -> str:
     ]
     for name, value in known.items():
         lines += _setting(name, json.dumps(value))
+        if name == "data" and others:
+            named = (json.dumps(_relative(path, folder)) for path in others)
+            lines[-1:] = [f"# Also here: {', '.join(named)}", ""]
     if len(classes) > 1:
         lines += ["# Check that this is the order of the model's outputs."]
         lines += [f"classes = {json.dumps(list(classes))}", ""]
@@ -94,10 +125,10 @@ def settings_text(model: Path, data: Path, folder: Path) -> str:
     lines += [line for name in own for line in _example(name)]
     lines += ["# These are set where they are needed.", ""]
     lines += [line for name in rest for line in _example(name)]
-    others = [n for n in settings_of(Configuration) if n not in (*first, "positive")]
+    further = [n for n in settings_of(Configuration) if n not in (*first, "positive")]
     lines += [
         "# What else may be set (docs/reference.md says what each is):",
-        *(f"#   {topic}: {names}" for topic in Topic if (names := _about(topic, others))),
+        *(f"#   {topic}: {names}" for topic in Topic if (names := _about(topic, further))),
     ]
     return "\n".join(lines) + "\n"
 

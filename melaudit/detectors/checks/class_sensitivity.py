@@ -3,7 +3,7 @@
 Looks for: maps that show the same whatever class they are asked about, as guided backpropagation
 and other positive-only rules give them: they sharpen the picture and explain no decision.
 
-Why: such a map lights up the lesion for "benign" and for "malignant" alike. Nothing can be
+Why: such a map lights up the object for one class and for the other alike. Nothing can be
 concluded from where it is bright.
 
 How: on the sampled images, the map of the predicted class is held against that of the least likely

@@ -5,7 +5,7 @@ with the logit's own value and is only passed on, so what the map sums to, toget
 biases and stabilisers kept, must be that value again.
 
 Why: a map can look perfectly plausible and be wrong. Zennit on a ResNet without a canonizer doubles
-relevance at every residual sum; the pictures still show a lesion, the sum is off by thousands.
+relevance at every residual sum; the pictures still show the object, the sum is off by thousands.
 
 How: per image, the sum of the map over the starting relevance. An engine that keeps books of what
 was absorbed must close them: the median image may be off by one in a thousand (degraded up to one

@@ -1,7 +1,7 @@
 """Randomisation: does the map change when what the model has learned is taken away?
 
-Looks for: maps that depend on the picture only. An edge detector gives plausible maps of skin
-lesions without ever asking the model.
+Looks for: maps that depend on the picture only. An edge detector gives plausible maps of any
+object without ever asking the model.
 
 Why: such a map shows the same for a model that was trained and for one that was not.
 

@@ -1,8 +1,8 @@
 """Structure that recurs at one place of the picture, image after image.
 
-Skin, hair and lesions differ from image to image; a watermark, a time stamp or a logo stays where
+What pictures are of differs from image to image; a watermark, a time stamp or a logo stays where
 it is. The measure is not colour but how much detail a place shows against its surroundings, so that
-lettering recurs even where its text differs. Lesions are in the middle of all images and vignettes
+lettering recurs even where its text differs. Objects are in the middle of all images and vignettes
 at the edge. So what a place shares with its mirror images and quarter turns is subtracted.
 """
 

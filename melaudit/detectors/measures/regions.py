@@ -1,6 +1,6 @@
 """How much relevance lies in a region of each image, and how much would lie there anyway.
 
-Padding, the usual place of lesions and the rule of the first layer put relevance on edges and
+Padding, the usual place of the object and the rule of the first layer put relevance on edges and
 corners of every map, so the share in a region says little by itself. It is compared with the share
 that maps of other images of the same predicted class have in the same place (on the same area).
 """

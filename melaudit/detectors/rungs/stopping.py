@@ -6,8 +6,10 @@ could only take off from that, so none is shown. Where it turns fewer than matte
 enough to exclude that, the edit alone is shown on the other images that were planned as well, and
 the trial ends if that excludes it. Else the placebos of the first images are shown, and it ends if
 decisions change beyond them as clearly as `CLEAR`. Everything else is shown on all the images that
-were planned. The looks share the error (`statistics.looks`), so that absence is claimed falsely,
-and use as well, no more often than by one look at all of them.
+were planned. The looks share the error (`statistics.looks`), so that use is claimed falsely no more
+often than by one look at all of them. Absence may be claimed at either of two last looks with one
+share, by the edit alone and against its placebos: both are of the same answers to the edit, so one
+seldom claims what the other does not.
 
 `python -m benchmarks.stopping` measures how often, and what ending early costs in power.
 """

@@ -21,7 +21,7 @@ from melaudit.models.messages import first_line
 from melaudit.wording.names import visible
 
 _NO_CODE = (
-    "give --factory module:function, a function of your own that builds the model; code in a "
+    "give --factory FILE.py:FUNCTION, a function of your own that builds the model; code in a "
     "folder is never run"
 )
 _LEFT_OUT = {

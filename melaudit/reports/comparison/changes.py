@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from melaudit import wording
-from melaudit.findings import Evidence, Finding, Findings, Missing, NotFound, Rung
+from melaudit.findings import Evidence, Finding, Findings, Missing, Rung
 from melaudit.findings.evidence import DISCOVERED
 from melaudit.reports.comparison.cautions import Caution, cautions_of
 from melaudit.reports.comparison.figure_change import (
@@ -27,6 +27,7 @@ from melaudit.reports.comparison.figure_change import (
     figure_change,
     shared_images,
 )
+from melaudit.reports.comparison.looked_for import LEFT_OUT, left_out, not_found_by
 from melaudit.reports.ladder import carrying
 
 SAME_DISCOVERY = 0.5
@@ -113,8 +114,8 @@ def _changes(before: Findings, after: Findings) -> list[FindingChange]:
     new = _renamed({f.id: f for f in after.findings}, old)
     shared = shared_images(before, after)
     changes = [_both(old[i], new[i], shared) for i in old if i in new]
-    changes += [_gone(old[i], after) for i in old if i not in new]
-    return changes + [_new(new[i], before) for i in new if i not in old]
+    changes += [_gone(old[i], before, after) for i in old if i not in new]
+    return changes + [_new(new[i], before, after) for i in new if i not in old]
 
 
 def _renamed(new: Mapping[str, Finding], old: Mapping[str, Finding]) -> dict[str, Finding]:
@@ -229,14 +230,16 @@ def _figures(old: Finding, new: Finding, shared: Shared) -> tuple[FigureChange, 
     return tuple(c for pair in pairs if (c := figure_change(*pair, shared)) is not None)
 
 
-def _gone(old: Finding, after: Findings) -> FindingChange:
+def _gone(old: Finding, before: Findings, after: Findings) -> FindingChange:
     """Return the change of a finding that only the first audit has: fixed, or no longer tested."""
     reasons = [s.reason for s in after.skipped if s.detector == old.detector]
-    not_found = _not_found(old, after)
+    not_found = not_found_by(old, after)
     title = _plain_title(old.title)
     figure = _worst_figure(old)
     open_ = [s for s in after.shortfalls if s.subject in (old.artifact, old.id) and s.subject]
-    if open_ and open_[0].missing is Missing.UNTESTED:
+    if left_out(old, before, after):
+        change, words = Change.UNTESTED, f"the second audit did not look ({LEFT_OUT})"
+    elif open_ and open_[0].missing is Missing.UNTESTED:
         change, words = Change.UNTESTED, f"not tested ({open_[0].statement})"
     elif open_:
         change, words = Change.GONE, f"not found, and not excluded ({open_[0].statement})"
@@ -258,20 +261,13 @@ def _gone(old: Finding, after: Findings) -> FindingChange:
     return FindingChange(old.id, old.title, change, old, None, (), statement, _of_images(old))
 
 
-def _not_found(finding: Finding, other: Findings) -> list[NotFound]:
-    """Return where the other audit looked for the same and did not find it, low rungs first."""
-    for name in (finding.detector, finding.artifact):
-        found = [n for n in other.not_found if n.artifact == name]
-        if found:
-            return found
-    return []
-
-
-def _new(new: Finding, before: Findings) -> FindingChange:
+def _new(new: Finding, before: Findings, after: Findings) -> FindingChange:
     reasons = [s.reason for s in before.skipped if s.detector == new.detector]
-    not_found = _not_found(new, before)
+    not_found = not_found_by(new, before)
     figure = _worst_figure(new)
-    if not_found:
+    if left_out(new, after, before):
+        words = f"the first audit did not look ({LEFT_OUT})"
+    elif not_found:
         words = f"before, looked for and not found. {not_found[-1].statement}"
     elif reasons:
         words = f"the first audit could not look ({reasons[0]})"

@@ -10,7 +10,8 @@ from melaudit.wording.detectors import passed_checks
 
 MAX_FINDINGS = 8
 """Findings that are named."""
-MAX_TITLE = 90
+MAX_TITLE, MAX_MEASURE = 200, 120
+"""Characters. Chosen: more than any title or measure of ours has with names of usual length."""
 
 
 def summary(findings: Findings) -> str:
@@ -64,7 +65,7 @@ def _figure(finding: Finding) -> str:
     if e is None:
         return ""
     span = wording.span(e.ci_low, e.ci_high)
-    return f"{wording.name(e.name, 60)} {wording.figure(e.estimate)} ({span})"
+    return f"{wording.name(e.name, MAX_MEASURE)} {wording.figure(e.estimate)} ({span})"
 
 
 def _maps(findings: Findings) -> str:

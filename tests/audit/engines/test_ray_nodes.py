@@ -11,6 +11,7 @@ from benchmarks.engines import FILES, Place
 pytest.importorskip("ray", reason="Ray is not installed")
 
 
+@pytest.mark.timeout(900)  # eight processes start, each of which imports PyTorch
 def test_a_cluster_that_loses_a_node_writes_what_one_process_does(tmp_path: Path) -> None:
     place = Place(tmp_path, edits=2)
     place.draw(12)

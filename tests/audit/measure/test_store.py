@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -47,6 +48,18 @@ def test_columns_come_back_in_order_without_the_rows_that_were_not_read(tmp_path
         np.testing.assert_array_equal(got, expected)
     assert list(store.column("status")) == ["ok", "skipped", "ok", "ok", *["skipped"] * 5, "ok"]
     assert store.names() == ("status", "score", "map", "present")
+
+
+def test_no_list_of_a_fixed_size_is_null(tmp_path: Path) -> None:
+    """Versions of pyarrow before 26 refuse to write and to read these."""
+    store = Store(tmp_path, "run", list("abcdef"))
+    fill(store, 0, [True, False, True, True])
+    fill(store, 1, [True, True])
+    for path in tmp_path.iterdir():
+        table = pq.read_table(path)
+        fixed = [c.null_count for c in table.columns if pa.types.is_fixed_size_list(c.type)]
+        assert sum(fixed) == 0
+        assert (table["map"].null_count > 0) == (table.num_rows == 4)
 
 
 def test_a_shard_of_another_run_or_of_other_rows_does_not_count(tmp_path: Path) -> None:

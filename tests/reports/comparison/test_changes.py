@@ -98,6 +98,22 @@ def test_a_finding_that_could_not_be_looked_for_is_never_called_fixed(ring: Find
     assert "the maps are unusable" in change.statement
 
 
+def test_what_was_left_out_is_neither_fixed_nor_news_of_the_model(ring: Findings) -> None:
+    """As with --without dark_ring, where no list of what was skipped names it."""
+    rest = tuple(d for d in ring.detectors if d.id != "dark_ring")
+    without = replace(ring, findings=ring.findings[1:], detectors=rest)
+    assert len(rest) == len(ring.detectors) - 1
+    gone = compare(ring, without).changes[0]
+    assert gone.change is Change.UNTESTED
+    assert "after, the second audit did not look (its detector was left out" in gone.statement
+    assert "no longer found" not in gone.statement
+    new = compare(without, ring).changes[0]
+    assert new.change is Change.NEW
+    assert "the first audit did not look (its detector was left out" in new.statement
+    unlisted = replace(without, detectors=())  # of a melaudit that wrote no list
+    assert compare(ring, unlisted).changes[0].change is Change.FIXED
+
+
 def test_a_new_finding_comes_first_and_is_named_new(ring: Findings) -> None:
     before = replace(ring, findings=ring.findings[1:])
     comparison = compare(before, ring)

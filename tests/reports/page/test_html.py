@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import itertools
 import re
 from dataclasses import replace
@@ -249,3 +250,15 @@ def test_a_report_is_written_whole(records: dict[str, Record], tmp_path: Path) -
 
     assert path.read_text("utf-8") == render(build_page(records["hostile"]))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_command_is_not_broken_between_an_option_and_its_value() -> None:
+    source = '{% from "macros.html.j2" import command %}{{ command(text) }}'
+    text = "melaudit mitigate audit --finding 'a <b>' --out fixed.safetensors"
+    drawn = templates.environment().from_string(source).render(text=text)
+    assert [html.unescape(part) for part in re.findall("<span>(.*?)</span>", drawn)] == [
+        "melaudit mitigate audit",
+        "--finding 'a <b>'",
+        "--out fixed.safetensors",
+    ]
+    assert html.unescape(re.sub("<[^>]+>", "", drawn)).strip() == text
