@@ -21,7 +21,14 @@ from benchmarks.photographs.cases import BACKBONES, LAST, ON_TILES, REPORTED, SH
 from benchmarks.photographs.edits import EDITS, edits_for, plain
 from benchmarks.photographs.plants import ARTIFACTS, CUTS, PLANTS, Cut, put
 from benchmarks.photographs.rows import ClaimRow, Result, Row, holds, is_about
-from benchmarks.photographs.tables import everything, false_claims, missed, of_claims, of_plants
+from benchmarks.photographs.tables import (
+    everything,
+    false_claims,
+    missed,
+    of_claims,
+    of_plants,
+    of_targets,
+)
 from melaudit.domains.dermoscopy import DERMOSCOPY
 from melaudit.findings import Finding, Rung, Severity
 
@@ -119,6 +126,13 @@ def test_the_tables_count_plants_in_use_alone() -> None:
         [" high or critical ", " 2 ", " 1 ", " 1/2 [.09, .91] "],
         [" on models without a plant in use ", " 0 ", " 0 ", " none tried "],
         [" with named detectors off ", " 1 ", " 0 ", " none tried "],
+    ]
+    assert [line.split("|")[3].strip() for line in of_targets(RESULTS)[2:]] == [
+        "1/2 [.09, .91]",
+        "0/2 [.00, .66]",
+        "0/2 [.00, .66]",
+        "1/3 [.06, .79]",
+        "1/3 [.06, .79]",
     ]
     assert len(missed(RESULTS)) == 1
     assert "seed 3: ink on 50%" in missed(RESULTS)[0]

@@ -81,6 +81,26 @@ def of_claims(results: Sequence[Result]) -> list[str]:
     return lines
 
 
+def of_targets(results: Sequence[Result]) -> list[str]:
+    """Return the table of the targets that were written down before any model was made."""
+    used = [row for row in rows_of(results) if row.uses]
+    tried = [c for r in results for c in by_default(r) if c.verdict != "untried"]
+    lines = _head("target", "at", "measured")
+    for title, aim, hits in (
+        ("found, named or not", "90 % at least", [row.found or row.discovered for row in used]),
+        ("held by a group", "90 % at least", [row.grouped for row in used]),
+        ("proven without named detectors", "80 % at least", [row.proven for row in used]),
+        ("claims that are false", "5 % at most", [c.verdict == "false" for c in tried]),
+        (
+            "claims that are false and high or critical",
+            "1 % at most",
+            [c.verdict == "false" and severe(c) for c in tried],
+        ),
+    ):
+        lines.append(_line(title, aim, rate(hits)))
+    return lines
+
+
 def sentences(results: Sequence[Result]) -> list[str]:
     """Return what the tables do not say: how many, how ranked, how long."""
     rows = rows_of(results)
@@ -146,6 +166,7 @@ def everything(results: Sequence[Result]) -> list[str]:
     """Return all tables, with empty lines between."""
     parts = [
         sentences(results),
+        of_targets(results),
         of_plants(results),
         of_rivals(results),
         of_claims(results),
