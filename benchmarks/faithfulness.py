@@ -262,7 +262,7 @@ def _weights(method: Method, model: nn.Module, x: Tensor, target: Tensor) -> Val
     list(cascade(shuffled, (1.0,), 0))
     noise = torch.randn(NOISY, *x.shape, generator=torch.Generator().manual_seed(0)) * NOISE
     own, other = (
-        sum((method(m, x + n, target) for n in noise), torch.zeros(()))[:, None]
+        sum((method(m, x + n, target).detach() for n in noise), torch.zeros(()))[:, None]
         for m in (model, shuffled)
     )
     a, b = (functional.adaptive_avg_pool2d(m.double(), 16).flatten(1) for m in (own, other))
