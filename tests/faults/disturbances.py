@@ -186,6 +186,17 @@ def until_fired(pid: int, folder: Path) -> None:
         time.sleep(0.05)
 
 
+def tell_that_it_joined(folder: Path) -> None:
+    """Leave a file that says that this worker has found the run."""
+    (folder / f"joined-{os.getpid()}").touch()
+
+
+def until_joined(workers: int, folder: Path) -> None:
+    """Wait until so many workers have found the run."""
+    while len(list(folder.glob("joined-*"))) < workers:
+        time.sleep(0.05)
+
+
 def replace_image(folder: Path) -> None:
     """Put another image of the same length in the place of one."""
     image = folder / "data" / AT

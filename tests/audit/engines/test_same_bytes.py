@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.faults import small_audit
+from tests.faults.disturbances import tell_that_it_joined, until_joined, when_stage
 
 IMAGES = 4 * small_audit.SHARD
 PATIENCE = 20.0
@@ -24,9 +26,11 @@ def written(folder: Path, workers: int, *options: str) -> dict[str, str]:
         for k, path in enumerate(names)
     ]
     (folder / "labels.csv").write_text("\n".join(["image,bright,odd", *rows]) + "\n")
-    # First, so that they wait for the run and are there from its first unit on.
-    joined = [small_audit.begin_worker(folder, None, f"{k}.txt") for k in range(workers)]
-    run = small_audit.begin(folder, None, *options)
+    # So small a run would be over before workers find it: it waits for them at its first stage.
+    tell = partial(when_stage, "Loading", tell_that_it_joined)
+    wait = partial(when_stage, "Checking", partial(until_joined, workers))
+    joined = [small_audit.begin_worker(folder, tell, f"{k}.txt") for k in range(workers)]
+    run = small_audit.begin(folder, wait, *options)
     run.join(small_audit.LONGEST)
     ended = small_audit.end(run, folder)
     assert ended.code in (0, 1, 3), ended.said
