@@ -228,7 +228,7 @@ def in_force(plan: Plan, out: Path, contents: bytes) -> Iterator[None]:
     """Have the plan in the output folder; it goes when the run is finished, and not if it fails."""
     plan.write(out, contents)
     yield
-    # First: whoever looks for the rest of the folder in vain can see that the run is finished.
+    # The plan goes first. A worker that misses another file then sees that the run is finished.
     with contextlib.suppress(OSError):
         (out / FOLDER / _NAME).unlink()
     shutil.rmtree(out / FOLDER, ignore_errors=True)
