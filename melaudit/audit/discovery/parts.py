@@ -22,7 +22,7 @@ from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.groups.suspicion import counted_words, pooled_maps
 from melaudit.audit.measure.columns import relevance_columns
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
 from melaudit.audit.viewer import Viewer
 from melaudit.measurements import CHUNK, GRID, Measurements, SomeRows
 from melaudit.wording.sentences import percent
@@ -37,6 +37,7 @@ MIN_BOUND = 1e-3
 """Share of the relevance that others have at a place, at least: keeps amounts finite."""
 
 Bools = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
@@ -47,8 +48,8 @@ class Part:
     predicted: int
     amount: Floats
     """(n,) of it in each image, over the most that others show."""
-    places: Bools
-    """(n, side, side)."""
+    places: Callable[[Rows], Bools]
+    """Rows (k,) -> where these images show it, (k, side, side)."""
     strength: float
     """How much of the class shows it, and how much more than others."""
     central: float
@@ -80,14 +81,14 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
         ):
             vocabulary = vocabularies[pattern.vocabulary]
             words = table[vocabulary.column]
-            places = places_of(words, pattern.visual_words)
-            amount = places.sum((1, 2)) / max(pattern.bound, 0.5)
+            shown = counts[pattern.vocabulary].places[:, list(pattern.visual_words)].sum(1)
+            amount = shown / max(pattern.bound, 0.5)
             central = share_in_centre(words[(amount > 1) & half], pattern.visual_words)
             chosen.append(
                 Part(
                     index,
                     amount,
-                    places,
+                    partial(_shown_places, words, pattern.visual_words),
                     pattern.strength,
                     central,
                     f"{percent(central)} of the places that look like it lie in the central half "
@@ -136,7 +137,7 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
                 Part(
                     index,
                     share / bound,
-                    np.broadcast_to(there, (len(share), GRID, GRID)),
+                    partial(_same_places, there),
                     float(beyond.mean()) * farther,
                     0.0,
                     "It is the place off the centre where the model looks on a group of images "
@@ -145,6 +146,14 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
                 )
             )
     return sorted(chosen, key=lambda part: -part.strength)
+
+
+def _shown_places(words: VisualWords, pattern: Sequence[int], rows: Rows) -> Bools:
+    return places_of(words[rows], pattern)
+
+
+def _same_places(there: Bools, rows: Rows) -> Bools:
+    return np.broadcast_to(there, (len(rows), *there.shape))
 
 
 def places_looked_at(more: Floats) -> Bools | None:

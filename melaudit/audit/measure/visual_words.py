@@ -30,9 +30,9 @@ SIDES = (16, 8)
 """Places a side, fine and coarse."""
 MAX_VISUAL_WORDS = 64
 MAX_COMPONENTS = 24
-MAX_IMAGES = 64
+MAX_IMAGES = 128
 """Images that visual words are learned on, at most: their fine places are `MAX_PLACES`."""
-MAX_PLACES = 16_384
+MAX_PLACES = 32_768
 """Places that visual words are learned from, at most."""
 
 Floats = NDArray[np.float32]

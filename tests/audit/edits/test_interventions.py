@@ -199,6 +199,18 @@ def test_a_model_that_reads_the_lesion_only_is_not(measurements: Make, folder: P
     assert not asked & {"white", "bare"}  # where nothing moves, no more is asked
 
 
+@pytest.mark.parametrize("shows", [7, 8])
+def test_as_few_images_as_say_nothing_are_not_freed_of_it(
+    measurements: Make, folder: Path, shows: int
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    present = table["dark_ring.present"]
+    present &= np.cumsum(present) <= shows
+    (trials,) = intervene([DarkRing()], table, laboratory, Silent(), 24).values()
+    assert len(trials.of("remove")) == (8 if shows == 8 else 0)
+    assert len(trials.of("elsewhere")) == (8 if shows == 8 else 0)
+
+
 def test_every_answer_is_the_models_own_on_the_very_edit(measurements: Make, folder: Path) -> None:
     table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
     tried = intervene([DarkRing()], table, laboratory, Silent(), per_class=4)["dark_ring"]
