@@ -60,6 +60,8 @@ def build():
 """,
 }
 """One that tells bright from dark, and one of usual cost that was never trained."""
+SAID = 20
+"""Last lines that are told of an audit that ended with other files."""
 PYTHON = [sys.executable, "-m"]
 WORKER = ["melaudit", "worker", "audit", "--factory", "net.py:build"]
 
@@ -94,6 +96,8 @@ def main() -> None:
                 killed = place.audited("ray" if victim == "node" else "worker", victim, moment)
                 said = f"{victim} killed after {int(moment)} of {alone.results} results"
                 print(killed.row(f"{said} ({k + 1}. time)", usual), flush=True)
+                if killed.files != usual:
+                    print(*killed.said.splitlines()[-SAID:], sep="\n", flush=True)
 
 
 @dataclass(frozen=True)
