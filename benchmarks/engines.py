@@ -121,6 +121,7 @@ class Audited:
         same = "—" if self.files is usual else same
         there, shards = self.shards
         once = "each once" if there == shards else f"{there} files of {shards} shards"
+        once = once if there else "none: it was not begun"
         return f"| {name} | {self.clock:.1f} | {self.processor:.1f} | {same} | {once} |"
 
 
