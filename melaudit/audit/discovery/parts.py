@@ -1,8 +1,9 @@
-"""Parts of pictures that one predicted class shows and others hardly do, found in two ways.
+"""Parts of pictures that one predicted class shows and others hardly do, found in three ways.
 
-By what pictures show: visual words (`groups.exclusive`). By how they are decided: a group of images
-that the model decides alike (`groups.strategies`), and the places off the centre where it looks at
-them more than at other images. What is in these places is the part.
+By what pictures show: likeness to an example (`groups.likeness`), and visual words
+(`groups.exclusive`). By how they are decided: a group of images that the model decides alike
+(`groups.strategies`), and the places off the centre where it looks at them more than at other
+images. What is in these places is the part.
 """
 
 from __future__ import annotations
@@ -16,13 +17,31 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered import See
 from melaudit.artifacts.interface import RGB, Mask
-from melaudit.audit.discovery.seeing import on_picture, places_of, seeing, share_in_centre
-from melaudit.audit.groups.exclusive import MAX_SHARE_OF_OTHERS, MIN_OTHERS, exclusive_patterns
+from melaudit.audit.discovery.seeing import (
+    on_picture,
+    places_of,
+    seeing,
+    seeing_alike,
+    share_in_centre,
+)
+from melaudit.audit.groups.exclusive import (
+    MAX_SHARE_OF_OTHERS,
+    MIN_OTHERS,
+    Pattern,
+    exclusive_patterns,
+)
+from melaudit.audit.groups.likeness import (
+    amounts,
+    likeness,
+    likest,
+    patterns_by_likeness,
+    places_like,
+)
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.groups.suspicion import counted_words, pooled_maps
 from melaudit.audit.measure.columns import relevance_columns
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import LIKENESS, Noted, Sight, Vocabulary
 from melaudit.audit.viewer import Viewer
 from melaudit.measurements import CHUNK, GRID, Measurements, SomeRows
 from melaudit.wording.sentences import percent
@@ -64,8 +83,67 @@ class Part:
         return present
 
 
+def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
+    """Choose parts of every predicted class by likeness, on half of the images (n,), best first."""
+    if sight.likeness is None:
+        return []
+    noted = table[LIKENESS]
+    chosen: list[Part] = []
+    for index in range(len(table.classes)):
+        of_class = table.predictions == index
+        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        smallest = smallest_group(len(rows))
+        for pattern in patterns_by_likeness(table, rows, others, smallest, steady=False):
+            if pattern.like is None:
+                continue
+            amount = amounts(pattern, likest(noted, pattern.like))
+            places, central = _places_like(noted, pattern, amount > 1, half)
+            chosen.append(
+                Part(
+                    index,
+                    amount,
+                    places,
+                    pattern.strength,
+                    central,
+                    _where(central),
+                    partial(seeing_alike, how=sight.likeness, pattern=pattern),
+                )
+            )
+    return sorted(chosen, key=lambda part: -part.strength)
+
+
+def _places_like(
+    noted: Noted, pattern: Pattern, present: Bools, half: Bools
+) -> tuple[Bools, float]:
+    """Return where images are like a pattern (n, side, side), and which share is in the centre.
+
+    Images that do not show it have no places.
+    """
+    places = np.zeros(noted.shape[:3], bool)
+    rows = np.flatnonzero(present)
+    inside = every = 0
+    middle = outside_centre(*noted.shape[1:3]) == 0
+    for some in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
+        seen = noted[some]
+        places[some] = places_like(seen, pattern)
+        if pattern.like is not None:
+            like = (likeness(seen, pattern.like) > pattern.bound)[half[some]]
+            inside, every = inside + int(like[:, middle].sum()), every + int(like.sum())
+    return places, inside / max(1, every)
+
+
+def _where(central: float) -> str:
+    return (
+        f"{percent(central)} of the places that look like it lie in the central half of the "
+        "pictures and are left out."
+    )
+
+
 def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: Bools) -> list[Part]:
-    """Choose patterns of every predicted class on half of the images (n,), the strongest first."""
+    """Choose patterns of visual words of every predicted class on half of the images (n,).
+
+    The strongest first.
+    """
     counts = counted_words(table, vocabularies)
     chosen: list[Part] = []
     for index in range(len(table.classes)):
@@ -78,6 +156,8 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
             smallest_group(len(rows)),
             table.seed,
         ):
+            if pattern.vocabulary is None:
+                continue
             vocabulary = vocabularies[pattern.vocabulary]
             words = table[vocabulary.column]
             places = places_of(words, pattern.visual_words)
@@ -90,8 +170,7 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
                     places,
                     pattern.strength,
                     central,
-                    f"{percent(central)} of the places that look like it lie in the central half "
-                    "of the pictures and are left out.",
+                    _where(central),
                     partial(
                         seeing,
                         vocabulary=vocabulary,
