@@ -136,6 +136,7 @@ def explain(configuration: Configuration, loaded: LoadedModel, device: torch.dev
 def viewing(configuration: Configuration, prepared: Prepared, layer: str) -> Iterator[Viewer]:
     """Have the model looked through by the method that the configuration asks for."""
     with explain(configuration, prepared.loaded, prepared.device) as explainer:
+        explainer.forward.settle()
         yield Viewer(
             explainer,
             prepared.preprocessing,

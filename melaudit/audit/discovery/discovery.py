@@ -238,27 +238,28 @@ def _made(
 def _columns(identity: str, part: Part, table: Measurements) -> dict[str, Array]:
     """Return what the pass would have measured of the part: (n, ...) by column."""
     present = part.present
-    times = GRID // part.places.shape[1]
-    places = part.places & present[:, None, None]
-    mask = places.repeat(times, 1).repeat(times, 2)
-    rows = np.flatnonzero(present)
-    share, signed = (np.full(len(present), np.nan, np.float32) for _ in range(2))
+    # Rows that nothing is written into take no memory.
+    masks = np.zeros((len(present), GRID, GRID), np.uint8)
+    share, signed, area = (np.zeros(len(present), np.float32) for _ in range(3))
     positive, negative = table["relevance.positive"], table["relevance.negative"]
-    share[~present] = signed[~present] = 0
-    for row in rows:
-        there = mask[row]
+    for row in np.flatnonzero(present):
+        places = part.places(np.array([row]))[0]
+        times = GRID // len(places)
+        there = places.repeat(times, 0).repeat(times, 1)
+        masks[row], area[row] = there * np.uint8(255), there.mean()
         own = positive[row].astype(np.float64), negative[row].astype(np.float64)
         total = float(own[0].sum() + own[1].sum())
+        share[row] = signed[row] = np.nan
         if 0 < total < np.inf:
             for_it, against = float(own[0][there].sum()), float(own[1][there].sum())
             share[row], signed[row] = (for_it + against) / total, (for_it - against) / total
     return {
         f"{identity}.score": (part.amount / (1 + part.amount)).astype(np.float32),
         f"{identity}.present": present,
-        f"{identity}.mask": (mask * np.uint8(255)).astype(np.uint8),
+        f"{identity}.mask": masks,
         f"{identity}.share": share,
         f"{identity}.signed": signed,
-        f"{identity}.area": mask.mean((1, 2)).astype(np.float32),
+        f"{identity}.area": area,
     }
 
 

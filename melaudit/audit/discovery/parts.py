@@ -41,7 +41,13 @@ from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.groups.suspicion import counted_words, pooled_maps
 from melaudit.audit.measure.columns import relevance_columns
-from melaudit.audit.measure.visual_words import LIKENESS, Noted, Sight, Vocabulary
+from melaudit.audit.measure.visual_words import (
+    LIKENESS,
+    Noted,
+    Sight,
+    VisualWords,
+    Vocabulary,
+)
 from melaudit.audit.viewer import Viewer
 from melaudit.measurements import CHUNK, GRID, Measurements, SomeRows
 from melaudit.wording.sentences import percent
@@ -56,6 +62,7 @@ MIN_BOUND = 1e-3
 """Share of the relevance that others have at a place, at least: keeps amounts finite."""
 
 Bools = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
@@ -66,8 +73,8 @@ class Part:
     predicted: int
     amount: Floats
     """(n,) of it in each image, over the most that others show."""
-    places: Bools
-    """(n, side, side)."""
+    places: Callable[[Rows], Bools]
+    """Rows (k,) -> where these images show it, (k, side, side)."""
     strength: float
     """How much of the class shows it, and how much more than others."""
     central: float
@@ -97,12 +104,13 @@ def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
             if pattern.like is None:
                 continue
             amount = amounts(pattern, likest(noted, pattern.like))
-            places, central = _places_like(noted, pattern, amount > 1, half)
+            showing = np.flatnonzero((amount > 1) & half)
+            central = _central(noted, pattern.like, pattern.bound, showing)
             chosen.append(
                 Part(
                     index,
                     amount,
-                    places,
+                    partial(_alike_places, noted, pattern),
                     pattern.strength,
                     central,
                     _where(central),
@@ -112,24 +120,18 @@ def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
     return sorted(chosen, key=lambda part: -part.strength)
 
 
-def _places_like(
-    noted: Noted, pattern: Pattern, present: Bools, half: Bools
-) -> tuple[Bools, float]:
-    """Return where images are like a pattern (n, side, side), and which share is in the centre.
-
-    Images that do not show it have no places.
-    """
-    places = np.zeros(noted.shape[:3], bool)
-    rows = np.flatnonzero(present)
-    inside = every = 0
+def _central(noted: Noted, like: NDArray[np.float32], bound: float, rows: Rows) -> float:
+    """Return which share of the places that are like a pattern lies in the centre, in some rows."""
     middle = outside_centre(*noted.shape[1:3]) == 0
+    inside = every = 0
     for some in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
-        seen = noted[some]
-        places[some] = places_like(seen, pattern)
-        if pattern.like is not None:
-            like = (likeness(seen, pattern.like) > pattern.bound)[half[some]]
-            inside, every = inside + int(like[:, middle].sum()), every + int(like.sum())
-    return places, inside / max(1, every)
+        there = likeness(noted[some], like) > bound
+        inside, every = inside + int(there[:, middle].sum()), every + int(there.sum())
+    return inside / max(1, every)
+
+
+def _alike_places(noted: Noted, pattern: Pattern, rows: Rows) -> Bools:
+    return places_like(noted[rows], pattern)
 
 
 def _where(central: float) -> str:
@@ -160,14 +162,14 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
                 continue
             vocabulary = vocabularies[pattern.vocabulary]
             words = table[vocabulary.column]
-            places = places_of(words, pattern.visual_words)
-            amount = places.sum((1, 2)) / max(pattern.bound, 0.5)
+            shown = counts[pattern.vocabulary].places[:, list(pattern.visual_words)].sum(1)
+            amount = shown / max(pattern.bound, 0.5)
             central = share_in_centre(words[(amount > 1) & half], pattern.visual_words)
             chosen.append(
                 Part(
                     index,
                     amount,
-                    places,
+                    partial(_shown_places, words, pattern.visual_words),
                     pattern.strength,
                     central,
                     _where(central),
@@ -215,7 +217,7 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
                 Part(
                     index,
                     share / bound,
-                    np.broadcast_to(there, (len(share), GRID, GRID)),
+                    partial(_same_places, there),
                     float(beyond.mean()) * farther,
                     0.0,
                     "It is the place off the centre where the model looks on a group of images "
@@ -224,6 +226,14 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
                 )
             )
     return sorted(chosen, key=lambda part: -part.strength)
+
+
+def _shown_places(words: VisualWords, pattern: Sequence[int], rows: Rows) -> Bools:
+    return places_of(words[rows], pattern)
+
+
+def _same_places(there: Bools, rows: Rows) -> Bools:
+    return np.broadcast_to(there, (len(rows), *there.shape))
 
 
 def places_looked_at(more: Floats) -> Bools | None:

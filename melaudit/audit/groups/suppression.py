@@ -79,10 +79,11 @@ def suppress(
     rng = np.random.default_rng(measurements.seed)
     of_class = np.concatenate([plan.learned, plan.usual])
     strength, _ = moments(SomeRows(concepts, of_class))
-    sets = [marking, *(placebo(marking, strength, rng) for _ in range(PLACEBO_DRAWS))]
+    # The first set is none: what the model says of the images as they are, from the same pass.
+    sets = [[], marking, *(placebo(marking, strength, rng) for _ in range(PLACEBO_DRAWS))]
     margins, decided = [], []
     for rows in (plan.tried, plan.others):
-        logits = [laboratory.logits(rows), *laboratory.suppressed(rows, sets, usual)]
+        logits = laboratory.suppressed(rows, sets, usual)
         margins.append(np.stack([log_odds(values, target) for values in logits]))
         decided.append(np.stack([called(values, target) for values in logits]))
     return _weighed(margins, decided, len(marking), plan, measurements)
