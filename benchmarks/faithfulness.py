@@ -2,8 +2,9 @@
 
 Small models of six families are trained on drawn pictures (see `small_models`), kept in the folder
 and explained on pictures they have not seen: with `epsilon_plus_flat`, which was the composite for
-every model (`before`), with what auto takes now (`now`; of a model with attention, the composite
-most faithful on 16 other pictures), by zennit, captum, Grad-CAM, gradient x input, and by chance.
+every model (`before`), with what auto takes now (`now`; of a model with parts of a transformer, the
+composite most faithful on 16 other pictures), by zennit, captum, Grad-CAM, gradient x input, and by
+chance.
 Each method is measured by
 
     deletion   how far the logit falls when the cells with most relevance are filled with the mean
@@ -46,10 +47,8 @@ from benchmarks.small_models import FAMILIES, Pictures, accuracy, pictures, trai
 from melaudit.detectors.checks.faithfulness import by_relevance, grid, without
 from melaudit.errors import MelauditError
 from melaudit.relevance import Explainer
-from melaudit.relevance.engines.composites import (
-    DEFAULT_COMPOSITE,
-    OF_ATTENTION,
-)
+from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE, EVERY_GAMMA, candidates
+from melaudit.relevance.interface import TransformerPart
 from melaudit.relevance.model.layer_outputs import layer_output
 from melaudit.relevance.model.randomisation import cascade
 from melaudit.relevance.model.tokens import as_map, unusual
@@ -58,7 +57,7 @@ from melaudit.statistics.estimates import mean
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Of the cells, that are deleted or inserted."""
 CHOOSING = 16
-"""Pictures that the composite for attention is chosen on; none of them is measured on."""
+"""Pictures that the composite is chosen on; none of them is measured on."""
 NOISY = 4
 """Copies that maps are averaged over for `weights`."""
 NOISE = 0.1
@@ -147,7 +146,7 @@ def methods(model: nn.Module, choosing: Tensor) -> Mapping[str, tuple[Method, st
     return {
         "before": (_lrp(DEFAULT_COMPOSITE), DEFAULT_COMPOSITE),
         "now": _chosen(model, choosing),
-        **{name: (_lrp(name), name) for name in OF_ATTENTION},
+        **{name: (_lrp(name), name) for name in EVERY_GAMMA},
         "zennit": (_zennit, "EpsilonPlusFlat, canonizer auto"),
         "captum": (_captum, "LRP"),
         "grad_cam": (_grad_cam, "at the concept layer"),
@@ -168,17 +167,18 @@ def _lrp(composite: str) -> Method:
 
 
 def _chosen(model: nn.Module, x: Tensor) -> tuple[Method, str]:
-    """Return what auto takes: of a model with attention, the composite most faithful on x."""
+    """Return what auto takes: of a model like a transformer, the composite most faithful on x."""
     with Explainer(model) as explainer:
-        if not explainer.attends(x):
-            return _lrp(DEFAULT_COMPOSITE), DEFAULT_COMPOSITE
+        parts = explainer.transformer_parts(x)
+    if not parts:
+        return _lrp(DEFAULT_COMPOSITE), DEFAULT_COMPOSITE
     with torch.no_grad():
         logits = model(x)
     target = logits.argmax(1)
     start = _of(logits, target)
     gains = {
         name: float(_cells(model, x, target, _lrp(name)(model, x, target), start)[0].mean())
-        for name in OF_ATTENTION
+        for name in candidates(attention=TransformerPart.ATTENTION in parts)
     }
     best = max(gains, key=gains.__getitem__)
     return _lrp(best), best
@@ -344,7 +344,7 @@ def _options() -> argparse.Namespace:
     add: Callable[..., object] = parser.add_argument
     add("--folder", type=Path, required=True, help="where models and rows are kept")
     add("--families", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
-    add("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, *OF_ATTENTION])
+    add("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, *EVERY_GAMMA])
     add("--images", type=int, default=40, help="that are measured on")
     add("--training", type=int, default=1000, help="pictures to train on")
     add("--epochs", type=int, default=12)

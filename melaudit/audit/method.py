@@ -1,8 +1,8 @@
 """Which method explains a run: the first of an order that holds on a few of the run's own images.
 
 The order is LRP with the usual composite, LRP with other composites, gradient x input, occlusion.
-For a model with attention the first of all is that of the composites for such models whose maps are
-most faithful on these images.
+For a model with parts of a transformer (attention, or linear layers that work on every position)
+the first of all is the composite whose maps are most faithful on a few images.
 A method holds when none of the checks of the maps fails. They run before the pass, on the sampled
 images, and the pass takes over what they measured, so that nothing is measured twice. Whoever names
 an engine, a canonizer or a composite gets that one and no other, and its maps may be unusable.
@@ -39,11 +39,8 @@ from melaudit.findings import CheckStatus, Operation, Subject, Trust
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.relevance import Explainer
-from melaudit.relevance.engines.composites import (
-    DEFAULT_COMPOSITE,
-    DEFAULT_OF_ATTENTION,
-    OF_ATTENTION,
-)
+from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE, DEFAULT_GAMMA, candidates
+from melaudit.relevance.interface import TransformerPart
 from melaudit.statistics.sampling import sample
 from melaudit.wording.sentences import many
 
@@ -71,16 +68,16 @@ class Examined:
     """How the method was chosen: each a sentence for the reader."""
 
 
-def methods(configuration: Configuration, for_attention: str = "") -> tuple[Configuration, ...]:
+def methods(configuration: Configuration, chosen: str = "") -> tuple[Configuration, ...]:
     """Return the configurations to try, in order: only the first if the user named a method.
 
-    `for_attention`: the composite to begin with, of a model that has attention.
+    `chosen`: the composite to begin with, where it was chosen for this model.
     """
     first = settled(configuration)
     if not is_free(configuration):
         return (first,)
-    names = [for_attention] * bool(for_attention) + [DEFAULT_COMPOSITE, *OTHER_COMPOSITES]
-    by_rules = [dataclasses.replace(first, composite=name) for name in names]
+    names = [chosen] * bool(chosen) + [DEFAULT_COMPOSITE, *OTHER_COMPOSITES]
+    by_rules = [dataclasses.replace(first, composite=name) for name in dict.fromkeys(names)]
     without = [dataclasses.replace(first, engine=name) for name in WITHOUT_RULES]
     return (*by_rules, *without)
 
@@ -104,20 +101,20 @@ def suited(
     """Return the configuration with a composite that suits the model, without a choice by images.
 
     x (N, 3, H, W) is what the model is tried on. Whoever has a data set lets `choose_method` choose
-    among the composites for attention.
+    the most faithful composite.
     """
-    if not is_free(configuration) or not attends(configuration, loaded, device, x):
+    if not is_free(configuration) or not transformer_parts(configuration, loaded, device, x):
         return settled(configuration)
-    return dataclasses.replace(configuration, composite=DEFAULT_OF_ATTENTION)
+    return dataclasses.replace(configuration, composite=DEFAULT_GAMMA)
 
 
-def attends(
+def transformer_parts(
     configuration: Configuration, loaded: LoadedModel, device: torch.device, x: Tensor
-) -> bool:
-    """Whether the model has self-attention; False where it cannot be run as it is."""
+) -> tuple[TransformerPart, ...]:
+    """Return what the model has of a transformer; nothing where it cannot be run as it is."""
     with explain(configuration, loaded, device) as explainer, contextlib.suppress(RelevanceError):
-        return explainer.attends(x)
-    return False
+        return explainer.transformer_parts(x)
+    return ()
 
 
 def explain(configuration: Configuration, loaded: LoadedModel, device: torch.device) -> Explainer:
@@ -167,7 +164,7 @@ def choose_method(
     refusals: list[RelevanceError] = []
     notes: list[str] = []
     rows = _to_check(configuration, prepared)
-    composite, chosen = _for_attention(configuration, prepared, layer, observer, folder, turns)
+    composite, chosen = _most_faithful(configuration, prepared, layer, observer, folder, turns)
     for attempt in methods(configuration, composite):
         try:
             examined = _examine(attempt, prepared, checks, layer, observer, folder, turns, rows)
@@ -188,7 +185,7 @@ def choose_method(
     return dataclasses.replace(failed[0], notes=(*without, *chosen, *tried))
 
 
-def _for_attention(
+def _most_faithful(
     configuration: Configuration,
     prepared: Prepared,
     layer: str,
@@ -196,18 +193,21 @@ def _for_attention(
     folder: Path,
     turns: Turns,
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the most faithful composite for a model with attention, and say how it was chosen.
+    """Return the most faithful composite for a model like a transformer, and how it was chosen.
 
-    "" for a model without, or where the user named a method. Every composite is measured by the
-    check `faithfulness`, on the same images and against the same random deletions, and what it
-    measured stays in a store: who resumes a run, or shares it, chooses the same. The images are
-    other ones than those that the checks of the maps look at, where there are as many: what was
-    chosen is best on the images that chose it, and would be judged too well by them.
+    "" for a model without parts of a transformer, or where the user named a method. In such models
+    linear layers work on every position, with inputs of both signs, and which rule suits them
+    differs from model to model. Every candidate is measured by the check `faithfulness`, on the
+    same images and against the same random deletions, and what it measured stays in a store: who
+    resumes a run, or shares it, chooses the same. The images are other ones than those that the
+    checks of the maps look at, where there are as many: what was chosen is best on the images that
+    chose it, and would be judged too well by them.
     """
     loaded, device = prepared.loaded, prepared.device
     if not is_free(configuration):
         return "", ()
-    if not attends(configuration, loaded, device, first_input(prepared)):
+    parts = transformer_parts(configuration, loaded, device, first_input(prepared))
+    if not parts:
         return "", ()
     # One random deletion is enough to compare: it is the same for all composites.
     faithful = Faithfulness(draws=1)
@@ -219,7 +219,7 @@ def _for_attention(
     if apart:
         few = sample(prepared.dataset.labels[left], configuration.check_images, configuration.seed)
         rows = left[np.flatnonzero(few)]
-    for name in OF_ATTENTION:
+    for name in candidates(attention=TransformerPart.ATTENTION in parts):
         attempt = dataclasses.replace(configuration, composite=name)
         with contextlib.suppress(RelevanceError):
             known = _examine(
@@ -231,14 +231,14 @@ def _for_attention(
                 found[name] = float(advantage.mean(dtype=np.float64))
                 images = max(images, len(advantage))
     if not found:
-        return DEFAULT_OF_ATTENTION, ()
+        return DEFAULT_GAMMA, ()
     best = max(found, key=found.__getitem__)
     others = ", ".join(f"{name} {gain:+.2f}" for name, gain in found.items() if name != best)
     same = "" if apart else " The checks of the maps look at the same images, for want of others."
     note = (
-        f"The model has attention. Of the composites for such models, {best} was the most faithful "
-        f"on {many(images, 'image')}: without what its maps mark the logit falls by "
-        f"{found[best]:.2f} more than without as much elsewhere ({others}).{same}"
+        f"The model has {' and '.join(parts)}, as transformers have. Of {len(found)} composites, "
+        f"{best} was the most faithful on {many(images, 'image')}: without what its maps mark the "
+        f"logit falls by {found[best]:.2f} more than without as much elsewhere ({others}).{same}"
     )
     observer.note(f"note: {note}")
     return best, (note,)

@@ -30,7 +30,7 @@ from melaudit.relevance.engines.composites import (
     find_composite,
 )
 from melaudit.relevance.forward import Forward
-from melaudit.relevance.interface import Attribution, Engine
+from melaudit.relevance.interface import Attribution, Engine, TransformerPart
 from melaudit.relevance.model.acceptance import accepted, explainable, model_errors
 from melaudit.relevance.model.intact import copied
 from melaudit.relevance.model.layer_outputs import taking
@@ -243,14 +243,15 @@ class Explainer:
         with model_errors(x):
             return concept_layer(self.model, x, self.num_classes)
 
-    def attends(self, x: Tensor) -> bool:
-        """Return whether the engine meets self-attention in the model, on the first image of x.
+    def transformer_parts(self, x: Tensor) -> tuple[TransformerPart, ...]:
+        """Return what the engine meets of a transformer in the model, on the first image of x.
 
-        Only dataflow looks: a softmax of products of two signals that weighs a third.
+        Attention, linear layers on every position, both or neither. Only dataflow looks.
         """
         x = accepted(x, self.model)[:1]
         with self._attachment.entered(x):
-            return isinstance(self._engine, DataflowEngine) and self._engine.attends(x)
+            engine = self._engine
+            return engine.transformer_parts(x) if isinstance(engine, DataflowEngine) else ()
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, rule, calls): what the engine does with each part of the model."""

@@ -28,7 +28,7 @@ from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.relevance import Explainer
 from melaudit.relevance.dataflow.engine import DataflowEngine
-from melaudit.relevance.engines.composites import OF_ATTENTION
+from melaudit.relevance.engines.composites import candidates
 
 
 class Notes:
@@ -225,16 +225,43 @@ class Attends(nn.Module):
         return self.head(tokens.mean(1))  # type: ignore[no-any-return]
 
 
-def test_a_model_with_attention_gets_the_most_faithful_composite_and_who_resumes_the_same(
-    configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+class OnPositions(nn.Module):
+    """Linear layers on every position, and no attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 8, 8, 8), nn.LayerNorm(8)
+        self.block, self.head = nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = self.patches(x).permute(0, 2, 3, 1)
+        places = places + nn.functional.gelu(self.block(self.norm(places)))
+        return self.head(places.mean((1, 2)))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "words"),
+    [
+        (Attends, "block", "has attention and linear layers that work on every position"),
+        (OnPositions, "patches", "has linear layers that work on every position"),
+    ],
+)
+def test_a_model_like_a_transformer_gets_the_most_faithful_composite_and_who_resumes_the_same(
+    configuration: Configuration,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[], nn.Module],
+    layer: str,
+    words: str,
 ) -> None:
     torch.manual_seed(0)
-    prepared = prepare(configuration, from_module(Attends()))
+    prepared = prepare(configuration, from_module(kind()))
     told = Notes()
     chosen = choose_method(configuration, prepared, (Taste(),), told, configuration.out)
-    assert chosen.layer == "block"
+    assert chosen.layer == layer
     composite = chosen.configuration.composite
-    assert composite in OF_ATTENTION
+    choice = candidates(attention=kind is Attends)
+    assert composite in choice
+    assert words in chosen.notes[0] and f"Of {len(choice)} composites" in chosen.notes[0]
     assert f"{composite} was the most faithful on 8 images" in chosen.notes[0]
     assert told.notes == [f"note: {chosen.notes[0]}"]
     # An oracle: the check by itself, with each composite, on images that no check of the run saw.
@@ -243,7 +270,7 @@ def test_a_model_with_attention_gets_the_most_faithful_composite_and_who_resumes
     prepared_anew = replace(prepared, dataset=prepared.dataset.take(np.array(unseen)))
     assert len(looked) == 8 <= len(unseen)
     gains = {}
-    for name in OF_ATTENTION:
+    for name in choice:
         asked = replace(configuration, composite=name)
         found = choose_method(
             asked, prepared_anew, (Faithfulness(draws=1),), Notes(), configuration.out / name

@@ -26,7 +26,7 @@ from melaudit.relevance.dataflow.linear_maps import Kernels
 from melaudit.relevance.dataflow.operations import OPERATIONS
 from melaudit.relevance.dataflow.passes import Pass
 from melaudit.relevance.dataflow.rulebook import Rulebook
-from melaudit.relevance.interface import Attribution
+from melaudit.relevance.interface import Attribution, TransformerPart
 from melaudit.relevance.layout import fast
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import find_layer, first_tensor
@@ -130,9 +130,14 @@ class DataflowEngine:
 
         return sums_by_maps(maps, x, target, relevance, masks)
 
-    def attends(self, x: Tensor) -> bool:
-        """Whether the model has self-attention: a softmax of products of signals weighs others."""
-        return self.run(x, None, ()).flow.attends
+    def transformer_parts(self, x: Tensor) -> tuple[TransformerPart, ...]:
+        """Return what the model has of a transformer, as it is met in one forward pass of x."""
+        flow = self.run(x, None, ()).flow
+        met = {
+            TransformerPart.ATTENTION: flow.attends,
+            TransformerPart.LINEAR_ON_POSITIONS: flow.works_on_positions,
+        }
+        return tuple(part for part in TransformerPart if met[part])
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, what holds for it, calls) of one forward pass, most calls first."""
