@@ -41,6 +41,7 @@ from melaudit.observer import Observer
 from melaudit.relevance import Explainer
 from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE, DEFAULT_GAMMA, candidates
 from melaudit.relevance.interface import TransformerPart
+from melaudit.relevance.model.layers import HEADS, has_heads
 from melaudit.statistics.sampling import sample
 from melaudit.wording.sentences import many
 
@@ -269,9 +270,14 @@ def _to_check(configuration: Configuration, prepared: Prepared) -> NDArray[np.in
 
 
 def _concept_layer(configuration: Configuration, prepared: Prepared) -> tuple[str, tuple[str, ...]]:
-    """Return the concept layer, or "" and a note for a model that has none."""
+    """Return the concept layer, or "" for a model that has none; and a note on it."""
     if configuration.layer:
-        return configuration.layer, ()
+        heads = (
+            "What is said of channels is said of the heads of attention of "
+            f"{configuration.layer.removesuffix(HEADS)}: channel 0 is "
+            "the first head. Evidence also passes beside them, through the skip connection.",
+        )
+        return configuration.layer, heads if has_heads(configuration.layer) else ()
     image = first_input(prepared)
     with explain(configuration, prepared.loaded, prepared.device) as explainer:
         try:

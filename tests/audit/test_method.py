@@ -18,6 +18,7 @@ from melaudit.audit.method import choose_method, methods
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import prepare
 from melaudit.choices import EngineName
+from melaudit.detectors.checks.channel_uniformity import ChannelUniformity
 from melaudit.detectors.checks.class_sensitivity import ClassSensitivity
 from melaudit.detectors.checks.conservation import Conservation
 from melaudit.detectors.checks.faithfulness import Faithfulness
@@ -284,6 +285,19 @@ def test_a_model_like_a_transformer_gets_the_most_faithful_composite_and_who_res
     monkeypatch.setattr(Faithfulness, "measure", again)
     resumed = choose_method(configuration, prepared, (Taste(),), Notes(), configuration.out)
     assert (resumed.configuration, resumed.notes) == (chosen.configuration, chosen.notes)
+
+
+def test_the_heads_of_attention_are_audited_as_channels_where_they_are_named(
+    configuration: Configuration, use: Use
+) -> None:
+    use(ChannelUniformity(), Conservation())
+    torch.manual_seed(0)
+    asked = replace(configuration, layer="block.self_attn:heads", composite="gamma_0.25")
+    findings = runner.run(asked, Notes(), model=from_module(Attends()))
+    (check,) = [c for c in findings.explanations.checks if c.id == "channel_uniformity"]
+    assert check.status is CheckStatus.PASS and "at block.self_attn:heads" in check.statement
+    assert any("the heads of attention of block.self_attn:" in w for w in findings.warnings)
+    assert {c.channel for c in findings.concepts} <= {0, 1}
 
 
 def test_a_composite_that_fails_on_a_model_with_attention_gives_way_to_the_usual_one(

@@ -29,7 +29,7 @@ from melaudit.relevance.dataflow.rulebook import Rulebook
 from melaudit.relevance.interface import Attribution, TransformerPart
 from melaudit.relevance.layout import fast
 from melaudit.relevance.model.intact import remember_state
-from melaudit.relevance.model.layers import find_layer, first_tensor
+from melaudit.relevance.model.layers import HEADS, find_layer, first_tensor, has_heads
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.places import sums_by_maps
 from melaudit.relevance.switches import eager, exact
@@ -139,6 +139,11 @@ class DataflowEngine:
         }
         return tuple(part for part in TransformerPart if met[part])
 
+    def heads(self, x: Tensor) -> dict[str, int]:
+        """Return the heads of attention, named as a layer -> how many, met once in a pass of x."""
+        met = self.run(x, None, ()).flow.heads
+        return {name: counts[0] for name, counts in met.items() if len(counts) == 1}
+
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, what holds for it, calls) of one forward pass, most calls first."""
         counts = self.run(x, None, ()).flow.operation_counts
@@ -154,6 +159,7 @@ class DataflowEngine:
         for layer in layers:
             find_layer(self.model, layer)
         flow = Flow(OPERATIONS, self._rulebook, self._kernels, fast(x), self._names)
+        flow.tapped = layers
         with self._observed(flow, layers), torch.enable_grad():
             image = flow.input()
             with flow, followed_inside(flow):
@@ -196,9 +202,18 @@ class DataflowEngine:
                 self._flow.tap(name, tensor)
 
     def _check_tap(self, layer: str, flow: Flow) -> None:
-        if self._calls[layer] != 1:
+        calls = self._calls[layer]
+        if has_heads(layer):
+            calls = len(flow.heads.get(layer, ()))
+            if not calls:
+                others = ", ".join(list(flow.heads)[-3:])
+                raise RelevanceError(
+                    f"{layer.removesuffix(HEADS)} has no attention whose heads can be told apart; "
+                    + (f"name one of the model's, such as {others}" if others else "name a layer")
+                )
+        if calls != 1:
             raise RelevanceError(
-                f"layer {layer} runs {self._calls[layer]} times in one forward pass; expected a "
+                f"layer {layer} runs {calls} times in one forward pass; expected a "
                 "layer that runs once: name the block around it"
             )
         if layer not in flow.taps:

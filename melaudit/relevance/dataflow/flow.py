@@ -88,13 +88,18 @@ class Flow(TorchFunctionMode):
         """Layer -> the tap on its output."""
         self.attends = False
         """Whether attention was met: a softmax of products of two signals that weighs a third."""
+        self.heads: dict[str, list[int]] = {}
+        """Heads of attention, named as a layer -> how many, for each time they are met."""
+        self.tapped: Sequence[str] = ()
+        """Layers that taps are wanted of."""
         self.works_on_positions = False
         """Whether a linear layer was met that works on each of several positions by itself.
 
         A convolution of single positions is one where it takes what a LayerNorm or the like gives,
         as in transformers. Others have rules that suit them.
         """
-        self._products = False
+        self.products = False
+        """Whether two signals that are equal as gates were multiplied as matrices."""
         self._names = {} if names is None else names
         self._open: dict[int, WeakSet[Step]] = {}
 
@@ -152,15 +157,6 @@ class Flow(TorchFunctionMode):
         if name in self.operations.attention:
             return self.rulebook.attention.words
         return self.operations.descriptions.get(name, WITHOUT_RULE)
-
-    def note_product(self, gates: Sequence[Gate]) -> None:
-        """Note a product of matrices, by the gates of those factors that are signals."""
-        if len(gates) < 2:
-            return
-        if min(gates) == max(gates):
-            self._products = True
-        elif self._products and max(gates) == Gate.STRONG:
-            self.attends = True
 
     def is_signal(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on the input in a way that gradients can follow."""
