@@ -2,9 +2,9 @@
 
 Small models of six families are trained on drawn pictures (see `small_models`), kept in the folder
 and explained on pictures they have not seen: with `epsilon_plus_flat`, which was the composite for
-every model (`before`), with what auto takes now (`now`; of a model with parts of a transformer, the
-composite most faithful on 16 other pictures), by zennit, captum, LXT (of its authors' gammas those
-most faithful on the same 16), Grad-CAM, gradient x input, and by chance.
+every model (`before`), with what auto takes now (`now`; of a model with parts of a transformer, a
+composite chosen by faithfulness on 16 other pictures), by zennit, captum, LXT (of its authors'
+gammas those most faithful on the same 16), Grad-CAM, gradient x input, and by chance.
 Each method is measured by
 
     deletion   how far the logit falls when the cells with most relevance are filled with the mean
@@ -39,7 +39,7 @@ import importlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ from torch.nn import functional
 from benchmarks.lxt_maps import GAMMAS as LXT_GAMMAS
 from benchmarks.lxt_maps import explained
 from benchmarks.small_models import FAMILIES, Pictures, accuracy, pictures, trained
+from melaudit.audit.method import faithful_enough
 from melaudit.detectors.checks.faithfulness import by_relevance, grid, without
 from melaudit.detectors.checks.randomisation import when_shuffled
 from melaudit.errors import MelauditError
@@ -201,7 +202,7 @@ def _lrp(composite: str) -> Method:
 
 
 def _chosen(model: nn.Module, x: Tensor) -> tuple[Method, str]:
-    """Return what auto takes: of a model like a transformer, the composite most faithful on x."""
+    """Return what auto takes: of a model like a transformer, a composite chosen on pictures x."""
     with Explainer(model) as explainer:
         parts = explainer.transformer_parts(x)
     if not parts:
@@ -209,18 +210,18 @@ def _chosen(model: nn.Module, x: Tensor) -> tuple[Method, str]:
     with torch.no_grad():
         target = model(x).argmax(1)
     names = candidates(attention=TransformerPart.ATTENTION in parts)
-    best = _most_faithful(model, x, [_lrp(name)(model, x, target) for name in names])
-    return _lrp(names[best]), names[best]
+    maps = {name: _lrp(name)(model, x, target) for name in names}
+    taken, _ = faithful_enough(_by_deletion(model, x, maps), 0)
+    return _lrp(taken), taken
 
 
-def _most_faithful(model: nn.Module, x: Tensor, candidates: Sequence[Tensor]) -> int:
-    """Return which of several maps of the predicted classes, each (n, h, w), deletion tells for."""
+def _by_deletion(model: nn.Module, x: Tensor, maps: Mapping[str, Tensor]) -> dict[str, Values]:
+    """Return for maps (n, h, w) of the predicted classes how far deletion makes the logits fall."""
     with torch.no_grad():
         logits = model(x)
     target = logits.argmax(1)
     start = _of(logits, target)
-    gains = [np.nanmean(_cells(model, x, target, maps, start)[0]) for maps in candidates]
-    return int(np.argmax(gains))
+    return {name: _cells(model, x, target, each, start)[0] for name, each in maps.items()}
 
 
 def _zennit(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -240,7 +241,8 @@ def _lxt(model: nn.Module, x: Tensor, python: Path | None) -> tuple[Method, str]
     with torch.no_grad():
         target = model(x).argmax(1)
     tried = explained(python, model, x, target, LXT_GAMMAS)
-    chosen = LXT_GAMMAS[_most_faithful(model, x, list(tried))]
+    falls = _by_deletion(model, x, {str(i): maps for i, maps in enumerate(tried)})
+    chosen = LXT_GAMMAS[int(np.argmax([np.nanmean(values) for values in falls.values()]))]
 
     def method(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         return explained(python, model, x, target, [chosen])[0]

@@ -57,19 +57,20 @@ COMPOSITES: dict[str, type[Composite]] = {
 NAMES = (*COMPOSITES, *EVERY_GAMMA)
 DEFAULT_COMPOSITE = "epsilon_plus_flat"
 """The composite where none is named."""
-DEFAULT_GAMMA = "gamma_0.25"
+DEFAULT_GAMMA = "gamma_0.05"
 """The composite for a model with parts of a transformer where no images tell which one suits it."""
 
 
 def candidates(*, attention: bool) -> tuple[str, ...]:
     """Return the composites to choose from for a model with parts of a transformer.
 
-    Without `attention` its rule means nothing, so one composite of each gamma is enough.
+    In the order in which they are preferred where they are equally faithful: the weakest gamma
+    first, since a strong one hides more of what the weights say; the usual composite last. Without
+    `attention` its rule means nothing, so one composite of each gamma is enough.
     """
-    gammas = (
-        n for n, (_, rule) in EVERY_GAMMA.items() if attention or rule is AttentionRule.CONSTANT
-    )
-    return (*gammas, DEFAULT_COMPOSITE)
+    constant = AttentionRule.CONSTANT
+    names = [name for name, (_, rule) in EVERY_GAMMA.items() if attention or rule is constant]
+    return (*sorted(names, key=lambda name: EVERY_GAMMA[name][0]), DEFAULT_COMPOSITE)
 
 
 def find_composite(
