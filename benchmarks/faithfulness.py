@@ -25,7 +25,7 @@ equal as far as these pictures tell. A row is kept in the folder as soon as it i
 command goes on where it stopped.
 
 Run it as `python -m benchmarks.faithfulness --folder FOLDER`. LXT needs older versions of others'
-packages, so `--lxt` names a Python that has them (see docs/relevance.md); without it, LXT is left
+packages, so `--lxt` names a folder that has them (see docs/relevance.md); without it, LXT is left
 out. With `--randomisation` the check of that name is compared with itself on noisy copies instead.
 """
 
@@ -235,17 +235,17 @@ def _captum(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     return found.sum(1)
 
 
-def _lxt(model: nn.Module, x: Tensor, python: Path | None) -> tuple[Method, str]:
+def _lxt(model: nn.Module, x: Tensor, packages: Path | None) -> tuple[Method, str]:
     """Return LXT with those of its authors' gammas that are most faithful on x."""
-    assert python is not None
+    assert packages is not None
     with torch.no_grad():
         target = model(x).argmax(1)
-    tried = explained(python, model, x, target, LXT_GAMMAS)
+    tried = explained(packages, model, x, target, LXT_GAMMAS)
     falls = _by_deletion(model, x, {str(i): maps for i, maps in enumerate(tried)})
     chosen = LXT_GAMMAS[int(np.argmax([np.nanmean(values) for values in falls.values()]))]
 
     def method(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-        return explained(python, model, x, target, [chosen])[0]
+        return explained(packages, model, x, target, [chosen])[0]
 
     return method, f"gamma {chosen[0]:g} for convolutions, {chosen[1]:g} for linear layers"
 
@@ -445,7 +445,7 @@ def _options() -> argparse.Namespace:
     add("--images", type=int, default=40, help="that are measured on")
     add("--training", type=int, default=1000, help="pictures to train on")
     add("--epochs", type=int, default=12)
-    add("--lxt", type=Path, help="a Python that has lxt, for the row of that name")
+    add("--lxt", type=Path, help="a folder with lxt in it, for the row of that name")
     add("--randomisation", action="store_true", help="the check on 1 and on 4 copies, instead")
     return parser.parse_args()
 

@@ -1,13 +1,15 @@
 """Maps by LXT, which changes classes of torch and zennit for good: made in a process of its own.
 
-That process is `python benchmarks/lxt_maps.py TASK MAPS`, with a Python that has lxt and the
-versions of transformers and zennit that it works with, so this file imports nothing of melaudit.
-The maps are input x gradient, as LXT's own example for torchvision's ViT has them.
+That process is `python benchmarks/lxt_maps.py TASK MAPS`, for which a folder with lxt and the
+versions of transformers and zennit that it works with comes first on Python's path, so this file
+imports nothing of melaudit. The maps are input x gradient, as LXT's own example for torchvision's
+ViT has them.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,16 +27,19 @@ GAMMAS = [(of_c, of_l) for of_c in (0.1, 0.25, 100.0) for of_l in (0.0, 0.01, 0.
 """Those that LXT's example for torchvision's ViT tries."""
 
 
-def explained(python: Path, model: nn.Module, x: Tensor, target: Tensor, gammas: Gammas) -> Tensor:
+def explained(
+    packages: Path, model: nn.Module, x: Tensor, target: Tensor, gammas: Gammas
+) -> Tensor:
     """Return the maps (gammas, n, h, w) of classes target (n,) for pictures x (n, 3, h, w).
 
-    python: one that has lxt. Raises RuntimeError with what it says when it fails.
+    packages: the folder with lxt. Raises RuntimeError with what it says when it fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         task, made = Path(folder) / "task.pt", Path(folder) / "maps.pt"
         torch.save({"model": model, "x": x, "target": target, "gammas": gammas}, task)
-        command = [str(part) for part in (python, __file__, task, made)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [sys.executable, __file__, str(task), str(made)]
+        path = {**os.environ, "PYTHONPATH": str(packages.resolve())}
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=path)
         if ran.returncode:
             raise RuntimeError(ran.stderr.strip().splitlines()[-1])
         found: Tensor = torch.load(made, weights_only=True)
