@@ -158,8 +158,9 @@ def described(found: Examination) -> list[str]:
         "",
     ]
     if found.operations:
-        lines.append("operation             calls  rule")
-        lines += [f"  {name:<20}{calls:>5}  {rule}" for name, rule, calls in found.operations]
+        width = max(len(name) for name, _, _ in found.operations)
+        lines.append(f"{'operation':<{width + 2}} calls  rule")
+        lines += [f"  {name:<{width}} {calls:>5}  {rule}" for name, rule, calls in found.operations]
         lines.append("")
     lines.append(
         f"a full audit   {many(found.images, 'image')}: about {whole_duration(found.seconds)}"
