@@ -137,8 +137,8 @@ def _grad_cams(
     with_lrp = _agreement(plain, lrp)
     height, width = plain.shape[1:]
     notes.append(
-        f"Grad-CAM at {layer.removesuffix(HEADS)}: agreement with LRP {with_lrp} (rank correlation of what speaks for "
-        f"the class, on {height} x {width} places)"
+        f"Grad-CAM at {layer.removesuffix(HEADS)}: agreement with LRP {with_lrp} (rank correlation "
+        f"of what speaks for the class, on {height} x {width} places)"
     )
     tiles = [Tile("Grad-CAM", f"agreement with LRP {with_lrp}", _array(plain[0]))]
     if attention is None:

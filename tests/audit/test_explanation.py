@@ -292,7 +292,7 @@ def test_heads_of_attention_are_listed_by_the_doctor_and_shown_where_they_are_na
     image = configuration.data / "0" / "0.png"
     explain_image(replace(asked, layer="block.self_attn:heads"), image, channels=6)
     titles = {tile.title for tile in panels[0]}
-    assert {"block.self_attn head 0", "block.self_attn head 1"} < titles
+    assert {"head 0 of block.self_attn", "head 1 of block.self_attn"} < titles
 
 
 def test_an_image_that_kills_what_decodes_it_ends_neither_doctor_nor_explanation_badly(

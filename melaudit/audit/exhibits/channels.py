@@ -81,7 +81,7 @@ class View:
         if has_heads(name):
             name, one = name.removesuffix(HEADS), "head"
         return [
-            Tile(f"{name} {one} {c}", note, values.detach().float().cpu().numpy())
+            Tile(f"{one} {c} of {name}", note, values.detach().float().cpu().numpy())
             for c, note, values in zip(channels, said, maps, strict=True)
         ]
 
