@@ -119,4 +119,6 @@ def test_places_are_those_like_it_and_beside_in_images_that_show_it() -> None:
     expected[:2, :2] = expected[:2, 4:7] = True
     assert np.array_equal(found[0], expected & AWAY)
     with pytest.raises(ValueError, match="by likeness"):
-        places_like(noted, Pattern(0, (1,), 2.0, np.ones(1), np.zeros(1, bool), 0.1, 0.1))
+        places_like(
+            noted, Pattern(0, (1,), 2.0, np.ones(1, np.float32), np.zeros(1, bool), 0.1, 0.1)
+        )
