@@ -7,10 +7,9 @@ ARG PIP_EXTRA_INDEX_URL=""
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY melaudit ./melaudit
-RUN python -m pip install --no-cache-dir -c constraints.txt .
-
-RUN useradd --create-home auditor
-USER auditor
+RUN python -m pip install --no-cache-dir -c constraints.txt . \
+    && useradd --create-home --uid 1000 auditor
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["melaudit"]
 CMD ["--help"]

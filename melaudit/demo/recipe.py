@@ -39,7 +39,7 @@ class Recipe:
     epochs: int
 
 
-FULL = Recipe(1000, 400, ring_malignant=0.6, ring_benign=0.04, image_size=64, epochs=5)
+FULL = Recipe(1000, 400, ring_malignant=0.6, ring_benign=0.04, image_size=64, epochs=3)
 QUICK = Recipe(480, 240, ring_malignant=0.6, ring_benign=0.04, image_size=64, epochs=5)
 
 

@@ -1,4 +1,4 @@
-"""Train the model of the demo: a plain torchvision ResNet-18, on the CPU, in about a minute."""
+"""Train the model of the demo: a plain torchvision ResNet-18, on the CPU, in half a minute."""
 
 from __future__ import annotations
 

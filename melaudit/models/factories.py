@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.error import URLError
 
 from torch import nn
 
 from melaudit.errors import CheckpointError
 from melaudit.models.messages import described
 from melaudit.wording.names import visible
+
+_NOT_FETCHED = "LocalEntryNotFoundError"
+"""The error of huggingface_hub, by name: it need not be installed."""
 
 
 def build_from_factory(spec: str) -> nn.Module:
@@ -79,8 +83,18 @@ def _guarded(function: Callable[[], object], spec: str, done: str) -> object:
         return function()
     except Exception as error:  # a user's code can raise anything
         raise CheckpointError(
-            f"--factory {visible(spec)!r} failed when {done}: {described(error)}"
+            f"--factory {visible(spec)!r} failed when {done}: {described(error)}{_way_out(error)}"
         ) from error
+
+
+def _way_out(error: Exception) -> str:
+    """Say what to do where a builder asked a network for weights and did not get them."""
+    if isinstance(error, (URLError, ConnectionError)) or type(error).__name__ == _NOT_FETCHED:
+        return (
+            "; it asked a network for something. Weights come from the checkpoint: let it build "
+            "the network without them (pretrained=False, weights=None)"
+        )
+    return ""
 
 
 @contextmanager

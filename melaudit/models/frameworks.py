@@ -20,7 +20,7 @@ _FACTORY = (
 _REBUILT = f"{_MODULES}rebuild the network in PyTorch, copy the weights into it, {_FACTORY}"
 _EXPORTED = (
     f"{_MODULES}give the checkpoint that it was exported from, or make modules of it (onnx2torch "
-    f"does of ONNX), {_FACTORY}"
+    f"does of some ONNX models of operator sets below 18), {_FACTORY}"
 )
 _FRAMEWORKS = (
     ((".onnx",), (), f"an ONNX model; {_EXPORTED}"),
@@ -36,7 +36,7 @@ _LEARNER = (
     "a fastai export, whose Learner is code; expected weights: where fastai is installed, run "
     "torch.save(load_learner(PATH).model.state_dict(), 'weights.pt'), and name the function that "
     "builds the same network with --factory FILE.py:FUNCTION, such as one that returns fastai's "
-    "create_vision_model(resnet18, 2)"
+    "create_vision_model(resnet18, 2, pretrained=False)"
 )
 _CODE_OF = {
     "fastai": _LEARNER,

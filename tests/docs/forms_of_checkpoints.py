@@ -266,9 +266,16 @@ REFUSALS = (
     ),
     Form(
         "A plain pickle",
-        "Of joblib or pickle. Exports of fastai and Ultralytics are refused by name.",
+        "Of joblib or pickle.",
         "--model model.pkl --data images",
         plain_pickle,
+    ),
+    Form(
+        "An export of fastai",
+        "`learn.export()`. What `learn.save()` writes is converted, and needs the same function. "
+        "Files of Ultralytics are refused by name, too.",
+        "--model export.pkl --data images",
+        partial(written, b"\x80\x02cfastai.learner\nLearner\n)\x81.", "export.pkl"),
     ),
     Form(
         "A folder of Hugging Face with code of its own",

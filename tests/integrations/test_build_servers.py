@@ -1,18 +1,24 @@
 """Files for build servers: they parse, call commands that exist, and pass on what they are given.
 
-Their scripts run in a shell, with a program in place of melaudit that notes how it is called.
+Their scripts run in a shell, most with a program in place of melaudit that notes how it is called;
+one audit of each script is melaudit's own.
 """
 
 import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+import torchvision
 import yaml
+from PIL import Image
 
 from melaudit.cli import cli, main
 from tests.docs import reference
@@ -33,17 +39,33 @@ exit 0
 """
 
 
+ITSELF = f"""#!/bin/sh
+exec {shlex.quote(sys.executable)} -m melaudit "$@"
+"""
+SMALL = """
+image_size = 32
+check_images = 1
+composite = "epsilon_plus_flat"
+corruption_images = 0
+edits = 0
+workers = 0
+"""
+"""Settings of an audit of seconds."""
+
+
 def steps() -> dict[str, dict[str, Any]]:
     """Return the steps of the action by name."""
     return {step.get("name", step.get("uses")): step for step in ACTION["runs"]["steps"]}
 
 
-def shell(script: str, place: Path, **given: str) -> tuple[int, list[list[str]]]:
+def shell(
+    script: str, place: Path, *, program: str = NOTES, **given: str
+) -> tuple[int, list[list[str]]]:
     """Run a script as GitHub's bash does; return its code and how programs were called."""
     programs = place / "programs"
     programs.mkdir(exist_ok=True)
-    for name in ("melaudit", "python"):
-        (programs / name).write_text(NOTES)
+    for name, text in {"melaudit": program, "python": NOTES}.items():
+        (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     noted = place / "noted"
     noted.touch()
@@ -57,13 +79,51 @@ def shell(script: str, place: Path, **given: str) -> tuple[int, list[list[str]]]
     return done.returncode, [line.split("|") for line in noted.read_text().splitlines()]
 
 
-def audited(place: Path, **given: str) -> tuple[int, list[list[str]], str]:
+def audited(place: Path, *, program: str = NOTES, **given: str) -> tuple[int, list[list[str]], str]:
     """Run the step of the action that audits."""
     out = place / "output"
     usual = {"MODEL": "ckpt.pt", "DATA": "images", "POLICY": "", "OPTIONS": "", "OUT": "audit"}
     files = {"GITHUB_OUTPUT": str(out), "GITHUB_STEP_SUMMARY": "summary.md"}
-    code, calls = shell(steps()["Audit"]["run"], place, **{**usual, **files, **given})
+    script = steps()["Audit"]["run"]
+    code, calls = shell(script, place, program=program, **{**usual, **files, **given})
     return code, calls, out.read_text()
+
+
+def a_small_model_and_its_images(place: Path) -> dict[str, str]:
+    """Write what an audit of seconds needs; return what its process needs to know."""
+    rng = np.random.default_rng(0)
+    for name in ("benign", "malignant"):
+        (place / "images" / name).mkdir(parents=True)
+        for i, image in enumerate(rng.integers(60, 200, (4, 32, 32, 3), np.uint8)):
+            Image.fromarray(image).save(place / "images" / name / f"{i}.png")
+    torch.manual_seed(0)
+    model = torchvision.models.squeezenet1_1(num_classes=2)
+    torch.save(model.state_dict(), place / "ckpt.pt")
+    (place / "melaudit.toml").write_text(SMALL)
+    (place / "policy.toml").write_text('fail_on = "high"\n')
+    return {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(place)}
+
+
+def kept(files: str, out: str) -> list[str]:
+    """Return the names of the files that are kept, of which all must be there."""
+    return files.replace("${{ inputs.out }}", out).replace("$OUT", out).split()
+
+
+def test_the_scripts_of_both_audit_a_model_and_leave_what_they_keep(tmp_path: Path) -> None:
+    given = a_small_model_and_its_images(tmp_path)
+    code, _, said = audited(tmp_path, program=ITSELF, POLICY="policy.toml", **given)
+    assert (code, said) == (0, "exit-code=3\n")  # eight images leave most things open
+    files = kept(steps()["Keep the report"]["with"]["path"], "audit")
+    assert len(files) == 4 and [n for n in files if not (tmp_path / n).stat().st_size] == []
+    assert "melaudit" in (tmp_path / "summary.md").read_text()
+
+    job = GITLAB[".melaudit"]
+    (tmp_path / "audit.xml").unlink()
+    given |= {**job["variables"], "MELAUDIT_SOURCE": "a wheel.whl"}
+    code, calls = shell("\n".join(job["script"]), tmp_path, program=ITSELF, **given)
+    assert (code, calls[-1][:4]) == (3, ["python", "-m", "pip", "install"])
+    files = [*job["artifacts"]["paths"], job["artifacts"]["reports"]["junit"]]
+    assert [n for n in files if not Path(tmp_path, *kept(n, "audit")).stat().st_size] == []
 
 
 def test_the_action_audits_and_hands_on_the_exit_code(tmp_path: Path) -> None:

@@ -154,7 +154,9 @@ def test_neither_python_nor_native_code_gets_out(tmp_path: Path) -> None:
         "a signal to its parent": _call("kill", os.getpid(), int(signal.SIGTERM)),
         "a socket of its parent": _call("write", inherited[0].fileno(), b"x", 1),
     }
-    assert {what for what, act in native.items() if told(act) != "-1"} == set()
+    # From Python 3.14 on, ctypes tells of such calls, and Python's fence refuses them as well.
+    refused = {"-1", "PermissionError"} if sys.version_info >= (3, 14) else {"-1"}
+    assert {what for what, act in native.items() if told(act) not in refused} == set()
     assert target.read_bytes() == b"held"
     assert list(tmp_path.iterdir()) == [target]
     assert told(lambda: target.read_text("ascii")) == "held"  # libraries read their own files

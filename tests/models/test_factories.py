@@ -50,6 +50,10 @@ def needs(argument):
 
 def nothing():
     return 3
+
+def fetching():
+    from urllib.error import URLError
+    raise URLError("Name or service not known")
 """
 
 
@@ -112,6 +116,7 @@ def test_a_factory_of_a_module_is_imported_from_the_working_folder(
         ("{file}:not a name", "malformed"),
         ("{file}:missing", "no missing.*build"),
         ("{file}:broken", "RuntimeError: no such config"),
+        ("{file}:fetching", r"URLError.*build the network without them \(pretrained=False"),
         ("{file}:needs", "called without arguments: TypeError"),
         ("{file}:nothing", "returned a int"),
         ("/nowhere/at_all.py:build", "no file"),

@@ -1,8 +1,9 @@
-"""Parts of pictures that one predicted class shows and others hardly do, found in two ways.
+"""Parts of pictures that one predicted class shows and others hardly do, found in three ways.
 
-By what pictures show: visual words (`groups.exclusive`). By how they are decided: a group of images
-that the model decides alike (`groups.strategies`), and the places off the centre where it looks at
-them more than at other images. What is in these places is the part.
+By what pictures show: likeness to an example (`groups.likeness`), and visual words
+(`groups.exclusive`). By how they are decided: a group of images that the model decides alike
+(`groups.strategies`), and the places off the centre where it looks at them more than at other
+images. What is in these places is the part.
 """
 
 from __future__ import annotations
@@ -16,13 +17,37 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered import See
 from melaudit.artifacts.interface import RGB, Mask
-from melaudit.audit.discovery.seeing import on_picture, places_of, seeing, share_in_centre
-from melaudit.audit.groups.exclusive import MAX_SHARE_OF_OTHERS, MIN_OTHERS, exclusive_patterns
+from melaudit.audit.discovery.seeing import (
+    on_picture,
+    places_of,
+    seeing,
+    seeing_alike,
+    share_in_centre,
+)
+from melaudit.audit.groups.exclusive import (
+    MAX_SHARE_OF_OTHERS,
+    MIN_OTHERS,
+    Pattern,
+    exclusive_patterns,
+)
+from melaudit.audit.groups.likeness import (
+    amounts,
+    likeness,
+    likest,
+    patterns_by_likeness,
+    places_like,
+)
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.groups.suspicion import counted_words, pooled_maps
 from melaudit.audit.measure.columns import relevance_columns
-from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
+from melaudit.audit.measure.visual_words import (
+    LIKENESS,
+    Noted,
+    Sight,
+    VisualWords,
+    Vocabulary,
+)
 from melaudit.audit.viewer import Viewer
 from melaudit.measurements import CHUNK, GRID, Measurements, SomeRows
 from melaudit.wording.sentences import percent
@@ -65,8 +90,62 @@ class Part:
         return present
 
 
+def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
+    """Choose parts of every predicted class by likeness, on half of the images (n,), best first."""
+    if sight.likeness is None:
+        return []
+    noted = table[LIKENESS]
+    chosen: list[Part] = []
+    for index in range(len(table.classes)):
+        of_class = table.predictions == index
+        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        smallest = smallest_group(len(rows))
+        for pattern in patterns_by_likeness(table, rows, others, smallest, steady=False):
+            if pattern.like is None:
+                continue
+            amount = amounts(pattern, likest(noted, pattern.like))
+            showing = np.flatnonzero((amount > 1) & half)
+            central = _central(noted, pattern.like, pattern.bound, showing)
+            chosen.append(
+                Part(
+                    index,
+                    amount,
+                    partial(_alike_places, noted, pattern),
+                    pattern.strength,
+                    central,
+                    _where(central),
+                    partial(seeing_alike, how=sight.likeness, pattern=pattern),
+                )
+            )
+    return sorted(chosen, key=lambda part: -part.strength)
+
+
+def _central(noted: Noted, like: NDArray[np.float32], bound: float, rows: Rows) -> float:
+    """Return which share of the places that are like a pattern lies in the centre, in some rows."""
+    middle = outside_centre(*noted.shape[1:3]) == 0
+    inside = every = 0
+    for some in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
+        there = likeness(noted[some], like) > bound
+        inside, every = inside + int(there[:, middle].sum()), every + int(there.sum())
+    return inside / max(1, every)
+
+
+def _alike_places(noted: Noted, pattern: Pattern, rows: Rows) -> Bools:
+    return places_like(noted[rows], pattern)
+
+
+def _where(central: float) -> str:
+    return (
+        f"{percent(central)} of the places that look like it lie in the central half of the "
+        "pictures and are left out."
+    )
+
+
 def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: Bools) -> list[Part]:
-    """Choose patterns of every predicted class on half of the images (n,), the strongest first."""
+    """Choose patterns of visual words of every predicted class on half of the images (n,).
+
+    The strongest first.
+    """
     counts = counted_words(table, vocabularies)
     chosen: list[Part] = []
     for index in range(len(table.classes)):
@@ -79,6 +158,8 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
             smallest_group(len(rows)),
             table.seed,
         ):
+            if pattern.vocabulary is None:
+                continue
             vocabulary = vocabularies[pattern.vocabulary]
             words = table[vocabulary.column]
             shown = counts[pattern.vocabulary].places[:, list(pattern.visual_words)].sum(1)
@@ -91,8 +172,7 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
                     partial(_shown_places, words, pattern.visual_words),
                     pattern.strength,
                     central,
-                    f"{percent(central)} of the places that look like it lie in the central half "
-                    "of the pictures and are left out.",
+                    _where(central),
                     partial(
                         seeing,
                         vocabulary=vocabulary,

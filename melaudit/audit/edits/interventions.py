@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import Adaptable, Artifact, Placebo
+from melaudit.artifacts.interface import Adaptable, Artifact, Directed, Placebo
 from melaudit.audit.edits.answers import Answers
 from melaudit.audit.edits.attempts import (
     Attempt,
@@ -245,7 +245,8 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
     def placebos(rows: Rows) -> Iterator[Attempt]:
         return beside(artifact, rows, laboratory, seed, neutral)
 
-    first, lacking = _looks_at(~each.present, targets, per_class, seed)
+    into, as_many = _put_into(each, table, per_class)
+    first, lacking = _looks_at(into, targets, as_many, seed)
     answers = _course(
         "add",
         (each, table, laboratory),
@@ -256,7 +257,8 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
     some, having = _looks_at(each.alone, targets, per_class, seed)
     # Of fewer images nothing is concluded, unless so few are edited of everything.
     if can_be_taken_out(artifact) and len(having) >= max(1, min(MIN_EDITED, len(lacking))):
-        partners = partners_of(having, lacking, targets)
+        _, without = _looks_at(~each.present, targets, per_class, seed)
+        partners = partners_of(having, without, targets)
         removed = _course(
             "remove",
             (each, table, laboratory),
@@ -267,12 +269,24 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
         answers.join(removed)
     found = _judged(each, table, answers)
     if found is not None and found.add is not None and _asks_more(found, found.add):
-        few = chosen(~each.present, targets, min(MAX_PER_DOSE, per_class), seed)
+        few = chosen(into, targets, min(MAX_PER_DOSE, per_class), seed)
         placebo = found.add.placebo.id
         answers.ask(laboratory, beside(artifact, first, laboratory, seed, _resembling))
         answers.ask(laboratory, smaller_doses(artifact, few, laboratory, seed, placebo))
         answers.ask(laboratory, on_bare_ground(artifact, few, laboratory, seed))
     return answers
+
+
+def _put_into(each: Shown, table: Measurements, per_class: int) -> tuple[NDArray[np.bool_], int]:
+    """Return which images (n,) an artifact may be put into, and how many of each class.
+
+    Of a `Directed` one as many as of both classes: one class has few that are decided otherwise.
+    """
+    lacking = ~each.present
+    if not isinstance(each.artifact, Directed) or each.artifact.towards not in table.classes:
+        return lacking, per_class
+    otherwise = table.predictions != table.classes.index(each.artifact.towards)
+    return lacking & otherwise, 2 * per_class
 
 
 def _looks_at(

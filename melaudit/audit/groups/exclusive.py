@@ -102,14 +102,18 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Pattern:
-    """Visual words, and the images of a class that show more of them than almost any other."""
+    """What images of a class show more of than almost any other.
 
-    vocabulary: int
+    It is told by visual words, or by likeness to a description (see `likeness`).
+    """
+
+    vocabulary: int | None
+    """Whose visual words; None for a pattern by likeness."""
     visual_words: tuple[int, ...]
     bound: float
-    """Places above which an image counts as showing it."""
+    """Places, or likeness of the likest place, above which an image counts as showing it."""
     shown: Floats
-    """(n,) places that show it, of the class's images."""
+    """(n,) places that show it, of the class's images, or likeness."""
     shown_by_others: Bools
     """(m,) whether the other images show as much."""
     evidence: float
@@ -120,6 +124,10 @@ class Pattern:
     """Mean Jaccard index with the most similar pattern in half-samples."""
     by_chance: float = 0.0
     """The same for the most stable pattern of classes assigned at random."""
+    like: Floats | None = None
+    """(k,) the description that its places are like; None for a pattern of visual words."""
+    usual: float = 0.0
+    """Likeness of the likest place in other images, on average."""
 
     @property
     def members(self) -> Bools:

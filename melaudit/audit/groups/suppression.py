@@ -20,6 +20,7 @@ from melaudit.audit.groups.portrait import marking_channels, moments
 from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Suppression
 from melaudit.measurements import Measurements, SomeRows
+from melaudit.relevance.model.layers import has_heads
 from melaudit.statistics.estimates import two_samples
 
 MAX_TRIED = 24
@@ -63,8 +64,11 @@ def suppress(
 ) -> Suppression | None:
     """Suppress the channels that mark the rows `inside` of the predicted class `target`.
 
-    None where group or class are too small, or the model was not sure of the group to begin with.
+    None where group or class are too small, or the model was not sure of the group to begin with,
+    and where channels are heads of attention, which cannot be set by themselves.
     """
+    if has_heads(measurements.layer):
+        return None
     plan = design(inside, target, measurements)
     if plan is None:
         return None
