@@ -52,11 +52,11 @@ from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.embedding import fit
 from melaudit.audit.groups.grouping import group
 from melaudit.audit.groups.mixture import mixture
-from melaudit.audit.measure.learn_words import vocabularies
+from melaudit.audit.measure.learn_words import sight
 from melaudit.audit.measure.measurer import CheckSample, Measurer
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.sweep import sweep
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import Sight
 from melaudit.audit.viewer import Viewer
 from melaudit.demo.dataset import CLASSES, write
 from melaudit.domains.dermoscopy import DERMOSCOPY
@@ -188,7 +188,7 @@ def examined(place: Path, made: dict[str, Any], images: int) -> Row:
 
 def measured(
     case: Case, checkpoint: Path, data: Path, ids: tuple[str, ...], side: int
-) -> tuple[Measurements, Laboratory, tuple[Vocabulary, ...]]:
+) -> tuple[Measurements, Laboratory, Sight]:
     """Pass over the images with no detector, and keep the model to ask again."""
     dataset = open_dataset(data / "test")
     explainer = Explainer(load(case, checkpoint), num_classes=len(CLASSES))
@@ -197,7 +197,7 @@ def measured(
     layer = explainer.choose_layer(first)
     viewer = Viewer(explainer, preprocessing, torch.device("cpu"), layer, batch_size=32)
     store = Store(data / "shards", "discovery, words", dataset.ids)
-    words = vocabularies(viewer, dataset, store.folder, 0, Silent())
+    words = sight(viewer, dataset, store.folder, 0, Silent())
     nothing = CheckSample(np.zeros(len(ids), bool))
     sweep([(Measurer(viewer, dataset, (), nothing, words), store)], Silent())
     table = Measurements(

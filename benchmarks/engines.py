@@ -60,6 +60,8 @@ def build():
 """,
 }
 """One that tells bright from dark, and one of usual cost that was never trained."""
+SAID = 20
+"""Last lines that are told of an audit that ended with other files."""
 PYTHON = [sys.executable, "-m"]
 WORKER = ["melaudit", "worker", "audit", "--factory", "net.py:build"]
 
@@ -94,6 +96,8 @@ def main() -> None:
                 killed = place.audited("ray" if victim == "node" else "worker", victim, moment)
                 said = f"{victim} killed after {int(moment)} of {alone.results} results"
                 print(killed.row(f"{said} ({k + 1}. time)", usual), flush=True)
+                if killed.files != usual:
+                    print(*killed.said.splitlines()[-SAID:], sep="\n", flush=True)
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ class Audited:
         same = "—" if self.files is usual else same
         there, shards = self.shards
         once = "each once" if there == shards else f"{there} files of {shards} shards"
+        once = once if there else "none: it was not begun"
         return f"| {name} | {self.clock:.1f} | {self.processor:.1f} | {same} | {once} |"
 
 

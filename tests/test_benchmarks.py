@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-LIBRARIES = {"pictures", "rivals", "small_models"}
+LIBRARIES = {"lxt_maps", "pictures", "rivals", "small_models"}
 """What benchmarks share; no commands."""
 MODULES = {path.stem: f"benchmarks.{path.stem}" for path in FOLDER.glob("*.py")}
 MODULES |= {

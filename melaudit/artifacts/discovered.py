@@ -91,7 +91,7 @@ class Discovered:
     ) -> None:
         """Make one of a pool of images; named: a sentence on what it is called, and why."""
         self.id, self.title, self.phrases = identity, title, phrases
-        self.pool, self.see = pool, see
+        self.pool, self.see, self.towards = pool, see, pool.predicted
         self.remedy = (
             f"Look at the part that is cut out. {named} If it does not belong to the object, "
             "train on images of every class with it, or without it, and audit again."

@@ -87,6 +87,7 @@ class DiscoveredLook:
         )
         self.id, self.title, self.phrases = identity, title, phrases
         self.looks, self.amount, self.of = looks, amount, tuple(of)
+        self.towards = looks.predicted
         self.usual = mean_look([*(looks.alike or looks.others)])
 
     def find(self, image: RGB) -> Found:

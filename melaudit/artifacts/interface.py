@@ -208,6 +208,17 @@ class Adaptable(Protocol):
         ...
 
 
+@runtime_checkable
+class Directed(Protocol):
+    """An artifact that is thought to move decisions to one class, which alone shows it.
+
+    It is put into images that are not decided so: the others have nowhere to go.
+    """
+
+    towards: str
+    """The class."""
+
+
 class Kind(Artifact, Protocol):
     """One kind of an artifact."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class Examination:
     preprocessing: str
     engine: str
     layer: str
+    heads: Mapping[str, int]
+    """Layers whose channels are heads of attention, and how many each has."""
     trust: Trust
     checks: tuple[Check, ...]
     skipped: tuple[Skipped, ...]
@@ -98,7 +100,8 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
                 configuration, prepared, asked, viewer, checked, observer, Path(folder)
             )
         engine = viewer.explainer.describe()
-        operations = viewer.explainer.operations(first_input(prepared))
+        image = first_input(prepared)
+        operations, heads = viewer.explainer.operations(image), viewer.explainer.heads(image)
     return Examination(
         architecture=prepared.loaded.architecture,
         outputs=prepared.loaded.outputs,
@@ -108,6 +111,7 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
         preprocessing=prepared.preprocessing.describe(),
         engine=engine,
         layer=method.layer,
+        heads=heads,
         trust=method.checked.trust,
         checks=method.checked.checks,
         skipped=method.checked.skipped,
@@ -123,6 +127,18 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:_MAX_NAMED]) + " ..." * (len(names) > _MAX_NAMED)
 
 
+def _of_heads(heads: Mapping[str, int]) -> Iterator[str]:
+    """Yield a line on the heads of a model with attention."""
+    if heads:
+        names, numbers = list(heads), sorted(set(heads.values()))
+        each = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+        which = " to ".join(dict.fromkeys([names[0], names[-1]]))
+        yield (
+            f"heads          {each} in each of {many(len(names), 'layer')}: {which} (named by "
+            "--layer, its heads are the channels)"
+        )
+
+
 def described(found: Examination) -> list[str]:
     """Return an examination as lines for the terminal."""
     lines = [
@@ -133,6 +149,7 @@ def described(found: Examination) -> list[str]:
         f"preprocessing  {found.preprocessing}",
         f"relevance      {found.engine}",
         f"concept layer  {found.layer or 'none'}",
+        *_of_heads(found.heads),
         *(f"note           {note}" for note in found.notes),
         "",
         f"maps           {found.trust}",
@@ -141,8 +158,9 @@ def described(found: Examination) -> list[str]:
         "",
     ]
     if found.operations:
-        lines.append("operation             calls  rule")
-        lines += [f"  {name:<20}{calls:>5}  {rule}" for name, rule, calls in found.operations]
+        width = max(len(name) for name, _, _ in found.operations)
+        lines.append(f"{'operation':<{width + 2}} calls  rule")
+        lines += [f"  {name:<{width}} {calls:>5}  {rule}" for name, rule, calls in found.operations]
         lines.append("")
     lines.append(
         f"a full audit   {many(found.images, 'image')}: about {whole_duration(found.seconds)}"

@@ -32,6 +32,7 @@ from melaudit.logits import predictions
 from melaudit.relevance import Explainer
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import SUMS_TO_ONE, Attention
+from melaudit.relevance.model.layers import HEADS
 from melaudit.relevance.model.outputs import probabilities
 from melaudit.reports.page.panel import Tile, panel
 from melaudit.wording.sentences import percent
@@ -136,8 +137,8 @@ def _grad_cams(
     with_lrp = _agreement(plain, lrp)
     height, width = plain.shape[1:]
     notes.append(
-        f"Grad-CAM at {layer}: agreement with LRP {with_lrp} (rank correlation of what speaks for "
-        f"the class, on {height} x {width} places)"
+        f"Grad-CAM at {layer.removesuffix(HEADS)}: agreement with LRP {with_lrp} (rank correlation "
+        f"of what speaks for the class, on {height} x {width} places)"
     )
     tiles = [Tile("Grad-CAM", f"agreement with LRP {with_lrp}", _array(plain[0]))]
     if attention is None:

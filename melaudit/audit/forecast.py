@@ -23,11 +23,11 @@ from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import chosen, intervene
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.measure import visual_words
-from melaudit.audit.measure.learn_words import vocabularies
+from melaudit.audit.measure.learn_words import sight
 from melaudit.audit.measure.measurer import CheckSample, Measurer
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.sweep import sweep
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import Sight
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared, with_contents
 from melaudit.audit.viewer import Viewer
@@ -114,29 +114,27 @@ class _Rehearsal:
     detectors: tuple[Detector, ...]
     folder: Path
 
-    def words(self) -> tuple[tuple[Vocabulary, ...], float]:
+    def sight(self) -> tuple[Sight, float]:
         """Learn the visual words; return them and the seconds for each image."""
         begun = time.monotonic()
         dataset, seed = self.prepared.dataset, self.configuration.seed
         workers = self.configuration.workers
-        words = vocabularies(self.viewer, dataset, self.folder, seed, Silent(), workers)
-        return words, (time.monotonic() - begun) / len(dataset)
+        seen = sight(self.viewer, dataset, self.folder, seed, Silent(), workers)
+        return seen, (time.monotonic() - begun) / len(dataset)
 
-    def measured(
-        self, words: tuple[Vocabulary, ...], prepared: Prepared | None = None
-    ) -> tuple[Measurements, float]:
+    def measured(self, seen: Sight, prepared: Prepared | None = None) -> tuple[Measurements, float]:
         """Measure the images, or others; return what was measured and the seconds for each."""
         prepared = prepared or self.prepared
         dataset, watch = prepared.dataset, _Watch()
         store = Store(self.folder / f"pass-{len(dataset)}", "rehearsal", dataset.ids)
         unchecked = CheckSample(np.zeros(len(dataset), bool))
-        measurer = Measurer(self.viewer, dataset, self.detectors, unchecked, words)
+        measurer = Measurer(self.viewer, dataset, self.detectors, unchecked, seen)
         sweep([(measurer, store)], watch, workers=self.configuration.workers)
         table = measured(store, prepared, self.viewer.layer, self.configuration.seed)
         return table, watch.per_item()
 
     def edited(
-        self, words: tuple[Vocabulary, ...]
+        self, seen: Sight
     ) -> tuple[Measurements, list[tuple[Artifact, Trials, float]], float]:
         """Edit very few of the images.
 
@@ -144,7 +142,7 @@ class _Rehearsal:
         seconds of taking quality from one image.
         """
         few = taken(self.prepared, MAX_EDITED, self.configuration.seed)
-        table, _ = self.measured(words, few)
+        table, _ = self.measured(seen, few)
         laboratory = Laboratory(
             self.viewer, few.dataset, table.ids, domain=self.prepared.domain.domain
         )
@@ -250,9 +248,9 @@ def forecast(
     few = taken(prepared, min(n, BATCHES * viewer.batch_size), seed)
     observer.stage("Rehearsing on a few images", len(few.dataset))
     rehearsal = _Rehearsal(configuration, few, viewer, detectors, folder)
-    words, learning = rehearsal.words()
-    table, measuring = rehearsal.measured(words)
-    small, tried, corrupting = rehearsal.edited(words)
+    seen, learning = rehearsal.sight()
+    table, measuring = rehearsal.measured(seen)
+    small, tried, corrupting = rehearsal.edited(seen)
     observer.advance(len(few.dataset))
     path_of = dict(zip(few.dataset.ids, few.dataset.paths, strict=True))
     readable = [path_of[identity] for identity in table.ids]

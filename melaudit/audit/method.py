@@ -1,8 +1,8 @@
 """Which method explains a run: the first of an order that holds on a few of the run's own images.
 
 The order is LRP with the usual composite, LRP with other composites, gradient x input, occlusion.
-For a model with attention the first of all is that of the composites for such models whose maps are
-most faithful on these images.
+For a model with parts of a transformer (attention, or linear layers that work on every position)
+the first of all is a composite that is chosen by how faithful its maps are on a few images.
 A method holds when none of the checks of the maps fails. They run before the pass, on the sampled
 images, and the pass takes over what they measured, so that nothing is measured twice. Whoever names
 an engine, a canonizer or a composite gets that one and no other, and its maps may be unusable.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +36,14 @@ from melaudit.detectors.checks.faithfulness import Faithfulness
 from melaudit.detectors.interface import Detector
 from melaudit.errors import DatasetError, NoConceptLayerError, RelevanceError
 from melaudit.findings import CheckStatus, Operation, Subject, Trust
+from melaudit.measurements import Array
 from melaudit.models.architectures import LoadedModel
 from melaudit.observer import Observer
 from melaudit.relevance import Explainer
-from melaudit.relevance.engines.composites import (
-    DEFAULT_COMPOSITE,
-    DEFAULT_OF_ATTENTION,
-    OF_ATTENTION,
-)
+from melaudit.relevance.engines.composites import DEFAULT_COMPOSITE, DEFAULT_GAMMA, candidates
+from melaudit.relevance.interface import TransformerPart
+from melaudit.relevance.model.layers import HEADS, has_heads
+from melaudit.statistics.estimates import mean
 from melaudit.statistics.sampling import sample
 from melaudit.wording.sentences import many
 
@@ -71,16 +71,16 @@ class Examined:
     """How the method was chosen: each a sentence for the reader."""
 
 
-def methods(configuration: Configuration, for_attention: str = "") -> tuple[Configuration, ...]:
+def methods(configuration: Configuration, chosen: str = "") -> tuple[Configuration, ...]:
     """Return the configurations to try, in order: only the first if the user named a method.
 
-    `for_attention`: the composite to begin with, of a model that has attention.
+    `chosen`: the composite to begin with, where it was chosen for this model.
     """
     first = settled(configuration)
     if not is_free(configuration):
         return (first,)
-    names = [for_attention] * bool(for_attention) + [DEFAULT_COMPOSITE, *OTHER_COMPOSITES]
-    by_rules = [dataclasses.replace(first, composite=name) for name in names]
+    names = [chosen] * bool(chosen) + [DEFAULT_COMPOSITE, *OTHER_COMPOSITES]
+    by_rules = [dataclasses.replace(first, composite=name) for name in dict.fromkeys(names)]
     without = [dataclasses.replace(first, engine=name) for name in WITHOUT_RULES]
     return (*by_rules, *without)
 
@@ -104,20 +104,20 @@ def suited(
     """Return the configuration with a composite that suits the model, without a choice by images.
 
     x (N, 3, H, W) is what the model is tried on. Whoever has a data set lets `choose_method` choose
-    among the composites for attention.
+    the most faithful composite.
     """
-    if not is_free(configuration) or not attends(configuration, loaded, device, x):
+    if not is_free(configuration) or not transformer_parts(configuration, loaded, device, x):
         return settled(configuration)
-    return dataclasses.replace(configuration, composite=DEFAULT_OF_ATTENTION)
+    return dataclasses.replace(configuration, composite=DEFAULT_GAMMA)
 
 
-def attends(
+def transformer_parts(
     configuration: Configuration, loaded: LoadedModel, device: torch.device, x: Tensor
-) -> bool:
-    """Whether the model has self-attention; False where it cannot be run as it is."""
+) -> tuple[TransformerPart, ...]:
+    """Return what the model has of a transformer; nothing where it cannot be run as it is."""
     with explain(configuration, loaded, device) as explainer, contextlib.suppress(RelevanceError):
-        return explainer.attends(x)
-    return False
+        return explainer.transformer_parts(x)
+    return ()
 
 
 def explain(configuration: Configuration, loaded: LoadedModel, device: torch.device) -> Explainer:
@@ -136,6 +136,7 @@ def explain(configuration: Configuration, loaded: LoadedModel, device: torch.dev
 def viewing(configuration: Configuration, prepared: Prepared, layer: str) -> Iterator[Viewer]:
     """Have the model looked through by the method that the configuration asks for."""
     with explain(configuration, prepared.loaded, prepared.device) as explainer:
+        explainer.forward.settle()
         yield Viewer(
             explainer,
             prepared.preprocessing,
@@ -167,7 +168,7 @@ def choose_method(
     refusals: list[RelevanceError] = []
     notes: list[str] = []
     rows = _to_check(configuration, prepared)
-    composite, chosen = _for_attention(configuration, prepared, layer, observer, folder, turns)
+    composite, chosen = _choose_composite(configuration, prepared, layer, observer, folder, turns)
     for attempt in methods(configuration, composite):
         try:
             examined = _examine(attempt, prepared, checks, layer, observer, folder, turns, rows)
@@ -188,7 +189,7 @@ def choose_method(
     return dataclasses.replace(failed[0], notes=(*without, *chosen, *tried))
 
 
-def _for_attention(
+def _choose_composite(
     configuration: Configuration,
     prepared: Prepared,
     layer: str,
@@ -196,52 +197,72 @@ def _for_attention(
     folder: Path,
     turns: Turns,
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the most faithful composite for a model with attention, and say how it was chosen.
+    """Return the composite that suits a model like a transformer, and how it was chosen.
 
-    "" for a model without, or where the user named a method. Every composite is measured by the
-    check `faithfulness`, on the same images and against the same random deletions, and what it
-    measured stays in a store: who resumes a run, or shares it, chooses the same. The images are
-    other ones than those that the checks of the maps look at, where there are as many: what was
-    chosen is best on the images that chose it, and would be judged too well by them.
+    "" for a model without parts of a transformer, or where the user named a method. In such models
+    linear layers work on every position, with inputs of both signs, and which rule suits them
+    differs from model to model. Every candidate is measured by the check `faithfulness` (see
+    `faithful_enough`), on the same images and against the same random deletions. What it measured
+    stays in a store: who resumes a run, or shares it, chooses the same. The images are other ones
+    than those that the checks of the maps look at, where there are as many: what was chosen suits
+    the images that chose it best, and would be judged too well by them.
     """
     loaded, device = prepared.loaded, prepared.device
     if not is_free(configuration):
         return "", ()
-    if not attends(configuration, loaded, device, first_input(prepared)):
+    parts = transformer_parts(configuration, loaded, device, first_input(prepared))
+    if not parts:
         return "", ()
     # One random deletion is enough to compare: it is the same for all composites.
     faithful = Faithfulness(draws=1)
-    found: dict[str, float] = {}
-    images = 0
+    found: dict[str, Array] = {}
     rows = _to_check(configuration, prepared)
     left = np.setdiff1d(np.arange(len(prepared.dataset.ids)), rows)
     apart = len(left) >= len(rows)
     if apart:
         few = sample(prepared.dataset.labels[left], configuration.check_images, configuration.seed)
         rows = left[np.flatnonzero(few)]
-    for name in OF_ATTENTION:
+    for name in candidates(attention=TransformerPart.ATTENTION in parts):
         attempt = dataclasses.replace(configuration, composite=name)
         with contextlib.suppress(RelevanceError):
             known = _examine(
                 attempt, prepared, (faithful,), layer, observer, folder, turns, rows
             ).known
             advantage = known.columns.get(f"{faithful.id}.advantage", np.zeros(0))
-            advantage = advantage[np.isfinite(advantage)]
-            if len(advantage):
-                found[name] = float(advantage.mean(dtype=np.float64))
-                images = max(images, len(advantage))
+            if np.isfinite(advantage).any():
+                found[name] = advantage
     if not found:
-        return DEFAULT_OF_ATTENTION, ()
-    best = max(found, key=found.__getitem__)
-    others = ", ".join(f"{name} {gain:+.2f}" for name, gain in found.items() if name != best)
+        return DEFAULT_GAMMA, ()
+    taken, best = faithful_enough(found, configuration.seed)
+    means = {name: float(np.nanmean(gains)) for name, gains in found.items()}
+    others = ", ".join(f"{name} {gain:+.2f}" for name, gain in means.items() if name != best)
+    images = int(np.isfinite(found[best]).sum())
+    which = "" if taken == best else f" {taken} is taken: it was not shown to be less faithful."
     same = "" if apart else " The checks of the maps look at the same images, for want of others."
     note = (
-        f"The model has attention. Of the composites for such models, {best} was the most faithful "
-        f"on {many(images, 'image')}: without what its maps mark the logit falls by "
-        f"{found[best]:.2f} more than without as much elsewhere ({others}).{same}"
+        f"The model has {' and '.join(parts)}, as transformers have. Of {len(found)} composites, "
+        f"{best} was the most faithful on {many(images, 'image')}: without what its maps mark the "
+        f"logit falls by {means[best]:.2f} more than without as much elsewhere ({others}).{which}"
+        f"{same}"
     )
     observer.note(f"note: {note}")
-    return best, (note,)
+    return taken, (note,)
+
+
+def faithful_enough(found: Mapping[str, Array], seed: int) -> tuple[str, str]:
+    """Return the composite to take, and the one that was most faithful on average.
+
+    found: composite -> how faithful it was on each image (n,), NaN where unknown, in the order in
+    which they are preferred. Taken is the first one that is not shown to be less faithful than the
+    best: the 95 % interval of the difference, image by image, does not lie above zero.
+    """
+    best = max(found, key=lambda name: float(np.nanmean(found[name])))
+    for name, gains in found.items():
+        behind = found[best] - gains
+        behind = behind[np.isfinite(behind)]
+        if name == best or (len(behind) and mean(behind, seed).low <= 0):
+            return name, best
+    raise AssertionError("the best one is among them")
 
 
 def first_input(prepared: Prepared) -> Tensor:
@@ -269,9 +290,14 @@ def _to_check(configuration: Configuration, prepared: Prepared) -> NDArray[np.in
 
 
 def _concept_layer(configuration: Configuration, prepared: Prepared) -> tuple[str, tuple[str, ...]]:
-    """Return the concept layer, or "" and a note for a model that has none."""
+    """Return the concept layer, or "" for a model that has none; and a note on it."""
     if configuration.layer:
-        return configuration.layer, ()
+        heads = (
+            "What is said of channels is said of the heads of attention of "
+            f"{configuration.layer.removesuffix(HEADS)}: channel 0 is "
+            "the first head. Evidence also passes beside them, through the skip connection.",
+        )
+        return configuration.layer, heads if has_heads(configuration.layer) else ()
     image = first_input(prepared)
     with explain(configuration, prepared.loaded, prepared.device) as explainer:
         try:

@@ -315,7 +315,7 @@ def tried(
                 table,
                 detectors,
                 laboratory,
-                seen.vocabularies,
+                seen.sight,
                 seen.store,
                 reviews_of(configuration) or {},
                 (edits, configuration.discover),
@@ -341,7 +341,7 @@ def studied(
         observer.stage("Concluding")
         tries = laboratory if configuration.edits else None
         every = (*detectors, *tested.detectors)
-        found = grouped(tested.table, seen.store, every, tries, seen.vocabularies, tested.skipped)
+        found = grouped(tested.table, seen.store, every, tries, seen.sight, tested.skipped)
     seen.store.tidy()
     return _Study(each, clock.seconds(), seen, found, worse, every)
 
@@ -361,7 +361,7 @@ def reported(
     each, detectors = study.chosen, study.detectors
     configuration, prepared, method = each.configuration, each.prepared, each.method
     clock = each.clock.again(study.seconds)
-    store, words = study.passed.store, study.passed.vocabularies
+    store, sight = study.passed.store, study.passed.sight
     reviews = reviews_of(configuration)
     concluded = outcome(study.found, conclusions, store, prepared, study.corruptions)
     with viewing(method.configuration, prepared, method.layer) as viewer:
@@ -383,7 +383,7 @@ def reported(
             command,
         )
         record = make_record(
-            findings, result, cards, prepared, detectors, laboratory, words, observer
+            findings, result, cards, prepared, detectors, laboratory, sight, observer
         )
         sent = shared(record, configuration.sharing)
         observer.stage("Writing the report")

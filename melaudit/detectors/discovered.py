@@ -60,8 +60,8 @@ class Origin:
         return (
             f"It was found on {many(chosen, 'image')}, where {self.shown:,} predicted "
             f"{self.predicted} and {percent(self.others)} of the others show as much of it; all of "
-            f"this is of {int(self.tested.sum()):,} other images. {self.resembles} "
-            f"{self.measured}"
+            f"this is of {int(self.tested.sum()):,} other images, and it was put into those not "
+            f"predicted {self.predicted}. {self.resembles} {self.measured}"
         )
 
 

@@ -62,7 +62,7 @@ def ours(settings: DetectorSettings, domain: Domain) -> tuple[Detector, ...]:
         ChannelUniformity(),
         ClassSensitivity(),
         OutputEquivalence(),
-        Randomisation(),
+        Randomisation(copies=settings.randomisation_copies),
         Faithfulness(),
         EngineAgreement(),
         RegisterTokens(),

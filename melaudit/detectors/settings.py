@@ -28,6 +28,16 @@ class DetectorSettings:
             most=1,
         ),
     )
+    randomisation_copies: int = field(
+        default=1,
+        metadata=about(
+            Topic.DETECTORS,
+            "The check randomisation compares means of the maps of so many noisy copies of an "
+            "image (Smooth MPRT); each takes as long as the image itself, which 1 stands for.",
+            least=1,
+            most=100,
+        ),
+    )
     without: tuple[str, ...] = field(
         default=(),
         metadata=about(

@@ -49,10 +49,14 @@ class Exclusive:
     strength: float
     """Share of the class that shows it, times that evidence, times how much more of it the group
     shows than the bound (log): it orders, and proves nothing."""
-    vocabulary: int
-    """0 for the fine words, 1 for the coarse ones."""
+    vocabulary: int | None
+    """0 for the fine words, 1 for the coarse ones; None for what is told by its likeness."""
     words: tuple[int, ...]
     """The visual words it is made of."""
+    like: tuple[float, ...] = ()
+    """The description that its places are like; () for visual words."""
+    bound: float = 0.0
+    """Places, or likeness of the likest one, that other images hardly show more of."""
 
 
 @dataclass(frozen=True)

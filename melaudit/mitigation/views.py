@@ -68,7 +68,7 @@ class Eyes:
         """Return the images as they are; those that cannot be read any more are left out."""
         wanted = sorted({int(row) for row in rows})
         new = [row for row in wanted if row not in self._known]
-        for batch in self.laboratory.viewer.batches(self.laboratory.pictures(new)):
+        for batch in self.laboratory.viewer.full_batches(self.laboratory.pictures(new)):
             for (row, _), found in zip(batch, self._shown([p for _, p in batch]), strict=True):
                 self._known[row] = found
         there = [row for row in wanted if row in self._known]
@@ -79,7 +79,7 @@ class Eyes:
         found: dict[str, tuple[str, list[int], list[NDArray[np.float32]]]] = {}
         others = beside(artifact, rows, self.laboratory, seed, neutral)
         attempts = itertools.chain(put_in(artifact, rows, self.laboratory, seed), others)
-        for batch in self.laboratory.viewer.batches(attempts):
+        for batch in self.laboratory.viewer.full_batches(attempts):
             for attempt, seen in zip(batch, self._shown([a.picture for a in batch]), strict=True):
                 _, of, features = found.setdefault(attempt.edit.id, (attempt.edit.title, [], []))
                 of.append(attempt.row)
@@ -96,7 +96,7 @@ class Eyes:
         of: list[int] = []
         features: list[NDArray[np.float32]] = []
         attempts = taken_out(artifact, rows, self.laboratory)
-        for batch in self.laboratory.viewer.batches(attempts):
+        for batch in self.laboratory.viewer.full_batches(attempts):
             of.extend(attempt.row for attempt in batch)
             features.extend(self._shown([attempt.picture for attempt in batch]))
         return View(self._stacked(features), np.array(of, np.int64))

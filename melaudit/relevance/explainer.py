@@ -1,5 +1,7 @@
 """Explain what a model decides: one class in front of every engine."""
 
+# Long because: what users call of an explainer is one class.
+
 from __future__ import annotations
 
 import copy
@@ -30,12 +32,12 @@ from melaudit.relevance.engines.composites import (
     find_composite,
 )
 from melaudit.relevance.forward import Forward
-from melaudit.relevance.interface import Attribution, Engine
+from melaudit.relevance.interface import Attribution, Engine, TransformerPart
 from melaudit.relevance.model.acceptance import accepted, explainable, model_errors
 from melaudit.relevance.model.intact import copied
 from melaudit.relevance.model.layer_outputs import taking
 from melaudit.relevance.model.layers import channels as count_channels
-from melaudit.relevance.model.layers import concept_layer, find_layer
+from melaudit.relevance.model.layers import concept_layer, find_layer, has_heads
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.model.randomisation import cascade
 from melaudit.relevance.places import Places, both_sides
@@ -152,7 +154,7 @@ class Explainer:
         x = accepted(x, self.model)
         target = _on_device(target, x)
         for layer in layers:
-            find_layer(self.model, layer)
+            self._find(layer)
         source = None if attention is None else self._source(x, attention)
 
         def explain(x: Tensor, target: Tensor | None) -> Attribution:
@@ -178,7 +180,8 @@ class Explainer:
 
         The backward pass starts at the layer, so nothing goes round it. Take a layer that every
         path to the logits passes (as `choose_layer` does); at others the maps show only part of
-        the evidence. Source: Achtibat et al., Nature Machine Intelligence 5, 2023.
+        the evidence. So do those of the heads of attention (see `heads`), past which there is
+        always a way. Source: Achtibat et al., Nature Machine Intelligence 5, 2023.
         """
         x = accepted(x, self.model)
         target = _on_device(target, x)
@@ -228,6 +231,8 @@ class Explainer:
         """
         x = accepted(x, self.model)
         layer = self.choose_layer(x) if layer is None else layer
+        if has_heads(layer):
+            return None
         with self.forward.bare(x):
             found = self._chunks(
                 x, None, lambda x, _: attention(self.model, x, layer, self.num_classes)
@@ -243,14 +248,27 @@ class Explainer:
         with model_errors(x):
             return concept_layer(self.model, x, self.num_classes)
 
-    def attends(self, x: Tensor) -> bool:
-        """Return whether the engine meets self-attention in the model, on the first image of x.
+    def heads(self, x: Tensor) -> dict[str, int]:
+        """Return the model's heads of attention: a layer's name -> how many, in their order.
 
-        Only dataflow looks: a softmax of products of two signals that weighs a third.
+        Such a layer, `blocks.3.attn:heads`, has one channel for each head, wherever layers and
+        channels are asked for: what the head's mixture of values passes on. A dry run on the first
+        image of x; empty for a model without attention, and for other engines than dataflow.
         """
         x = accepted(x, self.model)[:1]
         with self._attachment.entered(x):
-            return isinstance(self._engine, DataflowEngine) and self._engine.attends(x)
+            engine = self._engine
+            return engine.heads(x) if isinstance(engine, DataflowEngine) else {}
+
+    def transformer_parts(self, x: Tensor) -> tuple[TransformerPart, ...]:
+        """Return what the engine meets of a transformer in the model, on the first image of x.
+
+        Attention, linear layers on every position, both or neither. Only dataflow looks.
+        """
+        x = accepted(x, self.model)[:1]
+        with self._attachment.entered(x):
+            engine = self._engine
+            return engine.transformer_parts(x) if isinstance(engine, DataflowEngine) else ()
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, rule, calls): what the engine does with each part of the model."""
@@ -361,10 +379,24 @@ class Explainer:
 
     def _count(self, x: Tensor, layer: str) -> int:
         """Return how many channels the layer has."""
-        find_layer(self.model, layer)
+        self._find(layer)
         if layer not in self._channels:
-            self._channels[layer] = count_channels(self.model, x, layer, self.num_classes)
+            if has_heads(layer):
+                with self._attachment.entered(x):
+                    found = self._engine.attribute(x[:1], None, [layer])
+                self._channels[layer] = found.concepts[layer].shape[1]
+            else:
+                self._channels[layer] = count_channels(self.model, x, layer, self.num_classes)
         return self._channels[layer]
+
+    def _find(self, layer: str) -> None:
+        """Raise RelevanceError for a layer that the model does not have, or the engine not see."""
+        find_layer(self.model, layer)
+        if has_heads(layer) and self.engine != "dataflow":
+            raise RelevanceError(
+                f"{self._engine.name} does not see heads of attention, as {layer} asks for; use "
+                "--engine dataflow"
+            )
 
     def _source(self, x: Tensor, layer: str) -> Source | None:
         """Return where the model's attention over the layer's channels is, found once."""

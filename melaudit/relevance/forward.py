@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from melaudit.relevance.batches import Chunks
 from melaudit.relevance.model.acceptance import accepted, explainable, model_errors
+from melaudit.relevance.model.folding import Folded, folded
 from melaudit.relevance.model.intact import remember_state
-from melaudit.relevance.model.layer_outputs import features, layer_output, taking
+from melaudit.relevance.model.layer_outputs import features, layer_output, outputs
 from melaudit.relevance.model.layers import detail_layers
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.model.suppression import suppressed
@@ -47,15 +48,36 @@ class Forward:
         self.model, self.num_classes = explainable(model), num_classes
         self._release = release
         self.chunks = Chunks()
+        self._settled = False
+        self._folded: Folded | None = None
+        self._folding_tried = False
+
+    def settle(self) -> None:
+        """Say that the weights stay what they are from here on.
+
+        What is run from then on is a copy in which BatchNorms are folded into convolutions, where
+        the model has such, so that answers differ from the model's own by rounding. `logits` is
+        always the model itself.
+        """
+        self._settled = True
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return the logits (N, K)."""
-
-        def forward(x: Tensor, target: Tensor | None) -> Tensor:
-            return find_logits(self.model(x), self.num_classes)
-
+        """Return the logits (N, K) of the model itself."""
         x = accepted(x, self.model)
-        with self._running(x), torch.no_grad():
+        with self._intact(x):
+            return self._logits(x, self.model)
+
+    def answers(self, x: Tensor) -> Tensor:
+        """Return the logits (N, K), by the copy where the model is settled."""
+        x = accepted(x, self.model)
+        with self._running(x) as model:
+            return self._logits(x, model)
+
+    def _logits(self, x: Tensor, model: nn.Module) -> Tensor:
+        def forward(x: Tensor, target: Tensor | None) -> Tensor:
+            return find_logits(model(x), self.num_classes)
+
+        with torch.no_grad():
             return torch.cat(self.chunks(x, None, forward))
 
     def features(self, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
@@ -63,37 +85,27 @@ class Forward:
 
         The means place an image among others as the model sees them; see `layer_outputs.features`.
         """
-
-        def forward(x: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
-            return features(self.model, x, layer, self.num_classes)
-
         x = accepted(x, self.model)
-        with self._running(x):
-            chunks = self.chunks(x, None, forward)
+        with self._running(x, layer) as model:
+            chunks = self.chunks(x, None, lambda x, _: features(model, x, layer, self.num_classes))
         logits, means = zip(*chunks, strict=True)
         return torch.cat(logits), torch.cat(means)
 
     def outputs(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Return layer -> its output, (N, channels, h, w)."""
-
-        def forward(x: Tensor, target: Tensor | None) -> dict[str, Tensor]:
-            with taking(self.model, layers) as taken, torch.no_grad():
-                self.model(x)
-            return dict(taken)
-
         x = accepted(x, self.model)
-        with self._running(x):
-            chunks = self.chunks(x, None, forward)
+        with self._intact(x):  # a copy would not pay: little of the model is run
+            chunks = self.chunks(x, None, lambda x, _: outputs(self.model, x, layers))
         return {layer: torch.cat([chunk[layer] for chunk in chunks]) for layer in layers}
 
     def mean_map(self, x: Tensor, layer: str) -> Tensor:
         """Return the layer's output (channels, ...), averaged over the images x."""
-
-        def total(x: Tensor, target: Tensor | None) -> Tensor:
-            return layer_output(self.model, x, layer, self.num_classes)[1].sum(0)
-
         x = accepted(x, self.model)
-        with self._running(x):
+        with self._running(x, layer) as model:
+
+            def total(x: Tensor, target: Tensor | None) -> Tensor:
+                return layer_output(model, x, layer, self.num_classes)[1].sum(0)
+
             return torch.stack(self.chunks(x, None, total)).sum(0) / len(x)
 
     def suppressed(
@@ -103,12 +115,12 @@ class Forward:
 
         `mean_map` gives such values; see the module `suppression`.
         """
-
-        def forward(x: Tensor, target: Tensor | None) -> Tensor:
-            return suppressed(self.model, x, layer, sets, values, self.num_classes)
-
         x = accepted(x, self.model)
-        with self._running(x):
+        with self._running(x, layer) as model:
+
+            def forward(x: Tensor, target: Tensor | None) -> Tensor:
+                return suppressed(model, x, layer, sets, values, self.num_classes)
+
             return torch.cat(self.chunks(x, None, forward))
 
     def detail_layers(self, x: Tensor, sides: Sequence[int]) -> dict[int, str]:
@@ -127,11 +139,31 @@ class Forward:
         The next use of the engine puts it on again.
         """
         self._release()
+        with self._exactly(x):
+            yield
+
+    @contextmanager
+    def _exactly(self, x: Tensor) -> Iterator[None]:
         with torch.autocast(x.device.type, enabled=False), exact(), model_errors(x):
             yield
 
     @contextmanager
-    def _running(self, x: Tensor) -> Iterator[None]:
+    def _running(self, x: Tensor, layer: str = "") -> Iterator[nn.Module]:
+        """Yield what is to be run: the copy, or the model where the copy's layer is another."""
+        if self._settled and not self._folding_tried:
+            self._folding_tried = True
+            with self._intact(x):
+                self._folded = folded(self.model, x, self.num_classes)
+        quick = self._folded
+        if quick is None or layer in quick.changed:
+            with self._intact(x):
+                yield self.model
+            return
+        with self._exactly(x), torch.inference_mode(False):
+            yield quick.model
+
+    @contextmanager
+    def _intact(self, x: Tensor) -> Iterator[None]:
         """Have the bare model in evaluation mode, where gradients could be followed."""
         with self.bare(x), torch.inference_mode(False):
             restore = remember_state(self.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from torch import Tensor
@@ -38,6 +39,19 @@ class Attribution:
     """Layer -> (N,) its share of `absorbed`; empty when the engine keeps no ledger."""
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
     """Layer -> its output, (N, channels, h, w); empty where none was asked for."""
+
+
+class TransformerPart(StrEnum):
+    """What makes a model's maps depend on the composite: transformers are built of it.
+
+    ConvNeXt and MLP-Mixer have the second one without the first; ResNets have neither.
+    """
+
+    ATTENTION = "attention"
+    """A softmax of products of two signals that weighs a third."""
+    LINEAR_ON_POSITIONS = "linear layers that work on every position"
+    """An nn.Linear on the channels of each of several positions by itself; or a convolution that
+    does the same with what LayerNorm or the like gives."""
 
 
 class Engine(Protocol):

@@ -58,6 +58,24 @@ def build():
 """
 
 
+WITH_HEADS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 8, 8)
+        self.block = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.block(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
+
+def build():
+    return Net()
+"""
+
+
 @pytest.fixture
 def configuration(tmp_path: Path) -> Configuration:
     """Return settings for a model whose class 1 is fed by brightness, and nine images."""
@@ -248,6 +266,33 @@ def test_the_doctor_names_the_model_judges_the_maps_and_predicts_the_cost(
     text = "\n".join(described(found))
     assert "conservation" in text and "a full audit   9 images: about" in text
     assert "decides by     2 logits: the largest decides" in text
+
+
+def test_heads_of_attention_are_listed_by_the_doctor_and_shown_where_they_are_named(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "heads.py").write_text(WITH_HEADS)
+    scope: dict[str, Any] = {}
+    exec(WITH_HEADS, scope)
+    torch.manual_seed(0)
+    torch.save(scope["build"]().state_dict(), tmp_path / "heads.pt")
+    model, factory = tmp_path / "heads.pt", f"{tmp_path / 'heads.py'}:build"
+    asked = replace(configuration, model=model, factory=factory, composite="gamma_0.25")
+    found = examine(asked, Silence())
+    assert found.layer == "block" and found.heads == {"block.self_attn:heads": 2}
+    lines = described(found)
+    assert any(line.startswith("heads          2 in each of 1 layer: block.self") for line in lines)
+    panels: list[Sequence[Tile]] = []
+
+    def noting(photograph: NDArray[np.uint8], tiles: Sequence[Tile], columns: int = 4) -> bytes:
+        panels.append(tiles)
+        return panel(photograph, tiles, columns)
+
+    monkeypatch.setattr(sys.modules[explain_image.__module__], "panel", noting)
+    image = configuration.data / "0" / "0.png"
+    explain_image(replace(asked, layer="block.self_attn:heads"), image, channels=6)
+    titles = {tile.title for tile in panels[0]}
+    assert {"head 0 of block.self_attn", "head 1 of block.self_attn"} < titles
 
 
 def test_an_image_that_kills_what_decodes_it_ends_neither_doctor_nor_explanation_badly(

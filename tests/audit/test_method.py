@@ -14,10 +14,11 @@ from PIL import Image
 from torch import nn
 
 from melaudit.audit import runner
-from melaudit.audit.method import choose_method, methods
+from melaudit.audit.method import choose_method, faithful_enough, methods
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import prepare
 from melaudit.choices import EngineName
+from melaudit.detectors.checks.channel_uniformity import ChannelUniformity
 from melaudit.detectors.checks.class_sensitivity import ClassSensitivity
 from melaudit.detectors.checks.conservation import Conservation
 from melaudit.detectors.checks.faithfulness import Faithfulness
@@ -28,7 +29,7 @@ from melaudit.measurements import Array, Measurements
 from melaudit.models.architectures import LoadedModel, from_module
 from melaudit.relevance import Explainer
 from melaudit.relevance.dataflow.engine import DataflowEngine
-from melaudit.relevance.engines.composites import OF_ATTENTION
+from melaudit.relevance.engines.composites import candidates
 
 
 class Notes:
@@ -225,17 +226,44 @@ class Attends(nn.Module):
         return self.head(tokens.mean(1))  # type: ignore[no-any-return]
 
 
-def test_a_model_with_attention_gets_the_most_faithful_composite_and_who_resumes_the_same(
-    configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+class OnPositions(nn.Module):
+    """Linear layers on every position, and no attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 8, 8, 8), nn.LayerNorm(8)
+        self.block, self.head = nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = self.patches(x).permute(0, 2, 3, 1)
+        places = places + nn.functional.gelu(self.block(self.norm(places)))
+        return self.head(places.mean((1, 2)))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "words"),
+    [
+        (Attends, "block", "has attention and linear layers that work on every position"),
+        (OnPositions, "patches", "has linear layers that work on every position"),
+    ],
+)
+def test_a_model_like_a_transformer_gets_the_most_faithful_composite_and_who_resumes_the_same(
+    configuration: Configuration,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[], nn.Module],
+    layer: str,
+    words: str,
 ) -> None:
     torch.manual_seed(0)
-    prepared = prepare(configuration, from_module(Attends()))
+    prepared = prepare(configuration, from_module(kind()))
     told = Notes()
     chosen = choose_method(configuration, prepared, (Taste(),), told, configuration.out)
-    assert chosen.layer == "block"
+    assert chosen.layer == layer
     composite = chosen.configuration.composite
-    assert composite in OF_ATTENTION
-    assert f"{composite} was the most faithful on 8 images" in chosen.notes[0]
+    choice = candidates(attention=kind is Attends)
+    assert composite in choice
+    assert words in chosen.notes[0] and f"Of {len(choice)} composites" in chosen.notes[0]
+    assert " was the most faithful on 8 images" in chosen.notes[0]
     assert told.notes == [f"note: {chosen.notes[0]}"]
     # An oracle: the check by itself, with each composite, on images that no check of the run saw.
     looked = set(np.array(prepared.dataset.ids)[chosen.known.rows])
@@ -243,13 +271,21 @@ def test_a_model_with_attention_gets_the_most_faithful_composite_and_who_resumes
     prepared_anew = replace(prepared, dataset=prepared.dataset.take(np.array(unseen)))
     assert len(looked) == 8 <= len(unseen)
     gains = {}
-    for name in OF_ATTENTION:
+    for name in choice:
         asked = replace(configuration, composite=name)
         found = choose_method(
             asked, prepared_anew, (Faithfulness(draws=1),), Notes(), configuration.out / name
         )
-        gains[name] = found.known.columns["faithfulness.advantage"].mean()
-    assert max(gains, key=gains.__getitem__) == composite
+        gains[name] = found.known.columns["faithfulness.advantage"]
+    best = max(gains, key=lambda name: gains[name].mean())
+    assert f"{best} was the most faithful" in chosen.notes[0]
+    spread = {n: (gains[best] - g).std(ddof=1) / np.sqrt(8) for n, g in gains.items()}
+    behind = {n: (gains[best] - g).mean() for n, g in gains.items()}
+    assert behind[composite] <= 2.5 * spread[composite]  # not shown to be behind
+    earlier = choice[: choice.index(composite)]
+    assert all(behind[name] > 1.5 * spread[name] for name in earlier)
+    told_so = f"{composite} is taken: it was not shown to be less faithful" in chosen.notes[0]
+    assert told_so is (composite != best)
 
     def again(*_: object) -> None:
         raise AssertionError("what was measured is not measured again")
@@ -257,6 +293,31 @@ def test_a_model_with_attention_gets_the_most_faithful_composite_and_who_resumes
     monkeypatch.setattr(Faithfulness, "measure", again)
     resumed = choose_method(configuration, prepared, (Taste(),), Notes(), configuration.out)
     assert (resumed.configuration, resumed.notes) == (chosen.configuration, chosen.notes)
+
+
+def test_the_first_composite_that_is_not_shown_to_be_less_faithful_is_taken() -> None:
+    rng = np.random.default_rng(0)
+    best, noise = rng.normal(2, 1, 16), rng.normal(0, 1, 16)
+    noise -= noise.mean()
+    unknown = np.full(16, np.nan)
+    unknown[3] = 1.0
+    of = {"clearly behind": best - 1, "hardly behind": best - 0.1 + noise, "best": best}
+    assert faithful_enough(of, 0) == ("hardly behind", "best")
+    assert faithful_enough({"behind": best - 0.1, "best": best}, 0) == ("best", "best")
+    assert faithful_enough({"alone": unknown}, 0) == ("alone", "alone")
+
+
+def test_the_heads_of_attention_are_audited_as_channels_where_they_are_named(
+    configuration: Configuration, use: Use
+) -> None:
+    use(ChannelUniformity(), Conservation())
+    torch.manual_seed(0)
+    asked = replace(configuration, layer="block.self_attn:heads", composite="gamma_0.25")
+    findings = runner.run(asked, Notes(), model=from_module(Attends()))
+    (check,) = [c for c in findings.explanations.checks if c.id == "channel_uniformity"]
+    assert check.status is CheckStatus.PASS and "at block.self_attn:heads" in check.statement
+    assert any("the heads of attention of block.self_attn:" in w for w in findings.warnings)
+    assert {c.channel for c in findings.concepts} <= {0, 1}
 
 
 def test_a_composite_that_fails_on_a_model_with_attention_gives_way_to_the_usual_one(

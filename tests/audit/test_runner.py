@@ -274,7 +274,9 @@ def test_words_are_learned_once_and_noted_for_every_image(
     with pytest.raises(KeyboardInterrupt):
         runner.run(configuration(folder), Watcher(stop_after=18), model=model)
     (kept,) = (folder / "out" / "shards").glob("*/words.npz")
-    (fine,) = load(kept) or ()
+    sight = load(kept)
+    assert sight is not None
+    (fine,) = sight.vocabularies
 
     def again(*_: object) -> None:
         raise AssertionError("the words were kept and must not be learned again")

@@ -28,3 +28,14 @@ def test_items_come_in_lists_of_a_batch() -> None:
 
 def test_a_model_without_a_concept_layer_is_asked_for_no_concepts() -> None:
     assert viewer("0").layers == ["0"] and viewer("").layers == []
+
+
+def test_lists_to_run_forward_are_none_too_small() -> None:
+    def sizes(n: int) -> list[int]:
+        lists = list(viewer("0").full_batches(range(n)))
+        assert [item for each in lists for item in each] == list(range(n))
+        return [len(each) for each in lists]
+
+    assert [sizes(n) for n in (0, 1, 2, 3, 5, 6, 7, 8, 9)] == [
+        [], [1], [2], [3], [5], [3, 3], [3, 4], [3, 5], [3, 3, 3]
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.detectors import registry
+from melaudit.detectors.checks.randomisation import Randomisation
 from melaudit.detectors.interface import Batch, Result
 from melaudit.detectors.near_duplicates import NearDuplicates
 from melaudit.detectors.settings import DetectorSettings
@@ -129,7 +130,8 @@ def settings(**tables: Mapping[str, Any]) -> DetectorSettings:
 
 
 def test_ours_have_ids_of_their_own_and_take_the_settings_of_the_run() -> None:
-    found = registry.detectors(DetectorSettings(duplicate_correlation=0.8))
+    found = registry.detectors(DetectorSettings(duplicate_correlation=0.8, randomisation_copies=4))
+    assert Randomisation(copies=4) in found and Randomisation() in registry.detectors()
     assert len({detector.id for detector in found}) == len(found)
     (copies,) = [d for d in found if isinstance(d, NearDuplicates)]
     assert copies.correlation == 0.8

@@ -18,7 +18,16 @@ from tests.docs.pages import FILES, OPTION, ROOT
 
 FOLDERS = ("melaudit", "tests", "docs", "benchmarks", "examples")
 """Folders of the project whose files the documents name."""
-FOREIGN = {"--upgrade", "--junit-xml", "--rm", "--build-arg", "--resolution", "--python-version"}
+FOREIGN = {
+    "--upgrade",
+    "--no-deps",
+    "--target",
+    "--junit-xml",
+    "--rm",
+    "--build-arg",
+    "--resolution",
+    "--python-version",
+}
 """Options of other programs that people are told to give: pip's, pytest's, docker's, uv's."""
 
 every_page = pytest.mark.parametrize("name", FILES)

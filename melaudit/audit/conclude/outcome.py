@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from melaudit.audit.conclude.conclusions import (
@@ -22,7 +22,7 @@ from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.feedback import refit
 from melaudit.audit.groups.grouping import Groups, group
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import NOTHING, Sight
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.detectors.interface import Detector
 from melaudit.findings import (
@@ -78,7 +78,7 @@ def grouped(
     store: Store,
     detectors: tuple[Detector, ...],
     laboratory: Laboratory | None = None,
-    vocabularies: Sequence[Vocabulary] = (),
+    sight: Sight = NOTHING,
     skipped: tuple[Skipped, ...] = (),
 ) -> Grouped:
     """Check the maps, group the images and let the detectors conclude.
@@ -89,7 +89,7 @@ def grouped(
     """
     checked = check_maps(detectors, table)
     judged = dataclasses.replace(table, explanations=checked.trust)
-    groups = group(judged, artifacts(store), laboratory, vocabularies)
+    groups = group(judged, artifacts(store), laboratory, sight)
     return Grouped(judged, checked, groups, gathered(detectors, judged, groups.claims), skipped)
 
 

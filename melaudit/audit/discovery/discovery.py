@@ -1,6 +1,7 @@
 """Discover: choose parts and looks on one half of the images, and try them on the other.
 
-A part is known by its visual words, or by where the model looks (`parts`). These are its finder,
+A part is known by likeness to an example, by its visual words, or by where the model looks
+(`parts`). These are its finder,
 and their places its mask. Donors from the half it was chosen on are what it is put in and taken out
 with (`artifacts.discovered`). So it climbs the same four rungs as an artifact that somebody wrote a
 finder for. So does a look of whole pictures that one class has (`whole_looks`), which has no place
@@ -10,7 +11,7 @@ and is given to other images as a whole.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,22 +22,24 @@ from melaudit.artifacts.discovered import Discovered, Pool, Source
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.discovery.halves import first_half
 from melaudit.audit.discovery.made import (
+    ENOUGH_SOURCES,
     MAX_LACKING,
     MAX_SOURCES,
     MIN_SHOWN,
     MIN_SOURCES,
     Made,
+    least,
     some,
 )
 from melaudit.audit.discovery.naming import name
-from melaudit.audit.discovery.parts import Part, looked_at_parts, shown_parts
+from melaudit.audit.discovery.parts import Part, alike_parts, looked_at_parts, shown_parts
 from melaudit.audit.discovery.whole_looks import made_look, whole_looks
 from melaudit.audit.edits.interventions import intervene
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import Sight
 from melaudit.detectors.discovered import DiscoveredDetector, Origin
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
@@ -50,14 +53,17 @@ from melaudit.statistics.overlap import jaccard
 from melaudit.stopwatch import timed
 from melaudit.wording.sentences import percent
 
+MAX_OF_WORDS = 1
+"""Parts by visual words that are tried, on other images than those by likeness. Chosen, not
+measured."""
 MAX_LOOKED_AT = 1
 """Parts by where the model looks on a group that are tried, the strongest ones. Chosen, not
 measured."""
 MAX_LOOKS = 2
 """Looks of whole pictures that are tried, the strongest ones. Chosen, not measured."""
-MAX_CENTRAL = 0.5
-"""Share of the places like a part that may lie in the central half: by its area, one half.
-Beyond, the part is what the object looks like."""
+MAX_CENTRAL = 0.6
+"""Share of the places like a part that may lie in the central half: what is all over a picture has
+one half of them there, by its area. Beyond, the part is what the object looks like."""
 SAME_IMAGES = 0.5
 """Jaccard index of the images that show two things from which these may be one. Chosen, not
 measured."""
@@ -67,7 +73,7 @@ Bools = NDArray[np.bool_]
 
 def most_tried(most: int) -> int:
     """Return how many artifacts are tried at most where `most` parts are."""
-    return most + min(MAX_LOOKED_AT, most) + min(MAX_LOOKS, most)
+    return most + sum(min(each, most) for each in (MAX_OF_WORDS, MAX_LOOKED_AT, MAX_LOOKS))
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def discover(
     table: Measurements,
     detectors: Sequence[Detector],
     laboratory: Laboratory,
-    vocabularies: Sequence[Vocabulary],
+    sight: Sight,
     store: Store,
     reviews: Mapping[str, str],
     limits: tuple[int, int],
@@ -102,7 +108,7 @@ def discover(
     observer.stage("Discovering artifacts")
     try:
         with timed(ID):
-            found, skipped = _found(table, detectors, laboratory, vocabularies, reviews, most)
+            found, skipped = _found(table, detectors, laboratory, sight, reviews, most)
         return _tried(
             found, skipped, table, detectors, laboratory, store, per_class, observer, turns
         )
@@ -117,7 +123,7 @@ def _found(
     table: Measurements,
     detectors: Sequence[Detector],
     laboratory: Laboratory,
-    vocabularies: Sequence[Vocabulary],
+    sight: Sight,
     reviews: Mapping[str, str],
     most: int,
 ) -> tuple[list[Made], list[Skipped]]:
@@ -143,14 +149,17 @@ def _found(
             found.append(made)
 
     of = (table, laboratory, half, reviews)
-    enough((partial(_made, part, *of) for part in shown_parts(table, vocabularies, half)), most)
-    # What a group by relevance is looked at for may be seen already; else it is one part more.
-    new = [
-        part
-        for part in looked_at_parts(table, half)
-        if all(jaccard(part.present[half], each.present[half]) < SAME_IMAGES for each in found)
-    ]
-    enough((partial(_made, part, *of) for part in new), min(MAX_LOOKED_AT, most))
+
+    def new(parts: Sequence[Part]) -> Iterator[Callable[[list[str]], Made | Skipped]]:
+        """Leave out those on images that show what was found: they may be one."""
+        for part in parts:
+            shown = part.present[half]
+            if all(jaccard(shown, each.present[half]) < SAME_IMAGES for each in found):
+                yield partial(_made, part, *of)
+
+    enough(new(alike_parts(table, sight, half)), most)
+    enough(new(shown_parts(table, sight.vocabularies, half)), min(MAX_OF_WORDS, most))
+    enough(new(looked_at_parts(table, half)), min(MAX_LOOKED_AT, most))
     try:
         looks = whole_looks(table, half)
     except KeyError:
@@ -194,7 +203,9 @@ def _made(
         return Skipped(ID, f"a part of {predicted} is what the middle looks like: {where}")
     see = part.seeing(laboratory.viewer)
     ordered = np.argsort(-part.amount, kind="stable")
-    donors = ordered[(present & of_class & half)[ordered]][:MAX_SOURCES]
+    showing = ordered[(present & of_class & half)[ordered]]
+    # Of those just beyond the bound some show something else.
+    donors = showing[: min(MAX_SOURCES, max(-(-len(showing) // 2), ENOUGH_SOURCES))]
     sources = [
         Source(image, mask)
         for _, image in laboratory.pictures(donors)
@@ -203,8 +214,8 @@ def _made(
     ]
     rng = np.random.default_rng(table.seed)
     lacking = half & (part.amount <= MAX_LACKING)
-    alike = some(lacking & of_class, laboratory, rng)
-    others = some(lacking & ~of_class, laboratory, rng)
+    alike = some(least(part.amount, lacking & of_class), laboratory, rng)
+    others = some(least(part.amount, lacking & ~of_class), laboratory, rng)
     if min(len(sources), len(alike), len(others)) < MIN_SOURCES:
         few = "too few images show it, or lack it, to take it from"
         return Skipped(ID, f"a part of {predicted}: {few}")
@@ -227,27 +238,28 @@ def _made(
 def _columns(identity: str, part: Part, table: Measurements) -> dict[str, Array]:
     """Return what the pass would have measured of the part: (n, ...) by column."""
     present = part.present
-    times = GRID // part.places.shape[1]
-    places = part.places & present[:, None, None]
-    mask = places.repeat(times, 1).repeat(times, 2)
-    rows = np.flatnonzero(present)
-    share, signed = (np.full(len(present), np.nan, np.float32) for _ in range(2))
+    # Rows that nothing is written into take no memory.
+    masks = np.zeros((len(present), GRID, GRID), np.uint8)
+    share, signed, area = (np.zeros(len(present), np.float32) for _ in range(3))
     positive, negative = table["relevance.positive"], table["relevance.negative"]
-    share[~present] = signed[~present] = 0
-    for row in rows:
-        there = mask[row]
+    for row in np.flatnonzero(present):
+        places = part.places(np.array([row]))[0]
+        times = GRID // len(places)
+        there = places.repeat(times, 0).repeat(times, 1)
+        masks[row], area[row] = there * np.uint8(255), there.mean()
         own = positive[row].astype(np.float64), negative[row].astype(np.float64)
         total = float(own[0].sum() + own[1].sum())
+        share[row] = signed[row] = np.nan
         if 0 < total < np.inf:
             for_it, against = float(own[0][there].sum()), float(own[1][there].sum())
             share[row], signed[row] = (for_it + against) / total, (for_it - against) / total
     return {
         f"{identity}.score": (part.amount / (1 + part.amount)).astype(np.float32),
         f"{identity}.present": present,
-        f"{identity}.mask": (mask * np.uint8(255)).astype(np.uint8),
+        f"{identity}.mask": masks,
         f"{identity}.share": share,
         f"{identity}.signed": signed,
-        f"{identity}.area": mask.mean((1, 2)).astype(np.float32),
+        f"{identity}.area": area,
     }
 
 

@@ -17,6 +17,9 @@ MAX_SOURCES = 24
 """Images of each kind that a part or look is put in and taken out with, at most. Limits memory."""
 MIN_SOURCES = 4
 """Images of each kind, at least. Chosen: a round figure, not measured."""
+ENOUGH_SOURCES = 8
+"""Images of each kind from which half of those that there are will do: those that show most of it,
+or least. Chosen, not measured."""
 MAX_LACKING = 0.5
 """Amount over the most that others show, up to which an image clearly lacks it. Chosen, not
 measured."""
@@ -34,6 +37,18 @@ class Made:
     """(n,) images that show it."""
     columns: Mapping[str, Array]
     """What the pass would have measured of it."""
+
+
+def least(amount: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return those of some images (n,) that show least of something, one half, if that is enough.
+
+    What one class shows often is in some images that hardly seem to show it.
+    """
+    ordered = np.flatnonzero(rows)
+    ordered = ordered[np.argsort(amount[ordered], kind="stable")]
+    kept = np.zeros_like(rows)
+    kept[ordered[: max(-(-len(ordered) // 2), ENOUGH_SOURCES)]] = True
+    return kept
 
 
 def some(rows: NDArray[np.bool_], laboratory: Laboratory, rng: np.random.Generator) -> list[RGB]:

@@ -22,7 +22,7 @@ from melaudit.wording.sentences import percent
 MIN_ALIKE = 0.5
 """Share of a part's places that a finder must mark before the part is named by it: one half."""
 MIN_LIFT = 2.0
-"""The same share over that of the whole picture: what covers most of it holds anything. Chosen, not
+"""The same share over that of the rest of the picture: what marks anything holds all. Chosen, not
 measured."""
 MIN_NAMED = 3
 """Images of a part that a reviewer must have given a name. Chosen, not measured."""
@@ -177,15 +177,19 @@ def likeness(
     for artifact in artifacts:
         if artifact.whole_picture:
             continue
-        inside = around = 0.0
+        inside = beside = 0.0
         for source in sources:
             found = held.find(artifact, source.image)
             if found.present and found.mask.any():
                 near = dilated(found.mask, NEAR * max(found.mask.shape))
                 inside += float(near[source.mask].mean())
-                around += float(near.mean())
-        share, area = inside / len(sources), around / len(sources)
-        if share >= MIN_ALIKE and share >= MIN_LIFT * area and (best is None or share > best[1]):
+                beside += float(near[~source.mask].mean()) if not source.mask.all() else 0.0
+        share, elsewhere = inside / len(sources), beside / len(sources)
+        if (
+            share >= MIN_ALIKE
+            and share >= MIN_LIFT * elsewhere
+            and (best is None or share > best[1])
+        ):
             best = artifact, share
     return best
 

@@ -1,8 +1,9 @@
-"""Parts of pictures that one predicted class shows and others hardly do, found in two ways.
+"""Parts of pictures that one predicted class shows and others hardly do, found in three ways.
 
-By what pictures show: visual words (`groups.exclusive`). By how they are decided: a group of images
-that the model decides alike (`groups.strategies`), and the places off the centre where it looks at
-them more than at other images. What is in these places is the part.
+By what pictures show: likeness to an example (`groups.likeness`), and visual words
+(`groups.exclusive`). By how they are decided: a group of images that the model decides alike
+(`groups.strategies`), and the places off the centre where it looks at them more than at other
+images. What is in these places is the part.
 """
 
 from __future__ import annotations
@@ -16,13 +17,37 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered import See
 from melaudit.artifacts.interface import RGB, Mask
-from melaudit.audit.discovery.seeing import on_picture, places_of, seeing, share_in_centre
-from melaudit.audit.groups.exclusive import MAX_SHARE_OF_OTHERS, MIN_OTHERS, exclusive_patterns
+from melaudit.audit.discovery.seeing import (
+    on_picture,
+    places_of,
+    seeing,
+    seeing_alike,
+    share_in_centre,
+)
+from melaudit.audit.groups.exclusive import (
+    MAX_SHARE_OF_OTHERS,
+    MIN_OTHERS,
+    Pattern,
+    exclusive_patterns,
+)
+from melaudit.audit.groups.likeness import (
+    amounts,
+    likeness,
+    likest,
+    patterns_by_likeness,
+    places_like,
+)
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.groups.suspicion import counted_words, pooled_maps
 from melaudit.audit.measure.columns import relevance_columns
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import (
+    LIKENESS,
+    Noted,
+    Sight,
+    VisualWords,
+    Vocabulary,
+)
 from melaudit.audit.viewer import Viewer
 from melaudit.measurements import CHUNK, GRID, Measurements, SomeRows
 from melaudit.wording.sentences import percent
@@ -37,6 +62,7 @@ MIN_BOUND = 1e-3
 """Share of the relevance that others have at a place, at least: keeps amounts finite."""
 
 Bools = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
@@ -47,8 +73,8 @@ class Part:
     predicted: int
     amount: Floats
     """(n,) of it in each image, over the most that others show."""
-    places: Bools
-    """(n, side, side)."""
+    places: Callable[[Rows], Bools]
+    """Rows (k,) -> where these images show it, (k, side, side)."""
     strength: float
     """How much of the class shows it, and how much more than others."""
     central: float
@@ -64,8 +90,62 @@ class Part:
         return present
 
 
+def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
+    """Choose parts of every predicted class by likeness, on half of the images (n,), best first."""
+    if sight.likeness is None:
+        return []
+    noted = table[LIKENESS]
+    chosen: list[Part] = []
+    for index in range(len(table.classes)):
+        of_class = table.predictions == index
+        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        smallest = smallest_group(len(rows))
+        for pattern in patterns_by_likeness(table, rows, others, smallest, steady=False):
+            if pattern.like is None:
+                continue
+            amount = amounts(pattern, likest(noted, pattern.like))
+            showing = np.flatnonzero((amount > 1) & half)
+            central = _central(noted, pattern.like, pattern.bound, showing)
+            chosen.append(
+                Part(
+                    index,
+                    amount,
+                    partial(_alike_places, noted, pattern),
+                    pattern.strength,
+                    central,
+                    _where(central),
+                    partial(seeing_alike, how=sight.likeness, pattern=pattern),
+                )
+            )
+    return sorted(chosen, key=lambda part: -part.strength)
+
+
+def _central(noted: Noted, like: NDArray[np.float32], bound: float, rows: Rows) -> float:
+    """Return which share of the places that are like a pattern lies in the centre, in some rows."""
+    middle = outside_centre(*noted.shape[1:3]) == 0
+    inside = every = 0
+    for some in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
+        there = likeness(noted[some], like) > bound
+        inside, every = inside + int(there[:, middle].sum()), every + int(there.sum())
+    return inside / max(1, every)
+
+
+def _alike_places(noted: Noted, pattern: Pattern, rows: Rows) -> Bools:
+    return places_like(noted[rows], pattern)
+
+
+def _where(central: float) -> str:
+    return (
+        f"{percent(central)} of the places that look like it lie in the central half of the "
+        "pictures and are left out."
+    )
+
+
 def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: Bools) -> list[Part]:
-    """Choose patterns of every predicted class on half of the images (n,), the strongest first."""
+    """Choose patterns of visual words of every predicted class on half of the images (n,).
+
+    The strongest first.
+    """
     counts = counted_words(table, vocabularies)
     chosen: list[Part] = []
     for index in range(len(table.classes)):
@@ -78,20 +158,21 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
             smallest_group(len(rows)),
             table.seed,
         ):
+            if pattern.vocabulary is None:
+                continue
             vocabulary = vocabularies[pattern.vocabulary]
             words = table[vocabulary.column]
-            places = places_of(words, pattern.visual_words)
-            amount = places.sum((1, 2)) / max(pattern.bound, 0.5)
+            shown = counts[pattern.vocabulary].places[:, list(pattern.visual_words)].sum(1)
+            amount = shown / max(pattern.bound, 0.5)
             central = share_in_centre(words[(amount > 1) & half], pattern.visual_words)
             chosen.append(
                 Part(
                     index,
                     amount,
-                    places,
+                    partial(_shown_places, words, pattern.visual_words),
                     pattern.strength,
                     central,
-                    f"{percent(central)} of the places that look like it lie in the central half "
-                    "of the pictures and are left out.",
+                    _where(central),
                     partial(
                         seeing,
                         vocabulary=vocabulary,
@@ -136,7 +217,7 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
                 Part(
                     index,
                     share / bound,
-                    np.broadcast_to(there, (len(share), GRID, GRID)),
+                    partial(_same_places, there),
                     float(beyond.mean()) * farther,
                     0.0,
                     "It is the place off the centre where the model looks on a group of images "
@@ -145,6 +226,14 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
                 )
             )
     return sorted(chosen, key=lambda part: -part.strength)
+
+
+def _shown_places(words: VisualWords, pattern: Sequence[int], rows: Rows) -> Bools:
+    return places_of(words[rows], pattern)
+
+
+def _same_places(there: Bools, rows: Rows) -> Bools:
+    return np.broadcast_to(there, (len(rows), *there.shape))
 
 
 def places_looked_at(more: Floats) -> Bools | None:

@@ -1,4 +1,4 @@
-"""Where a pattern of visual words is in a picture."""
+"""Where a pattern is in a picture, by visual words or by likeness."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered import See
 from melaudit.artifacts.interface import RGB, Mask
+from melaudit.audit.groups.exclusive import Pattern
+from melaudit.audit.groups.likeness import amounts, likest, places_like
 from melaudit.audit.groups.portrait import outside_centre
-from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
+from melaudit.audit.measure.visual_words import Descriptions, VisualWords, Vocabulary, map_of
 from melaudit.audit.viewer import Viewer
 from melaudit.images.preprocessing import Preprocessing
 
@@ -49,6 +51,23 @@ def seeing(viewer: Viewer, vocabulary: Vocabulary, pattern: Sequence[int], bound
         (there,) = places_of(vocabulary.read(outputs[layer]), pattern)
         amount = float(there.sum()) / max(bound, 0.5)
         return amount, on_picture(there, image.shape[:2], viewer.preprocessing)
+
+    return see
+
+
+def seeing_alike(viewer: Viewer, how: Descriptions, pattern: Pattern) -> See:
+    """Return what tells how much of a pattern by likeness a picture shows, and where."""
+    if pattern.like is None:
+        raise ValueError("pass a pattern by likeness")
+    like = pattern.like
+
+    def see(image: RGB) -> tuple[float, Mask]:
+        x = viewer.inputs([image])
+        outputs = viewer.explainer.forward.outputs(x, [how.layer])
+        noted = how.noted(map_of(outputs, how.layer, x))
+        (amount,) = amounts(pattern, likest(noted, like))
+        (there,) = places_like(noted, pattern)
+        return float(amount), on_picture(there, image.shape[:2], viewer.preprocessing)
 
     return see
 

@@ -30,11 +30,11 @@ class Answers:
 
     def ask(self, laboratory: Laboratory, attempts: Iterable[Attempt]) -> None:
         """Show the attempts to the model, a batch at a time, and keep what it said."""
-        for batch in laboratory.viewer.batches(attempts):
+        for batch in laboratory.viewer.full_batches(attempts):
             laboratory.meet(attempt.row for attempt in batch if attempt.before is None)
-            seen = laboratory.look([attempt.picture for attempt in batch])
             bare = [attempt.before for attempt in batch if attempt.before is not None]
-            bare_seen = iter(laboratory.look(bare).logits if bare else ())
+            seen = laboratory.look([*(attempt.picture for attempt in batch), *bare])
+            bare_seen = iter(seen.logits[len(batch) :])
             for i, attempt in enumerate(batch):
                 if attempt.before is None:
                     before = laboratory.known(attempt.row).logits[0]

@@ -7,6 +7,8 @@ another.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,16 +46,17 @@ def corrupted(
     before = _decisions(laboratory, pictures)
     found = []
     for kind in kinds:
+        worse = (
+            # The noise of an image is the same at every step, only stronger.
+            kind.apply(picture, strength, np.random.default_rng([table.seed, int(row)]))
+            for strength in kind.steps
+            for row, picture in zip(rows, pictures, strict=True)
+        )
+        decided = _decisions(laboratory, worse).reshape(len(kind.steps), len(rows))
         steps = [_step(table, rows, before, before, 0, 0.0)]
-        for severity, strength in enumerate(kind.steps, start=1):
-            after = _decisions(
-                laboratory,
-                [
-                    # The noise of an image is the same at every step, only stronger.
-                    kind.apply(picture, strength, np.random.default_rng([table.seed, int(row)]))
-                    for row, picture in zip(rows, pictures, strict=True)
-                ],
-            )
+        for severity, (strength, after) in enumerate(
+            zip(kind.steps, decided, strict=True), start=1
+        ):
             steps.append(_step(table, rows, before, after, severity, strength))
         labelled = int((table.labels[rows] >= 0).sum())
         found.append(Corruption(kind.id, kind.title, kind.unit, len(rows), labelled, tuple(steps)))
@@ -71,9 +74,9 @@ def _as_the_model_sees(laboratory: Laboratory, picture: RGB) -> RGB:
     return reduced(picture, max(1, round(shorter * max(height, width) / min(height, width))))
 
 
-def _decisions(laboratory: Laboratory, pictures: list[RGB]) -> Decisions:
+def _decisions(laboratory: Laboratory, pictures: Iterable[RGB]) -> Decisions:
     """Return the class (n,) that the model predicts for each picture."""
-    seen = [laboratory.look(batch).logits for batch in laboratory.viewer.batches(pictures)]
+    seen = [laboratory.look(batch).logits for batch in laboratory.viewer.full_batches(pictures)]
     decided: Decisions = predictions(np.concatenate(seen)).astype(np.int64)
     return decided
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.interface import Adaptable, Artifact, Placebo
+from melaudit.artifacts.interface import Adaptable, Artifact, Directed, Placebo
 from melaudit.audit.edits.answers import Answers
 from melaudit.audit.edits.attempts import (
     Attempt,
@@ -34,7 +34,7 @@ from melaudit.audit.leases import ALONE, Turns, Units
 from melaudit.audit.measure.store import Store
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
-from melaudit.detectors.rungs.effect import Effect
+from melaudit.detectors.rungs.effect import MIN_EDITED, Effect
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.detectors.rungs.stopping import LOOK, carried_out
 from melaudit.errors import ends_the_run
@@ -78,12 +78,29 @@ def edited(
     sought = [a for a in artifacts_of(detectors) if _was_measured(table, f"{a.id}.present")]
     if not sought or per_class == 0:
         return table
-    anyone = np.ones(len(table.ids), np.bool_)
-    laboratory.show_together(chosen(anyone, _targets(table), per_class, table.seed))
+    laboratory.show_together(*_planned(sought, table, per_class))
     # The run's name leaves out what cannot change a measurement, and so how many are edited.
     kept = TrialStore(store.folder, f"{store.run_id}-{per_class}")
     trials = intervene(sought, table, laboratory, observer, per_class, kept, turns)
     return dataclasses.replace(table, trials=trials)
+
+
+def _planned(
+    artifacts: Sequence[Artifact], table: Measurements, per_class: int
+) -> tuple[Rows, Rows]:
+    """Return the images that most artifacts are put into, and the others that a trial may need."""
+    targets, seed = _targets(table), table.seed
+    anyone = np.ones(len(table.ids), np.bool_)
+    usual = chosen(anyone, targets, per_class, seed)
+    others: list[Rows] = []
+    for each in (each for artifact in artifacts for each in shown(artifact, table, artifacts)):
+        lacking = chosen(~each.present, targets, per_class, seed)
+        others.append(lacking)
+        having = chosen(each.alone, targets, per_class, seed)
+        if can_be_taken_out(each.artifact) and len(having) >= MIN_EDITED:
+            partners = partners_of(having, lacking, targets)
+            others += [having, np.array(list(partners.values()), np.int64)]
+    return usual, np.setdiff1d(np.concatenate(others), usual)
 
 
 def _was_measured(table: Measurements, column: str) -> bool:
@@ -228,7 +245,8 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
     def placebos(rows: Rows) -> Iterator[Attempt]:
         return beside(artifact, rows, laboratory, seed, neutral)
 
-    first, lacking = _looks_at(~each.present, targets, per_class, seed)
+    into, as_many = _put_into(each, table, per_class)
+    first, lacking = _looks_at(into, targets, as_many, seed)
     answers = _course(
         "add",
         (each, table, laboratory),
@@ -236,9 +254,11 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
         lambda rows: put_in(artifact, rows, laboratory, seed),
         placebos,
     )
-    if can_be_taken_out(artifact) and each.alone.any():
-        some, having = _looks_at(each.alone, targets, per_class, seed)
-        partners = partners_of(having, lacking, targets)
+    some, having = _looks_at(each.alone, targets, per_class, seed)
+    # Of fewer images nothing is concluded, unless so few are edited of everything.
+    if can_be_taken_out(artifact) and len(having) >= max(1, min(MIN_EDITED, len(lacking))):
+        _, without = _looks_at(~each.present, targets, per_class, seed)
+        partners = partners_of(having, without, targets)
         removed = _course(
             "remove",
             (each, table, laboratory),
@@ -249,12 +269,24 @@ def _try(each: Shown, table: Measurements, laboratory: Laboratory, per_class: in
         answers.join(removed)
     found = _judged(each, table, answers)
     if found is not None and found.add is not None and _asks_more(found, found.add):
-        few = chosen(~each.present, targets, min(MAX_PER_DOSE, per_class), seed)
+        few = chosen(into, targets, min(MAX_PER_DOSE, per_class), seed)
         placebo = found.add.placebo.id
         answers.ask(laboratory, beside(artifact, first, laboratory, seed, _resembling))
         answers.ask(laboratory, smaller_doses(artifact, few, laboratory, seed, placebo))
         answers.ask(laboratory, on_bare_ground(artifact, few, laboratory, seed))
     return answers
+
+
+def _put_into(each: Shown, table: Measurements, per_class: int) -> tuple[NDArray[np.bool_], int]:
+    """Return which images (n,) an artifact may be put into, and how many of each class.
+
+    Of a `Directed` one as many as of both classes: one class has few that are decided otherwise.
+    """
+    lacking = ~each.present
+    if not isinstance(each.artifact, Directed) or each.artifact.towards not in table.classes:
+        return lacking, per_class
+    otherwise = table.predictions != table.classes.index(each.artifact.towards)
+    return lacking & otherwise, 2 * per_class
 
 
 def _looks_at(

@@ -119,7 +119,7 @@ class Laboratory:
             if self._layer:
                 logits, means = self._forward.features(x, self._layer)
             else:  # a model without channels has no features to measure distances in
-                logits = self._forward.logits(x)
+                logits = self._forward.answers(x)
                 means = logits[:, :0]
         return Responses(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
 
@@ -146,16 +146,17 @@ class Laboratory:
 
     def _inputs(self, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """Yield the images as the model takes them, some at a time."""
-        for batch in self.viewer.batches(self.pictures(rows)):
+        for batch in self.viewer.full_batches(self.pictures(rows)):
             yield self.viewer.inputs(picture for _, picture in batch)
 
-    def show_together(self, rows: NDArray[np.int64]) -> None:
-        """Have these images, as they are, be shown in batches that are always the same.
+    def show_together(self, *every: NDArray[np.int64]) -> None:
+        """Have the images of each list, as they are, be shown in batches that are always the same.
 
-        One image at a time takes twice as long; these are the images that nearly every edit needs.
+        One image at a time takes twice as long.
         """
-        for batch in self.viewer.batches(self._rows[row] for row in rows.tolist()):
-            self._together |= dict.fromkeys(batch, tuple(batch))
+        for rows in every:
+            for batch in self.viewer.full_batches(self._rows[row] for row in rows.tolist()):
+                self._together |= dict.fromkeys(batch, tuple(batch))
 
     def meet(self, rows: Iterable[int]) -> None:
         """Look at images as they are, those that are new; see `known`.

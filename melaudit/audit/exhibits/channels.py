@@ -11,6 +11,7 @@ from torch import Tensor
 from melaudit.errors import ConfigurationError
 from melaudit.relevance import Explainer
 from melaudit.relevance.attention import choose_channels
+from melaudit.relevance.model.layers import HEADS, has_heads
 from melaudit.relevance.places import Side, disk
 from melaudit.reports.page.panel import Tile
 from melaudit.wording.sentences import percent
@@ -76,8 +77,11 @@ class View:
 
     def _tiles(self, channels: Sequence[int], said: Sequence[str]) -> list[Tile]:
         maps = self.explainer.crp(self.x, self.target, self.layer, channels)[0]
+        name, one = self.layer, "channel"
+        if has_heads(name):
+            name, one = name.removesuffix(HEADS), "head"
         return [
-            Tile(f"{self.layer} channel {c}", note, values.detach().float().cpu().numpy())
+            Tile(f"{one} {c} of {name}", note, values.detach().float().cpu().numpy())
             for c, note, values in zip(channels, said, maps, strict=True)
         ]
 

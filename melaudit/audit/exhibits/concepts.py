@@ -29,7 +29,6 @@ from melaudit.findings import Cluster, Concept, Skipped
 from melaudit.images.dataset import Dataset
 from melaudit.measurements import CHUNK, Measurements
 from melaudit.observer import Observer
-from melaudit.relevance.places import Places
 from melaudit.reports.interface import ConceptView, Detail
 
 MAX_CHANNELS = 8
@@ -46,6 +45,7 @@ MIN_IMAGES = 10
 figure, not measured."""
 
 Rows = NDArray[np.int64]
+Shares = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,7 @@ def concepts(
         for p, rows in zip(picks, order, strict=True)
     ]
     try:
-        seen = [
-            _explained(pick, images, dataset, viewer)
-            for pick, images in zip(picks, references, strict=True)
-        ]
+        seen = _explained(picks, references, dataset, viewer)
     except RelevanceError as error:
         return (), (), (Skipped("concepts", f"no conditional maps: {error}"),)
     found = tuple(
@@ -187,8 +184,37 @@ def _mean(relevance: NDArray[np.floating], rows: Rows) -> NDArray[np.float64]:
     return total / max(1, len(rows))
 
 
-def _explained(pick: Pick, images: Sequence[str], dataset: Dataset, viewer: Viewer) -> References:
-    """Explain the reference images of a channel again."""
+def _explained(
+    picks: Sequence[Pick],
+    references: Sequence[Sequence[str]],
+    dataset: Dataset,
+    viewer: Viewer,
+) -> list[References]:
+    """Explain the reference images of each pick's channel again."""
+    outside: dict[tuple[str, int], Shares] = {}
+    if viewer.explainer.engine == "dataflow":  # others need a pass for each channel
+        for target in dict.fromkeys(pick.target for pick in picks):
+            of_target = zip(picks, references, strict=True)
+            images = [i for pick, some in of_target if pick.target == target for i in some]
+            found = _outside(list(dict.fromkeys(images)), target, dataset, viewer)
+            outside |= {(identity, target): shares for identity, shares in found}
+    return [
+        _seen(pick, images, outside, dataset, viewer)
+        for pick, images in zip(picks, references, strict=True)
+    ]
+
+
+def _seen(
+    pick: Pick,
+    images: Sequence[str],
+    outside: Mapping[tuple[str, int], Shares],
+    dataset: Dataset,
+    viewer: Viewer,
+) -> References:
+    """Return where a channel looks on its reference images.
+
+    Channels that carry nothing lie nowhere; an image on which the channel does is left out.
+    """
     details: list[Detail] = []
     own, others = [], []
     for some, x, pictures in readable(images, dataset, viewer):
@@ -196,12 +222,11 @@ def _explained(pick: Pick, images: Sequence[str], dataset: Dataset, viewer: View
         maps = viewer.explainer.crp(x, target, viewer.layer, [pick.channel])[:, 0]
         for (identity, _), values, picture in zip(some, maps, pictures, strict=True):
             details.append(detail(identity, values.float().cpu().numpy(), picture))
-        if viewer.explainer.engine == "dataflow":  # others need a pass for each channel
-            mask = torch.from_numpy(1 - outside_centre(*x.shape[2:]))
-            places = viewer.explainer.places(x, target, viewer.layer, mask)
-            for share, rest in _outside(places, pick.channel):
-                own.append(share)
-                others.append(rest)
+            shares = outside.get((identity, pick.target), np.empty(0))
+            rest = np.delete(shares, pick.channel) if len(shares) else shares
+            if np.isfinite(rest).any() and np.isfinite(shares[pick.channel]):
+                own.append(float(shares[pick.channel]))
+                others.append(float(np.median(rest[np.isfinite(rest)])))
     return References(
         tuple(details),
         float(np.mean(own)) if own else None,
@@ -209,15 +234,20 @@ def _explained(pick: Pick, images: Sequence[str], dataset: Dataset, viewer: View
     )
 
 
-def _outside(places: Places, channel: int) -> Iterator[tuple[float, float]]:
-    """Yield for each image the share of a channel that lies outside, and the others' median.
+def _outside(
+    images: Sequence[str], target: int, dataset: Dataset, viewer: Viewer
+) -> Iterator[tuple[str, Shares]]:
+    """Yield for each image the share of each channel (channels,) that lies outside of the centre.
 
-    Channels that carry nothing lie nowhere; an image on which the channel does is left out.
+    All channels of an image are looked at by one pass, so those that several picks ask for are as
+    well.
     """
-    for shares in places.share("outside").double().cpu().numpy():
-        others = np.delete(shares, channel)
-        if np.isfinite(shares[channel]) and np.isfinite(others).any():
-            yield float(shares[channel]), float(np.median(others[np.isfinite(others)]))
+    for some, x, _ in readable(images, dataset, viewer):
+        mask = torch.from_numpy(1 - outside_centre(*x.shape[2:]))
+        targets = torch.full((len(x),), target, device=x.device)
+        places = viewer.explainer.places(x, targets, viewer.layer, mask)
+        for (identity, _), shares in zip(some, places.share("outside"), strict=True):
+            yield identity, shares.double().cpu().numpy()
 
 
 def _concept(

@@ -12,11 +12,12 @@ from melaudit.artifacts.interface import RGB
 from melaudit.artifacts.picture import reduced
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.exhibits import readable, webp
+from melaudit.audit.groups.likeness import likeness
 from melaudit.audit.groups.portrait import outside_centre
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import LIKENESS, Sight
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector
-from melaudit.findings import Cluster, Finding
+from melaudit.findings import Cluster, Exclusive, Finding
 from melaudit.images.dataset import Dataset
 from melaudit.measurements import Measurements
 from melaudit.reports.interface import Detail, PartView
@@ -78,7 +79,7 @@ def pattern_details(
     measurements: Measurements,
     dataset: Dataset,
     viewer: Viewer,
-    vocabularies: Sequence[Vocabulary],
+    sight: Sight,
 ) -> tuple[PartView, ...]:
     """Cut out what a cluster shows and others do not, where its images show most of it.
 
@@ -90,11 +91,9 @@ def pattern_details(
         pattern = cluster.exclusive
         if pattern is None:
             continue
-        words = measurements[vocabularies[pattern.vocabulary].column]
         row_of = {identity: row for row, identity in enumerate(measurements.ids)}
-        away = outside_centre(*words.shape[1:]) > 0
         rows = np.array([row_of[identity] for identity in cluster.images])
-        there = np.isin(words[rows], pattern.words) & away
+        there = _places(pattern, measurements, rows, sight)
         most = np.argsort(-there.sum((1, 2)), kind="stable")[:MAX_PICTURES]
         masks = {cluster.images[k]: there[k].astype(np.float32) for k in most.tolist()}
         details = [
@@ -104,6 +103,20 @@ def pattern_details(
         ]
         views.append(PartView(cluster.id, tuple(details)))
     return tuple(views)
+
+
+def _places(
+    pattern: Exclusive, measurements: Measurements, rows: NDArray[np.int64], sight: Sight
+) -> NDArray[np.bool_]:
+    """Return where images show what a group does (n, side, side)."""
+    if pattern.vocabulary is None:
+        like = np.array(pattern.like, np.float32)
+        there = likeness(measurements[LIKENESS][rows], like) > pattern.bound
+    else:
+        column = sight.vocabularies[pattern.vocabulary].column
+        there = np.isin(measurements[column][rows], pattern.words)
+    found: NDArray[np.bool_] = there & (outside_centre(*there.shape[1:]) > 0)
+    return found
 
 
 def discovered_details(

@@ -64,16 +64,17 @@ def _edits(
     table: Measurements,
     laboratory: Laboratory,
 ) -> Iterator[Edit]:
-    """Yield images with the artifact put in beside its placebos, or with it taken out."""
-    if found.add is not None:
-        for row, image in laboratory.pictures(_telling(trials, "add", found.target, table.seed)):
+    """Return images with the artifact put in beside its placebos, or with it taken out."""
+    name = "add" if found.add is not None else "remove"
+    every: dict[str, dict[str, RGB]] = {}
+    for row, image in laboratory.pictures(_telling(trials, name, found.target, table.seed)):
+        if found.add is not None:
             versions = _versions_with(artifact, row, image, table.seed)
-            yield _edit(finding, found, table.ids[row], image, versions, laboratory)
-    elif found.remove is not None:
-        for row, image in laboratory.pictures(_telling(trials, "remove", found.target, table.seed)):
+        else:
             removed = held.remove(artifact, image, laboratory.find(artifact, row, image).mask).image
             versions = {artifact.phrases.taken_out: removed}
-            yield _edit(finding, found, table.ids[row], image, versions, laboratory)
+        every[table.ids[row]] = {"as it is": image, **versions}
+    return _shown(finding, found, every, laboratory)
 
 
 def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> dict[str, RGB]:
@@ -107,27 +108,27 @@ def _telling(trials: Trials, name: str, target: int, seed: int) -> NDArray[np.in
     return np.array(list(picked), np.int64)
 
 
-def _edit(
+def _shown(
     finding: Finding,
     found: Dependence,
-    identity: str,
-    image: RGB,
-    versions: Mapping[str, RGB],
+    every: Mapping[str, Mapping[str, RGB]],
     laboratory: Laboratory,
-) -> Edit:
-    pictures = {"as it is": image, **versions}
-    seen = laboratory.look(list(pictures.values()))
-    chances = laboratory.viewer.probabilities(torch.from_numpy(seen.logits))
-    of_target = chances[:, found.target].tolist()
-    return Edit(
-        finding=finding.id,
-        image=identity,
-        target=found.classes[found.target],
-        versions=tuple(
-            Version(title, webp(picture), chance)
-            for (title, picture), chance in zip(pictures.items(), of_target, strict=True)
-        ),
-    )
+) -> Iterator[Edit]:
+    """Yield the versions of each image, by title, with what the model says of them."""
+    pictures = (picture for versions in every.values() for picture in versions.values())
+    seen = [laboratory.look(some).logits for some in laboratory.viewer.full_batches(pictures)]
+    chances = laboratory.viewer.probabilities(torch.from_numpy(np.concatenate(seen)))
+    of_target = iter(chances[:, found.target].tolist())
+    for identity, versions in every.items():
+        yield Edit(
+            finding=finding.id,
+            image=identity,
+            target=found.classes[found.target],
+            versions=tuple(
+                Version(title, webp(picture), next(of_target))
+                for title, picture in versions.items()
+            ),
+        )
 
 
 def _curves(

@@ -31,7 +31,7 @@ from melaudit.wording.sentences import many
 PICTURE = 256
 """Longest side of a picture in a report, in pixels."""
 
-PER_FINDING, PER_CLUSTER, CLUSTERS, PER_GROUP = 12, 8, 12, 5
+PER_FINDING, PER_CLUSTER, CLUSTERS, PER_GROUP = 8, 8, 12, 5
 
 STRONG, WEAK = 6, 2
 """Channels in a strip: the strongest, and those next to zero, so that the difference shows."""

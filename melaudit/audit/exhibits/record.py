@@ -17,7 +17,7 @@ from melaudit.audit.exhibits.exhibits import (
     strips,
 )
 from melaudit.audit.exhibits.landscape import landscape
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import Sight
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.detectors.interface import Detector
 from melaudit.findings import Findings
@@ -32,12 +32,12 @@ def make_record(
     prepared: Prepared,
     detectors: Sequence[Detector],
     laboratory: Laboratory,
-    vocabularies: Sequence[Vocabulary],
+    sight: Sight,
     observer: Observer,
 ) -> Record:
     """Choose the images that a report shows, and explain them once more at full resolution.
 
-    `cards` are the channels that matter, which the findings name; `vocabularies` the visual words
+    `cards` are the channels that matter, which the findings name; `sight` what the pass noted
     that groups are told by. The model is looked through by the viewer of the laboratory.
     """
     viewer, dataset, table = laboratory.viewer, prepared.dataset, result.measurements
@@ -63,7 +63,7 @@ def make_record(
         landscape=landscape(table, result.clusters) if result.clusters else None,
         concepts=cards,
         parts=(
-            *pattern_details(result.clusters, table, dataset, viewer, vocabularies),
+            *pattern_details(result.clusters, table, dataset, viewer, sight),
             *discovered_details(findings.findings, detectors, table, laboratory),
         ),
     )

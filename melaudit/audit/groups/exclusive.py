@@ -51,26 +51,69 @@ SAME_GROUP_JACCARD = 0.7
 class Counted:
     """Counts of visual words away from the centre of n pictures, for one vocabulary."""
 
-    places: Floats
+    places: NDArray[np.uint16] | Floats
     """(n, visual words) places that show the word."""
-    evidence: Floats
+    evidence: Floats | Evidence
     """(n, visual words) share of the absolute relevance there that is for the decision."""
 
     def of(self, rows: NDArray[np.int64] | Bools) -> Counted:
         """Return the same of some pictures."""
         return Counted(self.places[rows], self.evidence[rows])
 
+    def held(self, rows: NDArray[np.int64]) -> Counted:
+        """Return the same of a few pictures, with their evidence in memory."""
+        return Counted(self.places[rows], np.asarray(self.evidence[rows]))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The evidence at the places of visual words, added up when it is asked for.
+
+    Only few of many images are ever asked for, and maps are the largest of what the pass kept.
+    """
+
+    visual_words: VisualWords
+    """(N, side, side) of all images."""
+    positive: NDArray[np.floating]
+    """(N, h, w) evidence for the decision, as shares of all relevance."""
+    size: int
+    """Visual words there are."""
+    rows: NDArray[np.int64]
+    """(n,) the images that this is of."""
+
+    def __getitem__(self, rows: NDArray[np.int64] | Bools) -> Evidence:
+        """Return that of some of the images."""
+        return replace(self, rows=self.rows[rows])
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> Floats:
+        """Return it as an array (n, visual words)."""
+        found = np.empty((len(self.rows), self.size), np.float32)
+        for start in range(0, len(self.rows), CHUNK):
+            part = self.rows[start : start + CHUNK]
+            seen, cells = _cells(self.visual_words[part], self.size)
+            side = self.visual_words.shape[1]
+            maps = np.nan_to_num(np.asarray(self.positive[part], np.float32), posinf=0)
+            pooled = maps.reshape(len(seen), side, maps.shape[1] // side, side, -1).sum((2, 4))
+            rests = pooled.reshape(len(seen), -1)[:, _away(side)].ravel()
+            sums = np.bincount(cells, rests, len(seen) * self.size)
+            found[start : start + CHUNK] = sums.reshape(len(seen), self.size)
+        return found
+
 
 @dataclass(frozen=True)
 class Pattern:
-    """Visual words, and the images of a class that show more of them than almost any other."""
+    """What images of a class show more of than almost any other.
 
-    vocabulary: int
+    It is told by visual words, or by likeness to a description (see `likeness`).
+    """
+
+    vocabulary: int | None
+    """Whose visual words; None for a pattern by likeness."""
     visual_words: tuple[int, ...]
     bound: float
-    """Places above which an image counts as showing it."""
+    """Places, or likeness of the likest place, above which an image counts as showing it."""
     shown: Floats
-    """(n,) places that show it, of the class's images."""
+    """(n,) places that show it, of the class's images, or likeness."""
     shown_by_others: Bools
     """(m,) whether the other images show as much."""
     evidence: float
@@ -81,6 +124,10 @@ class Pattern:
     """Mean Jaccard index with the most similar pattern in half-samples."""
     by_chance: float = 0.0
     """The same for the most stable pattern of classes assigned at random."""
+    like: Floats | None = None
+    """(k,) the description that its places are like; None for a pattern of visual words."""
+    usual: float = 0.0
+    """Likeness of the likest place in other images, on average."""
 
     @property
     def members(self) -> Bools:
@@ -104,24 +151,32 @@ class Pattern:
 def counted(visual_words: VisualWords, positive: NDArray[np.floating], size: int) -> Counted:
     """Count visual words away from the centre, and the evidence at their places.
 
-    visual_words: (n, side, side) indices below `size`. positive: (n, h, w) evidence for the
-    decision as shares of all relevance, h and w a multiple of the side. NaN and infinity count as
-    0.
+    visual_words: (n, side, side) indices below `size`, of at most 255 places a side. positive:
+    (n, h, w) evidence for the decision as shares of all relevance, h and w a multiple of the side.
+    NaN and infinity count as 0.
     """
-    n, side = visual_words.shape[:2]
-    away = outside_centre(side, side).ravel() > 0
-    places, evidence = np.empty((n, size), np.float32), np.empty((n, size), np.float32)
+    n = len(visual_words)
+    places = np.empty((n, size), np.uint16)
     for start in range(0, n, CHUNK):
-        rows = slice(start, start + CHUNK)
-        seen = visual_words[rows].reshape(-1, side * side)[:, away]
-        maps = np.nan_to_num(np.asarray(positive[rows], np.float32), posinf=0)
-        pooled = maps.reshape(len(seen), side, maps.shape[1] // side, side, -1).sum((2, 4))
-        rests = pooled.reshape(len(seen), -1)[:, away]
-        cells = (np.arange(len(seen))[:, None] * size + seen).ravel()
-        shape = (len(seen), size)
-        places[rows] = np.bincount(cells, minlength=len(seen) * size).reshape(shape)
-        evidence[rows] = np.bincount(cells, rests.ravel(), len(seen) * size).reshape(shape)
-    return Counted(places, evidence)
+        seen, cells = _cells(visual_words[start : start + CHUNK], size)
+        counts = np.bincount(cells, minlength=len(seen) * size)
+        places[start : start + CHUNK] = counts.reshape(len(seen), size)
+    return Counted(places, Evidence(visual_words, positive, size, np.arange(n)))
+
+
+def _cells(visual_words: VisualWords, size: int) -> tuple[VisualWords, NDArray[np.int64]]:
+    """Return the visual words away from the centre (m, places), and a number for each.
+
+    The number (m * places,) is that of the image and of the visual word, the latter counted first.
+    """
+    side = visual_words.shape[1]
+    seen = visual_words.reshape(-1, side * side)[:, _away(side)]
+    return seen, (np.arange(len(seen))[:, None] * size + seen).ravel()
+
+
+def _away(side: int) -> Bools:
+    away: Bools = outside_centre(side, side).ravel() > 0
+    return away
 
 
 def exclusive_patterns(
@@ -163,7 +218,7 @@ def _both(one: Pattern, other: Pattern) -> Pattern:
     )
 
 
-def unions(visual_words: Floats, places: Floats) -> Bools:
+def unions(visual_words: Floats, places: NDArray[np.uint16] | Floats) -> Bools:
     """Return (unions, visual words): each alone, those that look alike, those that occur together.
 
     visual_words: (visual words, k) among the descriptors; places: (n, visual words) counts. Both
@@ -171,7 +226,7 @@ def unions(visual_words: Floats, places: Floats) -> Bools:
     """
     size = len(visual_words)
     angles = _angles(visual_words)
-    counts = np.sqrt(places[_some(len(places), np.random.default_rng(0))])
+    counts = np.sqrt(places[_some(len(places), np.random.default_rng(0))].astype(np.float32))
     together = _angles((counts - counts.mean(0)).T)
     members: set[tuple[int, ...]] = {(visual_word,) for visual_word in range(size)}
     for distances in (angles, together) if size > 1 else ():
@@ -199,8 +254,8 @@ def _of_vocabulary(
     number: int, own: Counted, others: Counted, unions: Bools, smallest: int, seed: int
 ) -> Iterator[Pattern]:
     rng = np.random.default_rng(seed)
-    mine = own.of(_some(len(own.places), rng))
-    rest = others.of(_some(len(others.places), rng))
+    mine = own.held(_some(len(own.places), rng))
+    rest = others.held(_some(len(others.places), rng))
     floor = max(2, smallest * len(mine.places) // len(own.places))
     chosen = _pick(number, mine, rest, unions, floor)
     if not chosen:
@@ -214,7 +269,7 @@ def _of_vocabulary(
             visual_words = list(pattern.visual_words)
             yield replace(
                 pattern,
-                shown=own.places[:, visual_words].sum(1),
+                shown=own.places[:, visual_words].sum(1, dtype=np.float32),
                 shown_by_others=others.places[:, visual_words].sum(1) > pattern.bound,
                 stability=stability,
                 by_chance=chance,
@@ -229,7 +284,7 @@ def _some(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
 def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int) -> list[Pattern]:
     """Return the strongest patterns, no two of which have much the same members."""
     weights = unions.T.astype(np.float32)
-    shown, elsewhere = own.places @ weights, others.places @ weights
+    shown, elsewhere = (each.places.astype(np.float32) @ weights for each in (own, others))
     bounds = np.quantile(elsewhere, 1 - MAX_SHARE_OF_OTHERS, axis=0, method="higher")
     more, rare = shown > bounds, elsewhere > bounds
     sizes = more.sum(0)
@@ -242,7 +297,7 @@ def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int)
     for u in np.flatnonzero(counts):
         members = more[:, u]
         typical = float(np.median(shown[members, u]))
-        evidence = float((own.evidence[members] @ weights[:, u]).mean())
+        evidence = float((np.asarray(own.evidence[members]) @ weights[:, u]).mean())
         beyond = np.log1p((typical - bounds[u]) / (bounds[u] + 1))
         strength = float(members.mean() * beyond * evidence)
         visual_words = tuple(np.flatnonzero(unions[u]).tolist())
@@ -298,7 +353,7 @@ def _by_chance(
     n = len(own.places)
     every = Counted(
         np.concatenate([own.places, others.places]),
-        np.concatenate([own.evidence, others.evidence]),
+        np.concatenate([np.asarray(own.evidence), np.asarray(others.evidence)]),
     )
     best = 0.0
     for _ in range(NULLS):

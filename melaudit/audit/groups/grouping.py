@@ -15,7 +15,7 @@ from melaudit.audit.groups.error_slices import slices
 from melaudit.audit.groups.prototypes import prototypes
 from melaudit.audit.groups.suppression import suppress
 from melaudit.audit.groups.suspicion import suspicious_clusters
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import NOTHING, Sight
 from melaudit.detectors.claim import Claim
 from melaudit.errors import ends_the_run
 from melaudit.findings import (
@@ -53,7 +53,7 @@ def group(
     measurements: Measurements,
     artifacts: Mapping[str, Bools],
     laboratory: Laboratory | None = None,
-    vocabularies: Sequence[Vocabulary] = (),
+    sight: Sight = NOTHING,
 ) -> Groups:
     """Group the images, unless the maps are unusable.
 
@@ -62,7 +62,7 @@ def group(
     attention can be claimed. A failure is a `Skipped`, not the end of the run.
     """
     try:
-        return _groups(measurements, artifacts, laboratory, vocabularies)
+        return _groups(measurements, artifacts, laboratory, sight)
     except Exception as error:
         if ends_the_run(error):
             raise
@@ -74,16 +74,14 @@ def _groups(
     measurements: Measurements,
     artifacts: Mapping[str, Bools],
     laboratory: Laboratory | None,
-    vocabularies: Sequence[Vocabulary],
+    sight: Sight,
 ) -> Groups:
     if not measurements.explanations.usable:
         return Groups(skipped=(Skipped(ID, f"withheld: the maps are {measurements.explanations}"),))
     if not measurements.layer:
         reason = "the model has no layer whose channels are concepts"
         return Groups(skipped=(Skipped(ID, reason),))
-    clusters, apart = suspicious_clusters(
-        measurements, artifacts, measurements.metadata, vocabularies
-    )
+    clusters, apart = suspicious_clusters(measurements, artifacts, measurements.metadata, sight)
     rows = _rows(clusters, measurements)
     found = _tried(clusters, rows, measurements, laboratory)
     usual, outliers = prototypes(measurements)

@@ -20,6 +20,7 @@ from melaudit.audit.groups.portrait import marking_channels, moments
 from melaudit.detectors.rungs.trials import called, log_odds
 from melaudit.findings import Suppression
 from melaudit.measurements import Measurements, SomeRows
+from melaudit.relevance.model.layers import has_heads
 from melaudit.statistics.estimates import two_samples
 
 MAX_TRIED = 24
@@ -63,8 +64,11 @@ def suppress(
 ) -> Suppression | None:
     """Suppress the channels that mark the rows `inside` of the predicted class `target`.
 
-    None where group or class are too small, or the model was not sure of the group to begin with.
+    None where group or class are too small, or the model was not sure of the group to begin with,
+    and where channels are heads of attention, which cannot be set by themselves.
     """
+    if has_heads(measurements.layer):
+        return None
     plan = design(inside, target, measurements)
     if plan is None:
         return None
@@ -79,10 +83,11 @@ def suppress(
     rng = np.random.default_rng(measurements.seed)
     of_class = np.concatenate([plan.learned, plan.usual])
     strength, _ = moments(SomeRows(concepts, of_class))
-    sets = [marking, *(placebo(marking, strength, rng) for _ in range(PLACEBO_DRAWS))]
+    # The first set is none: what the model says of the images as they are, from the same pass.
+    sets = [[], marking, *(placebo(marking, strength, rng) for _ in range(PLACEBO_DRAWS))]
     margins, decided = [], []
     for rows in (plan.tried, plan.others):
-        logits = [laboratory.logits(rows), *laboratory.suppressed(rows, sets, usual)]
+        logits = laboratory.suppressed(rows, sets, usual)
         margins.append(np.stack([log_odds(values, target) for values in logits]))
         decided.append(np.stack([called(values, target) for values in logits]))
     return _weighed(margins, decided, len(marking), plan, measurements)

@@ -20,9 +20,10 @@ from melaudit.audit.groups.exclusive import (
     counted,
     exclusive_patterns,
 )
+from melaudit.audit.groups.likeness import patterns_by_likeness
 from melaudit.audit.groups.portrait import Portrait, columns, portray
 from melaudit.audit.groups.strategies import Strategy, smallest_group, strategies
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import NOTHING, Sight, Vocabulary
 from melaudit.findings import Cluster, Exclusive, Skipped
 from melaudit.measurements import CHUNK, Measurements, SomeRows
 from melaudit.statistics.overlap import jaccard
@@ -82,31 +83,33 @@ def suspicious_clusters(
     measurements: Measurements,
     artifacts: Mapping[str, Bools],
     metadata: Mapping[str, Iterable[object]] | None = None,
-    vocabularies: Sequence[Vocabulary] = (),
+    sight: Sight = NOTHING,
 ) -> tuple[tuple[Cluster, ...], tuple[Skipped, ...]]:
     """Group the images of each predicted class and rank the groups by suspicion.
 
     artifacts: artifact -> (n,) whether an image shows it; metadata: column -> (n,) values;
-    vocabularies: those whose visual words the pass kept for every image. Returns the clusters, the
+    sight: what the pass noted of the places of every image. Returns the clusters, the
     most suspicious first, and the classes that do not fall into groups.
     """
     table = columns(measurements)
-    counts_by_vocabulary = counted_words(measurements, vocabularies)
+    counts_by_vocabulary = counted_words(measurements, sight.vocabularies)
     groups: list[tuple[str, ClassGroup, NDArray[np.int64], NDArray[np.int64]]] = []
     skipped: list[Skipped] = []
     for index, name in enumerate(measurements.classes):
         rows = np.flatnonzero(measurements.predictions == index)
         concepts, maps = SomeRows(table.concepts, rows), pooled_maps(measurements, rows)
         strategic = strategies(concepts, maps, measurements.seed)
-        others = measurements.predictions != index
-        patterns = exclusive_patterns(
+        others = np.flatnonzero(measurements.predictions != index)
+        smallest = smallest_group(len(rows))
+        alike = patterns_by_likeness(measurements, rows, others, smallest)
+        of_words = exclusive_patterns(
             [counts.of(rows) for counts in counts_by_vocabulary],
             [counts.of(others) for counts in counts_by_vocabulary],
-            vocabularies,
-            smallest_group(len(rows)),
+            sight.vocabularies,
+            smallest,
             measurements.seed,
         )
-        found = joined(strategic, patterns, int(others.sum()))
+        found = joined(strategic, apart(alike, of_words), len(others))
         if not found:
             said = f"the {len(rows)} images predicted {name} do not fall into groups"
             skipped.append(Skipped("clusters", said))
@@ -263,6 +266,18 @@ def _cluster(
     )
 
 
+def apart(alike: Sequence[Pattern], of_words: Sequence[Pattern]) -> tuple[Pattern, ...]:
+    """Return patterns by likeness, and those of visual words that other images show."""
+    return (
+        *alike,
+        *(
+            pattern
+            for pattern in of_words
+            if all(jaccard(pattern.members, one.members) < SAME_GROUP_JACCARD for one in alike)
+        ),
+    )
+
+
 def counted_words(measurements: Measurements, vocabularies: Sequence[Vocabulary]) -> list[Counted]:
     """Return the counts of visual words of every image, for each vocabulary."""
     positive = measurements["relevance.positive"] if vocabularies else np.empty(0)
@@ -282,6 +297,8 @@ def _exclusive(pattern: Pattern | None, others: int) -> Exclusive | None:
         strength=pattern.strength,
         vocabulary=pattern.vocabulary,
         words=pattern.visual_words,
+        like=() if pattern.like is None else tuple(pattern.like.astype(float).tolist()),
+        bound=pattern.bound,
     )
 
 

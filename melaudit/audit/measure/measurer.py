@@ -11,7 +11,7 @@ from torch import Tensor
 
 from melaudit.audit.measure.columns import attention_columns, relevance_columns
 from melaudit.audit.measure.thumbnails import thumbnail
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import NOTHING, Sight
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.checks.register_tokens import spread
 from melaudit.detectors.interface import (
@@ -79,8 +79,8 @@ class Measurer:
     dataset: Dataset
     detectors: tuple[Detector, ...]
     sample: CheckSample
-    vocabularies: tuple[Vocabulary, ...] = ()
-    """The visual words that are noted for every image."""
+    sight: Sight = NOTHING
+    """What is noted of the places of every image."""
     failed: set[str] = field(default_factory=set)
     """Detectors that failed on a batch: they are not asked again."""
 
@@ -96,7 +96,7 @@ class Measurer:
                 None,
                 viewer.layers,
                 attention=viewer.layer or None,
-                outputs=[*viewer.layers, *(v.layer for v in self.vocabularies)],
+                outputs=[*viewer.layers, *self.sight.layers],
             )
         batch = self._batch(loaded, shown, attribution, x)
         columns: dict[str, Array] = {
@@ -109,9 +109,8 @@ class Measurer:
         }
         if attribution.attention is not None:
             columns |= attention_columns(attribution.attention)
-        for vocabulary in self.vocabularies:
-            with timed("visual words"):
-                columns[vocabulary.column] = vocabulary.read(attribution.outputs[vocabulary.layer])
+        with timed("visual words"):
+            columns |= self.sight.columns(attribution.outputs, x)
         bare = _without_registers(batch)
         for detector in self.detectors:
             if detector.id in self.failed:

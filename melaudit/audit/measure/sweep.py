@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.audit.leases import ALONE, Turns, Units
-from melaudit.audit.measure.learn_words import vocabularies
+from melaudit.audit.measure.learn_words import MIN_LIKENESS_SIDE, sight
 from melaudit.audit.measure.measurer import CheckSample, Known, Measurer
 from melaudit.audit.measure.store import Store
-from melaudit.audit.measure.visual_words import SIDES, Vocabulary
+from melaudit.audit.measure.visual_words import LIKENESS_SIDE, SIDES, Sight
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.audit.prepare.provenance import run_id
@@ -42,8 +42,8 @@ class Passed:
 
     store: Store
     """Every column of every image."""
-    vocabularies: tuple[Vocabulary, ...]
-    """The visual words that some of the columns are written in."""
+    sight: Sight
+    """What some of the columns are written in."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def measure(
     for subject in subjects:
         configuration, dataset = subject.configuration, subject.prepared.dataset
         store = _store(configuration, subject.prepared, subject.viewer, detectors)
-        words = vocabularies(
+        seen = sight(
             subject.viewer,
             dataset,
             store.folder,
@@ -84,8 +84,8 @@ def measure(
         subject.viewer.explainer.close()
         checked = sample(dataset.labels, configuration.check_images, configuration.seed)
         known = CheckSample(checked, subject.known)
-        measurer = Measurer(subject.viewer, dataset, detectors, known, words)
-        found.append((measurer, Passed(store, words)))
+        measurer = Measurer(subject.viewer, dataset, detectors, known, seen)
+        found.append((measurer, Passed(store, seen)))
     sweep(
         [(measurer, passed.store) for measurer, passed in found],
         observer,
@@ -107,6 +107,7 @@ def _store(
         "engine": viewer.explainer.describe(),
         "layer": viewer.layer,
         "words": SIDES,
+        "places": (LIKENESS_SIDE, MIN_LIKENESS_SIDE),
         "preprocessing": prepared.preprocessing.describe(),
         "device": prepared.device.type,
         "knowledge": prepared.knowledge.fingerprint,

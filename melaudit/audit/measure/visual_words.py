@@ -5,13 +5,17 @@ visual word (Sivic and Zisserman 2003). Early layers are used, whose channels te
 and colours apart whatever the classes are. Visual words are learned on a sample of the images
 before the pass; the pass then notes for every image which of them stands where, a byte for each
 place.
+
+Of a later layer, which tells things apart and is coarser, the descriptors themselves are noted, a
+byte for each of their numbers: what only some images show is found by its likeness to examples, not
+among a few words for everything (`groups.likeness`).
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +28,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.nn import functional
 
+from melaudit.measurements import Array
 from melaudit.publish import publish
+from melaudit.relevance.model.tokens import as_map
 
 SIDES = (16, 8)
 """Places a side, fine and coarse."""
@@ -35,13 +41,20 @@ MAX_IMAGES = 128
 MAX_PLACES = 32_768
 """Places that visual words are learned from, at most."""
 
+LIKENESS_SIDE = 8
+"""Places a side of which descriptors are noted."""
+UNIT = 127
+"""The number that stands for 1 in a noted descriptor, whose numbers are bytes."""
+
 Floats = NDArray[np.float32]
 VisualWords = NDArray[np.uint8]
+Noted = NDArray[np.int8]
+"""(n, side, side, k) descriptors of unit length, times `UNIT`."""
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """The visual words of one layer."""
+class Descriptions:
+    """How places are described by one layer: whitened, and of unit length."""
 
     layer: str
     side: int
@@ -50,6 +63,24 @@ class Vocabulary:
     """(channels,)"""
     axes: Floats
     """(channels, k): to whitened components."""
+
+    def units(self, outputs: Tensor) -> Tensor:
+        """Return the description of each place, (N, side, side, k), in outputs (N, C, h, w)."""
+        places = descriptors(outputs, self.side)
+        centre, axes = (torch.from_numpy(a).to(places) for a in (self.centre, self.axes))
+        return functional.normalize((places - centre) @ axes, dim=-1)
+
+    def noted(self, outputs: Tensor) -> Noted:
+        """Return the same as bytes."""
+        units = torch.nan_to_num(self.units(outputs), 0, 0, 0)
+        found: Noted = (units * UNIT).round().to(torch.int8).cpu().numpy()
+        return found
+
+
+@dataclass(frozen=True)
+class Vocabulary(Descriptions):
+    """The visual words of one layer."""
+
     visual_words: Floats
     """(v, k) where each visual word lies among descriptors of unit length."""
 
@@ -60,15 +91,54 @@ class Vocabulary:
 
     def read(self, outputs: Tensor) -> VisualWords:
         """Return which visual word stands where, (N, side, side), in outputs (N, C, h, w)."""
-        places = descriptors(outputs, self.side)
-        centre, axes, words = (
-            torch.from_numpy(array).to(places)
-            for array in (self.centre, self.axes, self.visual_words)
-        )
-        points = functional.normalize((places - centre) @ axes, dim=-1)
+        points = self.units(outputs)
+        words = torch.from_numpy(self.visual_words).to(points)
         nearest = (points @ words.T - words.square().sum(1) / 2).argmax(-1)
         found: VisualWords = nearest.to(torch.uint8).cpu().numpy()
         return found
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the pass notes of the places of every picture."""
+
+    vocabularies: tuple[Vocabulary, ...] = ()
+    """Whose visual words are noted."""
+    likeness: Descriptions | None = None
+    """Whose descriptions are noted."""
+
+    @property
+    def every(self) -> tuple[Descriptions, ...]:
+        """All that is learned."""
+        return (*self.vocabularies, *([self.likeness] if self.likeness else []))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose outputs `columns` asks for."""
+        return tuple(each.layer for each in self.every)
+
+    def columns(self, outputs: Mapping[str, Tensor], x: Tensor) -> dict[str, Array]:
+        """Return what is noted of images x (N, C, H, W): column -> (N, ...)."""
+        found: dict[str, Array] = {v.column: v.read(outputs[v.layer]) for v in self.vocabularies}
+        if self.likeness:
+            found[LIKENESS] = self.likeness.noted(map_of(outputs, self.likeness.layer, x))
+        return found
+
+
+NOTHING = Sight()
+LIKENESS = "places"
+"""The column of the descriptions that are noted."""
+
+
+def map_of(outputs: Mapping[str, Tensor], layer: str, x: Tensor) -> Tensor:
+    """Return a layer's output on images x (N, C, H, W) as a map, which tokens are made into.
+
+    Raises ValueError where its tokens are no grid.
+    """
+    found = as_map(outputs[layer], *x.shape[2:])
+    if found is None:
+        raise ValueError(f"the tokens of {layer} {tuple(outputs[layer].shape)} are no grid")
+    return found
 
 
 def descriptors(outputs: Tensor, side: int) -> Tensor:
@@ -82,6 +152,27 @@ def learn(places: Floats, layer: str, side: int, seed: int) -> Vocabulary | None
 
     The same for a seed.
     """
+    learned = _described(places, layer, side, seed)
+    if learned is None:
+        return None
+    how, points = learned
+    points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    count = min(MAX_VISUAL_WORDS, len(np.unique(points[: 4 * MAX_VISUAL_WORDS], axis=0)))
+    means = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=4096).fit(points)
+    words = means.cluster_centers_.astype(np.float32)
+    return Vocabulary(how.layer, how.side, how.centre, how.axes, words)
+
+
+def described(places: Floats, layer: str, side: int, seed: int) -> Descriptions | None:
+    """Learn how to describe places from descriptors (n, C); None where these do not vary."""
+    learned = _described(places, layer, side, seed)
+    return learned and learned[0]
+
+
+def _described(
+    places: Floats, layer: str, side: int, seed: int
+) -> tuple[Descriptions, NDArray[np.float64]] | None:
+    """Return how to describe places, and the whitened components (m, k) of some of them."""
     rng = np.random.default_rng(seed)
     there = np.flatnonzero(np.isfinite(places).all(1))
     finite = places[np.sort(rng.permutation(there)[:MAX_PLACES])].astype(np.float64)
@@ -95,48 +186,40 @@ def learn(places: Floats, layer: str, side: int, seed: int) -> Vocabulary | None
     useful = pca.explained_variance_ > 1e-9 * pca.explained_variance_[0]
     axes = (pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-300))[:, None]).T
     points, axes = points[:, useful], axes[:, useful] / scale[:, None]
-    points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    count = min(MAX_VISUAL_WORDS, len(np.unique(points[: 4 * MAX_VISUAL_WORDS], axis=0)))
-    means = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=4096).fit(points)
-    return Vocabulary(
-        layer,
-        side,
-        centre.astype(np.float32),
-        axes.astype(np.float32),
-        means.cluster_centers_.astype(np.float32),
-    )
+    how = Descriptions(layer, side, centre.astype(np.float32), axes.astype(np.float32))
+    return how, points
 
 
-def save(vocabularies: Sequence[Vocabulary], path: Path) -> None:
-    """Keep the visual words, so that a run that is resumed goes on with the same ones."""
+def save(sight: Sight, path: Path) -> None:
+    """Keep what was learned, so that a run that is resumed goes on with the same."""
     arrays: dict[str, Any] = {}
-    for k, v in enumerate(vocabularies):
+    for k, each in enumerate(sight.every):
         arrays |= {
-            f"{k}.layer": np.array(v.layer),
-            f"{k}.side": np.array(v.side),
-            f"{k}.centre": v.centre,
-            f"{k}.axes": v.axes,
-            f"{k}.words": v.visual_words,
+            f"{k}.layer": np.array(each.layer),
+            f"{k}.side": np.array(each.side),
+            f"{k}.centre": each.centre,
+            f"{k}.axes": each.axes,
         }
+        if isinstance(each, Vocabulary):
+            arrays[f"{k}.words"] = each.visual_words
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     publish(path, buffer.getvalue())
 
 
-def load(path: Path) -> tuple[Vocabulary, ...] | None:
-    """Return the visual words that were kept; None where there are none, or the file is damaged."""
+def load(path: Path) -> Sight | None:
+    """Return what was learned; None where nothing is kept, or the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as kept:
-            count = len({name.split(".")[0] for name in kept.files})
-            return tuple(
-                Vocabulary(
-                    layer=str(kept[f"{k}.layer"]),
-                    side=int(kept[f"{k}.side"]),
-                    centre=kept[f"{k}.centre"],
-                    axes=kept[f"{k}.axes"],
-                    visual_words=kept[f"{k}.words"],
-                )
-                for k in range(count)
-            )
+            vocabularies, likeness = [], None
+            for k in range(len({name.split(".")[0] for name in kept.files})):
+                arrays = kept[f"{k}.centre"], kept[f"{k}.axes"]
+                how = Descriptions(str(kept[f"{k}.layer"]), int(kept[f"{k}.side"]), *arrays)
+                if f"{k}.words" in kept.files:
+                    words = kept[f"{k}.words"]
+                    vocabularies.append(Vocabulary(how.layer, how.side, *arrays, words))
+                else:
+                    likeness = how
+            return Sight(tuple(vocabularies), likeness)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

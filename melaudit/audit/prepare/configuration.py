@@ -291,7 +291,7 @@ class Configuration(DetectorSettings):
         metadata=about(
             Topic.RELEVANCE,
             "The layer whose channels are the concepts; without, the last one that every path "
-            "goes through.",
+            "goes through. The heads of an attention module are a layer as well: NAME:heads.",
             metavar="NAME",
         ),
     )

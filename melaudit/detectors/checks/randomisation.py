@@ -16,15 +16,21 @@ epsilon_gamma_box, medians 0.52 and 0.01). A median above 0.9 is degraded, above
 shallower depths are told but not judged: rules that only pass positive parts send much the same
 relevance to the same places from any head (0.02 to 1.00 measured), as Sixt et al. explain.
 
+With `--randomisation-copies` the maps on both sides are means over so many copies of the image with
+noise on them (Smooth MPRT, Hedstroem et al. 2024): what agrees or differs by grain alone counts for
+less. It costs as many times more, so that it is no default.
+
 What it does not see: maps that ask the lower weights but not the decision. Guided backpropagation
 has 0.21 to 0.86 here; `class_sensitivity` is the check that convicts it.
 
-Costs a copy of the model and three attributions for each such image.
+Costs a copy of the model and three attributions for each such image; with k noisy copies of the
+image 4 k attributions.
 
 Do instead: use LRP or CRP with another composite.
 
 Reference: Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018 (cascading and in-layer
-shuffles); Sixt, Granz and Landgraf, When Explanations Lie, ICML 2020.
+shuffles); Sixt, Granz and Landgraf, When Explanations Lie, ICML 2020; Hedstroem et al., A fresh
+look at sanity checks for saliency maps, xAI 2024.
 """
 
 from __future__ import annotations
@@ -41,7 +47,7 @@ from torch.nn import functional
 
 from melaudit.detectors.checks.class_sensitivity import cosines
 from melaudit.detectors.checks.grading import grade
-from melaudit.detectors.interface import Batch, Detector, Result
+from melaudit.detectors.interface import Attributor, Batch, Detector, Result
 from melaudit.errors import MelauditError
 from melaudit.findings import Check, CheckStatus, Skipped, Subject
 from melaudit.measurements import GRID, Array, Measurements
@@ -50,6 +56,9 @@ from melaudit.wording.sentences import many
 
 DEPTHS = {"head": 1e-9, "half": 0.5, "all": 1.0}
 """Share of the layers that is shuffled, from the output down; at least the last one is."""
+NOISE = 0.05
+"""Standard deviation of the noise on copies, as a share of the image's own range of values. Chosen:
+a fourth of the usual one of SmoothGrad, so that few copies are enough."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,8 @@ class Randomisation(Detector):
 
     alike: tuple[float, float] = (0.9, 0.98)
     """Largest median |cosine| with all weights shuffled that passes, and that is degraded."""
+    copies: int = 1
+    """Noisy copies of each image that maps are averaged over; 1 is the image itself."""
 
     def measure(self, batch: Batch) -> Mapping[str, Array]:
         """Return |cosine| of the map and that under shuffled weights, by depth: each (N,).
@@ -73,19 +84,14 @@ class Randomisation(Detector):
         """
         similarity = {depth: np.full(len(batch), np.nan) for depth in DEPTHS}
         for i in batch.check_images.few:
-            own = pooled(torch.from_numpy(batch.maps.relevance[i : i + 1]))
-            image = batch.images.inputs[i : i + 1]
-            target = torch.tensor([batch.maps.targets[i]], device=image.device)
             # Of the image alone: the same whatever batch it is in and whoever measures it.
             seed = zlib.crc32(batch.ids[i].encode("utf-8", "surrogateescape"))
-            random = batch.check_images.explainer.randomised(tuple(DEPTHS.values()), seed)
-            # The conclusion says if none was left: neither here, where nothing can be copied,
-            with contextlib.suppress(MelauditError):
-                for depth, explainer in zip(DEPTHS, random, strict=True):
-                    # nor here, where a shuffled one cannot be explained.
-                    with contextlib.suppress(MelauditError):
-                        maps = pooled(explainer.lrp(image, target))
-                        similarity[depth][i] = abs(cosines(own, maps)[0])
+            image, explainer = batch.images.inputs[i : i + 1], batch.check_images.explainer
+            target = torch.tensor([batch.maps.targets[i]], device=image.device)
+            known = torch.from_numpy(batch.maps.relevance[i : i + 1]) if self.copies == 1 else None
+            found = when_shuffled(explainer, image, target, seed, self.copies, known)
+            for depth, cosine in found.items():
+                similarity[depth][i] = cosine
         return similarity
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
@@ -108,6 +114,7 @@ class Randomisation(Detector):
                 f"|cosine| {correlation(value)} with all weights shuffled",
                 *less,
                 f"median of {many(len(known['all']), 'image')}",
+                *([f"each a mean over {self.copies} noisy copies"] if self.copies > 1 else []),
             ]
         )
         if status is CheckStatus.PASS:
@@ -119,6 +126,46 @@ class Randomisation(Detector):
                 "show the image, not the model; use another composite."
             )
         return [Check(self.id, status, value, self.alike[0], statement)]
+
+
+def when_shuffled(
+    explainer: Attributor,
+    image: Tensor,
+    target: Tensor,
+    seed: int,
+    copies: int = 1,
+    known: Tensor | None = None,
+) -> dict[str, float]:
+    """Return depth -> |cosine| of the map of an image (1, C, H, W) and that under shuffled weights.
+
+    Maps are means over noisy `copies`; `known` is the model's own (1, H, W), where it is known.
+    A depth is left out where the model cannot be copied, or its shuffled copy not be explained; all
+    are, where the model itself cannot.
+    """
+    shown, targets = noisy(image, copies, seed), target.expand(copies)
+    found: dict[str, float] = {}
+    with contextlib.suppress(MelauditError):
+        own = known if known is not None else _mean_map(explainer, shown, targets)
+        random = explainer.randomised(tuple(DEPTHS.values()), seed)
+        for depth, shuffled in zip(DEPTHS, random, strict=True):
+            with contextlib.suppress(MelauditError):
+                maps = _mean_map(shuffled, shown, targets)
+                found[depth] = float(abs(cosines(pooled(own), pooled(maps))[0]))
+    return found
+
+
+def _mean_map(explainer: Attributor, shown: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean (1, H, W) of the maps of some pictures."""
+    return explainer.lrp(shown, targets).detach().mean(0, keepdim=True)
+
+
+def noisy(image: Tensor, copies: int, seed: int) -> Tensor:
+    """Return copies (n, C, H, W) of an image (1, C, H, W) with noise on them; one is the image."""
+    if copies == 1:
+        return image
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(copies, *image.shape[1:], generator=generator).to(image)
+    return image + noise * (NOISE * (image.max() - image.min()))
 
 
 def pooled(maps: Tensor) -> Array:

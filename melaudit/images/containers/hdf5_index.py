@@ -32,6 +32,13 @@ _SIGN_OF_LIFE = 200
 """Objects that are looked at between two signs of life."""
 _OWN_FILTERS = range(1, 7)
 """Filters that the library itself has: deflate, shuffle, fletcher32, szip, nbit, scaleoffset."""
+_LOCKED = "unable to lock file"
+"""What the library says of a file that another process writes, or that lies where nothing can be
+locked."""
+_UNLOCK = (
+    "close it in the program that writes it, and run the same command again. If none does, as "
+    "where a file system has no locks, set HDF5_USE_FILE_LOCKING=FALSE for this command"
+)
 _ABSENT = "HDF5 files are read with h5py, which cannot be imported: pip install 'melaudit[hdf5]'"
 
 
@@ -95,6 +102,8 @@ class _Indexing:
                 return _looked_through(h5py, file, announce)
         except Exception as error:  # the library raises many kinds for a damaged file
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if _LOCKED in reason:
+                return f"is locked ({reason}); {_UNLOCK}"
             return f"is no HDF5 file that can be read ({reason})"
 
 

@@ -169,6 +169,13 @@ def _of_scheme(scheme: str) -> Any:
             f"{scheme}:// needs fsspec and {package}, which cannot be imported ({error}): "
             f"pip install fsspec {package}"
         ) from error
+    except Exception as error:  # each package has its own: most often no account, or no credentials
+        said = str(error).strip().splitlines() or [""]
+        raise DatasetError(
+            f"{scheme}:// cannot be used ({type(error).__name__}: {said[0]}); set account and "
+            f"credentials in the environment, as {PACKAGES[scheme]} asks for them (AWS_PROFILE, "
+            f"GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME, ...){_ANONYMOUS}"
+        ) from error
 
 
 def filesystem(address: str) -> Any:

@@ -26,10 +26,10 @@ from melaudit.relevance.dataflow.linear_maps import Kernels
 from melaudit.relevance.dataflow.operations import OPERATIONS
 from melaudit.relevance.dataflow.passes import Pass
 from melaudit.relevance.dataflow.rulebook import Rulebook
-from melaudit.relevance.interface import Attribution
+from melaudit.relevance.interface import Attribution, TransformerPart
 from melaudit.relevance.layout import fast
 from melaudit.relevance.model.intact import remember_state
-from melaudit.relevance.model.layers import find_layer, first_tensor
+from melaudit.relevance.model.layers import HEADS, find_layer, first_tensor, has_heads
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.places import sums_by_maps
 from melaudit.relevance.switches import eager, exact
@@ -130,9 +130,19 @@ class DataflowEngine:
 
         return sums_by_maps(maps, x, target, relevance, masks)
 
-    def attends(self, x: Tensor) -> bool:
-        """Whether the model has self-attention: a softmax of products of signals weighs others."""
-        return self.run(x, None, ()).flow.attends
+    def transformer_parts(self, x: Tensor) -> tuple[TransformerPart, ...]:
+        """Return what the model has of a transformer, as it is met in one forward pass of x."""
+        flow = self.run(x, None, ()).flow
+        met = {
+            TransformerPart.ATTENTION: flow.attends,
+            TransformerPart.LINEAR_ON_POSITIONS: flow.works_on_positions,
+        }
+        return tuple(part for part in TransformerPart if met[part])
+
+    def heads(self, x: Tensor) -> dict[str, int]:
+        """Return the heads of attention, named as a layer -> how many, met once in a pass of x."""
+        met = self.run(x, None, ()).flow.heads
+        return {name: counts[0] for name, counts in met.items() if len(counts) == 1}
 
     def operations(self, x: Tensor) -> tuple[tuple[str, str, int], ...]:
         """Return (operation, what holds for it, calls) of one forward pass, most calls first."""
@@ -149,6 +159,7 @@ class DataflowEngine:
         for layer in layers:
             find_layer(self.model, layer)
         flow = Flow(OPERATIONS, self._rulebook, self._kernels, fast(x), self._names)
+        flow.tapped = layers
         with self._observed(flow, layers), torch.enable_grad():
             image = flow.input()
             with flow, followed_inside(flow):
@@ -191,9 +202,18 @@ class DataflowEngine:
                 self._flow.tap(name, tensor)
 
     def _check_tap(self, layer: str, flow: Flow) -> None:
-        if self._calls[layer] != 1:
+        calls = self._calls[layer]
+        if has_heads(layer):
+            calls = len(flow.heads.get(layer, ()))
+            if not calls:
+                others = ", ".join(list(flow.heads)[-3:])
+                raise RelevanceError(
+                    f"{layer.removesuffix(HEADS)} has no attention whose heads can be told apart; "
+                    + (f"name one of the model's, such as {others}" if others else "name a layer")
+                )
+        if calls != 1:
             raise RelevanceError(
-                f"layer {layer} runs {self._calls[layer]} times in one forward pass; expected a "
+                f"layer {layer} runs {calls} times in one forward pass; expected a "
                 "layer that runs once: name the block around it"
             )
         if layer not in flow.taps:

@@ -88,7 +88,18 @@ class Flow(TorchFunctionMode):
         """Layer -> the tap on its output."""
         self.attends = False
         """Whether attention was met: a softmax of products of two signals that weighs a third."""
-        self._products = False
+        self.heads: dict[str, list[int]] = {}
+        """Heads of attention, named as a layer -> how many, for each time they are met."""
+        self.tapped: Sequence[str] = ()
+        """Layers that taps are wanted of."""
+        self.works_on_positions = False
+        """Whether a linear layer was met that works on each of several positions by itself.
+
+        A convolution of single positions is one where it takes what a LayerNorm or the like gives,
+        as in transformers. Others have rules that suit them.
+        """
+        self.products = False
+        """Whether two signals that are equal as gates were multiplied as matrices."""
         self._names = {} if names is None else names
         self._open: dict[int, WeakSet[Step]] = {}
 
@@ -147,15 +158,6 @@ class Flow(TorchFunctionMode):
             return self.rulebook.attention.words
         return self.operations.descriptions.get(name, WITHOUT_RULE)
 
-    def note_product(self, gates: Sequence[Gate]) -> None:
-        """Note a product of matrices, by the gates of those factors that are signals."""
-        if len(gates) < 2:
-            return
-        if min(gates) == max(gates):
-            self._products = True
-        elif self._products and max(gates) == Gate.STRONG:
-            self.attends = True
-
     def is_signal(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on the input in a way that gradients can follow."""
         if not tensor.requires_grad or tensor.is_leaf:
@@ -195,7 +197,10 @@ class Flow(TorchFunctionMode):
             weakest = Gate(min(m.gate for m in marks)) if gate is None else gate
             source = max(call.signals, key=lambda t: t.ndim)
             mark = self.mark(source)
-            pixels = call.name in rearrangements.ARRANGEMENTS and all(m.pixels for m in marks)
+            across = all(m.across for m in marks)
+            arranged = call.name in rearrangements.ARRANGEMENTS
+            pixels = arranged and all(m.pixels for m in marks)
+            normalised = arranged and all(m.normalised for m in marks)
             for tensor in made:
                 moves = rearrangements.moves(call, source.shape, tensor.shape)
                 images, channels = (
@@ -206,7 +211,7 @@ class Flow(TorchFunctionMode):
                 )
                 if images is not None and images.size != len(self.leaf):
                     images = None  # images were divided, or joined with others
-                new = Mark(images, channels, weakest, pixels)
+                new = Mark(images, channels, weakest, across, normalised, pixels)
                 if mark.step is not None and call.name in rearrangements.REARRANGEMENTS:
                     here = Rearrangement(source.shape, tensor.shape, moves)
                     so_far = (*mark.rearrangements, here)
@@ -242,7 +247,7 @@ class Flow(TorchFunctionMode):
         `factor`: where the function is x times a factor of x, that factor (see `ElementwiseStep`).
         """
         mark = self.mark(signal)
-        after = replace(mark, gate=gate, step=None, rearrangements=())
+        after = replace(mark, gate=gate, normalised=False, step=None, rearrangements=())
         if call.inplace and factor is not None and not mark.pixels:
             step = ElementwiseStep(signal, None, self.ledger, mark, factor)
             step.prepare()
@@ -262,6 +267,13 @@ class Flow(TorchFunctionMode):
         """
         mark = self.mark(signal)
         module = self.modules[-1][1] if self.modules else None
+        across = mark.across
+        if signal.numel() > len(self.leaf) * kernel.shape[1]:  # there are several positions
+            if kind is nn.Linear:
+                across |= mark.channels not in (None, Axis.at(signal.shape, -1))
+                self.works_on_positions |= not across
+            elif kernel.shape[1:].numel() == signal.shape[1]:  # a convolution of single positions
+                self.works_on_positions |= mark.normalised
         rule = self.rulebook.rule(module, kind, mark.pixels)
         self.operation_counts[kind.__name__, f"rule {rule}"] += 1
         moves = range(signal.ndim)
@@ -270,7 +282,7 @@ class Flow(TorchFunctionMode):
         channels = Axis.at(y.shape, linear.channel_dim)
         # Attention weights that are mixed again, for instance across heads, are still weights.
         gate = Gate.WEAK if mark.gate == Gate.STRONG else Gate.SIGNAL
-        return self.connect(step, signal, y, Mark(images, channels, gate, step=step))
+        return self.connect(step, signal, y, Mark(images, channels, gate, across, step=step))
 
     def fold(self, step: LinearStep, kernel: Kernel, mark: Mark, y: Tensor) -> Tensor:
         """Return y as the output of a linear layer into which a BatchNorm after it is folded.

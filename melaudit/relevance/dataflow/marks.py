@@ -61,6 +61,10 @@ class Mark:
     channels: Axis | None
     """The axis that counts channels; None where it is not known."""
     gate: Gate = Gate.SIGNAL
+    across: bool = False
+    """Whether the channels were made from the positions of each channel, by a linear layer."""
+    normalised: bool = False
+    """Whether the tensor comes straight from a normalisation of each image, such as LayerNorm."""
     pixels: bool = False
     """Whether each element is constant or depends on a single value of the input."""
     support: Tensor | None = None

@@ -28,7 +28,7 @@ PIXEL_BOUNDS: tuple[Bound, Bound] = (-3.0, 3.0)
 def every_gamma(gamma: float, attention: AttentionRule) -> Composite:
     """Return a composite with gamma on every linear layer, and a rule for attention.
 
-    On transformers the epsilon rule multiplies differences of large numbers, and gamma matters far
+    In transformers the epsilon rule divides by differences of large numbers, and gamma matters far
     more than the rule for attention (Achtibat et al., AttnLRP, ICML 2024, appendix B.3). One gamma
     holds for the whole model. Zennit has no rule for attention, so `attention` means nothing to it.
     """
@@ -40,12 +40,12 @@ def every_gamma(gamma: float, attention: AttentionRule) -> Composite:
 GAMMAS = (0.05, 0.25, 1.0)
 """A weak one, the usual one and a strong one. Chosen, not measured."""
 
-OF_ATTENTION: dict[str, tuple[float, AttentionRule]] = {
+EVERY_GAMMA: dict[str, tuple[float, AttentionRule]] = {
     f"gamma_{gamma:g}" + ("" if rule is AttentionRule.CONSTANT else f"_{rule}"): (gamma, rule)
     for rule in AttentionRule
     for gamma in GAMMAS
 }
-"""Composites for models with attention, by name."""
+"""Composites with gamma on every linear layer, by name: for models with parts of a transformer."""
 
 COMPOSITES: dict[str, type[Composite]] = {
     "epsilon_plus": EpsilonPlus,
@@ -54,11 +54,23 @@ COMPOSITES: dict[str, type[Composite]] = {
     "epsilon_alpha2_beta1": EpsilonAlpha2Beta1,
     "epsilon_alpha2_beta1_flat": EpsilonAlpha2Beta1Flat,
 }
-NAMES = (*COMPOSITES, *OF_ATTENTION)
+NAMES = (*COMPOSITES, *EVERY_GAMMA)
 DEFAULT_COMPOSITE = "epsilon_plus_flat"
 """The composite where none is named."""
-DEFAULT_OF_ATTENTION = "gamma_0.25"
-"""The composite for a model with attention where no images tell which is most faithful."""
+DEFAULT_GAMMA = "gamma_0.05"
+"""The composite for a model with parts of a transformer where no images tell which one suits it."""
+
+
+def candidates(*, attention: bool) -> tuple[str, ...]:
+    """Return the composites to choose from for a model with parts of a transformer.
+
+    In the order in which they are preferred where they are equally faithful: the weakest gamma
+    first, since a strong one hides more of what the weights say; the usual composite last. Without
+    `attention` its rule means nothing, so one composite of each gamma is enough.
+    """
+    constant = AttentionRule.CONSTANT
+    names = [name for name, (_, rule) in EVERY_GAMMA.items() if attention or rule is constant]
+    return (*sorted(names, key=lambda name: EVERY_GAMMA[name][0]), DEFAULT_COMPOSITE)
 
 
 def find_composite(
@@ -71,8 +83,8 @@ def find_composite(
     """
     if isinstance(composite, Composite):
         return composite
-    if composite in OF_ATTENTION:
-        return every_gamma(*OF_ATTENTION[composite])
+    if composite in EVERY_GAMMA:
+        return every_gamma(*EVERY_GAMMA[composite])
     if composite not in COMPOSITES:
         raise ConfigurationError(
             f"there is no composite {composite!r}; choose one of {', '.join(NAMES)}, "

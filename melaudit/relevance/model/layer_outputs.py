@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 import torch
@@ -55,6 +55,29 @@ def layer_output(
             f"layer {layer} gave {len(seen)} tensors in one pass; expected one with channels"
         )
     return logits, seen[0]
+
+
+def outputs(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    """Return layer -> its output (N, channels, ...) for x (N, C, H, W), without gradients.
+
+    The model is run no further than until each layer has given its first. Raises RelevanceError for
+    a layer that does not exist.
+    """
+    with taking(model, layers) as taken, ExitStack() as hooks, torch.no_grad():
+
+        def stop(*_: object) -> None:
+            if len(taken) == len(set(layers)):
+                raise _Enough
+
+        for layer in layers:
+            hooks.callback(find_layer(model, layer).register_forward_hook(stop).remove)
+        with suppress(_Enough):
+            model(fast(x))
+    return dict(taken)
+
+
+class _Enough(BaseException):
+    """All layers that were asked for have run; no model takes it for an error of its own."""
 
 
 @contextmanager

@@ -28,6 +28,10 @@ from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.model.tokens import channels_first, is_tokens
 
+HEADS = ":heads"
+"""Behind the name of a module with attention, it names its heads: a layer with one channel for each
+of them. It is the output of the attention, before it is projected."""
+
 Edge = tuple[Any, int]
 """A tensor's place in the graph: the node that made it, and which of the node's outputs it is."""
 
@@ -121,8 +125,17 @@ def channels(model: nn.Module, x: Tensor, layer: str, num_classes: int | None = 
     return shapes[-1][-1 if is_tokens(shapes[-1]) else 1]
 
 
+def has_heads(layer: str) -> bool:
+    """Whether a layer's channels are heads of attention: `blocks.3.attn:heads`."""
+    return layer.endswith(HEADS)
+
+
 def find_layer(model: nn.Module, layer: str) -> nn.Module:
-    """Return the module called `layer`; RelevanceError with the nearest names if there is none."""
+    """Return the module called `layer`; RelevanceError with the nearest names if there is none.
+
+    Heads of attention are no module's output: of `blocks.3.attn:heads` it is `blocks.3.attn`.
+    """
+    layer = layer.removesuffix(HEADS)
     modules: dict[str, nn.Module] = {name: m for name, m in model.named_modules() if name}
     if layer in modules:
         return modules[layer]

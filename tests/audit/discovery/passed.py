@@ -10,10 +10,11 @@ from torch import nn
 
 from melaudit.audit.discovery.discovery import Tried, discover
 from melaudit.audit.edits.laboratory import Laboratory
-from melaudit.audit.measure.learn_words import vocabularies
+from melaudit.audit.measure.learn_words import sight
 from melaudit.audit.measure.measurer import CheckSample, Measurer
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.sweep import sweep
+from melaudit.audit.measure.visual_words import NOTHING
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector
 from melaudit.findings import Trust
@@ -43,7 +44,7 @@ def discovered(
     preprocessing = resolve(None, image_size=SIDE, mean=(0.0,), std=(1.0,))
     viewer = Viewer(explainer, preprocessing, torch.device("cpu"), "see", 16)
     store = Store(out / "shards", "words", dataset.ids)
-    learned = vocabularies(viewer, dataset, store.folder, 0, Silent()) if words else ()
+    learned = sight(viewer, dataset, store.folder, 0, Silent()) if words else NOTHING
     nothing = CheckSample(np.zeros(len(dataset), bool))
     sweep([(Measurer(viewer, dataset, detectors, nothing, learned), store)], Silent())
     table = Measurements(

@@ -19,6 +19,7 @@ from melaudit.audit.conclude.conclusions import conclude
 from melaudit.audit.discovery.discovery import Tried, discover
 from melaudit.audit.discovery.halves import first_half
 from melaudit.audit.measure.store import Store
+from melaudit.audit.measure.visual_words import NOTHING
 from melaudit.detectors.discovered import DiscoveredDetector
 from melaudit.findings import Rung, Subject
 from melaudit.observer import Silent
@@ -82,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.usefixtures("few_draws")
 def test_what_the_model_goes_by_is_found_and_proven(folder: Path, tmp_path: Path) -> None:
     found, table, _ = discovered(folder, tmp_path, Net(4.0))
-    (apart,) = found.skipped
+    *_, apart = found.skipped
     assert "were not measured" in apart.reason  # no detector told light and colour
     first = found.detectors[0]
     assert isinstance(first, DiscoveredDetector)
@@ -178,7 +179,7 @@ def test_nothing_is_tried_where_nothing_is_to_be_edited_or_learned(
     assert found == Tried(table)
     random = dataclasses.replace(table, above_chance=False)
     store = Store(tmp_path / "other", "words", table.ids)
-    assert discover(random, (), laboratory, (), store, {}, (20, 3), Silent()) == Tried(random)
+    assert discover(random, (), laboratory, NOTHING, store, {}, (20, 3), Silent()) == Tried(random)
 
 
 def test_images_of_one_patient_are_in_one_half(folder: Path, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_look_that_the_model_goes_by_is_found_and_proven(folder: Path, tmp_pat
     half = first_half(table)
     trials = found.table.trials[looks[0].id]
     assert not half[trials.rows].any()
-    assert {edit.id for edit in trials.edits} >= {"add", "same_class", "other_class", "remove"}
+    assert {edit.id for edit in trials.edits} >= {"add", "same_class", "other_class"}
 
 
 @pytest.mark.usefixtures("few_draws")

@@ -199,6 +199,18 @@ def test_a_model_that_reads_the_lesion_only_is_not(measurements: Make, folder: P
     assert not asked & {"white", "bare"}  # where nothing moves, no more is asked
 
 
+@pytest.mark.parametrize("shows", [7, 8])
+def test_as_few_images_as_say_nothing_are_not_freed_of_it(
+    measurements: Make, folder: Path, shows: int
+) -> None:
+    table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
+    present = table["dark_ring.present"]
+    present &= np.cumsum(present) <= shows
+    (trials,) = intervene([DarkRing()], table, laboratory, Silent(), 24).values()
+    assert len(trials.of("remove")) == (8 if shows == 8 else 0)
+    assert len(trials.of("elsewhere")) == (8 if shows == 8 else 0)
+
+
 def test_every_answer_is_the_models_own_on_the_very_edit(measurements: Make, folder: Path) -> None:
     table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
     tried = intervene([DarkRing()], table, laboratory, Silent(), per_class=4)["dark_ring"]
@@ -387,17 +399,17 @@ def test_images_that_are_shown_together_have_one_batch_whoever_asks_for_any_of_t
 
     monkeypatch.setattr(Laboratory, "look", counted)
     _, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
-    laboratory.show_together(np.arange(0, 24, 2))  # a batch of 8, and one of 4
+    laboratory.show_together(np.arange(0, 40, 2))  # a batch of 8, and one of 12
     half = laboratory.of(np.arange(48) < 24)
     laboratory.meet([2, 1, 4, 20])
-    assert shown == [8, 1, 4]
-    assert laboratory.recall(range(48)).rows.tolist() == sorted([1, *range(0, 24, 2)])
+    assert shown == [8, 1, 12]
+    assert laboratory.recall(range(48)).rows.tolist() == sorted([1, *range(0, 40, 2)])
     # Of a part of the images, a batch is the same, though some of it are no images of the part.
     late = half.of(np.arange(24) >= 12)
     late.meet([8])  # image 20
-    assert shown == [8, 1, 4, 4]
+    assert shown == [8, 1, 12, 12]
     late.meet([2])  # image 14, of the first batch
-    assert shown == [8, 1, 4, 4, 8]
+    assert shown == [8, 1, 12, 12, 8]
     for row, image in ((8, 20), (2, 14)):
         np.testing.assert_array_equal(late.known(row).logits, laboratory.known(image).logits)
 

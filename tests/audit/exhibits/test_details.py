@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from melaudit.audit.exhibits.details import MAX_PICTURES, pattern_details
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import Sight, Vocabulary
 from melaudit.audit.viewer import Viewer
 from melaudit.findings import Cluster, Exclusive, Trust
 from melaudit.images.dataset import Dataset, open_dataset
@@ -60,7 +60,7 @@ def test_the_cuts_hold_the_part_where_it_is_most(
     made: Made,
 ) -> None:
     table, dataset, viewer, words = made
-    (view,) = pattern_details([cluster(table.ids)], table, dataset, viewer, words)
+    (view,) = pattern_details([cluster(table.ids)], table, dataset, viewer, Sight(words))
     assert view.cluster == "malignant-1"
     assert len(view.details) == MAX_PICTURES
     assert {d.image for d in view.details} <= set(table.ids[6:]), "those that show most of it"
@@ -74,7 +74,7 @@ def test_the_cuts_hold_the_part_where_it_is_most(
 def test_a_cluster_without_a_part_has_no_cuts(made: Made) -> None:
     table, dataset, viewer, words = made
     plain = replace(cluster(table.ids), exclusive=None)
-    assert pattern_details([plain], table, dataset, viewer, words) == ()
+    assert pattern_details([plain], table, dataset, viewer, Sight(words)) == ()
 
 
 def test_a_picture_that_is_gone_since_is_left_out(
@@ -82,5 +82,5 @@ def test_a_picture_that_is_gone_since_is_left_out(
 ) -> None:
     table, dataset, viewer, words = made
     Path(dataset.paths[-1]).unlink()
-    (view,) = pattern_details([cluster(table.ids)], table, dataset, viewer, words)
+    (view,) = pattern_details([cluster(table.ids)], table, dataset, viewer, Sight(words))
     assert len(view.details) == MAX_PICTURES - 1

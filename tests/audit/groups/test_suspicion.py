@@ -24,7 +24,7 @@ from melaudit.audit.groups.suspicion import (
     reasons,
     suspicious_clusters,
 )
-from melaudit.audit.measure.visual_words import Vocabulary
+from melaudit.audit.measure.visual_words import Sight, Vocabulary
 from melaudit.findings import Exclusive, Trust
 from melaudit.measurements import Array, Measurements
 
@@ -132,7 +132,7 @@ def test_a_group_found_both_ways_is_one_and_says_both() -> None:
     one, two = joined([by_channels], [pattern(range(2, 44)), pattern(range(60, 90))], others=70)
     assert one.views == ("concepts", "parts")
     assert one.members.tolist() == list(range(40))
-    assert one.exclusive == Exclusive(1 / 70, 70, 0.2, 0.3, 0, (3, 4))
+    assert one.exclusive == Exclusive(1 / 70, 70, 0.2, 0.3, 0, (3, 4), bound=2.0)
     assert two.views == ("parts",)
     assert two.members.tolist() == list(range(60, 90))
     (alone,) = joined([by_channels], [], others=70)
@@ -184,7 +184,7 @@ def test_an_object_that_no_group_by_relevance_tells_is_found_by_what_pictures_sh
     vocabulary = Vocabulary(
         "layer1", side, np.zeros(2, np.float32), np.ones((2, 4), np.float32), where
     )
-    clusters, _ = suspicious_clusters(table, {}, vocabularies=[vocabulary])
+    clusters, _ = suspicious_clusters(table, {}, sight=Sight((vocabulary,)))
     if not guilty:
         assert clusters == ()
         return

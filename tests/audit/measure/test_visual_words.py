@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from melaudit.audit.measure.visual_words import (
     MAX_COMPONENTS,
     MAX_VISUAL_WORDS,
+    NOTHING,
+    UNIT,
+    Sight,
+    described,
     descriptors,
     learn,
     load,
+    map_of,
     save,
 )
 from melaudit.relevance import Explainer
@@ -74,11 +80,49 @@ def test_words_are_kept_and_found_again(tmp_path: Path) -> None:
     places, _ = looks(0)
     learned = learn(places, "layer1", 6, seed=0)
     assert learned is not None
-    save([learned], tmp_path / "words.npz")
-    (again,) = load(tmp_path / "words.npz") or ()
+    how = described(places, "layer2", 8, seed=0)
+    assert how is not None
+    save(Sight((learned,), how), tmp_path / "words.npz")
+    kept = load(tmp_path / "words.npz")
+    assert kept is not None and kept.likeness is not None and kept.layers == ("layer1", "layer2")
+    (again,) = kept.vocabularies
     assert (again.layer, again.side) == ("layer1", 6)
     given = torch.randn(2, 12, 8, 8)
     assert np.array_equal(again.read(given), learned.read(given))
+    assert np.array_equal(kept.likeness.noted(given), how.noted(given))
+
+
+def test_descriptions_are_of_unit_length_and_tell_kinds_of_places_apart() -> None:
+    places, _ = looks(0, kinds=40)
+    how = described(places, "late", 6, seed=0)
+    assert how is not None
+    fresh, kind = looks(1, n=36, kinds=40)
+    given = torch.from_numpy(fresh).reshape(1, 6, 6, 12).permute(0, 3, 1, 2)
+    noted = how.noted(given)[0].reshape(36, -1).astype(float) / UNIT
+    assert np.allclose(np.linalg.norm(noted, axis=1), 1, atol=0.03)
+    cosines = noted @ noted.T
+    same = kind[:, None] == kind
+    assert cosines[same].min() > 0.95 and np.median(cosines[~same]) < 0.3
+
+
+def test_a_place_that_is_no_number_is_like_nothing() -> None:
+    how = described(looks(0)[0], "late", 6, seed=0)
+    assert how is not None
+    assert not how.noted(torch.full((1, 12, 6, 6), torch.nan)).any()
+
+
+def test_places_that_do_not_vary_have_no_description() -> None:
+    assert described(np.ones((50, 4), np.float32), "late", 6, seed=0) is None
+
+
+def test_tokens_are_made_into_a_map_and_those_that_are_no_grid_are_refused() -> None:
+    x = torch.zeros(2, 3, 32, 32)
+    tokens = torch.randn(2, 17, 5)
+    found = map_of({"late": tokens}, "late", x)
+    assert found.shape == (2, 5, 4, 4)
+    assert torch.equal(found[0, :, 0, 1], tokens[0, 2])
+    with pytest.raises(ValueError, match="are no grid"):
+        map_of({"late": torch.randn(2, 46, 5)}, "late", x)
 
 
 def test_a_damaged_file_is_as_none(tmp_path: Path) -> None:
@@ -88,8 +132,8 @@ def test_a_damaged_file_is_as_none(tmp_path: Path) -> None:
 
 
 def test_no_words_are_kept_as_none_at_all(tmp_path: Path) -> None:
-    save([], tmp_path / "words.npz")
-    assert load(tmp_path / "words.npz") == ()
+    save(NOTHING, tmp_path / "words.npz")
+    assert load(tmp_path / "words.npz") == NOTHING
 
 
 def test_descriptors_are_means_over_places() -> None:

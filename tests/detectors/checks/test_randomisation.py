@@ -12,11 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from melaudit.detectors.checks.randomisation import DEPTHS, Randomisation, pooled
+from melaudit.detectors.checks.randomisation import (
+    DEPTHS,
+    Randomisation,
+    noisy,
+    pooled,
+    when_shuffled,
+)
 from melaudit.detectors.interface import Batch, Result
 from melaudit.findings import Check, CheckStatus, Skipped
 from melaudit.measurements import GRID, Measurements
 from melaudit.relevance import Attribution, Explainer
+from melaudit.relevance.model.randomisation import cascade
 
 Make = Callable[..., Measurements]
 Examine = Callable[..., Sequence[Result]]
@@ -91,6 +98,40 @@ def test_an_edge_detector_is_guilty_and_relevance_innocent(examine: Examine) -> 
             found.append(check)
     assert [c.status for c in found] == [CheckStatus.FAIL, CheckStatus.PASS]
     assert found[0].value == pytest.approx(1.0)
+
+
+def test_with_noisy_copies_maps_are_means_and_an_edge_detector_is_guilty_still(
+    examine: Examine,
+) -> None:
+    with Edges(small_net(), "epsilon_plus") as edges:
+        (check,) = examine(Randomisation(copies=3), edges, images(), "0")
+    assert isinstance(check, Check) and check.status == CheckStatus.FAIL
+    assert "each a mean over 3 noisy copies" in check.statement
+    image, target = images(1), torch.tensor([1])
+    net = small_net()
+    with Explainer(net, "epsilon_plus") as explainer:
+        found = when_shuffled(explainer, image, target, seed=7, copies=3)
+    # An oracle: one copy after the other, and the model shuffled by hand.
+    shown = noisy(image, 3, 7)
+    means = []
+    for upto in range(1 + len(DEPTHS)):
+        net = small_net()
+        list(cascade(net, list(DEPTHS.values())[:upto], 7))
+        with Explainer(net, "epsilon_plus") as explainer:
+            means.append(sum(explainer.lrp(x[None], target) for x in shown) / 3)
+    own, *others = (pooled(torch.as_tensor(m)).ravel() for m in means)
+    for depth, other in zip(DEPTHS, others, strict=True):
+        expected = abs(own @ other) / np.linalg.norm(own) / np.linalg.norm(other)
+        assert found[depth] == pytest.approx(expected, rel=1e-4)
+
+
+def test_noise_is_a_share_of_the_images_range_and_one_copy_is_the_image() -> None:
+    image = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(3)) * 8 - 2
+    assert noisy(image, 1, 5) is image
+    copies = noisy(image, 4, 5)
+    assert torch.equal(copies, noisy(image, 4, 5)) and not torch.equal(copies, noisy(image, 4, 6))
+    spread = float((copies - image).std() / (image.max() - image.min()))
+    assert spread == pytest.approx(0.05, rel=0.05)
 
 
 def test_a_single_logit_can_be_asked_too(examine: Examine) -> None:

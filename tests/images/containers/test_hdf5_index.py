@@ -122,6 +122,24 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
         open_dataset(tmp_path / "x.hdf5")
 
 
+def test_of_a_file_that_somebody_writes_it_is_said_what_to_do_and_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        isic(file)
+        file.flush()
+        with pytest.raises(
+            DatasetError, match=r"x\.h5 is locked .*close it in the .*HDF5_USE_FILE_LOCKING=FALSE"
+        ):
+            open_dataset(path)
+        with monkeypatch.context() as patch:
+            patch.setenv("HDF5_USE_FILE_LOCKING", "FALSE")
+            assert len(open_dataset(path).ids) == 3
+    dataset = open_dataset(path)
+    assert [read_image(each).status for each in dataset.paths] == ["ok"] * 3
+
+
 def test_an_image_that_the_file_no_longer_holds_is_skipped(tmp_path: Path) -> None:
     path = written(tmp_path / "x.h5", every_storage)
     dataset = open_dataset(path)

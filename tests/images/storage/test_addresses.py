@@ -165,16 +165,18 @@ class Bucket(MemoryFileSystem):  # type: ignore[misc]  # fsspec carries no types
     refuses: Exception | None = None
     read: ClassVar[list[str]] = []
 
+    version_is_called: ClassVar[str] = "ETag"
+
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return "/" + path.removeprefix("s3://").strip("/")
+        return "/" + path.partition("://")[2].strip("/") if "://" in path else path
 
     def info(self, path: str, **more: Any) -> dict[str, Any]:
         if self.refuses is not None:
             raise self.refuses
         about: dict[str, Any] = super().info(path, **more)
         if about["type"] == "file":
-            about["ETag"] = f'"{hash(self.store[about["name"]].getvalue())}"'
+            about[self.version_is_called] = f'"{hash(self.store[about["name"]].getvalue())}"'
         return about
 
     def find(self, path: str, **more: Any) -> dict[str, Any]:
@@ -217,6 +219,22 @@ def test_a_bucket_is_a_folder_and_its_versions_say_what_objects_hold(bucket: Buc
     assert not np.array_equal(contents_of(again.paths, lambda _: None)[0], contents[0])
 
 
+@pytest.mark.parametrize(
+    ("scheme", "version"), [("gs", "md5Hash"), ("gcs", "etag"), ("az", "etag"), ("abfs", "etag")]
+)
+def test_buckets_of_other_stores_are_read_and_their_versions_are_known(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, scheme: str, version: str
+) -> None:
+    monkeypatch.setattr(Bucket, "version_is_called", version)
+    dataset = open_dataset(Path(f"{scheme}://bucket/set"))
+    assert dataset.ids == NAMES
+    # The last one is a JPEG that is called a PNG.
+    assert [read_image(path).status for path in dataset.paths] == ["ok", "ok", "flagged"]
+    bucket.pipe_file("s3://bucket/set/a/1.jpg", PNG)
+    with pytest.raises(DatasetError, match="no longer the object that it was"):
+        read_image(dataset.paths[0])
+
+
 def test_an_object_that_is_gone_is_missing(bucket: Bucket) -> None:
     dataset = open_dataset(Path("s3://bucket/set"))
     bucket.rm_file("/bucket/set/b/3.png")
@@ -244,16 +262,33 @@ def test_a_bucket_that_cannot_be_read_says_what_to_do(
         open_dataset(Path("s3://bucket/set"))
 
 
+@pytest.mark.parametrize(("scheme", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs")])
 def test_a_scheme_without_its_package_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, scheme: str, package: str
 ) -> None:
     def absent(scheme: str, **_: Any) -> None:
-        raise ImportError(f"Install s3fs to access {scheme}")
+        raise ImportError(f"Install {package} to access {scheme}")
 
     monkeypatch.setattr(fsspec, "filesystem", absent)
     remote._of_scheme.cache_clear()
-    with pytest.raises(DatasetError, match="pip install fsspec s3fs"):
-        open_dataset(Path("s3://bucket/set"))
+    with pytest.raises(DatasetError, match=f"pip install fsspec {package}"):
+        open_dataset(Path(f"{scheme}://bucket/set"))
+    remote._of_scheme.cache_clear()
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_a_store_that_refuses_what_it_is_given_says_so(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    said = "Must provide either a connection_string or account_name with credentials!!"
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise ValueError(said)
+
+    monkeypatch.setattr(fsspec, "filesystem", refused)
+    remote._of_scheme.cache_clear()
+    with pytest.raises(DatasetError, match=rf"{scheme}:// cannot be used \(ValueError: {said}\)"):
+        open_dataset(Path(f"{scheme}://bucket/set"))
     remote._of_scheme.cache_clear()
 
 

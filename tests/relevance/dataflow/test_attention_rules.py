@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from melaudit.relevance import Explainer
 from melaudit.relevance.dataflow.engine import DataflowEngine
-from melaudit.relevance.engines.composites import NAMES, OF_ATTENTION, find_composite
-from melaudit.relevance.interface import Attribution
+from melaudit.relevance.engines.composites import EVERY_GAMMA, NAMES, find_composite
+from melaudit.relevance.interface import Attribution, TransformerPart
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -75,7 +75,7 @@ def test_attention_has_the_same_relevance_however_it_is_written(
     assert torch.allclose(found.maps, expected.maps, rtol=1e-6)
 
 
-@pytest.mark.parametrize("composite", OF_ATTENTION)
+@pytest.mark.parametrize("composite", EVERY_GAMMA)
 @pytest.mark.parametrize("attend", [fused, masked])
 def test_the_books_close_and_outputs_are_the_models_own(composite: str, attend: Attend) -> None:
     model = Small(attend).double()
@@ -128,12 +128,13 @@ class Weighed(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("model", "attends"),
+    ("model", "attention"),
     [(Small(fused), True), (Small(by_hand), True), (Small(by_einsum), True), (Weighed(), False)],
 )
-def test_attention_is_met_however_it_is_written(model: nn.Module, attends: bool) -> None:
+def test_attention_is_met_however_it_is_written(model: nn.Module, attention: bool) -> None:
     with Explainer(model.float()) as explainer:
-        assert explainer.attends(pictures().float()) is attends
+        parts = explainer.transformer_parts(pictures().float())
+    assert (TransformerPart.ATTENTION in parts) is attention
 
 
 def test_a_channel_of_tokens_has_a_map_of_its_own_that_holds_its_relevance() -> None:
@@ -151,4 +152,4 @@ def test_a_channel_of_tokens_has_a_map_of_its_own_that_holds_its_relevance() -> 
 
 
 def test_there_is_a_composite_for_each_gamma_and_rule() -> None:
-    assert len(OF_ATTENTION) == 6 and set(OF_ATTENTION) <= set(NAMES)
+    assert len(EVERY_GAMMA) == 6 and set(EVERY_GAMMA) <= set(NAMES)

@@ -21,6 +21,7 @@ from melaudit.relevance.dataflow.calls import Call, Operation
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.marks import Gate, put_mark
 from melaudit.relevance.dataflow.operations.elementwise import activation
+from melaudit.relevance.dataflow.operations.heads import attended, heads_dim
 from melaudit.relevance.dataflow.rulebook import AttentionRule
 
 _SIGNATURE = inspect.signature(functional.multi_head_attention_forward)
@@ -30,15 +31,14 @@ def scaled_dot_product(
     flow: Flow, call: Call, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
 ) -> Any:
     """F.scaled_dot_product_attention: with constant queries and keys, the gradient is the rule."""
-    flow.attends = True
     if not flow.is_signal(value):
         return flow.recorded_gradient(call)
     if flow.rulebook.attention is AttentionRule.ATTNLRP:
         with flow:
             return _written_out(query, key, value, *args, **kwargs)
-    attended = call.function(query.detach(), key.detach(), value, *args, **kwargs)
+    mixed = call.function(query.detach(), key.detach(), value, *args, **kwargs)
     call.signals = [value]
-    return flow.follow(call, attended)
+    return attended(flow, flow.follow(call, mixed), heads_dim(mixed))
 
 
 def multi_head(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
@@ -49,7 +49,6 @@ def multi_head(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
     bound = _SIGNATURE.bind(*args, **kwargs)
     bound.apply_defaults()
     named = bound.arguments
-    flow.attends = True
     if named["query"].ndim == 2:
         return _unbatched(flow, named)
     heads, p = named["num_heads"], named["dropout_p"] * bool(named["training"])
@@ -68,9 +67,9 @@ def multi_head(flow: Flow, call: Call, *args: Any, **kwargs: Any) -> Any:
             value = torch.cat((value, torch.zeros_like(key[:1, :, :1]).expand(1, *value.shape[1:])))
         q, k, v = (_by_head(t, heads) for t in (query, key, value))
         mask = _mask(named, q, k)
-        attended = functional.scaled_dot_product_attention(q, k, v, mask, p)
-        attended = attended.permute(2, 0, 1, 3).flatten(2)
-        output = functional.linear(attended, named["out_proj_weight"], named["out_proj_bias"])
+        mixed = functional.scaled_dot_product_attention(q, k, v, mask, p)
+        mixed = mixed.permute(2, 0, 1, 3).flatten(2)
+        output = functional.linear(mixed, named["out_proj_weight"], named["out_proj_bias"])
     if not named["need_weights"]:
         return output, None
     with torch.no_grad():

@@ -14,7 +14,7 @@ from melaudit.relevance.dataflow.axes import Axis
 from melaudit.relevance.dataflow.calls import Call, Operation
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.ledger import Ledger
-from melaudit.relevance.dataflow.marks import Gate, Mark
+from melaudit.relevance.dataflow.marks import Mark
 from melaudit.relevance.dataflow.steps import LinearStep, Step
 
 
@@ -233,7 +233,7 @@ def _normalised(
     step = NormStep(input, y, flow.ledger, mark.images, grouped, dims, eps, weight, bias, centred)
     # A normalisation over the last dimension has its channels there.
     channels = Axis.at(y.shape, -1 if dims[-1] == -1 else 1)
-    return flow.connect(step, input, y, Mark(mark.images, channels, Gate.SIGNAL))
+    return flow.connect(step, input, y, Mark(mark.images, channels, normalised=True))
 
 
 def _fits(mark: Mark, input: Tensor, variance: Tensor | None) -> bool:

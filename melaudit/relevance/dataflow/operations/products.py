@@ -13,6 +13,7 @@ from melaudit.relevance.dataflow.calls import Call, Operation
 from melaudit.relevance.dataflow.flow import Flow
 from melaudit.relevance.dataflow.ledger import scaled_gradient
 from melaudit.relevance.dataflow.marks import Gate
+from melaudit.relevance.dataflow.operations.heads import attended, heads_dim, mixes
 from melaudit.relevance.dataflow.rulebook import AttentionRule
 
 
@@ -33,10 +34,8 @@ def shares(flow: Flow, factors: Sequence[Any], *, matrices: bool = False) -> lis
         for i, f in enumerate(factors)
         if isinstance(f, Tensor) and flow.is_signal(f)
     }
-    if matrices:
-        flow.note_product(list(gates.values()))
-        if flow.rulebook.attention is AttentionRule.ATTNLRP:
-            gates = dict.fromkeys(gates, Gate.SIGNAL)
+    if matrices and flow.rulebook.attention is AttentionRule.ATTNLRP:
+        gates = dict.fromkeys(gates, Gate.SIGNAL)
     weakest = min(gates.values())
     carriers = sum(gate == weakest for gate in gates.values())
     shared: list[Any] = []
@@ -81,7 +80,9 @@ def matmul(flow: Flow, call: Call, input: Tensor, other: Tensor, **kwargs: Any) 
     if not flow.is_signal(other) and other.ndim == 2 and input.ndim > 1:
         with flow:
             return functional.linear(input, other.t())
-    return flow.follow(call, call.function(*shares(flow, (input, other), matrices=True), **kwargs))
+    attention = mixes(flow, (input, other))
+    y = flow.follow(call, call.function(*shares(flow, (input, other), matrices=True), **kwargs))
+    return attended(flow, y, heads_dim(y)) if attention else y
 
 
 def reversed_matmul(flow: Flow, call: Call, input: Tensor, other: Tensor) -> Any:
@@ -96,7 +97,21 @@ def einsum(flow: Flow, call: Call, equation: Any, *operands: Any) -> Any:
         return flow.recorded_gradient(call)
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
-    return flow.follow(call, call.function(equation, *shares(flow, operands, matrices=True)))
+    attention = mixes(flow, operands)
+    y = flow.follow(call, call.function(equation, *shares(flow, operands, matrices=True)))
+    return attended(flow, y, _shared_dim(equation)) if attention else y
+
+
+def _shared_dim(equation: str) -> int | None:
+    """Return the last dimension of the result that all operands have, but for the first: heads.
+
+    In "bhqk,bkhd->bqhd" that is h. None where there is none, or the equation does not tell.
+    """
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    if not arrow or "." in equation:
+        return None
+    shared = [i for i, letter in enumerate(output) if all(letter in o for o in inputs.split(","))]
+    return shared[-1] if len(shared) > 1 else None
 
 
 def pairwise(flow: Flow, call: Call, input: Tensor, other: Tensor, *args: Any) -> Any:

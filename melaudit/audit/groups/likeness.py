@@ -1,0 +1,361 @@
+"""What images of one class show that is like some example, and images of others hardly show.
+
+Few words for all places (`exclusive`) cannot tell what only some images show: it falls under a word
+for something else. So every place off the centre to which a decision owes much is an example, by
+its description (`visual_words.Descriptions`), and images show what is more like it, at one place at
+least, than nearly all images of other classes are. The example is turned to the mean of what is
+likest to it in these images, and again. Descriptions are whitened, so a cosine with such a mean
+tells it from all places by Fisher's rule (Hariharan et al. 2012; Singh et al. 2012 mine such
+patches).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+from scipy.stats import hypergeom
+
+from melaudit.audit.groups.exclusive import (
+    MAX_PATTERNS,
+    MAX_SHARE_OF_OTHERS,
+    MIN_OTHERS,
+    SAME_PATTERN_JACCARD,
+    Pattern,
+)
+from melaudit.audit.groups.portrait import outside_centre
+from melaudit.audit.groups.stability import MIN_STABILITY, NULLS
+from melaudit.audit.measure.visual_words import LIKENESS, UNIT, Noted
+from melaudit.measurements import CHUNK, Measurements, SomeRows
+from melaudit.statistics.correction import level_of_each
+from melaudit.statistics.overlap import jaccard
+
+MAX_IMAGES = 400
+"""Images of the class, and of the others, that examples are chosen on, at most. Limits the time."""
+PER_IMAGE = 6
+"""Places of an image that are examples, those to which its decision owes most more than usual."""
+MAX_EXAMPLES = 600
+"""Examples, at most. Limits the time."""
+TURNED = 150
+"""Examples, the best ones, that are turned to what is likest to them. Limits the time."""
+TURNS = 3
+"""Times that they are turned."""
+DRAWS, DRAWS_BY_CHANCE = 10, 2
+"""Half-samples in which a pattern is looked for again, and of classes assigned at random."""
+CENTRE_OF_OTHERS = 0.25
+"""Amount, over the most that others show, that stands for what they show on average."""
+MIN_SPREAD = 1e-3
+"""Keeps likenesses that are all the same from dividing by zero."""
+BLOCK = 64
+"""Images compared with the examples at a time. Limits memory."""
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What stands at the m places off the centre of n pictures."""
+
+    units: Floats
+    """(n, m, k) of unit length."""
+    evidence: Floats
+    """(n, m) share of the absolute relevance that speaks there for the decision, less that which
+    speaks against it."""
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.units)
+
+    def of(self, rows: NDArray[np.int64]) -> Described:
+        """Return the same of some pictures."""
+        return Described(self.units[rows], self.evidence[rows])
+
+
+def described(
+    noted: Noted, positive: NDArray[np.floating], negative: NDArray[np.floating]
+) -> Described:
+    """Return what stands at the places off the centre, and the evidence there.
+
+    noted: (n, side, side, k); positive and negative: (n, h, w) shares of all relevance, h and w a
+    multiple of the side. NaN and infinity count as 0.
+    """
+    n, side = noted.shape[:2]
+    away = outside_centre(side, side) > 0
+    signed = np.asarray(positive, np.float32) - np.asarray(negative, np.float32)
+    signed = np.where(np.isfinite(signed), signed, 0)
+    pooled = signed.reshape(n, side, signed.shape[1] // side, side, -1).sum((2, 4))
+    units = noted[:, away].astype(np.float32) / np.float32(UNIT)
+    return Described(units, pooled[:, away].astype(np.float32))
+
+
+def alike_patterns(
+    own: Described, others: Described, smallest: int, seed: int, steady: bool = True
+) -> tuple[Pattern, ...]:
+    """Return the patterns by likeness that a class shows and others hardly show, strongest first.
+
+    own: `MAX_IMAGES` of the class at most, others: of the rest. A pattern counts when it is found
+    again in half-samples, and more so than any pattern of classes assigned at random; unless
+    `steady` is False, for a use that tests it otherwise. Deterministic for a seed.
+    """
+    if len(others) < MIN_OTHERS or len(own) < 2 * smallest:
+        return ()
+    chosen = _pick(own, others, smallest)
+    if not steady or not chosen:
+        return tuple(chosen)
+    rng = np.random.default_rng(seed)
+    stable = _steadiness(chosen, own, others, smallest, rng, DRAWS)
+    chance = 0.0
+    if stable.max() >= MIN_STABILITY:
+        chance = _by_chance(own, others, smallest, rng)
+    return tuple(
+        replace(pattern, stability=stability, by_chance=chance)
+        for pattern, stability in zip(chosen, stable.tolist(), strict=True)
+        if stability >= MIN_STABILITY and stability > chance
+    )
+
+
+def patterns_by_likeness(
+    table: Measurements,
+    rows: NDArray[np.int64],
+    others: NDArray[np.int64],
+    smallest: int,
+    steady: bool = True,
+) -> tuple[Pattern, ...]:
+    """Return the patterns by likeness of a class, chosen on some images and looked for on all.
+
+    rows: images of the class; others: of other classes. See `alike_patterns`. None where the pass
+    noted no descriptions.
+    """
+    try:
+        noted = table[LIKENESS]
+    except KeyError:
+        return ()
+    rng = np.random.default_rng(table.seed)
+
+    def some(of: NDArray[np.int64]) -> Described:
+        few = np.sort(rng.choice(of, min(len(of), MAX_IMAGES), replace=False))
+        maps = (table[f"relevance.{sign}"][few] for sign in ("positive", "negative"))
+        return described(noted[few], *maps)
+
+    if len(others) < MIN_OTHERS or len(rows) < 2 * smallest:
+        return ()
+    mine, rest = some(rows), some(others)
+    floor = max(2, smallest * len(mine) // len(rows))
+    return tuple(
+        replace(
+            pattern,
+            shown=likest(SomeRows(noted, rows), pattern.like),
+            shown_by_others=likest(SomeRows(noted, others), pattern.like) > pattern.bound,
+        )
+        for pattern in alike_patterns(mine, rest, floor, table.seed, steady)
+        if pattern.like is not None
+    )
+
+
+def likeness(noted: Noted, like: Floats) -> Floats:
+    """Return how like a description (k,) the places (n, side, side) are: cosines."""
+    cosines: Floats = ((noted.astype(np.float32) / UNIT) @ like).astype(np.float32)
+    return cosines
+
+
+def places_like(noted: Noted, pattern: Pattern) -> Bools:
+    """Return where images show a pattern off the centre, and the places beside: (n, side, side).
+
+    In an image that shows it, these are the places more like it than the likest of other images are
+    on average. A description is of what a layer sees at a place, which is more than the place.
+    """
+    if pattern.like is None:
+        raise ValueError("pass a pattern by likeness")
+    cosines = likeness(noted, pattern.like)
+    away = outside_centre(*cosines.shape[1:]) > 0
+    shows = ((cosines > pattern.bound) & away).any((1, 2), keepdims=True)
+    there = shows & (cosines > pattern.usual) & away
+    wider: Bools = binary_dilation(there, np.ones((1, 3, 3), bool)) & away
+    return wider
+
+
+def likest(noted: Noted | SomeRows, like: Floats) -> Floats:
+    """Return how like a description (k,) the likest place off the centre is: (n,)."""
+    away = outside_centre(*noted.shape[1:3]) > 0
+    found = [
+        likeness(noted[start : start + CHUNK], like)[:, away].max(1, initial=-1)
+        for start in range(0, len(noted), CHUNK)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
+def amounts(pattern: Pattern, cosines: Floats) -> NDArray[np.float64]:
+    """Return how much of a pattern images show (n,), of their likest places (n,).
+
+    1 is the most that others show, `CENTRE_OF_OTHERS` what they show on average, and half the way
+    there is 1/2.
+    """
+    scale = max(pattern.bound - pattern.usual, MIN_SPREAD)
+    steps = np.clip((cosines.astype(np.float64) - pattern.bound) / scale, -9, 9)
+    amount: NDArray[np.float64] = CENTRE_OF_OTHERS**-steps
+    return amount
+
+
+def _examples(own: Described, others: Described) -> Floats:
+    """Return descriptions (v, k) of places to which decisions owe more than is usual there."""
+    excess = own.evidence - others.evidence.mean(0)
+    per_image = max(1, min(PER_IMAGE, MAX_EXAMPLES // len(own)))
+    places = np.argsort(-excess, 1, kind="stable")[:, :per_image]
+    rows = np.arange(len(own))[:, None]
+    found: Floats = own.units[rows, places].reshape(-1, own.units.shape[2])
+    return found[:MAX_EXAMPLES]
+
+
+def _compared(some: Described, like: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the likest place's cosine, (v, n), and which place it is, for descriptions (v, k)."""
+    n, m, k = some.units.shape
+    cosines = np.empty((len(like), n), np.float32)
+    places = np.empty((len(like), n), np.int64)
+    for start in range(0, n, BLOCK):
+        block = some.units[start : start + BLOCK].reshape(-1, k)
+        every = (like @ block.T).reshape(len(like), -1, m)
+        rows = slice(start, start + every.shape[1])
+        places[:, rows] = every.argmax(2)
+        cosines[:, rows] = np.take_along_axis(every, places[:, rows, None], 2)[..., 0]
+    return cosines, places
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """How descriptions (v, k) tell a class's images from others."""
+
+    like: Floats
+    cosines: Floats
+    """(v, n) of its images."""
+    places: NDArray[np.int64]
+    """(v, n) where in them."""
+    elsewhere: Floats
+    """(v, m) of the others."""
+    bounds: Floats
+    """(v,)"""
+    evidence: Floats
+    """(v,) at the places of the images beyond the bound, on average."""
+    strength: Floats
+    """(v,)"""
+
+    @property
+    def more(self) -> Bools:
+        """(v, n) which images lie beyond the bound."""
+        beyond: Bools = self.cosines > self.bounds[:, None]
+        return beyond
+
+
+def _judged(like: Floats, own: Described, others: Described) -> _Judged:
+    cosines, places = _compared(own, like)
+    elsewhere, _ = _compared(others, like)
+    bounds = np.quantile(elsewhere, 1 - MAX_SHARE_OF_OTHERS, axis=1, method="higher")
+    more = cosines > bounds[:, None]
+    sizes = np.maximum(more.sum(1), 1)
+    there = own.evidence[np.arange(len(own))[None], places]
+    evidence = np.where(more, there, 0).sum(1) / sizes
+    # The images beyond the bound are the likest ones.
+    ordered = -np.sort(-cosines, axis=1)
+    rows = np.arange(len(like))
+    median = (ordered[rows, (sizes - 1) // 2] + ordered[rows, sizes // 2]) / 2
+    spread = elsewhere.std(1) + MIN_SPREAD
+    beyond = np.where(more.any(1), (median - bounds) / spread, 0)
+    strength = more.mean(1) * beyond * np.maximum(evidence, 0)
+    return _Judged(like, cosines, places, elsewhere, bounds, evidence, strength)
+
+
+def _turned(judged: _Judged, own: Described, floor: int) -> Floats:
+    """Return the best descriptions, turned to the mean of what is likest to them: (v, k)."""
+    sizes = judged.more.sum(1)
+    best = np.argsort(-judged.strength, kind="stable")
+    best = best[sizes[best] >= floor][:TURNED]
+    turned = np.empty((len(best), judged.like.shape[1]), np.float64)
+    for row, v in enumerate(best):
+        members = np.flatnonzero(judged.more[v])
+        turned[row] = own.units[members, judged.places[v, members]].mean(0)
+    lengths = np.linalg.norm(turned, axis=1, keepdims=True)
+    units: Floats = (turned / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return units
+
+
+def _pick(own: Described, others: Described, floor: int) -> list[Pattern]:
+    """Return the strongest patterns, no two of which have much the same members."""
+    like = _examples(own, others)
+    tried = len(like)
+    judged = _judged(like, own, others)
+    for _ in range(TURNS):
+        like = _turned(judged, own, floor)
+        if not len(like):
+            return []
+        judged = _judged(like, own, others)
+    n, m = len(own), len(others)
+    rare = judged.elsewhere > judged.bounds[:, None]
+    sizes = judged.more.sum(1)
+    p = hypergeom.sf(sizes - 1, n + m, sizes + rare.sum(1), n)
+    counts = (sizes >= floor) & (sizes <= n - floor) & (p <= level_of_each(tried))
+    picked: list[Pattern] = []
+    for v in np.argsort(-judged.strength, kind="stable"):
+        if not counts[v] or len(picked) == MAX_PATTERNS:
+            continue
+        members = judged.more[v]
+        if all(jaccard(members, other.members) < SAME_PATTERN_JACCARD for other in picked):
+            picked.append(
+                Pattern(
+                    None,
+                    (),
+                    float(judged.bounds[v]),
+                    judged.cosines[v],
+                    rare[v],
+                    float(judged.evidence[v]),
+                    float(judged.strength[v]),
+                    like=judged.like[v],
+                    usual=float(judged.elsewhere[v].mean()),
+                )
+            )
+    return picked
+
+
+def _halves(sizes: Sequence[int], rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    for n in sizes:
+        yield np.sort(rng.choice(n, -(-n // 2), replace=False))
+
+
+def _steadiness(
+    patterns: Sequence[Pattern],
+    own: Described,
+    others: Described,
+    floor: int,
+    rng: np.random.Generator,
+    draws: int,
+) -> NDArray[np.float64]:
+    """Return, per pattern, the mean Jaccard index with the most similar one in half-samples."""
+    likest = np.zeros((draws, len(patterns)))
+    for draw in range(draws):
+        mine, rest = _halves((len(own), len(others)), rng)
+        again = _pick(own.of(mine), others.of(rest), max(2, floor // 2))
+        for k, pattern in enumerate(patterns):
+            likest[draw, k] = max(
+                (jaccard(pattern.members[mine], other.members) for other in again), default=0.0
+            )
+    mean: NDArray[np.float64] = likest.mean(0)
+    return mean
+
+
+def _by_chance(own: Described, others: Described, floor: int, rng: np.random.Generator) -> float:
+    """Return the stability of the most stable pattern of classes assigned at random."""
+    every = Described(
+        np.concatenate([own.units, others.units]),
+        np.concatenate([own.evidence, others.evidence]),
+    )
+    best = 0.0
+    for _ in range(NULLS):
+        order = rng.permutation(len(every))
+        mine, rest = every.of(order[: len(own)]), every.of(order[len(own) :])
+        patterns = _pick(mine, rest, floor)
+        if patterns:
+            steady = _steadiness(patterns, mine, rest, floor, rng, DRAWS_BY_CHANCE)
+            best = max(best, float(steady.max()))
+    return best
