@@ -30,17 +30,16 @@ from melaudit.cli import main
 from tests.docs import pages
 
 NOT_RUN = {
-    r"make ": "installs everything; `make test` runs this, tests/demo makes a demo",
+    r"make ": "installs everything; `make test` runs this, test_demo_runs.py makes a demo",
     r"pip |python3 -m venv|\. \.venv": "tests/test_packaging.py installs the package",
-    r"docker |torchrun |srun ": "needs another program or machine",
-    r"echo |.*efficientnet-lite0": "its packages belong to the extra `bench`",
+    r"docker |torchrun |srun ": "needs a container engine, or several machines",
+    r"echo |.*efficientnet-lite0": "its packages and weights belong to the extra `bench`",
     r"eval ": "tests/cli/test_first_minutes.py asks for what the shell would be given",
     r"(\w+=\S+ )?python -m benchmarks\.": "takes minutes to days; test_benchmarks.py starts it",
     r"python -m tests\.(hostile|fuzz|faults)|pytest ": "tests of that folder are of the same cases",
     r"python -m tests\.soak": "takes hours",
     r"OMP_WAIT_POLICY=PASSIVE python": "measures seconds",
-    r"melaudit demo": "trains a model: tests/demo does",
-    r"melaudit mitigate": "needs a proven finding: tests/mitigation has one",
+    r"melaudit (demo|mitigate)": "trains a model: test_demo_runs.py does both",
     r"melaudit run .*(--processes|--engine-address)|melaudit worker": "tests/audit/engines does",
     r"melaudit run .*(train-image\.hdf5|shards/|s3://)": "tests/images/containers and storage do",
     r"melaudit run \.\.\.": "its dots stand for a whole command",
