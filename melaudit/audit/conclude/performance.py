@@ -67,7 +67,8 @@ def doubts(result: Performance) -> str | None:
     balanced = float(np.mean(recalls))
     chance = 1 / len(recalls)
     figure = f"the mean recall over classes is {balanced:.3f}, chance is {chance:.3f}"
-    better = better_order(result.confusion, tuple(c.name for c in result.per_class))
+    names = tuple(c.name for c in result.per_class)
+    better = better_order(result.confusion, names)
     if better is not None:
         return (
             "Another order of the classes fits the predictions clearly better: the mean recall "
@@ -79,7 +80,11 @@ def doubts(result: Performance) -> str | None:
     if balanced > chance + max(_MIN_DISTANCE, margin):
         return None
     if balanced < chance - max(_MIN_DISTANCE, margin):
-        return f"Predictions contradict the labels ({figure}): the class order is probably wrong."
+        return (
+            f"Predictions contradict the labels ({figure}): the class order is probably wrong. "
+            f"It is taken to be {_shown(names)}; name the classes in the order of the model's "
+            "outputs with --classes."
+        )
     if balanced > chance + 2 * _MIN_DISTANCE:
         fewest = min(present, key=lambda c: c.n)
         return (
@@ -87,7 +92,9 @@ def doubts(result: Performance) -> str | None:
             f"margin of {margin:.3f}; {fewest.name} has {fewest.n}): run on more images."
         )
     return (
-        f"Accuracy is near chance ({figure}): model, classes or preprocessing are probably wrong."
+        f"Accuracy is near chance ({figure}): model, classes or preprocessing are probably wrong. "
+        "Name the classes as the model's outputs have them (--classes), and give the --image-size, "
+        "--mean, --std and --crop of its training."
     )
 
 

@@ -65,6 +65,15 @@ def test_chance_and_swapped_classes_are_told_apart() -> None:
     assert swapped is not None and "--classes malignant,benign" in swapped
 
 
+def test_every_doubt_about_the_model_says_what_to_give() -> None:
+    """Also where 14 of 40 right are clearly too few, and no other order is clearly better."""
+    against = of_confusion(np.array([[14, 6], [20, 0]]), CLASSES)
+    assert against is not None and "contradict" in against
+    assert "taken to be benign,malignant;" in against and "--classes" in against
+    near = doubts(performance(*simulate(400, 0.5), CLASSES, 1)) or ""
+    assert all(option in near for option in ("--classes", "--image-size", "--mean", "--crop"))
+
+
 def test_always_naming_the_frequent_class_is_near_chance() -> None:
     labels = np.array([0] * 95 + [1] * 5)
     always = np.zeros(100, np.int64)
