@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.photographs.cases import REPORTED
 from benchmarks.photographs.record import RIVALS
 from benchmarks.photographs.rows import ClaimRow, Result, Row, severe
 from melaudit.statistics.estimates import proportion
@@ -18,6 +19,16 @@ TOOLS = {
     "border": "fixed border",
     "chance": "five groups at random",
 }
+
+TARGETS = (
+    ("found, named or not", "90 % at least"),
+    ("held by a group", "90 % at least"),
+    ("proven without named detectors", "80 % at least"),
+    ("claims that are false", "5 % at most"),
+    ("claims that are false and high or critical", "1 % at most"),
+)
+LIKENESS = 150
+"""The first reported seed that was audited by code that knows parts by likeness."""
 
 
 def of_plants(results: Sequence[Result]) -> list[str]:
@@ -82,23 +93,33 @@ def of_claims(results: Sequence[Result]) -> list[str]:
 
 
 def of_targets(results: Sequence[Result]) -> list[str]:
-    """Return the table of the targets that were written down before any model was made."""
+    """Return the table of the targets that were written down before any model was made.
+
+    Reported seeds also stand apart by the code that audited them, see `LIKENESS`.
+    """
+    parts = {"measured": results}
+    before = [r for r in results if REPORTED <= r.rows[0].seed < LIKENESS]
+    after = [r for r in results if r.rows[0].seed >= LIKENESS]
+    if before and after:
+        parts |= {f"seeds below {LIKENESS}": before, f"from {LIKENESS} on": after}
+    lines = _head("target", "at", *parts)
+    columns = [_hits(some) for some in parts.values()]
+    for k, (title, aim) in enumerate(TARGETS):
+        lines.append(_line(title, aim, *(rate(hits[k]) for hits in columns)))
+    return lines
+
+
+def _hits(results: Sequence[Result]) -> tuple[list[bool], ...]:
+    """Return for each of `TARGETS` whether a plant in use, or a claim, is one that it counts."""
     used = [row for row in rows_of(results) if row.uses]
     tried = [c for r in results for c in by_default(r) if c.verdict != "untried"]
-    lines = _head("target", "at", "measured")
-    for title, aim, hits in (
-        ("found, named or not", "90 % at least", [row.found or row.discovered for row in used]),
-        ("held by a group", "90 % at least", [row.grouped for row in used]),
-        ("proven without named detectors", "80 % at least", [row.proven for row in used]),
-        ("claims that are false", "5 % at most", [c.verdict == "false" for c in tried]),
-        (
-            "claims that are false and high or critical",
-            "1 % at most",
-            [c.verdict == "false" and severe(c) for c in tried],
-        ),
-    ):
-        lines.append(_line(title, aim, rate(hits)))
-    return lines
+    return (
+        [row.found or row.discovered for row in used],
+        [row.grouped for row in used],
+        [row.proven for row in used],
+        [c.verdict == "false" for c in tried],
+        [c.verdict == "false" and severe(c) for c in tried],
+    )
 
 
 def sentences(results: Sequence[Result]) -> list[str]:
