@@ -7,13 +7,20 @@ draws ticks, dashes, rims, frames, casts and light with NumPy and Pillow alone o
 folder of `--data`, shows them to the model (ImageNet's normalisation, plain resizing) and counts
 predictions before and after. Beside each edit stands one of the same shape in the colour of the
 picture's own rim, which should mean nothing.
+
+    python -m benchmarks.other_edits ... --around audit/findings.json
+
+also tries what an audit discovered: a ring cut out of another photograph, and for each discovered
+finding what lies around the middle of images that show it, put around images that are not predicted
+as its class, beside the same of other images of that class. `--data` has a folder for each class.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +29,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import nn
 
+from benchmarks.photographs.edits import surrounded
+from benchmarks.photographs.plants import PLANTS
+
 RGB = NDArray[np.uint8]
 Edit = Callable[[RGB, np.random.Generator], RGB]
 Colour = Callable[[RGB], NDArray[np.float64]]
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+VIEW, MOST, DONORS = 224, 120, 60
+"""Side of the images in pixels, images edited and images that surroundings come from, at most."""
 
 
 def of_the_rim(image: RGB) -> NDArray[np.float64]:
@@ -143,6 +156,42 @@ def predicted(model: nn.Module, images: list[RGB], side: int) -> NDArray[np.int6
     return np.asarray(logits.argmax(1).numpy(), np.int64)
 
 
+def around(findings: Path, model: nn.Module, data: Path, side: int, target: int) -> Iterator[str]:
+    """Yield a line for a ring, and one for each discovered finding about the class `target`.
+
+    Of at most `MOST` images that are not predicted so, each gets the surroundings of one image.
+    """
+    names = sorted(path.name for path in data.iterdir() if path.is_dir())
+    rng = np.random.default_rng(0)
+
+    def read(name: str) -> RGB:
+        return np.asarray(Image.open(data / name).convert("RGB").resize((VIEW, VIEW)))
+
+    other = [f"{c}/{p.name}" for c in names if c != names[target] for p in (data / c).iterdir()]
+    images = [read(name) for name in rng.permutation(sorted(other))[:MOST]]
+    before = predicted(model, images, side) == target
+    ringed = predicted(model, [PLANTS["ring"](image, rng) for image in images], side) == target
+    yield f"| {len(images)} other images | as they are {before.sum()} | a ring {ringed.sum()} |"
+    lacking = [image for image, said in zip(images, before, strict=True) if not said]
+    for finding in json.loads(findings.read_text())["findings"]:
+        if not finding["id"].startswith("discovered") or names[target] not in finding["classes"]:
+            continue
+        of_class = sorted(f"{names[target]}/{p.name}" for p in (data / names[target]).iterdir())
+        shows = [name for name in finding["images"] if name in set(of_class)][:DONORS]
+        rest = [name for name in of_class if name not in set(finding["images"])][:DONORS]
+        counts = [
+            int((predicted(model, mixed, side) == target).sum())
+            for donors in (shows, rest)
+            for mixed in [
+                [surrounded(x, read(donors[k % len(donors)])) for k, x in enumerate(lacking)]
+            ]
+        ]
+        yield (
+            f"| {finding['id']}, of {len(lacking)} | surroundings that show it {counts[0]} | "
+            f"of others of the class {counts[1]} |"
+        )
+
+
 def main() -> None:
     """Edit, show and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.other_edits", description=__doc__)
@@ -151,8 +200,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--target", type=int, default=1, help="index of the class counted")
+    parser.add_argument("--around", type=Path, help="findings.json whose discovered ones to try")
     given = parser.parse_args()
     model = loaded(given.model, given.factory)
+    if given.around:
+        for line in around(given.around, model, given.data, given.image_size, given.target):
+            print(line)
+        return
     for folder in sorted(path for path in given.data.iterdir() if path.is_dir()):
         files = sorted(path for path in folder.iterdir() if path.is_file())
         images = [np.asarray(Image.open(path).convert("RGB")) for path in files]

@@ -64,7 +64,7 @@ def _edits(
     table: Measurements,
     laboratory: Laboratory,
 ) -> Iterator[Edit]:
-    """Return images with the artifact put in beside its placebos, or with it taken out."""
+    """Yield images with the artifact put in beside its placebos, or with it taken out."""
     name = "add" if found.add is not None else "remove"
     every: dict[str, dict[str, RGB]] = {}
     for row, image in laboratory.pictures(_telling(trials, name, found.target, table.seed)):

@@ -22,7 +22,12 @@ from scipy.spatial.distance import squareform
 from scipy.stats import hypergeom
 
 from melaudit.audit.groups.portrait import outside_centre
-from melaudit.audit.groups.stability import DRAWS, MIN_STABILITY, NULLS
+from melaudit.audit.groups.stability import (
+    DRAWS,
+    MIN_STABILITY,
+    found_again,
+    found_by_chance,
+)
 from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
 from melaudit.measurements import CHUNK
 from melaudit.statistics.correction import level_of_each
@@ -55,6 +60,10 @@ class Counted:
     """(n, visual words) places that show the word."""
     evidence: Floats | Evidence
     """(n, visual words) share of the absolute relevance there that is for the decision."""
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.places)
 
     def of(self, rows: NDArray[np.int64] | Bools) -> Counted:
         """Return the same of some pictures."""
@@ -261,9 +270,17 @@ def _of_vocabulary(
     if not chosen:
         return
     chance = 0.0
-    steady = _steadiness(chosen, mine, rest, unions, floor, rng, DRAWS)
+
+    def pick(some: Counted, elsewhere: Counted, fewest: int) -> list[Pattern]:
+        return _pick(0, some, elsewhere, unions, fewest)
+
+    steady = found_again(chosen, mine, rest, pick, floor, rng, DRAWS)
     if steady.max() >= MIN_STABILITY:
-        chance = _by_chance(mine, rest, unions, floor, rng)
+        every = Counted(
+            np.concatenate([mine.places, rest.places]),
+            np.concatenate([np.asarray(mine.evidence), np.asarray(rest.evidence)]),
+        )
+        chance = found_by_chance(every, len(mine), pick, floor, rng, DRAWS // 4)
     for pattern, stability in zip(chosen, steady.tolist(), strict=True):
         if stability >= MIN_STABILITY and stability > chance:
             visual_words = list(pattern.visual_words)
@@ -319,48 +336,3 @@ def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int)
         if len(picked) == MAX_PATTERNS:
             break
     return picked
-
-
-def _steadiness(
-    patterns: Sequence[Pattern],
-    own: Counted,
-    others: Counted,
-    unions: Bools,
-    floor: int,
-    rng: np.random.Generator,
-    draws: int,
-) -> NDArray[np.float64]:
-    """Return, per pattern, the mean Jaccard index with the most similar one in half-samples."""
-    likest = np.zeros((draws, len(patterns)))
-    for draw in range(draws):
-        mine, rest = (
-            np.sort(rng.choice(n, -(-n // 2), replace=False))
-            for n in (len(own.places), len(others.places))
-        )
-        again = _pick(0, own.of(mine), others.of(rest), unions, max(2, floor // 2))
-        for k, pattern in enumerate(patterns):
-            likest[draw, k] = max(
-                (jaccard(pattern.members[mine], other.members) for other in again), default=0.0
-            )
-    mean: NDArray[np.float64] = likest.mean(0)
-    return mean
-
-
-def _by_chance(
-    own: Counted, others: Counted, unions: Bools, floor: int, rng: np.random.Generator
-) -> float:
-    """Return the stability of the most stable pattern of classes assigned at random."""
-    n = len(own.places)
-    every = Counted(
-        np.concatenate([own.places, others.places]),
-        np.concatenate([np.asarray(own.evidence), np.asarray(others.evidence)]),
-    )
-    best = 0.0
-    for _ in range(NULLS):
-        order = rng.permutation(len(every.places))
-        mine, rest = every.of(order[:n]), every.of(order[n:])
-        patterns = _pick(0, mine, rest, unions, floor)
-        if patterns:
-            steady = _steadiness(patterns, mine, rest, unions, floor, rng, DRAWS // 4)
-            best = max(best, float(steady.max()))
-    return best

@@ -11,7 +11,6 @@ patches).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +26,7 @@ from melaudit.audit.groups.exclusive import (
     Pattern,
 )
 from melaudit.audit.groups.portrait import outside_centre
-from melaudit.audit.groups.stability import MIN_STABILITY, NULLS
+from melaudit.audit.groups.stability import MIN_STABILITY, found_again, found_by_chance
 from melaudit.audit.measure.visual_words import LIKENESS, UNIT, Noted
 from melaudit.measurements import CHUNK, Measurements, SomeRows
 from melaudit.statistics.correction import level_of_each
@@ -107,10 +106,14 @@ def alike_patterns(
     if not steady or not chosen:
         return tuple(chosen)
     rng = np.random.default_rng(seed)
-    stable = _steadiness(chosen, own, others, smallest, rng, DRAWS)
+    stable = found_again(chosen, own, others, _pick, smallest, rng, DRAWS)
     chance = 0.0
     if stable.max() >= MIN_STABILITY:
-        chance = _by_chance(own, others, smallest, rng)
+        every = Described(
+            np.concatenate([own.units, others.units]),
+            np.concatenate([own.evidence, others.evidence]),
+        )
+        chance = found_by_chance(every, len(own), _pick, smallest, rng, DRAWS_BY_CHANCE)
     return tuple(
         replace(pattern, stability=stability, by_chance=chance)
         for pattern, stability in zip(chosen, stable.tolist(), strict=True)
@@ -127,8 +130,8 @@ def patterns_by_likeness(
 ) -> tuple[Pattern, ...]:
     """Return the patterns by likeness of a class, chosen on some images and looked for on all.
 
-    rows: images of the class; others: of other classes. See `alike_patterns`. None where the pass
-    noted no descriptions.
+    rows: images of the class; others: of other classes. See `alike_patterns`. There are none
+    where the pass noted no descriptions.
     """
     try:
         noted = table[LIKENESS]
@@ -316,46 +319,3 @@ def _pick(own: Described, others: Described, floor: int) -> list[Pattern]:
                 )
             )
     return picked
-
-
-def _halves(sizes: Sequence[int], rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    for n in sizes:
-        yield np.sort(rng.choice(n, -(-n // 2), replace=False))
-
-
-def _steadiness(
-    patterns: Sequence[Pattern],
-    own: Described,
-    others: Described,
-    floor: int,
-    rng: np.random.Generator,
-    draws: int,
-) -> NDArray[np.float64]:
-    """Return, per pattern, the mean Jaccard index with the most similar one in half-samples."""
-    likest = np.zeros((draws, len(patterns)))
-    for draw in range(draws):
-        mine, rest = _halves((len(own), len(others)), rng)
-        again = _pick(own.of(mine), others.of(rest), max(2, floor // 2))
-        for k, pattern in enumerate(patterns):
-            likest[draw, k] = max(
-                (jaccard(pattern.members[mine], other.members) for other in again), default=0.0
-            )
-    mean: NDArray[np.float64] = likest.mean(0)
-    return mean
-
-
-def _by_chance(own: Described, others: Described, floor: int, rng: np.random.Generator) -> float:
-    """Return the stability of the most stable pattern of classes assigned at random."""
-    every = Described(
-        np.concatenate([own.units, others.units]),
-        np.concatenate([own.evidence, others.evidence]),
-    )
-    best = 0.0
-    for _ in range(NULLS):
-        order = rng.permutation(len(every))
-        mine, rest = every.of(order[: len(own)]), every.of(order[len(own) :])
-        patterns = _pick(mine, rest, floor)
-        if patterns:
-            steady = _steadiness(patterns, mine, rest, floor, rng, DRAWS_BY_CHANCE)
-            best = max(best, float(steady.max()))
-    return best

@@ -7,7 +7,8 @@ features that are shuffled one by one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from melaudit.audit.groups.clustering import Labels, dense_groups
 from melaudit.audit.groups.embedding import Points, fit, shuffled
 from melaudit.measurements import Features
-from melaudit.statistics.overlap import pairwise_jaccard
+from melaudit.statistics.overlap import jaccard, pairwise_jaccard
 
 MIN_STABILITY = 0.6
 """Mean Jaccard index from which a group may be trusted (Hennig 2007)."""
@@ -76,4 +77,69 @@ def by_chance(
         labels = dense_groups(points, floor, seed)
         if labels.max() >= 0:
             best = max(best, float(steadiness(points, labels, floor, seed, DRAWS // 4).max()))
+    return best
+
+
+class HasMembers(Protocol):
+    """Something that some images of a class show."""
+
+    @property
+    def members(self) -> NDArray[np.bool_]:
+        """(n,) which images of the class do."""
+        ...
+
+
+class Images(Protocol):
+    """What is known of n images."""
+
+    def __len__(self) -> int:
+        """Return n."""
+        ...
+
+    def of(self, rows: NDArray[np.int64]) -> Self:
+        """Return the same of some images."""
+        ...
+
+
+S = TypeVar("S", bound=Images)
+Pick = Callable[[S, S, int], Sequence[HasMembers]]
+"""pick(a class, others, fewest members) -> what the class shows and others hardly do."""
+
+
+def found_again(
+    patterns: Sequence[HasMembers],
+    own: S,
+    others: S,
+    pick: Pick[S],
+    fewest: int,
+    rng: np.random.Generator,
+    draws: int,
+) -> NDArray[np.float64]:
+    """Return, per pattern, the mean Jaccard index with the most similar one in half-samples."""
+    likest = np.zeros((draws, len(patterns)))
+    for draw in range(draws):
+        mine, rest = (
+            np.sort(rng.choice(n, -(-n // 2), replace=False)) for n in (len(own), len(others))
+        )
+        again = pick(own.of(mine), others.of(rest), max(2, fewest // 2))
+        for k, pattern in enumerate(patterns):
+            likest[draw, k] = max(
+                (jaccard(pattern.members[mine], other.members) for other in again), default=0.0
+            )
+    mean: NDArray[np.float64] = likest.mean(0)
+    return mean
+
+
+def found_by_chance(
+    every: S, n: int, pick: Pick[S], fewest: int, rng: np.random.Generator, draws: int
+) -> float:
+    """Return the stability of the most stable pattern where n images at random are the class."""
+    best = 0.0
+    for _ in range(NULLS):
+        order = rng.permutation(len(every))
+        mine, rest = every.of(order[:n]), every.of(order[n:])
+        patterns = pick(mine, rest, fewest)
+        if patterns:
+            steady = found_again(patterns, mine, rest, pick, fewest, rng, draws)
+            best = max(best, float(steady.max()))
     return best

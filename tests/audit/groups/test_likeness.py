@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from melaudit.audit.groups import likeness as module
+from melaudit.audit.groups import stability
 from melaudit.audit.groups.exclusive import Pattern
 from melaudit.audit.groups.likeness import (
     Described,
@@ -44,7 +45,7 @@ def seen(seed: int, n: int, shows: np.ndarray, evidence: float = 0.3) -> tuple[n
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DRAWS", 4)
-    monkeypatch.setattr(module, "NULLS", 3)
+    monkeypatch.setattr(stability, "NULLS", 3)
 
 
 def test_what_a_third_of_a_class_shows_anywhere_is_found_and_nothing_else() -> None:
