@@ -38,7 +38,7 @@ Colour = Callable[[RGB], NDArray[np.float64]]
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
-VIEW, MOST, DONORS = 224, 120, 60
+VIEW, MAX_IMAGES, MAX_DONORS = 224, 120, 60
 """Side of the images in pixels, images edited and images that surroundings come from, at most."""
 
 
@@ -159,7 +159,7 @@ def predicted(model: nn.Module, images: list[RGB], side: int) -> NDArray[np.int6
 def around(findings: Path, model: nn.Module, data: Path, side: int, target: int) -> Iterator[str]:
     """Yield a line for a ring, and one for each discovered finding about the class `target`.
 
-    Of at most `MOST` images that are not predicted so, each gets the surroundings of one image.
+    Of at most `MAX_IMAGES` images that are not predicted so, each gets the surroundings of one image.
     """
     names = sorted(path.name for path in data.iterdir() if path.is_dir())
     rng = np.random.default_rng(0)
@@ -168,7 +168,7 @@ def around(findings: Path, model: nn.Module, data: Path, side: int, target: int)
         return np.asarray(Image.open(data / name).convert("RGB").resize((VIEW, VIEW)))
 
     other = [f"{c}/{p.name}" for c in names if c != names[target] for p in (data / c).iterdir()]
-    images = [read(name) for name in rng.permutation(sorted(other))[:MOST]]
+    images = [read(name) for name in rng.permutation(sorted(other))[:MAX_IMAGES]]
     before = predicted(model, images, side) == target
     ringed = predicted(model, [PLANTS["ring"](image, rng) for image in images], side) == target
     yield f"| {len(images)} other images | as they are {before.sum()} | a ring {ringed.sum()} |"
@@ -177,8 +177,8 @@ def around(findings: Path, model: nn.Module, data: Path, side: int, target: int)
         if not finding["id"].startswith("discovered") or names[target] not in finding["classes"]:
             continue
         of_class = sorted(f"{names[target]}/{p.name}" for p in (data / names[target]).iterdir())
-        shows = [name for name in finding["images"] if name in set(of_class)][:DONORS]
-        rest = [name for name in of_class if name not in set(finding["images"])][:DONORS]
+        shows = [name for name in finding["images"] if name in set(of_class)][:MAX_DONORS]
+        rest = [name for name in of_class if name not in set(finding["images"])][:MAX_DONORS]
         counts = [
             int((predicted(model, mixed, side) == target).sum())
             for donors in (shows, rest)
