@@ -159,7 +159,7 @@ def predicted(model: nn.Module, images: list[RGB], side: int) -> NDArray[np.int6
 def around(findings: Path, model: nn.Module, data: Path, side: int, target: int) -> Iterator[str]:
     """Yield a line for a ring, and one for each discovered finding about the class `target`.
 
-    Of at most `MAX_IMAGES` images that are not predicted so, each gets the surroundings of one image.
+    Of at most `MAX_IMAGES` images, those not predicted so each get the surroundings of one image.
     """
     names = sorted(path.name for path in data.iterdir() if path.is_dir())
     rng = np.random.default_rng(0)
