@@ -2,7 +2,8 @@
 
 Where a plant is of the kind that is claimed, it is put in; for other artifacts, NumPy and Pillow do
 what the words of the claim say. Of what an audit discovered away from the middle, the surroundings
-of images that show it are put around others (`surrounded`). A claim is true when decisions follow,
+of images that show it are put around others (`surrounded`), and one outer ninth of them into the
+same place of others (`in_place`). A claim is true when decisions follow,
 by `FOLLOWS` or more of 100, beyond what a plain edit of the same places does (`plain`).
 """
 
@@ -22,6 +23,8 @@ FOLLOWS = 0.05
 AROUND = (0.65, 0.75)
 """Distance from the centre, of half a side, from which something is around the middle; between the
 two it fades in. The square between has half of the picture's area."""
+NINTHS = tuple((row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1))
+"""Row and column of the outer ninths of a picture."""
 SEEN = 8
 """Difference of a channel, of 255, from which a pixel counts as edited."""
 
@@ -109,6 +112,16 @@ def surrounded(image: RGB, donor: RGB) -> RGB:
     """Return an image (h, w, 3) with what lies around the middle of another of the same size."""
     y, x = np.abs(np.mgrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j])
     weight = np.clip((np.maximum(y, x) - AROUND[0]) / (AROUND[1] - AROUND[0]), 0, 1)[..., None]
+    mixed = (1 - weight) * image + weight * donor
+    return np.asarray(mixed + 0.5, np.uint8)
+
+
+def in_place(image: RGB, donor: RGB, ninth: tuple[int, int]) -> RGB:
+    """Return an image (h, w, 3) with one ninth of another of the same size in its place."""
+    row, column = ninth
+    y, x = np.mgrid[0 : 3 : image.shape[0] * 1j, 0 : 3 : image.shape[1] * 1j]
+    far = np.maximum(np.abs(y - row - 0.5), np.abs(x - column - 0.5))
+    weight = np.clip((0.65 - far) / 0.15, 0, 1)[..., None]
     mixed = (1 - weight) * image + weight * donor
     return np.asarray(mixed + 0.5, np.uint8)
 

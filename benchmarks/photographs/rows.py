@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from benchmarks.photographs.audits import Audits, audited
 from benchmarks.photographs.cases import Case
 from benchmarks.photographs.edits import FOLLOWS, edits_for
-from benchmarks.photographs.models import USED, Made, load, make, moved, moved_by_surroundings
+from benchmarks.photographs.models import (
+    USED,
+    Made,
+    load,
+    make,
+    moved,
+    moved_by_places,
+    moved_by_surroundings,
+)
 from benchmarks.photographs.plants import ARTIFACTS
 from benchmarks.rivals import PURE, WHOLE, border_alarm, cleanlab_flags, domino, pcx, spray
 from melaudit.findings import Finding, Rung, Severity
@@ -269,6 +277,7 @@ def _claim(
             or holds(finding, _truth(case, made, row.plant))
         ):
             return replace(said, verdict="plant")
+    sign = 1 if towards == case.classes[1] else -1
     tried = [
         moved(case, made, sizes.side, e)
         for e in edits_for(finding.id, finding.artifact or finding.id)
@@ -281,9 +290,9 @@ def _claim(
         alike = [i for i in same if i not in finding.images]
         if min(len(showing), len(alike)) >= MIN_IMAGES:
             tried.append(moved_by_surroundings(case, made, sizes.side, showing, alike))
+            tried.append(moved_by_places(case, made, sizes.side, showing, alike, sign))
     if not tried:
         return said
-    sign = 1 if towards == case.classes[1] else -1
     most = max(tried, key=lambda change: change * sign)
     return replace(said, verdict="true" if most * sign >= FOLLOWS else "false", moved=most)
 

@@ -50,13 +50,20 @@ class Exclusive:
     """Share of the class that shows it, times that evidence, times how much more of it the group
     shows than the bound (log): it orders, and proves nothing."""
     vocabulary: int | None
-    """0 for the fine words, 1 for the coarse ones; None for what is told by its likeness."""
+    """0 for the fine words, 1 for the coarse ones; None for what is told by its likeness, or by
+    being like hardly anything in other images."""
     words: tuple[int, ...]
     """The visual words it is made of."""
     like: tuple[float, ...] = ()
-    """The description that its places are like; () for visual words."""
+    """The description that its places are like; () for all else."""
     bound: float = 0.0
-    """Places, or likeness of the likest one, that other images hardly show more of."""
+    """Places, or likeness of the likest one, that other images hardly show more of; of what is
+    strange, how far the fifth likest image is (1 less the cosine)."""
+
+    @property
+    def strange(self) -> bool:
+        """Whether it is what is like hardly anything in other images, whatever that is."""
+        return self.vocabulary is None and not self.like
 
 
 @dataclass(frozen=True)

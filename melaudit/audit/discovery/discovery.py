@@ -1,10 +1,11 @@
 """Discover: choose parts and looks on one half of the images, and try them on the other.
 
-A part is known by likeness to an example, by its visual words, or by where the model looks
-(`parts`). These are its finder, and their places its mask. Donors from the half it was chosen on
-are what it is put in and taken out with (`artifacts.discovered`). So it climbs the same four rungs
-as an artifact that somebody wrote a finder for. So does a look of whole pictures that one class has
-(`whole_looks`), which has no place and is given to other images as a whole.
+A part is known by likeness to an example, by being like nothing that other images show, by the
+finder of a known artifact, by its visual words, or by where the model looks (`parts`). These are
+its finder, and their places its mask. Donors from the half it was chosen on are what it is put in
+and taken out with (`artifacts.discovered`). So it climbs the same four rungs as an artifact that
+somebody wrote a finder for. So does a look of whole pictures that one class has (`whole_looks`),
+which has no place and is given to other images as a whole.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ from melaudit.audit.discovery.made import (
     some,
 )
 from melaudit.audit.discovery.naming import name
-from melaudit.audit.discovery.parts import Part, alike_parts, looked_at_parts, shown_parts
+from melaudit.audit.discovery.parts import (
+    Part,
+    alike_parts,
+    looked_at_parts,
+    marked_parts,
+    shown_parts,
+    strange_parts,
+)
 from melaudit.audit.discovery.whole_looks import made_look, whole_looks
 from melaudit.audit.edits.interventions import intervene
 from melaudit.audit.edits.laboratory import Laboratory
@@ -53,8 +61,11 @@ from melaudit.stopwatch import timed
 from melaudit.wording.sentences import percent
 
 MAX_OF_WORDS = 1
-"""Parts by visual words that are tried, on other images than those by likeness. Chosen, not
-measured."""
+"""Parts by visual words that are tried where no layer describes places. Chosen, not measured."""
+MAX_STRANGE = 1
+"""Parts that are like hardly anything in other images that are tried. Chosen, not measured."""
+MAX_MARKED = 1
+"""Parts that the finder of an artifact marks that are tried. Chosen, not measured."""
 MAX_LOOKED_AT = 1
 """Parts by where the model looks on a group that are tried, the strongest ones. Chosen, not
 measured."""
@@ -63,6 +74,9 @@ MAX_LOOKS = 2
 MAX_CENTRAL = 0.6
 """Share of the places like a part that may lie in the central half: what is all over a picture has
 one half of them there, by its area. Beyond, the part is what the object looks like."""
+MAX_COVERED = 0.5
+"""Share of the picture that a part covers on average, at most: one half. What covers more is a look
+of whole pictures."""
 SAME_IMAGES = 0.5
 """Jaccard index of the images that show two things from which these may be one. Chosen, not
 measured."""
@@ -72,7 +86,10 @@ Bools = NDArray[np.bool_]
 
 def most_tried(most: int) -> int:
     """Return how many artifacts are tried at most where `most` parts are."""
-    return most + sum(min(each, most) for each in (MAX_OF_WORDS, MAX_LOOKED_AT, MAX_LOOKS))
+    return most + sum(
+        min(each, most)
+        for each in (MAX_OF_WORDS, MAX_STRANGE, MAX_MARKED, MAX_LOOKED_AT, MAX_LOOKS)
+    )
 
 
 @dataclass(frozen=True)
@@ -157,7 +174,10 @@ def _found(
                 yield partial(_made, part, *of)
 
     enough(new(alike_parts(table, sight, half)), most)
-    enough(new(shown_parts(table, sight.vocabularies, half)), min(MAX_OF_WORDS, most))
+    enough(new(strange_parts(table, sight, half)), min(MAX_STRANGE, most))
+    enough(new(marked_parts(table, artifacts_of(detectors), half)), min(MAX_MARKED, most))
+    if sight.likeness is None:
+        enough(new(shown_parts(table, sight.vocabularies, half)), min(MAX_OF_WORDS, most))
     enough(new(looked_at_parts(table, half)), min(MAX_LOOKED_AT, most))
     try:
         looks = whole_looks(table, half)
@@ -211,6 +231,9 @@ def _made(
         for mask in [see(image)[1]]
         if mask.any()
     ]
+    covered = float(np.mean([source.mask.mean() for source in sources])) if sources else 0.0
+    if covered > MAX_COVERED:
+        return Skipped(ID, f"a part of {predicted} is no place: it covers {percent(covered)}")
     rng = np.random.default_rng(table.seed)
     lacking = half & (part.amount <= MAX_LACKING)
     alike = some(least(part.amount, lacking & of_class), laboratory, rng)

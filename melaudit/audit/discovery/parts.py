@@ -1,9 +1,10 @@
-"""Parts of pictures that one predicted class shows and others hardly do, found in three ways.
+"""Parts of pictures that one predicted class shows and others hardly do, found in several ways.
 
-By what pictures show: likeness to an example (`groups.likeness`), and visual words
-(`groups.exclusive`). By how they are decided: a group of images that the model decides alike
-(`groups.strategies`), and the places off the centre where it looks at them more than at other
-images. What is in these places is the part.
+By what pictures show: likeness to an example (`groups.likeness`), visual words
+(`groups.exclusive`), what is like hardly anything in other images (`groups.strangeness`), and what
+the finder of a known artifact marks. By how they are decided: a group of images that the model
+decides alike (`groups.strategies`), and the places off the centre where it looks at them more than
+at other images. What is in these places is the part.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import hypergeom
 
 from melaudit.artifacts.discovered import See
-from melaudit.artifacts.interface import RGB, Mask
+from melaudit.artifacts.interface import RGB, Artifact, Mask
 from melaudit.audit.discovery.seeing import (
     on_picture,
     places_of,
     seeing,
     seeing_alike,
+    seeing_marked,
+    seeing_strange,
     share_in_centre,
 )
 from melaudit.audit.groups.exclusive import (
     MAX_SHARE_OF_OTHERS,
-    MIN_OTHERS,
+    MIN_OTHERS_TO_TEST,
     Pattern,
     exclusive_patterns,
 )
@@ -38,6 +42,14 @@ from melaudit.audit.groups.likeness import (
     places_like,
 )
 from melaudit.audit.groups.portrait import outside_centre
+from melaudit.audit.groups.strangeness import (
+    Strange,
+    described_rows,
+    strange_in,
+    strange_places,
+    strangest,
+)
+from melaudit.audit.groups.strangeness import amounts as strange_amounts
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.groups.suspicion import counted_words, pooled_maps
 from melaudit.audit.measure.columns import relevance_columns
@@ -50,6 +62,7 @@ from melaudit.audit.measure.visual_words import (
 )
 from melaudit.audit.viewer import Viewer
 from melaudit.measurements import CHUNK, GRID, Measurements, SomeRows
+from melaudit.statistics.correction import ALPHA
 from melaudit.wording.sentences import percent
 
 HELD = 0.5
@@ -117,7 +130,105 @@ def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
                     partial(seeing_alike, how=sight.likeness, pattern=pattern),
                 )
             )
-    return sorted(chosen, key=lambda part: -part.strength)
+    return _by_turns(chosen)
+
+
+def strange_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
+    """Choose what is like hardly anything in other images, of every predicted class, best first.
+
+    On half of the images (n,). It may be several things, each on few images.
+    """
+    if sight.likeness is None:
+        return []
+    chosen: list[Part] = []
+    for index in range(len(table.classes)):
+        of_class = table.predictions == index
+        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        known = strange_in(table, rows, others, smallest_group(len(rows)), steady=False)
+        if known is None:
+            continue
+        chosen.append(
+            Part(
+                index,
+                strange_amounts(known, strangest(table, known)),
+                partial(_strange_places, table, known),
+                known.pattern.strength,
+                0.0,
+                "It is what stands off the centre, at places to which decisions owe much, and is "
+                "like hardly anything in other images; it may be several things.",
+                partial(seeing_strange, how=sight.likeness, known=known),
+            )
+        )
+    return _by_turns(chosen)
+
+
+def _strange_places(table: Measurements, known: Strange, rows: Rows) -> Bools:
+    return strange_places(table[LIKENESS][rows], described_rows(table, rows), known)
+
+
+def marked_parts(table: Measurements, artifacts: Sequence[Artifact], half: Bools) -> list[Part]:
+    """Choose what the finders of artifacts mark more in one predicted class, the strongest first.
+
+    On half of the images (n,), by Fisher's exact test. Such a part has the finder's own threshold,
+    and is put in as these images show it, not as the artifact is drawn.
+    """
+    chosen: list[Part] = []
+    for artifact in (each for each in artifacts if not each.whole_picture):
+        try:
+            score, masks = table[f"{artifact.id}.score"], table[f"{artifact.id}.mask"]
+            present = np.asarray(table[f"{artifact.id}.present"], bool)
+        except KeyError:  # its detector failed in the pass
+            continue
+        for index in range(len(table.classes)):
+            own, others = ((table.predictions == index) == is_it for is_it in (True, False))
+            n, m = int((own & half).sum()), int((others & half).sum())
+            if min(n, m) < MIN_OTHERS_TO_TEST:
+                continue
+            size, rare = int((present & own & half).sum()), int((present & others & half).sum())
+            p = hypergeom.sf(size - 1, n + m, size + rare, n)
+            if size < smallest_group(n) or p > ALPHA:
+                continue
+            chosen.append(
+                Part(
+                    index,
+                    np.where(present, 1 + np.asarray(score, np.float64), 0.0),
+                    partial(_marked_places, masks),
+                    size / n - rare / m,
+                    _central_of_masks(masks, np.flatnonzero(present & half)),
+                    f"It is what the finder of {artifact.phrases.things} marks, put in as these "
+                    "images show it.",
+                    partial(seeing_marked, artifact=artifact),
+                )
+            )
+    return _by_turns(chosen)
+
+
+def _marked_places(masks: NDArray[np.uint8], rows: Rows) -> Bools:
+    return masks[rows] > 0
+
+
+def _central_of_masks(masks: NDArray[np.uint8], rows: Rows) -> float:
+    """Return which share of what is marked in some rows lies in the centre."""
+    middle = outside_centre(*masks.shape[1:3]) == 0
+    inside = every = 0
+    for some in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
+        there = masks[some] > 0
+        inside, every = inside + int(there[:, middle].sum()), every + int(there.sum())
+    return inside / max(1, every)
+
+
+def _by_turns(parts: Sequence[Part]) -> list[Part]:
+    """Return the strongest part of each class, then the second ones, the strongest first.
+
+    Strengths of two classes cannot be compared: relevance and variety differ.
+    """
+    ordered = sorted(parts, key=lambda part: -part.strength)
+    place: dict[int, int] = {}
+    turns = []
+    for part in ordered:
+        turns.append(place.setdefault(part.predicted, 0))
+        place[part.predicted] += 1
+    return [ordered[k] for k in np.argsort(turns, kind="stable")]
 
 
 def _central(noted: Noted, like: NDArray[np.float32], bound: float, rows: Rows) -> float:
@@ -181,7 +292,7 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
                     ),
                 )
             )
-    return sorted(chosen, key=lambda part: -part.strength)
+    return _by_turns(chosen)
 
 
 def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
@@ -196,7 +307,7 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
         of_class = table.predictions == index
         rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
         smallest = smallest_group(len(rows))
-        if len(others) < MIN_OTHERS or len(rows) < 2 * smallest:
+        if len(others) < MIN_OTHERS_TO_TEST or len(rows) < 2 * smallest:
             continue
         concepts = SomeRows(table["relevance.concepts"], rows)
         usual = _mean_map(table, others)
@@ -225,7 +336,7 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
                     partial(looking, there=there, bound=bound),
                 )
             )
-    return sorted(chosen, key=lambda part: -part.strength)
+    return _by_turns(chosen)
 
 
 def _shown_places(words: VisualWords, pattern: Sequence[int], rows: Rows) -> Bools:

@@ -8,11 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from melaudit.artifacts import held
 from melaudit.artifacts.discovered import See
-from melaudit.artifacts.interface import RGB, Mask
+from melaudit.artifacts.interface import RGB, Artifact, Mask
 from melaudit.audit.groups.exclusive import Pattern
-from melaudit.audit.groups.likeness import amounts, likest, places_like
+from melaudit.audit.groups.likeness import amounts, described, likest, places_like
 from melaudit.audit.groups.portrait import outside_centre
+from melaudit.audit.groups.strangeness import Strange, strange_places, strangeness
+from melaudit.audit.groups.strangeness import amounts as amounts_of_strange
+from melaudit.audit.measure.columns import relevance_columns
 from melaudit.audit.measure.visual_words import Descriptions, VisualWords, Vocabulary, map_of
 from melaudit.audit.viewer import Viewer
 from melaudit.images.preprocessing import Preprocessing
@@ -68,6 +72,32 @@ def seeing_alike(viewer: Viewer, how: Descriptions, pattern: Pattern) -> See:
         (amount,) = amounts(pattern, likest(noted, like))
         (there,) = places_like(noted, pattern)
         return float(amount), on_picture(there, image.shape[:2], viewer.preprocessing)
+
+    return see
+
+
+def seeing_strange(viewer: Viewer, how: Descriptions, known: Strange) -> See:
+    """Return what tells how strange a picture is where its decision rests, and where."""
+
+    def see(image: RGB) -> tuple[float, Mask]:
+        x = viewer.inputs([image])
+        kept = relevance_columns(viewer.explainer.attribute(x, None, ()).maps, None)
+        outputs = viewer.explainer.forward.outputs(x, [how.layer])
+        noted = how.noted(map_of(outputs, how.layer, x))
+        some = described(noted, kept["relevance.positive"], kept["relevance.negative"])
+        (amount,) = amounts_of_strange(known, strangeness(some, known))
+        (there,) = strange_places(noted, some, known)
+        return float(amount), on_picture(there, image.shape[:2], viewer.preprocessing)
+
+    return see
+
+
+def seeing_marked(viewer: Viewer, artifact: Artifact) -> See:
+    """Return what tells whether the finder of an artifact marks a picture, and where."""
+
+    def see(image: RGB) -> tuple[float, Mask]:
+        found = held.find(artifact, image)
+        return (1 + found.score if found.present else 0.0), found.mask
 
     return see
 

@@ -14,6 +14,8 @@ from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.exhibits import readable, webp
 from melaudit.audit.groups.likeness import likeness
 from melaudit.audit.groups.portrait import outside_centre
+from melaudit.audit.groups.strangeness import described_rows, strange_in, strange_places
+from melaudit.audit.groups.strategies import smallest_group
 from melaudit.audit.measure.visual_words import LIKENESS, Sight
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector
@@ -93,7 +95,9 @@ def pattern_details(
             continue
         row_of = {identity: row for row, identity in enumerate(measurements.ids)}
         rows = np.array([row_of[identity] for identity in cluster.images])
-        there = _places(pattern, measurements, rows, sight)
+        there = _places(cluster, pattern, measurements, rows, sight)
+        if there is None:
+            continue
         most = np.argsort(-there.sum((1, 2)), kind="stable")[:MAX_PICTURES]
         masks = {cluster.images[k]: there[k].astype(np.float32) for k in most.tolist()}
         details = [
@@ -106,9 +110,22 @@ def pattern_details(
 
 
 def _places(
-    pattern: Exclusive, measurements: Measurements, rows: NDArray[np.int64], sight: Sight
-) -> NDArray[np.bool_]:
-    """Return where images show what a group does (n, side, side)."""
+    cluster: Cluster,
+    pattern: Exclusive,
+    measurements: Measurements,
+    rows: NDArray[np.int64],
+    sight: Sight,
+) -> NDArray[np.bool_] | None:
+    """Return where images show what a group does (n, side, side); None where that is not known."""
+    if pattern.strange:
+        own = measurements.predictions == measurements.classes.index(cluster.predicted)
+        members, others = np.flatnonzero(own), np.flatnonzero(~own)
+        smallest = smallest_group(len(members))
+        known = strange_in(measurements, members, others, smallest, steady=False)
+        if known is None:
+            return None
+        some = described_rows(measurements, rows)
+        return strange_places(measurements[LIKENESS][rows], some, known)
     if pattern.vocabulary is None:
         like = np.array(pattern.like, np.float32)
         there = likeness(measurements[LIKENESS][rows], like) > pattern.bound

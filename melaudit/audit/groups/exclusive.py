@@ -40,6 +40,8 @@ MAX_SHARE_OF_OTHERS = 0.025
 """Share of the other images that show as much, at most. Chosen, not measured."""
 MIN_OTHERS = 40
 """Other images, at least: one image of 40 is `MAX_SHARE_OF_OTHERS`."""
+MIN_OTHERS_TO_TEST = 20
+"""The same where all that is claimed is tested on images of its own. Chosen, not measured."""
 MAX_IMAGES = 1000
 """Images of the class, and of the others, that patterns are chosen on, at most. Limits the time."""
 MAX_PATTERNS = 3
@@ -113,11 +115,12 @@ class Evidence:
 class Pattern:
     """What images of a class show more of than almost any other.
 
-    It is told by visual words, or by likeness to a description (see `likeness`).
+    It is told by visual words, by likeness to a description (see `likeness`), or by being like
+    hardly anything in other images (see `strangeness`).
     """
 
     vocabulary: int | None
-    """Whose visual words; None for a pattern by likeness."""
+    """Whose visual words; None for a pattern by likeness, or by strangeness."""
     visual_words: tuple[int, ...]
     bound: float
     """Places, or likeness of the likest place, above which an image counts as showing it."""
@@ -134,9 +137,9 @@ class Pattern:
     by_chance: float = 0.0
     """The same for the most stable pattern of classes assigned at random."""
     like: Floats | None = None
-    """(k,) the description that its places are like; None for a pattern of visual words."""
+    """(k,) the description that its places are like; None for all other patterns."""
     usual: float = 0.0
-    """Likeness of the likest place in other images, on average."""
+    """Likeness of the likest place in other images, or strangeness of the strangest, on average."""
 
     @property
     def members(self) -> Bools:

@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, binary_propagation, generate_binary_structure
 from scipy.stats import hypergeom
 
 from melaudit.audit.groups.exclusive import (
     MAX_PATTERNS,
     MAX_SHARE_OF_OTHERS,
     MIN_OTHERS,
+    MIN_OTHERS_TO_TEST,
     SAME_PATTERN_JACCARD,
     Pattern,
 )
@@ -100,7 +101,7 @@ def alike_patterns(
     again in half-samples, and more so than any pattern of classes assigned at random; unless
     `steady` is False, for a use that tests it otherwise. Deterministic for a seed.
     """
-    if len(others) < MIN_OTHERS or len(own) < 2 * smallest:
+    if len(others) < fewest_others(steady) or len(own) < 2 * smallest:
         return ()
     chosen = _pick(own, others, smallest)
     if not steady or not chosen:
@@ -144,7 +145,7 @@ def patterns_by_likeness(
         maps = (table[f"relevance.{sign}"][few] for sign in ("positive", "negative"))
         return described(noted[few], *maps)
 
-    if len(others) < MIN_OTHERS or len(rows) < 2 * smallest:
+    if len(others) < fewest_others(steady) or len(rows) < 2 * smallest:
         return ()
     mine, rest = some(rows), some(others)
     floor = max(2, smallest * len(mine) // len(rows))
@@ -159,6 +160,11 @@ def patterns_by_likeness(
     )
 
 
+def fewest_others(steady: bool) -> int:
+    """Return how many other images there must be, for groups or for what is tested otherwise."""
+    return MIN_OTHERS if steady else MIN_OTHERS_TO_TEST
+
+
 def likeness(noted: Noted, like: Floats) -> Floats:
     """Return how like a description (k,) the places (n, side, side) are: cosines."""
     cosines: Floats = ((noted.astype(np.float32) / UNIT) @ like).astype(np.float32)
@@ -166,18 +172,24 @@ def likeness(noted: Noted, like: Floats) -> Floats:
 
 
 def places_like(noted: Noted, pattern: Pattern) -> Bools:
-    """Return where images show a pattern off the centre, and the places beside: (n, side, side).
-
-    In an image that shows it, these are the places more like it than the likest of other images are
-    on average. A description is of what a layer sees at a place, which is more than the place.
-    """
+    """Return where images show a pattern: (n, side, side). See `grown`."""
     if pattern.like is None:
         raise ValueError("pass a pattern by likeness")
-    cosines = likeness(noted, pattern.like)
-    away = outside_centre(*cosines.shape[1:]) > 0
-    shows = ((cosines > pattern.bound) & away).any((1, 2), keepdims=True)
-    there = shows & (cosines > pattern.usual) & away
-    wider: Bools = binary_dilation(there, np.ones((1, 3, 3), bool)) & away
+    beyond = likeness(noted, pattern.like) > pattern.bound
+    away = outside_centre(*beyond.shape[1:]) > 0
+    return grown(beyond & away, beyond)
+
+
+def grown(seeds: Bools, beyond: Bools) -> Bools:
+    """Return the places of things: (n, side, side).
+
+    A thing is seen off the centre (seeds), and goes on wherever places beside show it as much
+    (beyond), into the centre as well. Places with a side to it belong to it: a description is of
+    what a layer sees at a place, which ends before the thing does.
+    """
+    there = binary_propagation(seeds & beyond, np.ones((1, 3, 3), bool), mask=beyond)
+    cross = generate_binary_structure(2, 1)[None]
+    wider: Bools = binary_dilation(there, cross)
     return wider
 
 

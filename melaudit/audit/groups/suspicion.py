@@ -22,6 +22,7 @@ from melaudit.audit.groups.exclusive import (
 )
 from melaudit.audit.groups.likeness import patterns_by_likeness
 from melaudit.audit.groups.portrait import Portrait, columns, portray
+from melaudit.audit.groups.strangeness import strange_pattern
 from melaudit.audit.groups.strategies import Strategy, smallest_group, strategies
 from melaudit.audit.measure.visual_words import NOTHING, Sight, Vocabulary
 from melaudit.findings import Cluster, Exclusive, Skipped
@@ -109,7 +110,8 @@ def suspicious_clusters(
             smallest,
             measurements.seed,
         )
-        found = joined(strategic, apart(alike, of_words), len(others))
+        odd = strange_pattern(measurements, rows, others, smallest)
+        found = joined(strategic, apart(apart(alike, odd), of_words), len(others))
         if not found:
             said = f"the {len(rows)} images predicted {name} do not fall into groups"
             skipped.append(Skipped("clusters", said))
@@ -202,11 +204,12 @@ def reasons(name: str, portrait: Portrait, group: ClassGroup) -> tuple[str, ...]
     if how:
         lines = [f"{of_class} are decided alike (seen {', '.join(how)}; {steady})"]
     if shown := group.exclusive:
+        alike = ", like hardly anything in other images and maybe several things"
         lines.append(
-            f"{'most of them' if how else of_class} show something away from the centre; "
-            f"{percent(shown.others)} of the {shown.others_n} images with another prediction show "
-            f"as much of it, and {percent(shown.evidence)} of the relevance speaks there for {name}"
-            + ("" if how else f" ({steady})")
+            f"{'most of them' if how else of_class} show something away from the centre"
+            f"{alike if shown.strange else ''}; {percent(shown.others)} of the {shown.others_n} "
+            f"images with another prediction show as much of it, and {percent(shown.evidence)} of "
+            f"the relevance speaks there for {name}" + ("" if how else f" ({steady})")
         )
     inside, rest = portrait.outside
     if abs(inside - rest) >= MIN_DIFFERENCE_WORDED["outside"]:
@@ -266,14 +269,14 @@ def _cluster(
     )
 
 
-def apart(alike: Sequence[Pattern], of_words: Sequence[Pattern]) -> tuple[Pattern, ...]:
-    """Return patterns by likeness, and those of visual words that other images show."""
+def apart(first: Sequence[Pattern], second: Sequence[Pattern]) -> tuple[Pattern, ...]:
+    """Return patterns, and those found otherwise that other images show."""
     return (
-        *alike,
+        *first,
         *(
             pattern
-            for pattern in of_words
-            if all(jaccard(pattern.members, one.members) < SAME_GROUP_JACCARD for one in alike)
+            for pattern in second
+            if all(jaccard(pattern.members, one.members) < SAME_GROUP_JACCARD for one in first)
         ),
     )
 

@@ -1,11 +1,57 @@
-"""The places off the centre where a group of images is looked at more than others."""
+"""Which parts are chosen: by where the model looks, and by the finders of known artifacts."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from melaudit.audit.discovery.parts import places_looked_at
-from melaudit.measurements import GRID
+from melaudit.artifacts.kinds.colour_cast import ColourCast
+from melaudit.artifacts.kinds.hair import Hair
+from melaudit.artifacts.kinds.ruler import Ruler
+from melaudit.audit.discovery.parts import marked_parts, places_looked_at
+from melaudit.findings import Trust
+from melaudit.measurements import GRID, Measurements
+
+
+def marked(hairs: np.ndarray, rulers: np.ndarray, middle: bool = False) -> Measurements:
+    """Return images (n,) of two predicted classes by turns, and what the finders say of them."""
+    n = len(hairs)
+    masks = np.zeros((n, GRID, GRID), np.uint8)
+    masks[:, GRID // 2 if middle else 1, 4:28] = 255
+    columns = {"hair.present": hairs, "ruler.present": rulers}
+    for name in ("hair", "ruler"):
+        present = columns[f"{name}.present"]
+        columns[f"{name}.score"] = np.where(present, 0.7, 0.2)
+        columns[f"{name}.mask"] = masks * present[:, None, None]
+    turns = np.arange(n) % 2
+    return Measurements(
+        tuple(f"{i}.png" for i in range(n)), turns, turns, turns, np.zeros((n, 2), np.float32),
+        ("benign", "malignant"), 1, columns.__getitem__, "layer", Trust.TRUSTED, 0,
+    )  # fmt: skip
+
+
+def test_what_a_finder_marks_more_in_one_class_is_a_part_and_what_it_marks_in_both_is_none() -> (
+    None
+):
+    rows = np.arange(120)
+    hairs, rulers = (rows % 2 == 1) & (rows % 3 > 0), rows % 3 == 0
+    half = rows < 80
+    sought = [Hair(), Ruler(), ColourCast()]
+    (part,) = marked_parts(marked(hairs, rulers), sought, half)
+    assert part.predicted == 1
+    assert np.array_equal(part.present, hairs)
+    assert part.central < 0.1 and "hair" in part.measured
+    assert part.places(np.array([1, 0])).sum((1, 2)).tolist() == [24, 0]
+    assert part.strength == pytest.approx(hairs[half & (rows % 2 == 1)].mean())
+    (central,) = marked_parts(marked(hairs, rulers, middle=True), sought, half)
+    assert central.central > 0.6
+
+
+def test_what_was_not_measured_or_is_on_few_images_is_no_part() -> None:
+    rows = np.arange(120)
+    few, none = rows % 40 == 1, np.zeros(120, bool)
+    assert marked_parts(marked(few, none), [Hair(), Ruler(), ColourCast()], rows < 80) == []
+    assert marked_parts(marked(rows % 2 == 1, none), [Hair()], rows < 30) == []
 
 
 def test_the_places_hold_half_of_what_is_more_off_the_centre() -> None:

@@ -108,17 +108,20 @@ def test_amounts_rise_from_a_quarter_of_what_others_show_at_most() -> None:
     assert np.allclose(found, [0.25, 0.5, 1, 2], atol=1e-5)
 
 
-def test_places_are_those_like_it_and_beside_in_images_that_show_it() -> None:
-    noted = np.zeros((2, SIDE, SIDE, K), np.int8)
+def test_places_go_on_from_what_is_like_it_off_the_centre_and_one_beyond() -> None:
+    noted = np.zeros((3, SIDE, SIDE, K), np.int8)
     noted[..., 1] = UNIT
-    noted[0, 0, 0] = noted[1, 0, 0] = np.array([90, 89, 0, 0, 0, 0])  # .71: more than usual
-    noted[0, 0, 5] = np.array([UNIT, 0, 0, 0, 0, 0])
-    noted[0, 4, 4] = np.array([UNIT, 0, 0, 0, 0, 0])  # in the centre
+    noted[:, 0, 0] = np.array([90, 89, 0, 0, 0, 0])  # .71: more than usual, less than the bound
+    like = np.array([UNIT, 0, 0, 0, 0, 0])
+    noted[0, 0, 5] = noted[0, 1, 4] = like  # off the centre, and in it beside
+    noted[0, 5, 3] = like  # in the centre alone
+    noted[1, 4, 4] = like
     found = places_like(noted, pattern())
-    assert not found[1].any()
     expected = np.zeros((SIDE, SIDE), bool)
-    expected[:2, :2] = expected[:2, 4:7] = True
-    assert np.array_equal(found[0], expected & AWAY)
+    expected[0, 4:7] = expected[1, 3:6] = expected[2, 4] = True
+    assert AWAY[0, 5] and not AWAY[1, 4]
+    assert np.array_equal(found[0], expected)
+    assert not found[1:].any()
     with pytest.raises(ValueError, match="by likeness"):
         places_like(
             noted, Pattern(0, (1,), 2.0, np.ones(1, np.float32), np.zeros(1, bool), 0.1, 0.1)
