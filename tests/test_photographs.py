@@ -18,7 +18,7 @@ from benchmarks.photographs import plants, record
 from benchmarks.photographs.__main__ import documented, of_reported
 from benchmarks.photographs.audits import audited
 from benchmarks.photographs.cases import BACKBONES, LAST, ON_TILES, REPORTED, SHARES, case_of
-from benchmarks.photographs.edits import EDITS, edits_for, plain
+from benchmarks.photographs.edits import EDITS, NINTHS, edits_for, in_place, plain
 from benchmarks.photographs.plants import ARTIFACTS, CUTS, PLANTS, Cut, put
 from benchmarks.photographs.rows import ClaimRow, Result, Row, holds, is_about
 from benchmarks.photographs.tables import (
@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_a_seed_settles_a_case_and_every_plant_is_among_those_reported() -> None:
     reported = [case_of(seed) for seed in range(REPORTED, LAST + 1)]
-    assert len({case.name for case in reported}) == len(reported) == 135
+    assert len({case.name for case in reported}) == len(reported) == 180
     clean = [case for case in reported if not case.plants]
     assert len(clean) == len(reported) // 3
     with_plants = [case for case in reported if case.plants]
@@ -235,6 +235,18 @@ class Corners(nn.Module):
         """Return logits (N, 2)."""
         out: Tensor = self.head(self.pool(self.act(self.see(x))).flatten(1))
         return out
+
+
+def test_one_ninth_of_a_picture_is_put_into_its_place_in_another() -> None:
+    image, donor = np.zeros((90, 90, 3), np.uint8), np.full((90, 90, 3), 200, np.uint8)
+    for row, column in NINTHS:
+        out = in_place(image, donor, (row, column)) / 200
+        middles = out[15::30, 15::30, 0]
+        expected = np.zeros((3, 3))
+        expected[row, column] = 1
+        assert np.array_equal(middles, expected)
+        assert out.mean() == pytest.approx(1 / 9, abs=0.06)
+    assert (1, 1) not in NINTHS and len(NINTHS) == 8
 
 
 def test_two_audits_of_one_pass_say_what_two_audits_say(tmp_path: Path) -> None:

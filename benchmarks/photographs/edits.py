@@ -118,12 +118,17 @@ def surrounded(image: RGB, donor: RGB) -> RGB:
 
 def in_place(image: RGB, donor: RGB, ninth: tuple[int, int]) -> RGB:
     """Return an image (h, w, 3) with one ninth of another of the same size in its place."""
-    row, column = ninth
-    y, x = np.mgrid[0 : 3 : image.shape[0] * 1j, 0 : 3 : image.shape[1] * 1j]
-    far = np.maximum(np.abs(y - row - 0.5), np.abs(x - column - 0.5))
-    weight = np.clip((0.65 - far) / 0.15, 0, 1)[..., None]
-    mixed = (1 - weight) * image + weight * donor
-    return np.asarray(mixed + 0.5, np.uint8)
+    weights = []
+    for length, number in zip(image.shape[:2], ninth, strict=True):
+        far = np.abs(np.linspace(0, 3, length) - number - 0.5)
+        weights.append(np.clip((0.65 - far) / 0.15, 0, 1))
+    rows, columns = (np.flatnonzero(weight) for weight in weights)
+    place = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    weight = np.outer(*weights)[place][..., None]
+    out = image.copy()
+    mixed = (1 - weight) * image[place] + weight * donor[place]
+    out[place] = np.asarray(mixed + 0.5, np.uint8)
+    return out
 
 
 def edits_for(finding: str, artifact: str) -> tuple[Edit, ...]:

@@ -147,7 +147,7 @@ def moved_by_places(
     """Return how one place of some audited images changes the share of the second class.
 
     As `moved_by_surroundings`, with one of the outer ninths of the pictures: the one that changes
-    it most in the direction of `sign` on half of the photographs held back. The other half tells.
+    it most in the direction of `sign` on a quarter of the photographs held back. Another half tells.
     """
     model = load(case, made, side)
     rng = np.random.default_rng(case.seed + 3)
@@ -169,7 +169,7 @@ def moved_by_places(
         )
         return float(with_it - without)
 
-    best = max(NINTHS, key=lambda ninth: sign * change(held[::2], ninth, 1))
+    best = max(NINTHS, key=lambda ninth: sign * change(held[::4], ninth, 1))
     return change(held[1::2], best, DRAWS)
 
 

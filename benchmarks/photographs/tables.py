@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.photographs.cases import REPORTED
+from benchmarks.photographs.cases import LAST, REPORTED
 from benchmarks.photographs.record import RIVALS
 from benchmarks.photographs.rows import ClaimRow, Result, Row, severe
 from melaudit.statistics.estimates import proportion
@@ -27,8 +28,9 @@ TARGETS = (
     ("claims that are false", "5 % at most"),
     ("claims that are false and high or critical", "1 % at most"),
 )
-LIKENESS = 150
-"""The first reported seed that was audited by code that knows parts by likeness."""
+STAGES = (REPORTED, 150, 212)
+"""First reported seeds of stages of the code: by words alone; parts by likeness; parts that are like
+nothing in other images, what finders mark, and places that are the thing itself."""
 
 
 def of_plants(results: Sequence[Result]) -> list[str]:
@@ -95,13 +97,13 @@ def of_claims(results: Sequence[Result]) -> list[str]:
 def of_targets(results: Sequence[Result]) -> list[str]:
     """Return the table of the targets that were written down before any model was made.
 
-    Reported seeds also stand apart by the code that audited them, see `LIKENESS`.
+    Reported seeds also stand apart by the code that audited them, see `STAGES`.
     """
     parts = {"measured": results}
-    before = [r for r in results if REPORTED <= r.rows[0].seed < LIKENESS]
-    after = [r for r in results if r.rows[0].seed >= LIKENESS]
-    if before and after:
-        parts |= {f"seeds below {LIKENESS}": before, f"from {LIKENESS} on": after}
+    for first, end in itertools.pairwise((*STAGES, None)):
+        some = [r for r in results if r.rows[0].seed in range(first, end or LAST + 1)]
+        if some:
+            parts[f"from seed {first} on" if end is None else f"seeds {first} to {end - 1}"] = some
     lines = _head("target", "at", *parts)
     columns = [_hits(some) for some in parts.values()]
     for k, (title, aim) in enumerate(TARGETS):

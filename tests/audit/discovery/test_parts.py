@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from melaudit.artifacts.interface import Artifact
 from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.hair import Hair
 from melaudit.artifacts.kinds.ruler import Ruler
@@ -36,7 +37,7 @@ def test_what_a_finder_marks_more_in_one_class_is_a_part_and_what_it_marks_in_bo
     rows = np.arange(120)
     hairs, rulers = (rows % 2 == 1) & (rows % 3 > 0), rows % 3 == 0
     half = rows < 80
-    sought = [Hair(), Ruler(), ColourCast()]
+    sought: list[Artifact] = [Hair(), Ruler(), ColourCast()]
     (part,) = marked_parts(marked(hairs, rulers), sought, half)
     assert part.predicted == 1
     assert np.array_equal(part.present, hairs)
@@ -50,8 +51,9 @@ def test_what_a_finder_marks_more_in_one_class_is_a_part_and_what_it_marks_in_bo
 def test_what_was_not_measured_or_is_on_few_images_is_no_part() -> None:
     rows = np.arange(120)
     few, none = rows % 40 == 1, np.zeros(120, bool)
-    assert marked_parts(marked(few, none), [Hair(), Ruler(), ColourCast()], rows < 80) == []
-    assert marked_parts(marked(rows % 2 == 1, none), [Hair()], rows < 30) == []
+    sought: list[Artifact] = [Hair(), Ruler(), ColourCast()]
+    assert marked_parts(marked(few, none), sought, rows < 80) == []
+    assert marked_parts(marked(rows % 2 == 1, none), sought[:1], rows < 30) == []
 
 
 def test_the_places_hold_half_of_what_is_more_off_the_centre() -> None:
