@@ -147,7 +147,8 @@ def moved_by_places(
     """Return how one place of some audited images changes the share of the second class.
 
     As `moved_by_surroundings`, with one of the outer ninths of the pictures: the one that changes
-    it most in the direction of `sign` on a quarter of the photographs held back. Another half tells.
+    it most in the direction of `sign` on a quarter of the photographs held back. Half of them, all
+    of them others, tells.
     """
     model = load(case, made, side)
     rng = np.random.default_rng(case.seed + 3)

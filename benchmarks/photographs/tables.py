@@ -29,8 +29,8 @@ TARGETS = (
     ("claims that are false and high or critical", "1 % at most"),
 )
 STAGES = (REPORTED, 150, 212)
-"""First reported seeds of stages of the code: by words alone; parts by likeness; parts that are like
-nothing in other images, what finders mark, and places that are the thing itself."""
+"""First reported seeds of stages of the code: by words alone; parts by likeness; parts that are
+like nothing in other images, what finders mark, and places that are the thing itself."""
 
 
 def of_plants(results: Sequence[Result]) -> list[str]:
