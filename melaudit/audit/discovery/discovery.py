@@ -74,9 +74,9 @@ MAX_LOOKS = 2
 MAX_CENTRAL = 0.6
 """Share of the places like a part that may lie in the central half: what is all over a picture has
 one half of them there, by its area. Beyond, the part is what the object looks like."""
-MAX_COVERED = 0.5
-"""Share of the picture that a part covers on average, at most: one half. What covers more is a look
-of whole pictures."""
+MAX_COVERED = 2 / 3
+"""Share of the picture that a part covers on average, at most. A black ring covers what lies round
+the central half, and the places beside; what covers more is a look of whole pictures."""
 SAME_IMAGES = 0.5
 """Jaccard index of the images that show two things from which these may be one. Chosen, not
 measured."""
