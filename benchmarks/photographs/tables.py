@@ -100,10 +100,10 @@ def of_targets(results: Sequence[Result]) -> list[str]:
     Reported seeds also stand apart by the code that audited them, see `STAGES`.
     """
     parts = {"measured": results}
-    for first, end in itertools.pairwise((*STAGES, None)):
-        some = [r for r in results if r.rows[0].seed in range(first, end or LAST + 1)]
+    for first, end in itertools.pairwise((*STAGES, LAST + 1)):
+        some = [r for r in results if first <= r.rows[0].seed < end]
         if some:
-            parts[f"from seed {first} on" if end is None else f"seeds {first} to {end - 1}"] = some
+            parts[f"seeds {first} to {end - 1}"] = some
     lines = _head("target", "at", *parts)
     columns = [_hits(some) for some in parts.values()]
     for k, (title, aim) in enumerate(TARGETS):

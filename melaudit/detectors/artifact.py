@@ -40,6 +40,7 @@ from melaudit.detectors.rungs.opportunity import associate
 from melaudit.detectors.rungs.shown import Shown, shown
 from melaudit.findings import (
     Evidence,
+    Mitigation,
     NotFound,
     Reaction,
     Rung,
@@ -62,6 +63,8 @@ class ArtifactDetector(Detector):
 
     subject = Subject.ARTIFACT
     artifact: Artifact
+    mitigation: Mitigation | None = None
+    """Why what is found counts for less."""
 
     def __init__(self, artifact: Artifact, others: Sequence[Artifact] = ()) -> None:
         self.artifact, self.others = artifact, others
@@ -175,6 +178,7 @@ class ArtifactDetector(Detector):
                 ),
                 tables=self._tables(measurements, shown, climb),
                 rewarded=rungs - {Rung.OPPORTUNITY} if climb.against else rungs,
+                mitigation=self.mitigation,
             ),
             *unused,
         ]

@@ -12,6 +12,8 @@ class where it is put in. That they change where it is taken out does not do: wh
 lies in that place goes with it. Nor that they change to another class: a model that learned it goes
 to the class that shows it, so it is the edit that acts there, such as a light patch on a dark
 picture.
+Severity: medium at most until a finder or a reviewer tells what it is, for it may belong to the
+object.
 Do instead: look at the part and name it in suspicious.csv; a later audit keeps the name.
 """
 
@@ -31,9 +33,15 @@ from melaudit.detectors.rungs.claims import USED, Climb
 from melaudit.detectors.rungs.dependence import Dependence
 from melaudit.detectors.rungs.dependence_evidence import missed
 from melaudit.detectors.rungs.shown import Shown
-from melaudit.findings import Evidence, Finding, Subject
+from melaudit.findings import Evidence, Finding, Mitigation, Subject
 from melaudit.measurements import Measurements
 from melaudit.wording.sentences import many, percent
+
+UNNAMED = (
+    "Nobody has said what it is, and it may belong to the object: until it is named, it counts as "
+    "medium at most."
+)
+"""What a finding says of a discovered artifact without a name."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class Origin:
     """A sentence on what it resembles, or who named it."""
     measured: str
     """A sentence on where in the pictures it was looked for."""
+    named: bool
+    """Whether it is known what it is: a finder knows it, or a reviewer named it."""
 
     def sentences(self) -> str:
         """Say where it comes from."""
@@ -62,6 +72,7 @@ class Origin:
             f"{self.predicted} and {percent(self.others)} of the others show as much of it; all of "
             f"this is of {int(self.tested.sum()):,} other images, and it was put into those not "
             f"predicted {self.predicted}. {self.resembles} {self.measured}"
+            + ("" if self.named else f" {UNNAMED}")
         )
 
 
@@ -76,6 +87,7 @@ class DiscoveredDetector(ArtifactDetector):
     def __init__(self, artifact: Artifact, others: Sequence[Artifact], origin: Origin) -> None:
         super().__init__(artifact, others)
         self.origin = origin
+        self.mitigation = None if origin.named else Mitigation.UNNAMED
 
     def conclude(self, measurements: Measurements) -> Sequence[Result]:
         """Climb the rungs on the half of the images that it is tested on."""

@@ -87,11 +87,14 @@ class Mitigation(StrEnum):
     """It may belong to the disease, or to the people who have it."""
     SLIGHT = "slight"
     """It is too rare to change a figure of the audit."""
+    UNNAMED = "unnamed"
+    """It was discovered, and nobody has said what it is: it may belong to the object."""
 
     @property
     def at_most(self) -> Severity:
         """The highest severity that such a finding can have."""
-        return Severity.LOW if self is Mitigation.SELECTED else Severity.INFO
+        known = {Mitigation.SELECTED: Severity.LOW, Mitigation.UNNAMED: Severity.MEDIUM}
+        return known.get(self, Severity.INFO)
 
 
 def severity_of(

@@ -251,6 +251,7 @@ def _made(
         predicted=predicted,
         others=float(present[half & ~of_class].mean()),
         resembles=called.said,
+        named=called.known,
         measured=part.measured,
     )
     artifact = Discovered(called.id, called.title, called.phrases, pool, see, called.said)

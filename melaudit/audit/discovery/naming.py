@@ -22,8 +22,12 @@ from melaudit.wording.sentences import percent
 MIN_ALIKE = 0.5
 """Share of a part's places that a finder must mark before the part is named by it: one half."""
 MIN_LIFT = 2.0
-"""The same share over that of the rest of the picture: what marks anything holds all. Chosen, not
+"""Share of the pictures of a look in which a finder sees it, over that of others. Chosen, not
 measured."""
+MIN_ODDS = 4.0
+"""Odds that a finder marks a place of a part, over those of the rest of the picture, before the
+part is named by it: what marks anything holds all. Odds, for a ring goes on beyond any part of it.
+Chosen, not measured."""
 MIN_NAMED = 3
 """Images of a part that a reviewer must have given a name. Chosen, not measured."""
 NEAR = 0.03
@@ -45,6 +49,8 @@ class Name:
     phrases: Phrases
     said: str
     """A sentence on where the name comes from."""
+    known: bool
+    """Whether it tells what it is: by a finder, or by a reviewer."""
 
 
 def name(
@@ -62,7 +68,9 @@ def name(
     given = reviewed(images, reviews)
     if given:
         phrases = _part(f"what was named {given!r}", given)
-        return _numbered(_slug(given), f"Discovered: {given}", phrases, _by_reviewer(given), taken)
+        return _numbered(
+            _slug(given), f"Discovered: {given}", phrases, _by_reviewer(given), taken, known=True
+        )
     alike = likeness(sources, artifacts)
     if alike is not None:
         artifact, share = alike
@@ -70,11 +78,13 @@ def name(
         said = f"It is like {known.things}: their finder marks {percent(share)} of its places."
         phrases = _part(f"something like {known.shows}", f"parts like {known.things}")
         title = f"Discovered: like {known.things}"
-        return _numbered(f"like_{artifact.id}", title, phrases, said, taken)
+        return _numbered(f"like_{artifact.id}", title, phrases, said, taken, known=True)
     number = 1 + sum(re.fullmatch(r"discovered_\d+", each) is not None for each in taken)
     said = "It is like nothing that has a finder: look at it, and name it in suspicious.csv."
     phrases = _part(f"unnamed part {number}", f"unnamed part {number}")
-    return _numbered(str(number), f"Discovered: unnamed part {number}", phrases, said, taken)
+    return _numbered(
+        str(number), f"Discovered: unnamed part {number}", phrases, said, taken, known=False
+    )
 
 
 def _part(shows: str, things: str) -> Phrases:
@@ -98,7 +108,9 @@ def name_of_look(
     if given:
         look = f"the look {given!r}"
         phrases = Phrases("look", "with it", "other", look, look, made=f"given {look}")
-        return _numbered(_slug(given), f"Discovered: {given}", phrases, _by_reviewer(given), taken)
+        return _numbered(
+            _slug(given), f"Discovered: {given}", phrases, _by_reviewer(given), taken, known=True
+        )
     words = looks_like(differs)
     phrases = Phrases(
         "look",
@@ -115,9 +127,9 @@ def name_of_look(
             f"It is like {artifact.phrases.things}: their finder sees {percent(share)} of the "
             f"pictures it was taken from, and {percent(lacking)} of those that lack it."
         )
-        return _numbered(f"like_{artifact.id}", title, phrases, said, taken)
+        return _numbered(f"like_{artifact.id}", title, phrases, said, taken, known=True)
     said = "No finder knows it: say what it is, and name it in suspicious.csv."
-    return _numbered(_slug(words.replace(" and ", " ")), title, phrases, said, taken)
+    return _numbered(_slug(words.replace(" and ", " ")), title, phrases, said, taken, known=False)
 
 
 def named_properties(differs: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -185,21 +197,20 @@ def likeness(
                 inside += float(near[source.mask].mean())
                 beside += float(near[~source.mask].mean()) if not source.mask.all() else 0.0
         share, elsewhere = inside / len(sources), beside / len(sources)
-        if (
-            share >= MIN_ALIKE
-            and share >= MIN_LIFT * elsewhere
-            and (best is None or share > best[1])
-        ):
+        more = share * (1 - elsewhere) >= MIN_ODDS * elsewhere * (1 - share)
+        if share >= MIN_ALIKE and more and (best is None or share > best[1]):
             best = artifact, share
     return best
 
 
-def _numbered(suffix: str, title: str, phrases: Phrases, said: str, taken: Sequence[str]) -> Name:
+def _numbered(
+    suffix: str, title: str, phrases: Phrases, said: str, taken: Sequence[str], known: bool
+) -> Name:
     """Return a name whose id and words no other has."""
     own = f"discovered_{suffix}"
     same = sum(each == own or each.startswith(f"{own}.") for each in taken)
     if not same:
-        return Name(own, title, phrases, said)
+        return Name(own, title, phrases, said, known)
     number = f"({same + 1})"
     words = replace(
         phrases,
@@ -207,7 +218,7 @@ def _numbered(suffix: str, title: str, phrases: Phrases, said: str, taken: Seque
         things=f"{phrases.things} {number}",
         made=phrases.made and f"{phrases.made} {number}",
     )
-    return Name(f"{own}.{same + 1}", f"{title} ({same + 1})", words, said)
+    return Name(f"{own}.{same + 1}", f"{title} ({same + 1})", words, said, known)
 
 
 def _by_reviewer(given: str) -> str:

@@ -128,6 +128,7 @@ def made_look(
         predicted=predicted,
         others=float(present[half & ~of_class].mean()),
         resembles=called.said,
+        named=called.known,
         measured=f"It is measured on the {table.words.surroundings} around the middle.",
     )
     columns = {

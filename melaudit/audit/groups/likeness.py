@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, binary_propagation, generate_binary_structure
+from scipy.ndimage import binary_dilation, generate_binary_structure
 from scipy.stats import hypergeom
 
 from melaudit.audit.groups.exclusive import (
@@ -183,13 +183,17 @@ def places_like(noted: Noted, pattern: Pattern) -> Bools:
 def grown(seeds: Bools, beyond: Bools) -> Bools:
     """Return the places of things: (n, side, side).
 
-    A thing is seen off the centre (seeds), and goes on wherever places beside show it as much
-    (beyond), into the centre as well. Places with a side to it belong to it: a description is of
-    what a layer sees at a place, which ends before the thing does.
+    A thing is seen off the centre (seeds, beyond), and goes on to places beside that show it as
+    much (beyond), one place into the centre at most: what lies there is what the picture is of.
+    Places with a side to it belong to it, in the centre those beside what lies there: a description
+    is of what a layer sees at a place, which ends before the thing does.
     """
-    there = binary_propagation(seeds & beyond, np.ones((1, 3, 3), bool), mask=beyond)
+    away = outside_centre(*seeds.shape[1:]) > 0
+    seen = seeds & beyond
+    there = seen | (beyond & binary_dilation(seen, np.ones((1, 3, 3), bool)))
     cross = generate_binary_structure(2, 1)[None]
-    wider: Bools = binary_dilation(there, cross)
+    inner = binary_dilation(there & ~away, cross)
+    wider: Bools = there | (binary_dilation(there, cross) & (away | inner))
     return wider
 
 

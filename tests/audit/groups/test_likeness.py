@@ -114,6 +114,7 @@ def test_places_go_on_from_what_is_like_it_off_the_centre_and_one_beyond() -> No
     noted[:, 0, 0] = np.array([90, 89, 0, 0, 0, 0])  # .71: more than usual, less than the bound
     like = np.array([UNIT, 0, 0, 0, 0, 0])
     noted[0, 0, 5] = noted[0, 1, 4] = like  # off the centre, and in it beside
+    noted[0, 2, 3] = like  # beside that, two places in the centre: what the picture is of
     noted[0, 5, 3] = like  # in the centre alone
     noted[1, 4, 4] = like
     found = places_like(noted, pattern())
