@@ -19,7 +19,7 @@ from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector
 from melaudit.findings import Cluster, Exclusive, Finding
 from melaudit.images.dataset import Dataset
-from melaudit.measurements import Measurements
+from melaudit.measurements import CHUNK, Measurements
 from melaudit.reports.interface import Detail, PartView
 
 HELD = 0.6
@@ -93,9 +93,9 @@ def pattern_details(
             continue
         row_of = {identity: row for row, identity in enumerate(measurements.ids)}
         rows = np.array([row_of[identity] for identity in cluster.images])
-        there = _places(pattern, measurements, rows, sight)
-        most = np.argsort(-there.sum((1, 2)), kind="stable")[:MAX_PICTURES]
-        masks = {cluster.images[k]: there[k].astype(np.float32) for k in most.tolist()}
+        most = _showing_most(pattern, measurements, rows, sight)
+        there = _places(pattern, measurements, rows[most], sight)
+        masks = {cluster.images[k]: mask for k, mask in zip(most, there, strict=True)}
         details = [
             detail(identity, masks[identity], picture)
             for some, _, pictures in readable(list(masks), dataset, viewer)
@@ -105,18 +105,29 @@ def pattern_details(
     return tuple(views)
 
 
+def _showing_most(
+    pattern: Exclusive, measurements: Measurements, rows: NDArray[np.int64], sight: Sight
+) -> list[int]:
+    """Return which of some images show what a group does at most places: indices into `rows`."""
+    shown = [
+        _places(pattern, measurements, rows[start : start + CHUNK], sight).sum((1, 2))
+        for start in range(0, len(rows), CHUNK)
+    ]
+    ordered: list[int] = np.argsort(-np.concatenate(shown), kind="stable").tolist()
+    return ordered[:MAX_PICTURES]
+
+
 def _places(
     pattern: Exclusive, measurements: Measurements, rows: NDArray[np.int64], sight: Sight
-) -> NDArray[np.bool_]:
-    """Return where images show what a group does (n, side, side)."""
+) -> Map:
+    """Return where images show what a group does (n, side, side): 1 there, 0 elsewhere."""
     if pattern.vocabulary is None:
         like = np.array(pattern.like, np.float32)
         there = likeness(measurements[LIKENESS][rows], like) > pattern.bound
     else:
         column = sight.vocabularies[pattern.vocabulary].column
         there = np.isin(measurements[column][rows], pattern.words)
-    found: NDArray[np.bool_] = there & (outside_centre(*there.shape[1:]) > 0)
-    return found
+    return (there & (outside_centre(*there.shape[1:]) > 0)).astype(np.float32)
 
 
 def discovered_details(
