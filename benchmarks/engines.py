@@ -1,11 +1,11 @@
 """One audit computed in several ways, and with processes killed: the same bytes, and the cost.
 
 Generated images and a net of one convolution. Each way computes the audit by the command line:
-alone, with two processes, with a worker beside it, with workers of torchrun, on a Ray cluster of
-two nodes on this machine (started and stopped here). Then a worker, a node or the audit itself is
-killed (signal 9) within two seconds after a random one of its results was there, and an audit that
-was killed is begun again. Printed are seconds by the clock and of processor time, and whether every
-file has the same bytes and every shard is there once.
+alone, with two processes and with four, with a worker beside it, with workers of torchrun, on a Ray
+cluster of two nodes on this machine (started and stopped here). Then a worker, a node or the audit
+itself is killed (signal 9) within two seconds after a random one of its results was there, and an
+audit that was killed is begun again. Printed are seconds by the clock and of processor time, and
+whether every file has the same bytes and every shard is there once.
 
     python -m benchmarks.engines --images 48 --kills 3
     python -m benchmarks.engines --ways alone ray --kill node
@@ -39,7 +39,7 @@ import torch
 from PIL import Image
 from torchvision.models import resnet18
 
-WAYS = ("alone", "threads", "processes", "worker", "torchrun", "ray")
+WAYS = ("alone", "threads", "processes", "four", "worker", "torchrun", "ray")
 VICTIMS = ("worker", "node", "audit")
 FILES = ("findings.json", "report.html", "images.parquet", "record.zip")
 NETS = {
@@ -182,8 +182,8 @@ class Place:
         more: list[str] = []
         victims: dict[str, subprocess.Popen[bytes]] = {}
         threads = "2" if way == "threads" else "1"
-        if way == "processes":
-            more = ["--processes", "2"]
+        if way in ("processes", "four"):
+            more = ["--processes", "4" if way == "four" else "2"]
         elif way == "worker":
             victims["worker"] = stack.enter_context(_running([*PYTHON, *WORKER], out))
         elif way == "torchrun":

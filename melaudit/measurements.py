@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,8 @@ class Pictures:
 class SomeRows:
     """Some rows of a column, each read when it is asked for: all of them may not fit into memory.
 
-    It stands for the array `column[rows]` where rows are taken, by index or by slice.
+    It stands for the array `column[rows]` where rows are taken, by index or by slice. As a whole it
+    is read by `numpy.asarray`.
     """
 
     column: Array
@@ -141,8 +142,21 @@ class SomeRows:
         """(m, ...)."""
         return (len(self.rows), *self.column.shape[1:])
 
+    @property
+    def ndim(self) -> int:
+        """Dimensions."""
+        return self.column.ndim
+
     def __getitem__(self, key: NDArray[np.int64] | slice) -> Array:
         return self.column[self.rows[key]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.column[self.rows], dtype)
+
+
+def _of_rows(column: Array, rows: NDArray[np.int64]) -> Array:
+    """Return some rows of a column, which are read when they are taken if a row has many values."""
+    return column[rows] if column.ndim == 1 else cast(Array, SomeRows(column, rows))
 
 
 Features = NDArray[np.floating] | SomeRows
@@ -231,7 +245,7 @@ class Measurements:
             predictions=self.predictions[at],
             targets=self.targets[at],
             logits=self.logits[at],
-            columns=lambda name: self.columns(name)[at],
+            columns=lambda name: _of_rows(self.columns(name), at),
             metadata={name: cells[at] for name, cells in self.metadata.items()},
             groups=None if self.groups is None else self.groups[at],
             labelled={name: codes[at] for name, codes in self.labelled.items()},

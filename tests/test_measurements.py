@@ -38,3 +38,31 @@ def test_some_rows_stand_for_the_array_that_indexing_gives() -> None:
     assert (len(some), some.shape) == (4, whole.shape)
     np.testing.assert_array_equal(some[1:3], whole[1:3])
     np.testing.assert_array_equal(some[np.array([3, 0])], whole[[3, 0]])
+    np.testing.assert_array_equal(np.asarray(some), whole)
+
+
+def test_of_some_images_a_large_column_is_read_when_rows_are_taken() -> None:
+    rng = np.random.default_rng(0)
+    columns = {"a.score": rng.random(6), "relevance.positive": rng.random((6, 4, 4))}
+    columns["relevance.negative"] = rng.random((6, 4, 4))
+    none = np.zeros(6, np.int64)
+    table = Measurements(
+        ids=tuple("abcdef"), labels=none, predictions=none, targets=none,
+        logits=np.zeros((6, 2), np.float32), classes=("a", "b"), positive=None,
+        columns=columns.__getitem__, layer="", explanations=Trust.TRUSTED, seed=0,
+    )  # fmt: skip
+    some = table.of(np.array([False, True, True, False, True, True]))
+    assert some.ids == ("b", "c", "e", "f")
+    np.testing.assert_array_equal(some["a.score"], columns["a.score"][[1, 2, 4, 5]])
+    assert type(some["relevance.positive"]).__name__ == "SomeRows"
+    rows = np.array([3, 0])
+    np.testing.assert_array_equal(
+        some["relevance.positive"][rows], columns["relevance.positive"][[5, 1]]
+    )
+    np.testing.assert_array_equal(
+        some.absolute_shares(rows), table.absolute_shares(np.array([5, 1]))
+    )
+    fewer = some.of(np.array([True, False, False, True]))
+    np.testing.assert_array_equal(
+        fewer.absolute_shares(np.array([1])), table.absolute_shares(np.array([5]))
+    )

@@ -88,15 +88,14 @@ def _null_regions(table: Measurements, present: Mapping[str, RowMask]) -> Contro
     masked = np.flatnonzero(placed[name] & (table[f"{name}.area"] > 0))
     if len(free) < 4 * MIN_EDITED or len(masked) < MIN_WITH_ARTIFACT:
         return None
-    masks = table[f"{name}.mask"][masked].reshape(len(masked), -1) / 255.0
-    maps = table.absolute_shares(free)
+    masks, maps = table[f"{name}.mask"], table.absolute_shares
     rng = np.random.default_rng(table.seed)
     alarms = 0
     for draw in range(DRAWS):
         order = rng.permutation(len(free))
         half = min(MAX_MAPS, len(free) // 2)
-        own, others = maps[order[:half]], maps[order[half : 2 * half]]
-        laid = masks[rng.integers(0, len(masks), half)]
+        own, others = maps(free[order[:half]]), maps(free[order[half : 2 * half]])
+        laid = masks[masked[rng.integers(0, len(masked), half)]].reshape(half, -1) / 255.0
         (found,) = settle([excess([Stratum(laid, own, others)], table.seed + draw)])
         alarms += looks(found)
     return _negative(

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from melaudit.audit.discovery.made import (
     MIN_SHOWN,
     MIN_SOURCES,
     Made,
+    SeenMasks,
     least,
     some,
 )
@@ -54,7 +56,7 @@ from melaudit.detectors.rungs.shown import shown
 from melaudit.errors import ends_the_run
 from melaudit.findings import Skipped
 from melaudit.findings.evidence import DISCOVERED as ID
-from melaudit.measurements import GRID, Array, Measurements
+from melaudit.measurements import CHUNK, Array, Measurements
 from melaudit.observer import Observer
 from melaudit.statistics.overlap import jaccard
 from melaudit.stopwatch import timed
@@ -261,25 +263,26 @@ def _made(
 def _columns(identity: str, part: Part, table: Measurements) -> dict[str, Array]:
     """Return what the pass would have measured of the part: (n, ...) by column."""
     present = part.present
-    # Rows that nothing is written into take no memory.
-    masks = np.zeros((len(present), GRID, GRID), np.uint8)
+    masks = SeenMasks(present, part.places)
     share, signed, area = (np.zeros(len(present), np.float32) for _ in range(3))
     positive, negative = table["relevance.positive"], table["relevance.negative"]
-    for row in np.flatnonzero(present):
-        places = part.places(np.array([row]))[0]
-        times = GRID // len(places)
-        there = places.repeat(times, 0).repeat(times, 1)
-        masks[row], area[row] = there * np.uint8(255), there.mean()
-        own = positive[row].astype(np.float64), negative[row].astype(np.float64)
-        total = float(own[0].sum() + own[1].sum())
-        share[row] = signed[row] = np.nan
-        if 0 < total < np.inf:
-            for_it, against = float(own[0][there].sum()), float(own[1][there].sum())
-            share[row], signed[row] = (for_it + against) / total, (for_it - against) / total
+    showing = np.flatnonzero(present)
+    for start in range(0, len(showing), CHUNK):
+        rows = showing[start : start + CHUNK]
+        there = masks.seen(rows)
+        area[rows] = there.mean((1, 2))
+        share[rows] = signed[rows] = np.nan
+        maps = zip(rows, there, positive[rows], negative[rows], strict=True)
+        for row, cells, plus, minus in maps:
+            own = plus.astype(np.float64), minus.astype(np.float64)
+            total = float(own[0].sum() + own[1].sum())
+            if 0 < total < np.inf:
+                for_it, against = float(own[0][cells].sum()), float(own[1][cells].sum())
+                share[row], signed[row] = (for_it + against) / total, (for_it - against) / total
     return {
         f"{identity}.score": (part.amount / (1 + part.amount)).astype(np.float32),
         f"{identity}.present": present,
-        f"{identity}.mask": masks,
+        f"{identity}.mask": cast(Array, masks),
         f"{identity}.share": share,
         f"{identity}.signed": signed,
         f"{identity}.area": area,
@@ -311,7 +314,8 @@ def _fingerprint(found: Sequence[Made], sought: Sequence[Artifact]) -> str:
     for each in found:
         told.update(each.artifact.id.encode())
         for _, column in sorted(each.columns.items()):
-            told.update(np.ascontiguousarray(column).tobytes())
+            for start in range(0, len(column), CHUNK):
+                told.update(np.ascontiguousarray(column[start : start + CHUNK]).tobytes())
     return told.hexdigest()[:16]
 
 

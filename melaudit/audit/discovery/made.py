@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from melaudit.artifacts.interface import RGB, Artifact
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.detectors.discovered import Origin
-from melaudit.measurements import Array
+from melaudit.measurements import GRID, Array
 
 MAX_SOURCES = 24
 """Images of each kind that a part or look is put in and taken out with, at most. Limits memory."""
@@ -37,6 +37,47 @@ class Made:
     """(n,) images that show it."""
     columns: Mapping[str, Array]
     """What the pass would have measured of it."""
+
+
+@dataclass(frozen=True)
+class SeenMasks:
+    """Masks (n, GRID, GRID) of a part, in 255ths, seen anew whenever rows of them are taken.
+
+    Of many images these would be the largest thing that a discovery holds in memory.
+    """
+
+    present: NDArray[np.bool_]
+    """(n,) images that show the part; the masks of others are empty."""
+    places: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+    """Rows (k,) -> where these images show it, (k, side, side); the side divides `GRID`."""
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.present)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, GRID, GRID)."""
+        return len(self.present), GRID, GRID
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions."""
+        return 3
+
+    def __getitem__(self, key: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        rows = np.arange(len(self.present))[key]
+        masks = np.zeros((len(rows), GRID, GRID), np.uint8)
+        shows = self.present[rows]
+        if shows.any():
+            masks[shows] = self.seen(rows[shows]) * np.uint8(255)
+        return masks
+
+    def seen(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return the cells (k, GRID, GRID) where images (k,) that show the part show it."""
+        places = self.places(rows)
+        times = GRID // places.shape[1]
+        return places.repeat(times, 1).repeat(times, 2)
 
 
 def least(amount: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -275,7 +275,8 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
             words = table[vocabulary.column]
             shown = counts[pattern.vocabulary].places[:, list(pattern.visual_words)].sum(1)
             amount = shown / max(pattern.bound, 0.5)
-            central = share_in_centre(words[(amount > 1) & half], pattern.visual_words)
+            showing = SomeRows(words, np.flatnonzero((amount > 1) & half))
+            central = share_in_centre(showing, pattern.visual_words)
             chosen.append(
                 Part(
                     index,

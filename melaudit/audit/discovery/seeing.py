@@ -20,6 +20,7 @@ from melaudit.audit.measure.columns import relevance_columns
 from melaudit.audit.measure.visual_words import Descriptions, VisualWords, Vocabulary, map_of
 from melaudit.audit.viewer import Viewer
 from melaudit.images.preprocessing import Preprocessing
+from melaudit.measurements import CHUNK, SomeRows
 
 Places = NDArray[np.bool_]
 """(n, side, side) places of the model's input."""
@@ -36,11 +37,14 @@ def places_of(words: VisualWords, pattern: Sequence[int]) -> Places:
     return found
 
 
-def share_in_centre(words: VisualWords, pattern: Sequence[int]) -> float:
+def share_in_centre(words: VisualWords | SomeRows, pattern: Sequence[int]) -> float:
     """Return the share of a pattern's places (n, side, side) that lie within the centre."""
-    there = np.isin(words, pattern)
-    inside = there & (outside_centre(*words.shape[1:]) == 0)
-    return float(inside.sum() / max(1, there.sum()))
+    middle = outside_centre(*words.shape[1:]) == 0
+    inside = every = 0
+    for start in range(0, len(words), CHUNK):
+        there = np.isin(words[start : start + CHUNK], pattern)
+        inside, every = inside + int(there[:, middle].sum()), every + int(there.sum())
+    return inside / max(1, every)
 
 
 def seeing(viewer: Viewer, vocabulary: Vocabulary, pattern: Sequence[int], bound: float) -> See:

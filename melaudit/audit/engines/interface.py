@@ -17,6 +17,9 @@ from melaudit.observer import Observer
 
 REFUSED = 2
 """The exit code of a worker that could not go on (`MelauditError.exit_code`)."""
+LOST = 75
+"""Stands for the exit code of a worker that was lost with its machine, and might do well elsewhere
+(EX_TEMPFAIL of sysexits.h)."""
 _CANNOT = (1, REFUSED, 4, 127)
 """Exit codes of workers that would fail again: Python without melaudit, a fault, no Python."""
 

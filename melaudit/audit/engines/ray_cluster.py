@@ -13,16 +13,26 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from melaudit.audit.engines.interface import REFUSED, Ended, command
+from melaudit.audit.engines.interface import LOST, REFUSED, Ended, command
 from melaudit.errors import ConfigurationError
 
 _CONNECT = 5.0
 """Seconds within which a cluster must take a connection. Chosen: a round figure, not measured."""
+_JOIN = 60.0
+"""Seconds within which a cluster that takes connections must let this process join: its nodes may
+still be starting, or busy. Chosen: twice what Ray gives a node to start."""
+_PAUSE = 1.0
+"""Seconds between two tries to join. Chosen: a round figure, not measured."""
+_REFUSED = "AuthenticationError"
+"""What Ray's account of a failure holds where the token was not accepted."""
+_GONE = ("ActorUnavailableError", "NodeDiedError", "WorkerCrashedError")
+"""What Ray raises for a worker whose node is lost, where it does not begin it again."""
 _TRIES = 3
 """Times that a worker is begun again elsewhere, beyond the first, when its node is lost."""
 _CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's own, and only read
@@ -41,8 +51,8 @@ class Cluster:
     """Workers on a Ray cluster."""
 
     ray: Any
-    tasks: dict[Any, str]
-    """What Ray gave for each worker -> its name."""
+    tasks: dict[Any, tuple[str, Any]]
+    """What Ray gave for each worker -> its name, and its actor."""
     count: int
     computes_here = False
     """The device of this process may be one that Ray has given to a worker."""
@@ -55,12 +65,18 @@ class Cluster:
         return [self._result(task) for task in over]
 
     def _result(self, task: Any) -> Ended:
-        name = self.tasks.pop(task)
+        name, actor = self.tasks.pop(task)
         try:
             host, code, said = self.ray.get(task)
         except self.ray.exceptions.RayError as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
+            gone = tuple(getattr(self.ray.exceptions, each) for each in _GONE)
+            if isinstance(error, gone):
+                return Ended(name, LOST, f"Ray lost it ({lines[0].strip()})")
             return Ended(name, REFUSED, lines[-1].strip())
+        finally:
+            # An actor holds its device while it lives. One of a lost node may wait for it.
+            self.ray.kill(actor)
         return Ended(f"{name} (on {host})", code, said)
 
 
@@ -93,9 +109,11 @@ def cluster(
         )(_supplier())
         actors = [supplier.remote() for _ in range(count)]
         order = command(out, factory)[1:], str(Path.cwd())
-        tasks = {actor.work.remote(*order): f"worker {k}" for k, actor in enumerate(actors, 1)}
+        tasks = {
+            actor.work.remote(*order): (f"worker {k}", actor) for k, actor in enumerate(actors, 1)
+        }
         yield Cluster(ray, tasks, count)
-        for actor in actors:
+        for _, actor in tasks.values():
             ray.kill(actor)
     finally:
         ray.shutdown()
@@ -191,14 +209,40 @@ def _place(address: str) -> tuple[str, int] | None:
 
 
 def _connect(ray: Any, address: str) -> None:
+    """Join a cluster, which may still be starting or be busy."""
     stopping = signal.getsignal(signal.SIGTERM)
+    end = time.monotonic() + _JOIN
+    while (error := _failure(ray, address)) is not None:
+        refused = _REFUSED in _account(error)
+        if refused or time.monotonic() >= end:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            remedy = f"set {_TOKEN} here as on its nodes"
+            if not refused:
+                remedy = (
+                    f"it was tried for {_JOIN:.0f} s. Look whether its nodes are up (ray status), "
+                    f"and run the same command again. If the cluster asks for a token, {remedy}"
+                )
+            raise ConfigurationError(
+                f"--engine-address {address}: Ray cannot join ({first}); {remedy}"
+            ) from error
+        time.sleep(_PAUSE)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stopping)  # Ray puts one there that prints a stack
+
+
+def _failure(ray: Any, address: str) -> Exception | None:
+    """Try to join a cluster, and return why it failed; None where it did not."""
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:  # Ray raises many kinds, and its own are no common one
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigurationError(
-            f"--engine-address {address}: Ray cannot join ({first}). If the cluster asks for a "
-            f"token, set {_TOKEN} here as on its nodes"
-        ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stopping)  # Ray puts one there that prints a stack
+        return error
+    return None
+
+
+def _account(error: BaseException | None) -> str:
+    """Return all that is told of an error and of what it came from."""
+    told = []
+    while error is not None:
+        told += [type(error).__name__, str(error)]
+        error = error.__cause__ or error.__context__
+    return "\n".join(told)

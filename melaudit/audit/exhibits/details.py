@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,14 +15,19 @@ from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.exhibits.exhibits import readable, webp
 from melaudit.audit.groups.likeness import likeness
 from melaudit.audit.groups.portrait import outside_centre
-from melaudit.audit.groups.strangeness import described_rows, strange_in, strange_places
+from melaudit.audit.groups.strangeness import (
+    Strange,
+    described_rows,
+    strange_in,
+    strange_places,
+)
 from melaudit.audit.groups.strategies import smallest_group
 from melaudit.audit.measure.visual_words import LIKENESS, Sight
 from melaudit.audit.viewer import Viewer
 from melaudit.detectors.interface import Detector
 from melaudit.findings import Cluster, Exclusive, Finding
 from melaudit.images.dataset import Dataset
-from melaudit.measurements import Measurements
+from melaudit.measurements import CHUNK, Measurements
 from melaudit.reports.interface import Detail, PartView
 
 HELD = 0.6
@@ -38,6 +44,8 @@ MASK = 32
 """Longer side of the map that says where a discovered part is, in cells."""
 
 Map = NDArray[np.float32]
+Where = Callable[[NDArray[np.int64]], Map]
+"""where(rows (n,)) -> where these images show something: (n, side, side), 1 there, 0 elsewhere."""
 
 
 def window(relevance: Map) -> tuple[int, int, int]:
@@ -95,11 +103,12 @@ def pattern_details(
             continue
         row_of = {identity: row for row, identity in enumerate(measurements.ids)}
         rows = np.array([row_of[identity] for identity in cluster.images])
-        there = _places(cluster, pattern, measurements, rows, sight)
-        if there is None:
+        where = _finder(cluster, pattern, measurements, sight)
+        if where is None:
             continue
-        most = np.argsort(-there.sum((1, 2)), kind="stable")[:MAX_PICTURES]
-        masks = {cluster.images[k]: there[k].astype(np.float32) for k in most.tolist()}
+        # What is strange costs more to find, and its images are in order.
+        most = _showing_most(where, rows[:CHUNK] if pattern.strange else rows)
+        masks = {cluster.images[k]: mask for k, mask in zip(most, where(rows[most]), strict=True)}
         details = [
             detail(identity, masks[identity], picture)
             for some, _, pictures in readable(list(masks), dataset, viewer)
@@ -109,31 +118,42 @@ def pattern_details(
     return tuple(views)
 
 
-def _places(
-    cluster: Cluster,
-    pattern: Exclusive,
-    measurements: Measurements,
-    rows: NDArray[np.int64],
-    sight: Sight,
-) -> NDArray[np.bool_] | None:
-    """Return where images show what a group does (n, side, side); None where that is not known."""
+def _showing_most(where: Where, rows: NDArray[np.int64]) -> list[int]:
+    """Return which of some images show what a group does at most places: indices into `rows`."""
+    shown = [where(rows[start : start + CHUNK]).sum((1, 2)) for start in range(0, len(rows), CHUNK)]
+    ordered: list[int] = np.argsort(-np.concatenate(shown), kind="stable").tolist()
+    return ordered[:MAX_PICTURES]
+
+
+def _finder(
+    cluster: Cluster, pattern: Exclusive, measurements: Measurements, sight: Sight
+) -> Where | None:
+    """Return what tells where images show what a group does; None where that is not known."""
     if pattern.strange:
         own = measurements.predictions == measurements.classes.index(cluster.predicted)
         members, others = np.flatnonzero(own), np.flatnonzero(~own)
-        smallest = smallest_group(len(members))
-        known = strange_in(measurements, members, others, smallest, steady=False)
-        if known is None:
-            return None
-        some = described_rows(measurements, rows)
-        return strange_places(measurements[LIKENESS][rows], some, known)
+        known = strange_in(
+            measurements, members, others, smallest_group(len(members)), steady=False
+        )
+        return None if known is None else partial(_strange, known, measurements)
+    return partial(_of_pattern, pattern, measurements, sight)
+
+
+def _strange(known: Strange, measurements: Measurements, rows: NDArray[np.int64]) -> Map:
+    noted, some = measurements[LIKENESS][rows], described_rows(measurements, rows)
+    return strange_places(noted, some, known).astype(np.float32)
+
+
+def _of_pattern(
+    pattern: Exclusive, measurements: Measurements, sight: Sight, rows: NDArray[np.int64]
+) -> Map:
     if pattern.vocabulary is None:
         like = np.array(pattern.like, np.float32)
         there = likeness(measurements[LIKENESS][rows], like) > pattern.bound
     else:
         column = sight.vocabularies[pattern.vocabulary].column
         there = np.isin(measurements[column][rows], pattern.words)
-    found: NDArray[np.bool_] = there & (outside_centre(*there.shape[1:]) > 0)
-    return found
+    return (there & (outside_centre(*there.shape[1:]) > 0)).astype(np.float32)
 
 
 def discovered_details(

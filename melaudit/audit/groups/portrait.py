@@ -98,9 +98,16 @@ def columns(measurements: Measurements) -> Columns:
         labels=measurements.labels,
         concepts=measurements["relevance.concepts"],
         thumbnails=thumbnails,
-        common=None if thumbnails is None else thumbnails.mean(0, dtype=np.float32),
+        common=None if thumbnails is None else _mean(thumbnails),
         classes=measurements.classes,
     )
+
+
+def _mean(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    total = np.zeros(thumbnails.shape[1:], np.int64)
+    for start in range(0, len(thumbnails), CHUNK):
+        total += thumbnails[start : start + CHUNK].sum(0, dtype=np.int64)
+    return (total / len(thumbnails)).astype(np.float32)
 
 
 def portray(inside: Rows, rest: Rows, enriched: tuple[Enriched, ...], table: Columns) -> Portrait:

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from melaudit.audit.measure import laid_out
 from melaudit.audit.measure.laid_out import LaidOut
 from melaudit.errors import StoreError
+
+STATUS = Path("/proc/self/status")
 
 
 @pytest.mark.parametrize("kind", ["float16", "bool", "uint8", "float64"])
@@ -38,3 +41,30 @@ def test_nothing_is_laid_out_as_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="free space there, and run the same command again"):
         LaidOut(tmp_path / "gone", [np.ones((2, 2))])
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells what of a file is in memory")
+@pytest.mark.parametrize("scattered", [False, True])
+def test_what_was_taken_goes_out_of_memory_again(
+    tmp_path: Path, scattered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(laid_out, "HELD", 2**20)
+    written = np.random.default_rng(0).integers(0, 255, (64 * 256, 4096), np.uint8)  # 64 MB
+    array = LaidOut(tmp_path, [written]).array()
+    view = array[:9]
+    before, most = of_files(), 0
+    order = np.random.default_rng(1).permutation(len(array)) if scattered else np.arange(len(array))
+    for start in range(0, len(array), 256):
+        rows = order[start : start + 256]
+        taken = array[rows] if scattered else array[start : start + 256]
+        assert type(taken) is np.ndarray
+        np.testing.assert_array_equal(taken, written[rows])
+        most = max(most, of_files() - before)
+    assert most <= 32 * 2**20
+    np.testing.assert_array_equal(view, written[:9])
+
+
+def of_files() -> int:
+    """Return how much of files is in this process's memory, in bytes."""
+    (line,) = [line for line in STATUS.read_text("ascii").splitlines() if "RssFile" in line]
+    return int(line.split()[1]) * 1024
