@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -56,6 +57,15 @@ def edit_exhibits(
     return tuple(edits), tuple(curves)
 
 
+@dataclass(frozen=True)
+class _Version:
+    """One version of an image, and the edit that made it; None for the image as it is."""
+
+    title: str
+    edit: str | None
+    picture: RGB
+
+
 def _edits(
     finding: Finding,
     artifact: Artifact,
@@ -66,29 +76,41 @@ def _edits(
 ) -> Iterator[Edit]:
     """Yield images with the artifact put in beside its placebos, or with it taken out."""
     name = "add" if found.add is not None else "remove"
-    every: dict[str, dict[str, RGB]] = {}
+    every: dict[int, list[_Version]] = {}
     for row, image in laboratory.pictures(_telling(trials, name, found.target, table.seed)):
         if found.add is not None:
             versions = _versions_with(artifact, row, image, table.seed)
         else:
             removed = held.remove(artifact, image, laboratory.find(artifact, row, image).mask).image
-            versions = {artifact.phrases.taken_out: removed}
-        every[table.ids[row]] = {"as it is": image, **versions}
-    return _shown(finding, found, every, laboratory)
+            versions = [_Version(artifact.phrases.taken_out, name, removed)]
+        every[row] = [_Version("as it is", None, image), *versions]
+    return _shown(finding, found, every, _known(trials, name), table.ids, laboratory)
 
 
-def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> dict[str, RGB]:
-    """Return title -> picture: the very edits that the model was shown."""
+def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> list[_Version]:
+    """Return the very edits that the model was shown."""
     edited = held.add(artifact, image, draws(artifact, row, seed))
     placebos = held.placebos(artifact, image, edited, draws(artifact, row, seed + 1))
-    ordered = sorted(placebos, key=lambda p: p.look_alike is not None)
-    return {
-        artifact.phrases.put_in: edited.image,
-        **{
-            f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}": p.image
-            for p in ordered
-        },
-    }
+    return [
+        _Version(artifact.phrases.put_in, "add", edited.image),
+        *(
+            _Version(
+                f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}", p.id, p.image
+            )
+            for p in sorted(placebos, key=lambda p: p.look_alike is not None)
+        ),
+    ]
+
+
+def _known(trials: Trials, name: str) -> dict[tuple[int, str | None], NDArray[np.float32]]:
+    """Return (row, edit) -> what the model said, (K,); `name` is the edit of images as they are."""
+    known: dict[tuple[int, str | None], NDArray[np.float32]] = {}
+    for edit in trials.edits:
+        for at in trials.of(edit.id).tolist():
+            known[int(trials.rows[at]), edit.id] = trials.after[at]
+    for at in trials.of(name).tolist():
+        known[int(trials.rows[at]), None] = trials.before[at]
+    return known
 
 
 def _telling(trials: Trials, name: str, target: int, seed: int) -> NDArray[np.int64]:
@@ -111,22 +133,31 @@ def _telling(trials: Trials, name: str, target: int, seed: int) -> NDArray[np.in
 def _shown(
     finding: Finding,
     found: Dependence,
-    every: Mapping[str, Mapping[str, RGB]],
+    every: Mapping[int, Sequence[_Version]],
+    known: dict[tuple[int, str | None], NDArray[np.float32]],
+    ids: Sequence[str],
     laboratory: Laboratory,
 ) -> Iterator[Edit]:
-    """Yield the versions of each image, by title, with what the model says of them."""
-    pictures = (picture for versions in every.values() for picture in versions.values())
-    seen = [laboratory.look(some).logits for some in laboratory.viewer.full_batches(pictures)]
-    chances = laboratory.viewer.probabilities(torch.from_numpy(np.concatenate(seen)))
-    of_target = iter(chances[:, found.target].tolist())
-    for identity, versions in every.items():
+    """Yield the versions of each image, with what the model said of them, or says of new ones."""
+    new = [
+        ((row, version.edit), version.picture)
+        for row, versions in every.items()
+        for version in versions
+        if (row, version.edit) not in known
+    ]
+    for some in laboratory.viewer.full_batches(new):
+        answers = laboratory.look([picture for _, picture in some]).logits
+        known |= zip((place for place, _ in some), answers, strict=True)
+    for row, versions in every.items():
+        logits = np.stack([known[row, version.edit] for version in versions])
+        chances = laboratory.viewer.probabilities(torch.from_numpy(logits))[:, found.target]
         yield Edit(
             finding=finding.id,
-            image=identity,
+            image=ids[row],
             target=found.classes[found.target],
             versions=tuple(
-                Version(title, webp(picture), next(of_target))
-                for title, picture in versions.items()
+                Version(version.title, webp(version.picture), chance)
+                for version, chance in zip(versions, chances.tolist(), strict=True)
             ),
         )
 
