@@ -32,7 +32,7 @@ from melaudit.relevance.engines.composites import (
     find_composite,
 )
 from melaudit.relevance.forward import Forward
-from melaudit.relevance.interface import Attribution, Engine, TransformerPart
+from melaudit.relevance.interface import Attribution, Channels, Engine, TransformerPart, of_each
 from melaudit.relevance.model.acceptance import accepted, explainable, model_errors
 from melaudit.relevance.model.intact import copied
 from melaudit.relevance.model.layer_outputs import taking
@@ -175,9 +175,10 @@ class Explainer:
         """Return layer -> the relevance (N, channels) of its channels, summed over space."""
         return dict(self.attribute(x, target, layers).concepts)
 
-    def crp(self, x: Tensor, target: Tensor | None, layer: str, channels: Sequence[int]) -> Tensor:
-        """Return the conditional maps (N, len(channels), H, W): what passes through each channel.
+    def crp(self, x: Tensor, target: Tensor | None, layer: str, channels: Channels) -> Tensor:
+        """Return the conditional maps (N, k, H, W): what passes through each of k channels.
 
+        `channels` are the same for all images, or (N, k) int64, each image's own.
         The backward pass starts at the layer, so nothing goes round it. Take a layer that every
         path to the logits passes (as `choose_layer` does); at others the maps show only part of
         the evidence. So do those of the heads of attention (see `heads`), past which there is
@@ -185,14 +186,19 @@ class Explainer:
         """
         x = accepted(x, self.model)
         target = _on_device(target, x)
-        count = self._count(x, layer)
-        beyond = [c for c in channels if not 0 <= c < count]
+        count, chosen = self._count(x, layer), of_each(channels, len(x))
+        if chosen.shape[:1] != x.shape[:1]:
+            raise RelevanceError(f"channels of {len(chosen)} images for {len(x)} images")
+        beyond = chosen[(chosen < 0) | (chosen >= count)].tolist()
         if beyond:
             raise RelevanceError(f"layer {layer} has channels 0 to {count - 1}, not {beyond[0]}")
-        if not channels:
+        if not chosen.shape[1]:
             return x.new_empty(len(x), 0, *x.shape[2:])
         return self._conditional(
-            x, target, lambda x, t: self._engine.conditional(x, t, layer, channels)
+            x,
+            target,
+            lambda x, t, chosen: self._engine.conditional(x, t, layer, chosen),
+            chosen.to(x.device),
         )
 
     def places(self, x: Tensor, target: Tensor | None, layer: str, mask: Tensor) -> Places:
@@ -205,7 +211,7 @@ class Explainer:
         self._count(x, layer)
         masks = both_sides(mask, x)
         sums = self._conditional(
-            x, _on_device(target, x), lambda x, t: self._engine.within(x, t, layer, masks)
+            x, _on_device(target, x), lambda x, t, _: self._engine.within(x, t, layer, masks)
         )
         return Places(layer, sums[:, 0], sums[:, 1])
 
@@ -363,19 +369,27 @@ class Explainer:
         return explainer
 
     def _conditional(
-        self, x: Tensor, target: Tensor | None, ask: Callable[[Tensor, Tensor], Tensor]
+        self,
+        x: Tensor,
+        target: Tensor | None,
+        ask: Callable[[Tensor, Tensor, Tensor], Tensor],
+        own: Tensor | None = None,
     ) -> Tensor:
-        """Ask the engine for what depends on a target, which it does not choose by itself."""
+        """Ask the engine for what depends on a target, which it does not choose by itself.
 
-        def run(x: Tensor, target: Tensor | None) -> Tensor:
-            assert target is not None
-            return ask(x, target).detach()
+        `own` (N, k) int64 is cut into chunks as the images are.
+        """
+
+        def run(x: Tensor, asked: Tensor | None) -> Tensor:
+            assert asked is not None
+            return ask(x, asked[:, 0], asked[:, 1:]).detach()
 
         with self._attachment.entered(x):
             if target is None:
                 with torch.no_grad():
                     target = predictions(find_logits(self.model(x), self.num_classes))
-            return torch.cat(self._chunks(x, target, run))
+            more = [] if own is None else [own]
+            return torch.cat(self._chunks(x, torch.cat([target[:, None], *more], 1), run))
 
     def _count(self, x: Tensor, layer: str) -> int:
         """Return how many channels the layer has."""

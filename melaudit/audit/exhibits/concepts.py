@@ -196,39 +196,53 @@ def _explained(
         for target in dict.fromkeys(pick.target for pick in picks):
             of_target = zip(picks, references, strict=True)
             images = [i for pick, some in of_target if pick.target == target for i in some]
-            found = _outside(list(dict.fromkeys(images)), target, dataset, viewer)
-            outside |= {(identity, target): shares for identity, shares in found}
+            placed = _outside(list(dict.fromkeys(images)), target, dataset, viewer)
+            outside |= {(identity, target): shares for identity, shares in placed}
+    pairs = [(k, identity) for k, images in enumerate(references) for identity in images]
+    details = {(k, made.image): made for k, made in _looked_at(pairs, picks, dataset, viewer)}
     return [
-        _seen(pick, images, outside, dataset, viewer)
-        for pick, images in zip(picks, references, strict=True)
+        _references(pick, tuple(details[k, i] for i in images if (k, i) in details), outside)
+        for k, (pick, images) in enumerate(zip(picks, references, strict=True))
     ]
 
 
-def _seen(
-    pick: Pick,
-    images: Sequence[str],
-    outside: Mapping[tuple[str, int], Shares],
-    dataset: Dataset,
-    viewer: Viewer,
+def _looked_at(
+    pairs: Sequence[tuple[int, str]], picks: Sequence[Pick], dataset: Dataset, viewer: Viewer
+) -> Iterator[tuple[int, Detail]]:
+    """Yield the number of a pick, and where its channel looks on an image, of pairs of both.
+
+    An image that cannot be read any more is left out. A batch holds images of several picks.
+    """
+    for batch in viewer.batches(pairs):
+        wanted: dict[str, list[int]] = {}
+        for k, identity in batch:
+            wanted.setdefault(identity, []).append(k)
+        for some, x, pictures in readable(list(wanted), dataset, viewer):
+            asked = [(i, k) for i, (identity, _) in enumerate(some) for k in wanted[identity]]
+            rows = [i for i, _ in asked]
+            targets = torch.tensor([picks[k].target for _, k in asked], device=x.device)
+            own = torch.tensor([[picks[k].channel] for _, k in asked])
+            maps = viewer.explainer.crp(x[rows], targets, viewer.layer, own)[:, 0]
+            for (i, k), values in zip(asked, maps, strict=True):
+                yield k, detail(some[i][0], values.float().cpu().numpy(), pictures[i])
+
+
+def _references(
+    pick: Pick, details: tuple[Detail, ...], outside: Mapping[tuple[str, int], Shares]
 ) -> References:
-    """Return where a channel looks on its reference images.
+    """Return what the reference images of a channel show.
 
     Channels that carry nothing lie nowhere; an image on which the channel does is left out.
     """
-    details: list[Detail] = []
     own, others = [], []
-    for some, x, pictures in readable(images, dataset, viewer):
-        target = torch.full((len(x),), pick.target, device=x.device)
-        maps = viewer.explainer.crp(x, target, viewer.layer, [pick.channel])[:, 0]
-        for (identity, _), values, picture in zip(some, maps, pictures, strict=True):
-            details.append(detail(identity, values.float().cpu().numpy(), picture))
-            shares = outside.get((identity, pick.target), np.empty(0))
-            rest = np.delete(shares, pick.channel) if len(shares) else shares
-            if np.isfinite(rest).any() and np.isfinite(shares[pick.channel]):
-                own.append(float(shares[pick.channel]))
-                others.append(float(np.median(rest[np.isfinite(rest)])))
+    for shown in details:
+        shares = outside.get((shown.image, pick.target), np.empty(0))
+        rest = np.delete(shares, pick.channel) if len(shares) else shares
+        if np.isfinite(rest).any() and np.isfinite(shares[pick.channel]):
+            own.append(float(shares[pick.channel]))
+            others.append(float(np.median(rest[np.isfinite(rest)])))
     return References(
-        tuple(details),
+        details,
         float(np.mean(own)) if own else None,
         float(np.mean(others)) if others else None,
     )

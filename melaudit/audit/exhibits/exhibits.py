@@ -174,25 +174,30 @@ def strips(every: Iterable[Explained], viewer: Viewer) -> tuple[ConceptStrip, ..
     """
     made = []
     for each in every:
-        attribution = each.attribution
+        attribution, weights = each.attribution, each.attribution.attention
+        relevance = attribution.concepts[viewer.layer]
+        count = relevance.shape[1]
+        orders = [
+            choose_channels(own, None if weights is None else weights[i], count)
+            for i, own in enumerate(relevance)
+        ]
+        channels = [
+            [*order[:STRONG], *order[-WEAK:]] if count > STRONG + WEAK else order
+            for order in orders
+        ]
+        try:
+            maps = viewer.explainer.crp(each.x, each.target, viewer.layer, torch.tensor(channels))
+        except RelevanceError:  # the check `channel_uniformity` says why
+            return ()
         for i, (identity, _) in enumerate(each.named):
-            relevance = attribution.concepts[viewer.layer][i]
-            weights = None if attribution.attention is None else attribution.attention[i]
-            order = choose_channels(relevance, weights, len(relevance))
-            channels = [*order[:STRONG], *order[-WEAK:]] if len(order) > STRONG + WEAK else order
-            one, target = each.x[i : i + 1], each.target[i : i + 1]
-            try:
-                maps = viewer.explainer.crp(one, target, viewer.layer, channels)[0]
-            except RelevanceError:  # the check `channel_uniformity` says why
-                return ()
             made.append(
                 ConceptStrip(
                     image=identity,
                     layer=viewer.layer,
-                    channels=tuple(channels),
-                    shares=tuple((relevance[channels] / attribution.start[i]).tolist()),
-                    maps=_scaled(maps),
-                    attention=() if weights is None else tuple(weights[channels].tolist()),
+                    channels=tuple(channels[i]),
+                    shares=tuple((relevance[i, channels[i]] / attribution.start[i]).tolist()),
+                    maps=_scaled(maps[i]),
+                    attention=() if weights is None else tuple(weights[i, channels[i]].tolist()),
                 )
             )
     return tuple(made)

@@ -117,7 +117,7 @@ class Effect:
 
     @property
     def within_reach(self) -> bool:
-        """Whether it would be reached if this were the run's only test: correction only takes away."""
+        """Whether it would be reached as the only test of a run; correction only takes away."""
         moved = self.margin.p_value <= ALPHA
         return moved and (self.moves or (self.turns and self.share.p_value <= ALPHA))
 

@@ -26,7 +26,7 @@ from melaudit.relevance.dataflow.linear_maps import Kernels
 from melaudit.relevance.dataflow.operations import OPERATIONS
 from melaudit.relevance.dataflow.passes import Pass
 from melaudit.relevance.dataflow.rulebook import Rulebook
-from melaudit.relevance.interface import Attribution, TransformerPart
+from melaudit.relevance.interface import Attribution, Channels, TransformerPart, of_each
 from melaudit.relevance.layout import fast
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import HEADS, find_layer, first_tensor, has_heads
@@ -98,21 +98,21 @@ class DataflowEngine:
         """
         return self.run(x, target, layers).attribution()
 
-    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
-        """Return (N, len(channels), H, W): the map of what reaches the input through each channel.
+    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Channels) -> Tensor:
+        """Return (N, k, H, W): the map of what reaches the input through each of k channels.
 
         Each map starts at the layer's output with the channel's own relevance, so it contains
         nothing that goes round the layer. A layer into which a BatchNorm is folded is read behind
         the BatchNorm. Raises RelevanceError as `run` does, and for a channel that does not exist.
         """
         forward = self.run(x, target, [layer])
-        count = forward.flow.taps[layer].channels
-        if any(not -count <= channel < count for channel in channels):
+        count, chosen = forward.flow.taps[layer].channels, of_each(channels, len(x)).to(x.device)
+        if bool(((chosen < -count) | (chosen >= count)).any()):
             raise RelevanceError(
-                f"layer {layer} has {count} channels; asked for {max(channels, key=abs)}"
+                f"layer {layer} has {count} channels; asked for {int(chosen.max())}"
             )
-        weights = torch.eye(count, device=x.device)[list(channels)]
-        return forward.conditional(layer, weights).maps
+        weights = torch.eye(count, device=x.device)[chosen]
+        return forward.conditional(layer, weights.transpose(0, 1)).maps
 
     def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
         """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
