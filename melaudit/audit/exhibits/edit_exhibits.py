@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ class _Version:
 
     title: str
     edit: str | None
-    picture: RGB
+    painted: Callable[[], RGB]
 
 
 def _edits(
@@ -74,43 +75,57 @@ def _edits(
     table: Measurements,
     laboratory: Laboratory,
 ) -> Iterator[Edit]:
-    """Yield images with the artifact put in beside its placebos, or with it taken out."""
+    """Yield images with the artifact put in beside its placebos, or with it taken out.
+
+    Each version is one that the model was shown in the trials, with what it said of it there.
+    """
     name = "add" if found.add is not None else "remove"
-    every: dict[int, list[_Version]] = {}
+    said = _said(trials, name)
     for row, image in laboratory.pictures(_telling(trials, name, found.target, table.seed)):
         if found.add is not None:
             versions = _versions_with(artifact, row, image, table.seed)
         else:
             removed = held.remove(artifact, image, laboratory.find(artifact, row, image).mask).image
-            versions = [_Version(artifact.phrases.taken_out, name, removed)]
-        every[row] = [_Version("as it is", None, image), *versions]
-    return _shown(finding, found, every, _known(trials, name), table.ids, laboratory)
+            versions = [_Version(artifact.phrases.taken_out, name, partial(_same, removed))]
+        whole = _Version("as it is", None, partial(_same, image))
+        shown = [v for v in (whole, *versions) if (row, v.edit) in said]
+        logits = np.stack([said[row, version.edit] for version in shown])
+        chances = laboratory.viewer.probabilities(torch.from_numpy(logits))[:, found.target]
+        yield Edit(
+            finding=finding.id,
+            image=table.ids[row],
+            target=found.classes[found.target],
+            versions=tuple(
+                Version(version.title, webp(version.painted()), chance)
+                for version, chance in zip(shown, chances.tolist(), strict=True)
+            ),
+        )
+
+
+def _same(picture: RGB) -> RGB:
+    return picture
 
 
 def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> list[_Version]:
-    """Return the very edits that the model was shown."""
+    """Return the edits of an image by the same draws as in the trials."""
     edited = held.add(artifact, image, draws(artifact, row, seed))
     placebos = held.placebos(artifact, image, edited, draws(artifact, row, seed + 1))
-    return [
-        _Version(artifact.phrases.put_in, "add", edited.image),
-        *(
-            _Version(
-                f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}", p.id, p.image
-            )
-            for p in sorted(placebos, key=lambda p: p.look_alike is not None)
-        ),
-    ]
+    made = [_Version(artifact.phrases.put_in, "add", partial(_same, edited.image))]
+    for p in sorted(placebos, key=lambda p: p.look_alike is not None):
+        kind = "placebo" if p.look_alike is None else "look-alike"
+        made.append(_Version(f"{kind}: {p.title}", p.id, partial(getattr, p, "image")))
+    return made
 
 
-def _known(trials: Trials, name: str) -> dict[tuple[int, str | None], NDArray[np.float32]]:
+def _said(trials: Trials, name: str) -> dict[tuple[int, str | None], NDArray[np.float32]]:
     """Return (row, edit) -> what the model said, (K,); `name` is the edit of images as they are."""
-    known: dict[tuple[int, str | None], NDArray[np.float32]] = {}
+    said: dict[tuple[int, str | None], NDArray[np.float32]] = {}
     for edit in trials.edits:
         for at in trials.of(edit.id).tolist():
-            known[int(trials.rows[at]), edit.id] = trials.after[at]
+            said[int(trials.rows[at]), edit.id] = trials.after[at]
     for at in trials.of(name).tolist():
-        known[int(trials.rows[at]), None] = trials.before[at]
-    return known
+        said[int(trials.rows[at]), None] = trials.before[at]
+    return said
 
 
 def _telling(trials: Trials, name: str, target: int, seed: int) -> NDArray[np.int64]:
@@ -128,38 +143,6 @@ def _telling(trials: Trials, name: str, target: int, seed: int) -> NDArray[np.in
         if queue and len(picked) < SHOWN:
             picked[int(queue.pop(0))] = None
     return np.array(list(picked), np.int64)
-
-
-def _shown(
-    finding: Finding,
-    found: Dependence,
-    every: Mapping[int, Sequence[_Version]],
-    known: dict[tuple[int, str | None], NDArray[np.float32]],
-    ids: Sequence[str],
-    laboratory: Laboratory,
-) -> Iterator[Edit]:
-    """Yield the versions of each image, with what the model said of them, or says of new ones."""
-    new = [
-        ((row, version.edit), version.picture)
-        for row, versions in every.items()
-        for version in versions
-        if (row, version.edit) not in known
-    ]
-    for some in laboratory.viewer.full_batches(new):
-        answers = laboratory.look([picture for _, picture in some]).logits
-        known |= zip((place for place, _ in some), answers, strict=True)
-    for row, versions in every.items():
-        logits = np.stack([known[row, version.edit] for version in versions])
-        chances = laboratory.viewer.probabilities(torch.from_numpy(logits))[:, found.target]
-        yield Edit(
-            finding=finding.id,
-            image=ids[row],
-            target=found.classes[found.target],
-            versions=tuple(
-                Version(version.title, webp(version.picture), chance)
-                for version, chance in zip(versions, chances.tolist(), strict=True)
-            ),
-        )
 
 
 def _curves(
