@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ from melaudit.relevance.model.layers import concept_layer, find_layer, has_heads
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.model.randomisation import cascade
 from melaudit.relevance.places import Places, both_sides
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -186,20 +189,13 @@ class Explainer:
         """
         x = accepted(x, self.model)
         target = _on_device(target, x)
-        count, chosen = self._count(x, layer), of_each(channels, len(x))
-        if chosen.shape[:1] != x.shape[:1]:
-            raise RelevanceError(f"channels of {len(chosen)} images for {len(x)} images")
-        beyond = chosen[(chosen < 0) | (chosen >= count)].tolist()
-        if beyond:
-            raise RelevanceError(f"layer {layer} has channels 0 to {count - 1}, not {beyond[0]}")
+        chosen = self._of_each(x, layer, channels)
         if not chosen.shape[1]:
             return x.new_empty(len(x), 0, *x.shape[2:])
-        return self._conditional(
-            x,
-            target,
-            lambda x, t, chosen: self._engine.conditional(x, t, layer, chosen),
-            chosen.to(x.device),
+        found = self._conditional(
+            x, target, lambda x, t, own: self._engine.conditional(x, t, layer, own), chosen
         )
+        return torch.cat(found).detach()
 
     def places(self, x: Tensor, target: Tensor | None, layer: str, mask: Tensor) -> Places:
         """Return how much each channel of a layer looks inside and outside of a mask (H, W).
@@ -210,10 +206,29 @@ class Explainer:
         x = accepted(x, self.model)
         self._count(x, layer)
         masks = both_sides(mask, x)
-        sums = self._conditional(
+        found = self._conditional(
             x, _on_device(target, x), lambda x, t, _: self._engine.within(x, t, layer, masks)
         )
+        sums = torch.cat(found).detach()
         return Places(layer, sums[:, 0], sums[:, 1])
+
+    def looks(
+        self, x: Tensor, target: Tensor, layer: str, channels: Channels, mask: Tensor
+    ) -> tuple[Tensor, Places]:
+        """Return what `crp` and `places` do; with dataflow, from one forward pass for both."""
+        if not isinstance(self._engine, DataflowEngine):
+            return self.crp(x, target, layer, channels), self.places(x, target, layer, mask)
+        x = accepted(x, self.model)
+        own, engine = self._of_each(x, layer, channels), self._engine
+        masks = both_sides(mask, x)
+        found = self._conditional(
+            x,
+            _on_device(target, x),
+            lambda x, t, own: engine.looks(x, t, layer, own, masks),
+            own,
+        )
+        maps, sums = (torch.cat(parts).detach() for parts in zip(*found, strict=True))
+        return maps, Places(layer, sums[:, 0], sums[:, 1])
 
     def grad_cam(self, x: Tensor, target: Tensor | None, layer: str) -> gradcam.GradCam:
         """Explain the classes target (N,) for x (N, C, H, W) by Grad-CAM at the layer.
@@ -372,24 +387,34 @@ class Explainer:
         self,
         x: Tensor,
         target: Tensor | None,
-        ask: Callable[[Tensor, Tensor, Tensor], Tensor],
+        ask: Callable[[Tensor, Tensor, Tensor], T],
         own: Tensor | None = None,
-    ) -> Tensor:
-        """Ask the engine for what depends on a target, which it does not choose by itself.
+    ) -> list[T]:
+        """Ask the engine, chunk by chunk, for what depends on a target; it chooses none by itself.
 
         `own` (N, k) int64 is cut into chunks as the images are.
         """
 
-        def run(x: Tensor, asked: Tensor | None) -> Tensor:
+        def run(x: Tensor, asked: Tensor | None) -> T:
             assert asked is not None
-            return ask(x, asked[:, 0], asked[:, 1:]).detach()
+            return ask(x, asked[:, 0], asked[:, 1:])
 
         with self._attachment.entered(x):
             if target is None:
                 with torch.no_grad():
                     target = predictions(find_logits(self.model(x), self.num_classes))
             more = [] if own is None else [own]
-            return torch.cat(self._chunks(x, torch.cat([target[:, None], *more], 1), run))
+            return self._chunks(x, torch.cat([target[:, None], *more], 1), run)
+
+    def _of_each(self, x: Tensor, layer: str, channels: Channels) -> Tensor:
+        """Return the channels (N, k) of each image, all of which the layer has."""
+        count, chosen = self._count(x, layer), of_each(channels, len(x))
+        if chosen.shape[:1] != x.shape[:1]:
+            raise RelevanceError(f"channels of {len(chosen)} images for {len(x)} images")
+        beyond = chosen[(chosen < 0) | (chosen >= count)].tolist()
+        if beyond:
+            raise RelevanceError(f"layer {layer} has channels 0 to {count - 1}, not {beyond[0]}")
+        return chosen.to(x.device)
 
     def _count(self, x: Tensor, layer: str) -> int:
         """Return how many channels the layer has."""

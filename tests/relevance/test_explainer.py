@@ -77,6 +77,21 @@ def test_each_image_may_be_asked_for_channels_of_its_own(engine: str) -> None:
         assert torch.allclose(e.crp(x, target, "2", own), found, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("engine", ["dataflow", "gradient_x_input"])
+@pytest.mark.parametrize("fits", [None, 3])
+def test_maps_and_places_may_be_asked_for_together(engine: str, fits: int | None) -> None:
+    x, target, mask = images(), torch.tensor([2, 0, 1, 1]), torch.rand(10, 10)
+    own = torch.tensor([[3], [1], [5], [0]])
+    with Explainer(small_net(), engine=engine) as e:
+        alone, places = e.crp(x, target, "2", own), e.places(x, target, "2", mask)
+        e._chunks.fits = fits
+        maps, together = e.looks(x, target, "2", own, mask)
+    assert torch.allclose(maps, alone, rtol=1e-4, atol=1e-6)
+    assert torch.allclose(together.inside, places.inside, rtol=1e-4, atol=1e-6)
+    assert torch.allclose(together.outside, places.outside, rtol=1e-4, atol=1e-6)
+    assert not maps.requires_grad and not together.inside.requires_grad
+
+
 def test_the_start_is_the_logit_so_positive_relevance_is_evidence_for_the_target() -> None:
     x, model = images(), small_net()
     logits = model(x)

@@ -105,14 +105,7 @@ class DataflowEngine:
         nothing that goes round the layer. A layer into which a BatchNorm is folded is read behind
         the BatchNorm. Raises RelevanceError as `run` does, and for a channel that does not exist.
         """
-        forward = self.run(x, target, [layer])
-        count, chosen = forward.flow.taps[layer].channels, of_each(channels, len(x)).to(x.device)
-        if bool(((chosen < -count) | (chosen >= count)).any()):
-            raise RelevanceError(
-                f"layer {layer} has {count} channels; asked for {int(chosen.max())}"
-            )
-        weights = torch.eye(count, device=x.device)[chosen]
-        return forward.conditional(layer, weights.transpose(0, 1)).maps
+        return _conditional(self.run(x, target, [layer]), layer, channels)
 
     def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
         """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
@@ -121,8 +114,19 @@ class DataflowEngine:
         maps of the strongest channels.
         """
         at_once = self.run(x, target, [layer]).within(layer, masks)
-        if at_once is not None:
-            return at_once
+        return self._within_by_maps(x, target, layer, masks) if at_once is None else at_once
+
+    def looks(
+        self, x: Tensor, target: Tensor, layer: str, channels: Channels, masks: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `conditional` and `within` do, from one forward pass."""
+        forward = self.run(x, target, [layer])
+        maps, at_once = _conditional(forward, layer, channels), forward.within(layer, masks)
+        if at_once is None:
+            at_once = self._within_by_maps(x, target, layer, masks)
+        return maps, at_once
+
+    def _within_by_maps(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
         relevance = self.attribute(x, target, [layer]).concepts[layer]
 
         def maps(x: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
@@ -220,6 +224,15 @@ class DataflowEngine:
             raise RelevanceError(
                 f"layer {layer} gives no tensor that gradients reach; name another layer"
             )
+
+
+def _conditional(forward: Pass, layer: str, channels: Channels) -> Tensor:
+    tap = forward.flow.taps[layer]
+    count, chosen = tap.channels, of_each(channels, tap.images).to(tap.value.device)
+    if bool(((chosen < -count) | (chosen >= count)).any()):
+        raise RelevanceError(f"layer {layer} has {count} channels; asked for {int(chosen.max())}")
+    weights = torch.eye(count, device=chosen.device)[chosen]
+    return forward.conditional(layer, weights.transpose(0, 1)).maps
 
 
 def _compiled(model: nn.Module) -> bool:
