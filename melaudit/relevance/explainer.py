@@ -135,6 +135,13 @@ class Explainer:
         known = [chunks.fits for chunks in (self._chunks, self.forward.chunks) if chunks.fits]
         return min(known, default=None)
 
+    def take_as_compared(self) -> None:
+        """Say that this engine's logits were compared with this model's own, and were the same.
+
+        Otherwise the first use does that on one image.
+        """
+        self._attachment.checked = True
+
     def close(self) -> None:
         """Take everything off the model; the explainer may be used again."""
         self._attachment.remove()
