@@ -32,6 +32,7 @@ from melaudit.artifacts.picture import (
     ramp,
     reduced,
 )
+from melaudit.artifacts.search.components import components
 
 SIDE = 128
 """Longer side of the reduced copy that is searched, in pixels."""
@@ -179,7 +180,7 @@ def _regions(mask: Mask) -> list[tuple[Mask, NDArray[np.float64]]]:
     if mask.mean() < AREA[0]:
         return []
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, label, stats, middles = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    count, label, stats, middles = components(np.asarray(opened, np.uint8), connectivity=4)
     sizes = stats[:, 4] / mask.size
     fits = [k for k in range(1, count) if AREA[0] <= sizes[k] <= AREA[1]]
     return [(label == k, middles[k]) for k in fits]
