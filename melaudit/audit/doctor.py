@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from melaudit.audit.forecast import Forecast, Stage, forecast
-from melaudit.audit.method import choose_method, first_input, viewing
+from melaudit.audit.method import choose_method, first_input, looking
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.preparation import informed, prepare
 from melaudit.audit.prepare.reader import reading
@@ -94,7 +94,7 @@ def _examine(configuration: Configuration, observer: Observer, read: Read) -> Ex
             f"none of the {configuration.check_images} images that were drawn can be read; mend "
             "the files, or draw others with --check-images"
         )
-    with viewing(method.configuration, prepared, method.layer) as viewer:
+    with looking(method, prepared) as viewer:
         with tempfile.TemporaryDirectory() as folder:
             expected = forecast(
                 configuration, prepared, asked, viewer, checked, observer, Path(folder)

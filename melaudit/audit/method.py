@@ -133,10 +133,17 @@ def explain(configuration: Configuration, loaded: LoadedModel, device: torch.dev
 
 
 @contextlib.contextmanager
-def viewing(configuration: Configuration, prepared: Prepared, layer: str) -> Iterator[Viewer]:
-    """Have the model looked through by the method that the configuration asks for."""
+def viewing(
+    configuration: Configuration, prepared: Prepared, layer: str, *, compared: bool = False
+) -> Iterator[Viewer]:
+    """Have the model looked through by the method that the configuration asks for.
+
+    `compared` says that the outputs of its engine are known to be the model's own.
+    """
     with explain(configuration, prepared.loaded, prepared.device) as explainer:
         explainer.forward.settle()
+        if compared:
+            explainer.take_as_compared()
         yield Viewer(
             explainer,
             prepared.preprocessing,
@@ -145,6 +152,12 @@ def viewing(configuration: Configuration, prepared: Prepared, layer: str) -> Ite
             configuration.batch_size,
             prepared.loaded.shift,
         )
+
+
+def looking(method: Examined, prepared: Prepared) -> contextlib.AbstractContextManager[Viewer]:
+    """Have the model looked through by a method whose checks ran, now or earlier in the run."""
+    compared = bool(len(method.known.rows))  # on the first image of them
+    return viewing(method.configuration, prepared, method.layer, compared=compared)
 
 
 def choose_method(

@@ -32,7 +32,7 @@ from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.groups.feedback import reviews_of
 from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.sweep import Passed, Subject, measure
-from melaudit.audit.method import Examined, choose_method, operations, viewing
+from melaudit.audit.method import Examined, choose_method, looking, operations
 from melaudit.audit.output_folder import folders_of, held, write, write_index
 from melaudit.audit.prepare.configuration import Configuration
 from melaudit.audit.prepare.places import write_places
@@ -273,9 +273,7 @@ def passed(
             Subject(
                 each.configuration,
                 each.prepared,
-                stack.enter_context(
-                    viewing(each.method.configuration, each.prepared, each.method.layer)
-                ),
+                stack.enter_context(looking(each.method, each.prepared)),
                 each.method.known,
             )
             for each in methods
@@ -305,7 +303,7 @@ def tried(
     """
     configuration, prepared, method = each.configuration, each.prepared, each.method
     edits, seed = configuration.edits, configuration.seed
-    with viewing(method.configuration, prepared, method.layer) as viewer:
+    with looking(method, prepared) as viewer:
         table = measured(seen.store, prepared, viewer.layer, seed, each.training)
         laboratory = _laboratory(viewer, prepared, table, pictures)
         table = edited(table, detectors, laboratory, seen.store, edits, observer, turns)
@@ -364,7 +362,7 @@ def reported(
     store, sight = study.passed.store, study.passed.sight
     reviews = reviews_of(configuration)
     concluded = outcome(study.found, conclusions, store, prepared, study.corruptions)
-    with viewing(method.configuration, prepared, method.layer) as viewer:
+    with looking(method, prepared) as viewer:
         table = study.found.judged
         laboratory = _laboratory(viewer, prepared, table, pictures)
         result, cards = with_concepts(

@@ -36,8 +36,10 @@ class Attributor(Protocol):
         """Return, per layer, the channels' relevance (N, channels)."""
         ...
 
-    def crp(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
-        """Return conditional maps (N, len(channels), H, W)."""
+    def crp(
+        self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int] | Tensor
+    ) -> Tensor:
+        """Return conditional maps (N, k, H, W) of k channels: of all images, or (N, k) of each."""
         ...
 
     def logits(self, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ from melaudit.relevance.engines.composites import (
     find_composite,
 )
 from melaudit.relevance.forward import Forward
-from melaudit.relevance.interface import Attribution, Engine, TransformerPart
+from melaudit.relevance.interface import Attribution, Channels, Engine, TransformerPart, of_each
 from melaudit.relevance.model.acceptance import accepted, explainable, model_errors
 from melaudit.relevance.model.intact import copied
 from melaudit.relevance.model.layer_outputs import taking
@@ -41,6 +42,8 @@ from melaudit.relevance.model.layers import concept_layer, find_layer, has_heads
 from melaudit.relevance.model.outputs import find_logits
 from melaudit.relevance.model.randomisation import cascade
 from melaudit.relevance.places import Places, both_sides
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,13 @@ class Explainer:
         known = [chunks.fits for chunks in (self._chunks, self.forward.chunks) if chunks.fits]
         return min(known, default=None)
 
+    def take_as_compared(self) -> None:
+        """Say that this engine's logits were compared with this model's own, and were the same.
+
+        Otherwise the first use does that on one image.
+        """
+        self._attachment.checked = True
+
     def close(self) -> None:
         """Take everything off the model; the explainer may be used again."""
         self._attachment.remove()
@@ -175,9 +185,10 @@ class Explainer:
         """Return layer -> the relevance (N, channels) of its channels, summed over space."""
         return dict(self.attribute(x, target, layers).concepts)
 
-    def crp(self, x: Tensor, target: Tensor | None, layer: str, channels: Sequence[int]) -> Tensor:
-        """Return the conditional maps (N, len(channels), H, W): what passes through each channel.
+    def crp(self, x: Tensor, target: Tensor | None, layer: str, channels: Channels) -> Tensor:
+        """Return the conditional maps (N, k, H, W): what passes through each of k channels.
 
+        `channels` are the same for all images, or (N, k) int64, each image's own.
         The backward pass starts at the layer, so nothing goes round it. Take a layer that every
         path to the logits passes (as `choose_layer` does); at others the maps show only part of
         the evidence. So do those of the heads of attention (see `heads`), past which there is
@@ -185,15 +196,13 @@ class Explainer:
         """
         x = accepted(x, self.model)
         target = _on_device(target, x)
-        count = self._count(x, layer)
-        beyond = [c for c in channels if not 0 <= c < count]
-        if beyond:
-            raise RelevanceError(f"layer {layer} has channels 0 to {count - 1}, not {beyond[0]}")
-        if not channels:
+        chosen = self._of_each(x, layer, channels)
+        if not chosen.shape[1]:
             return x.new_empty(len(x), 0, *x.shape[2:])
-        return self._conditional(
-            x, target, lambda x, t: self._engine.conditional(x, t, layer, channels)
+        found = self._conditional(
+            x, target, lambda x, t, own: self._engine.conditional(x, t, layer, own), chosen
         )
+        return torch.cat(found).detach()
 
     def places(self, x: Tensor, target: Tensor | None, layer: str, mask: Tensor) -> Places:
         """Return how much each channel of a layer looks inside and outside of a mask (H, W).
@@ -204,10 +213,29 @@ class Explainer:
         x = accepted(x, self.model)
         self._count(x, layer)
         masks = both_sides(mask, x)
-        sums = self._conditional(
-            x, _on_device(target, x), lambda x, t: self._engine.within(x, t, layer, masks)
+        found = self._conditional(
+            x, _on_device(target, x), lambda x, t, _: self._engine.within(x, t, layer, masks)
         )
+        sums = torch.cat(found).detach()
         return Places(layer, sums[:, 0], sums[:, 1])
+
+    def looks(
+        self, x: Tensor, target: Tensor, layer: str, channels: Channels, mask: Tensor
+    ) -> tuple[Tensor, Places]:
+        """Return what `crp` and `places` do; with dataflow, from one forward pass for both."""
+        if not isinstance(self._engine, DataflowEngine):
+            return self.crp(x, target, layer, channels), self.places(x, target, layer, mask)
+        x = accepted(x, self.model)
+        own, engine = self._of_each(x, layer, channels), self._engine
+        masks = both_sides(mask, x)
+        found = self._conditional(
+            x,
+            _on_device(target, x),
+            lambda x, t, own: engine.looks(x, t, layer, own, masks),
+            own,
+        )
+        maps, sums = (torch.cat(parts).detach() for parts in zip(*found, strict=True))
+        return maps, Places(layer, sums[:, 0], sums[:, 1])
 
     def grad_cam(self, x: Tensor, target: Tensor | None, layer: str) -> gradcam.GradCam:
         """Explain the classes target (N,) for x (N, C, H, W) by Grad-CAM at the layer.
@@ -363,19 +391,37 @@ class Explainer:
         return explainer
 
     def _conditional(
-        self, x: Tensor, target: Tensor | None, ask: Callable[[Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        """Ask the engine for what depends on a target, which it does not choose by itself."""
+        self,
+        x: Tensor,
+        target: Tensor | None,
+        ask: Callable[[Tensor, Tensor, Tensor], T],
+        own: Tensor | None = None,
+    ) -> list[T]:
+        """Ask the engine, chunk by chunk, for what depends on a target; it chooses none by itself.
 
-        def run(x: Tensor, target: Tensor | None) -> Tensor:
-            assert target is not None
-            return ask(x, target).detach()
+        `own` (N, k) int64 is cut into chunks as the images are.
+        """
+
+        def run(x: Tensor, asked: Tensor | None) -> T:
+            assert asked is not None
+            return ask(x, asked[:, 0], asked[:, 1:])
 
         with self._attachment.entered(x):
             if target is None:
                 with torch.no_grad():
                     target = predictions(find_logits(self.model(x), self.num_classes))
-            return torch.cat(self._chunks(x, target, run))
+            more = [] if own is None else [own]
+            return self._chunks(x, torch.cat([target[:, None], *more], 1), run)
+
+    def _of_each(self, x: Tensor, layer: str, channels: Channels) -> Tensor:
+        """Return the channels (N, k) of each image, all of which the layer has."""
+        count, chosen = self._count(x, layer), of_each(channels, len(x))
+        if chosen.shape[:1] != x.shape[:1]:
+            raise RelevanceError(f"channels of {len(chosen)} images for {len(x)} images")
+        beyond = chosen[(chosen < 0) | (chosen >= count)].tolist()
+        if beyond:
+            raise RelevanceError(f"layer {layer} has channels 0 to {count - 1}, not {beyond[0]}")
+        return chosen.to(x.device)
 
     def _count(self, x: Tensor, layer: str) -> int:
         """Return how many channels the layer has."""

@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import torch
 from torch import Tensor
+
+Channels = Sequence[int] | Tensor
+"""Channels of a layer: the same for all N images, or (N, k) int64, each image's own."""
+
+
+def of_each(channels: Channels, images: int) -> Tensor:
+    """Return the channels of each image, (images, k) int64."""
+    if isinstance(channels, Tensor):
+        return channels
+    return torch.tensor(list(channels), dtype=torch.int64).expand(images, -1)
 
 
 @dataclass(frozen=True)
@@ -77,8 +88,8 @@ class Engine(Protocol):
         """
         ...
 
-    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
-        """Return (N, len(channels), H, W): the map of what reaches the input through each channel.
+    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Channels) -> Tensor:
+        """Return (N, k, H, W): the map of what reaches the input through each of k channels.
 
         Where relevance is conserved, a map sums to the channel's own relevance at the layer.
         """

@@ -63,6 +63,35 @@ def test_the_short_forms_agree_with_the_pass() -> None:
         assert e.crp(x, target, "2", []).shape == (4, 0, 10, 10)
 
 
+@pytest.mark.parametrize("engine", ["dataflow", "zennit", "gradient_x_input"])
+def test_each_image_may_be_asked_for_channels_of_its_own(engine: str) -> None:
+    x, target = images(), torch.tensor([2, 0, 1, 1])
+    own = torch.tensor([[3, 0], [1, 7], [5, 5], [0, 2]])
+    with Explainer(small_net(), engine=engine) as e:
+        found = e.crp(x, target, "2", own)
+        for i, channels in enumerate(own.tolist()):
+            one = slice(i, i + 1)
+            expected = e.crp(x[one], target[one], "2", channels)
+            assert torch.allclose(found[one], expected, rtol=1e-4, atol=1e-6)
+        e._chunks.fits = 1  # memory for one at a time
+        assert torch.allclose(e.crp(x, target, "2", own), found, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["dataflow", "gradient_x_input"])
+@pytest.mark.parametrize("fits", [None, 3])
+def test_maps_and_places_may_be_asked_for_together(engine: str, fits: int | None) -> None:
+    x, target, mask = images(), torch.tensor([2, 0, 1, 1]), torch.rand(10, 10)
+    own = torch.tensor([[3], [1], [5], [0]])
+    with Explainer(small_net(), engine=engine) as e:
+        alone, places = e.crp(x, target, "2", own), e.places(x, target, "2", mask)
+        e._chunks.fits = fits
+        maps, together = e.looks(x, target, "2", own, mask)
+    assert torch.allclose(maps, alone, rtol=1e-4, atol=1e-6)
+    assert torch.allclose(together.inside, places.inside, rtol=1e-4, atol=1e-6)
+    assert torch.allclose(together.outside, places.outside, rtol=1e-4, atol=1e-6)
+    assert not maps.requires_grad and not together.inside.requires_grad
+
+
 def test_the_start_is_the_logit_so_positive_relevance_is_evidence_for_the_target() -> None:
     x, model = images(), small_net()
     logits = model(x)
@@ -206,6 +235,8 @@ def test_channels_and_layers_that_do_not_exist_are_refused() -> None:
             e.crp(images(), None, "2", [3, 8])
         with pytest.raises(RelevanceError, match="channels 0 to 7, not -1"):
             e.crp(images(), None, "2", [-1])
+        with pytest.raises(RelevanceError, match="channels of 3 images for 4 images"):
+            e.crp(images(), None, "2", torch.zeros(3, 1, dtype=torch.int64))
         with pytest.raises(RelevanceError, match="no layer 'layer4'"):
             e.attribute(images(), None, ["layer4"])
 

@@ -32,6 +32,7 @@ from melaudit.artifacts.picture import (
     ramp,
     reduced,
 )
+from melaudit.artifacts.search.components import components
 
 SIDE = 128
 """Longer side of the reduced copy that is searched, in pixels."""
@@ -152,16 +153,17 @@ class ColourPatch:
 def _best(small: RGB) -> tuple[float, Mask]:
     """Return the score of the best region of one foreign hue, and where it lies (h, w)."""
     lab = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.float32)
-    light, hue = lab[..., 0], lab[..., 1:]
-    skin = np.median(hue[light >= np.median(light)], 0)
-    from_skin = hue - skin
-    away = np.hypot(from_skin[..., 0], from_skin[..., 1])
+    hue = lab[..., 1:]
+    light, red, yellow = (np.ascontiguousarray(lab[..., k]) for k in range(3))
+    bright = light >= np.median(light)
+    redder, yellower = (plane - np.median(plane[bright]) for plane in (red, yellow))
+    away = np.hypot(redder, yellower)
     foreign = (away > MIN_DISTANCE) & (light > MIN_LIGHTNESS)
-    foreign &= np.hypot(*(hue - 128).T).T > MIN_CHROMA
+    foreign &= np.hypot(red - 128, yellow - 128) > MIN_CHROMA
     score, best = 0.0, np.zeros(foreign.shape, np.bool_)
     if foreign.mean() < AREA[0]:
         return score, best
-    angle = np.arctan2(from_skin[..., 1], from_skin[..., 0]) / (np.pi / 2)
+    angle = np.arctan2(yellower, redder) / (np.pi / 2)
     # A lesion that touches a sticker is foreign too, but in another hue. Hues are split into four
     # quadrants, and again into quadrants between those, so that each sticker lies within one.
     for turned in (0.0, 0.5):
@@ -179,7 +181,7 @@ def _regions(mask: Mask) -> list[tuple[Mask, NDArray[np.float64]]]:
     if mask.mean() < AREA[0]:
         return []
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, label, stats, middles = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    count, label, stats, middles = components(np.asarray(opened, np.uint8), connectivity=4)
     sizes = stats[:, 4] / mask.size
     fits = [k for k in range(1, count) if AREA[0] <= sizes[k] <= AREA[1]]
     return [(label == k, middles[k]) for k in fits]
@@ -187,6 +189,10 @@ def _regions(mask: Mask) -> list[tuple[Mask, NDArray[np.float64]]]:
 
 def _score(region: Mask, hue: Layer, away: Layer, middle: NDArray[np.float64]) -> float:
     """Return how surely a region is a sticker: even, sharp, round and off the centre."""
+    height, width = region.shape
+    placed = ramp(np.hypot(middle[1] / height - 0.5, middle[0] / width - 0.5), OFF_CENTRE)
+    if not placed:  # the dearest factors come last, where they still decide
+        return 0.0
     five = np.ones((5, 5), np.uint8)
     # A sticker continues beyond the edge of the picture, so it has no rim there.
     inside = cv2.erode(region.astype(np.uint8), five, borderValue=1) > 0
@@ -202,14 +208,8 @@ def _score(region: Mask, hue: Layer, away: Layer, middle: NDArray[np.float64]) -
     inner = np.median(away[inside])
     sharp = float((inner - np.median(away[beyond])) / max(float(inner), 1.0))
     spread = float(hue[inside].std(0).max()) / max(1.0, float(inner) / STRONG)
-    height, width = region.shape
-    off = np.hypot(middle[1] / height - 0.5, middle[0] / width - 0.5)
-    return (
-        ramp(spread, SPREAD)
-        * ramp(sharp, SHARPNESS)
-        * ramp(_roundness(region), ROUNDNESS)
-        * ramp(off, OFF_CENTRE)
-    )
+    even = ramp(spread, SPREAD) * ramp(sharp, SHARPNESS)
+    return even * ramp(_roundness(region), ROUNDNESS) * placed if even else 0.0
 
 
 def _roundness(region: Mask) -> float:

@@ -34,6 +34,7 @@ from melaudit.artifacts.picture import (
     reduced,
     rounded,
 )
+from melaudit.artifacts.search.components import components
 from melaudit.artifacts.search.optical_density import OFFSET, optical_density
 
 SIDE = 256
@@ -156,7 +157,7 @@ def _regions(density: Layer, small: RGB) -> tuple[NDArray[np.float32], Mask]:
     excess = denser - blue
     inked = (lesser - blue > BOTH) & (excess > EITHER) & (brightest_channel(small) > MIN_LEVEL)
     inked[:EDGE] = inked[-EDGE:] = inked[:, :EDGE] = inked[:, -EDGE:] = False
-    count, label, stats, _ = cv2.connectedComponentsWithStats(inked.astype(np.uint8))
+    count, label, stats, _ = components(inked)
     vivid = excess / (denser + 0.15)
     plain = np.abs(blue) < MAX_BLUE
     quality = np.zeros(inked.shape, np.float32)

@@ -35,6 +35,7 @@ from melaudit.artifacts.picture import (
     ramp,
     reduced,
 )
+from melaudit.artifacts.search.components import components
 
 SIDE = 256
 """Longer side of the reduced copy that is searched, in pixels."""
@@ -163,7 +164,7 @@ def _marks(light: NDArray[np.uint8]) -> tuple[list[int], NDArray[np.int32]]:
     window = np.ones((min(WINDOW, 2 * min(light.shape) - 1) | 1,) * 2, np.uint8)
     marked = cv2.morphologyEx(light, cv2.MORPH_TOPHAT, window)
     binary = (marked >= MIN_CONTRAST).astype(np.uint8)
-    count, label, stats, middle = cv2.connectedComponentsWithStats(binary)
+    count, label, stats, middle = components(binary)
     boxes = stats[1:count].astype(np.float64)
     if not len(boxes):
         return [], np.asarray(label, np.int32)

@@ -34,6 +34,7 @@ from melaudit.artifacts.picture import (
     ramp,
     reduced,
 )
+from melaudit.artifacts.search.components import components
 from melaudit.artifacts.search.row_completion import completed
 
 SIDE = 320
@@ -164,7 +165,7 @@ class Text:
 def _marks(marked: NDArray[np.uint8]) -> Boxes:
     """Return the boxes of the marks that may be letters; `marked` (h, w) is their contrast."""
     binary = (marked > MIN_CONTRAST).astype(np.uint8)
-    count, label, stats, _ = cv2.connectedComponentsWithStats(binary)
+    count, label, stats, _ = components(binary)
     stats = stats[1:count].astype(np.float64)
     if not len(stats):
         return np.empty((0, 5))

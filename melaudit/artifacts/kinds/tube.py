@@ -33,6 +33,7 @@ from melaudit.artifacts.picture import (
     ramp,
     reduced,
 )
+from melaudit.artifacts.search.components import components
 
 THING = "tubes and wires"
 """What error messages say is looked for."""
@@ -140,7 +141,7 @@ def _lines(light: NDArray[np.uint8]) -> tuple[dict[int, float], NDArray[np.int32
     side = max(light.shape)
     window = np.ones((max(3, round(WINDOW * side) | 1),) * 2, np.uint8)
     bright = cv2.morphologyEx(light, cv2.MORPH_TOPHAT, window) >= MIN_CONTRAST
-    count, label, stats, _ = cv2.connectedComponentsWithStats(bright.astype(np.uint8))
+    count, label, stats, _ = components(bright)
     inside = np.bincount(label[cv2.erode(light, window) > BLACK], minlength=count)
     extents = {}
     for number in range(1, count):

@@ -31,6 +31,7 @@ from melaudit.artifacts.picture import (
     ramp,
     reduced,
 )
+from melaudit.artifacts.search.components import components
 
 Pixel = TypeVar("Pixel", np.bool_, np.int32)
 
@@ -133,8 +134,8 @@ class WhiteFrame:
 
 def _at_edge(white: Mask) -> Mask:
     """Return the white regions (h, w) that touch the picture's edge."""
-    _, label = cv2.connectedComponents(white.astype(np.uint8))
-    edge = _edge_pixels(np.asarray(label, np.int32))
+    label = components(white).label
+    edge = _edge_pixels(label)
     joined: Mask = np.isin(label, np.unique(edge[edge > 0]))
     return joined
 

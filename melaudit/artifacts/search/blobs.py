@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Mask
 from melaudit.artifacts.picture import Layer
+from melaudit.artifacts.search.components import components
 
 Values = NDArray[np.float64]
 """(n,) one per blob, or (n, n) one per pair of blobs."""
@@ -86,7 +87,7 @@ def blobs(response: Layer) -> Blobs:
 
     Length and width are those of the bar that has the same second moments.
     """
-    count, label, stats, _ = cv2.connectedComponentsWithStats((response > 0).astype(np.uint8))
+    count, label, stats, _ = components(response > 0)
     y, x = np.nonzero(label)
     component, weight = label[y, x], response[y, x].astype(np.float64)
     total = np.maximum(np.bincount(component, weight, count), 1e-12)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Mask
+from melaudit.artifacts.search.components import components
 
 SIDE = 320
 """Longer side of the reduced copy on which rows are completed, in pixels."""
@@ -87,7 +88,7 @@ def _like(grey: NDArray[np.uint8], mask: Mask, band: Mask) -> Mask:
     # A mask may include the ground between its marks; the upper half of the contrast is the marks.
     level = float(np.percentile(contrast[mask], 75))
     candidate = band & (contrast >= MIN_CONTRAST * level) & (level > 0)
-    count, label, stats, _ = cv2.connectedComponentsWithStats(candidate.astype(np.uint8))
+    count, label, stats, _ = components(candidate)
     areas = stats[1:count, cv2.CC_STAT_AREA]
     own = np.unique(label[mask & candidate])
     own = own[own > 0]

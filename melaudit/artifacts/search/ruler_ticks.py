@@ -31,6 +31,7 @@ from melaudit.artifacts.search.blobs import (
     parallel,
     ratio,
 )
+from melaudit.artifacts.search.components import components
 
 MAX_THICKNESS = 0.04
 """Width of the widest tick, as a share of the longer side."""
@@ -151,7 +152,7 @@ def _base_lines(marks: Blobs, side: int) -> Mask:
 
 def _with_lines(mask: Mask, lines: Mask) -> Mask:
     """Return a mask (h, w) with the lines that it touches."""
-    count, label = cv2.connectedComponents(lines.astype(np.uint8), connectivity=8)
+    count, label, _, _ = components(lines)
     near = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     touched = np.zeros(count, np.bool_)
     touched[label[near & lines]] = True

@@ -123,11 +123,6 @@ class Laboratory:
                 means = logits[:, :0]
         return Responses(_numbers(logits), _numbers(means), np.full(len(pictures), -1))
 
-    def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return what the model says of the images as they are, (m, K)."""
-        self.meet(rows.tolist())
-        return np.concatenate([self._known[int(row)].logits for row in rows])
-
     def mean_map(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Return what the concept layer gives on the mean of the images, (channels, ...)."""
         means = [(len(x), self._forward.mean_map(x, self._layer)) for x in self._inputs(rows)]

@@ -46,7 +46,7 @@ class TrialStore:
         """Keep the arrays of an artifact. Raises StoreError when the folder cannot be written."""
         buffer = io.BytesIO()
         stamped: dict[str, Array] = {STAMP: np.array(self._run), **arrays}
-        np.savez_compressed(buffer, allow_pickle=False, **stamped)
+        np.savez(buffer, allow_pickle=False, **stamped)  # numbers hardly shrink
         content = buffer.getvalue()
         publish(self._folder / self._name(artifact, content), content)
 

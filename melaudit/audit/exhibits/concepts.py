@@ -191,63 +191,63 @@ def _explained(
     viewer: Viewer,
 ) -> list[References]:
     """Explain the reference images of each pick's channel again."""
-    outside: dict[tuple[str, int], Shares] = {}
-    if viewer.explainer.engine == "dataflow":  # others need a pass for each channel
-        for target in dict.fromkeys(pick.target for pick in picks):
-            of_target = zip(picks, references, strict=True)
-            images = [i for pick, some in of_target if pick.target == target for i in some]
-            found = _outside(list(dict.fromkeys(images)), target, dataset, viewer)
-            outside |= {(identity, target): shares for identity, shares in found}
+    pairs = [(k, identity) for k, images in enumerate(references) for identity in images]
+    looks = {
+        (k, made.image): (made, outside)
+        for k, made, outside in _looks(pairs, picks, dataset, viewer)
+    }
     return [
-        _seen(pick, images, outside, dataset, viewer)
-        for pick, images in zip(picks, references, strict=True)
+        _references(pick, [looks[k, i] for i in images if (k, i) in looks])
+        for k, (pick, images) in enumerate(zip(picks, references, strict=True))
     ]
 
 
-def _seen(
-    pick: Pick,
-    images: Sequence[str],
-    outside: Mapping[tuple[str, int], Shares],
-    dataset: Dataset,
-    viewer: Viewer,
-) -> References:
-    """Return where a channel looks on its reference images.
+def _looks(
+    pairs: Sequence[tuple[int, str]], picks: Sequence[Pick], dataset: Dataset, viewer: Viewer
+) -> Iterator[tuple[int, Detail, Shares | None]]:
+    """Yield the number of a pick, where its channel looks on an image, and how much lies outside.
+
+    The last is the share of each channel (channels,) that lies away from the centre; None where
+    the engine cannot tell all of them at once. An image that cannot be read any more is left out. A
+    batch holds images of several picks.
+    """
+    explainer, layer = viewer.explainer, viewer.layer
+    for batch in viewer.batches(pairs):
+        wanted: dict[str, list[int]] = {}
+        for k, identity in batch:
+            wanted.setdefault(identity, []).append(k)
+        for some, x, pictures in readable(list(wanted), dataset, viewer):
+            asked = [(i, k) for i, (identity, _) in enumerate(some) for k in wanted[identity]]
+            shown = x[[i for i, _ in asked]]
+            targets = torch.tensor([picks[k].target for _, k in asked], device=x.device)
+            own = torch.tensor([[picks[k].channel] for _, k in asked])
+            outside: list[Shares | None] = [None] * len(asked)
+            if explainer.engine == "dataflow":  # others need a pass for each channel
+                mask = torch.from_numpy(1 - outside_centre(*x.shape[2:]))
+                maps, places = explainer.looks(shown, targets, layer, own, mask)
+                outside = list(places.share("outside").double().cpu().numpy())
+            else:
+                maps = explainer.crp(shown, targets, layer, own)
+            for (i, k), values, away in zip(asked, maps[:, 0], outside, strict=True):
+                yield k, detail(some[i][0], values.float().cpu().numpy(), pictures[i]), away
+
+
+def _references(pick: Pick, looks: Sequence[tuple[Detail, Shares | None]]) -> References:
+    """Return what the reference images of a channel show.
 
     Channels that carry nothing lie nowhere; an image on which the channel does is left out.
     """
-    details: list[Detail] = []
     own, others = [], []
-    for some, x, pictures in readable(images, dataset, viewer):
-        target = torch.full((len(x),), pick.target, device=x.device)
-        maps = viewer.explainer.crp(x, target, viewer.layer, [pick.channel])[:, 0]
-        for (identity, _), values, picture in zip(some, maps, pictures, strict=True):
-            details.append(detail(identity, values.float().cpu().numpy(), picture))
-            shares = outside.get((identity, pick.target), np.empty(0))
-            rest = np.delete(shares, pick.channel) if len(shares) else shares
-            if np.isfinite(rest).any() and np.isfinite(shares[pick.channel]):
-                own.append(float(shares[pick.channel]))
-                others.append(float(np.median(rest[np.isfinite(rest)])))
+    for shares in (shares for _, shares in looks if shares is not None):
+        rest = np.delete(shares, pick.channel)
+        if np.isfinite(rest).any() and np.isfinite(shares[pick.channel]):
+            own.append(float(shares[pick.channel]))
+            others.append(float(np.median(rest[np.isfinite(rest)])))
     return References(
-        tuple(details),
+        tuple(shown for shown, _ in looks),
         float(np.mean(own)) if own else None,
         float(np.mean(others)) if others else None,
     )
-
-
-def _outside(
-    images: Sequence[str], target: int, dataset: Dataset, viewer: Viewer
-) -> Iterator[tuple[str, Shares]]:
-    """Yield for each image the share of each channel (channels,) that lies outside of the centre.
-
-    All channels of an image are looked at by one pass, so those that several picks ask for are as
-    well.
-    """
-    for some, x, _ in readable(images, dataset, viewer):
-        mask = torch.from_numpy(1 - outside_centre(*x.shape[2:]))
-        targets = torch.full((len(x),), target, device=x.device)
-        places = viewer.explainer.places(x, targets, viewer.layer, mask)
-        for (identity, _), shares in zip(some, places.share("outside"), strict=True):
-            yield identity, shares.double().cpu().numpy()
 
 
 def _concept(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -56,6 +58,15 @@ def edit_exhibits(
     return tuple(edits), tuple(curves)
 
 
+@dataclass(frozen=True)
+class _Version:
+    """One version of an image, and the edit that made it; None for the image as it is."""
+
+    title: str
+    edit: str | None
+    painted: Callable[[], RGB]
+
+
 def _edits(
     finding: Finding,
     artifact: Artifact,
@@ -64,31 +75,57 @@ def _edits(
     table: Measurements,
     laboratory: Laboratory,
 ) -> Iterator[Edit]:
-    """Yield images with the artifact put in beside its placebos, or with it taken out."""
+    """Yield images with the artifact put in beside its placebos, or with it taken out.
+
+    Each version is one that the model was shown in the trials, with what it said of it there.
+    """
     name = "add" if found.add is not None else "remove"
-    every: dict[str, dict[str, RGB]] = {}
+    said = _said(trials, name)
     for row, image in laboratory.pictures(_telling(trials, name, found.target, table.seed)):
         if found.add is not None:
             versions = _versions_with(artifact, row, image, table.seed)
         else:
             removed = held.remove(artifact, image, laboratory.find(artifact, row, image).mask).image
-            versions = {artifact.phrases.taken_out: removed}
-        every[table.ids[row]] = {"as it is": image, **versions}
-    return _shown(finding, found, every, laboratory)
+            versions = [_Version(artifact.phrases.taken_out, name, partial(_same, removed))]
+        whole = _Version("as it is", None, partial(_same, image))
+        shown = [v for v in (whole, *versions) if (row, v.edit) in said]
+        logits = np.stack([said[row, version.edit] for version in shown])
+        chances = laboratory.viewer.probabilities(torch.from_numpy(logits))[:, found.target]
+        yield Edit(
+            finding=finding.id,
+            image=table.ids[row],
+            target=found.classes[found.target],
+            versions=tuple(
+                Version(version.title, webp(version.painted()), chance)
+                for version, chance in zip(shown, chances.tolist(), strict=True)
+            ),
+        )
 
 
-def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> dict[str, RGB]:
-    """Return title -> picture: the very edits that the model was shown."""
+def _same(picture: RGB) -> RGB:
+    return picture
+
+
+def _versions_with(artifact: Artifact, row: int, image: RGB, seed: int) -> list[_Version]:
+    """Return the edits of an image by the same draws as in the trials."""
     edited = held.add(artifact, image, draws(artifact, row, seed))
     placebos = held.placebos(artifact, image, edited, draws(artifact, row, seed + 1))
-    ordered = sorted(placebos, key=lambda p: p.look_alike is not None)
-    return {
-        artifact.phrases.put_in: edited.image,
-        **{
-            f"{'placebo' if p.look_alike is None else 'look-alike'}: {p.title}": p.image
-            for p in ordered
-        },
-    }
+    made = [_Version(artifact.phrases.put_in, "add", partial(_same, edited.image))]
+    for p in sorted(placebos, key=lambda p: p.look_alike is not None):
+        kind = "placebo" if p.look_alike is None else "look-alike"
+        made.append(_Version(f"{kind}: {p.title}", p.id, partial(getattr, p, "image")))
+    return made
+
+
+def _said(trials: Trials, name: str) -> dict[tuple[int, str | None], NDArray[np.float32]]:
+    """Return (row, edit) -> what the model said, (K,); `name` is the edit of images as they are."""
+    said: dict[tuple[int, str | None], NDArray[np.float32]] = {}
+    for edit in trials.edits:
+        for at in trials.of(edit.id).tolist():
+            said[int(trials.rows[at]), edit.id] = trials.after[at]
+    for at in trials.of(name).tolist():
+        said[int(trials.rows[at]), None] = trials.before[at]
+    return said
 
 
 def _telling(trials: Trials, name: str, target: int, seed: int) -> NDArray[np.int64]:
@@ -106,29 +143,6 @@ def _telling(trials: Trials, name: str, target: int, seed: int) -> NDArray[np.in
         if queue and len(picked) < SHOWN:
             picked[int(queue.pop(0))] = None
     return np.array(list(picked), np.int64)
-
-
-def _shown(
-    finding: Finding,
-    found: Dependence,
-    every: Mapping[str, Mapping[str, RGB]],
-    laboratory: Laboratory,
-) -> Iterator[Edit]:
-    """Yield the versions of each image, by title, with what the model says of them."""
-    pictures = (picture for versions in every.values() for picture in versions.values())
-    seen = [laboratory.look(some).logits for some in laboratory.viewer.full_batches(pictures)]
-    chances = laboratory.viewer.probabilities(torch.from_numpy(np.concatenate(seen)))
-    of_target = iter(chances[:, found.target].tolist())
-    for identity, versions in every.items():
-        yield Edit(
-            finding=finding.id,
-            image=identity,
-            target=found.classes[found.target],
-            versions=tuple(
-                Version(title, webp(picture), next(of_target))
-                for title, picture in versions.items()
-            ),
-        )
 
 
 def _curves(

@@ -1,12 +1,14 @@
 """The pictures of a report: which images it shows, and their maps at full resolution.
 
-The pass keeps low-resolution maps only; the few images that are shown are explained once more.
+Of a large run the pass keeps low-resolution maps only; the few images that are shown are then
+explained once more.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from melaudit.artifacts.interface import RGB
+from melaudit.audit.conclude.table import class_probabilities
+from melaudit.audit.measure.columns import MAP, PEAK
 from melaudit.audit.viewer import Viewer
 from melaudit.errors import RelevanceError
 from melaudit.findings import Cluster, Example, Finding
@@ -23,6 +27,7 @@ from melaudit.images.dataset import Dataset
 from melaudit.logits import predictions
 from melaudit.measurements import CHUNK, Measurements, SomeRows
 from melaudit.observer import Observer
+from melaudit.relevance import Attribution
 from melaudit.relevance.agreement import agreement
 from melaudit.relevance.attention import choose_channels
 from melaudit.reports.interface import ConceptStrip, Exhibit, Group, SecondOpinion
@@ -96,84 +101,122 @@ def shown(
 def exhibits(
     ids: Sequence[str],
     dataset: Dataset,
-    classes: Sequence[str],
+    measurements: Measurements,
     viewer: Viewer,
     observer: Observer,
 ) -> dict[str, Exhibit]:
-    """Explain the named images again and make them ready to show; unreadable ones are left out."""
+    """Make the named images ready to show, with their maps; unreadable ones are left out.
+
+    Maps are those of the pass where it kept them; the others are computed again.
+    """
     made: dict[str, Exhibit] = {}
+    row_of = {identity: row for row, identity in enumerate(measurements.ids)}
+    chances, classes = class_probabilities(measurements), measurements.classes
+    kept = _kept(measurements, [row_of[identity] for identity in ids])
     for some, x, pictures in readable(ids, dataset, viewer):
-        attribution = viewer.explainer.attribute(x, None, ())
-        predicted = predictions(attribution.logits).tolist()
-        sure = viewer.probabilities(attribution.logits).cpu().numpy()
-        for i, (identity, row) in enumerate(some):
-            label = int(dataset.labels[row])
+        again = [i for i, (identity, _) in enumerate(some) if row_of[identity] not in kept]
+        computed = iter(viewer.explainer.lrp(x[again]) if again else ())
+        for (identity, position), picture in zip(some, pictures, strict=True):
+            row = row_of[identity]
+            relevance = kept[row] if row in kept else _scaled(next(computed))
+            label, predicted = int(dataset.labels[position]), int(measurements.predictions[row])
             made[identity] = Exhibit(
                 id=identity,
                 label=classes[label] if label >= 0 else None,
-                prediction=classes[predicted[i]],
-                probability=float(sure[i, predicted[i]]),
-                picture=webp(pictures[i]),
-                relevance=_scaled(attribution.maps[i]),
+                prediction=classes[predicted],
+                probability=float(chances[row, predicted]),
+                picture=webp(picture),
+                relevance=relevance,
             )
         observer.advance(len(some))
     return made
 
 
-def strips(ids: Sequence[str], dataset: Dataset, viewer: Viewer) -> tuple[ConceptStrip, ...]:
-    """Make conditional maps (CRP) of the named images: strongest channels and some next to zero.
+def _kept(measurements: Measurements, rows: Sequence[int]) -> dict[int, NDArray[np.float16]]:
+    """Return row -> the map that the pass kept of it, of those it kept a finite one of."""
+    try:
+        maps = measurements[MAP]
+    except KeyError:
+        return {}
+    pooled = measurements["relevance.positive"]
+    return {
+        row: (maps[row].astype(np.float32) / PEAK).astype(np.float16)
+        for row in rows
+        if np.isfinite(pooled[row]).all()
+    }
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A few images explained together, with the concept layer."""
+
+    named: list[tuple[str, int]]
+    """Id and row of each in the data set."""
+    x: Tensor
+    attribution: Attribution
+    target: Tensor
+    """The predicted classes, which are what is explained."""
+
+
+def explained(ids: Sequence[str], dataset: Dataset, viewer: Viewer) -> Iterator[Explained]:
+    """Yield those of the named images that can be read, explained; none without concepts."""
+    if not viewer.layer:
+        return
+    for some, x, _ in readable(ids, dataset, viewer):
+        found = viewer.explainer.attribute(x, None, [viewer.layer], viewer.layer)
+        yield Explained(some, x, found, predictions(found.logits))
+
+
+def strips(every: Iterable[Explained], viewer: Viewer) -> tuple[ConceptStrip, ...]:
+    """Make conditional maps (CRP) of images: strongest channels and some next to zero.
 
     Strong is a channel by its relevance, times the model's own attention to it where it has any.
     """
-    if not viewer.layer:
-        return ()
     made = []
-    for some, x, _ in readable(ids, dataset, viewer):
-        for i, (identity, _row) in enumerate(some):
-            one = x[i : i + 1]
-            attribution = viewer.explainer.attribute(one, None, [viewer.layer], viewer.layer)
-            relevance = attribution.concepts[viewer.layer][0]
-            weights = None if attribution.attention is None else attribution.attention[0]
-            order = choose_channels(relevance, weights, len(relevance))
-            channels = [*order[:STRONG], *order[-WEAK:]] if len(order) > STRONG + WEAK else order
-            target = predictions(attribution.logits)
-            try:
-                maps = viewer.explainer.crp(one, target, viewer.layer, channels)[0]
-            except RelevanceError:  # the check `channel_uniformity` says why
-                return ()
+    for each in every:
+        attribution, weights = each.attribution, each.attribution.attention
+        relevance = attribution.concepts[viewer.layer]
+        count = relevance.shape[1]
+        orders = [
+            choose_channels(own, None if weights is None else weights[i], count)
+            for i, own in enumerate(relevance)
+        ]
+        channels = [
+            [*order[:STRONG], *order[-WEAK:]] if count > STRONG + WEAK else order
+            for order in orders
+        ]
+        try:
+            maps = viewer.explainer.crp(each.x, each.target, viewer.layer, torch.tensor(channels))
+        except RelevanceError:  # the check `channel_uniformity` says why
+            return ()
+        for i, (identity, _) in enumerate(each.named):
             made.append(
                 ConceptStrip(
                     image=identity,
                     layer=viewer.layer,
-                    channels=tuple(channels),
-                    shares=tuple((relevance[channels] / attribution.start[0]).tolist()),
-                    maps=_scaled(maps),
-                    attention=() if weights is None else tuple(weights[channels].tolist()),
+                    channels=tuple(channels[i]),
+                    shares=tuple((relevance[i, channels[i]] / attribution.start[i]).tolist()),
+                    maps=_scaled(maps[i]),
+                    attention=() if weights is None else tuple(weights[i, channels[i]].tolist()),
                 )
             )
     return tuple(made)
 
 
-def second_opinions(
-    ids: Sequence[str], dataset: Dataset, viewer: Viewer
-) -> tuple[SecondOpinion, ...]:
-    """Explain the named images by Grad-CAM too, with the model's attention where it has any."""
-    if not viewer.layer:
-        return ()
+def second_opinions(every: Iterable[Explained], viewer: Viewer) -> tuple[SecondOpinion, ...]:
+    """Explain images by Grad-CAM too, with the model's attention where it has any."""
     made = []
-    for some, x, _ in readable(ids, dataset, viewer):
-        attribution = viewer.explainer.attribute(x, None, ())
-        target = predictions(attribution.logits)
+    for each in every:
         try:
-            cam = viewer.explainer.grad_cam(x, target, viewer.layer)
-            attention = viewer.explainer.attention(x, viewer.layer)
+            cam = viewer.explainer.grad_cam(each.x, each.target, viewer.layer)
+            attention = viewer.explainer.attention(each.x, viewer.layer)
         except RelevanceError:  # a layer that gives no map
             return ()
         plain = cam.maps()
         attended = None if attention is None else cam.maps(attention.weights)
-        with_lrp = agreement(plain, attribution.maps)
+        with_lrp = agreement(plain, each.attribution.maps)
         with_plain = None if attended is None else agreement(attended, plain)
-        for i, (identity, _row) in enumerate(some):
+        for i, (identity, _) in enumerate(each.named):
             made.append(
                 SecondOpinion(
                     image=identity,

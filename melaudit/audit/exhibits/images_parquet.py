@@ -11,13 +11,13 @@ import pandas as pd
 
 from melaudit.audit.conclude.outcome import Outcome
 from melaudit.audit.conclude.table import class_probabilities
+from melaudit.audit.measure.columns import MAP
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.preparation import Prepared
 from melaudit.findings import first_clusters
 from melaudit.publish import publish
 
-_KEPT_ELSEWHERE = ("row", "logits", "prediction", "target", "status", "reasons")
-
+_KEPT_ELSEWHERE = ("row", "logits", "prediction", "target", "status", "reasons", MAP)
 _RANKED = ("attention.channels", "attention.weights")
 """Columns with a few values for each image, the first one largest, that get a cell each."""
 

@@ -13,6 +13,7 @@ from melaudit.audit.measure.visual_words import (
     LIKENESS_SIDE,
     MAX_IMAGES,
     SIDES,
+    Descriptions,
     Floats,
     Sight,
     described,
@@ -87,19 +88,28 @@ def _learned(
             telling = _telling_layer(viewer, x)
         asked = [*layers.values(), *((telling,) if telling else ())]
         outputs = viewer.explainer.forward.outputs(x, asked) if asked else {}
-        if telling:
+        if telling and not _is_among(telling, layers):
             found = descriptors(map_of(outputs, telling, x), LIKENESS_SIDE).flatten(0, 2)
             examples.append(found.cpu().numpy())
         for side, layer in layers.items():
             found = descriptors(outputs[layer], side).flatten(0, 2)
             places[side].append(found.cpu().numpy())
-    known = [
-        learn(np.concatenate(places[side]), layer, side, seed) for side, layer in layers.items()
-    ]
-    likeness = None
-    if telling:
+    known = {
+        side: learn(np.concatenate(places[side]), layer, side, seed)
+        for side, layer in layers.items()
+    }
+    likeness: Descriptions | None = None
+    if telling and _is_among(telling, layers):
+        same = known[LIKENESS_SIDE]
+        likeness = same and same.described
+    elif telling:
         likeness = described(np.concatenate(examples), telling, LIKENESS_SIDE, seed)
-    return Sight(tuple(each for each in known if each is not None), likeness)
+    return Sight(tuple(each for each in known.values() if each is not None), likeness)
+
+
+def _is_among(telling: str, layers: Mapping[int, str]) -> bool:
+    """Tell whether visual words of as many places are learned from the same layer."""
+    return layers.get(LIKENESS_SIDE) == telling
 
 
 def _telling_layer(viewer: Viewer, x: Tensor) -> str | None:

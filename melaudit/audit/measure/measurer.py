@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melaudit.audit.measure.columns import attention_columns, relevance_columns
+from melaudit.audit.measure.columns import attention_columns, map_column, relevance_columns
 from melaudit.audit.measure.thumbnails import thumbnail
 from melaudit.audit.measure.visual_words import NOTHING, Sight
 from melaudit.audit.viewer import Viewer
@@ -81,6 +81,8 @@ class Measurer:
     sample: CheckSample
     sight: Sight = NOTHING
     """What is noted of the places of every image."""
+    keeps_maps: bool = False
+    """Whether whole maps are kept, for those that a report shows."""
     failed: set[str] = field(default_factory=set)
     """Detectors that failed on a batch: they are not asked again."""
 
@@ -107,6 +109,8 @@ class Measurer:
             "thumbnail": np.stack([thumbnail(view) for view in batch.images.views]),
             **relevance_columns(attribution.maps, attribution.concepts.get(viewer.layer)),
         }
+        if self.keeps_maps:
+            columns |= map_column(attribution.maps)
         if attribution.attention is not None:
             columns |= attention_columns(attribution.attention)
         with timed("visual words"):

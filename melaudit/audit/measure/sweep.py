@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.audit.leases import ALONE, Turns, Units
+from melaudit.audit.measure.columns import MAX_BYTES_OF_MAPS, keeps_maps
 from melaudit.audit.measure.learn_words import MIN_LIKENESS_SIDE, sight
 from melaudit.audit.measure.measurer import CheckSample, Known, Measurer
 from melaudit.audit.measure.store import Store
@@ -84,7 +85,8 @@ def measure(
         subject.viewer.explainer.close()
         checked = sample(dataset.labels, configuration.check_images, configuration.seed)
         known = CheckSample(checked, subject.known)
-        measurer = Measurer(subject.viewer, dataset, detectors, known, seen)
+        keeps = keeps_maps(len(dataset.ids), *subject.viewer.preprocessing.input_size)
+        measurer = Measurer(subject.viewer, dataset, detectors, known, seen, keeps)
         found.append((measurer, Passed(store, seen)))
     sweep(
         [(measurer, passed.store) for measurer, passed in found],
@@ -108,6 +110,7 @@ def _store(
         "layer": viewer.layer,
         "words": SIDES,
         "places": (LIKENESS_SIDE, MIN_LIKENESS_SIDE),
+        "maps": MAX_BYTES_OF_MAPS,
         "preprocessing": prepared.preprocessing.describe(),
         "device": prepared.device.type,
         "knowledge": prepared.knowledge.fingerprint,

@@ -85,6 +85,11 @@ class Vocabulary(Descriptions):
     """(v, k) where each visual word lies among descriptors of unit length."""
 
     @property
+    def described(self) -> Descriptions:
+        """How places are described before they are read as words."""
+        return Descriptions(self.layer, self.side, self.centre, self.axes)
+
+    @property
     def column(self) -> str:
         """The name under which the pass keeps the visual words of every image."""
         return f"words.{self.side}"
@@ -178,11 +183,13 @@ def _described(
     finite = places[np.sort(rng.permutation(there)[:MAX_PLACES])].astype(np.float64)
     if len(finite) < 2 or not np.ptp(finite, axis=0).any():
         return None
-    centre, spread = finite.mean(0), finite.std(0)
+    centre = finite.mean(0)
+    finite -= centre  # in place: there are 100 MB of them
+    spread = np.sqrt(np.square(finite).mean(0))
     scale = np.where(spread > 0, spread, np.inf)  # a channel that says nothing says nothing
-    scaled = (finite - centre) / scale
-    pca = PCA(min(MAX_COMPONENTS, *scaled.shape), whiten=True, svd_solver="covariance_eigh")
-    points = pca.fit_transform(scaled)
+    finite /= scale
+    pca = PCA(min(MAX_COMPONENTS, *finite.shape), whiten=True, svd_solver="covariance_eigh")
+    points = pca.fit_transform(finite)
     useful = pca.explained_variance_ > 1e-9 * pca.explained_variance_[0]
     axes = (pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-300))[:, None]).T
     points, axes = points[:, useful], axes[:, useful] / scale[:, None]

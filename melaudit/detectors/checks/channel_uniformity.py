@@ -74,20 +74,22 @@ class ChannelUniformity(Detector):
             name: np.full(len(batch), np.nan)
             for name in ("applied", "filled", "mean_cosine", "min_cosine", "misfit")
         }
-        maps = batch.maps
-        for i in batch.check_images.few:
-            own = maps.concepts[i].astype(np.float64)
-            strongest = np.argsort(-np.abs(own))[: self.channels]
-            image = batch.images.inputs[i : i + 1]
-            target = torch.tensor([maps.targets[i]], device=image.device)
-            explainer = batch.check_images.explainer
-            try:
-                conditional = explainer.crp(image, target, maps.layer, strongest.tolist())[0]
-            except RelevanceError:  # the engine or the layer cannot: the conclusion says so
-                measured["applied"][i] = 0
-                continue
-            measured["applied"][i] = 1
-            pictures = conditional.double().cpu().numpy()
+        maps, few = batch.maps, batch.check_images.few
+        if not len(few):
+            return measured
+        own = maps.concepts[few].astype(np.float64)
+        strongest = np.argsort(-np.abs(own), axis=1)[:, : self.channels]
+        images = batch.images.inputs[few]
+        targets = torch.from_numpy(maps.targets[few]).to(images.device)
+        explainer = batch.check_images.explainer
+        try:
+            conditional = explainer.crp(images, targets, maps.layer, torch.from_numpy(strongest))
+        except RelevanceError:  # the engine or the layer cannot: the conclusion says so
+            measured["applied"][few] = 0
+            return measured
+        measured["applied"][few] = 1
+        for k, i in enumerate(few):
+            pictures = conditional[k].double().cpu().numpy()
             likeness = pairwise_cosines(pictures)
             if len(likeness):
                 measured["mean_cosine"][i] = likeness.mean()
@@ -97,7 +99,7 @@ class ChannelUniformity(Detector):
             if measured["filled"][i] == 1 and maps.conserves:
                 whole = maps.relevance[i].sum(dtype=np.float64)
                 measured["misfit"][i] = misfit(
-                    pictures.sum((1, 2)) * maps.start[i], whole * own[strongest]
+                    pictures.sum((1, 2)) * maps.start[i], whole * own[k, strongest[k]]
                 )
         return measured
 

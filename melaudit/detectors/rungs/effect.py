@@ -27,7 +27,7 @@ from melaudit.detectors.rungs.trials import (
 )
 from melaudit.logits import predictions
 from melaudit.measurements import Course, Edit, Measurements, Stop, Trials
-from melaudit.statistics.correction import clear
+from melaudit.statistics.correction import ALPHA, clear
 from melaudit.statistics.estimates import Estimate, Tested
 from melaudit.statistics.looks import at_look, coverage_of, fewest_to_exclude
 from melaudit.statistics.power import minimum_detectable_paired_share
@@ -114,6 +114,12 @@ class Effect:
     def implied(self) -> bool:
         """Whether log-odds move clearly, and by enough to turn decisions of the data set."""
         return self.moves and clear(self.margin)
+
+    @property
+    def within_reach(self) -> bool:
+        """Whether it would be reached as the only test of a run; correction only takes away."""
+        moved = self.margin.p_value <= ALPHA
+        return moved and (self.moves or (self.turns and self.share.p_value <= ALPHA))
 
     @property
     def turns(self) -> bool:

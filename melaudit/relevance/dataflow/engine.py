@@ -26,7 +26,7 @@ from melaudit.relevance.dataflow.linear_maps import Kernels
 from melaudit.relevance.dataflow.operations import OPERATIONS
 from melaudit.relevance.dataflow.passes import Pass
 from melaudit.relevance.dataflow.rulebook import Rulebook
-from melaudit.relevance.interface import Attribution, TransformerPart
+from melaudit.relevance.interface import Attribution, Channels, TransformerPart, of_each
 from melaudit.relevance.layout import fast
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import HEADS, find_layer, first_tensor, has_heads
@@ -98,21 +98,14 @@ class DataflowEngine:
         """
         return self.run(x, target, layers).attribution()
 
-    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
-        """Return (N, len(channels), H, W): the map of what reaches the input through each channel.
+    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Channels) -> Tensor:
+        """Return (N, k, H, W): the map of what reaches the input through each of k channels.
 
         Each map starts at the layer's output with the channel's own relevance, so it contains
         nothing that goes round the layer. A layer into which a BatchNorm is folded is read behind
         the BatchNorm. Raises RelevanceError as `run` does, and for a channel that does not exist.
         """
-        forward = self.run(x, target, [layer])
-        count = forward.flow.taps[layer].channels
-        if any(not -count <= channel < count for channel in channels):
-            raise RelevanceError(
-                f"layer {layer} has {count} channels; asked for {max(channels, key=abs)}"
-            )
-        weights = torch.eye(count, device=x.device)[list(channels)]
-        return forward.conditional(layer, weights).maps
+        return _conditional(self.run(x, target, [layer]), layer, channels)
 
     def within(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
         """Return (N, m, channels): what each channel's conditional map sums to in masks (m, H, W).
@@ -121,8 +114,19 @@ class DataflowEngine:
         maps of the strongest channels.
         """
         at_once = self.run(x, target, [layer]).within(layer, masks)
-        if at_once is not None:
-            return at_once
+        return self._within_by_maps(x, target, layer, masks) if at_once is None else at_once
+
+    def looks(
+        self, x: Tensor, target: Tensor, layer: str, channels: Channels, masks: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `conditional` and `within` do, from one forward pass."""
+        forward = self.run(x, target, [layer])
+        maps, at_once = _conditional(forward, layer, channels), forward.within(layer, masks)
+        if at_once is None:
+            at_once = self._within_by_maps(x, target, layer, masks)
+        return maps, at_once
+
+    def _within_by_maps(self, x: Tensor, target: Tensor, layer: str, masks: Tensor) -> Tensor:
         relevance = self.attribute(x, target, [layer]).concepts[layer]
 
         def maps(x: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
@@ -220,6 +224,15 @@ class DataflowEngine:
             raise RelevanceError(
                 f"layer {layer} gives no tensor that gradients reach; name another layer"
             )
+
+
+def _conditional(forward: Pass, layer: str, channels: Channels) -> Tensor:
+    tap = forward.flow.taps[layer]
+    count, chosen = tap.channels, of_each(channels, tap.images).to(tap.value.device)
+    if bool(((chosen < -count) | (chosen >= count)).any()):
+        raise RelevanceError(f"layer {layer} has {count} channels; asked for {int(chosen.max())}")
+    weights = torch.eye(count, device=chosen.device)[chosen]
+    return forward.conditional(layer, weights.transpose(0, 1)).maps
 
 
 def _compiled(model: nn.Module) -> bool:

@@ -81,16 +81,18 @@ class Pass:
         )
 
     def conditional(self, layer: str, weights: Tensor) -> ConditionalMaps:
-        """Return the maps of mixtures of channels: `weights` is (m, channels), one-hot for CRP.
+        """Return the maps of m mixtures of channels, one-hot for CRP.
 
+        `weights` is (m, channels), the same for all images, or (m, N, channels), each image's own.
         Each map starts at the layer's output with the mixture's own relevance, so it contains
         nothing that goes round the layer. All maps share the forward pass and its denominators.
         """
         tap = self.flow.taps[layer]
-        if weights.ndim != 2 or weights.shape[1] != tap.channels:
+        one_for_all, own = (tap.channels,), (tap.images, tap.channels)
+        if weights.shape[1:] not in (one_for_all, own):
             raise RelevanceError(
                 f"weights are of shape {tuple(weights.shape)} for the {tap.channels} channels of "
-                f"layer {layer}; expected (mixtures, channels)"
+                f"layer {layer}; expected (mixtures, channels) or (mixtures, images, channels)"
             )
         (c,) = _backward(self.logits, [tap.edge], self._seed(), keep=True)
         c = torch.zeros_like(tap.value) if c is None else c

@@ -76,10 +76,14 @@ class Tap:
         return self.value.shape[self.channel_dim]
 
     def along_channels(self, values: Tensor) -> Tensor:
-        """Reshape values (channels,) so that they broadcast over the layer's output."""
+        """Reshape values (channels,) or (N, channels) so that they broadcast over the output."""
         shape = [1] * self.value.ndim
-        shape[self.channel_dim] = -1
-        return values.reshape(shape)
+        shape[self.channel_dim] = self.channels
+        if values.ndim == 1:
+            return values.reshape(shape)
+        shape[self.image_dim] = self.images
+        in_order = values if self.image_dim < self.channel_dim else values.T
+        return in_order.reshape(shape)
 
     def by_image(self, relevance: Tensor) -> Tensor:
         """Return the layer's relevance as (N, rest)."""

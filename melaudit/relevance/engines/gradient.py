@@ -24,7 +24,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from melaudit.errors import RelevanceError, out_of_memory
 from melaudit.logits import predictions
-from melaudit.relevance.interface import Attribution
+from melaudit.relevance.interface import Attribution, Channels, of_each
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.layers import channel_sums, find_layer, first_tensor
 from melaudit.relevance.model.outputs import find_logits, start_relevance
@@ -64,16 +64,17 @@ class GradientEngine:
             target=forward.target,
         )
 
-    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
-        """Return (N, len(channels), H, W): the gradient through each channel, times the input."""
+    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Channels) -> Tensor:
+        """Return (N, k, H, W): the gradient through each channel, times the input."""
         forward = run_with_gradients(self.model, x, target, [layer], self.num_classes)
         edges = [call.edge for call in forward.calls[layer]]
         of_layer = forward.gradients()[1][layer]
         maps = []
-        for channel in channels:
+        rows = torch.arange(len(x), device=x.device)
+        for of_images in of_each(channels, len(x)).to(x.device).unbind(1):
             starts = [torch.zeros_like(gradient) for gradient in of_layer]
             for start, gradient in zip(starts, of_layer, strict=True):
-                channels_first(start)[:, channel] = channels_first(gradient)[:, channel]
+                channels_first(start)[rows, of_images] = channels_first(gradient)[rows, of_images]
             (through,) = torch.autograd.grad(
                 edges, [forward.image], starts, retain_graph=True, allow_unused=True
             )

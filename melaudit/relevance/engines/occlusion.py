@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from melaudit.errors import RelevanceError
 from melaudit.logits import predictions
 from melaudit.relevance.engines.gradient import run_with_gradients
-from melaudit.relevance.interface import Attribution
+from melaudit.relevance.interface import Attribution, Channels
 from melaudit.relevance.model.intact import remember_state
 from melaudit.relevance.model.outputs import find_logits, start_relevance
 
@@ -70,7 +70,7 @@ class OcclusionEngine:
             target=explained,
         )
 
-    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
+    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Channels) -> Tensor:
         """Raise RelevanceError: covering pixels does not separate channels."""
         raise RelevanceError(
             "occlusion gives no conditional maps: it looks at a model from outside; use --engine "

@@ -18,7 +18,7 @@ from zennit.core import Composite
 from melaudit.errors import ConfigurationError, RelevanceError, out_of_memory
 from melaudit.logits import predictions
 from melaudit.relevance.engines.canonizers import canonizer_name, find_canonizer
-from melaudit.relevance.interface import Attribution
+from melaudit.relevance.interface import Attribution, Channels, of_each
 from melaudit.relevance.model.intact import remember_hooks, remember_state
 from melaudit.relevance.model.layers import channel_sums, find_layer, first_tensor
 from melaudit.relevance.model.outputs import find_logits, start_relevance
@@ -128,8 +128,8 @@ class ZennitEngine:
                 counts[type(module).__name__, rule] += 1
         return tuple((name, rule, count) for (name, rule), count in counts.most_common())
 
-    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
-        """Return (N, len(channels), H, W): zennit-crp's map for each channel of the layer.
+    def conditional(self, x: Tensor, target: Tensor, layer: str, channels: Channels) -> Tensor:
+        """Return (N, k, H, W): zennit-crp's map for each channel of the layer.
 
         The backward pass starts at the layer with the channel's relevance there, so nothing goes
         round it. Take a layer that every path passes (see `layers`).
@@ -140,8 +140,8 @@ class ZennitEngine:
         try:
             with _clear_errors(), torch.enable_grad():
                 maps = [
-                    self._one_image(x[i : i + 1], int(target[i]), layer, channels)
-                    for i in range(len(x))
+                    self._one_image(x[i : i + 1], int(target[i]), layer, chosen)
+                    for i, chosen in enumerate(of_each(channels, len(x)).tolist())
                 ]
         finally:
             restore()  # zennit-crp leaves its own hooks behind when a pass fails

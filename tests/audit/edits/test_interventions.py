@@ -146,7 +146,7 @@ class Foreign(Detector):
 
 
 def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(
-    measurements: Make, folder: Path
+    measurements: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, laboratory = table_and_laboratory(measurements, folder, weight=12.0)
     observer = Silent()
@@ -155,8 +155,13 @@ def test_a_model_that_reads_the_corners_is_found_to_use_the_ring(
     table = dataclasses.replace(table, trials=trials)
     (finding,) = said(ArtifactDetector(DarkRing()).conclude(table))
     assert {e.rung for e in finding.evidence if e.reached} >= {Rung.DEPENDENCE, Rung.HARM}  # type: ignore[union-attr]
+    # The model said all of it in the trials: it is not asked again.
+    monkeypatch.setattr(laboratory, "look", lambda _: pytest.fail("shown to the model again"))
     edits, curves = edit_exhibits([finding], [Foreign()], table, laboratory)  # type: ignore[list-item]
     assert len(edits) == 4
+    (ringed,) = (t for t in trials.values())
+    with_ring = torch.from_numpy(ringed.after[ringed.of("add")]).softmax(1)[:, 1].tolist()
+    assert all(min(abs(e.versions[1].probability - p) for p in with_ring) < 1e-6 for e in edits)
     assert {e.versions[0].title for e in edits} == {"as it is"}
     assert all(e.versions[1].probability > e.versions[0].probability for e in edits)
     (curve,) = curves

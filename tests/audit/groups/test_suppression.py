@@ -100,7 +100,7 @@ def test_marks_that_carry_the_decision_take_it_along() -> None:
     assert seen is not None and carry(seen)
     assert (seen.n, seen.channels) == (MAX_TRIED, CHANNELS // 16)
     # By hand: four marks at .5 each hold 4 * .5 * 1.0 more than on the rest of the class.
-    sure = laboratory.logits(rows)[:, 1].mean()
+    sure = cast(Linear, laboratory).logits(rows)[:, 1].mean()
     assert seen.lost == pytest.approx(2.0 / sure, rel=0.1)
     assert abs(seen.lost_others) < 0.02 and abs(seen.lost_placebo) < 0.25 * seen.lost
     (finding,) = claims(table, rows, cluster(rows, seen))

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from melaudit.audit.measure.columns import MAX_ATTENDED, attention_columns, relevance_columns
+from melaudit.audit.measure.columns import (
+    MAP,
+    MAX_ATTENDED,
+    PEAK,
+    attention_columns,
+    keeps_maps,
+    map_column,
+    relevance_columns,
+)
 
 
 def test_the_parts_of_a_map_sum_to_one_and_nothing_cancels() -> None:
@@ -35,3 +43,20 @@ def test_gates_that_do_not_sum_to_one_are_compared_as_shares() -> None:
     assert kept["attention.channels"].shape == (2, 3)
     assert np.exp(kept["attention.entropy"][0]) == pytest.approx(2)
     assert kept["attention.entropy"][1] == 0
+
+
+def test_a_whole_map_is_kept_to_half_a_step_and_what_is_not_finite_as_nothing() -> None:
+    maps = torch.randn(3, 16, 12, generator=torch.Generator().manual_seed(0))
+    maps[1] = 0
+    maps[2, 0, 0] = torch.nan
+    kept = map_column(maps)[MAP]
+    assert kept.dtype == np.int8 and kept.shape == (3, 16, 12)
+    peak = float(maps[0].abs().max())
+    assert kept[0] / PEAK * peak == pytest.approx(maps[0].numpy(), abs=0.51 * peak / PEAK)
+    assert not kept[1].any()
+    assert kept[2, 0, 0] == 0 and np.abs(kept[2]).max() == PEAK
+
+
+def test_maps_of_a_large_run_are_not_kept() -> None:
+    assert keeps_maps(1000, 224, 224) and keeps_maps(3900, 128, 128)
+    assert not keeps_maps(1300, 224, 224) and not keeps_maps(400_000, 128, 128)

@@ -92,3 +92,12 @@ def test_many_conditions_are_cut_so_that_one_pass_carries_no_more_than_a_batch(
             monkeypatch.setattr(passes, "_AT_ONCE", at_once)
             cut = engine.conditional(x, TARGET, "concepts", range(CHANNELS))
             assert torch.allclose(cut, whole, atol=1e-7)
+
+
+def test_each_image_may_have_channels_of_its_own() -> None:
+    x = torch.randn(2, 3, 8, 8)
+    own = torch.tensor([[2, 0, 1], [1, 2, 2]])
+    with DataflowEngine(Model(torch.relu), PLAIN) as engine:
+        every = engine.conditional(x, TARGET, "concepts", range(CHANNELS))
+        maps = engine.conditional(x, TARGET, "concepts", own)
+    assert torch.allclose(maps, every[torch.arange(2)[:, None], own], atol=1e-7)
