@@ -33,12 +33,12 @@ from melaudit.audit.discovery.made import (
     least,
     some,
 )
+from melaudit.audit.discovery.marked_parts import marked_parts
 from melaudit.audit.discovery.naming import name
 from melaudit.audit.discovery.parts import (
     Part,
     alike_parts,
     looked_at_parts,
-    marked_parts,
     shown_parts,
     strange_parts,
 )

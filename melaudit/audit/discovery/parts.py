@@ -15,16 +15,14 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import hypergeom
 
 from melaudit.artifacts.discovered import See
-from melaudit.artifacts.interface import RGB, Artifact, Mask
+from melaudit.artifacts.interface import RGB, Mask
 from melaudit.audit.discovery.seeing import (
     on_picture,
     places_of,
     seeing,
     seeing_alike,
-    seeing_marked,
     seeing_strange,
     share_in_centre,
 )
@@ -62,7 +60,6 @@ from melaudit.audit.measure.visual_words import (
 )
 from melaudit.audit.viewer import Viewer
 from melaudit.measurements import CHUNK, GRID, Measurements, SomeRows
-from melaudit.statistics.correction import ALPHA
 from melaudit.wording.sentences import percent
 
 HELD = 0.5
@@ -130,7 +127,7 @@ def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
                     partial(seeing_alike, how=sight.likeness, pattern=pattern),
                 )
             )
-    return _by_turns(chosen)
+    return by_turns(chosen)
 
 
 def strange_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
@@ -159,65 +156,14 @@ def strange_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
                 partial(seeing_strange, how=sight.likeness, known=known),
             )
         )
-    return _by_turns(chosen)
+    return by_turns(chosen)
 
 
 def _strange_places(table: Measurements, known: Strange, rows: Rows) -> Bools:
     return strange_places(table[LIKENESS][rows], described_rows(table, rows), known)
 
 
-def marked_parts(table: Measurements, artifacts: Sequence[Artifact], half: Bools) -> list[Part]:
-    """Choose what the finders of artifacts mark more in one predicted class, the strongest first.
-
-    On half of the images (n,), by Fisher's exact test. Such a part has the finder's own threshold,
-    and is put in as these images show it, not as the artifact is drawn.
-    """
-    chosen: list[Part] = []
-    for artifact in (each for each in artifacts if not each.whole_picture):
-        try:
-            score, masks = table[f"{artifact.id}.score"], table[f"{artifact.id}.mask"]
-            present = np.asarray(table[f"{artifact.id}.present"], bool)
-        except KeyError:  # its detector failed in the pass
-            continue
-        for index in range(len(table.classes)):
-            own, others = ((table.predictions == index) == is_it for is_it in (True, False))
-            n, m = int((own & half).sum()), int((others & half).sum())
-            if min(n, m) < MIN_OTHERS_TO_TEST:
-                continue
-            size, rare = int((present & own & half).sum()), int((present & others & half).sum())
-            p = hypergeom.sf(size - 1, n + m, size + rare, n)
-            if size < smallest_group(n) or p > ALPHA:
-                continue
-            chosen.append(
-                Part(
-                    index,
-                    np.where(present, 1 + np.asarray(score, np.float64), 0.0),
-                    partial(_marked_places, masks),
-                    size / n - rare / m,
-                    _central_of_masks(masks, np.flatnonzero(present & half)),
-                    f"It is what the finder of {artifact.phrases.things} marks, put in as these "
-                    "images show it.",
-                    partial(seeing_marked, artifact=artifact),
-                )
-            )
-    return _by_turns(chosen)
-
-
-def _marked_places(masks: NDArray[np.uint8], rows: Rows) -> Bools:
-    return masks[rows] > 0
-
-
-def _central_of_masks(masks: NDArray[np.uint8], rows: Rows) -> float:
-    """Return which share of what is marked in some rows lies in the centre."""
-    middle = outside_centre(*masks.shape[1:3]) == 0
-    inside = every = 0
-    for some in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
-        there = masks[some] > 0
-        inside, every = inside + int(there[:, middle].sum()), every + int(there.sum())
-    return inside / max(1, every)
-
-
-def _by_turns(parts: Sequence[Part]) -> list[Part]:
+def by_turns(parts: Sequence[Part]) -> list[Part]:
     """Return the strongest part of each class, then the second ones, the strongest first.
 
     Strengths of two classes cannot be compared: relevance and variety differ.
@@ -293,7 +239,7 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
                     ),
                 )
             )
-    return _by_turns(chosen)
+    return by_turns(chosen)
 
 
 def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
@@ -337,7 +283,7 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
                     partial(looking, there=there, bound=bound),
                 )
             )
-    return _by_turns(chosen)
+    return by_turns(chosen)
 
 
 def _shown_places(words: VisualWords, pattern: Sequence[int], rows: Rows) -> Bools:

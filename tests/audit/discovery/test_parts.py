@@ -9,7 +9,8 @@ from melaudit.artifacts.interface import Artifact
 from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.hair import Hair
 from melaudit.artifacts.kinds.ruler import Ruler
-from melaudit.audit.discovery.parts import marked_parts, places_looked_at
+from melaudit.audit.discovery.marked_parts import marked_parts
+from melaudit.audit.discovery.parts import places_looked_at
 from melaudit.findings import Trust
 from melaudit.measurements import GRID, Measurements
 
