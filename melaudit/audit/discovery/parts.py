@@ -194,7 +194,7 @@ def _alike_places(noted: Noted, pattern: Pattern, rows: Rows) -> Bools:
 def _where(central: float) -> str:
     return (
         f"{percent(central)} of the places that look like it lie in the central half of the "
-        "pictures and are left out."
+        "pictures, where it was not looked for."
     )
 
 
