@@ -112,7 +112,7 @@ class Discovered:
         shape = checked(image, THING).shape[:2]
         checked_dose(dose)
         donor = self.pool.donors[int(rng.integers(len(self.pool.donors)))]
-        region = whole(_resized(donor.mask, shape))
+        region = whole(resized(donor.mask, shape))
         after = transplanted(image, donor.image, region, dose)
         return Transplanted(after, changed(image, after), region, donor.image, dose)
 
@@ -176,7 +176,7 @@ def nearest(image: RGB, region: Mask, pictures: Sequence[RGB]) -> RGB:
     """
     around = dilated(region, RIM * max(region.shape)) & ~region
     small = reduced(image, MATCHED)
-    rim = _resized(around, small.shape[:2])
+    rim = resized(around, small.shape[:2])
     if not rim.any():
         return pictures[0]
     own = small[rim].astype(np.float32)
@@ -188,7 +188,7 @@ def nearest(image: RGB, region: Mask, pictures: Sequence[RGB]) -> RGB:
     return pictures[int(np.argmin(far))]
 
 
-def _resized(mask: Mask, shape: tuple[int, ...]) -> Mask:
+def resized(mask: Mask, shape: tuple[int, ...]) -> Mask:
     """Return a mask at another size (h, w)."""
     size = shape[1], shape[0]
     moved = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR)

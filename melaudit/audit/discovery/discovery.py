@@ -244,7 +244,7 @@ def _made(
         few = "too few images show it, or lack it, to take it from"
         return Skipped(ID, f"a part of {predicted}: {few}")
     images = tuple(table.ids[row] for row in ordered if present[row])
-    called = name(sources, images, laboratory.domain.artifacts, reviews, taken)
+    called = name(sources, [*alike, *others], images, laboratory.domain.artifacts, reviews, taken)
     pool = Pool(tuple(sources), tuple(alike), tuple(others), predicted)
     origin = Origin(
         tested=~half,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts import held
-from melaudit.artifacts.discovered import Source
-from melaudit.artifacts.interface import RGB, Artifact, Phrases
+from melaudit.artifacts.discovered import Source, resized
+from melaudit.artifacts.interface import RGB, Artifact, Mask, Phrases
 from melaudit.artifacts.picture import dilated
 from melaudit.audit.discovery.directions import PROPERTIES
 from melaudit.audit.groups.feedback import NOTHING
@@ -25,9 +26,9 @@ MIN_LIFT = 2.0
 """Share of the pictures of a look in which a finder sees it, over that of others. Chosen, not
 measured."""
 MIN_ODDS = 4.0
-"""Odds that a finder marks a place of a part, over those of the rest of the picture, before the
-part is named by it: what marks anything holds all. Odds, for a ring goes on beyond any part of it.
-Chosen, not measured."""
+"""Odds that a finder marks a place of a part, over those of the rest of the picture or of pictures
+that lack the part, before the part is named by it: what marks anything holds all. A ring goes on
+beyond any part of it. Chosen, not measured."""
 MIN_NAMED = 3
 """Images of a part that a reviewer must have given a name. Chosen, not measured."""
 NEAR = 0.03
@@ -55,6 +56,7 @@ class Name:
 
 def name(
     sources: Sequence[Source],
+    lacking: Sequence[RGB],
     images: Iterable[str],
     artifacts: Sequence[Artifact],
     reviews: Mapping[str, str],
@@ -62,8 +64,8 @@ def name(
 ) -> Name:
     """Return a name for a part of which pictures and places are given.
 
-    images: all that show it; reviews: image -> what a reviewer saw there; taken: ids that others
-    have.
+    lacking: pictures that lack it; images: all that show it; reviews: image -> what a reviewer saw
+    there; taken: ids that others have.
     """
     given = reviewed(images, reviews)
     if given:
@@ -71,7 +73,7 @@ def name(
         return _numbered(
             _slug(given), f"Discovered: {given}", phrases, _by_reviewer(given), taken, known=True
         )
-    alike = likeness(sources, artifacts)
+    alike = likeness(sources, lacking, artifacts)
     if alike is not None:
         artifact, share = alike
         known = artifact.phrases
@@ -182,25 +184,53 @@ def reviewed(images: Iterable[str], reviews: Mapping[str, str]) -> str:
 
 
 def likeness(
-    sources: Sequence[Source], artifacts: Sequence[Artifact]
+    sources: Sequence[Source], lacking: Sequence[RGB], artifacts: Sequence[Artifact]
 ) -> tuple[Artifact, float] | None:
-    """Return the artifact whose finder marks most of a part, and the share that it marks."""
+    """Return the artifact whose finder marks most of a part, and the share that it marks.
+
+    It must mark more of it than of the rest of these pictures, or than of the same places of
+    pictures that lack the part.
+    """
     best: tuple[Artifact, float] | None = None
     for artifact in artifacts:
         if artifact.whole_picture:
             continue
         inside = beside = 0.0
         for source in sources:
-            found = held.find(artifact, source.image)
-            if found.present and found.mask.any():
-                near = dilated(found.mask, NEAR * max(found.mask.shape))
-                inside += float(near[source.mask].mean())
-                beside += float(near[~source.mask].mean()) if not source.mask.all() else 0.0
-        share, elsewhere = inside / len(sources), beside / len(sources)
-        more = share * (1 - elsewhere) >= MIN_ODDS * elsewhere * (1 - share)
-        if share >= MIN_ALIKE and more and (best is None or share > best[1]):
+            near = _marked(artifact, source.image)
+            inside += float(near[source.mask].mean())
+            beside += float(near[~source.mask].mean()) if not source.mask.all() else 0.0
+        share = inside / len(sources)
+        if share < MIN_ALIKE or (best is not None and share <= best[1]):
+            continue
+        if _more(share, beside / len(sources)) or _more(
+            share, _marked_where_it_lacks(artifact, sources, lacking)
+        ):
             best = artifact, share
     return best
+
+
+def _more(share: float, other: float) -> bool:
+    return share * (1 - other) >= MIN_ODDS * other * (1 - share)
+
+
+def _marked_where_it_lacks(
+    artifact: Artifact, sources: Sequence[Source], lacking: Sequence[RGB]
+) -> float:
+    """Return which share a finder marks of a part's places in pictures that lack it; 1 for none."""
+    found = []
+    for source, picture in zip(itertools.cycle(sources), lacking, strict=False):
+        near = _marked(artifact, picture)
+        found.append(float(near[resized(source.mask, near.shape)].mean()))
+    return float(np.nanmean(found)) if found else 1.0
+
+
+def _marked(artifact: Artifact, image: RGB) -> Mask:
+    """Return where a finder marks a picture (h, w), and near."""
+    found = held.find(artifact, image)
+    if not (found.present and found.mask.any()):
+        return np.zeros(image.shape[:2], np.bool_)
+    return dilated(found.mask, NEAR * max(found.mask.shape))
 
 
 def _numbered(
