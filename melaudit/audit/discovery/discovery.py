@@ -89,8 +89,7 @@ Bools = NDArray[np.bool_]
 def most_tried(most: int) -> int:
     """Return how many artifacts are tried at most where `most` parts are."""
     return most + sum(
-        min(each, most)
-        for each in (MAX_OF_WORDS, MAX_STRANGE, MAX_MARKED, MAX_LOOKED_AT, MAX_LOOKS)
+        min(each, most) for each in (MAX_STRANGE, MAX_MARKED, MAX_LOOKED_AT, MAX_LOOKS)
     )
 
 
