@@ -33,9 +33,9 @@ def _seconds(n: int, **settings: int) -> float:
 
 
 def test_what_an_audit_discovers_itself_is_counted() -> None:
-    # 7 artifacts (3 parts, one by words, a place, 2 looks), 4.5 pictures of each of 2 x 30
-    # images, .1 s each, fewer where trials may end early.
-    assert _seconds(60) == pytest.approx(CHOOSING * 120 / 200 + 0.7 * 7 * 4.5 * 60 * 0.1)
-    assert _seconds(1000) == pytest.approx(CHOOSING + 0.7 * 7 * 4.5 * 80 * 0.1)
+    # 8 artifacts (3 parts, one that is strange, one that a finder marks, a place, 2 looks), 4.5
+    # pictures of each of 2 x 30 images, .1 s each, fewer where trials may end early.
+    assert _seconds(60) == pytest.approx(CHOOSING * 120 / 200 + 0.7 * 8 * 4.5 * 60 * 0.1)
+    assert _seconds(1000) == pytest.approx(CHOOSING + 0.7 * 8 * 4.5 * 80 * 0.1)
     assert _seconds(60, discover=1) < _seconds(60) / 1.5
     assert _seconds(60, discover=0) == _seconds(60, edits=0) == 0.0
