@@ -47,7 +47,6 @@ from melaudit.audit.groups.strangeness import (
     strange_places,
     strangest,
 )
-from melaudit.audit.groups.strangeness import amounts as strange_amounts
 from melaudit.audit.groups.strategies import smallest_group, strategies
 from melaudit.audit.groups.suspicion import counted_words, pooled_maps
 from melaudit.audit.measure.columns import relevance_columns
@@ -147,7 +146,7 @@ def strange_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
         chosen.append(
             Part(
                 index,
-                strange_amounts(known, strangest(table, known)),
+                amounts(known.pattern, strangest(table, known)),
                 partial(_strange_places, table, known),
                 known.pattern.strength,
                 0.0,

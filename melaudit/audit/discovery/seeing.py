@@ -15,7 +15,6 @@ from melaudit.audit.groups.exclusive import Pattern
 from melaudit.audit.groups.likeness import amounts, described, likest, places_like
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.strangeness import Strange, strange_places, strangeness
-from melaudit.audit.groups.strangeness import amounts as amounts_of_strange
 from melaudit.audit.measure.columns import relevance_columns
 from melaudit.audit.measure.visual_words import Descriptions, VisualWords, Vocabulary, map_of
 from melaudit.audit.viewer import Viewer
@@ -89,7 +88,7 @@ def seeing_strange(viewer: Viewer, how: Descriptions, known: Strange) -> See:
         outputs = viewer.explainer.forward.outputs(x, [how.layer])
         noted = how.noted(map_of(outputs, how.layer, x))
         some = described(noted, kept["relevance.positive"], kept["relevance.negative"])
-        (amount,) = amounts_of_strange(known, strangeness(some, known))
+        (amount,) = amounts(known.pattern, strangeness(some, known))
         (there,) = strange_places(noted, some, known)
         return float(amount), on_picture(there, image.shape[:2], viewer.preprocessing)
 

@@ -240,7 +240,7 @@ def _failure(ray: Any, address: str) -> Exception | None:
 
 
 def _account(error: BaseException | None) -> str:
-    """Return all that is told of an error and of what it came from."""
+    """Return the types and messages of an error and of its causes, a line for each."""
     told = []
     while error is not None:
         told += [type(error).__name__, str(error)]

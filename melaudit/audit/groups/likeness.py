@@ -207,14 +207,14 @@ def likest(noted: Noted | SomeRows, like: Floats) -> Floats:
     return np.concatenate(found) if found else np.empty(0, np.float32)
 
 
-def amounts(pattern: Pattern, cosines: Floats) -> NDArray[np.float64]:
-    """Return how much of a pattern images show (n,), of their likest places (n,).
+def amounts(pattern: Pattern, shown: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return how much of a pattern images show (n,), of their likest (or strangest) places (n,).
 
     1 is the most that others show, `CENTRE_OF_OTHERS` what they show on average, and half the way
     there is 1/2.
     """
     scale = max(pattern.bound - pattern.usual, MIN_SPREAD)
-    steps = np.clip((cosines.astype(np.float64) - pattern.bound) / scale, -9, 9)
+    steps = np.clip((shown.astype(np.float64) - pattern.bound) / scale, -9, 9)
     amount: NDArray[np.float64] = CENTRE_OF_OTHERS**-steps
     return amount
 

@@ -16,7 +16,6 @@ from scipy.stats import hypergeom
 
 from melaudit.audit.groups.exclusive import MAX_SHARE_OF_OTHERS, Pattern
 from melaudit.audit.groups.likeness import (
-    CENTRE_OF_OTHERS,
     DRAWS,
     DRAWS_BY_CHANCE,
     MAX_IMAGES,
@@ -179,17 +178,6 @@ def strangeness(some: Described, known: Strange, itself: Rows | None = None) -> 
             cosines[there, :, own[there]] = -1
         found[start : start + BLOCK] = _fifth(cosines).max(1)
     return found
-
-
-def amounts(known: Strange, strangeness: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return how much images show (n,), of their strangeness (n,): 1 is the most that others show.
-
-    As by likeness: `CENTRE_OF_OTHERS` is what others show on average.
-    """
-    scale = max(known.bound - known.pattern.usual, MIN_SPREAD)
-    steps = np.clip((np.asarray(strangeness, np.float64) - known.bound) / scale, -9, 9)
-    amount: NDArray[np.float64] = CENTRE_OF_OTHERS**-steps
-    return amount
 
 
 def strange_places(noted: Noted, some: Described, known: Strange) -> Bools:

@@ -85,4 +85,5 @@ def _pack(module: nn.Conv2d, size: torch.Size, order: Operator, convolve: Operat
         return convolve(x, weight, bias, *geometry, "none", [], "")
 
     module.weight = nn.Parameter(module.weight.new_empty(0), requires_grad=False)
+    # Hooks of the module stay: only what it computes is another operation.
     module.forward = forward  # type: ignore[method-assign, assignment]
