@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +58,40 @@ def checked_dose(dose: float) -> float:
     return dose
 
 
+_copies: ContextVar[dict[int, dict[int, RGB]] | None] = ContextVar("copies", default=None)
+"""Identity of a picture -> side -> its reduced copy, as long as copies are kept."""
+
+
+@contextmanager
+def copies_kept(images: Sequence[RGB]) -> Iterator[None]:
+    """Keep reduced copies of pictures, which must not change, while the `with` lasts.
+
+    Most finders look at the same few sizes of a picture. `images` are held meanwhile, so that no
+    other picture gets the identity of one of them.
+    """
+    kept = tuple(images)
+    token = _copies.set({id(image): {} for image in kept})
+    try:
+        yield
+    finally:
+        _copies.reset(token)
+
+
 def reduced(image: RGB, side: int) -> RGB:
-    """Return a copy whose longer side is at most `side` pixels, averaged over pixel areas."""
+    """Return a copy whose longer side is at most `side` pixels, averaged over pixel areas.
+
+    Where copies are kept (`copies_kept`) it is read-only.
+    """
+    kept = (_copies.get() or {}).get(id(image))
+    if kept is None:
+        return _reduced(image, side)
+    if side not in kept:
+        kept[side] = _reduced(image, side)
+        kept[side].flags.writeable = False
+    return kept[side]
+
+
+def _reduced(image: RGB, side: int) -> RGB:
     height, width = image.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.held import find
 from melaudit.artifacts.interface import RGB, Artifact, Found
+from melaudit.artifacts.picture import copies_kept
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,13 @@ def find_all(artifacts: Sequence[Artifact], images: Iterable[RGB]) -> dict[str, 
     """
     results: dict[str, list[PackedFound]] = {artifact.id: [] for artifact in artifacts}
     for image in images:
-        for artifact in artifacts:
-            if artifact.id in results:
-                try:
-                    results[artifact.id].append(pack(find(artifact, image)))
-                except Exception:  # a finder may be anybody's
-                    del results[artifact.id]
+        with copies_kept([image]):
+            for artifact in artifacts:
+                if artifact.id in results:
+                    try:
+                        results[artifact.id].append(pack(find(artifact, image)))
+                    except Exception:  # a finder may be anybody's
+                        del results[artifact.id]
     return results
 
 

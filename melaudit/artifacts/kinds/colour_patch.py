@@ -161,15 +161,16 @@ def _best(small: RGB) -> tuple[float, Mask]:
     foreign = (away > MIN_DISTANCE) & (light > MIN_LIGHTNESS)
     foreign &= np.hypot(red - 128, yellow - 128) > MIN_CHROMA
     score, best = 0.0, np.zeros(foreign.shape, np.bool_)
-    if foreign.mean() < AREA[0]:
+    if np.count_nonzero(foreign) / foreign.size < AREA[0]:
         return score, best
-    angle = np.arctan2(yellower, redder) / (np.pi / 2)
+    angle = np.arctan2(yellower[foreign], redder[foreign]) / (np.pi / 2)
+    quadrant = np.full(foreign.shape, -1, np.int8)
     # A lesion that touches a sticker is foreign too, but in another hue. Hues are split into four
     # quadrants, and again into quadrants between those, so that each sticker lies within one.
     for turned in (0.0, 0.5):
-        quadrant = np.floor(angle + turned) % 4
+        quadrant[foreign] = np.floor(angle + turned) % 4
         for k in range(4):
-            for region, middle in _regions(foreign & (quadrant == k)):
+            for region, middle in _regions(quadrant == k):
                 value = _score(region, hue, away, middle)
                 if value > score:
                     score, best = value, region
@@ -178,7 +179,7 @@ def _best(small: RGB) -> tuple[float, Mask]:
 
 def _regions(mask: Mask) -> list[tuple[Mask, NDArray[np.float64]]]:
     """Return the connected regions that are as large as a sticker, with their centres (x, y)."""
-    if mask.mean() < AREA[0]:
+    if np.count_nonzero(mask) / mask.size < AREA[0]:
         return []
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, label, stats, middles = components(np.asarray(opened, np.uint8), connectivity=4)

@@ -158,8 +158,6 @@ def _regions(density: Layer, small: RGB) -> tuple[NDArray[np.float32], Mask]:
     inked = (lesser - blue > BOTH) & (excess > EITHER) & (brightest_channel(small) > MIN_LEVEL)
     inked[:EDGE] = inked[-EDGE:] = inked[:, :EDGE] = inked[:, -EDGE:] = False
     count, label, stats, _ = components(inked)
-    vivid = excess / (denser + 0.15)
-    plain = np.abs(blue) < MAX_BLUE
     quality = np.zeros(inked.shape, np.float32)
     for k in range(1, count):
         x, y, across, down, area = stats[k]
@@ -171,9 +169,11 @@ def _regions(density: Layer, small: RGB) -> tuple[NDArray[np.float32], Mask]:
         if not around.any():
             continue
         steps = [float(a[box][region].mean() - np.median(a[box][around])) for a in (lesser, excess)]
+        vivid = excess[box][region] / (denser[box][region] + 0.15)
+        plain = np.abs(blue[box][around]) < MAX_BLUE
         quality[box][region] = (
-            ramp(float(vivid[box][region].mean()), VIVIDNESS)
-            * ramp(float(plain[box][around].mean()), SURROUNDED)
+            ramp(float(vivid.mean()), VIVIDNESS)
+            * ramp(float(plain.mean()), SURROUNDED)
             * ramp(min(steps), STEP)
         )
     return quality, inked

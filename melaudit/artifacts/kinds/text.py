@@ -126,8 +126,9 @@ class Text:
                     score = max(score, sureness)
                     if sureness >= self.threshold:
                         _fill(mask, row if upright else row[:, [1, 0, 3, 2, 4]])
-        whole = _without_holes(completed(image, enlarged(mask, height, width)))
-        return Found(score, score >= self.threshold, whole)
+        if score < self.threshold:
+            return Found(score, False, np.zeros((height, width), np.bool_))
+        return Found(score, True, _without_holes(completed(image, enlarged(mask, height, width))))
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
         """Write a time stamp, a number or a name near a corner; the dose is its opacity."""
@@ -167,15 +168,15 @@ def _marks(marked: NDArray[np.uint8]) -> Boxes:
     binary = (marked > MIN_CONTRAST).astype(np.uint8)
     count, label, stats, _ = components(binary)
     stats = stats[1:count].astype(np.float64)
-    if not len(stats):
-        return np.empty((0, 5))
-    there = np.flatnonzero(binary)  # few of the pixels
-    total = np.bincount(label.ravel()[there], marked.ravel()[there], count)[1:]
     width, height, area = stats[:, 2], stats[:, 3], stats[:, 4]
     longer, shorter = np.maximum(width, height), np.minimum(width, height)
     fill = area / (width * height)
     fits = (longer >= HEIGHTS[0]) & (longer <= HEIGHTS[1]) & (shorter >= 2)
     fits &= (fill >= FILL[0]) & ((fill <= FILL[1]) | (shorter < THIN * longer))
+    if not fits.any():
+        return np.empty((0, 5))
+    there = np.flatnonzero(binary)  # few of the pixels
+    total = np.bincount(label.ravel()[there], marked.ravel()[there], count)[1:]
     boxes: Boxes = np.c_[stats[:, :4], total / area][fits]
     return boxes
 

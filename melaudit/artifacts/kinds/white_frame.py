@@ -134,6 +134,8 @@ class WhiteFrame:
 
 def _at_edge(white: Mask) -> Mask:
     """Return the white regions (h, w) that touch the picture's edge."""
+    if not _edge_pixels(white).any():
+        return np.zeros(white.shape, np.bool_)
     label = components(white).label
     edge = _edge_pixels(label)
     joined: Mask = np.isin(label, np.unique(edge[edge > 0]))

@@ -88,8 +88,9 @@ def blobs(response: Layer) -> Blobs:
     Length and width are those of the bar that has the same second moments.
     """
     count, label, stats, _ = components(response > 0)
-    y, x = np.nonzero(label)
-    component, weight = label[y, x], response[y, x].astype(np.float64)
+    there = np.flatnonzero(label)
+    y, x = np.divmod(there, label.shape[1])
+    component, weight = label.ravel()[there], response.ravel()[there].astype(np.float64)
     total = np.maximum(np.bincount(component, weight, count), 1e-12)
 
     def mean(values: Values) -> Values:

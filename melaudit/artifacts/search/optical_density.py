@@ -50,7 +50,7 @@ def optical_density(small: RGB) -> Layer:
         scale = np.where(away < 0, DARKER, LIGHTER)
         weight = (1 / (1 + (away / scale) ** 2)).astype(np.float32)
     skin = (_terms(height, width) @ surface).reshape(height, width, 3)
-    return np.asarray(skin - light, np.float32)
+    return np.asarray(np.subtract(skin, light, out=light), np.float32)
 
 
 @lru_cache(maxsize=1)

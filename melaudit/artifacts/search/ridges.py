@@ -32,6 +32,7 @@ def ridges(dark: Layer) -> Layer:
     bordered = cv2.copyMakeBorder(dark, *(MARGIN,) * 4, cv2.BORDER_REPLICATE)
     padded = np.asarray(bordered, np.float32)
     best = np.full(dark.shape, -np.inf, np.float32)
+    beside = np.empty_like(best)
     for k in range(DIRECTIONS):
         angle = np.pi * k / DIRECTIONS
         down, right = float(np.sin(angle)), float(np.cos(angle))
@@ -43,7 +44,8 @@ def ridges(dark: Layer) -> Layer:
             total[y + s * dy : y + s * dy + height, x + s * dx : x + s * dx + width]
             for s in (0, 1, -1)
         )
-        best = np.maximum(best, line - np.maximum(one, other))
+        np.maximum(one, other, out=beside)
+        np.maximum(best, np.subtract(line, beside, out=beside), out=best)
     return np.asarray(best / 2**DOUBLINGS, np.float32)
 
 

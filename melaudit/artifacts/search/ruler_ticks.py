@@ -13,6 +13,7 @@ Chosen: the constants, by AUC over a few hundred settings on the tuning half of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -152,6 +153,8 @@ def _base_lines(marks: Blobs, side: int) -> Mask:
 
 def _with_lines(mask: Mask, lines: Mask) -> Mask:
     """Return a mask (h, w) with the lines that it touches."""
+    if not lines.any():
+        return mask
     count, label, _, _ = components(lines)
     near = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     touched = np.zeros(count, np.bool_)
@@ -162,16 +165,22 @@ def _with_lines(mask: Mask, lines: Mask) -> Mask:
 
 def _dark(red: Layer) -> Mask:
     """Return what is too dark to show marks, and the lesion in the middle (h, w)."""
-    height, width = red.shape
     window = max(3, round(0.06 * max(red.shape)))
     level = cv2.blur(red, (window, window))
     share = np.asarray(level, np.float32) / max(float(np.percentile(level, 75)), 1.0)
-    y = (np.arange(height)[:, None] + 0.5) / height - 0.5
-    x = (np.arange(width)[None] + 0.5) / width - 0.5
-    lesion = (share < 0.85) & (np.hypot(y, x) < 0.45)
+    lesion = (share < 0.85) & _middle(*red.shape)
     grown = cv2.dilate(lesion.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     dark: Mask = grown | (share < 0.3)
     return dark
+
+
+@lru_cache(maxsize=8)
+def _middle(height: int, width: int) -> Mask:
+    """Return where lesions lie (height, width)."""
+    y = (np.arange(height)[:, None] + 0.5) / height - 0.5
+    x = (np.arange(width)[None] + 0.5) / width - 0.5
+    middle: Mask = np.hypot(y, x) < 0.45
+    return middle
 
 
 def _joined(pairs: Pairs, start: int) -> NDArray[np.int64]:

@@ -77,12 +77,14 @@ def region_angle(image: RGB, lesion: Mask | None = None) -> float:
         zone = field & ~covered
     if not zone.any():
         return math.nan
-    skin = _lab(small[zone][None])[0]
+    skin = _lab(small.reshape(-1, 3).compress(zone.ravel(), axis=0)[None])[0]
+    lightness, yellow = (np.ascontiguousarray(skin[:, k]) for k in (0, 2))
     usual = np.ones(len(skin), np.bool_)
-    for values in (skin[:, 0], skin[:, 2]):
+    for values in (lightness, yellow):
         usual &= np.abs(values - values.mean()) <= values.std()
-    kept = skin[usual] if usual.any() else skin
-    return typology_angle(float(kept[:, 0].mean()), float(kept[:, 2].mean()))
+    if usual.any():
+        lightness, yellow = lightness[usual], yellow[usual]
+    return typology_angle(float(lightness.mean()), float(yellow.mean()))
 
 
 def patch_angle(image: RGB) -> float:
@@ -104,9 +106,8 @@ def patch_angle(image: RGB) -> float:
 
 def _patches_without_hairs(image: RGB) -> RGB:
     """Return the pixels of each patch (patches, PATCH * PATCH, 3), thin dark lines painted over."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (HAIR_WINDOW, HAIR_WINDOW))
-    hairs = np.asarray(cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, kernel)) > HAIR_DEPTH
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    hairs = closed_by_cross(grey) - grey > HAIR_DEPTH
     patches = []
     for y, x in PATCHES:
         top, left = max(0, y - REACH), max(0, x - REACH)
@@ -117,6 +118,13 @@ def _patches_without_hairs(image: RGB) -> RGB:
             near = np.asarray(cv2.inpaint(near, hidden, 1, cv2.INPAINT_TELEA), np.uint8)
         patches.append(near[patch].reshape(-1, 3))
     return np.stack(patches)
+
+
+def closed_by_cross(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the closing of a picture (h, w) by a cross: of each bar by itself, it is faster."""
+    bars = [np.ones(size, np.uint8) for size in ((1, HAIR_WINDOW), (HAIR_WINDOW, 1))]
+    dilated = np.maximum(*(cv2.dilate(grey, bar) for bar in bars))
+    return np.minimum(*(cv2.erode(dilated, bar) for bar in bars))
 
 
 def _lab(image: RGB) -> Lab:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from melaudit.artifacts.picture import copies_kept
 from melaudit.audit.measure.columns import attention_columns, map_column, relevance_columns
 from melaudit.audit.measure.thumbnails import thumbnail
 from melaudit.audit.measure.visual_words import NOTHING, Sight
@@ -116,20 +117,21 @@ class Measurer:
         with timed("visual words"):
             columns |= self.sight.columns(attribution.outputs, x)
         bare = _without_registers(batch)
-        for detector in self.detectors:
-            if detector.id in self.failed:
-                continue
-            try:
-                with timed(detector.id):
-                    columns |= _taken_over(detector, batch, rows, self.sample.known)
-                    if bare is not None and detector.sums_places:
-                        again = _checked(detector, bare)
-                        columns |= {f"{WITHOUT}{name}": v for name, v in again.items()}
-            except Exception as error:  # a detector may be anybody's: the run goes on without it
-                if ends_the_run(error):
-                    raise
-                self.failed.add(detector.id)
-                observer.note(f"detector {detector.id} failed and is left out: {error!r}")
+        with copies_kept(batch.images.views):
+            for detector in self.detectors:
+                if detector.id in self.failed:
+                    continue
+                try:
+                    with timed(detector.id):
+                        columns |= _taken_over(detector, batch, rows, self.sample.known)
+                        if bare is not None and detector.sums_places:
+                            again = _checked(detector, bare)
+                            columns |= {f"{WITHOUT}{name}": v for name, v in again.items()}
+                except Exception as error:  # a detector may be anybody's: the run goes on
+                    if ends_the_run(error):
+                        raise
+                    self.failed.add(detector.id)
+                    observer.note(f"detector {detector.id} failed and is left out: {error!r}")
         return columns
 
     def _batch(

@@ -2,15 +2,18 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage.color import lab2rgb, rgb2lab
 
 from melaudit.artifacts.search.skin_tone import (
+    HAIR_WINDOW,
     PATCH,
     PATCHES,
     SIDE,
+    closed_by_cross,
     patch_angle,
     region_angle,
     typology_angle,
@@ -93,3 +96,9 @@ def test_grey_pictures_have_no_tone() -> None:
     grey = np.full((200, 260, 3), 128, np.uint8)
     assert math.isnan(region_angle(grey)) and math.isnan(patch_angle(grey))
     assert math.isnan(patch_angle(np.full((200, 260, 3), (90, 100, 180), np.uint8)))
+
+
+def test_a_cross_closes_as_its_two_bars_do_together() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (60, 70), np.uint8)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (HAIR_WINDOW, HAIR_WINDOW))
+    assert np.array_equal(closed_by_cross(grey), cv2.morphologyEx(grey, cv2.MORPH_CLOSE, cross))
