@@ -10,7 +10,7 @@ user names them. Attention: the relevance on each image's own artifact against t
 other images of the same predicted class have in the same place, with a bootstrap interval and a
 permutation test; padding alone puts relevance on corners, so a fixed threshold would not do.
 Dependence: the change of the decision when the artifact is put in or taken out, against placebo
-edits of the same image, with a bootstrap interval and a sign-flip test. Harm: the right decisions
+edits of the same image, with a score interval and a sign-flip test. Harm: the right decisions
 that this costs.
 Do instead: follow the remedy of the artifact.
 Reference: Sies et al. 2021, "Dark corner artefact and diagnostic performance of a market-approved

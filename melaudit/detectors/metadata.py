@@ -5,10 +5,11 @@ which sensitivity, specificity or accuracy differ; columns that go with the labe
 the model that encode a column among images of one label.
 Why: an average hides a group on which a model fails. A column that goes with the label, as the
 clinic often does, can be learned instead of the disease.
-How scored: each group against all others, by the difference of rates with a bootstrap interval over
-patients and Fisher's exact test (or a permutation of patients). The label, by its odds ratio. The
-concepts, by the area under the ROC curve of a linear probe on their relevance, cross-validated by
-patient, against shuffled groups. Groups of fewer than 20 labelled images are not ranked.
+How scored: each group against all others, by the difference of rates with a score interval (images
+of a patient count as one) and Fisher's exact test (or a permutation of patients). The label, by its
+odds ratio. The concepts, by the area under the ROC curve of a linear probe on their relevance,
+cross-validated by patient, against shuffled groups. Groups of fewer than 20 labelled images are not
+ranked.
 Do instead: collect more images of the group; balance classes over it; report results by group.
 Reference: Daneshjou et al. 2022, "Disparities in dermatology AI performance on a diverse, curated
 clinical image set"; DeGrave et al. 2021, "AI for radiographic COVID-19 detection selects shortcuts

@@ -281,33 +281,78 @@ def paired_share(
     """Estimate the mean of paired differences (n,) of yes and no: each is -1, 0 or 1.
 
     The interval is that of a difference of two proportions, those that gained and those that lost,
-    from Wilson's intervals of both (Newcombe 1998, method 10, without correlation). Where few or
-    none differ it stays as wide as n allows, which a bootstrap does not. Of a group (patient or
-    lesion) the mean counts, once.
+    from Wilson's intervals of both and their correlation (Newcombe 1998, method 10): what gained
+    did not lose. A bootstrap of few differences ends where they do: of 80 images of which one
+    lost, its 95 % interval does not reach above 0. Images of one group (patient or lesion) count as
+    if all of them agreed: groups of unequal size as Kish's (1965) number of equal ones.
     """
     values = np.asarray(differences, np.float64)
     if not len(values):
         return Estimate(math.nan, -math.inf, math.inf)
-    if groups is not None:
-        _, member = np.unique(np.asarray(groups, str), return_inverse=True)
-        values = np.bincount(member, values) / np.bincount(member)
-    n = len(values)
-    gained, lost = float(values.clip(min=0).sum()), float((-values).clip(min=0).sum())
-    up, down = (_wilson(k, n, z_of(coverage)) for k in (gained, lost))
-    value = up.value - down.value
+    n, equal = len(values), _equal_groups(len(values), groups)
+    if groups is not None:  # what is gained and lost in one group is neither
+        _, member, sizes = np.unique(
+            np.asarray(groups, str), return_inverse=True, return_counts=True
+        )
+        values = (np.bincount(member, values) / sizes)[member]
+    gained, lost = (float(side.clip(min=0).sum()) / n for side in (values, -values))
+    up, down = (_wilson(share, equal, z_of(coverage)) for share in (gained, lost))
+    neither = (1 - gained) * (1 - lost)
+    together = -math.sqrt(gained * lost / neither) if neither > 0 else 0.0
+    value = gained - lost
+
+    def reach(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one**2 + other**2 - 2 * together * one * other))
+
     return Estimate(
         value,
-        value - math.hypot(up.value - up.low, down.high - down.value),
-        value + math.hypot(up.high - up.value, down.value - down.low),
+        max(-1.0, value - reach(up.value - up.low, down.high - down.value)),
+        min(1.0, value + reach(up.high - up.value, down.value - down.low)),
     )
 
 
-def _wilson(successes: float, n: int, reach: float) -> Estimate:
-    """Return a proportion with Wilson's interval (1927); the count may be no whole number.
+def share_of(
+    values: ArrayLike, groups: ArrayLike | None = None, coverage: float = COVERAGE
+) -> Estimate:
+    """Estimate the share of yes in values (n,), each 0 or 1, with Wilson's interval (1927).
+
+    Images of one group count as in `paired_share`. Nothing counted gives NaN within 0 to 1.
+    """
+    each = np.asarray(values, np.float64)
+    if not len(each):
+        return Estimate(math.nan, 0.0, 1.0)
+    return _wilson(float(each.mean()), _equal_groups(len(each), groups), z_of(coverage))
+
+
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """Estimate first - second of two independent estimates.
+
+    Each end is as far from the difference as the root of the summed squares of both estimates'
+    distances from the ends that point that way (Zou and Donner 2008, equation 2; of two shares it
+    is the hybrid score interval of Newcombe 1998).
+    """
+    value = first.value - second.value
+    return Estimate(
+        value,
+        value - math.hypot(first.value - first.low, second.high - second.value),
+        value + math.hypot(first.high - first.value, second.value - second.low),
+    )
+
+
+def _equal_groups(n: int, groups: ArrayLike | None) -> float:
+    """Return how many groups of one size tell as much as those of n values, if each agrees."""
+    if groups is None:
+        return float(n)
+    _, sizes = np.unique(np.asarray(groups, str), return_counts=True)
+    return n**2 / float((sizes.astype(np.float64) ** 2).sum())
+
+
+def _wilson(share: float, n: float, reach: float) -> Estimate:
+    """Return a proportion with Wilson's interval (1927); neither need be of whole numbers.
 
     reach: the standard normal quantile to which the interval reaches.
     """
-    share, z = successes / n, reach * reach / n
+    z = reach * reach / n
     centre = (share + z / 2) / (1 + z)
     width = math.sqrt(z * (share * (1 - share) + z / 4)) / (1 + z)
     return Estimate(share, max(0.0, centre - width), min(1.0, centre + width))

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from melaudit.statistics.estimates import (
     Estimate,
     Tested,
-    mean_difference,
+    difference,
     odds_ratio,
     permutation_test,
     proportion,
+    share_of,
 )
 
 MIN_IMAGES = 20
@@ -121,18 +122,16 @@ def _gap(
     patients: NDArray[np.object_] | None,
     seed: int,
 ) -> Gap:
-    split = None if patients is None else (patients[own], patients[rest])
-    estimate = mean_difference(right[own], right[rest], seed, split)
+    split = (None, None) if patients is None else (patients[own], patients[rest])
+    estimate = difference(share_of(right[own], split[0]), share_of(right[rest], split[1]))
     a, b = int(right[own].sum()), int(right[rest].sum())
     n_own, n_rest = int(own.sum()), int(rest.sum())
     if patients is None:
         p = odds_ratio([[a, n_own - a], [b, n_rest - b]]).p_value
     else:
         p = _by_patient(right, own, rest, patients, seed)
-    difference = Tested(estimate.value, estimate.low, estimate.high, p)
-    return Gap(
-        group, measure, proportion(a, n_own), proportion(b, n_rest), n_own, n_rest, difference
-    )
+    tested = Tested(estimate.value, estimate.low, estimate.high, p)
+    return Gap(group, measure, proportion(a, n_own), proportion(b, n_rest), n_own, n_rest, tested)
 
 
 def _by_patient(

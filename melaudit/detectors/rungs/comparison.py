@@ -10,8 +10,8 @@ import numpy as np
 from melaudit.detectors.rungs.trials import Rows, Values, called, log_odds
 from melaudit.measurements import Measurements, Trials
 from melaudit.statistics.estimates import (
-    Estimate,
     Tested,
+    difference,
     paired_mean,
     paired_share,
     two_samples,
@@ -28,12 +28,11 @@ def beyond(
     fewest: int,
     *,
     margins: bool,
-) -> tuple[Tested, Estimate]:
+) -> Tested:
     """Estimate the mean change under an edit less that under its placebo.
 
-    chosen, against: the rows of `trials` of the edit and of its placebo. The same images under both
-    are compared image by image, where there are `fewest` of them; else the two means are. Beside
-    the tested estimate stands the one that absence is claimed by, where shares are compared.
+    chosen, against: the rows of `trials` of the edit and of its placebo. What changes is the
+    log-odds of the class `target`, or the share of decisions for it.
     """
 
     def change(at: Rows) -> Values:
@@ -43,29 +42,41 @@ def beyond(
         after, before = called(trials.after[at], target), called(trials.before[at], target)
         return after.astype(np.float64) - before
 
-    rows, others = trials.rows[chosen], trials.rows[against]
-    groups = measurements.groups
+    both = (trials.rows[chosen], trials.rows[against])
+    changes = (change(chosen), change(against))
+    return less(measurements, changes, both, coverage, fewest, shares=not margins)
+
+
+def less(
+    measurements: Measurements,
+    values: tuple[Values, Values],
+    rows: tuple[Rows, Rows],
+    coverage: float,
+    fewest: int,
+    *,
+    shares: bool,
+) -> Tested:
+    """Estimate the mean of the first values less that of the second.
+
+    rows: the images that they are of, in ascending order. The same images in both are compared
+    image by image, where there are `fewest` of them; else the two means are. Of shares, whose
+    values are -1, 0 or 1 and alike in both before any edit, the interval is a share's: few or none
+    may differ.
+    """
+    seed, groups = measurements.seed, measurements.groups
     named = (lambda at: at) if groups is None else (lambda at: groups[at])
-    common = np.intersect1d(rows, others)
-    if len(common) >= fewest and len(common) >= 0.8 * min(len(rows), len(others)):
-        first = change(chosen[np.searchsorted(rows, common)])
-        second = change(against[np.searchsorted(others, common)])
-        more = paired_mean(first - second, measurements.seed, named(common), coverage)
-        if margins:
-            return more, more
-        return of_shares(more), paired_share(first - second, named(common), coverage)
-    own, theirs = change(chosen), change(against)
-    both = (named(rows), named(others))
-    more = two_samples(own, theirs, measurements.seed, both, coverage)
-    if margins:
-        return more, more
-    one, two = paired_share(own, both[0], coverage), paired_share(theirs, both[1], coverage)
-    low = math.hypot(one.value - one.low, two.high - two.value)
-    high = math.hypot(one.high - one.value, two.value - two.low)
-    return of_shares(more), Estimate(more.value, more.value - low, more.value + high)
-
-
-def of_shares(more: Tested) -> Tested:
-    """Return a difference of shares with an interval that says no more than all, either way."""
-    most = max(1.0, abs(more.value))
-    return replace(more, low=max(more.low, -most), high=min(more.high, most))
+    common = np.intersect1d(*rows)
+    if len(common) >= fewest and len(common) >= 0.8 * min(map(len, rows)):
+        first, second = (v[np.searchsorted(r, common)] for v, r in zip(values, rows, strict=True))
+        more = paired_mean(first - second, seed, named(common), coverage)
+        own = paired_share(first - second, named(common), coverage) if shares else more
+    else:
+        names = (named(rows[0]), named(rows[1]))
+        more = two_samples(*values, seed, names, coverage)
+        own = more
+        if shares:
+            own = difference(
+                *(paired_share(v, n, coverage) for v, n in zip(values, names, strict=True))
+            )
+    most = max(1.0, abs(more.value)) if shares else math.inf  # no interval says more than all
+    return replace(more, low=max(own.low, -most), high=min(own.high, most))

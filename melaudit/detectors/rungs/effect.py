@@ -92,8 +92,6 @@ class Effect:
     """The same share of the same images before the placebo."""
     least: float | None
     """Smallest change of the share that would have been detected."""
-    bounds: Estimate
-    """`share` with the interval that absence is claimed by: see `estimates.paired_share`."""
     course: Course = field(default_factory=Course)
     """How its trial was planned, and where it ended. Intervals and p-values are those of a look
     with its share of the error."""
@@ -175,13 +173,13 @@ class Effect:
     @property
     def towards(self) -> Reach:
         """How far decisions may move to the class, beyond the placebo."""
-        return max(self._signed(each) for each in (self.share, self.bounds, self.turning))
+        return max(self._signed(each) for each in (self.share, self.turning))
 
     @property
     def _open(self) -> Reach:
         if self.opposite is not None:
             return max(self.towards, self.opposite, self._itself)
-        ends = (self.share, self.bounds, self.turning)
+        ends = (self.share, self.turning)
         beyond = (Reach(max(abs(e.low), abs(e.high)), abs(e.value)) for e in ends)
         return max(*beyond, self._itself)
 
@@ -249,8 +247,8 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, target: int
     course = trials.course(name)
     coverage = coverage_of(course.error)
     given = (target, coverage, MIN_EDITED)
-    margin, _ = beyond(measurements, trials, chosen, margin_against, *given, margins=True)
-    share, bounds = beyond(measurements, trials, chosen, against, *given, margins=False)
+    margin = beyond(measurements, trials, chosen, margin_against, *given, margins=True)
+    share = beyond(measurements, trials, chosen, against, *given, margins=False)
     return Effect(
         edit=edit,
         placebo=placebo,
@@ -266,7 +264,6 @@ def effect_of(measurements: Measurements, trials: Trials, name: str, target: int
         least=minimum_detectable_paired_share(
             len(chosen), float((after != before).mean()), float((p_after != p_before).mean())
         ),
-        bounds=bounds,
         course=course,
     )
 

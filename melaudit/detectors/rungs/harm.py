@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Phrases
 from melaudit.detectors.claim import evidence_of
-from melaudit.detectors.rungs.comparison import of_shares
+from melaudit.detectors.rungs.comparison import less
 from melaudit.detectors.rungs.dependence import Dependence
 from melaudit.detectors.rungs.effect import MIN_EDITED, Effect, strongest
 from melaudit.detectors.rungs.trials import Rows, called
 from melaudit.findings import Counts, Evidence, Rung, Table
 from melaudit.measurements import Edit, Measurements, Trials
 from melaudit.statistics.correction import clear
-from melaudit.statistics.estimates import Tested, paired_mean, proportion, two_samples
+from melaudit.statistics.estimates import Tested, proportion
 from melaudit.statistics.looks import at_look, coverage_of
 from melaudit.wording.figures import figure
 from melaudit.wording.sentences import interval, many, percent, points
@@ -128,15 +128,14 @@ def _cost(measurements: Measurements, trials: Trials, effect: Effect, label: int
     before, after = _right(trials, chosen, label)
     p_before, p_after = _right(trials, against, label)
     rows, others = trials.rows[chosen], trials.rows[against]
-    groups = measurements.groups
-    names = None if groups is None else groups[rows]
-    coverage = coverage_of(effect.course.error)
-    if np.array_equal(rows, others):
-        apart = (before - after) - (p_before - p_after)
-        loss = paired_mean(apart, measurements.seed, names, coverage)
-    else:
-        both = None if groups is None else (groups[rows], groups[others])
-        loss = two_samples(before - after, p_before - p_after, measurements.seed, both, coverage)
+    loss = less(
+        measurements,
+        (before - after, p_before - p_after),
+        (rows, others),
+        coverage_of(effect.course.error),
+        MIN_EDITED,
+        shares=True,
+    )
     return Harm(
         effect=effect,
         placebo=placebo,
@@ -146,7 +145,7 @@ def _cost(measurements: Measurements, trials: Trials, effect: Effect, label: int
         right_before=int(before.sum()),
         right_after=int(after.sum()),
         right_with_placebo=float(p_after.mean()),
-        loss=at_look(of_shares(loss), effect.course.error),
+        loss=at_look(loss, effect.course.error),
     )
 
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from melaudit.findings import Evidence, Findings, Rung
 from melaudit.reports import scales
-from melaudit.statistics.estimates import paired_mean
+from melaudit.statistics import estimates
+from melaudit.statistics.estimates import Estimate, paired_share
 
 Pairs = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 """Whether each of n images was right in the first audit, and in the second."""
@@ -77,16 +78,10 @@ def difference(
 ) -> tuple[float, float, float]:
     """Return after - before of two independent estimates (value, low, high), with its interval.
 
-    Zou and Donner (2008), equation 2: each end of the interval is as far from the difference as the
-    root of the summed squares of the two estimates' distances from the ends that point that way.
+    See `estimates.difference`.
     """
-    (v1, low1, high1), (v2, low2, high2) = before, after
-    change = v2 - v1
-    return (
-        change,
-        change - math.hypot(v2 - low2, high1 - v1),
-        change + math.hypot(high2 - v2, v1 - low1),
-    )
+    change = estimates.difference(Estimate(*after), Estimate(*before))
+    return change.value, change.low, change.high
 
 
 def figure_change(
@@ -117,7 +112,7 @@ def accuracy_change(
     """Return the change of accuracy; None where one of the audits has no labels.
 
     right: (n,) twice, of the images that both audits have. With it the change is that of pairs: its
-    interval is the bootstrap's of the mean difference, and none where no image differs.
+    interval is `estimates.paired_share`'s, and none where no image differs.
     """
     known = []
     for p in (before.performance, after.performance):
@@ -128,7 +123,7 @@ def accuracy_change(
     shared = shared_images(before, after)
     if right is not None and len(right[0]):
         apart = right[1].astype(np.float64) - right[0]
-        change = paired_mean(apart, 0)
+        change = paired_share(apart)
         ends = (change.low, change.high) if apart.any() else (0.0, 0.0)
         means = float(right[0].mean()), float(right[1].mean())
         return FigureChange(

@@ -662,7 +662,7 @@ def test_the_images_needed_make_the_interval_narrow_enough(measurements: Make) -
     assert effect is not None
     none = Estimate(0.02, 0.02, 0.02)
     share = dataclasses.replace(effect.share, value=0.02, low=-0.06, high=0.12)
-    open_ = dataclasses.replace(effect, share=share, bounds=none, turning=none, opposite=None)
+    open_ = dataclasses.replace(effect, share=share, turning=none, opposite=None)
     assert open_.excluded is False
     assert open_.needed == 125  # .10 of width in .08 of room: 80 * (10 / 8) ** 2
     large = dataclasses.replace(open_, share=dataclasses.replace(share, value=0.1))

@@ -29,7 +29,7 @@ def effect(p_value: float, share: float = 0.4) -> Effect:
     tested = Tested(share, share - 0.2, share + 0.2, p_value)
     return Effect(
         ADD, SKIN, SKIN, tested, tested, Estimate(share, share - 0.1, share + 0.1), 50, 10, 30, 0.2,
-        0.2, 0.1, tested, Course(80, FIRST, Stop.CLEAR),
+        0.2, 0.1, Course(80, FIRST, Stop.CLEAR),
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_what_is_left_open_is_shown_on_all_images_and_nothing_twice() -> None:
 def test_each_end_is_reached_by_what_was_shown_until_then() -> None:
     nothing = Tested(0.0, -0.05, 0.05, 1.0)
     none = dataclasses.replace(
-        effect(1.0, 0.0), share=nothing, margin=nothing, turning=nothing, bounds=nothing, after=10
+        effect(1.0, 0.0), share=nothing, margin=nothing, turning=nothing, after=10
     )
     asked: list[Stop] = []
 
@@ -81,11 +81,10 @@ def test_each_end_is_reached_by_what_was_shown_until_then() -> None:
 def test_what_turns_few_decisions_is_shown_without_placebos_until_only_these_can_tell() -> None:
     little = Tested(0.05, 0.0, 0.14, 1.0)
     few = dataclasses.replace(
-        effect(1.0, 0.05), share=little, margin=little, turning=little, bounds=little, after=12
+        effect(1.0, 0.05), share=little, margin=little, turning=little, after=12
     )
     none = dataclasses.replace(
         few, share=Tested(0.03, 0.0, 0.09, 1.0), turning=Estimate(0.0, 0.0, 0.05), n=80,
-        bounds=Estimate(0.03, 0.0, 0.09),
     )  # fmt: skip
     shown = ["edit 0-49", "edit 50-79"]
 
