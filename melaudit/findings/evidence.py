@@ -228,6 +228,16 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Failed(Skipped):
+    """A detector that broke off with an error: what it asks is open, so nothing passes."""
+
+    @classmethod
+    def by(cls, detector: str, error: Exception) -> Failed:
+        """Make one of the error that broke a detector off."""
+        return cls(detector, f"it failed: {type(error).__name__}: {error}")
+
+
+@dataclass(frozen=True)
 class NotFound:
     """Something that was looked for and not found, and how small an effect would have been seen."""
 

@@ -18,6 +18,7 @@ from torch import nn
 from melaudit.artifacts.interface import RGB, Found
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit import runner
+from melaudit.audit.discovery import discovery
 from melaudit.audit.exhibits.record import make_record
 from melaudit.audit.measure import learn_words as vocabularies
 from melaudit.audit.measure import store
@@ -384,7 +385,24 @@ def test_a_detector_that_fails_is_left_out_and_reported(
     findings = runner.run(configuration(folder), watcher, model=model)
     assert {"broken", "crooked"} <= {s.detector for s in findings.skipped}
     assert any("broken failed" in note for note in watcher.notes)
+    assert "broken" in {s.subject for s in findings.shortfalls}
     assert findings.inputs.read == 40
+
+
+def test_a_discovery_that_fails_keeps_the_audit_from_a_pass(
+    folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(discovery, "_found", broken)
+    findings = runner.run(configuration(folder, edits=4), Watcher(), model=model)
+    (lack,) = [s for s in findings.shortfalls if s.subject == "discovered"]
+    assert (lack.title, lack.statement) == (
+        "Artifacts that nobody named",
+        "it failed: ZeroDivisionError: oh",
+    )
+    assert findings.verdict is not Verdict.PASS
 
 
 class Stamp(DarkRing):
@@ -418,8 +436,13 @@ def test_an_artifact_of_another_packages_detector_is_edited_and_named_in_the_fin
     findings = runner.run(configuration(folder, edits=4), Watcher(), model=model)
     (told,) = [n for n in findings.not_found if n.artifact == "stamp"]
     assert {"add"} < set(told.statement.split()), "put in, and placebos"
-    assert [d.id for d in findings.detectors] == [*(d.id for d in usual[:7]), "stamp", "clusters"]
-    conservation, stamp = findings.detectors[0], findings.detectors[-2]
+    assert [d.id for d in findings.detectors] == [
+        *(d.id for d in usual[:7]),
+        "stamp",
+        "clusters",
+        "discovered",
+    ]
+    conservation, stamp = findings.detectors[0], findings.detectors[-3]
     assert conservation.subject is Subject.EXPLANATIONS and conservation.asks.endswith("?")
     assert (stamp.title, stamp.subject, stamp.asks) == ("Stamps", Subject.ARTIFACT, "")
 

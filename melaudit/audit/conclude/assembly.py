@@ -16,6 +16,7 @@ from melaudit.audit.conclude.outcome import Outcome
 from melaudit.audit.conclude.performance import doubts
 from melaudit.audit.conclude.shortfalls import shortfalls
 from melaudit.audit.conclude.verdict import coverage_doubt, judge, one_answer
+from melaudit.audit.discovery.discovery import DISCOVERY
 from melaudit.audit.groups.grouping import GROUPING
 from melaudit.audit.measure.store import Store
 from melaudit.audit.prepare.configuration import Configuration, as_plain
@@ -28,6 +29,7 @@ from melaudit.findings import (
     UNSEEN_FOLDERS,
     DetectorInfo,
     Explanations,
+    Failed,
     Findings,
     Inputs,
     Operation,
@@ -117,6 +119,8 @@ def assemble(
         prepared.classes,
         prepared.positive,
     )
+    asked = (DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors)
+    listed = (*asked, GROUPING, DISCOVERY)
     missing = shortfalls(
         detectors,
         conclusions,
@@ -126,8 +130,12 @@ def assemble(
         images=read.read,
         edits=configuration.edits,
         limits=() if use is None else use.acceptance,
+        failed=[
+            (called(listed, each.detector), each)
+            for each in outcome.skipped
+            if isinstance(each, Failed)
+        ],
     )
-    listed = (*(DetectorInfo(d.id, d.title, d.subject, d.asks, d.why) for d in detectors), GROUPING)
     verdict, reason = judge(
         conclusions.findings,
         missing,

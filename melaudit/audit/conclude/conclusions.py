@@ -21,6 +21,7 @@ from melaudit.findings import (
     CheckStatus,
     Drift,
     Evidence,
+    Failed,
     Finding,
     NotFound,
     Reaction,
@@ -184,7 +185,7 @@ def _worded(results: Sequence[Result], corrected: Sequence[Any]) -> tuple[list[S
         except Exception as error:  # a claim may be anybody's
             if ends_the_run(error):
                 raise
-            said.append(Skipped(result.detector or result.id, _failure(error)))
+            said.append(Failed.by(result.detector or result.id, error))
         else:
             said += held
             tests += _tests(result.id, evidence)
@@ -253,15 +254,11 @@ def _results(detector: Detector, measurements: Measurements) -> Sequence[Result]
     except Exception as error:
         if ends_the_run(error):
             raise
-        reason = _failure(error)
+        failed = Failed.by(detector.id, error)
         if _checks(detector):  # a check that cannot answer must not look passed
-            broken = Check(detector.id, CheckStatus.DEGRADED, None, float("nan"), reason)
-            return (broken, Skipped(detector.id, reason))
-        return (Skipped(detector.id, reason),)
-
-
-def _failure(error: Exception) -> str:
-    return f"it failed: {type(error).__name__}: {error}"
+            broken = Check(detector.id, CheckStatus.DEGRADED, None, float("nan"), failed.reason)
+            return (broken, failed)
+        return (failed,)
 
 
 def _returned(result: Result, detector: Detector) -> Result:

@@ -15,7 +15,18 @@ from dataclasses import replace
 from melaudit.audit.conclude.conclusions import Conclusions
 from melaudit.detectors.interface import Detector
 from melaudit.detectors.rungs.effect import MIN_SHARE
-from melaudit.findings import Acceptance, Answer, Control, Missing, Rung, Shortfall, Subject, Trust
+from melaudit.findings import (
+    Acceptance,
+    Answer,
+    Control,
+    Failed,
+    Missing,
+    Rung,
+    Shortfall,
+    Subject,
+    Trust,
+)
+from melaudit.findings.evidence import DISCOVERED
 from melaudit.wording.detectors import belongs
 from melaudit.wording.sentences import many, points
 
@@ -37,11 +48,13 @@ def shortfalls(
     images: int,
     edits: int,
     limits: Sequence[Acceptance] = (),
+    failed: Sequence[tuple[str, Failed]] = (),
 ) -> tuple[Shortfall, ...]:
     """Return what a pass lacks, the gravest first.
 
     doubts: reasons why nothing this run says can be relied on. images: how many were read. edits:
     how many of each class were to be edited. limits: figures held against the intended use.
+    failed: what broke off with an error, and what to call it.
     """
     lacking = (
         *(Shortfall(Missing.EVIDENCE, "", "", doubt, "") for doubt in doubts),
@@ -54,6 +67,7 @@ def shortfalls(
             if limit.answer is Answer.OPEN
         ),
         *_artifacts(detectors, conclusions, edits),
+        *_broken(detectors, failed),
     )
     most = max((_asked(lack.settle) for lack in lacking), default=0)
     return tuple(_asking(lack, most) for lack in lacking)
@@ -125,6 +139,28 @@ def _artifacts(
         for name in _results(detector.id, conclusions):
             title = name.removeprefix(f"{detector.id}.").replace("_", " ")
             yield from _artifact(name, title, conclusions, None)
+
+
+def _broken(
+    detectors: Sequence[Detector], failed: Sequence[tuple[str, Failed]]
+) -> Iterator[Shortfall]:
+    """Say what else broke off: artifacts and checks of the maps have what they lack already."""
+    said = [d.id for d in detectors if d.subject in (Subject.ARTIFACT, Subject.EXPLANATIONS)]
+    for title, each in failed:
+        if any(belongs(each.detector, one) for one in said):
+            continue
+        yield Shortfall(
+            Missing.UNTESTED, each.detector, title, each.reason, _mend(detectors, each.detector)
+        )
+
+
+def _mend(detectors: Sequence[Detector], failed: str) -> str:
+    """Say what can be done about something that broke off."""
+    mend = "Report the error to whoever wrote it"
+    if failed.partition("_")[0] == DISCOVERED:
+        return f"{mend}, or leave it out: --discover 0."
+    ids = [d.id for d in detectors if belongs(failed, d.id)]
+    return f"{mend}, or leave it out: --without {ids[0]}." if ids else f"{mend}."
 
 
 def _results(detector: str, conclusions: Conclusions) -> list[str]:

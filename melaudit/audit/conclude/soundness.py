@@ -17,6 +17,7 @@ from melaudit.findings import (
     Check,
     Drift,
     Evidence,
+    Failed,
     Finding,
     NotFound,
     Reaction,
@@ -39,6 +40,7 @@ _DEFINED = {
     Reaction: "reaction",
     SkinTone: "skin_tone",
     Skipped: "skipped",
+    Failed: "skipped",
 }
 """What the schema calls each."""
 _MAX_VALUE = 60

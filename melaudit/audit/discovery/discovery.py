@@ -54,7 +54,7 @@ from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import shown
 from melaudit.errors import ends_the_run
-from melaudit.findings import Skipped
+from melaudit.findings import DetectorInfo, Failed, Skipped, Subject
 from melaudit.findings.evidence import DISCOVERED as ID
 from melaudit.measurements import CHUNK, Array, Measurements
 from melaudit.observer import Observer
@@ -62,6 +62,8 @@ from melaudit.statistics.overlap import jaccard
 from melaudit.stopwatch import timed
 from melaudit.wording.sentences import percent
 
+DISCOVERY = DetectorInfo(ID, "Artifacts that nobody named", Subject.MODEL, asks="", why="")
+"""How the report names this question, beside those of the detectors."""
 MAX_OF_WORDS = 1
 """Parts by visual words that are tried where no layer describes places. Chosen, not measured."""
 MAX_STRANGE = 1
@@ -132,8 +134,7 @@ def discover(
     except Exception as error:
         if ends_the_run(error):
             raise
-        failed = Skipped(ID, f"it failed: {type(error).__name__}: {error}")
-        return Tried(table, skipped=(failed,))
+        return Tried(table, skipped=(Failed.by(ID, error),))
 
 
 def _found(

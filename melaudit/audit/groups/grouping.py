@@ -21,6 +21,7 @@ from melaudit.errors import ends_the_run
 from melaudit.findings import (
     Cluster,
     DetectorInfo,
+    Failed,
     Outlier,
     Prototype,
     Skipped,
@@ -66,8 +67,7 @@ def group(
     except Exception as error:
         if ends_the_run(error):
             raise
-        reason = f"it failed: {type(error).__name__}: {error}"
-        return Groups(skipped=(Skipped(ID, reason),))
+        return Groups(skipped=(Failed.by(ID, error),))
 
 
 def _groups(

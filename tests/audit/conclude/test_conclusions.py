@@ -16,6 +16,7 @@ from melaudit.findings import (
     Check,
     CheckStatus,
     Evidence,
+    Failed,
     Finding,
     NotFound,
     Rung,
@@ -199,7 +200,7 @@ def test_a_detector_that_raises_is_skipped_and_a_check_that_raises_degrades(
     sound = Fixed("c", True, [check(CheckStatus.PASS)])
     broken = Fixed("d", False, ValueError("no"))
     assert check_maps([sound, broken], table).trust is Trust.TRUSTED
-    assert conclude([sound, broken], table).skipped == (Skipped("d", "it failed: ValueError: no"),)
+    assert conclude([sound, broken], table).skipped == (Failed("d", "it failed: ValueError: no"),)
     assert check_maps([sound, Fixed("e", True, ValueError("no"))], table).trust is Trust.DEGRADED
 
 

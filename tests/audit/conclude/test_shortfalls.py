@@ -12,6 +12,7 @@ from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.findings import (
     Control,
+    Failed,
     Finding,
     Missing,
     NotFound,
@@ -20,6 +21,7 @@ from melaudit.findings import (
     Severity,
     Shortfall,
     Skipped,
+    Subject,
     Trust,
 )
 
@@ -158,3 +160,45 @@ def test_images_maps_controls_and_doubts_count_the_gravest_first() -> None:
     assert kinds == [Missing.EVIDENCE, Missing.MAPS, Missing.IMAGES, Missing.CONTROL]
     (broken,) = said(*fine, trust=Trust.UNUSABLE)
     assert broken.missing is Missing.EVIDENCE
+
+
+class Plugin:
+    id, title, subject, artifact = "plugin", "A plugin's question", Subject.MODEL, None
+    asks = why = mitigation = ""
+
+
+def lacks(*failed: tuple[str, Failed]) -> tuple[Shortfall, ...]:
+    conclusions = Conclusions((), (edited("dark_ring", True),), (), (), ())
+    return shortfalls(
+        (RING, Plugin()),  # type: ignore[arg-type]
+        conclusions,
+        (),
+        Trust.TRUSTED,
+        doubts=(),
+        images=300,
+        edits=40,
+        failed=failed,
+    )
+
+
+def test_what_broke_off_is_open_and_the_remedy_leaves_it_out() -> None:
+    assert lacks() == ()
+    error = KeyError("column")
+    discovery, plugin, groups = lacks(
+        ("Artifacts that nobody named", Failed.by("discovered", error)),
+        ("A plugin's question", Failed.by("plugin.part", error)),
+        ("Groups that are decided alike", Failed.by("clusters", error)),
+    )
+    assert {each.missing for each in (discovery, plugin, groups)} == {Missing.UNTESTED}
+    assert "KeyError" in discovery.statement
+    assert discovery.settle.endswith("--discover 0.")
+    assert plugin.settle.endswith("--without plugin.")
+    assert "--" not in groups.settle
+
+
+def test_an_artifact_that_broke_off_is_open_once() -> None:
+    results = said(RING_FINE, Failed.by("hair", KeyError("column")))
+    assert [each.subject for each in results] == ["hair"]
+    named = [("Hair", Failed.by("hair", KeyError("column")))]
+    assert lacks(*named)[0].subject == "hair"  # there, no detector looks for hair
+    assert lacks(("Ring", Failed.by("dark_ring", KeyError("column")))) == ()
