@@ -72,20 +72,21 @@ class Tested(Estimate):
             raise ValueError(f"a p-value lies from 0 to 1, got {self.p_value}")
 
 
-def odds_ratio(table: ArrayLike) -> Tested:
+def odds_ratio(table: ArrayLike, at_most: float = 1.0) -> Tested:
     """Estimate the odds ratio of a 2 x 2 table of counts [[a, b], [c, d]], a*d over b*c.
 
     Value: the sample odds ratio; with an empty cell .5 is added to each (Haldane 1956, Anscombe
     1956) so that it stays finite. Interval: exact conditional (Cornfield 1956; Fay 2010), open
     where a cell is empty; Woolf's (1955) once every cell holds `MIN_WOOLF_COUNT`. p: Fisher's exact
-    test. An empty row or column tells nothing: value 1, interval 0 to infinity, p 1.
+    test. An empty row or column tells nothing: value 1, interval 0 to infinity, p 1. Where p is
+    above `at_most`, the interval is left open: it takes most of the time.
     """
     # A copy: equal tables of two questions are two tests, and tests differ by identity.
-    return dataclasses.replace(_odds_ratio(tuple(_table(table).ravel().tolist())))
+    return dataclasses.replace(_odds_ratio(tuple(_table(table).ravel().tolist()), at_most))
 
 
 @lru_cache(maxsize=4096)
-def _odds_ratio(cells: tuple[int, ...]) -> Tested:
+def _odds_ratio(cells: tuple[int, ...], at_most: float) -> Tested:
     """Estimate it; cached, since shuffles of one table's labels repeat the same few tables."""
     counts = np.array(cells).reshape(2, 2)
     if not counts.sum(0).all() or not counts.sum(1).all():
@@ -93,6 +94,8 @@ def _odds_ratio(cells: tuple[int, ...]) -> Tested:
     (a, b), (c, d) = (counts + (0.5 if (counts == 0).any() else 0)).tolist()
     value = a * d / (b * c)
     p = float(stats.fisher_exact(counts)[1])
+    if p > at_most:
+        return Tested(value, 0.0, math.inf, p)
     support = min(counts.sum(0).min(), counts.sum(1).min())
     if counts.min() >= MIN_WOOLF_COUNT or support > MAX_EXACT_SUPPORT:
         width = Z * math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
@@ -254,14 +257,20 @@ def paired_mean(
     if np.ptp(values) == 0:
         reach = float(proportion(0, len(sums), exact=True).high)
         low, high = value - reach, value + reach
-    if not sums.any():
-        return Tested(value, low, high, 1.0)
     return Tested(value, low, high, _sign_flips(sums, rng))
 
 
 def _sign_flips(sums: Vector, rng: np.random.Generator) -> float:
-    """Return the two-sided p-value (twice the smaller side) of a sum, by flipping signs of (n,)."""
+    """Return the two-sided p-value (twice the smaller side) of a sum, by flipping signs of (n,).
+
+    All flips where they are few or all sums are of one size, which makes it binomial.
+    """
+    sums = sums[sums != 0]
     n, observed = len(sums), float(sums.sum())
+    if not n:
+        return 1.0
+    if np.ptp(np.abs(sums)) == 0:
+        return float(min(1.0, 2 * stats.binom.cdf(min((sums > 0).sum(), (sums < 0).sum()), n, 0.5)))
     if 2**n <= FLIPS:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         drawn, seen = signs @ sums, 0  # the observed one is among them
@@ -276,8 +285,11 @@ def _sign_flips(sums: Vector, rng: np.random.Generator) -> float:
 
 
 def paired_share(
-    differences: ArrayLike, groups: ArrayLike | None = None, coverage: float = COVERAGE
-) -> Estimate:
+    differences: ArrayLike,
+    groups: ArrayLike | None = None,
+    coverage: float = COVERAGE,
+    seed: int = 0,
+) -> Tested:
     """Estimate the mean of paired differences (n,) of yes and no: each is -1, 0 or 1.
 
     The interval is that of a difference of two proportions, those that gained and those that lost,
@@ -285,29 +297,32 @@ def paired_share(
     did not lose. A bootstrap of few differences ends where they do: of 80 images of which one
     lost, its 95 % interval does not reach above 0. Images of one group (patient or lesion) count as
     if all of them agreed: groups of unequal size as Kish's (1965) number of equal ones.
+    p: as `paired_mean`'s; without groups it is exact.
     """
     values = np.asarray(differences, np.float64)
     if not len(values):
-        return Estimate(math.nan, -math.inf, math.inf)
-    n, equal = len(values), _equal_groups(len(values), groups)
+        return Tested(math.nan, -math.inf, math.inf, 1.0)
+    n, equal, sums, each = len(values), _equal_groups(len(values), groups), values, values
     if groups is not None:  # what is gained and lost in one group is neither
         _, member, sizes = np.unique(
             np.asarray(groups, str), return_inverse=True, return_counts=True
         )
-        values = (np.bincount(member, values) / sizes)[member]
-    gained, lost = (float(side.clip(min=0).sum()) / n for side in (values, -values))
+        sums = np.bincount(member, values).astype(np.float64)
+        each = (sums / sizes)[member]
+    gained, lost = (float(side.clip(min=0).sum()) / n for side in (each, -each))
     up, down = (_wilson(share, equal, z_of(coverage)) for share in (gained, lost))
     neither = (1 - gained) * (1 - lost)
     together = -math.sqrt(gained * lost / neither) if neither > 0 else 0.0
-    value = gained - lost
+    value = float(values.mean())
 
     def reach(one: float, other: float) -> float:
         return math.sqrt(max(0.0, one**2 + other**2 - 2 * together * one * other))
 
-    return Estimate(
+    return Tested(
         value,
         max(-1.0, value - reach(up.value - up.low, down.high - down.value)),
         min(1.0, value + reach(up.high - up.value, down.value - down.low)),
+        _sign_flips(sums, np.random.default_rng(seed)),
     )
 
 

@@ -306,3 +306,21 @@ def test_a_difference_of_shares_is_that_of_newcombe() -> None:
     assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
     never = statistics.difference(*map(statistics.share_of, (np.ones(20), np.ones(400))))
     assert never.low < -0.1 < 0 < never.high < 0.02
+
+
+def test_no_interval_is_sought_where_the_p_value_is_too_large_to_matter() -> None:
+    table = [[12, 9], [10, 11]]
+    whole, spared = statistics.odds_ratio(table), statistics.odds_ratio(table, at_most=0.05)
+    assert whole.p_value == spared.p_value > 0.05
+    assert (spared.value, spared.low, spared.high) == (whole.value, 0, math.inf)
+    assert math.isfinite(whole.high)
+    clear = [[30, 2], [3, 40]]
+    assert statistics.odds_ratio(clear, at_most=0.05) == statistics.odds_ratio(clear)
+
+
+def test_signs_of_one_size_are_flipped_exactly() -> None:
+    values = np.repeat([1, -1, 0], [12, 3, 60])
+    exact = stats.binomtest(3, 15).pvalue
+    assert statistics.paired_share(values).p_value == pytest.approx(exact, abs=1e-12)
+    assert statistics.paired_mean(values, 0).p_value == pytest.approx(exact, abs=1e-12)
+    assert statistics.paired_mean(0.3 * values, 5).p_value == pytest.approx(exact, abs=1e-12)

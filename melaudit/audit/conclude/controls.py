@@ -64,7 +64,8 @@ def _shuffled_labels(table: Measurements, present: Mapping[str, RowMask]) -> Con
         shuffled = labels.copy()
         known = np.flatnonzero(labels >= 0)
         shuffled[known] = rng.permutation(labels[known])
-        tried = [associate(rows, shuffled, table.classes) for rows in present.values()]
+        # Correction only raises p-values: what is above the level before it is not reached.
+        tried = [associate(rows, shuffled, table.classes, ALPHA) for rows in present.values()]
         alarms += any(a.reached for a in settle([a for a in tried if a is not None]))
     return _negative(
         "shuffled_labels",

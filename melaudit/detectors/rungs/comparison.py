@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -64,19 +63,18 @@ def less(
     may differ.
     """
     seed, groups = measurements.seed, measurements.groups
+    alone = groups is None
     named = (lambda at: at) if groups is None else (lambda at: groups[at])
     common = np.intersect1d(*rows)
     if len(common) >= fewest and len(common) >= 0.8 * min(map(len, rows)):
         first, second = (v[np.searchsorted(r, common)] for v, r in zip(values, rows, strict=True))
-        more = paired_mean(first - second, seed, named(common), coverage)
-        own = paired_share(first - second, named(common), coverage) if shares else more
-    else:
-        names = (named(rows[0]), named(rows[1]))
-        more = two_samples(*values, seed, names, coverage)
-        own = more
         if shares:
-            own = difference(
-                *(paired_share(v, n, coverage) for v, n in zip(values, names, strict=True))
-            )
-    most = max(1.0, abs(more.value)) if shares else math.inf  # no interval says more than all
+            return paired_share(first - second, None if alone else named(common), coverage, seed)
+        return paired_mean(first - second, seed, named(common), coverage)
+    names = (named(rows[0]), named(rows[1]))
+    more = two_samples(*values, seed, names, coverage)
+    if not shares:
+        return more
+    own = difference(*(paired_share(v, n, coverage) for v, n in zip(values, names, strict=True)))
+    most = max(1.0, abs(more.value))  # no interval says more than all
     return replace(more, low=max(own.low, -most), high=min(own.high, most))

@@ -214,7 +214,8 @@ def depend(measurements: Measurements, artifact: str, phrases: Phrases) -> Depen
     best = max(able, key=lambda d: max(e.margin.value * e.sign for e in d.effects))
     # Where nothing seems to move, of the class that matters, so that audits can be compared.
     if not any(e.turns or e.moves for e in best.effects) and measurements.positive is not None:
-        best = _towards(measurements, trials, measurements.positive, phrases) or best
+        positive = next((d for d in able if d.target == measurements.positive), None)
+        best = positive or _towards(measurements, trials, measurements.positive, phrases) or best
     if classes > 2:
         return _corrected(best, classes)
     other = next((d for d in able if d.target != best.target), None)

@@ -57,11 +57,14 @@ class Association:
         )
 
 
-def associate(present: RowMask, labels: Indices, classes: tuple[str, ...]) -> Association | None:
+def associate(
+    present: RowMask, labels: Indices, classes: tuple[str, ...], at_most: float = 1.0
+) -> Association | None:
     """Find the class that goes with the artifact the most; None where labels cannot tell.
 
     `present` (n,), `labels` (n,) with -1 where unknown. Each class stands against the rest; the
     p-value is multiplied by the number of classes that were tried (one test for two classes).
+    `at_most`: the p-value above which no interval is asked for.
     """
     known = labels >= 0
     present, labels = present[known], labels[known]
@@ -71,7 +74,7 @@ def associate(present: RowMask, labels: Indices, classes: tuple[str, ...]) -> As
         of = labels == k
         table = [[(present & of).sum(), (present & ~of).sum()]]
         table.append([(~present & of).sum(), (~present & ~of).sum()])
-        odds = odds_ratio(table)
+        odds = odds_ratio(table, at_most)
         odds = bonferroni(odds, 1 if len(found) == 2 else len(found))
         (a, b), (c, d) = table
         candidate = Association(k, odds, (int(a), int(a + c), int(b), int(b + d)))

@@ -26,7 +26,9 @@ def log_odds(logits: Logits, target: int) -> Values:
     """Return the log-odds (m,) of a class from logits (m, K)."""
     values = per_class(logits.astype(np.float64))
     others = np.delete(values, target, axis=1)
-    out: Values = values[:, target] - logsumexp(others, axis=1)
+    # Of one value it is that value, and this is asked often.
+    against = others[:, 0] if others.shape[1] == 1 else logsumexp(others, axis=1)
+    out: Values = values[:, target] - against
     return out
 
 
