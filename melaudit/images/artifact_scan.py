@@ -12,6 +12,7 @@ import cv2
 
 from melaudit.artifacts.held import find
 from melaudit.artifacts.interface import RGB, Artifact, HasPlainRule
+from melaudit.artifacts.picture import copies_kept
 from melaudit.artifacts.registry import OURS, artifacts
 from melaudit.domains.registry import domain
 from melaudit.images.imagefile import FULL_WHITE, read_image, shrink
@@ -82,15 +83,16 @@ def _score_file(
         return skipped(decoded.reasons[0])
     image = shrink(decoded.image)
     scores, present, failures = [], [], []
-    for artifact in sought:
-        try:
-            found = find(artifact, image)
-            score, there, failure = found.score, found.present, ""
-        except Exception as error:  # third-party finders can raise anything; the scan goes on
-            score, there, failure = float("nan"), False, f"{type(error).__name__}: {error}"
-        scores.append(score)
-        present.append(there)
-        failures.append(failure)
+    with copies_kept([image]):
+        for artifact in sought:
+            try:
+                found = find(artifact, image)
+                score, there, failure = found.score, found.present, ""
+            except Exception as error:  # third-party finders can raise anything; the scan goes on
+                score, there, failure = float("nan"), False, f"{type(error).__name__}: {error}"
+            scores.append(score)
+            present.append(there)
+            failures.append(failure)
     for rule in rules:
         there = RULES[rule][1](decoded.image)
         scores.append(float(there))
