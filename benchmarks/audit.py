@@ -114,6 +114,9 @@ def _in_own_process(limit: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(limit: int, options: argparse.Namespace) -> dict[str, Any]:
+    from melaudit.cli.machine import share_the_machine
+
+    share_the_machine()  # as the command does, before torch is loaded
     import torch
 
     from melaudit.audit.prepare.configuration import Configuration, configure

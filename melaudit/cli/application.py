@@ -15,6 +15,7 @@ from melaudit.cli.auditing import demo, run, worker
 from melaudit.cli.exporting import export
 from melaudit.cli.extending import new
 from melaudit.cli.inspecting import convert, detectors, doctor, explain, outcomes
+from melaudit.cli.machine import share_the_machine
 from melaudit.cli.mitigating import mitigate
 from melaudit.cli.outputs import diff, gate, policy, record, report
 from melaudit.cli.scanning import scan
@@ -95,23 +96,10 @@ def _terminated(_: int, __: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _share_the_machine() -> None:
-    """Let threads that wait sleep, and memory that is free go back; before libraries are loaded.
-
-    By default threads that wait spin. On a machine with other work they then hold the cores that
-    they wait for: on two busy cores two threads took five to eight times as long as sleeping ones,
-    and as much more processor time (docs/speed.md). How many there are is left to OMP_NUM_THREADS
-    and to the cores that the process may use, because another number may round results differently.
-    Arrow's own allocator keeps what is freed: of 6,000 images, 100 MB (docs/scale.md).
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code; the only place where errors are caught."""
     signal.signal(signal.SIGTERM, _terminated)  # a batch system's stop is an interruption too
-    _share_the_machine()
+    share_the_machine()
     try:
         code = cli.main(arguments, prog_name="melaudit", standalone_mode=False)
         return code if isinstance(code, int) else 0
