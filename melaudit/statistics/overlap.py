@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,11 @@ def jaccard(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """
     either = int((first | second).sum())
     return int((first & second).sum()) / either if either else 0.0
+
+
+def like_none(members: NDArray[np.bool_], known: Iterable[NDArray[np.bool_]], alike: float) -> bool:
+    """Tell whether the Jaccard index of a group with each of some others lies below `alike`."""
+    return all(jaccard(members, each) < alike for each in known)
 
 
 def pairwise_jaccard(

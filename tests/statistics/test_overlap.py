@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.statistics.overlap import jaccard, pairwise_jaccard
+from melaudit.statistics.overlap import jaccard, like_none, pairwise_jaccard
 
 
 def by_sets(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
@@ -34,3 +34,11 @@ def test_of_labellings_it_is_that_of_each_pair_of_groups() -> None:
             assert jaccard(first == g, second == h) == expected
     assert np.isnan(pairwise_jaccard(first, second, 3)[2]).all()
     assert pairwise_jaccard(first, np.full(6, -1), 2).shape == (2, 0)
+
+
+def test_a_group_is_like_none_of_others_below_the_limit_and_of_none_at_all() -> None:
+    own = np.array([True, True, False, False])
+    half, same = np.array([True, False, False, False]), own.copy()
+    assert like_none(own, [], 0.1)
+    assert like_none(own, [half], 0.51) and not like_none(own, [half], 0.5)
+    assert not like_none(own, [half, same], 0.9)

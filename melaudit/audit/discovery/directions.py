@@ -20,7 +20,7 @@ from melaudit.audit.groups.exclusive import (
     SAME_PATTERN_JACCARD,
 )
 from melaudit.statistics.correction import level_of_each
-from melaudit.statistics.overlap import jaccard
+from melaudit.statistics.overlap import like_none
 
 PROPERTIES = ("lightness_around", "red_around", "yellow_around", "sharpness_around")
 """What a look is found by, among `detectors.measures.properties`."""
@@ -113,7 +113,7 @@ def directions(own: Values, others: Values, smallest: int) -> tuple[Direction, .
         )
     apart: list[Direction] = []
     for each in sorted(found, key=lambda each: -each.strength):
-        if all(jaccard(each.members, one.members) < SAME_PATTERN_JACCARD for one in apart):
+        if like_none(each.members, (one.members for one in apart), SAME_PATTERN_JACCARD):
             apart.append(each)
     return tuple(apart)
 

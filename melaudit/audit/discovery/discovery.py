@@ -30,7 +30,9 @@ from melaudit.audit.discovery.made import (
     MIN_SOURCES,
     Made,
     SeenMasks,
+    images_showing,
     least,
+    origin_of,
     some,
 )
 from melaudit.audit.discovery.marked_parts import marked_parts
@@ -49,7 +51,7 @@ from melaudit.audit.edits.trial_store import TrialStore
 from melaudit.audit.leases import ALONE, Turns
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.visual_words import Sight
-from melaudit.detectors.discovered import DiscoveredDetector, Origin
+from melaudit.detectors.discovered import DiscoveredDetector
 from melaudit.detectors.interface import Detector, artifacts_of
 from melaudit.detectors.rungs.dependence import Dependence, depend
 from melaudit.detectors.rungs.shown import shown
@@ -58,7 +60,7 @@ from melaudit.findings import DetectorInfo, Failed, Skipped, Subject
 from melaudit.findings.evidence import DISCOVERED as ID
 from melaudit.measurements import CHUNK, Array, Measurements
 from melaudit.observer import Observer
-from melaudit.statistics.overlap import jaccard
+from melaudit.statistics.overlap import jaccard, like_none
 from melaudit.stopwatch import timed
 from melaudit.wording.sentences import percent
 
@@ -172,7 +174,7 @@ def _found(
         """Leave out those on images that show what was found: they may be one."""
         for part in parts:
             shown = part.present[half]
-            if all(jaccard(shown, each.present[half]) < SAME_IMAGES for each in found):
+            if like_none(shown, (each.present[half] for each in found), SAME_IMAGES):
                 yield partial(_made, part, *of)
 
     enough(new(alike_parts(table, sight, half)), most)
@@ -243,19 +245,10 @@ def _made(
     if min(len(sources), len(alike), len(others)) < MIN_SOURCES:
         few = "too few images show it, or lack it, to take it from"
         return Skipped(ID, f"a part of {predicted}: {few}")
-    images = tuple(table.ids[row] for row in ordered if present[row])
+    images = images_showing(part.amount, table.ids)
     called = name(sources, [*alike, *others], images, laboratory.domain.artifacts, reviews, taken)
     pool = Pool(tuple(sources), tuple(alike), tuple(others), predicted)
-    origin = Origin(
-        tested=~half,
-        images=images,
-        shown=int((present & half & of_class).sum()),
-        predicted=predicted,
-        others=float(present[half & ~of_class].mean()),
-        resembles=called.said,
-        named=called.known,
-        measured=part.measured,
-    )
+    origin = origin_of(part.amount, part.predicted, table, half, called, part.measured)
     artifact = Discovered(called.id, called.title, called.phrases, pool, see, called.said)
     return Made(artifact, origin, present, _columns(artifact.id, part, table))
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB, Artifact
+from melaudit.audit.discovery.naming import Name
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.detectors.discovered import Origin
-from melaudit.measurements import GRID, Array
+from melaudit.measurements import GRID, Array, Measurements
 
 MAX_SOURCES = 24
 """Images of each kind that a part or look is put in and taken out with, at most. Limits memory."""
@@ -37,6 +38,37 @@ class Made:
     """(n,) images that show it."""
     columns: Mapping[str, Array]
     """What the pass would have measured of it."""
+
+
+def images_showing(amount: NDArray[np.float64], ids: Sequence[str]) -> tuple[str, ...]:
+    """Return the images with an amount (n,) above 1, those with most first."""
+    ordered = np.argsort(-amount, kind="stable")
+    return tuple(ids[row] for row in ordered if amount[row] > 1)
+
+
+def origin_of(
+    amount: NDArray[np.float64],
+    predicted: int,
+    table: Measurements,
+    half: NDArray[np.bool_],
+    called: Name,
+    measured: str,
+) -> Origin:
+    """Return where something comes from that a class shows, chosen on half of the images (n,).
+
+    amount: (n,) of it in each image, over the most that others show.
+    """
+    present, of_class = amount > 1, table.predictions == predicted
+    return Origin(
+        tested=~half,
+        images=images_showing(amount, table.ids),
+        shown=int((present & half & of_class).sum()),
+        predicted=table.classes[predicted],
+        others=float(present[half & ~of_class].mean()),
+        resembles=called.said,
+        named=called.known,
+        measured=measured,
+    )
 
 
 @dataclass(frozen=True)

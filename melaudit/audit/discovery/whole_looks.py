@@ -17,12 +17,13 @@ from melaudit.audit.discovery.made import (
     MIN_SHOWN,
     MIN_SOURCES,
     Made,
+    images_showing,
+    origin_of,
     some,
 )
 from melaudit.audit.discovery.naming import name_of_look, named_properties
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.strategies import smallest_group
-from melaudit.detectors.discovered import Origin
 from melaudit.detectors.measures.properties import measured
 from melaudit.findings import Skipped
 from melaudit.findings.evidence import DISCOVERED as ID
@@ -97,12 +98,10 @@ def made_look(
         tuple(_measured(others)),
         predicted,
     )
-    ordered = np.argsort(-look.amount, kind="stable")
-    images = tuple(table.ids[row] for row in ordered if present[row])
     called = name_of_look(
         look.direction.differs,
         (donors, [*alike, *others]),
-        images,
+        images_showing(look.amount, table.ids),
         laboratory.domain.artifacts,
         reviews,
         taken,
@@ -121,16 +120,8 @@ def made_look(
         named_properties(look.direction.differs).tolist(),
         called.said,
     )
-    origin = Origin(
-        tested=~half,
-        images=images,
-        shown=int((present & half & of_class).sum()),
-        predicted=predicted,
-        others=float(present[half & ~of_class].mean()),
-        resembles=called.said,
-        named=called.known,
-        measured=f"It is measured on the {table.words.surroundings} around the middle.",
-    )
+    where = f"It is measured on the {table.words.surroundings} around the middle."
+    origin = origin_of(look.amount, look.predicted, table, half, called, where)
     columns = {
         f"{called.id}.score": (look.amount / (1 + look.amount)).astype(np.float32),
         f"{called.id}.present": present,

@@ -31,7 +31,7 @@ from melaudit.audit.groups.stability import (
 from melaudit.audit.measure.visual_words import VisualWords, Vocabulary
 from melaudit.measurements import CHUNK
 from melaudit.statistics.correction import level_of_each
-from melaudit.statistics.overlap import jaccard
+from melaudit.statistics.overlap import jaccard, like_none
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -334,7 +334,7 @@ def _pick(number: int, own: Counted, others: Counted, unions: Bools, floor: int)
         )
     picked: list[Pattern] = []
     for pattern in sorted(patterns, key=lambda pattern: -pattern.strength):
-        if all(jaccard(pattern.members, other.members) < SAME_PATTERN_JACCARD for other in picked):
+        if like_none(pattern.members, (other.members for other in picked), SAME_PATTERN_JACCARD):
             picked.append(pattern)
         if len(picked) == MAX_PATTERNS:
             break

@@ -31,7 +31,7 @@ from melaudit.audit.groups.stability import MIN_STABILITY, found_again, found_by
 from melaudit.audit.measure.visual_words import LIKENESS, UNIT, Noted
 from melaudit.measurements import CHUNK, Measurements, SomeRows
 from melaudit.statistics.correction import level_of_each
-from melaudit.statistics.overlap import jaccard
+from melaudit.statistics.overlap import like_none
 
 MAX_IMAGES = 400
 """Images of the class, and of the others, that examples are chosen on, at most. Limits the time."""
@@ -320,7 +320,7 @@ def _pick(own: Described, others: Described, floor: int) -> list[Pattern]:
         if not counts[v] or len(picked) == MAX_PATTERNS:
             continue
         members = judged.more[v]
-        if all(jaccard(members, other.members) < SAME_PATTERN_JACCARD for other in picked):
+        if like_none(members, (other.members for other in picked), SAME_PATTERN_JACCARD):
             picked.append(
                 Pattern(
                     None,

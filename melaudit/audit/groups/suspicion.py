@@ -27,7 +27,7 @@ from melaudit.audit.groups.strategies import Strategy, smallest_group, strategie
 from melaudit.audit.measure.visual_words import NOTHING, Sight, Vocabulary
 from melaudit.findings import Cluster, Exclusive, Skipped
 from melaudit.measurements import CHUNK, Measurements, SomeRows
-from melaudit.statistics.overlap import jaccard
+from melaudit.statistics.overlap import jaccard, like_none
 from melaudit.wording.figures import correlation
 from melaudit.wording.sentences import percent
 
@@ -276,7 +276,7 @@ def apart(first: Sequence[Pattern], second: Sequence[Pattern]) -> tuple[Pattern,
         *(
             pattern
             for pattern in second
-            if all(jaccard(pattern.members, one.members) < SAME_GROUP_JACCARD for one in first)
+            if like_none(pattern.members, (one.members for one in first), SAME_GROUP_JACCARD)
         ),
     )
 
