@@ -1,7 +1,8 @@
 """What is made of one seed: which photographs, which plants on how many of them, which model.
 
 A seed settles everything. Of three seeds one has no plant; of the others one in five has two. Seeds
-below `REPORTED` are for work on the method; those from it on are reported, and run once.
+below `REPORTED` and from 600 on are for work on the method; those from it to `LAST` are reported,
+and run once.
 """
 
 from __future__ import annotations

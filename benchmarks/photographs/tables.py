@@ -30,7 +30,8 @@ TARGETS = (
 )
 STAGES = (REPORTED, 150, 212, 271)
 """First reported seeds of stages of the code: by words alone; parts by likeness; parts that are
-like nothing in other images, what finders mark, and places that are the thing itself."""
+like nothing in other images, what finders mark, and places that are the thing itself; parts beside
+images neither predicted nor labelled as the class, and looks by detail beside coarser detail."""
 
 
 def of_plants(results: Sequence[Result]) -> list[str]:
