@@ -230,6 +230,15 @@ class Measurements:
         """
         return self.columns(name)
 
+    def of_other_classes(self, index: int) -> NDArray[np.bool_]:
+        """Return which images (n,) are neither predicted as a class nor labelled as it.
+
+        What a class alone shows is told beside these. An image of the class that is decided
+        otherwise may show it, too, and is no example of what others show.
+        """
+        others: NDArray[np.bool_] = (self.predictions != index) & (self.labels != index)
+        return others
+
     def of(self, rows: NDArray[np.bool_]) -> Measurements:
         """Return the same of some images (n,), as if there were no others.
 

@@ -56,7 +56,7 @@ class Origin:
     """Images of the class that show it, among those that it was chosen on."""
     predicted: str
     others: float
-    """Share of the images with another prediction there that show as much of it."""
+    """Share of the images of other classes there that show as much of it."""
     resembles: str
     """A sentence on what it resembles, or who named it."""
     measured: str
@@ -66,12 +66,12 @@ class Origin:
 
     def sentences(self) -> str:
         """Say where it comes from."""
-        chosen = int((~self.tested).sum())
+        chosen, tested = int((~self.tested).sum()), int(self.tested.sum())
         return (
             f"It was found on {many(chosen, 'image')}, where {self.shown:,} predicted "
-            f"{self.predicted} and {percent(self.others)} of the others show as much of it; all of "
-            f"this is of {int(self.tested.sum()):,} other images, and it was put into those not "
-            f"predicted {self.predicted}. {self.resembles} {self.measured}"
+            f"{self.predicted} and {percent(self.others)} of those neither predicted nor labelled "
+            f"so show as much of it; all of this is of {tested:,} other images, and it was put "
+            f"into those not predicted {self.predicted}. {self.resembles} {self.measured}"
             + ("" if self.named else f" {UNNAMED}")
         )
 

@@ -38,12 +38,12 @@ class Suppression:
 
 @dataclass(frozen=True)
 class Exclusive:
-    """Something away from the centre that a group shows and other predictions hardly do."""
+    """Something away from the centre that a group shows and other classes hardly do."""
 
     others: float
-    """Share of the images with another prediction that show as much of it."""
+    """Share of the images of other classes that show as much of it."""
     others_n: int
-    """Images with another prediction."""
+    """Images of other classes: neither predicted as the class nor labelled as it."""
     evidence: float
     """Mean share of absolute relevance that speaks there for the decision, where it is shown."""
     strength: float
@@ -69,7 +69,7 @@ class Exclusive:
 @dataclass(frozen=True)
 class Cluster:
     """Images of one predicted class that have something in common: how the model decides them, or
-    what they show and images with another prediction do not."""
+    what they show and images of other classes do not."""
 
     id: str
     predicted: str

@@ -16,7 +16,7 @@ from scipy.stats import hypergeom
 
 from melaudit.audit.groups.exclusive import (
     MAX_SHARE_OF_OTHERS,
-    MIN_OTHERS,
+    MIN_OTHERS_TO_TEST,
     SAME_PATTERN_JACCARD,
 )
 from melaudit.statistics.correction import level_of_each
@@ -79,7 +79,7 @@ def directions(own: Values, others: Values, smallest: int) -> tuple[Direction, .
     own: (n, properties) of its images, others: (m, properties); smallest: images that a direction
     needs. No two of them have much the same members.
     """
-    if len(others) < MIN_OTHERS or len(own) < 2 * smallest:
+    if len(others) < MIN_OTHERS_TO_TEST or len(own) < 2 * smallest:
         return ()
     middle = others.mean(0)
     scale = np.maximum(others.std(0), JUST_VISIBLE)
@@ -99,7 +99,6 @@ def directions(own: Values, others: Values, smallest: int) -> tuple[Direction, .
         differs = mine[beyond].mean(0)
         if p > level_of_each(len(starts)) or np.abs(differs).max() < MIN_DIFFERENCE:
             continue
-        farther = float(np.median(mine[beyond] @ along) - bound)
         found.append(
             Direction(
                 middle,
@@ -108,7 +107,7 @@ def directions(own: Values, others: Values, smallest: int) -> tuple[Direction, .
                 differs,
                 beyond,
                 float(rare.mean()),
-                float(beyond.mean()) * farther,
+                _strength(mine @ along, bound),
             )
         )
     apart: list[Direction] = []
@@ -121,8 +120,11 @@ def directions(own: Values, others: Values, smallest: int) -> tuple[Direction, .
 def _turned(
     start: Values, own: Values, others: Values, spread: Values, smallest: int
 ) -> tuple[Values, float] | None:
-    """Return a direction turned to those beyond its bound, and the bound; None for too few."""
-    along, best = start, None
+    """Return the strongest direction on the way to those beyond its bound, and the bound.
+
+    None for too few.
+    """
+    along, best, most = start, None, -np.inf
     for _ in range(TURNS + 1):
         length = float(np.sqrt(along @ spread @ along))
         if length == 0:
@@ -132,6 +134,14 @@ def _turned(
         beyond = own @ along > bound
         if beyond.sum() < smallest:
             return best
-        best = along, bound
+        strength = _strength(own @ along, bound)
+        if strength > most:
+            best, most = (along, bound), strength
         along = np.linalg.solve(spread, own[beyond].mean(0))
     return best
+
+
+def _strength(along: Values, bound: float) -> float:
+    """Return how much of a class lies beyond a bound on a direction (n,), times how far."""
+    beyond = along > bound
+    return float(beyond.mean()) * float(np.median(along[beyond]) - bound)

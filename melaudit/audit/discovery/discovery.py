@@ -23,15 +23,14 @@ from melaudit.artifacts.discovered import Discovered, Pool, Source
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.discovery.halves import first_half
 from melaudit.audit.discovery.made import (
-    ENOUGH_SOURCES,
     MAX_LACKING,
-    MAX_SOURCES,
     MIN_SHOWN,
     MIN_SOURCES,
     Made,
     SeenMasks,
     images_showing,
     least,
+    most,
     origin_of,
     some,
 )
@@ -225,13 +224,9 @@ def _made(
         where = f"{percent(part.central)} of the places like it lie in the central half"
         return Skipped(ID, f"a part of {predicted} is what the middle looks like: {where}")
     see = part.seeing(laboratory.viewer)
-    ordered = np.argsort(-part.amount, kind="stable")
-    showing = ordered[(present & of_class & half)[ordered]]
-    # Of those just beyond the bound some show something else.
-    donors = showing[: min(MAX_SOURCES, max(-(-len(showing) // 2), ENOUGH_SOURCES))]
     sources = [
         Source(image, mask)
-        for _, image in laboratory.pictures(donors)
+        for _, image in laboratory.pictures(most(part.amount, present & of_class & half))
         for mask in [see(image)[1]]
         if mask.any()
     ]

@@ -64,7 +64,7 @@ def origin_of(
         images=images_showing(amount, table.ids),
         shown=int((present & half & of_class).sum()),
         predicted=table.classes[predicted],
-        others=float(present[half & ~of_class].mean()),
+        others=float(present[half & table.of_other_classes(predicted)].mean()),
         resembles=called.said,
         named=called.known,
         measured=measured,
@@ -110,6 +110,16 @@ class SeenMasks:
         places = self.places(rows)
         times = GRID // places.shape[1]
         return places.repeat(times, 1).repeat(times, 2)
+
+
+def most(amount: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the rows of some images (n,) that show most of something, one half, if that will do.
+
+    Of those just beyond the bound some show something else.
+    """
+    ordered = np.flatnonzero(rows)
+    ordered = ordered[np.argsort(-amount[ordered], kind="stable")]
+    return ordered[: min(MAX_SOURCES, max(-(-len(ordered) // 2), ENOUGH_SOURCES))]
 
 
 def least(amount: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:

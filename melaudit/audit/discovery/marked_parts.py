@@ -36,7 +36,7 @@ def marked_parts(table: Measurements, artifacts: Sequence[Artifact], half: Bools
         except KeyError:  # its detector failed in the pass
             continue
         for index in range(len(table.classes)):
-            own, others = ((table.predictions == index) == is_it for is_it in (True, False))
+            own, others = table.predictions == index, table.of_other_classes(index)
             n, m = int((own & half).sum()), int((others & half).sum())
             if min(n, m) < MIN_OTHERS_TO_TEST:
                 continue

@@ -106,8 +106,7 @@ def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
     noted = table[LIKENESS]
     chosen: list[Part] = []
     for index in range(len(table.classes)):
-        of_class = table.predictions == index
-        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        rows, others = _of_class_and_others(table, index, half)
         smallest = smallest_group(len(rows))
         for pattern in patterns_by_likeness(table, rows, others, smallest, steady=False):
             if pattern.like is None:
@@ -138,8 +137,7 @@ def strange_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
         return []
     chosen: list[Part] = []
     for index in range(len(table.classes)):
-        of_class = table.predictions == index
-        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        rows, others = _of_class_and_others(table, index, half)
         known = strange_in(table, rows, others, smallest_group(len(rows)), steady=False)
         if known is None:
             continue
@@ -156,6 +154,14 @@ def strange_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
             )
         )
     return by_turns(chosen)
+
+
+def _of_class_and_others(table: Measurements, index: int, half: Bools) -> tuple[Rows, Rows]:
+    """Return which of the half (n,) are predicted as a class, and which are of other classes."""
+    return (
+        np.flatnonzero((table.predictions == index) & half),
+        np.flatnonzero(table.of_other_classes(index) & half),
+    )
 
 
 def _strange_places(table: Measurements, known: Strange, rows: Rows) -> Bools:
@@ -205,8 +211,7 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
     counts = counted_words(table, vocabularies)
     chosen: list[Part] = []
     for index in range(len(table.classes)):
-        of_class = table.predictions == index
-        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        rows, others = _of_class_and_others(table, index, half)
         for pattern in exclusive_patterns(
             [each.of(rows) for each in counts],
             [each.of(others) for each in counts],
@@ -250,8 +255,7 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
         return []
     chosen: list[Part] = []
     for index in range(len(table.classes)):
-        of_class = table.predictions == index
-        rows, others = np.flatnonzero(of_class & half), np.flatnonzero(~of_class & half)
+        rows, others = _of_class_and_others(table, index, half)
         smallest = smallest_group(len(rows))
         if len(others) < MIN_OTHERS_TO_TEST or len(rows) < 2 * smallest:
             continue

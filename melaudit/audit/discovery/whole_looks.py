@@ -18,6 +18,7 @@ from melaudit.audit.discovery.made import (
     MIN_SOURCES,
     Made,
     images_showing,
+    most,
     origin_of,
     some,
 )
@@ -61,8 +62,8 @@ def whole_looks(table: Measurements, half: Bools) -> list[WholeLook]:
     known = np.isfinite(values).all(1)
     chosen: list[WholeLook] = []
     for index in range(len(table.classes)):
-        of_class = table.predictions == index
-        own, others = values[of_class & half & known], values[~of_class & half & known]
+        of_class, beside = table.predictions == index, table.of_other_classes(index)
+        own, others = values[of_class & half & known], values[beside & half & known]
         chosen += [
             WholeLook(each, index, np.where(known, each.amount(values), 0))
             for each in directions(own, others, smallest_group(len(own)))
@@ -86,7 +87,9 @@ def made_look(
         return Skipped(ID, f"a look of {predicted} is shown by {tested} of the images for tests")
     rng = np.random.default_rng(table.seed)
     lacking = half & (look.amount <= MAX_LACKING)
-    donors = some(present & of_class & half, laboratory, rng)
+    donors = [
+        image for _, image in laboratory.pictures(most(look.amount, present & of_class & half))
+    ]
     alike = some(lacking & of_class, laboratory, rng)
     others = some(lacking & ~of_class, laboratory, rng)
     if min(len(donors), len(others)) < MIN_SOURCES:

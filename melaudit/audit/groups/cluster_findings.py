@@ -206,8 +206,8 @@ def _statement(look: Look, others: Sequence[Look]) -> str:
     shown = cluster.exclusive
     common = (
         "show something away from the centre; "
-        f"{percent(shown.others)} of the {shown.others_n:,} images with another prediction show as "
-        "much of it"
+        f"{percent(shown.others)} of the {shown.others_n:,} images of other classes show as much "
+        "of it"
         if shown is not None and cluster.views == (PARTS_VIEW,)
         else "are decided alike"
     )

@@ -73,7 +73,7 @@ class ClassGroup:
     stability: float
     by_chance: float
     exclusive: Exclusive | None
-    """What they show and images with another prediction hardly do, where that is known."""
+    """What they show and images of other classes hardly do, where that is known."""
 
 
 MIN_DIFFERENCE_WORDED = {"outside": 0.05, "errors": 0.05, "alike": 0.1, "duplicates": 0.1}
@@ -100,7 +100,7 @@ def suspicious_clusters(
         rows = np.flatnonzero(measurements.predictions == index)
         concepts, maps = SomeRows(table.concepts, rows), pooled_maps(measurements, rows)
         strategic = strategies(concepts, maps, measurements.seed)
-        others = np.flatnonzero(measurements.predictions != index)
+        others = np.flatnonzero(measurements.of_other_classes(index))
         smallest = smallest_group(len(rows))
         alike = patterns_by_likeness(measurements, rows, others, smallest)
         of_words = exclusive_patterns(
@@ -208,8 +208,9 @@ def reasons(name: str, portrait: Portrait, group: ClassGroup) -> tuple[str, ...]
         lines.append(
             f"{'most of them' if how else of_class} show something away from the centre"
             f"{alike if shown.strange else ''}; {percent(shown.others)} of the {shown.others_n} "
-            f"images with another prediction show as much of it, and {percent(shown.evidence)} of "
-            f"the relevance speaks there for {name}" + ("" if how else f" ({steady})")
+            f"images neither predicted nor labelled {name} show as much of it, and "
+            f"{percent(shown.evidence)} of the relevance speaks there for {name}"
+            + ("" if how else f" ({steady})")
         )
     inside, rest = portrait.outside
     if abs(inside - rest) >= MIN_DIFFERENCE_WORDED["outside"]:

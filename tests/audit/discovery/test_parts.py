@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,22 @@ def test_what_a_finder_marks_more_in_one_class_is_a_part_and_what_it_marks_in_bo
     assert part.strength == pytest.approx(hairs[half & (rows % 2 == 1)].mean())
     (central,) = marked_parts(marked(hairs, rulers, middle=True), sought, half)
     assert central.central > 0.6
+
+
+def test_images_of_the_class_that_are_decided_otherwise_are_no_example_of_other_classes() -> None:
+    """A third of the class has hairs, and the model takes half of these for the other class."""
+    rows = np.arange(240)
+    hairs, none = (rows % 6 == 1), np.zeros(240, bool)
+    table = marked(hairs, none)
+    missed = hairs & (rows % 12 == 1)
+    wrong = dataclasses.replace(table, predictions=np.where(missed, 0, table.predictions))
+    half = np.ones(240, bool)
+    (part,) = marked_parts(wrong, [Hair()], half)
+    assert part.predicted == 1
+    own = wrong.predictions == 1
+    assert part.strength == pytest.approx(hairs[own].mean()), "none of the other class shows it"
+    unknown = dataclasses.replace(wrong, labels=np.full(240, -1))
+    assert marked_parts(unknown, [Hair()], half) == [], "without labels they show it, too"
 
 
 def test_what_was_not_measured_or_is_on_few_images_is_no_part() -> None:

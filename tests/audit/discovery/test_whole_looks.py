@@ -123,12 +123,23 @@ def test_a_direction_is_turned_to_the_images_that_lie_apart() -> None:
     assert looks_like(first.differs) == "greener and bluer"
 
 
+def test_twenty_others_are_enough_for_what_is_tested_on_images_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    others = rng.normal((60, 20, 8, 0.7), (6, 4, 4, 0.05), (20, 4))
+    own = rng.normal((60, 20, 8, 0.7), (6, 4, 4, 0.05), (40, 4))
+    own[:15, 3] -= 0.35
+    first, *_rest = directions(own, others, 8)
+    assert first.members[:15].all() and first.members[15:].sum() <= 5
+    assert looks_like(first.differs) == "less sharp"
+    assert directions(own, others[:19], 8) == ()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_classes_that_do_not_differ_have_no_direction(seed: int) -> None:
     rng = np.random.default_rng(seed)
     own, others = rng.normal((60, 20, 8, 0.7), (6, 4, 4, 0.05), (2, 80, 4))
     assert directions(own, others, 8) == ()
-    assert directions(own, others[:20], 8) == ()
+    assert directions(own, others[:19], 8) == ()
 
 
 def test_differences_that_nobody_sees_are_no_look() -> None:

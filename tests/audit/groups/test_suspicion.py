@@ -145,7 +145,7 @@ def test_what_a_group_alone_shows_is_said_and_adds_to_the_suspicion() -> None:
     (alone,) = reasons("a", portrait(), ClassGroup(np.arange(50), ("parts",), 0.8, 0.3, shown))
     assert "50 of the 200 images predicted a show something away from the centre" in alone
     assert (
-        "2.0 % of the 150 images with another prediction" in alone
+        "2.0 % of the 150 images neither predicted nor labelled a" in alone
         and "12 % of the relevance" in alone
     )
     assert "80 % alike" in alone
