@@ -34,6 +34,6 @@ def test_what_a_cluster_shows_is_cut_out_on_its_card_and_on_no_other(
     assert all(d.map and d.map_alt == "Where the part is" for d in first.shows)
     assert others and not any(card.shows for card in others)
     html = render(build_page(record))
-    heading = "What its pictures show, and those of other predictions hardly do"
+    heading = "What its pictures show, and those of other classes hardly do"
     assert html.count(heading) == 1
     assert heading not in render(build_page(replace(record, parts=())))
