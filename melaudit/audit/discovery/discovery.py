@@ -189,7 +189,9 @@ def _found(
         skipped.append(Skipped(ID, said))
         looks = []
     enough((partial(made_look, look, *of) for look in looks), min(MAX_LOOKS, most))
-    return [_beside_others(made, found, ~half) for made in found], skipped
+    # Several parts may be refused in the same words.
+    refused = list(dict.fromkeys(skipped))
+    return [_beside_others(made, found, ~half) for made in found], refused
 
 
 def _beside_others(made: Made, found: Sequence[Made], tested: Bools) -> Made:
