@@ -403,6 +403,10 @@ def test_a_discovery_that_fails_keeps_the_audit_from_a_pass(
         "it failed: ZeroDivisionError: oh",
     )
     assert findings.verdict is not Verdict.PASS
+    assert lack.settle.endswith("--discover 0.")
+    left_out = configuration(folder, "without", edits=4, discover=0)
+    without = runner.run(left_out, Watcher(), model=model)
+    assert "discovered" not in {s.subject for s in without.shortfalls}
 
 
 class Stamp(DarkRing):

@@ -23,8 +23,9 @@ from melaudit.artifacts.picture import rounded
 WIDTHS = (0.003, 0.006, 0.012, 0.024, 0.048)
 """Standard deviations of the blurs between which detail is measured, as shares of the longer side.
 The first octaves are what a blur takes that people see as one; the last one is not changed, and the
-others are measured beside it. With these, models that had learned to go by a blur followed the look
-of blurred pictures and not that of others; without the last octave they followed both."""
+others are measured beside it. With these, two models that had learned to go by a blur followed the
+look of blurred pictures and not that of others; without the last octave one of them followed both.
+"""
 MAX_GAIN = 3.0
 """Largest gain of detail: beyond it noise would be seen. Chosen: a round figure, not measured."""
 MIN_GAIN = 0.02

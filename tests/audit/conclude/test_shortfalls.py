@@ -9,6 +9,7 @@ from melaudit.artifacts.kinds.hair import Hair
 from melaudit.audit.conclude.conclusions import Conclusions
 from melaudit.audit.conclude.shortfalls import MIN_IMAGES, shortfalls
 from melaudit.detectors.artifact import ArtifactDetector
+from melaudit.detectors.interface import Batch, Detector, Result
 from melaudit.detectors.labelled_artifacts import LabelledArtifacts
 from melaudit.findings import (
     Control,
@@ -24,6 +25,7 @@ from melaudit.findings import (
     Subject,
     Trust,
 )
+from melaudit.measurements import Array, Measurements
 
 RING, HAIR = ArtifactDetector(DarkRing()), ArtifactDetector(Hair())
 PLANTED = Control("planted_evidence", "Evidence planted", "positive", "Not found.", None, 20, False)
@@ -162,15 +164,22 @@ def test_images_maps_controls_and_doubts_count_the_gravest_first() -> None:
     assert broken.missing is Missing.EVIDENCE
 
 
-class Plugin:
-    id, title, subject, artifact = "plugin", "A plugin's question", Subject.MODEL, None
-    asks = why = mitigation = ""
+class Plugin(Detector):
+    """Somebody else's detector, which asks about the model."""
+
+    id, title, subject = "plugin", "A plugin's question", Subject.MODEL
+
+    def measure(self, batch: Batch) -> dict[str, Array]:
+        return {}
+
+    def conclude(self, measurements: Measurements) -> list[Result]:
+        return []
 
 
 def lacks(*failed: tuple[str, Failed]) -> tuple[Shortfall, ...]:
     conclusions = Conclusions((), (edited("dark_ring", True),), (), (), ())
     return shortfalls(
-        (RING, Plugin()),  # type: ignore[arg-type]
+        (RING, Plugin()),
         conclusions,
         (),
         Trust.TRUSTED,
