@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmarks.photographs.audits import audited
 from benchmarks.photographs.cases import BACKBONES, LAST, ON_TILES, REPORTED, SHARES, case_of
 from benchmarks.photographs.edits import EDITS, NINTHS, edits_for, in_place, plain
 from benchmarks.photographs.plants import ARTIFACTS, CUTS, PLANTS, Cut, put
-from benchmarks.photographs.rows import ClaimRow, Result, Row, holds, is_about
+from benchmarks.photographs.rows import ClaimRow, Result, Row, credited, holds, is_about, names
 from benchmarks.photographs.tables import (
     everything,
     false_claims,
@@ -211,6 +212,24 @@ def test_a_discovered_artifact_holds_a_plant_that_most_of_its_images_show() -> N
     assert not holds(_finding(), truth)
     assert not holds(_finding(detector="discovered_1", images=("a", "c", "d")), truth)
     assert not holds(found, dict.fromkeys(truth, True))
+
+
+def test_a_discovered_artifact_that_is_called_what_a_plant_is_finds_it() -> None:
+    assert names("discovered_like_hair", "malignant", "hair", "malignant")
+    assert names("discovered_like_dark_ring.2", "malignant", "ring", "malignant")
+    assert not names("discovered_like_hair", "benign", "hair", "malignant")
+    assert not names("discovered_like_hair", "malignant", "ink", "malignant")
+    assert not names("discovered_1", "malignant", "hair", "malignant")
+    assert not names("discovered_like_colour_cast", "malignant", "white_balance", "malignant")
+    case = case_of(604)
+    assert case.plants == ("hair",)
+    row = Row(case.name, 604, "skin", case.backbone, "hair", 0.8, 0.9, 0.5)
+    claim = ClaimRow(case.name, "default", "discovered_like_hair", "high", "malignant", "true", 0.1)
+    result = Result((row,), (claim,), 1.0, 1.0, 1.0, 1.0)
+    (seen,), (said,) = credited(result).rows, credited(result).claims
+    assert (seen.discovered, seen.proven, said.verdict) == (True, False, "plant")
+    unused = credited(replace(result, rows=(replace(row, use=0.1),)))
+    assert unused.claims[0].verdict == "true"
 
 
 class Corners(nn.Module):

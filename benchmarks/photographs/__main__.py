@@ -11,9 +11,10 @@ photographs that nothing has seen. Each is audited twice: by default, and with e
 off (`--without artifacts`). Columns:
 
     found      a finding of dependence about the artifact that the plant is, towards its class
-    either     that, or a discovered artifact of dependence whose images show the plant
+    either     that, or a discovered artifact of dependence that is called what the plant is, or
+               whose images show the plant
     grouped    a group holds the plant (purity .8, recall .6)
-    proven     with named detectors off: a discovered artifact of dependence whose images show it
+    proven     with named detectors off: such a discovered artifact
     claims     findings of dependence, each tried again with edits of other code (`edits`): about
                the plant, true, false, or untried where there is no such edit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.photographs.audits import Audits, audited
-from benchmarks.photographs.cases import Case
+from benchmarks.photographs.cases import Case, case_of
 from benchmarks.photographs.edits import FOLLOWS, edits_for
 from benchmarks.photographs.models import (
     USED,
@@ -183,6 +184,51 @@ def _read(path: Path) -> Result:
 def deep(findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings of dependence or more."""
     return [f for f in findings if f.rung.rank >= Rung.DEPENDENCE.rank]
+
+
+def names(finding: str, towards: str, plant: str, planted: str) -> bool:
+    """Tell whether a discovered artifact is called what a plant is: "parts like hairs".
+
+    finding: its id; towards: the class that decisions are said to move to. A cast has many hues, so
+    its name does not tell a white balance.
+    """
+    called = re.fullmatch(r"discovered_like_(\w+?)(\.\d+)?", finding)
+    if called is None or plant == "white_balance":
+        return False
+    return called[1] == ARTIFACTS[plant] and towards == planted
+
+
+def credited(result: Result) -> Result:
+    """Return the same with what is found by the name that a discovered artifact has.
+
+    Its images need not show the plant: photographs have hairs of their own.
+    """
+    planted = case_of(result.rows[0].seed).classes[1]
+
+    def named(row: Row, audit: str) -> bool:
+        return any(
+            claim.audit == audit and names(claim.finding, claim.towards, row.plant, planted)
+            for claim in result.claims
+        )
+
+    rows = tuple(
+        replace(
+            row,
+            discovered=row.discovered or named(row, "default"),
+            proven=row.proven or named(row, "bare"),
+        )
+        if row.plant
+        else row
+        for row in result.rows
+    )
+    used = [row.plant for row in rows if row.plant and row.uses]
+    claims = tuple(
+        replace(claim, verdict="plant")
+        if any(names(claim.finding, claim.towards, plant, planted) for plant in used)
+        else claim
+        for claim in result.claims
+    )
+    return replace(result, rows=rows, claims=claims)
 
 
 def is_about(finding: Finding, plant: str, planted: str) -> bool:

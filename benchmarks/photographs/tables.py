@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.photographs.cases import LAST, REPORTED
 from benchmarks.photographs.record import RIVALS
-from benchmarks.photographs.rows import ClaimRow, Result, Row, severe
+from benchmarks.photographs.rows import ClaimRow, Result, Row, credited, severe
 from melaudit.statistics.estimates import proportion
 
 TOOLS = {
@@ -188,6 +188,7 @@ def rows_of(results: Sequence[Result]) -> list[Row]:
 
 def everything(results: Sequence[Result]) -> list[str]:
     """Return all tables, with empty lines between."""
+    results = [credited(result) for result in results]
     parts = [
         sentences(results),
         of_targets(results),

@@ -2,11 +2,11 @@
 
 It is made during an audit from the audit's own images, as a discovered part is (`discovered`). How
 it is found: by light, colour and sharpness of what lies around the middle (`see`). How it is put
-in: an image is given the look of one that has it (`painting.look`). How it is taken out: an image
-is given the mean look of images that lack it. Its placebos give it the look of an image without it,
-once of the class that shows it and once of others; an uneven light that changes as much; and the
-look in the middle alone, where the object lies: how light or red that is, a model should see. The
-look as far the other way says whether its direction matters.
+in: what lies around the middle of an image is given the look of one that has it (`painting.look`).
+The middle stays as it is: how light or red the object there is, a model should see. How it is taken
+out: it is given the mean look of images that lack it. Its placebos give it the look of an image
+without it, once of the class that shows it and once of others, and an uneven light that changes as
+much. The look as far the other way says whether its direction matters.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ THING = "a look that the audit found"
 """What error messages say is looked for."""
 
 HALF = float(np.sqrt(0.5 / np.pi))
-"""Radius of the ellipse that covers half of a picture, as a share of its sides."""
+"""Radius of the ellipse in the middle that covers half of a picture, as a share of its sides."""
 FADE = 0.1
-"""Width over which a look of the middle fades out, as a share of the sides. Chosen: a round figure,
-not measured."""
+"""Width over which a look fades out within that ellipse, as a share of the sides. Chosen: a round
+figure, not measured."""
 
 Amount = Callable[[RGB], float]
 """amount(image (h, w, 3)) -> how much of the look it has, 1 being the most that others have."""
@@ -116,7 +116,7 @@ class DiscoveredLook:
         return whole_edit(image, self._given(image, self.usual))
 
     def placebos(self, image: RGB, edited: Edited, rng: np.random.Generator) -> Sequence[Placebo]:
-        """Return looks without it, an uneven light, it in the middle, and it the other way."""
+        """Return looks without it, an uneven light, and it the other way."""
         if not isinstance(edited, Given):
             raise ValueError("pass what `add` of this artifact returned")
         looks = self.looks
@@ -132,31 +132,26 @@ class DiscoveredLook:
         of = f"light, colour and detail of an image not predicted {looks.predicted}"
         made.append(Placebo("other_class", of, one_of(looks.others)))
         made.append(uneven_light_placebo(image, edited, rng))
-        inner = self._middle(image, edited)
-        made.append(Placebo("middle", "the same look of the middle alone", inner))
         opposite = mirrored(look_of(image, around(image)), edited.look)
-        cue = "any change of light, colour or detail of the whole picture"
+        cue = "any change of light, colour or detail around the middle"
         moved = self._given(image, opposite, edited.dose)
         made.append(Placebo("opposite", "a look as far the other way", moved, cue))
         return made
 
-    def _middle(self, image: RGB, edited: Given) -> RGB:
-        """Return the image with the look in its middle alone, where the object lies.
-
-        A model may go by how light or red the object is, as it should; this is what that does.
-        """
-        given = self._given(image, edited.look, edited.dose)
-        return blended(image, given.astype(np.float32), middle(*image.shape[:2]))
-
     def _given(self, image: RGB, look: Look, dose: float = 1.0) -> RGB:
-        return given_look(image, around(image), look, dose, self.of)
+        """Return the image with another look around its middle."""
+        given = given_look(image, around(image), look, dose, self.of)
+        return blended(image, given.astype(np.float32), beside_middle(*image.shape[:2]))
 
 
-def middle(height: int, width: int) -> Layer:
-    """Return weights (height, width), 1 in the ellipse that covers half of a picture, faded out."""
+def beside_middle(height: int, width: int) -> Layer:
+    """Return weights (height, width), 1 outside the ellipse that covers half of a picture.
+
+    They fade to 0 within it.
+    """
     y, x = np.mgrid[:height, :width].astype(np.float32)
     radius = np.hypot((y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5)
-    weights: Layer = np.clip((HALF - radius) / FADE + 0.5, 0, 1).astype(np.float32)
+    weights: Layer = np.clip((radius - HALF) / FADE + 1, 0, 1).astype(np.float32)
     return weights
 
 

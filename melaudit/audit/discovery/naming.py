@@ -35,6 +35,8 @@ NEAR = 0.03
 """Distance within which a place counts as marked, as a share of the longer side: half a cell of the
 fine visual words."""
 
+AROUND = "around the middle"
+"""Where a look is measured and changed."""
 MIN_NAMED_PROPERTY = 1 / 3
 """Difference of a property, over the largest one, from which a look is about it, too. Chosen, not
 measured."""
@@ -118,9 +120,9 @@ def name_of_look(
         "look",
         "with it",
         "other",
-        f"a {words} look",
-        f"pictures that are {words}",
-        made=f"made {words}",
+        f"a {words} look {AROUND}",
+        f"pictures that are {words} {AROUND}",
+        made=f"made {words} {AROUND}",
     )
     title = f"Discovered: {words} pictures"
     if alike is not None:

@@ -20,14 +20,32 @@ def _pictures() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]
     return image, donor, region
 
 
-def test_the_region_is_the_donor_s_and_the_rest_is_the_picture_s() -> None:
+def test_the_region_comes_with_its_thing_in_the_light_of_the_place() -> None:
     image, donor, region = _pictures()
     after = transplanted(image, donor, region)
-    np.testing.assert_array_equal(after[18:28, 28:72], donor[18:28, 28:72])
     np.testing.assert_array_equal(after[60:], image[60:])
-    # Over the rim, one becomes the other without a step.
-    rim = after[:40, 50, 0].astype(int)
-    assert abs(np.diff(rim[:19])).max() < 40
+    # The donor's skin has the light of the picture's, so its rim is no edge; the bar stays a bar.
+    ground = after[14:18, 30:70].astype(int)
+    assert abs(ground - image[0, 0]).max() <= 10
+    assert abs(np.diff(after[:18, 50].astype(int), axis=0)).max() <= 5
+    expected = donor[22, 50] * (image[0, 0] + 8.0) / (donor[0, 0] + 8.0)
+    np.testing.assert_allclose(after[21:25, 40:60].mean((0, 1)), expected, atol=2)
+
+
+def test_what_is_black_stays_black_and_light_changes_by_a_factor_of_two_at_most() -> None:
+    image, donor, region = _pictures()
+    donor[20:26, 30:70] = 0
+    assert transplanted(image, donor, region)[21:25, 32:68].max() <= 1
+    darker = (donor // 4).astype(np.uint8)
+    after = transplanted(image, darker, region)
+    np.testing.assert_allclose(after[15, 50], 2.0 * darker[15, 50], atol=1)
+
+
+def test_nothing_lit_around_leaves_the_region_as_it_is() -> None:
+    image, donor, region = _pictures()
+    dark = np.where(region[..., None], donor, 0).astype(np.uint8)
+    after = transplanted(image, dark, region)
+    np.testing.assert_array_equal(after[18:28, 28:72], donor[18:28, 28:72])
 
 
 def test_the_dose_is_an_opacity() -> None:

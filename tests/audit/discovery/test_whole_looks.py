@@ -163,7 +163,7 @@ def test_a_look_is_named_by_its_reviewer_by_a_finder_or_by_what_differs() -> Non
     assert "their finder sees 100 %" in known.said
     bare = name_of_look(differs, (blurred, plain), "abc", [], {}, ())
     assert bare.id == "discovered_less_sharp"
-    assert bare.phrases.put_in == "the picture made less sharp"
+    assert bare.phrases.put_in == "the picture made less sharp around the middle"
     assert "suspicious.csv" in bare.said
     named = name_of_look(differs, (blurred, plain), "abc", [], dict.fromkeys("abc", "old lens"), ())
     assert named.id == "discovered_old_lens"
