@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.statistics.overlap import jaccard, like_none, pairwise_jaccard
+from melaudit.statistics.overlap import jaccard, like_none, overlap, pairwise_jaccard
 
 
 def by_sets(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
@@ -42,3 +42,15 @@ def test_a_group_is_like_none_of_others_below_the_limit_and_of_none_at_all() -> 
     assert like_none(own, [], 0.1)
     assert like_none(own, [half], 0.51) and not like_none(own, [half], 0.5)
     assert not like_none(own, [half, same], 0.9)
+
+
+def test_the_overlap_is_the_share_of_the_smaller_place_that_lies_in_the_larger() -> None:
+    large, small, apart = (np.zeros((300, 4, 4), np.uint8) for _ in range(3))
+    large[:, :2], small[:, 1, :2], small[:, 2, :2], apart[:, 3] = 255, 1, 1, 7
+    rows = np.arange(300)
+    assert overlap(large, small, rows) == overlap(small, large, rows) == 0.5
+    assert overlap(large, apart, rows) == 0
+    assert overlap(large, np.zeros_like(large), rows) == 0
+    small[290:] = 0
+    assert overlap(large, small, rows[280:]) == 0.5
+    assert overlap(large, small, rows[:0]) == 0

@@ -59,7 +59,7 @@ from melaudit.findings import DetectorInfo, Failed, Skipped, Subject
 from melaudit.findings.evidence import DISCOVERED as ID
 from melaudit.measurements import CHUNK, Array, Measurements
 from melaudit.observer import Observer
-from melaudit.statistics.overlap import jaccard, like_none
+from melaudit.statistics.overlap import Masks, jaccard, overlap
 from melaudit.stopwatch import timed
 from melaudit.wording.sentences import percent
 
@@ -85,6 +85,8 @@ the central half, and the places beside; what covers more is a look of whole pic
 SAME_IMAGES = 0.5
 """Jaccard index of the images that show two things from which these may be one. Chosen, not
 measured."""
+SAME_PLACE = 0.5
+"""Share of the smaller one that lies in the other from which they are one: one half."""
 
 Bools = NDArray[np.bool_]
 
@@ -160,9 +162,9 @@ def _found(
             if isinstance(made, Skipped):
                 skipped.append(made)
                 continue
-            known = _known(made.present & ~half, ~half, table, detectors)
+            known = _known(made, ~half, table, detectors)
             if known:
-                said = f"it is on the images of {known}, which edits already showed to be used"
+                said = f"it is where images show {known}, which edits already showed to be used"
                 skipped.append(Skipped(made.artifact.id, said))
                 continue
             found.append(made)
@@ -170,10 +172,10 @@ def _found(
     of = (table, laboratory, half, reviews)
 
     def new(parts: Sequence[Part]) -> Iterator[Callable[[list[str]], Made | Skipped]]:
-        """Leave out those on images that show what was found: they may be one."""
+        """Leave out those on images that show what was found, in its place: they may be one."""
         for part in parts:
-            shown = part.present[half]
-            if like_none(shown, (each.present[half] for each in found), SAME_IMAGES):
+            masks = SeenMasks(part.present, part.places)
+            if not any(_one(part.present, masks, each, half) for each in found):
                 yield partial(_made, part, *of)
 
     enough(new(alike_parts(table, sight, half)), most)
@@ -279,23 +281,38 @@ def _columns(identity: str, part: Part, table: Measurements) -> dict[str, Array]
     }
 
 
-def _known(
-    present: Bools, tested: Bools, table: Measurements, detectors: Sequence[Detector]
-) -> str:
-    """Return the things of an artifact that the same images show and that the model uses; or ""."""
+def _known(made: Made, tested: Bools, table: Measurements, detectors: Sequence[Detector]) -> str:
+    """Return the things of an artifact that images show there and that the model uses; or ""."""
     sought = artifacts_of(detectors)
     for artifact in sought:
         try:
             every = shown(artifact, table, sought)
+            masks = None if artifact.whole_picture else table[f"{artifact.id}.mask"]
         except KeyError:  # its detector failed in the pass
             continue
         for each in every:
-            if jaccard(present[tested], each.present[tested]) < SAME_IMAGES:
+            if masks is None:  # all over a picture: a part or a look of these images may be it
+                same = jaccard(each.present[tested], made.present[tested]) >= SAME_IMAGES
+            else:
+                same = _one(each.present, masks, made, tested)
+            if not same:
                 continue
             use = depend(table, each.key, each.artifact.phrases)
             if isinstance(use, Dependence) and any(e.turns or e.moves for e in use.effects):
                 return each.artifact.phrases.things
     return ""
+
+
+def _one(present: Bools, masks: Masks, made: Made, some: Bools) -> bool:
+    """Tell whether what images (n,) show is what was made: on the same of some, in one place.
+
+    masks: (n, GRID, GRID) where they show it, above 0. A look has no place.
+    """
+    key = f"{made.artifact.id}.mask"
+    if key not in made.columns or jaccard(present[some], made.present[some]) < SAME_IMAGES:
+        return False
+    rows = np.flatnonzero(present & made.present & some)
+    return overlap(masks, made.columns[key], rows) >= SAME_PLACE
 
 
 def _fingerprint(found: Sequence[Made], sought: Sequence[Artifact]) -> str:

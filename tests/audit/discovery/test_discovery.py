@@ -15,13 +15,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from melaudit.artifacts.interface import RGB
+from melaudit.artifacts.kinds.hair import Hair
 from melaudit.audit.conclude.conclusions import conclude
 from melaudit.audit.discovery.discovery import Tried, discover
 from melaudit.audit.discovery.halves import first_half
+from melaudit.audit.measure.learn_words import sight
 from melaudit.audit.measure.store import Store
 from melaudit.audit.measure.visual_words import NOTHING
+from melaudit.detectors.artifact import ArtifactDetector
 from melaudit.detectors.discovered import DiscoveredDetector
 from melaudit.findings import Rung, Subject
+from melaudit.images.dataset import open_dataset
 from melaudit.observer import Silent
 from tests.audit.discovery.passed import CLASSES, SIDE, discovered
 
@@ -157,6 +161,36 @@ def test_a_name_that_a_reviewer_gave_stays_and_trials_are_kept(
         if isinstance(one, np.ndarray):
             np.testing.assert_array_equal(one, other)
     assert found.table.trials[only.id].edits == again.table.trials[only.id].edits
+
+
+@pytest.mark.usefixtures("few_draws")
+@pytest.mark.parametrize("same_place", [True, False])
+def test_a_part_is_known_where_an_artifact_that_is_used_is_shown_in_its_place(
+    folder: Path, tmp_path: Path, same_place: bool
+) -> None:
+    found, table, laboratory = discovered(folder, tmp_path, Net(4.0))
+    first, read = found.detectors[0].id, table.columns
+    present = found.table[f"{first}.present"]
+    masks = found.table[f"{first}.mask"][np.arange(len(present))]
+    mine = {
+        "hair.present": present,
+        "hair.score": present.astype(np.float32),
+        "hair.mask": masks if same_place else masks[:, ::-1, ::-1],
+    }
+    beside = dataclasses.replace(
+        table,
+        columns=lambda name: mine[name] if name in mine else read(name),
+        trials={"hair": found.table.trials[first]},
+    )
+    learned = sight(laboratory.viewer, open_dataset(folder), tmp_path / "shards", 0, Silent())
+    store = Store(tmp_path / "again", "words", table.ids)
+    hairs = (ArtifactDetector(Hair()),)
+    again = discover(beside, hairs, laboratory, learned, store, {}, (20, 3), Silent())
+    known = [each for each in again.skipped if "hairs, which edits already" in each.reason]
+    assert bool(known) == same_place
+    # Of the same images, and in another place, it is another thing.
+    shown = [again.table[f"{each.id}.present"] for each in again.detectors]
+    assert any(np.array_equal(each, present) for each in shown) != same_place
 
 
 @pytest.mark.usefixtures("few_draws")
