@@ -33,7 +33,11 @@ figure, not measured."""
 LEAST = 8.0
 """Levels of 255 that are added to both, so that what is nearly black has no ratio of its own."""
 BLACK = 20
-"""Level up to which a pixel is outside the field of view, and tells nothing of the light."""
+"""Level up to which a pixel is outside the field of view."""
+LIT = 0.75
+"""A pixel tells of the light if it is as bright as the median of what is not black, by a factor of
+this or its inverse: others are lesions, hairs, the shade of a rim, or stickers. Chosen: a round
+figure, not measured."""
 FEW = 1e-3
 """Keeps the ratio at 1 where nothing near tells the light; the region then keeps its own."""
 
@@ -62,8 +66,7 @@ def lighter(image: RGB, source: RGB, region: Mask) -> Gains:
     small = own.shape[1], own.shape[0]
     part = cv2.resize(region.astype(np.float32), small, interpolation=cv2.INTER_AREA) > 0
     beside = dilated(part, APART * max(small))
-    dark = np.minimum(brightest_channel(own), brightest_channel(other)) <= BLACK
-    around = (~dark & ~beside).astype(np.float32)
+    around = (_lit(own) & _lit(other) & ~beside).astype(np.float32)
 
     def blurred(values: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(cv2.GaussianBlur(values, (0, 0), NEAR * max(small)), np.float32)
@@ -75,3 +78,12 @@ def lighter(image: RGB, source: RGB, region: Mask) -> Gains:
     return np.asarray(
         cv2.resize(gains, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
     )
+
+
+def _lit(image: RGB) -> Mask:
+    """Return where an image (h, w, 3) shows what most of it is lit like: (h, w)."""
+    light = brightest_channel(image)
+    seen = light > BLACK
+    usual = float(np.median(light[seen])) if seen.any() else 0.0
+    lit: Mask = seen & (light >= LIT * usual) & (light <= usual / LIT)
+    return lit
