@@ -26,6 +26,8 @@ VIEW = 512
 """Longer side of the pictures that are edited, in pixels. Chosen: a round figure, not measured."""
 MAX_HELD = 512
 """Pictures held in memory, 400 MB at most."""
+MAX_SEEN = 256
+"""Places of artifacts held in memory, 70 MB at most: several edits of an image ask for one."""
 Held = dict[str, RGB]
 """Path -> picture, as far as pictures are held."""
 MIN_NATURAL = 20
@@ -71,6 +73,9 @@ class Laboratory:
         self._knowledge = knowledge or Knowledge()
         self._held: Held = {} if held is None else held
         self._known: dict[int, Responses] = {}
+        self._seen: dict[tuple[int, ...], tuple[Artifact, Found]] = {}
+        """Identity of an artifact, row of the data set, height and width -> the artifact, and what
+        is found."""
         self._together: dict[int, tuple[int, ...]] = {}
         """Row of the data set -> those that it is shown with, itself among them."""
 
@@ -107,7 +112,16 @@ class Laboratory:
         return self._held[path]
 
     def find(self, artifact: Artifact, row: int, picture: RGB) -> Found:
-        """Return where an artifact is in a picture of an image; see `interface.locate`."""
+        """Return where an artifact is in the picture of an image; see `interface.locate`."""
+        key = id(artifact), self._rows[row], *picture.shape[:2]
+        if key not in self._seen:
+            while len(self._seen) >= MAX_SEEN:
+                del self._seen[next(iter(self._seen))]
+            # Held with what is found, so that no other artifact gets the identity of this one.
+            self._seen[key] = artifact, self._look_for(artifact, row, picture)
+        return self._seen[key][1]
+
+    def _look_for(self, artifact: Artifact, row: int, picture: RGB) -> Found:
         shown = self._knowledge.of_batch([self._rows[row]], [(picture.shape[0], picture.shape[1])])
         (user,) = shown.user_found.get(artifact.id, (None,))
         return locate(artifact, picture, user)

@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from melaudit.artifacts.interface import RGB, Edited
+from melaudit.artifacts.interface import RGB, Edited, Found
 from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.dark_ring import DarkRing
 from melaudit.audit.conclude.controls import controls
 from melaudit.audit.conclude.courses import tried as courses_tried
 from melaudit.audit.edits.answers import Answers
-from melaudit.audit.edits.attempts import DOSES
+from melaudit.audit.edits.attempts import DOSES, filled_elsewhere, taken_out
 from melaudit.audit.edits.interventions import as_shown, chosen, intervene
 from melaudit.audit.edits.laboratory import Laboratory, Responses, natural_distances
 from melaudit.audit.edits.trial_store import TrialStore
@@ -390,6 +390,33 @@ def test_images_as_they_are_are_looked_at_once_and_whatever_was_asked_before(
     laboratory.meet(range(12))
     assert shown == [1] * 12
     assert laboratory.recall(range(2, 40)).rows.tolist() == list(range(2, 12))
+
+
+class Counted(DarkRing):
+    """A finder of rings that counts how often it looks."""
+
+    looked = 0
+
+    def find(self, image: RGB) -> Found:
+        """Look for a ring."""
+        self.looked += 1
+        return super().find(image)
+
+
+def test_an_image_is_searched_once_for_what_is_taken_out_and_filled_elsewhere(
+    measurements: Make, folder: Path
+) -> None:
+    _, laboratory = table_and_laboratory(measurements, folder, 40.0)
+    first, second = Counted(), Counted()
+    rows = np.arange(24, 34)
+    partners = dict(zip(rows.tolist(), range(34, 44), strict=True))
+    removed = list(taken_out(first, rows, laboratory))
+    assert len(removed) == len(list(filled_elsewhere(first, rows, partners, laboratory))) == 10
+    assert first.looked == 10
+    again = list(taken_out(second, rows, laboratory))
+    assert second.looked == 10, "another one may look otherwise"
+    for one, other in zip(removed, again, strict=True):
+        np.testing.assert_array_equal(one.picture, other.picture)
 
 
 def test_images_that_are_shown_together_have_one_batch_whoever_asks_for_any_of_them(
