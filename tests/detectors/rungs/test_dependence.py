@@ -612,7 +612,11 @@ def test_what_putting_in_and_taking_out_say_against_each_other_is_in_the_claim(
     assert (
         "Removing the ring moves decisions, but adding the ring does not clearly do so"
     ) in other.statement
+    # What does nothing when it is put in may be something else where it seems to be.
+    assert other.title == "The model decides by what looks like black rings"
+    assert "What looks like black rings there may be something else" in other.statement
     (both,) = conclude(study(measurements))
+    assert "what looks like" not in (finding.title + both.title + both.statement)
     assert "does not clearly" not in both.statement
     assert "with the ring taken out" in both.statement
 
