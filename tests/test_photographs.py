@@ -18,6 +18,7 @@ import melaudit
 from benchmarks.photographs import plants, record
 from benchmarks.photographs.__main__ import documented, of_reported
 from benchmarks.photographs.audits import audited
+from benchmarks.photographs.bnnr_analyze import alarms
 from benchmarks.photographs.cases import BACKBONES, LAST, ON_TILES, REPORTED, SHARES, case_of
 from benchmarks.photographs.edits import EDITS, NINTHS, edits_for, in_place, plain
 from benchmarks.photographs.plants import ARTIFACTS, CUTS, PLANTS, Cut, put
@@ -212,6 +213,13 @@ def test_a_discovered_artifact_holds_a_plant_that_most_of_its_images_show() -> N
     assert not holds(_finding(), truth)
     assert not holds(_finding(detector="discovered_1", images=("a", "c", "d")), truth)
     assert not holds(found, dict.fromkeys(truth, True))
+
+
+def test_what_bnnr_says_is_an_alarm_where_it_speaks_of_a_shortcut() -> None:
+    assert alarms(["confused_pair", "background_focus_suspected"])
+    assert alarms(["artifact_focus_suspected"])
+    assert not alarms(["class_collapse_suspected", "low_xai_quality"])
+    assert not alarms([])
 
 
 def test_a_discovered_artifact_that_is_called_what_a_plant_is_finds_it() -> None:

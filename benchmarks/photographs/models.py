@@ -96,8 +96,19 @@ def make(case: Case, folder: Path, side: int, epochs: float) -> Made:
             )
         accuracy = float(np.concatenate(right).mean())
         kept.write_text(json.dumps({"sizes": sizes, "accuracy": accuracy, "uses": uses}))
-    known = json.loads(kept.read_text())
+    return read(place)
+
+
+def read(place: Path) -> Made:
+    """Return a case that was made in a folder before."""
+    known = json.loads((place / "made.json").read_text())
     return Made(place, known["accuracy"], known["uses"])
+
+
+def shown_to(case: Case, made: Made, side: int) -> tuple[Tensor, Tensor]:
+    """Return the audited images as the model gets them, (n, 3, side, side), and labels (n,)."""
+    images = [(k, image) for k, c in _of(case) for image in _images(made.audited, c)]
+    return _inputs([i for _, i in images], side), torch.tensor([k for k, _ in images])
 
 
 def load(case: Case, made: Made, side: int) -> nn.Module:
