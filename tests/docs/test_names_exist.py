@@ -90,9 +90,8 @@ def test_every_line_that_calls_a_benchmark_has_options_of_that_benchmark(name: s
         package, _, module = words[0].partition(".")
         if package != "benchmarks":
             continue
-        path = ROOT / "benchmarks" / f"{module}.py"
-        if (ROOT / "benchmarks" / module).is_dir():
-            path = ROOT / "benchmarks" / module / "__main__.py"
+        place = ROOT.joinpath("benchmarks", *module.split("."))
+        path = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
         assert path.is_file(), f"{name}: {words[0]}"
         ours, _, rest = " ".join(words[1:]).partition(" -- ")
         assert set(OPTION.findall(ours)) <= script_options(path)

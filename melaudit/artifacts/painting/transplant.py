@@ -30,7 +30,7 @@ With 0 and 0.06 a bubble lit its own surroundings, and came out dim."""
 MAX_GAIN = 2.0
 """Largest ratio of the light of two pictures, and the inverse of the smallest. Chosen: a round
 figure, not measured."""
-LEAST = 8.0
+ADDED_LEVELS = 8.0
 """Levels of 255 that are added to both, so that what is nearly black has no ratio of its own."""
 BLACK = 20
 """Level up to which a pixel is outside the field of view."""
@@ -38,7 +38,7 @@ LIT = 0.75
 """A pixel tells of the light if it is as bright as the median of what is not black, by a factor of
 this or its inverse: others are lesions, hairs, the shade of a rim, or stickers. Chosen: a round
 figure, not measured."""
-FEW = 1e-3
+ADDED_WEIGHT = 1e-3
 """Keeps the ratio at 1 where nothing near tells the light; the region then keeps its own."""
 
 Gains = NDArray[np.float32]
@@ -73,7 +73,9 @@ def lighter(image: RGB, source: RGB, region: Mask) -> Gains:
 
     near = blurred(around)[..., None]
     light, before = (blurred(each * around[..., None]) for each in (own, other))
-    ratio = (light + LEAST * near + FEW) / (before + LEAST * near + FEW)
+    ratio = (light + ADDED_LEVELS * near + ADDED_WEIGHT) / (
+        before + ADDED_LEVELS * near + ADDED_WEIGHT
+    )
     gains = np.clip(ratio, 1 / MAX_GAIN, MAX_GAIN)
     return np.asarray(
         cv2.resize(gains, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
