@@ -42,7 +42,7 @@ import torch
 
 from benchmarks.photographs import record, tables
 from benchmarks.photographs.cases import LAST, REPORTED, case_of
-from benchmarks.photographs.rows import Result, Sizes, examined
+from benchmarks.photographs.rows import Result, Sizes, credited, examined
 
 MARKS = ("<!-- reported seeds -->", "<!-- end of reported seeds -->")
 """Between which a document has the tables."""
@@ -76,7 +76,7 @@ def main() -> None:
             if seed < REPORTED:
                 raise SystemExit(f"seed {seed} is for work; those from {REPORTED} on are reported")
             record.add(results[-1], code)
-        for line in _lines(results[-1]):
+        for line in _lines(credited(results[-1])):
             print(line, flush=True)
     print()
     for line in tables.everything(results):

@@ -99,16 +99,17 @@ class DiscoveredLook:
         return whole_found(image, amount / (1 + amount), np.nextafter(self.threshold, 1))
 
     def add(self, image: RGB, rng: np.random.Generator, dose: float = 1.0) -> Edited:
-        """Give the picture the look of a donor; the dose is how far it is moved there."""
+        """Give what lies around the middle a donor's look; the dose is how far it is moved."""
         checked(image, THING)
         look = self.looks.donors[int(rng.integers(len(self.looks.donors)))]
         edited = whole_edit(image, self._given(image, look, checked_dose(dose)))
         return Given(edited.image, edited.mask, look, dose)
 
     def remove(self, image: RGB, mask: Mask) -> Edited:
-        """Give the picture the mean look of images that lack it; `mask` is only checked.
+        """Give what lies around the middle the mean look of images that lack it.
 
-        They are decided as the class that has it, where there are such images.
+        They are decided as the class that has it, where there are such images. `mask` is only
+        checked.
         """
         checked_mask(mask, checked(image, THING))
         if not mask.any():

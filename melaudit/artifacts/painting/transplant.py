@@ -26,7 +26,7 @@ SIDE = 64
 APART, NEAR = 0.04, 0.15
 """How far from a region its surroundings begin, and the standard deviation of the blur that
 averages them, as shares of the longer side: a thing goes on where its finder no longer sees it.
-With 0 and 0.06 a bubble lit its own surroundings, and came out dim."""
+With 0 and 0.06 a bubble, which counted as its own surroundings, turned fewer decisions."""
 MAX_GAIN = 2.0
 """Largest ratio of the light of two pictures, and the inverse of the smallest. Chosen: a round
 figure, not measured."""
@@ -60,7 +60,10 @@ def transplanted(image: RGB, donor: RGB, region: Mask, dose: float = 1.0) -> RGB
 
 
 def lighter(image: RGB, source: RGB, region: Mask) -> Gains:
-    """Return by how much an image is lighter than a source around a region (h, w): (h, w, 3)."""
+    """Return how many times lighter an image is than a source around a region: (h, w, 3).
+
+    Both are (h, w, 3), the region (h, w). The factors are smooth, and `MAX_GAIN` at most.
+    """
     height, width = region.shape
     own, other = reduced(image, SIDE), reduced(source, SIDE)
     small = own.shape[1], own.shape[0]
@@ -73,17 +76,14 @@ def lighter(image: RGB, source: RGB, region: Mask) -> Gains:
 
     near = blurred(around)[..., None]
     light, before = (blurred(each * around[..., None]) for each in (own, other))
-    ratio = (light + ADDED_LEVELS * near + ADDED_WEIGHT) / (
-        before + ADDED_LEVELS * near + ADDED_WEIGHT
-    )
-    gains = np.clip(ratio, 1 / MAX_GAIN, MAX_GAIN)
-    return np.asarray(
-        cv2.resize(gains, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
-    )
+    added = ADDED_LEVELS * near + ADDED_WEIGHT
+    gains = np.clip((light + added) / (before + added), 1 / MAX_GAIN, MAX_GAIN)
+    large = cv2.resize(gains, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32)
 
 
 def _lit(image: RGB) -> Mask:
-    """Return where an image (h, w, 3) shows what most of it is lit like: (h, w)."""
+    """Return where an image (h, w, 3) is about as bright as most of what is lit: (h, w)."""
     light = brightest_channel(image)
     seen = light > BLACK
     usual = float(np.median(light[seen])) if seen.any() else 0.0

@@ -79,7 +79,7 @@ class Dependence:
 
     @property
     def only_taken_out(self) -> bool:
-        """Whether it is tried both ways, and only taking out what images show moves decisions."""
+        """Whether it is tried both ways, and only taking it out clearly moves decisions."""
         if self.add is None or self.remove is None:
             return False
         return self.remove.reached and not self.add.reached
@@ -87,9 +87,9 @@ class Dependence:
     def cue(self, things: str) -> str:
         """Return what the model goes by, as wide as look-alikes and their intervals leave it.
 
-        `things` are several of the artifact, and of what cannot be told from it. Where they do
-        nothing when put in, what images show is only known by its looks: a finder of ink takes
-        some stickers for it.
+        `things` are several of the artifact, and of what cannot be told from it. Where
+        putting them in does not clearly move decisions, what images show is only known by its
+        looks: a finder of ink takes some stickers for it.
         """
         if self.only_taken_out:
             return f"what looks like {things}"
@@ -158,12 +158,12 @@ class Dependence:
             left = f"a change of {points(MIN_SHARE)} or more is excluded"
         else:
             left = f"a change of up to {points(silent.reach)} could have been missed"
-        other_thing = (
+        doubt = (
             f" What looks like {self.phrases.things} there may be something else: look at it."
             if self.only_taken_out
             else ""
         )
-        return f"{done} moves decisions, but {other} does not clearly do so: {left}.{other_thing}"
+        return f"{done} moves decisions, but {other} does not clearly do so: {left}.{doubt}"
 
     def _implied(self, effect: Effect) -> str:
         """Return what the log-odds say where decisions on the edited images do not."""
