@@ -22,7 +22,16 @@ from benchmarks.photographs.bnnr_analyze import alarms
 from benchmarks.photographs.cases import BACKBONES, LAST, ON_TILES, REPORTED, SHARES, case_of
 from benchmarks.photographs.edits import EDITS, NINTHS, edits_for, in_place, plain
 from benchmarks.photographs.plants import ARTIFACTS, CUTS, PLANTS, Cut, put
-from benchmarks.photographs.rows import ClaimRow, Result, Row, credited, holds, is_about, names
+from benchmarks.photographs.rows import (
+    ClaimRow,
+    Result,
+    Row,
+    by_images,
+    credited,
+    holds,
+    is_about,
+    names,
+)
 from benchmarks.photographs.tables import (
     everything,
     false_claims,
@@ -39,7 +48,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_a_seed_settles_a_case_and_every_plant_is_among_those_reported() -> None:
     reported = [case_of(seed) for seed in range(REPORTED, LAST + 1)]
-    assert len({case.name for case in reported}) == len(reported) == 255
+    assert len({case.name for case in reported}) == len(reported) == 315
     clean = [case for case in reported if not case.plants]
     assert len(clean) == len(reported) // 3
     with_plants = [case for case in reported if case.plants]
@@ -55,7 +64,7 @@ def test_a_seed_settles_a_case_and_every_plant_is_among_those_reported() -> None
 
 
 def test_fifteen_seeds_in_a_row_are_spread_evenly() -> None:
-    for start in range(0, 345, 15):
+    for start in range(0, LAST + 1, 15):
         cases = [case_of(seed) for seed in range(start, start + 15)]
         firsts = [case.plants[0] for case in cases if case.plants and case.pictures == "skin"]
         assert len(set(firsts)) == len(firsts) == 8
@@ -213,6 +222,12 @@ def test_a_discovered_artifact_holds_a_plant_that_most_of_its_images_show() -> N
     assert not holds(_finding(), truth)
     assert not holds(_finding(detector="discovered_1", images=("a", "c", "d")), truth)
     assert not holds(found, dict.fromkeys(truth, True))
+
+
+def test_a_claim_about_looks_alone_is_tried_by_its_images() -> None:
+    assert by_images(_finding(detector="discovered_1"))
+    assert by_images(_finding(title="The model decides by what looks like ink marks"))
+    assert not by_images(_finding(title="The model decides by ink marks"))
 
 
 def test_what_bnnr_says_is_an_alarm_where_it_speaks_of_a_shortcut() -> None:

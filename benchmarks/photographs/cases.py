@@ -20,9 +20,9 @@ from benchmarks.photographs.plants import DATA, PLANTS, RGB
 
 REPORTED = 100
 """The first seed of the reported part."""
-LAST = 354
-"""The last one. It was 234 at first; twice 45 and once 30 more were added, unseen, when most of the
-others had been run by code that was changed since."""
+LAST = 414
+"""The last one. It was 234 at first; twice 45, once 30 and once 60 more were added, unseen, when
+most of the others had been run by code that was changed since."""
 SHARES = (0.3, 0.5, 0.8)
 """Shares of the images of the second class that show the plant; of the first class none does."""
 BACKBONES = ("efficientnet_lite0", "narrow_resnet18", "vit")

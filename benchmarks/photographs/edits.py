@@ -1,10 +1,11 @@
 """Edits by other code than the audit's: whether what it claims of a model is true.
 
 Where a plant is of the kind that is claimed, it is put in; for other artifacts, NumPy and Pillow do
-what the words of the claim say. Of what an audit discovered away from the middle, the surroundings
-of images that show it are put around others (`surrounded`), and one outer ninth of them into the
-same place of others (`in_place`). A claim is true when decisions follow,
-by `FOLLOWS` or more of 100, beyond what a plain edit of the same places does (`plain`).
+what the words of the claim say. Of what an audit discovered away from the middle, and of what is
+only known by its looks, the surroundings of images that show it are put around others
+(`surrounded`), and one outer ninth of them into the same place of others (`in_place`). A claim is
+true when decisions follow, by `FOLLOWS` or more of 100, beyond what a plain edit of the same places
+does (`plain`).
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ from melaudit.stopwatch import processor_seconds
 TOP = 25
 MIN_IMAGES = 5
 """Images from which surroundings are taken, at least."""
+LOOKS_LIKE = "what looks like"
+"""What the title of a claim says of something that is known by its looks alone."""
 OTHER_HUES = ("colour_cast.pinkish", "colour_cast.yellowish")
 """Casts that a bluish white balance is not."""
 
@@ -298,6 +300,11 @@ def holds(finding: Finding, truth: dict[str, bool]) -> bool:
     return inside >= 0.5 and inside >= 2 * float(np.mean(list(truth.values())))
 
 
+def by_images(finding: Finding) -> bool:
+    """Tell whether a claim is about what its images show: discovered, or told by its looks."""
+    return finding.detector.startswith("discovered") or LOOKS_LIKE in finding.title
+
+
 def _names(images: Sequence[str], truth: dict[str, bool]) -> bool:
     """Tell whether a group of images is the planted one."""
     inside = [truth[i] for i in images]
@@ -328,7 +335,7 @@ def _claim(
         moved(case, made, sizes.side, e)
         for e in edits_for(finding.id, finding.artifact or finding.id)
     ]
-    if finding.detector.startswith("discovered"):
+    if by_images(finding):
         predictions = audits.store.column("prediction")
         decided = [case.classes[p] == towards for p in predictions]
         same = [i for i, own in zip(_ids(case, made), decided, strict=True) if own]

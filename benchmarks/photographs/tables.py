@@ -28,11 +28,12 @@ TARGETS = (
     ("claims that are false", "5 % at most"),
     ("claims that are false and high or critical", "1 % at most"),
 )
-STAGES = (REPORTED, 150, 212, 271, 295)
+STAGES = (REPORTED, 150, 212, 271, 295, 355)
 """First reported seeds of stages of the code: by words alone; parts by likeness; parts that are
 like nothing in other images, what finders mark, and places that are the thing itself; parts beside
 images neither predicted nor labelled as the class, and looks by detail beside coarser detail; parts
-in the light of the picture they are put into, and looks around the middle alone."""
+in the light of the picture they are put into, and looks around the middle alone; chosen by what
+they do, on both halves in turn."""
 
 
 def of_plants(results: Sequence[Result]) -> list[str]:
