@@ -5,14 +5,14 @@ it is found: by light, colour and sharpness of what lies around the middle (`see
 in: what lies around the middle of an image is given the look of one that has it (`painting.look`).
 The middle stays as it is: how light or red the object there is, a model should see. How it is taken
 out: it is given the mean look of images that lack it. Its placebos give it the look of an image
-without it, once of the class that shows it and once of others, and an uneven light that changes as
-much. The look as far the other way says whether its direction matters.
+without it, once of the class that shows it and once of others. The look as far the other way says
+whether its direction matters, and an uneven light that changes as much whether the look does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -132,7 +132,8 @@ class DiscoveredLook:
             made.append(Placebo("same_class", of, one_of(looks.alike)))
         of = f"light, colour and detail of an image not predicted {looks.predicted}"
         made.append(Placebo("other_class", of, one_of(looks.others)))
-        made.append(uneven_light_placebo(image, edited, rng))
+        uneven = uneven_light_placebo(image, edited, rng)
+        made.append(replace(uneven, look_alike="any change of light"))
         opposite = mirrored(look_of(image, around(image)), edited.look)
         cue = "any change of light, colour or detail around the middle"
         moved = self._given(image, opposite, edited.dose)

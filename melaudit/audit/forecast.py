@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Artifact, HasKinds
 from melaudit.audit.conclude.table import PRESENT, measured
-from melaudit.audit.discovery.discovery import most_tried
 from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import chosen, intervene
 from melaudit.audit.edits.laboratory import Laboratory
@@ -63,7 +62,9 @@ take as long, because samples are drawn; of a run too large to keep its maps, a 
 computed. Measured on 60 images of 128 pixels and on the 240 of the small demo, channels and images
 that are shown on 200 and 1,000 of 128 pixels."""
 MEASURED_ON, UNIT = 200, 0.0054
-CHOOSING = 4.0
+HALVES = 2
+"""Halves of the images on which an audit chooses what it discovers."""
+CHOOSING = 8.0
 """Seconds in which an audit chooses what it discovers, on a machine where `_unit` takes `UNIT`.
 Measured on 240 images of 128 pixels."""
 DISCOVERED_PICTURES = 4.5
@@ -227,7 +228,7 @@ class Forecast:
         half = np.bincount(labels[labels >= 0]) / 2
         pictures = DISCOVERED_PICTURES * float(np.minimum(half, edits).sum())
         each = pictures * self.corrupting / QUALITIES * (ENDING_EARLY if early else 1.0)
-        most = most_tried(discover)
+        most = HALVES * discover
         seconds = self.speed * CHOOSING * min(1.0, len(labels) / MEASURED_ON) + most * each
         yield Stage("Discovering artifacts", seconds, f"up to {most}, {edits} images of each class")
 

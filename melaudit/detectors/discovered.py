@@ -4,14 +4,14 @@ Looks for: a part of pictures that many images of one predicted class show and o
 away from the centre, where classes should look alike; or a look of whole pictures (light, colour,
 sharpness) that they have.
 Why: a shortcut may be something for which nobody has written a finder.
-How scored: as any artifact (see `artifact`). The part was chosen on one half of the images; all
-that is claimed of it is tested on the other half, and images of one patient are in one half. Every
-part that is tried has a claim of its own, so that the number of parts enters the correction. It was
-chosen because it goes with a class, so that it does is no finding: decisions must change to that
-class where it is put in. That they change where it is taken out does not do: what of the object
-lies in that place goes with it. Nor that they change to another class: a model that learned it goes
-to the class that shows it, so it is the edit that acts there, such as a light patch on a dark
-picture.
+How scored: as any artifact (see `artifact`). The part was chosen on one half of the images, by what
+it does there; all that is claimed of it is tested on the other half, and images of one patient are
+in one half. Every part that is tried on either half has a claim of its own, so that the number of
+parts enters the correction. It was chosen because it goes with a class, so that it does is no
+finding: decisions must change to that class where it is put in. That they change where it is taken
+out does not do: what of the object lies in that place goes with it. Nor that they change to another
+class: a model that learned it goes to the class that shows it, so it is the edit that acts there,
+such as a light patch on a dark picture.
 Severity: medium at most until a finder or a reviewer tells what it is, for it may belong to the
 object.
 Do instead: look at the part and name it in suspicious.csv; a later audit keeps the name.

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +100,11 @@ class Part:
         return present
 
 
-def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
-    """Choose parts of every predicted class by likeness, on half of the images (n,), best first."""
+def alike_parts(table: Measurements, sight: Sight, half: Bools, most: int) -> list[Part]:
+    """Choose parts of every predicted class by likeness, on half of the images (n,), best first.
+
+    most: of each class.
+    """
     if sight.likeness is None:
         return []
     noted = table[LIKENESS]
@@ -108,7 +112,7 @@ def alike_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
     for index in range(len(table.classes)):
         rows, others = _of_class_and_others(table, index, half)
         smallest = smallest_group(len(rows))
-        for pattern in patterns_by_likeness(table, rows, others, smallest, steady=False):
+        for pattern in patterns_by_likeness(table, rows, others, smallest, steady=False, most=most):
             if pattern.like is None:
                 continue
             amount = amounts(pattern, likest(noted, pattern.like))
@@ -166,6 +170,27 @@ def _of_class_and_others(table: Measurements, index: int, half: Bools) -> tuple[
 
 def _strange_places(table: Measurements, known: Strange, rows: Rows) -> Bools:
     return strange_places(table[LIKENESS][rows], described_rows(table, rows), known)
+
+
+class OfClass(Protocol):
+    """What a predicted class shows."""
+
+    @property
+    def predicted(self) -> int:
+        """The class."""
+        ...
+
+
+Thing = TypeVar("Thing", bound=OfClass)
+
+
+def strongest(ordered: Sequence[Thing], most: int) -> list[Thing]:
+    """Return the first things of each class, in order, at most so many."""
+    kept: list[Thing] = []
+    for thing in ordered:
+        if sum(each.predicted == thing.predicted for each in kept) < most:
+            kept.append(thing)
+    return kept
 
 
 def by_turns(parts: Sequence[Part]) -> list[Part]:

@@ -9,20 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from melaudit.artifacts.discovered_look import DiscoveredLook, Looks, around
-from melaudit.artifacts.interface import RGB
+from melaudit.artifacts.interface import RGB, Artifact
 from melaudit.artifacts.painting.look import Look, look_of
 from melaudit.audit.discovery.directions import PROPERTIES, Direction, directions
 from melaudit.audit.discovery.made import (
     MAX_LACKING,
     MIN_SHOWN,
     MIN_SOURCES,
-    Made,
+    Candidate,
     images_showing,
     most,
-    origin_of,
     some,
 )
-from melaudit.audit.discovery.naming import name_of_look, named_properties
+from melaudit.audit.discovery.naming import Name, name_of_look, named_properties
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.strategies import smallest_group
 from melaudit.detectors.measures.properties import measured
@@ -71,15 +70,14 @@ def whole_looks(table: Measurements, half: Bools) -> list[WholeLook]:
     return sorted(chosen, key=lambda look: -look.direction.strength)
 
 
-def made_look(
+def look_candidate(
     look: WholeLook,
     table: Measurements,
     laboratory: Laboratory,
     half: Bools,
     reviews: Mapping[str, str],
-    taken: Sequence[str],
-) -> Made | Skipped:
-    """Make an artifact of a look, with looks of the half that it was chosen on."""
+) -> Candidate | Skipped:
+    """Make a candidate of a look, with looks of the half that it was chosen on."""
     present, of_class = look.present, table.predictions == look.predicted
     predicted = table.classes[look.predicted]
     tested = int((present & ~half).sum())
@@ -101,35 +99,30 @@ def made_look(
         tuple(_measured(others)),
         predicted,
     )
-    called = name_of_look(
-        look.direction.differs,
-        (donors, [*alike, *others]),
-        images_showing(look.amount, table.ids),
-        laboratory.domain.artifacts,
-        reviews,
-        taken,
-    )
+    direction = look.direction
 
     def amount(image: RGB) -> float:
         found = measured(image, None)
-        return float(look.direction.amount(np.array([[found[each] for each in PROPERTIES]]))[0])
+        return float(direction.amount(np.array([[found[each] for each in PROPERTIES]]))[0])
 
-    artifact = DiscoveredLook(
-        called.id,
-        called.title,
-        called.phrases,
-        looks,
-        amount,
-        named_properties(look.direction.differs).tolist(),
-        called.said,
-    )
+    def artifact(called: Name) -> Artifact:
+        of = named_properties(direction.differs).tolist()
+        return DiscoveredLook(
+            called.id, called.title, called.phrases, looks, amount, of, called.said
+        )
+
+    def name(taken: Sequence[str]) -> Name:
+        return name_of_look(
+            direction.differs,
+            (donors, [*alike, *others]),
+            images_showing(look.amount, table.ids),
+            laboratory.domain.artifacts,
+            reviews,
+            taken,
+        )
+
     where = f"It is measured on the {table.words.surroundings} around the middle."
-    origin = origin_of(look.amount, look.predicted, table, half, called, where)
-    columns = {
-        f"{called.id}.score": (look.amount / (1 + look.amount)).astype(np.float32),
-        f"{called.id}.present": present,
-    }
-    return Made(artifact, origin, present, columns)
+    return Candidate(look.predicted, look.amount, artifact, name, where)
 
 
 def _measured(images: Sequence[RGB]) -> Iterator[Look]:

@@ -12,6 +12,7 @@ patches).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,28 +94,35 @@ def described(
 
 
 def alike_patterns(
-    own: Described, others: Described, smallest: int, seed: int, steady: bool = True
+    own: Described,
+    others: Described,
+    smallest: int,
+    seed: int,
+    steady: bool = True,
+    most: int = MAX_PATTERNS,
 ) -> tuple[Pattern, ...]:
     """Return the patterns by likeness that a class shows and others hardly show, strongest first.
 
-    own: `MAX_IMAGES` of the class at most, others: of the rest. A pattern counts when it is found
-    again in half-samples, and more so than any pattern of classes assigned at random; unless
-    `steady` is False, for a use that tests it otherwise. Deterministic for a seed.
+    own: `MAX_IMAGES` of the class at most, others: of the rest; most: patterns, at most. A pattern
+    counts when it is found again in half-samples, and more so than any pattern of classes assigned
+    at random; unless `steady` is False, for a use that tests it otherwise. Deterministic for a
+    seed.
     """
     if len(others) < fewest_others(steady) or len(own) < 2 * smallest:
         return ()
-    chosen = _pick(own, others, smallest)
+    pick = partial(_pick, most=most)
+    chosen = pick(own, others, smallest)
     if not steady or not chosen:
         return tuple(chosen)
     rng = np.random.default_rng(seed)
-    stable = found_again(chosen, own, others, _pick, smallest, rng, DRAWS)
+    stable = found_again(chosen, own, others, pick, smallest, rng, DRAWS)
     chance = 0.0
     if stable.max() >= MIN_STABILITY:
         every = Described(
             np.concatenate([own.units, others.units]),
             np.concatenate([own.evidence, others.evidence]),
         )
-        chance = found_by_chance(every, len(own), _pick, smallest, rng, DRAWS_BY_CHANCE)
+        chance = found_by_chance(every, len(own), pick, smallest, rng, DRAWS_BY_CHANCE)
     return tuple(
         replace(pattern, stability=stability, by_chance=chance)
         for pattern, stability in zip(chosen, stable.tolist(), strict=True)
@@ -128,6 +136,7 @@ def patterns_by_likeness(
     others: NDArray[np.int64],
     smallest: int,
     steady: bool = True,
+    most: int = MAX_PATTERNS,
 ) -> tuple[Pattern, ...]:
     """Return the patterns by likeness of a class, chosen on some images and looked for on all.
 
@@ -155,7 +164,7 @@ def patterns_by_likeness(
             shown=likest(SomeRows(noted, rows), pattern.like),
             shown_by_others=likest(SomeRows(noted, others), pattern.like) > pattern.bound,
         )
-        for pattern in alike_patterns(mine, rest, floor, table.seed, steady)
+        for pattern in alike_patterns(mine, rest, floor, table.seed, steady, most)
         if pattern.like is not None
     )
 
@@ -300,7 +309,7 @@ def _turned(judged: _Judged, own: Described, floor: int) -> Floats:
     return units
 
 
-def _pick(own: Described, others: Described, floor: int) -> list[Pattern]:
+def _pick(own: Described, others: Described, floor: int, most: int) -> list[Pattern]:
     """Return the strongest patterns, no two of which have much the same members."""
     like = _examples(own, others)
     tried = len(like)
@@ -317,7 +326,7 @@ def _pick(own: Described, others: Described, floor: int) -> list[Pattern]:
     counts = (sizes >= floor) & (sizes <= n - floor) & (p <= level_of_each(tried))
     picked: list[Pattern] = []
     for v in np.argsort(-judged.strength, kind="stable"):
-        if not counts[v] or len(picked) == MAX_PATTERNS:
+        if not counts[v] or len(picked) == most:
             continue
         members = judged.more[v]
         if like_none(members, (other.members for other in picked), SAME_PATTERN_JACCARD):

@@ -350,12 +350,12 @@ class Configuration(DetectorSettings):
         ),
     )
     discover: int = field(
-        default=3,
+        default=2,
         metadata=about(
             Topic.DETECTORS,
-            "Parts of pictures that one class shows and others hardly do that are put in and taken "
-            "out like an artifact, the strongest ones; beside them a place where the model looks "
-            "on a group of images, and two looks of whole pictures. 0: none of these.",
+            "Parts and looks of pictures that one class shows and others hardly do that are put in "
+            "and taken out like an artifact: so many are chosen on each half of the images, by "
+            "what they do there, and tested on the other. 0: none of these.",
             least=0,
             measured=False,
         ),

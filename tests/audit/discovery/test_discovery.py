@@ -87,8 +87,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.usefixtures("few_draws")
 def test_what_the_model_goes_by_is_found_and_proven(folder: Path, tmp_path: Path) -> None:
     found, table, _ = discovered(folder, tmp_path, Net(4.0))
-    *_, apart = found.skipped
-    assert "were not measured" in apart.reason  # no detector told light and colour
+    reasons = [each.reason for each in found.skipped]
+    assert any("were not measured" in each for each in reasons)  # of light and colour
+    # Images of the other half need not show it again.
+    assert any("unnamed part 1, which edits already showed to be used" in each for each in reasons)
     first = found.detectors[0]
     assert isinstance(first, DiscoveredDetector)
     assert first.subject is Subject.MODEL
@@ -115,17 +117,26 @@ def test_what_the_model_goes_by_is_found_and_proven(folder: Path, tmp_path: Path
 
 @pytest.mark.usefixtures("few_draws")
 def test_what_only_goes_with_a_class_is_no_finding(folder: Path, tmp_path: Path) -> None:
-    found, _, _ = discovered(folder, tmp_path, Net(0.0))
+    found, table, _ = discovered(folder, tmp_path, Net(0.1))
     concluded = conclude(found.detectors, found.table)
     assert not concluded.findings
+    assert found.detectors
     assert {n.artifact for n in concluded.not_found} == {d.id for d in found.detectors}
+    # It is chosen on either half, and tested on the other one.
+    half = first_half(table)
+    tested = [each.origin.tested for each in found.detectors]
+    for one in (half, ~half):
+        assert any(np.array_equal(each, one) for each in tested)
+    for detector in found.detectors:
+        assert detector.origin.tested[found.table.trials[detector.id].rows].all()
 
 
 @pytest.mark.usefixtures("few_draws")
 def test_where_the_model_looks_on_a_group_is_tried_and_proven(folder: Path, tmp_path: Path) -> None:
     found, _, _ = discovered(folder, tmp_path, Net(4.0), words=False)
-    (only,) = found.detectors
-    (finding,) = conclude(found.detectors, found.table).findings
+    finding, *more = conclude(found.detectors, found.table).findings
+    assert not more
+    (only,) = (each for each in found.detectors if each.id == finding.id)
     assert finding.rung.rank >= Rung.DEPENDENCE.rank
     assert finding.classes == ("malignant",)
     marked = {f"malignant/{i:03}.png" for i in range(MARKED)}
