@@ -68,11 +68,11 @@ class Origin:
         """Say where it comes from."""
         chosen, tested = int((~self.tested).sum()), int(self.tested.sum())
         return (
-            f"It was found on {many(chosen, 'image')}, where {self.shown:,} predicted "
-            f"{self.predicted} and {percent(self.others)} of those neither predicted nor labelled "
-            f"so show as much of it; all of this is of {tested:,} other images, and it was put "
-            f"into those not predicted {self.predicted}. {self.resembles} {self.measured}"
-            + ("" if self.named else f" {UNNAMED}")
+            f"It was chosen on {many(chosen, 'image')}, by how far it moved decisions there; "
+            f"{self.shown:,} of them predicted {self.predicted} and {percent(self.others)} of "
+            "those neither predicted nor labelled so show as much of it. All of this is of "
+            f"{tested:,} other images, and it was put into those not predicted {self.predicted}. "
+            f"{self.resembles} {self.measured}" + ("" if self.named else f" {UNNAMED}")
         )
 
 

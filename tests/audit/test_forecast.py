@@ -20,7 +20,7 @@ def test_as_many_of_each_class_are_expected_to_show_an_artifact_as_of_a_few() ->
 def _seconds(n: int, **settings: int) -> float:
     """Return what discovery is expected to take of two classes of n images each."""
     of = SimpleNamespace(
-        **({"edits": 40, "discover": 3, "corruption_images": 0, "seed": 0} | settings)
+        **({"edits": 40, "discover": 2, "corruption_images": 0, "seed": 0} | settings)
     )
     nothing: Any = None
     found = Forecast(
@@ -33,9 +33,11 @@ def _seconds(n: int, **settings: int) -> float:
 
 
 def test_what_an_audit_discovers_itself_is_counted() -> None:
-    # 8 artifacts (3 parts, one that is strange, one that a finder marks, a place, 2 looks), 4.5
-    # pictures of each of 2 x 30 images, .1 s each, fewer where trials may end early.
-    assert _seconds(60) == pytest.approx(CHOOSING * 120 / 200 + 0.7 * 8 * 4.5 * 60 * 0.1)
-    assert _seconds(1000) == pytest.approx(CHOOSING + 0.7 * 8 * 4.5 * 80 * 0.1)
-    assert _seconds(60, discover=1) < _seconds(60) / 1.5
+    # On each of two halves 6 candidates are put into 16 images, and two are tried: 4.5 pictures of
+    # each of 2 x 30 images, .1 s each, fewer where trials may end early.
+    candidates = 2 * 6 * 3 * 16 * 0.1
+    trials = 0.7 * 4 * 4.5 * 0.1
+    assert _seconds(60) == pytest.approx(CHOOSING * 120 / 200 + candidates + trials * 60)
+    assert _seconds(1000) == pytest.approx(CHOOSING + candidates + trials * 80)
+    assert _seconds(60, discover=1) == pytest.approx(_seconds(60) - trials * 60 / 2)
     assert _seconds(60, discover=0) == _seconds(60, edits=0) == 0.0

@@ -35,9 +35,10 @@ from melaudit.audit.groups.exclusive import (
 )
 from melaudit.audit.groups.likeness import (
     amounts,
+    chosen_patterns,
     likeness,
+    likes_of,
     likest,
-    patterns_by_likeness,
     places_like,
 )
 from melaudit.audit.groups.portrait import outside_centre
@@ -108,27 +109,29 @@ def alike_parts(table: Measurements, sight: Sight, half: Bools, most: int) -> li
     if sight.likeness is None:
         return []
     noted = table[LIKENESS]
-    chosen: list[Part] = []
+    of_class: list[tuple[int, Pattern]] = []
     for index in range(len(table.classes)):
         rows, others = _of_class_and_others(table, index, half)
-        smallest = smallest_group(len(rows))
-        for pattern in patterns_by_likeness(table, rows, others, smallest, steady=False, most=most):
-            if pattern.like is None:
-                continue
-            amount = amounts(pattern, likest(noted, pattern.like))
-            showing = np.flatnonzero((amount > 1) & half)
-            central = _central(noted, pattern.like, pattern.bound, showing)
-            chosen.append(
-                Part(
-                    index,
-                    amount,
-                    partial(_alike_places, noted, pattern),
-                    pattern.strength,
-                    central,
-                    _where(central),
-                    partial(seeing_alike, how=sight.likeness, pattern=pattern),
-                )
+        patterns = chosen_patterns(table, rows, others, smallest_group(len(rows)), False, most)
+        of_class += [(index, pattern) for pattern in patterns]
+    if not of_class:
+        return []
+    chosen: list[Part] = []
+    every = likest(noted, likes_of([pattern for _, pattern in of_class]))
+    for (index, pattern), cosines in zip(of_class, every, strict=True):
+        amount = amounts(pattern, cosines)
+        central = _central(noted, pattern, np.flatnonzero((amount > 1) & half))
+        chosen.append(
+            Part(
+                index,
+                amount,
+                partial(_alike_places, noted, pattern),
+                pattern.strength,
+                central,
+                _where(central),
+                partial(seeing_alike, how=sight.likeness, pattern=pattern),
             )
+        )
     return by_turns(chosen)
 
 
@@ -207,12 +210,14 @@ def by_turns(parts: Sequence[Part]) -> list[Part]:
     return [ordered[k] for k in np.argsort(turns, kind="stable")]
 
 
-def _central(noted: Noted, like: NDArray[np.float32], bound: float, rows: Rows) -> float:
+def _central(noted: Noted, pattern: Pattern, rows: Rows) -> float:
     """Return which share of the places that are like a pattern lies in the centre, in some rows."""
+    if pattern.like is None:
+        raise ValueError("pass a pattern by likeness")
     middle = outside_centre(*noted.shape[1:3]) == 0
     inside = every = 0
     for some in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
-        there = likeness(noted[some], like) > bound
+        there = likeness(noted[some], pattern.like) > pattern.bound
         inside, every = inside + int(there[:, middle].sum()), every + int(there.sum())
     return inside / max(1, every)
 

@@ -72,7 +72,7 @@ def seeing_alike(viewer: Viewer, how: Descriptions, pattern: Pattern) -> See:
         x = viewer.inputs([image])
         outputs = viewer.explainer.forward.outputs(x, [how.layer])
         noted = how.noted(map_of(outputs, how.layer, x))
-        (amount,) = amounts(pattern, likest(noted, like))
+        (amount,) = amounts(pattern, likest(noted, like[None])[0])
         (there,) = places_like(noted, pattern)
         return float(amount), on_picture(there, image.shape[:2], viewer.preprocessing)
 

@@ -11,6 +11,7 @@ patches).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -30,7 +31,7 @@ from melaudit.audit.groups.exclusive import (
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.stability import MIN_STABILITY, found_again, found_by_chance
 from melaudit.audit.measure.visual_words import LIKENESS, UNIT, Noted
-from melaudit.measurements import CHUNK, Measurements, SomeRows
+from melaudit.measurements import Measurements, SomeRows
 from melaudit.statistics.correction import level_of_each
 from melaudit.statistics.overlap import like_none
 
@@ -50,6 +51,8 @@ CENTRE_OF_OTHERS = 0.25
 """Amount, over the most that others show, that stands for what they show on average."""
 MIN_SPREAD = 1e-3
 """Keeps likenesses that are all the same from dividing by zero."""
+READ = 512
+"""Images whose places are compared with all patterns at a time. Limits memory."""
 BLOCK = 64
 """Images compared with the examples at a time. Limits memory."""
 
@@ -130,7 +133,7 @@ def alike_patterns(
     )
 
 
-def patterns_by_likeness(
+def chosen_patterns(
     table: Measurements,
     rows: NDArray[np.int64],
     others: NDArray[np.int64],
@@ -138,7 +141,7 @@ def patterns_by_likeness(
     steady: bool = True,
     most: int = MAX_PATTERNS,
 ) -> tuple[Pattern, ...]:
-    """Return the patterns by likeness of a class, chosen on some images and looked for on all.
+    """Return the patterns by likeness of a class, chosen on `MAX_IMAGES` of it and of others.
 
     rows: images of the class; others: of other classes. See `alike_patterns`. There are none
     where the pass noted no descriptions.
@@ -158,15 +161,27 @@ def patterns_by_likeness(
         return ()
     mine, rest = some(rows), some(others)
     floor = max(2, smallest * len(mine) // len(rows))
+    return alike_patterns(mine, rest, floor, table.seed, steady, most)
+
+
+def patterns_by_likeness(
+    table: Measurements, rows: NDArray[np.int64], others: NDArray[np.int64], smallest: int
+) -> tuple[Pattern, ...]:
+    """Return the patterns of `chosen_patterns`, looked for on all images."""
+    patterns = chosen_patterns(table, rows, others, smallest)
+    if not patterns:
+        return ()
+    noted, likes = table[LIKENESS], likes_of(patterns)
+    shown, beside = (likest(SomeRows(noted, some), likes) for some in (rows, others))
     return tuple(
-        replace(
-            pattern,
-            shown=likest(SomeRows(noted, rows), pattern.like),
-            shown_by_others=likest(SomeRows(noted, others), pattern.like) > pattern.bound,
-        )
-        for pattern in alike_patterns(mine, rest, floor, table.seed, steady, most)
-        if pattern.like is not None
+        replace(pattern, shown=own, shown_by_others=rest > pattern.bound)
+        for pattern, own, rest in zip(patterns, shown, beside, strict=True)
     )
+
+
+def likes_of(patterns: Sequence[Pattern]) -> Floats:
+    """Return what patterns by likeness are like: (v, k)."""
+    return np.stack([pattern.like for pattern in patterns if pattern.like is not None])
 
 
 def fewest_others(steady: bool) -> int:
@@ -206,14 +221,17 @@ def grown(seeds: Bools, beyond: Bools) -> Bools:
     return wider
 
 
-def likest(noted: Noted | SomeRows, like: Floats) -> Floats:
-    """Return how like a description (k,) the likest place off the centre is: (n,)."""
+def likest(noted: Noted | SomeRows, likes: Floats) -> Floats:
+    """Return how like each description (v, k) the likest place off the centre is: (v, n).
+
+    All descriptions are compared at once: reading and converting `noted` takes the most time.
+    """
     away = outside_centre(*noted.shape[1:3]) > 0
-    found = [
-        likeness(noted[start : start + CHUNK], like)[:, away].max(1, initial=-1)
-        for start in range(0, len(noted), CHUNK)
-    ]
-    return np.concatenate(found) if found else np.empty(0, np.float32)
+    found = np.empty((len(likes), len(noted)), np.float32)
+    for start in range(0, len(noted), READ):
+        there = noted[start : start + READ][:, away].astype(np.float32) / np.float32(UNIT)
+        found[:, start : start + READ] = (there @ likes.T).max(1, initial=-1).T
+    return found
 
 
 def amounts(pattern: Pattern, shown: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -81,7 +81,12 @@ def test_likeness_is_the_cosine_of_the_likest_place_off_the_centre() -> None:
     cosines = (1 - cdist(flat, like[None].astype(float), "cosine")[:, 0]) * lengths / UNIT
     cosines = cosines.reshape(5, SIDE, SIDE)
     assert np.allclose(likeness(noted, like), cosines, atol=1e-5)
-    assert np.allclose(likest(noted, like), [each[AWAY].max() for each in cosines], atol=1e-5)
+    expected = [each[AWAY].max() for each in cosines]
+    assert np.allclose(likest(noted, like[None]), [expected], atol=1e-5)
+    both = likest(noted, np.stack([-like, like]))
+    assert np.allclose(both[1], expected, atol=1e-5)
+    assert np.allclose(both[0], [-each[AWAY].min() for each in cosines], atol=1e-5)
+    assert likest(noted[:0], like[None]).shape == (1, 0)
 
 
 def test_evidence_is_for_less_against_and_what_is_no_number_counts_as_nothing() -> None:
