@@ -1,4 +1,4 @@
-"""Discover: choose parts and looks on one half of the images, and try them on the other.
+"""Discover: choose parts and looks on one half of the images, and try them on the other, in turn.
 
 A part is known by likeness to an example, by being like nothing that other images show, by the
 finder of a known artifact, by its visual words, or by where the model looks (`parts`). These are

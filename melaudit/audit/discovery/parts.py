@@ -104,21 +104,22 @@ class Part:
 def alike_parts(table: Measurements, sight: Sight, half: Bools, most: int) -> list[Part]:
     """Choose parts of every predicted class by likeness, on half of the images (n,), best first.
 
-    most: of each class.
+    most: of each class; of all together twice as many.
     """
     if sight.likeness is None:
         return []
     noted = table[LIKENESS]
-    of_class: list[tuple[int, Pattern]] = []
+    found: list[tuple[int, int, Pattern]] = []
     for index in range(len(table.classes)):
         rows, others = _of_class_and_others(table, index, half)
         patterns = chosen_patterns(table, rows, others, smallest_group(len(rows)), False, most)
-        of_class += [(index, pattern) for pattern in patterns]
-    if not of_class:
+        found += [(turn, index, pattern) for turn, pattern in enumerate(patterns)]
+    found = sorted(found, key=lambda each: (each[0], -each[2].strength))[: 2 * most]
+    if not found:
         return []
     chosen: list[Part] = []
-    every = likest(noted, likes_of([pattern for _, pattern in of_class]))
-    for (index, pattern), cosines in zip(of_class, every, strict=True):
+    every = likest(noted, likes_of([pattern for *_, pattern in found]))
+    for (_, index, pattern), cosines in zip(found, every, strict=True):
         amount = amounts(pattern, cosines)
         central = _central(noted, pattern, np.flatnonzero((amount > 1) & half))
         chosen.append(
@@ -188,12 +189,15 @@ Thing = TypeVar("Thing", bound=OfClass)
 
 
 def strongest(ordered: Sequence[Thing], most: int) -> list[Thing]:
-    """Return the first things of each class, in order, at most so many."""
+    """Return the first things of each class, in order, at most so many.
+
+    Of all classes together as many as of two: each thing costs time, and there may be many classes.
+    """
     kept: list[Thing] = []
     for thing in ordered:
         if sum(each.predicted == thing.predicted for each in kept) < most:
             kept.append(thing)
-    return kept
+    return kept[: 2 * most]
 
 
 def by_turns(parts: Sequence[Part]) -> list[Part]:

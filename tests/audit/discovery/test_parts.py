@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from melaudit.artifacts.kinds.colour_cast import ColourCast
 from melaudit.artifacts.kinds.hair import Hair
 from melaudit.artifacts.kinds.ruler import Ruler
 from melaudit.audit.discovery.marked_parts import marked_parts
-from melaudit.audit.discovery.parts import places_looked_at
+from melaudit.audit.discovery.parts import places_looked_at, strongest
 from melaudit.findings import Trust
 from melaudit.measurements import GRID, Measurements
 
@@ -92,3 +93,14 @@ def test_what_is_all_round_or_nowhere_is_no_place() -> None:
     assert places_looked_at(np.full((GRID, GRID), 1e-4)) is None
     assert places_looked_at(np.full((GRID, GRID), -1e-4)) is None
     assert places_looked_at(np.zeros((GRID, GRID))) is None
+
+
+def test_of_many_classes_no_more_is_tried_than_of_two() -> None:
+    ordered = [SimpleNamespace(predicted=index, rank=rank) for rank in range(5) for index in (0, 1)]
+    of_two = strongest(ordered, 3)
+    assert [(each.predicted, each.rank) for each in of_two] == [
+        (0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)
+    ]  # fmt: skip
+    of_many = strongest([SimpleNamespace(predicted=index) for index in range(100)], 3)
+    assert [each.predicted for each in of_many] == list(range(6))
+    assert len(strongest(ordered[::2], 3)) == 3
