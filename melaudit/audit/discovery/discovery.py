@@ -107,8 +107,8 @@ def discover(
 ) -> Tried:
     """Add artifacts that nobody named, with the trials of each.
 
-    reviews: image -> what a reviewer saw; limits: images of each class that are edited, and parts
-    that are tried. A failure is a `Skipped`, not the end of the run.
+    reviews: image -> what a reviewer saw; limits: images of each class that are edited, and how
+    many are chosen on each half. A failure is a `Skipped`, not the end of the run.
     """
     per_class, most = limits
     if not (per_class and most and table.above_chance):
@@ -162,8 +162,9 @@ def _found(
             in_place_of(each, ~half, table, detectors, acts)
             or in_place_of(each, ~half, table, clear)
         ):
+            what = "look" if each.places is None else "part"
             said = f"it is where images show {known}, which edits already showed to be used"
-            skipped.append(Skipped(ID, f"a part of {table.classes[each.predicted]}: {said}"))
+            skipped.append(Skipped(ID, f"a {what} of {table.classes[each.predicted]}: {said}"))
         else:
             candidates.append(each)
 

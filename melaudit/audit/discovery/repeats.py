@@ -34,9 +34,10 @@ def acts(use: Dependence) -> bool:
 
 
 def acts_clearly(detector: DiscoveredDetector, table: Measurements) -> bool:
-    """Tell whether what was discovered moves decisions to its class so clearly that it is proven.
+    """Tell whether what was discovered moves decisions to its class clearly in its own trial.
 
-    Else it may be proven on the other half.
+    By the p-value `stopping.CLEAR`, before correction over the run. Else it is tried on the other
+    half, too.
     """
     use = depend(table, detector.id, detector.artifact.phrases)
     if not isinstance(use, Dependence) or use.add is None:
