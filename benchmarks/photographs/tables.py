@@ -28,7 +28,7 @@ TARGETS = (
     ("claims that are false", "5 % at most"),
     ("claims that are false and high or critical", "1 % at most"),
 )
-STAGES = (REPORTED, 150, 212, 271, 295, 355)
+STAGES = (REPORTED, 150, 212, 271, 295, 355, 415)
 """First reported seeds of stages of the code: by words alone; parts by likeness; parts that are
 like nothing in other images, what finders mark, and places that are the thing itself; parts beside
 images neither predicted nor labelled as the class, and looks by detail beside coarser detail; parts
