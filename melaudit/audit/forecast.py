@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import Artifact, HasKinds
 from melaudit.audit.conclude.table import PRESENT, measured
+from melaudit.audit.discovery.mined_parts import MAX_CLASSES
+from melaudit.audit.discovery.mining import INTO, LOOKED_AT
 from melaudit.audit.discovery.screening import SHOWN
 from melaudit.audit.edits.corruption_curves import corrupted
 from melaudit.audit.edits.interventions import chosen, intervene
@@ -69,6 +71,9 @@ CHOOSING = 6.0
 """Seconds in which an audit finds candidates for what it discovers on both halves, on a machine
 where `_unit` takes `UNIT`. Measured on 240 images of 128 pixels as 4 s for one half; on 180 of 96
 pixels both halves take 1.5 times what one takes."""
+MINED_PICTURES = 2
+"""Pictures that the model is shown for each image that gets what another one has: with it, and with
+what lies there in an image decided otherwise."""
 SCREENED = 6
 """Candidates of each half. Measured: 8 to 18 of both together, on four models."""
 SCREENED_PICTURES = 3
@@ -236,9 +241,11 @@ class Forecast:
         pictures = DISCOVERED_PICTURES * float(np.minimum(half, edits).sum())
         each = pictures * self.corrupting / QUALITIES * (ENDING_EARLY if early else 1.0)
         most = HALVES * discover
-        screened = HALVES * SCREENED * SCREENED_PICTURES * min(SHOWN, float(half.sum()))
+        shown = HALVES * SCREENED * SCREENED_PICTURES * min(SHOWN, float(half.sum()))
+        mined = np.sort(np.minimum(half, LOOKED_AT))[-MAX_CLASSES:].sum()
+        shown += HALVES * MINED_PICTURES * INTO * float(mined)
         seconds = self.speed * CHOOSING * min(1.0, len(labels) / MEASURED_ON)
-        seconds += screened * self.corrupting / QUALITIES + most * each
+        seconds += shown * self.corrupting / QUALITIES + most * each
         yield Stage("Discovering artifacts", seconds, f"up to {most}, {edits} images of each class")
 
 

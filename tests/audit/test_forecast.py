@@ -33,11 +33,14 @@ def _seconds(n: int, **settings: int) -> float:
 
 
 def test_what_an_audit_discovers_itself_is_counted() -> None:
-    # On each of two halves 6 candidates are put into 16 images, and two are tried: 4.5 pictures of
-    # each of 2 x 30 images, .1 s each, fewer where trials may end early.
+    # On each of two halves what 48 images of a class have is put into two others, beside what these
+    # have; 6 candidates are put into 16 images, and two are tried: 4.5 pictures of each of 2 x 30
+    # images, .1 s each, fewer where trials may end early.
+    mined = 2 * 2 * 2 * 0.1
     candidates = 2 * 6 * 3 * 16 * 0.1
     trials = 0.7 * 4 * 4.5 * 0.1
-    assert _seconds(60) == pytest.approx(CHOOSING * 120 / 200 + candidates + trials * 60)
-    assert _seconds(1000) == pytest.approx(CHOOSING + candidates + trials * 80)
+    few = CHOOSING * 120 / 200 + mined * 60 + candidates + trials * 60
+    assert _seconds(60) == pytest.approx(few)
+    assert _seconds(1000) == pytest.approx(CHOOSING + mined * 96 + candidates + trials * 80)
     assert _seconds(60, discover=1) == pytest.approx(_seconds(60) - trials * 60 / 2)
     assert _seconds(60, discover=0) == _seconds(60, edits=0) == 0.0

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from melaudit.artifacts.discovered import Discovered, Pool, Source
+from melaudit.artifacts.discovered import Discovered, Pool, See, Source
 from melaudit.artifacts.interface import Artifact
 from melaudit.audit.discovery.halves import first_half
 from melaudit.audit.discovery.made import (
@@ -33,6 +33,7 @@ from melaudit.audit.discovery.made import (
     some,
 )
 from melaudit.audit.discovery.marked_parts import marked_parts
+from melaudit.audit.discovery.mined_parts import mined_parts
 from melaudit.audit.discovery.naming import Name, name
 from melaudit.audit.discovery.parts import (
     Part,
@@ -51,6 +52,7 @@ from melaudit.audit.discovery.repeats import (
     in_place_of,
 )
 from melaudit.audit.discovery.screening import pull
+from melaudit.audit.discovery.seeing import on_picture
 from melaudit.audit.discovery.whole_looks import look_candidate, whole_looks
 from melaudit.audit.edits.interventions import intervene
 from melaudit.audit.edits.laboratory import Laboratory
@@ -71,7 +73,7 @@ from melaudit.wording.sentences import percent
 
 DISCOVERY = DetectorInfo(ID, "Artifacts that nobody named", Subject.MODEL, asks="", why="")
 """How the report names this question, beside those of the detectors."""
-MAX_ALIKE, MAX_OF_A_KIND, MAX_LOOKED_AT = 6, 2, 1
+MAX_ALIKE, MAX_OF_A_KIND, MAX_LOOKED_AT = 4, 2, 1
 """Candidates of each class, the strongest ones, that are put into images of the half that they were
 chosen on: by likeness, of each other kind, and by where the model looks on a group, where groups
 share a place. Chosen, not measured."""
@@ -169,6 +171,7 @@ def _found(
             candidates.append(each)
 
     kinds = (
+        (mined_parts(table, laboratory, sight, half), MAX_OF_A_KIND),
         (alike_parts(table, sight, half, MAX_ALIKE), MAX_ALIKE),
         (strange_parts(table, sight, half), MAX_OF_A_KIND),
         (marked_parts(table, artifacts_of(detectors), half), MAX_OF_A_KIND),
@@ -234,12 +237,7 @@ def _candidate(
         where = f"{percent(part.central)} of the places like it lie in the central half"
         return Skipped(ID, f"a part of {predicted} is what the middle looks like: {where}")
     see = part.seeing(laboratory.viewer)
-    sources = [
-        Source(image, mask)
-        for _, image in laboratory.pictures(most(part.amount, present & of_class & half))
-        for mask in [see(image)[1]]
-        if mask.any()
-    ]
+    sources = _sources(part, see, laboratory, present & of_class & half)
     covered = float(np.mean([source.mask.mean() for source in sources])) if sources else 0.0
     if covered > MAX_COVERED:
         return Skipped(ID, f"a part of {predicted} is no place: it covers {percent(covered)}")
@@ -261,6 +259,21 @@ def _candidate(
         return name(sources, [*alike, *others], images, known, reviews, taken)
 
     return Candidate(part.predicted, part.amount, artifact, name_it, part.measured, part.places)
+
+
+def _sources(part: Part, see: See, laboratory: Laboratory, showing: Bools) -> list[Source]:
+    """Return the images that a part is taken from, of those that show it (n,), and where it is."""
+    rows = most(part.amount, showing) if part.donors is None else part.donors
+    preprocessing = laboratory.viewer.preprocessing
+    # The pass knows the places, so the model need not be asked again.
+    places = None if part.fine else dict(zip(rows.tolist(), part.places(rows), strict=True))
+    sources = []
+    for row, image in laboratory.pictures(rows):
+        shape = image.shape[:2]
+        mask = on_picture(places[row], shape, preprocessing) if places else see(image)[1]
+        if mask.any():
+            sources.append(Source(image, mask))
+    return sources
 
 
 def _fingerprint(found: Sequence[Made], sought: Sequence[Artifact]) -> str:

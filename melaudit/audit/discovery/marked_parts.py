@@ -54,6 +54,7 @@ def marked_parts(table: Measurements, artifacts: Sequence[Artifact], half: Bools
                     f"It is what the finder of {artifact.phrases.things} marks, put in as these "
                     "images show it.",
                     partial(seeing_marked, artifact=artifact),
+                    fine=True,
                 )
             )
     return by_turns(chosen)

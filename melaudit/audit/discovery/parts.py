@@ -93,6 +93,10 @@ class Part:
     measured: str
     """A sentence on where in the pictures it was looked for."""
     seeing: Callable[[Viewer], See]
+    fine: bool = False
+    """Whether it is seen more finely in a picture than `places` tells."""
+    donors: Rows | None = None
+    """The images it is taken from; None for those with most of it."""
 
     @property
     def present(self) -> Bools:
@@ -111,7 +115,7 @@ def alike_parts(table: Measurements, sight: Sight, half: Bools, most: int) -> li
     noted = table[LIKENESS]
     found: list[tuple[int, int, Pattern]] = []
     for index in range(len(table.classes)):
-        rows, others = _of_class_and_others(table, index, half)
+        rows, others = of_class_and_others(table, index, half)
         patterns = chosen_patterns(table, rows, others, smallest_group(len(rows)), False, most)
         found += [(turn, index, pattern) for turn, pattern in enumerate(patterns)]
     found = sorted(found, key=lambda each: (each[0], -each[2].strength))[: 2 * most]
@@ -145,7 +149,7 @@ def strange_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
         return []
     chosen: list[Part] = []
     for index in range(len(table.classes)):
-        rows, others = _of_class_and_others(table, index, half)
+        rows, others = of_class_and_others(table, index, half)
         known = strange_in(table, rows, others, smallest_group(len(rows)), steady=False)
         if known is None:
             continue
@@ -164,7 +168,7 @@ def strange_parts(table: Measurements, sight: Sight, half: Bools) -> list[Part]:
     return by_turns(chosen)
 
 
-def _of_class_and_others(table: Measurements, index: int, half: Bools) -> tuple[Rows, Rows]:
+def of_class_and_others(table: Measurements, index: int, half: Bools) -> tuple[Rows, Rows]:
     """Return which of the half (n,) are predicted as a class, and which are of other classes."""
     return (
         np.flatnonzero((table.predictions == index) & half),
@@ -245,7 +249,7 @@ def shown_parts(table: Measurements, vocabularies: Sequence[Vocabulary], half: B
     counts = counted_words(table, vocabularies)
     chosen: list[Part] = []
     for index in range(len(table.classes)):
-        rows, others = _of_class_and_others(table, index, half)
+        rows, others = of_class_and_others(table, index, half)
         for pattern in exclusive_patterns(
             [each.of(rows) for each in counts],
             [each.of(others) for each in counts],
@@ -289,7 +293,7 @@ def looked_at_parts(table: Measurements, half: Bools) -> list[Part]:
         return []
     chosen: list[Part] = []
     for index in range(len(table.classes)):
-        rows, others = _of_class_and_others(table, index, half)
+        rows, others = of_class_and_others(table, index, half)
         smallest = smallest_group(len(rows))
         if len(others) < MIN_OTHERS_TO_TEST or len(rows) < 2 * smallest:
             continue

@@ -12,7 +12,14 @@ from melaudit.artifacts import held
 from melaudit.artifacts.discovered import See
 from melaudit.artifacts.interface import RGB, Artifact, Mask
 from melaudit.audit.groups.exclusive import Pattern
-from melaudit.audit.groups.likeness import amounts, described, likest, places_like
+from melaudit.audit.groups.likeness import (
+    Mined,
+    amounts,
+    described,
+    likest,
+    places_like,
+    second_likest,
+)
 from melaudit.audit.groups.portrait import outside_centre
 from melaudit.audit.groups.strangeness import Strange, strange_places, strangeness
 from melaudit.audit.measure.columns import relevance_columns
@@ -74,6 +81,20 @@ def seeing_alike(viewer: Viewer, how: Descriptions, pattern: Pattern) -> See:
         noted = how.noted(map_of(outputs, how.layer, x))
         (amount,) = amounts(pattern, likest(noted, like[None])[0])
         (there,) = places_like(noted, pattern)
+        return float(amount), on_picture(there, image.shape[:2], viewer.preprocessing)
+
+    return see
+
+
+def seeing_mined(viewer: Viewer, how: Descriptions, mined: Mined) -> See:
+    """Return what tells how like examples a picture is, and where."""
+
+    def see(image: RGB) -> tuple[float, Mask]:
+        x = viewer.inputs([image])
+        outputs = viewer.explainer.forward.outputs(x, [how.layer])
+        noted = how.noted(map_of(outputs, how.layer, x))
+        (amount,) = mined.amounts(second_likest(likest(noted, mined.likes).T))
+        (there,) = mined.places(noted)
         return float(amount), on_picture(there, image.shape[:2], viewer.preprocessing)
 
     return see

@@ -240,10 +240,43 @@ def amounts(pattern: Pattern, shown: NDArray[np.floating]) -> NDArray[np.float64
     1 is the most that others show, `CENTRE_OF_OTHERS` what they show on average, and half the way
     there is 1/2.
     """
-    scale = max(pattern.bound - pattern.usual, MIN_SPREAD)
-    steps = np.clip((shown.astype(np.float64) - pattern.bound) / scale, -9, 9)
+    return _steps(shown, pattern.bound, pattern.usual)
+
+
+def _steps(shown: NDArray[np.floating], bound: float, usual: float) -> NDArray[np.float64]:
+    scale = max(bound - usual, MIN_SPREAD)
+    steps = np.clip((shown.astype(np.float64) - bound) / scale, -9, 9)
     amount: NDArray[np.float64] = CENTRE_OF_OTHERS**-steps
     return amount
+
+
+@dataclass(frozen=True)
+class Mined:
+    """What is like two of some examples at least: one alone may be an odd one."""
+
+    likes: Floats
+    """(d, k) descriptions of the examples."""
+    bound: float
+    """Likeness to the second likest beyond which an image counts as showing it."""
+    usual: float
+    """The same in other images, on average."""
+
+    def amounts(self, shown: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return how much of it images show (n,), of their likeness to the second likest (n,)."""
+        return _steps(shown, self.bound, self.usual)
+
+    def places(self, noted: Noted) -> Bools:
+        """Return where images show it: (n, side, side). See `grown`."""
+        units = noted.astype(np.float32) / np.float32(UNIT)
+        beyond = second_likest((units @ self.likes.T).astype(np.float32)) > self.bound
+        away = outside_centre(*beyond.shape[1:]) > 0
+        return grown(beyond & away, beyond)
+
+
+def second_likest(cosines: Floats) -> Floats:
+    """Return the second largest along the last axis."""
+    second: Floats = np.partition(cosines, -2, -1)[..., -2]
+    return second
 
 
 def _examples(own: Described, others: Described) -> Floats:
