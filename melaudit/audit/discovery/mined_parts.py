@@ -95,8 +95,11 @@ def owing(table: Measurements, those: Givers) -> Owing:
 
 def _evidence(table: Measurements, rows: Rows) -> Floats:
     """Return what speaks for the decision around each cell: (k, GRID, GRID)."""
-    signed = table["relevance.positive"][rows] - table["relevance.negative"][rows].astype(float)
-    signed = np.nan_to_num(signed, nan=0, posinf=0, neginf=0)
+    positive, negative = (
+        np.nan_to_num(maps[rows].astype(np.float64), nan=0, posinf=0, neginf=0)
+        for maps in (table["relevance.positive"], table["relevance.negative"])
+    )
+    signed = positive - negative
     return np.stack([cv2.GaussianBlur(each, (0, 0), RADIUS * GRID / 2) for each in signed])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from melaudit.audit.discovery.mined_parts import mined_parts, owing
 from melaudit.audit.discovery.mining import MAX_EXAMPLES, MIN_EXAMPLES, Pushes, givers, pushes
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.measure.visual_words import Sight, load
-from melaudit.measurements import Measurements
+from melaudit.measurements import GRID, Measurements
 from tests.audit.discovery.passed import CLASSES, SIDE, discovered
 
 OF_EACH, STUCK = 120, 40
@@ -146,6 +146,30 @@ def test_where_colours_mean_nothing_no_place_moves_decisions(folder: Path) -> No
     pushed = pushes(known.givers, give, table, laboratory)
     assert np.abs(pushed.moved).max() < 0.01
     assert stuck[known.givers.rows].any()
+
+
+def test_the_place_that_a_decision_owes_most_to_is_off_the_centre(used: Passed) -> None:
+    n = len(used.table.ids)
+    positive, negative = np.zeros((2, n, GRID, GRID), np.float32)
+    positive[:, 14:18, 14:18] = 0.01  # the middle, in every image
+    positive[:, 2:5, 2:5] = 0.001  # usual
+    rows = np.flatnonzero(used.table.predictions == 1)
+    first, second, wrong = rows[:3]
+    positive[first, 26:29, 3:6] = 0.02
+    negative[second, 26:29, 3:6] = 0.02  # it speaks against the decision
+    positive[second, 2:5, 26:29] = 0.004
+    positive[wrong] = np.inf
+    negative[wrong] = np.inf
+    columns = {"relevance.positive": positive, "relevance.negative": negative}
+    table = replace(used.table, columns=lambda k: columns.get(k, used.table.columns(k)))
+    those = givers(table, np.ones(n, bool), 1)
+    assert those is not None
+    known = owing(table, those)
+    assert known.givers.rows[:2].tolist() == [first, second]
+    assert np.isfinite(known.excess).all()
+    for place, (y, x) in zip(known.places, [(27, 4), (3, 27)], strict=False):
+        assert np.hypot(*(np.nonzero(place)[0].mean() - y, np.nonzero(place)[1].mean() - x)) < 2
+        assert np.pi * 4**2 < place.sum() < np.pi * 5**2
 
 
 def test_examples_are_those_that_move_decisions_farthest() -> None:
