@@ -33,7 +33,7 @@ STAGES = (REPORTED, 150, 212, 271, 295, 355, 415)
 like nothing in other images, what finders mark, and places that are the thing itself; parts beside
 images neither predicted nor labelled as the class, and looks by detail beside coarser detail; parts
 in the light of the picture they are put into, and looks around the middle alone; chosen by what
-they do, on both halves in turn."""
+they do, on both halves in turn; and by examples that are mined by what they do."""
 
 
 def of_plants(results: Sequence[Result]) -> list[str]:

@@ -1,11 +1,12 @@
 """Discover: choose parts and looks on one half of the images, and try them on the other, in turn.
 
-A part is known by likeness to an example, by being like nothing that other images show, by the
-finder of a known artifact, by its visual words, or by where the model looks (`parts`). These are
-its finder, and their places its mask. Donors from the half it was chosen on are what it is put in
-and taken out with (`artifacts.discovered`). So it climbs the same four rungs as an artifact that
-somebody wrote a finder for. So does a look of whole pictures that one class has (`whole_looks`),
-which has no place and is given to other images as a whole.
+A part is known by likeness to examples, chosen by looks (`parts`) or by what they do
+(`mined_parts`), by being like nothing that other images show, by the finder of a known artifact, by
+its visual words, or by where the model looks. These are its finder, and their places its mask.
+Donors from the half that it was chosen on are what it is put in and taken out with
+(`artifacts.discovered`). So it climbs the same four rungs as an artifact that somebody wrote a
+finder for. So does a look of whole pictures that one class has (`whole_looks`), which has no place
+and is given to other images as a whole.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ find examples about as well."""
 MAX_CLASSES = 2
 """Classes that are looked at, of many: those whose decisions owe most to one place."""
 LOOKED_FOR = (
-    "It is what stands off the centre, at the place to which a decision owes most: put into other "
-    "images, it moves their decisions. It may be several things."
+    "It was looked for at the place off the centre to which a decision owes most, by what such a "
+    "place does in other images of those that it was chosen on. It may be several things."
 )
 
 

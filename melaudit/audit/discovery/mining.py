@@ -18,26 +18,24 @@ from numpy.typing import NDArray
 
 from melaudit.artifacts.interface import RGB
 from melaudit.audit.discovery.parts import of_class_and_others
+from melaudit.audit.discovery.screening import shifts
 from melaudit.audit.edits.answers import Answers
 from melaudit.audit.edits.attempts import Attempt
 from melaudit.audit.edits.laboratory import Laboratory
 from melaudit.audit.groups.exclusive import MAX_SHARE_OF_OTHERS, MIN_OTHERS_TO_TEST
 from melaudit.audit.groups.strategies import smallest_group
-from melaudit.detectors.rungs.trials import log_odds
 from melaudit.measurements import Edit, Measurements
 
 LOOKED_AT = 48
 """Images of a class that give what they have, at most. Limits the time."""
 INTO = 2
-"""Images that each of them gives it to. With 1 to 4, examples of 12 models with known plants were
-about as often right: 72, 72, 74 and 72 % of them."""
+"""Images that each of them gives it to. Chosen on models with known plants, where 1 to 4 find
+examples about as well."""
 RECIPIENTS = 16
 """Images that these are taken from. Chosen, not measured."""
 MIN_EXAMPLES, MAX_EXAMPLES = 6, 10
 """Examples of a class, as far as there are images that move decisions; beyond the first ones, only
 those that move them far. Chosen on models with known plants."""
-FARTHEST = 50.0
-"""Log-odds beyond which a change counts as this."""
 OWN, OTHER = Edit("own", "what the image has"), Edit("other", "what another image has")
 
 Bools = NDArray[np.bool_]
@@ -115,9 +113,7 @@ def pushes(those: Givers, give: Give, table: Measurements, laboratory: Laborator
     size = len(those.rows)
     if not of:
         return Pushes(np.zeros(size), 0.0)
-    before, after = np.stack(answers.before), np.stack(answers.after)
-    change = log_odds(after, those.predicted) - log_odds(before, those.predicted)
-    change = np.clip(np.nan_to_num(change), -FARTHEST, FARTHEST)
+    change = shifts(np.stack(answers.before), np.stack(answers.after), those.predicted)
     giver, edit = (np.array(each) for each in zip(*of, strict=True))
 
     def mean(which: Edit) -> Floats:

@@ -21,6 +21,8 @@ SHOWN = 16
 FARTHEST = 50.0
 """Log-odds beyond which a change counts as this."""
 
+Logits = NDArray[np.floating]
+
 
 def pull(
     candidate: Candidate, table: Measurements, laboratory: Laboratory, half: NDArray[np.bool_]
@@ -45,7 +47,17 @@ def pull(
     return moved.pop("add") - max(moved.values())
 
 
+def shifts(before: Logits, after: Logits, target: int) -> NDArray[np.float64]:
+    """Return how far log-odds of a class move between logits (m, K): (m,), `FARTHEST` at most.
+
+    What is no number counts as no change.
+    """
+    change = np.nan_to_num(log_odds(after, target) - log_odds(before, target))
+    shifted: NDArray[np.float64] = np.clip(change, -FARTHEST, FARTHEST)
+    return shifted
+
+
 def _moved(trials: Trials, edit: str, target: int) -> float:
     at = trials.of(edit)
-    change = log_odds(trials.after[at], target) - log_odds(trials.before[at], target)
-    return float(np.clip(change, -FARTHEST, FARTHEST).mean()) if len(at) else 0.0
+    change = shifts(trials.before[at], trials.after[at], target)
+    return float(change.mean()) if len(at) else 0.0
